@@ -1,0 +1,45 @@
+# make env    .venv with the pinned dependencies and endoforge in it
+# make demo   the whole journey: simulate, prune, train, evaluate, report (demo/report.html)
+# make test   ruff, mypy, import layers, tests
+# make figures  renew the pictures of the README
+# make clean  remove what `make demo` wrote (the environment stays)
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.endoforge-env
+
+.PHONY: env demo test figures clean
+.DEFAULT_GOAL := env
+
+env: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "EndoForge needs Python 3.11 or newer; choose one with: make env PYTHON=python3.12" >&2; exit 2; }
+	@if command -v uv >/dev/null 2>&1; then \
+	  echo "environment: uv, .venv"; \
+	  uv venv --allow-existing --quiet --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(VENV) && \
+	  uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev]'; \
+	else \
+	  echo "environment: venv and pip, .venv (the first time takes a few minutes)"; \
+	  $(PYTHON) -m venv $(VENV) && \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'; \
+	fi
+	@touch $(STAMP)
+
+demo: env
+	$(BIN)/endoforge demo
+
+test: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest
+
+figures: env
+	$(BIN)/python docs/make_figures.py
+
+clean:
+	rm -rf demo

@@ -1,0 +1,5 @@
+"""`python -m endoforge` is `endoforge`."""
+
+from endoforge.cli import main
+
+main()

@@ -1,0 +1,62 @@
+"""The seam between the training harness and the arithmetic."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol, SupportsFloat
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from endoforge.data.loader import Batch
+from endoforge.detect.detections import Detections
+from endoforge.detect.tinydet import TinyDetConfig
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What a step gave. Reading a value may wait for the device: read only what is shown."""
+
+    loss: SupportsFloat
+    mean_iou: SupportsFloat
+    """Mean overlap of the boxes of the positive cells with their truth, before the step."""
+
+
+class Backend(Protocol):
+    """Trains a detector and asks it; built from a model's configuration and a seed.
+
+    The same configuration, seed and batches give the same weights on the same machine. A step
+    depends on nothing but the state and its own arguments, so that a training that stops and
+    resumes from the state and its position goes on as if it had never stopped.
+    """
+
+    model_config: TinyDetConfig
+
+    @property
+    def device(self) -> str:
+        """What does the work, for people."""
+        ...
+
+    @property
+    def required_divisor(self) -> int:
+        """The input's height and width must be multiples of this."""
+        ...
+
+    def step(self, batch: Batch, *, lr: float, epoch: int, step: int) -> StepResult:
+        """Augment a batch and learn from it; `epoch` and `step` in it seed the augmentation."""
+        ...
+
+    def predict(self, images: NDArray[np.uint8]) -> list[Detections]:
+        """Detections in each of (B, H, W, 3) uint8 RGB pictures, in 0..1 of the picture."""
+        ...
+
+    def weights(self) -> dict[str, Tensor]:
+        """The model to use, as `predict` uses it: tensors on the CPU by name."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that training needs to go on: nested dictionaries of numbers and CPU tensors."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state that `state_dict` gave."""
+        ...

@@ -1,0 +1,50 @@
+"""Which devices torch can use here, and which one is picked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from endoforge.core.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+DeviceName = Literal["auto", "cpu", "cuda", "mps", "xpu"]
+
+BY_PREFERENCE = ("cuda", "xpu", "mps", "cpu")
+
+
+def available_devices() -> list[str]:
+    """The devices that torch can use on this machine, the one that `auto` picks first."""
+    import torch
+
+    usable = {
+        "cuda": torch.cuda.is_available(),
+        "xpu": torch.xpu.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    return [name for name in BY_PREFERENCE if usable[name]]
+
+
+def pick_device(name: DeviceName) -> torch.device:
+    """The device of that name, or for `auto` the best one; UserError where it isn't there."""
+    import torch
+
+    available = available_devices()
+    if name == "auto":
+        return torch.device(available[0])
+    if name not in available:
+        raise UserError(f"--device {name}: not usable here; there is {', '.join(available)}")
+    return torch.device(name)
+
+
+def describe_device(device: torch.device) -> str:
+    """For people: "cpu, 2 threads", "cuda, NVIDIA H100"."""
+    import torch
+
+    if device.type == "cuda":
+        return f"cuda, {torch.cuda.get_device_name(device)}"
+    if device.type == "cpu":
+        return f"cpu, {torch.get_num_threads()} threads"
+    return device.type

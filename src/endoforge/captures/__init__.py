@@ -1,0 +1,1 @@
+"""The on-disk contract of capture runs: schema, recorder, index, prune, overlay."""

@@ -1,0 +1,42 @@
+"""Pictures on disk to arrays and back."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from endoforge.captures.tally import Unusable
+
+# Boxes are of the pixels as stored, so a camera's note on how to turn the picture is ignored.
+_DECODE = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+
+
+def read_picture(path: Path) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB, without the alpha channel; raises Unusable if it can't be decoded."""
+    try:
+        data = np.fromfile(path, dtype=np.uint8)
+        bgr = cv2.imdecode(data, _DECODE)
+    except (OSError, cv2.error) as error:
+        raise Unusable("image unreadable", str(error)) from error
+    if bgr is None:
+        raise Unusable("image unreadable", "not a picture, or cut short")
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """(width, height) from the file's header; raises Unusable if it has none."""
+    try:
+        with Image.open(path) as picture:
+            return picture.size
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise Unusable("image unreadable", str(error)) from error
+
+
+def encode_png(image: NDArray[np.uint8]) -> bytes:
+    """(H, W, 3) uint8 RGB to the bytes of a PNG file, by OpenCV's default: its fastest level."""
+    encoded, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    if not encoded:
+        raise ValueError(f"can't encode a picture of shape {image.shape} as PNG")
+    return data.tobytes()

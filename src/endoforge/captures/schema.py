@@ -1,0 +1,112 @@
+"""The files of a capture run as typed values: what is written, and what readers accept.
+
+Readers ignore fields that they don't know. Writers write every field of the format; the fields
+that EndoForge adds are left out where they have no value.
+"""
+
+import math
+from typing import Annotated, Any, ClassVar
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
+
+SCHEMA_VERSION = 1
+MANIFEST_NAME = "run_manifest.json"
+DEFAULT_CLASS = "polyp"
+
+U64 = Annotated[int, Field(ge=0, lt=2**64)]
+
+
+def _null_as_nan(value: Any) -> Any:
+    return math.nan if value is None else value
+
+
+# Writers whose JSON has no NaN (Rust's serde, JavaScript) put null in its place.
+Number = Annotated[float, BeforeValidator(_null_as_nan)]
+Point = tuple[Number, Number, Number]
+Corners = tuple[Number, Number, Number, Number]
+
+
+def image_name(frame_id: int) -> str:
+    """Where a frame's image lies within its run: `images/frame_00007.png`."""
+    return f"images/frame_{frame_id:05d}.png"
+
+
+def label_name(frame_id: int) -> str:
+    """Where a frame's label lies within its run: `labels/frame_00007.json`."""
+    return f"labels/frame_{frame_id:05d}.json"
+
+
+class _Contract(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True, ser_json_inf_nan="constants")
+
+    added_by_us: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _leave_out_what_has_no_value(self, handler: SerializerFunctionWrapHandler) -> Any:
+        fields = handler(self)
+        return {
+            name: value
+            for name, value in fields.items()
+            if value is not None or name not in self.added_by_us
+        }
+
+
+class PolypLabel(_Contract):
+    """One polyp; a polyp that can't be seen has neither box.
+
+    Boxes are [x0, y0, x1, y1] with exclusive right and bottom edges: in pixels, and in 0..1 of
+    the picture. Numbers may be NaN here; the index drops such boxes and counts them.
+    """
+
+    center_world: Point
+    bbox_px: Corners | None = None
+    bbox_norm: Corners | None = None
+    label: str | None = None
+    visibility: float | None = None
+    paris: str | None = None
+    diameter_mm: float | None = None
+    distance_mm: float | None = None
+
+    added_by_us = frozenset({"label", "visibility", "paris", "diameter_mm", "distance_mm"})
+
+    @property
+    def class_name(self) -> str:
+        """The class; a label without one is of a polyp."""
+        return self.label or DEFAULT_CLASS
+
+
+class FrameLabel(_Contract):
+    """What is known of one frame. `image` is relative to the run; times are in seconds."""
+
+    frame_id: U64
+    sim_time: float
+    unix_time: float
+    image: str
+    image_present: bool
+    camera_active: bool
+    polyp_seed: U64
+    polyp_labels: list[PolypLabel]
+    camera: dict[str, Any] | None = None
+
+    added_by_us = frozenset({"camera"})
+
+
+class RunManifest(_Contract):
+    """What is known of one run; ours keeps its scene and settings under `endoforge`."""
+
+    schema_version: Annotated[int, Field(ge=1, le=SCHEMA_VERSION)] = SCHEMA_VERSION
+    seed: U64
+    output_root: str
+    run_dir: str
+    started_at_unix: float
+    max_frames: int | None
+    endoforge: dict[str, Any] | None = None
+
+    added_by_us = frozenset({"endoforge"})

@@ -1,0 +1,47 @@
+"""What was dropped, why, and how often: nothing is skipped in silence."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from endoforge.core.errors import UserError
+
+EXAMPLES_KEPT = 3
+
+
+class Unusable(Exception):
+    """A frame or a box that can't be used: `reason` is counted, `detail` shown with examples."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass
+class Tally:
+    """Counts by reason, with the first examples of each; `strict` turns a drop into an error."""
+
+    strict: bool = False
+    counts: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, list[str]] = field(default_factory=dict)
+
+    def drop(self, reason: str, where: str, detail: str = "") -> None:
+        """Count a defect at `where`; raises UserError if strict."""
+        example = f"{where} ({detail})" if detail else where
+        if self.strict:
+            raise UserError(f"{example}: {reason}; mend it, or leave out --strict to go on without")
+        self.count(reason, example)
+
+    def count(self, reason: str, example: str, number: int = 1) -> None:
+        """Count what was left out by design, strict or not."""
+        self.counts[reason] += number
+        shown = self.examples.setdefault(reason, [])
+        if len(shown) < EXAMPLES_KEPT:
+            shown.append(example)
+
+    def lines(self) -> list[str]:
+        """One line a reason, the most frequent first: `12 x frame: image missing, such as ...`."""
+        return [
+            f"{number} x {reason}, such as {', '.join(self.examples[reason])}"
+            for reason, number in self.counts.most_common()
+        ]

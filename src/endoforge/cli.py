@@ -1,0 +1,280 @@
+"""The command line: `endoforge COMMAND [FLAGS]`.
+
+Each command is a configuration dataclass, whose fields are its flags, and a function that takes
+it. Nothing heavy is imported until a command runs.
+"""
+
+import contextlib
+import importlib
+import inspect
+import io
+import logging
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields, make_dataclass, replace
+from typing import Any, Literal, cast, get_args
+
+from endoforge import __version__
+from endoforge.core.errors import UserError
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+EXIT_OK, EXIT_BUG, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
+ISSUES = "please report it with the output of the same command and --debug"
+
+
+@dataclass(frozen=True)
+class Command:
+    """A subcommand: its line in the overview, its dataclass, and the function that runs it."""
+
+    summary: str
+    config: str
+    """`module:ClassName`, imported when the command is parsed."""
+    run: Callable[[Any], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class General:
+    """Flags of every command."""
+
+    log_level: LogLevel = field(default_factory=lambda: default_log_level())
+    """How much to log on stderr. The environment variable ENDOFORGE_LOG sets the default."""
+
+    debug: bool = False
+    """Show the traceback of an error."""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line `argv` (default: the process's) and exit."""
+    sys.exit(run(list(sys.argv[1:] if argv is None else argv)))
+
+
+def run(argv: list[str]) -> int:
+    """Run the command line and return its exit code: 0 done, 1 bug, 2 usage, 130 interrupted."""
+    debug = "--debug" in argv
+    try:
+        return _dispatch(argv)
+    except UserError as error:
+        return _fail(f"endoforge: error: {error}", EXIT_USAGE, debug)
+    except KeyboardInterrupt:
+        return _fail("endoforge: interrupted", EXIT_INTERRUPTED, debug)
+    except BrokenPipeError:
+        sys.stdout = None  # nobody reads any more: don't flush at exit
+        return EXIT_OK
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(f"endoforge: error: {where}{error.strerror or error}", EXIT_USAGE, debug)
+    except Exception as error:
+        kind = type(error).__name__
+        return _fail(f"endoforge: bug: {kind}: {error} ({ISSUES})", EXIT_BUG, debug)
+
+
+def _fail(line: str, code: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    print(line, file=sys.stderr)
+    return code
+
+
+def _dispatch(argv: list[str]) -> int:
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(overview())
+        return EXIT_OK
+    if argv[0] == "--version":
+        print(f"endoforge {__version__}")
+        return EXIT_OK
+    command = COMMANDS.get(argv[0])
+    if command is None:
+        known = ", ".join(COMMANDS)
+        raise UserError(f"no command {argv[0]!r}; choose from {known} (endoforge --help)")
+    config, general = parse(argv[0], argv[1:])
+    _start_logging(general.log_level)
+    command.run(config)
+    return EXIT_OK
+
+
+def overview() -> str:
+    """What `endoforge --help` prints."""
+    width = max(len(name) for name in COMMANDS)
+    lines = [
+        f"EndoForge {__version__}: a polyp detector for colonoscopy video that needs no labelled",
+        "video. Simulate a colon, record labelled frames, train, and measure.",
+        "",
+        "usage: endoforge COMMAND [FLAGS]        endoforge COMMAND --help",
+        "",
+        *(f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()),
+        "",
+        "New here? `endoforge demo` does it all in a few minutes.",
+    ]
+    return "\n".join(lines)
+
+
+def parse(name: str, args: list[str]) -> tuple[Any, General]:
+    """A command's configuration and the general flags, from its arguments.
+
+    Raises UserError for what can't be used, and SystemExit(0) after --help.
+    """
+    import tyro
+
+    module, _, class_name = COMMANDS[name].config.partition(":")
+    config = getattr(importlib.import_module(module), class_name)
+    both = make_dataclass(class_name, [], bases=(General, config), kw_only=True, frozen=True)
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            parsed: Any = tyro.cli(
+                both,
+                prog=f"endoforge {name}",
+                description=inspect.cleandoc(config.__doc__ or ""),
+                args=args,
+                config=(tyro.conf.FlagCreatePairsOff,),
+            )
+    except SystemExit as stop:
+        if stop.code in (0, None):
+            raise
+        raise UserError(f"{one_line(complaint.getvalue())} (endoforge {name} --help)") from None
+    return _part(config, parsed), _part(General, parsed)
+
+
+def _part(part: type[Any], parsed: Any) -> Any:
+    """The fields of `parsed` that belong to the dataclass `part`."""
+    return part(**{field.name: getattr(parsed, field.name) for field in fields(part)})
+
+
+def one_line(complaint: str) -> str:
+    """The message within tyro's box, without its frame, title and footer.
+
+    After the message, tyro may suggest a flag: "Perhaps you meant:", then the flag on a line.
+    """
+    lines = [line.strip("│ ") for line in complaint.splitlines()]
+    inside = [line for line in lines if line and not line.startswith(("╭", "╰"))]
+    rules = [number for number, line in enumerate(inside) if set(line) == {"─"}]
+    message = " ".join(inside[: rules[0]] if rules else inside).rstrip(".")
+    if "Perhaps you meant:" in inside:
+        suggestion = inside[inside.index("Perhaps you meant:") + 1].split(" ")[0]
+        message += f"; perhaps you meant {suggestion}"
+    return message
+
+
+def default_log_level() -> LogLevel:
+    level = os.environ.get("ENDOFORGE_LOG", "info").lower()
+    if level not in get_args(LogLevel):
+        raise UserError(f"ENDOFORGE_LOG={level}: must be one of {', '.join(get_args(LogLevel))}")
+    return cast(LogLevel, level)
+
+
+def _start_logging(level: LogLevel) -> None:
+    """Messages on stderr as they are; warnings and errors say that they are."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Formatter())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+class _Formatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        return text if record.levelno == logging.INFO else f"{record.levelname.lower()}: {text}"
+
+
+def _datagen(config: Any) -> None:
+    from endoforge.datagen.generate import generate
+
+    seed = _seed_from_environment() if config.seed is None else config.seed
+    _print(generate(replace(config, seed=seed)).lines())
+
+
+def _seed_from_environment() -> int:
+    """POLYP_SEED if it is set, else the time in milliseconds."""
+    text = os.environ.get("POLYP_SEED")
+    if text is None:
+        return time.time_ns() // 1_000_000
+    if not text.isdecimal() or int(text) >= 2**64:
+        raise UserError(f"POLYP_SEED={text}: must be a whole number between 0 and 2^64 - 1")
+    return int(text)
+
+
+def _prune_empty(config: Any) -> None:
+    from endoforge.captures.prune import prune_empty
+
+    _print(prune_empty(config).lines())
+
+
+def _overlay_labels(config: Any) -> None:
+    from endoforge.captures.overlay import overlay_labels
+
+    _print(overlay_labels(config).lines())
+
+
+def _train(config: Any) -> None:
+    from endoforge.train.loop import train
+
+    _print(train(config).lines())
+
+
+def _eval(config: Any) -> None:
+    from endoforge.evaluate.evaluate import run_eval
+
+    _print(run_eval(config).lines())
+
+
+def _devices(config: Any) -> None:  # noqa: ARG001 - it takes the general flags only
+    from endoforge.devices import device_lines
+
+    _print(device_lines())
+
+
+def _demo(config: Any) -> None:
+    from endoforge.demo.run import run_demo
+
+    _print(run_demo(config).lines())
+
+
+def _print(lines: list[str]) -> None:
+    print("\n".join(lines), flush=True)
+
+
+COMMANDS = {
+    "demo": Command(
+        "the whole journey: simulate, prune, train, evaluate, and a report",
+        "endoforge.demo.config:DemoConfig",
+        _demo,
+    ),
+    "datagen": Command(
+        "simulate colonoscopies and record labelled frames",
+        "endoforge.datagen.config:DatagenConfig",
+        _datagen,
+    ),
+    "prune-empty": Command(
+        "copy the frames that show a polyp to another folder",
+        "endoforge.captures.config:PruneConfig",
+        _prune_empty,
+    ),
+    "overlay-labels": Command(
+        "draw the boxes of a run on its frames",
+        "endoforge.captures.config:OverlayConfig",
+        _overlay_labels,
+    ),
+    "train": Command(
+        "train a detector, or go on with a training",
+        "endoforge.train.config:TrainConfig",
+        _train,
+    ),
+    "train-hp": Command(
+        "train with settings for a longer run",
+        "endoforge.train.config:TrainHpConfig",
+        _train,
+    ),
+    "eval": Command(
+        "measure a checkpoint on every frame of a folder",
+        "endoforge.evaluate.config:EvalConfig",
+        _eval,
+    ),
+    "devices": Command(
+        "what can render and train here, and which is picked",
+        "endoforge.devices:DevicesConfig",
+        _devices,
+    ),
+}

@@ -1,0 +1,1 @@
+"""What every layer needs: errors, atomic files, progress, sizes. Nothing heavy is imported here."""

@@ -1,0 +1,52 @@
+"""Files that are either the old ones or the new ones, never half of each."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+
+def write_atomic(path: Path, data: bytes, *, sync: bool = False) -> None:
+    """Write `data` to a temporary name beside `path`, then rename it into place.
+
+    With `sync`, the bytes and the rename are on disk on return, so that they outlive a power cut;
+    without it, they outlive the death of the process.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    if sync:
+        sync_folder(path.parent)
+
+
+def write_json_atomic(path: Path, value: Any, *, sync: bool = False) -> None:
+    """`value` as readable JSON; NaN and infinity are refused, since they aren't JSON."""
+    text = json.dumps(value, indent=2, allow_nan=False)
+    write_atomic(path, (text + "\n").encode(), sync=sync)
+
+
+def append_json_line(path: Path, value: Any) -> None:
+    """Append `value` to a JSON Lines file in one write, making its folder if need be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    line = json.dumps(value, allow_nan=False) + "\n"
+    with path.open("a", encoding="utf-8") as file:
+        file.write(line)
+
+
+def sync_folder(folder: Path) -> None:
+    """Put a folder's entries (renames, new names) on disk; where the system can't, do nothing."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

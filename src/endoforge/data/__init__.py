@@ -1,0 +1,1 @@
+"""From captures to batches: split, pack, load, augment."""

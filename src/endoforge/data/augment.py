@@ -1,0 +1,135 @@
+"""Random views of a batch, on the device that holds it: one warp, then colour, then noise.
+
+Images are (B, 3, H, W) float32 in 0..1. Boxes are (B, M, 4) float32 xyxy in 0..1, of which the
+first `num_boxes[b]` count and the rest are zeros. All randomness comes from a generator on the
+CPU, so that a seed gives the same views on every device.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional
+
+SMALLEST_SCALE, LARGEST_SCALE = 0.75, 1.4
+LARGEST_SHIFT = 0.12
+LEAST_AREA_LEFT = 0.25
+BRIGHTNESS, CONTRAST, SATURATION, TINT, TONE = 0.25, 0.25, 0.3, 0.08, 0.3
+LARGEST_NOISE = 0.04
+
+Views = tuple[Tensor, Tensor, Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Warp:
+    """Where each picture's points go: `new = scale * old + shift`, in 0..1 of width and height.
+
+    `scale` and `shift` are (B, 2), x then y; a negative scale mirrors.
+    """
+
+    scale: Tensor
+    shift: Tensor
+
+
+def augment(images: Tensor, boxes: Tensor, num_boxes: Tensor, generator: Generator) -> Views:
+    """A random view of each picture, its boxes, and how many are left.
+
+    Mirrored both ways, scaled, shifted, recoloured, with noise. Boxes follow the pixels and are
+    clipped; one with less than a quarter of its area in view is removed.
+    """
+    warp = _to(images.device, random_warp(len(images), generator))
+    views = warp_images(images, warp)
+    recolour_(views, generator)
+    add_noise_(views, generator)
+    return views, *warp_boxes(boxes, num_boxes, warp)
+
+
+def flip(
+    images: Tensor, boxes: Tensor, num_boxes: Tensor, probability: float, generator: Generator
+) -> Views:
+    """Mirror each picture left to right with `probability`, and its boxes with it."""
+    mirrored = (torch.rand(len(images), generator=generator) < probability).to(images.device)
+    flipped = torch.where(mirrored[:, None, None, None], images.flip(3), images)
+    horizontal = mirrored.to(boxes.dtype)
+    still = torch.zeros_like(horizontal)
+    warp = Warp(
+        scale=torch.stack([1 - 2 * horizontal, still + 1], 1),
+        shift=torch.stack([horizontal, still], 1),
+    )
+    return flipped, *warp_boxes(boxes, num_boxes, warp)
+
+
+def random_warp(count: int, generator: Generator) -> Warp:
+    """Mirror each axis half of the time, scale about the centre, then shift."""
+    smallest, largest = math.log(SMALLEST_SCALE), math.log(LARGEST_SCALE)
+    magnified = torch.exp(_uniform((count, 1), smallest, largest, generator))
+    mirrored = torch.randint(0, 2, (count, 2), generator=generator) * 2 - 1
+    scale = magnified * mirrored
+    moved = _uniform((count, 2), -LARGEST_SHIFT, LARGEST_SHIFT, generator)
+    return Warp(scale, 0.5 + moved - 0.5 * scale)
+
+
+def warp_images(images: Tensor, warp: Warp) -> Tensor:
+    """(B, 3, H, W), sampled bilinearly; what lies outside of a picture is black."""
+    # The grid asks of each new point where it was, in coordinates that go from -1 to 1.
+    old_scale = 1 / warp.scale
+    old_shift = (1 - 2 * warp.shift) * old_scale - 1
+    theta = torch.cat([torch.diag_embed(old_scale), old_shift[:, :, None]], dim=2)
+    grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
+    return functional.grid_sample(images, grid, padding_mode="zeros", align_corners=False)
+
+
+def warp_boxes(boxes: Tensor, num_boxes: Tensor, warp: Warp) -> tuple[Tensor, Tensor]:
+    """Boxes where the pixels went, clipped, and how many; those hardly in view are removed."""
+    corners = boxes.reshape(*boxes.shape[:2], 2, 2)
+    corners = corners * warp.scale[:, None, None] + warp.shift[:, None, None]
+    moved = torch.cat([corners.amin(2), corners.amax(2)], dim=2)
+    clipped = moved.clamp(0, 1)
+    counted = torch.arange(boxes.shape[1], device=boxes.device) < num_boxes[:, None]
+    kept = counted & (_area(clipped) >= LEAST_AREA_LEFT * _area(moved))
+    return _kept_first(clipped * kept[:, :, None], kept), kept.sum(1)
+
+
+def recolour_(images: Tensor, generator: Generator) -> None:
+    """Change saturation, contrast about the mean, brightness, tint and tone of each, in place."""
+    count, device = len(images), images.device
+
+    def factor(spread: float, channels: int = 1) -> Tensor:
+        shape = (count, channels, 1, 1)
+        return _uniform(shape, 1 - spread, 1 + spread, generator).to(device)
+
+    gain = factor(BRIGHTNESS) * factor(TINT, channels=3)
+    contrast, saturation, tone = factor(CONTRAST), factor(SATURATION), factor(TONE) - 1
+    grey = 0.299 * images[:, :1] + 0.587 * images[:, 1:2] + 0.114 * images[:, 2:]
+    mean = grey.mean((1, 2, 3), keepdim=True)
+    images.mul_(gain * contrast * saturation)
+    images.addcmul_(gain * contrast * (1 - saturation), grey)
+    images.add_(gain * (1 - contrast) * mean).clamp_(0, 1)
+    # x + tone * x * (1 - x) bends like a gamma curve, and costs a tenth of one.
+    images.mul_(1 + tone - tone * images)
+
+
+def add_noise_(images: Tensor, generator: Generator) -> None:
+    """Add sensor noise, in place: one field for the batch, of another strength in each picture."""
+    field = torch.randn(1, *images.shape[1:], generator=generator).to(images.device)
+    strength = _uniform((len(images), 1, 1, 1), 0, LARGEST_NOISE, generator)
+    images.addcmul_(strength.to(images.device), field).clamp_(0, 1)
+
+
+def _uniform(shape: tuple[int, ...], low: float, high: float, generator: Generator) -> Tensor:
+    return low + (high - low) * torch.rand(shape, generator=generator)
+
+
+def _to(device: torch.device, warp: Warp) -> Warp:
+    return Warp(warp.scale.to(device), warp.shift.to(device))
+
+
+def _area(boxes: Tensor) -> Tensor:
+    return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
+
+
+def _kept_first(boxes: Tensor, kept: Tensor) -> Tensor:
+    """Each row's kept boxes, in their order, before the others."""
+    order = torch.argsort((~kept).to(torch.uint8), dim=1, stable=True)
+    return boxes.gather(1, order[:, :, None].expand_as(boxes))

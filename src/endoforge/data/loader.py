@@ -1,0 +1,76 @@
+"""Batches in an order that only the seed and the epoch decide."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from endoforge.core.errors import UserError
+from endoforge.data.pack import Pack
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """B inputs with at most M boxes each.
+
+    `images` (B, H, W, 3) uint8 RGB; `boxes` (B, M, 4) float32 xyxy in 0..1, the first
+    `num_boxes[b]` of each row are boxes and the rest zeros; `num_boxes` (B,) int64; `indices`
+    (B,) int64, the inputs' places in the pack.
+    """
+
+    images: NDArray[np.uint8]
+    boxes: NDArray[np.float32]
+    num_boxes: NDArray[np.int64]
+    indices: NDArray[np.int64]
+
+
+class Loader:
+    """Batches of a pack: shuffled anew each epoch, or in the pack's order if `seed` is None."""
+
+    def __init__(
+        self, pack: Pack, batch_size: int, *, seed: int | None, drop_last: bool = False
+    ) -> None:
+        self.pack = pack
+        self.batch_size = batch_size
+        self.seed = seed
+        self.drop_last = drop_last
+        self.num_boxes = np.array([len(boxes) for boxes in pack.boxes], dtype=np.int64)
+        self.boxes = _pad(pack.boxes, max(1, int(self.num_boxes.max())))
+        if len(self) == 0:
+            raise UserError(
+                f"--batch-size {batch_size} with --drop-last leaves no batch of {len(pack)} "
+                "frames: lower --batch-size or leave out --drop-last"
+            )
+
+    def __len__(self) -> int:
+        """Batches an epoch."""
+        whole, rest = divmod(len(self.pack), self.batch_size)
+        return whole + (rest > 0 and not self.drop_last)
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of `epoch` from number `start` on, the same whatever was asked before."""
+        order = self._order(epoch)
+        for step in range(start, len(self)):
+            yield self._batch(order[step * self.batch_size : (step + 1) * self.batch_size])
+
+    def _order(self, epoch: int) -> NDArray[np.int64]:
+        if self.seed is None:
+            return np.arange(len(self.pack))
+        return np.random.default_rng([self.seed, epoch]).permutation(len(self.pack))
+
+    def _batch(self, indices: NDArray[np.int64]) -> Batch:
+        return Batch(
+            images=np.asarray(self.pack.images[indices]),
+            boxes=self.boxes[indices],
+            num_boxes=self.num_boxes[indices],
+            indices=indices,
+        )
+
+
+def _pad(boxes: list[NDArray[np.float32]], width: int) -> NDArray[np.float32]:
+    """(N, width, 4) float32: each row's boxes, then zeros."""
+    padded = np.zeros((len(boxes), width, 4), dtype=np.float32)
+    for row, own in zip(padded, boxes, strict=True):
+        row[: len(own)] = own
+    return padded

@@ -1,0 +1,160 @@
+"""Which frames train and which validate: never frames of one run on both sides."""
+
+import hashlib
+import logging
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ValidationError
+
+from endoforge.captures.index import CaptureIndex, FrameRecord
+from endoforge.core.errors import UserError
+from endoforge.core.files import write_json_atomic
+
+log = logging.getLogger(__name__)
+
+# Neighbouring frames look alike: of a lone run, one frame in this many is left out as a gap.
+GAP_ONE_IN = 20
+
+
+@dataclass(frozen=True)
+class Split:
+    """Frames to train on and to validate on, and how many frames are in neither."""
+
+    train: list[FrameRecord]
+    val: list[FrameRecord]
+    left_out: int = 0
+
+
+class SplitManifest(BaseModel):
+    """A split on disk: labels by their path relative to the root, with forward slashes."""
+
+    train: list[str]
+    val: list[str]
+    seed: int
+    fingerprint: str
+
+
+def split_by_run(index: CaptureIndex, val_ratio: float, seed: int) -> Split:
+    """Give whole runs to validation, as near to `val_ratio` (0..1) of the frames as can be.
+
+    Of the choices that come equally near, `seed` picks one. Neither side is empty. A lone run is
+    split by time, with a gap between. Raises UserError if there are too few frames to split.
+    """
+    sizes = Counter(frame.run for frame in index.frames)
+    if len(index.frames) < 2:
+        raise UserError(
+            f"{len(index.frames)} usable frames in {index.root}, at least 2 are needed "
+            f"to train and validate{_what_was_dropped(index)}"
+        )
+    if len(sizes) == 1:
+        return _split_by_time(index.frames, val_ratio)
+    val_runs = _pick_runs(sizes, val_ratio * len(index.frames), seed)
+    train = [frame for frame in index.frames if frame.run not in val_runs]
+    val = [frame for frame in index.frames if frame.run in val_runs]
+    return Split(train, val)
+
+
+def _what_was_dropped(index: CaptureIndex) -> str:
+    return f" (dropped: {'; '.join(index.tally.lines())})" if index.dropped else ""
+
+
+def _pick_runs(sizes: Counter[str], target: float, seed: int) -> set[str]:
+    """The runs whose frames together come nearest to `target`; at least one, and not all.
+
+    `sums[i]` has bit n set if some of the first i runs, shuffled, have n frames together.
+    """
+    names = sorted(sizes)
+    np.random.default_rng(seed).shuffle(names)
+    sums = [1]
+    for name in names:
+        sums.append(sums[-1] | sums[-1] << sizes[name])
+    bits = enumerate(reversed(f"{sums[-1]:b}"))
+    reachable = [n for n, bit in bits if bit == "1" and 0 < n < sizes.total()]
+    left = min(reachable, key=lambda n: abs(n - target))
+    picked = set()
+    for i in reversed(range(len(names))):
+        if not sums[i] >> left & 1:
+            picked.add(names[i])
+            left -= sizes[names[i]]
+    return picked
+
+
+def _split_by_time(frames: Sequence[FrameRecord], val_ratio: float) -> Split:
+    count = len(frames)
+    num_val = min(max(1, round(val_ratio * count)), count - 1)
+    gap = min(max(1, count // GAP_ONE_IN), count - num_val - 1)
+    num_train = count - num_val - gap
+    log.warning(
+        "only one run (%s): training on its first %d frames, validating on its last %d, with %d "
+        "left out between; scores will flatter the detector, record more runs for honest ones",
+        frames[0].run,
+        num_train,
+        num_val,
+        gap,
+    )
+    return Split(list(frames[:num_train]), list(frames[num_train + gap :]), gap)
+
+
+def fingerprint(frames: Iterable[FrameRecord]) -> str:
+    """SHA-256 over the keys, sorted, and what their labels say: the same data, the same value."""
+    digest = hashlib.sha256()
+    for frame in sorted(frames, key=lambda frame: frame.key):
+        digest.update(frame.key.encode() + b"\0")
+        digest.update(hashlib.sha256(frame.label_path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def save_split(path: Path, split: Split, seed: int) -> None:
+    """Write `split` as a manifest that `load_split` reads, making its folder if need be."""
+    manifest = SplitManifest(
+        train=[frame.key for frame in split.train],
+        val=[frame.key for frame in split.val],
+        seed=seed,
+        fingerprint=fingerprint(split.train + split.val),
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json_atomic(path, manifest.model_dump())
+
+
+def load_split(path: Path, index: CaptureIndex) -> Split:
+    """The split saved at `path`, on the frames of `index`.
+
+    Raises UserError if the file can't be used, if a label that it lists isn't among the usable
+    frames, or if one is on both sides. Warns if labels have changed since.
+    """
+    manifest = _read_manifest(path)
+    by_key = {frame.key: frame for frame in index.frames}
+    listed = manifest.train + manifest.val
+    for key in listed:
+        if key not in by_key:
+            raise UserError(
+                f"{path} lists {key}, which is no usable frame in {index.root}: bring it back, "
+                "or delete the manifest to split anew"
+            )
+    if twice := [key for key, times in Counter(listed).items() if times > 1]:
+        raise UserError(f"{path} lists {twice[0]} more than once: delete it to split anew")
+    split = Split(
+        [by_key[key] for key in manifest.train],
+        [by_key[key] for key in manifest.val],
+        len(by_key) - len(listed),
+    )
+    if fingerprint(split.train + split.val) != manifest.fingerprint:
+        log.warning("labels have changed since %s was written; its split is kept", path)
+    if split.left_out:
+        log.warning("%d frames are not listed in %s and are left out", split.left_out, path)
+    return split
+
+
+def _read_manifest(path: Path) -> SplitManifest:
+    try:
+        manifest = SplitManifest.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"can't read the split manifest {path}: {reason}") from error
+    if not manifest.train or not manifest.val:
+        raise UserError(f"{path} lists no frame for one side: delete it to split anew")
+    return manifest

@@ -1,0 +1,1 @@
+"""From the world to the disk: simulated frames recorded as capture runs."""

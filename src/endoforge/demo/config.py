@@ -1,0 +1,27 @@
+"""What `demo` takes."""
+
+from dataclasses import dataclass
+
+from endoforge.core.errors import UserError
+from endoforge.datagen.config import MAX_SEED
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoConfig:
+    """The whole journey on this machine: simulate, prune, train, evaluate, report.
+
+    Simulates colons, trains a detector on some of them, and measures it on others that it never
+    saw. Takes a few minutes on two CPU cores; ends with an HTML report.
+    """
+
+    output_root: str = "demo"
+    """Folder for everything that the demo makes. An earlier demo there is replaced."""
+
+    seed: int = 7
+    """Decides every colon, flight and weight: the same seed gives the same report on a machine."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed <= MAX_SEED:
+            raise UserError(f"--seed {self.seed}: must be between 0 and 2^64 - 1")
+        if not self.output_root:
+            raise UserError("--output-root: must name a folder")

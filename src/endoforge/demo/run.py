@@ -1,0 +1,199 @@
+"""The journey of `demo`, step by step."""
+
+import json
+import logging
+import os
+import platform
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from endoforge.captures.config import PruneConfig
+from endoforge.captures.prune import prune_empty
+from endoforge.core.errors import UserError
+from endoforge.core.files import write_json_atomic
+from endoforge.datagen.config import DatagenConfig
+from endoforge.datagen.generate import DatagenReport, generate
+from endoforge.demo.config import DemoConfig
+from endoforge.evaluate.config import EvalConfig
+from endoforge.evaluate.evaluate import EvalResult, run_eval
+from endoforge.evaluate.figures import detection_grid, precision_recall_curve, training_curves
+from endoforge.evaluate.report import Report, headline, write_report
+from endoforge.train.config import TrainConfig
+from endoforge.train.loop import train
+
+log = logging.getLogger(__name__)
+
+TRAIN_RUNS, UNSEEN_RUNS = 12, 4
+FRAMES_A_RUN = 80
+EPOCHS, BATCH_SIZE = 24, 16
+NUM_PICTURES = 12
+MARK = "demo.json"
+"""This file says that a folder was made by the demo, and may be made anew."""
+
+
+@dataclass
+class DemoResult:
+    """What the demo found, and where everything lies."""
+
+    root: Path
+    evaluation: EvalResult
+    seconds: dict[str, float]
+
+    def lines(self) -> list[str]:
+        """The summary for people."""
+        scores = "  ".join(f"{name} {value}" for name, value in headline(self.evaluation.metrics))
+        spent = ", ".join(f"{step} {seconds:.0f} s" for step, seconds in self.seconds.items())
+        return [
+            "",
+            f"on {UNSEEN_RUNS} colons that training never saw: {scores}",
+            f"({spent}; {sum(self.seconds.values()):.0f} s in all)",
+            "",
+            f"report      {self.root / 'report.html'}",
+            f"metrics     {self.root / 'metrics.jsonl'}",
+            f"detector    {self.root / 'checkpoints' / 'tinydet_best.safetensors'}",
+            f"frames      {self.root / 'captures'} (pruned: {self.root / 'captures_filtered'})",
+            f"unseen      {self.root / 'unseen'}",
+        ]
+
+
+@dataclass
+class _Clock:
+    """Seconds that each step took."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, name: str, what: str) -> Iterator[None]:
+        log.info("")
+        log.info("%s: %s", name, what)
+        started = time.monotonic()
+        yield
+        self.seconds[name] = time.monotonic() - started
+
+
+def run_demo(config: DemoConfig) -> DemoResult:
+    """Simulate, prune, train, evaluate and report; everything lies under `config.output_root`."""
+    root = Path(config.output_root)
+    _start_afresh(root, config)
+    clock = _Clock()
+    with clock.step(
+        "simulate", f"{TRAIN_RUNS} colons to learn from, {UNSEEN_RUNS} to be tested on"
+    ):
+        generated = _simulate(root / "captures", config.seed, TRAIN_RUNS)
+        unseen = _simulate(root / "unseen", config.seed + 1, UNSEEN_RUNS)
+    with clock.step("prune", "copy the frames that show a polyp"):
+        pruning = PruneConfig(input=str(root / "captures"), output=str(root / "captures_filtered"))
+        pruned = prune_empty(pruning)
+        _log_lines(pruned.lines())
+    with clock.step("train", f"{EPOCHS} epochs on {pruned.kept} frames"):
+        result = train(_train_config(root, config.seed))
+    with clock.step("evaluate", "on the colons that training never saw, empty frames too"):
+        evaluation = run_eval(
+            EvalConfig(
+                checkpoint=str(result.best_checkpoint),
+                input_root=str(root / "unseen"),
+                metrics_out=str(root / "metrics.jsonl"),
+            )
+        )
+    demo = DemoResult(root, evaluation, clock.seconds)
+    _write_report(demo, config, [generated, unseen])
+    return demo
+
+
+def _start_afresh(root: Path, config: DemoConfig) -> None:
+    """Make `root`, without what an earlier demo left; leave folders of other origin alone."""
+    mark = root / MARK
+    if root.exists() and any(root.iterdir()) and not mark.exists():
+        raise UserError(f"--output-root {root}: holds files that no demo made; name another folder")
+    if root.exists():
+        shutil.rmtree(root)
+    root.mkdir(parents=True)
+    write_json_atomic(mark, {"made_by": "endoforge demo", "seed": config.seed})
+
+
+def _simulate(root: Path, seed: int, runs: int) -> DatagenReport:
+    config = DatagenConfig(seed=seed, runs=runs, max_frames=FRAMES_A_RUN, output_root=str(root))
+    report = generate(config)
+    _log_lines(report.lines())
+    return report
+
+
+def _train_config(root: Path, seed: int) -> TrainConfig:
+    return TrainConfig(
+        input_root=str(root / "captures_filtered"),
+        ckpt_dir=str(root / "checkpoints"),
+        epochs=EPOCHS,
+        batch_size=BATCH_SIZE,
+        lr_start=2e-3,
+        lr_end=2e-5,
+        scheduler="cosine",
+        seed=seed,
+        drop_last=True,
+        log_every=0,
+        metrics_out=str(root / "train_metrics.jsonl"),
+        status_file=str(root / "status.json"),
+    )
+
+
+def _write_report(demo: DemoResult, config: DemoConfig, generated: list[DatagenReport]) -> None:
+    root, metrics = demo.root, demo.evaluation.metrics
+    history = [json.loads(line) for line in _read_lines(root / "train_metrics.jsonl")]
+    report = Report(
+        title="EndoForge demo",
+        subtitle=(
+            f"A detector that learned to find polyps in {TRAIN_RUNS} simulated colons, measured on "
+            f"{metrics.images} frames of {UNSEEN_RUNS} colons that it never saw."
+        ),
+        metrics=metrics,
+        charts=[training_curves(history), precision_recall_curve(metrics)],
+        pictures=detection_grid(demo.evaluation, NUM_PICTURES, metrics.obj_thresh),
+        facts=[
+            ("Data", _data_facts(root, generated)),
+            ("Machine", _machine_facts(demo, generated[0].renderer)),
+        ],
+        commands=[f"endoforge demo --seed {config.seed}"],
+    )
+    write_report(root / "report.html", report)
+
+
+def _data_facts(root: Path, generated: list[DatagenReport]) -> list[tuple[str, str]]:
+    rows = [
+        (name, f"{len(part.run_dirs)} runs, {part.frames} frames, {part.boxes} boxes")
+        for name, part in zip(("learned from", "unseen"), generated, strict=True)
+    ]
+    kinds = _polyps_by_kind([run for part in generated for run in part.run_dirs])
+    rows.append(("polyps", ", ".join(f"{count} {kind}" for kind, count in kinds)))
+    rows.append(("files", str(root.resolve())))
+    return rows
+
+
+def _polyps_by_kind(run_dirs: list[Path]) -> list[tuple[str, int]]:
+    """How many polyps of each Paris kind the scenes of these runs hold."""
+    kinds: Counter[str] = Counter()
+    for run_dir in run_dirs:
+        manifest = json.loads((run_dir / "run_manifest.json").read_text(encoding="utf-8"))
+        kinds.update(polyp["paris"] for polyp in manifest["endoforge"]["scene"]["polyps"])
+    return sorted(kinds.items())
+
+
+def _machine_facts(demo: DemoResult, renderer: str) -> list[tuple[str, str]]:
+    return [
+        ("system", f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"),
+        ("Python", platform.python_version()),
+        ("renderer", renderer),
+        *((step, f"{seconds:.1f} s") for step, seconds in demo.seconds.items()),
+    ]
+
+
+def _read_lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines()
+
+
+def _log_lines(lines: list[str]) -> None:
+    for line in lines:
+        log.info("%s", line)

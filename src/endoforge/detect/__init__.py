@@ -1,0 +1,1 @@
+"""What is learned: TinyDet, its targets and loss, and boxes out of its raw output."""

@@ -1,0 +1,43 @@
+"""Boxes and the grid of cells: overlaps, and raw output to boxes. Boxes are xyxy throughout."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+MIN_LOG_DISTANCE, MAX_LOG_DISTANCE = -4.0, 6.0
+"""Bounds of the raw distances: exp of them, in strides, spans 0.15 to 3200 pixels at stride 8."""
+
+
+def pairwise_iou(
+    boxes_a: NDArray[np.floating], boxes_b: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """Intersection over union of (N, 4) with (M, 4) boxes: (N, M), computed in float64."""
+    a = boxes_a.astype(np.float64)[:, None]
+    b = boxes_b.astype(np.float64)[None]
+    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
+    intersection = np.prod(np.maximum(sides, 0.0), axis=-1)
+    union = np.prod(a[..., 2:] - a[..., :2], axis=-1) + np.prod(b[..., 2:] - b[..., :2], axis=-1)
+    union = union - intersection
+    iou: NDArray[np.float64] = np.zeros_like(union)
+    np.divide(intersection, union, out=iou, where=union > 0)
+    return iou
+
+
+def cell_centres(grid_hw: tuple[int, int], stride: int, device: torch.device) -> Tensor:
+    """Centres of the cells in pixels of the input, row by row: (H*W, 2) float32, x first."""
+    rows, columns = (torch.arange(n, dtype=torch.float32, device=device) for n in grid_hw)
+    y, x = torch.meshgrid(rows, columns, indexing="ij")
+    return (torch.stack([x, y], dim=-1).reshape(-1, 2) + 0.5) * stride
+
+
+def boxes_from_raw(raw: Tensor, stride: int) -> Tensor:
+    """Raw output (B, 5, H, W) to the box that each cell says: (B, H*W, 4) xyxy, input pixels.
+
+    An edge lies exp(raw) strides from the cell's centre. The exponential makes an equal step of the
+    net an equal step in proportion, for small and large polyps alike, and no width can be negative.
+    """
+    centres = cell_centres((raw.shape[2], raw.shape[3]), stride, raw.device)
+    logs = raw[:, 1:].flatten(2).transpose(1, 2).clamp(MIN_LOG_DISTANCE, MAX_LOG_DISTANCE)
+    distances = logs.exp() * stride
+    return torch.cat([centres - distances[..., :2], centres + distances[..., 2:]], dim=-1)

@@ -1,0 +1,157 @@
+"""TinyDet: a small anchor-free convolutional detector.
+
+A picture goes down to strides 4, 8, 16 and 32 and comes back up to stride 8, where each cell says
+how likely a polyp is centred near it and how far the polyp's edges are. All convolutions are full
+ones: depthwise convolutions need fewer operations but take no less time on CPUs.
+"""
+
+import math
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+
+NUM_OUTPUTS = 5
+"""Channels of the raw output: the objectness logit, then left, top, right and bottom."""
+
+OBJECTNESS_PRIOR = 0.01
+"""Objectness of an untrained net, so that the many empty cells don't drown the first steps
+(Lin et al. 2017, "Focal loss for dense object detection", section 4.1)."""
+
+DISTANCE_PRIOR_STRIDES = 3.0
+"""Distance to each edge that an untrained net says, in strides: a middling polyp."""
+
+BATCH_NORM_MOMENTUM = 0.03
+"""Weight of a batch in the running statistics. The default training batch has two pictures, whose
+statistics are noisy: 0.03 averages over some 30 batches where the usual 0.1 averages over 10."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TinyDetConfig:
+    """What a TinyDet is made of; travels with its weights."""
+
+    name: str = "tinydet"
+    widths: tuple[int, int, int, int] = (16, 48, 80, 96)
+    """Channels at strides 4, 8, 16 and 32."""
+    depths: tuple[int, int, int] = (1, 1, 1)
+    """Residual blocks at strides 8, 16 and 32."""
+
+    @property
+    def stride(self) -> int:
+        """Pixels of input for one cell of output, each way."""
+        return 8
+
+    def to_json(self) -> dict[str, object]:
+        """The configuration as JSON's types; `from_json` undoes it."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, value: dict[str, object]) -> "TinyDetConfig":
+        """Raises TypeError for fields that this version doesn't know."""
+        fields = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
+        return cls(**fields)  # type: ignore[arg-type]
+
+
+class ConvBlock(nn.Sequential):
+    """Convolution, batch norm, SiLU."""
+
+    def __init__(
+        self, num_in: int, num_out: int, *, kernel: int = 3, stride: int = 1, padding: int = 1
+    ) -> None:
+        super().__init__(
+            nn.Conv2d(num_in, num_out, kernel, stride, padding, bias=False),
+            nn.BatchNorm2d(num_out, momentum=BATCH_NORM_MOMENTUM),
+            nn.SiLU(inplace=True),
+        )
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions beside a shortcut (He et al. 2016)."""
+
+    def __init__(self, num_channels: int) -> None:
+        super().__init__()
+        self.first = ConvBlock(num_channels, num_channels)
+        self.second = nn.Sequential(
+            nn.Conv2d(num_channels, num_channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(num_channels, momentum=BATCH_NORM_MOMENTUM),
+        )
+        self.activation = nn.SiLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.activation(x + self.second(self.first(x)))
+        return out
+
+
+class TinyDet(nn.Module):
+    """The detector: (B, 3, H, W) float32 in 0..1 to (B, 5, H/8, W/8), see NUM_OUTPUTS.
+
+    H and W are multiples of `required_divisor`. `endoforge.detect.boxes` turns the output into
+    boxes. One output sees some 400 pixels of input each way.
+    """
+
+    def __init__(self, config: TinyDetConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or TinyDetConfig()
+        at4, at8, at16, at32 = self.config.widths
+        self.stem = nn.Sequential(
+            ConvBlock(3, at4, kernel=6, stride=4, padding=1), ConvBlock(at4, at4)
+        )
+        self.down8 = _stage(at4, at8, self.config.depths[0])
+        self.down16 = _stage(at8, at16, self.config.depths[1])
+        self.down32 = _stage(at16, at32, self.config.depths[2])
+        self.up16 = nn.Conv2d(at32, at16, 1)
+        self.up8 = nn.Conv2d(at16, at8, 1)
+        self.head = nn.Sequential(ConvBlock(at8, at8), nn.Conv2d(at8, NUM_OUTPUTS, 1))
+        self._initialise()
+
+    @property
+    def required_divisor(self) -> int:
+        """The input's height and width must be multiples of this."""
+        return self.config.stride
+
+    def forward(self, images: Tensor) -> Tensor:
+        at8 = self.down8(self.stem(images))
+        at16 = self.down16(at8)
+        at32 = self.down32(at16)
+        at16 = _add_upsampled(at16, self.up16(at32))
+        at8 = _add_upsampled(at8, self.up8(at16))
+        raw: Tensor = self.head(at8)
+        return raw
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+            if isinstance(module, ResidualBlock):
+                nn.init.zeros_(module.second[1].weight)  # type: ignore[arg-type]
+        self._initialise_output()
+
+    def _initialise_output(self) -> None:
+        output = self.head[-1]
+        assert isinstance(output, nn.Conv2d)
+        assert output.bias is not None
+        nn.init.normal_(output.weight, std=0.01)
+        with torch.no_grad():
+            output.bias[0] = math.log(OBJECTNESS_PRIOR / (1 - OBJECTNESS_PRIOR))
+            output.bias[1:] = math.log(DISTANCE_PRIOR_STRIDES)
+
+
+def build_tinydet(config: TinyDetConfig, seed: int) -> TinyDet:
+    """A fresh TinyDet with weights drawn from `seed`; the global generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return TinyDet(config)
+
+
+def _stage(num_in: int, num_out: int, num_blocks: int) -> nn.Sequential:
+    """Half the size, `num_out` channels, then residual blocks."""
+    blocks = [ResidualBlock(num_out) for _ in range(num_blocks)]
+    return nn.Sequential(ConvBlock(num_in, num_out, stride=2), *blocks)
+
+
+def _add_upsampled(fine: Tensor, coarse: Tensor) -> Tensor:
+    """`coarse` at twice its size on top of `fine`; where `fine` is odd, the overhang is cut."""
+    doubled = nn.functional.interpolate(coarse, scale_factor=2.0, mode="nearest")
+    return fine + doubled[..., : fine.shape[-2], : fine.shape[-1]]

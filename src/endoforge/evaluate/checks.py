@@ -1,0 +1,79 @@
+"""Checks of configuration values: an error names the flag, what is wrong, and a value to try."""
+
+import math
+from collections.abc import Sequence
+
+from endoforge.core.errors import UserError
+from endoforge.core.sizes import parse_size
+
+LEAST_SIDE = 64
+"""Pixels of an input's longer side: below, the coarsest features are a single cell, of which batch
+norm can make nothing."""
+
+
+def check_share(flag: str, value: float, *, example: str) -> None:
+    """0 < value < 1."""
+    if not 0 < value < 1:
+        _fail(flag, value, "between 0 and 1 (exclusive)", example)
+
+
+def check_probability(flag: str, value: float, *, example: str) -> None:
+    """0 <= value <= 1."""
+    if not 0 <= value <= 1:
+        _fail(flag, value, "between 0 and 1", example)
+
+
+def check_positive(flag: str, value: float, *, example: str) -> None:
+    """0 < value, and finite."""
+    if not (value > 0 and math.isfinite(value)):
+        _fail(flag, value, "a number greater than 0", example)
+
+
+def check_at_least(flag: str, value: float, least: int, *, example: str) -> None:
+    """`least` <= value, and finite."""
+    if not (value >= least and math.isfinite(value)):
+        _fail(flag, value, f"at least {least}", example)
+
+
+def check_seed(flag: str, value: int) -> None:
+    """What 64 bits hold."""
+    if not 0 <= value < 2**64:
+        _fail(flag, value, "between 0 and 18446744073709551615", "42")
+
+
+def check_choice(flag: str, value: str, choices: Sequence[str]) -> None:
+    """One of `choices`."""
+    if value not in choices:
+        raise UserError(f"{flag} {value}: must be one of {', '.join(choices)}")
+
+
+def check_size(flag: str, text: str, divisor: int) -> tuple[int, int]:
+    """`"320x192"` to (320, 192): both multiples of `divisor`, the longer at least LEAST_SIDE."""
+    width, height = parse_size(text, flag)
+    if max(width, height) < LEAST_SIDE:
+        _fail(flag, text, f"at least {LEAST_SIDE} pixels on the longer side", "320x192")
+    if width % divisor or height % divisor:
+        near = "x".join(str(max(1, round(side / divisor)) * divisor) for side in (width, height))
+        _fail(flag, text, f"multiples of {divisor}", near)
+    return width, height
+
+
+def parse_thresholds(flag: str, text: str) -> list[float]:
+    """`"0.5,0.75"` to [0.5, 0.75], each above 0 and at most 1; "" to []."""
+    try:
+        values = [float(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        values = [math.nan]
+    if not all(0 < value <= 1 for value in values):
+        _fail(flag, repr(text), "numbers above 0 and at most 1, split by commas", "0.5,0.75")
+    return values
+
+
+def iou_thresholds(first: float, sweep: str) -> list[float]:
+    """The IoU thresholds to measure at: `first`, then the others of `sweep`, rising."""
+    others = set(parse_thresholds("--val-iou-sweep", sweep)) - {first}
+    return [first, *sorted(others)]
+
+
+def _fail(flag: str, value: object, must_be: str, example: str) -> None:
+    raise UserError(f"{flag} {value}: must be {must_be}; try {example}")

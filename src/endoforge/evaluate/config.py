@@ -1,0 +1,58 @@
+"""What `eval` can be told; nothing heavy is imported here."""
+
+from dataclasses import dataclass
+from typing import get_args
+
+from endoforge.backends.devices import DeviceName
+from endoforge.evaluate import checks
+
+DEFAULT_INPUT_ROOT = "assets/datasets/captures_filtered"
+DEFAULT_OBJ_THRESH = 0.3
+DEFAULT_IOU_THRESH = 0.5
+DEFAULT_IOU_SWEEP = "0.5,0.75"
+VALIDATION_BATCH_SIZE = 16
+"""Of `eval` and of the validation in training alike, so that they agree to the last digit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalConfig:
+    """Measure a checkpoint on every frame of a folder of capture runs."""
+
+    checkpoint: str = "checkpoints/tinydet.safetensors"
+    """Weights to measure, as `train` writes them."""
+
+    input_root: str = DEFAULT_INPUT_ROOT
+    """Folder that holds the capture runs (run_* folders), or one run. Every frame counts."""
+
+    val_obj_thresh: float = DEFAULT_OBJ_THRESH
+    """Score from which a detection counts in precision, recall and mean IoU, 0 to 1."""
+
+    val_iou_thresh: float = DEFAULT_IOU_THRESH
+    """Overlap (IoU) with a true box from which a detection counts as a hit, 0 to 1."""
+
+    val_iou_sweep: str = DEFAULT_IOU_SWEEP
+    """More IoU thresholds to report at, split by commas."""
+
+    metrics_out: str | None = None
+    """Append the metrics to this file, one JSON object a line."""
+
+    batch_size: int = VALIDATION_BATCH_SIZE
+    """Frames that go through the detector at once; changes speed and memory, not the result."""
+
+    device: DeviceName = "auto"
+    """Where to compute; auto picks the fastest there is (`endoforge devices` lists them)."""
+
+    strict: bool = False
+    """Stop at the first bad label or image instead of leaving it out and counting it."""
+
+    def __post_init__(self) -> None:
+        checks.check_probability("--val-obj-thresh", self.val_obj_thresh, example="0.3")
+        checks.check_share("--val-iou-thresh", self.val_iou_thresh, example="0.5")
+        checks.parse_thresholds("--val-iou-sweep", self.val_iou_sweep)
+        checks.check_at_least("--batch-size", self.batch_size, 1, example="16")
+        checks.check_choice("--device", self.device, get_args(DeviceName))
+
+    @property
+    def iou_thresholds(self) -> list[float]:
+        """`val_iou_thresh` first, then the others of the sweep, rising."""
+        return checks.iou_thresholds(self.val_iou_thresh, self.val_iou_sweep)

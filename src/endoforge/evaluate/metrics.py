@@ -1,0 +1,191 @@
+"""The metrics of a detector. Training, `eval` and reports all get theirs from `measure`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from endoforge.detect.decode import MAX_DETECTIONS
+from endoforge.detect.detections import Detections
+from endoforge.evaluate.coco import Truths, average_precisions
+from endoforge.evaluate.matching import Matches, match_all
+
+COCO_IOUS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
+"""0.50, 0.55 .. 0.95: the thresholds over which COCO averages AP."""
+
+OBJECTNESS_SWEEP = tuple(round(0.05 * step, 2) for step in range(1, 20))
+"""0.05, 0.10 .. 0.95."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThresholdMetrics:
+    """Where a detection counts as right from this IoU on."""
+
+    iou: float
+    mean_iou: float
+    """Mean over the truth boxes of the IoU with the detection that found each, 0 if none did."""
+    precision: float
+    recall: float
+    average_precision: float | None
+    """Exact AP over all scores at this IoU; None where there is no truth."""
+    true_positives: int
+    false_positives: int
+    false_negatives: int
+
+    def to_record(self, batches: int) -> dict[str, Any]:
+        """An entry of `val_metrics` in a metrics file."""
+        return {
+            "iou": self.iou,
+            "mean_iou": self.mean_iou,
+            "precision": self.precision,
+            "recall": self.recall,
+            "map": self.average_precision,
+            "tp": self.true_positives,
+            "fp": self.false_positives,
+            "fn": self.false_negatives,
+            "batches": batches,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepPoint:
+    """Precision and recall of the detections from one score on."""
+
+    obj_thresh: float
+    precision: float
+    recall: float
+
+
+@dataclass(frozen=True)
+class PrecisionRecallCurve:
+    """Precision and recall at IoU 0.5 after each detection in turn, best first: three (N,)."""
+
+    scores: NDArray[np.float32]
+    precision: NDArray[np.float64]
+    recall: NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metrics:
+    """How good the detections of a set of pictures are."""
+
+    obj_thresh: float
+    """The score from which a detection counts in precision, recall and mean IoU."""
+    at_iou: tuple[ThresholdMetrics, ...]
+    """In the order of the thresholds asked for; the first is the one that decides."""
+    ap: float | None
+    """COCO's AP, averaged over IoU 0.50:0.95; None, like the next two, where there is no truth."""
+    ap50: float | None
+    ap75: float | None
+    images: int
+    num_truths: int
+    pr_curve: tuple[SweepPoint, ...]
+    """By objectness, at the first IoU threshold."""
+    curve: PrecisionRecallCurve
+
+    @property
+    def mean_iou(self) -> float:
+        """The mean IoU at the first threshold: what early stopping looks at."""
+        return self.at_iou[0].mean_iou
+
+    def to_record(self, batches: int) -> dict[str, Any]:
+        """The fields of a metrics file that say how good it is."""
+        return {
+            "obj_thresh": self.obj_thresh,
+            "val_metrics": [entry.to_record(batches) for entry in self.at_iou],
+            "ap": self.ap,
+            "ap50": self.ap50,
+            "ap75": self.ap75,
+            "images": self.images,
+        }
+
+    def summary(self) -> str:
+        """One line for people."""
+        first = self.at_iou[0]
+        return (
+            f"AP50 {_number(self.ap50)}, AP {_number(self.ap)}; at score {self.obj_thresh:g} and "
+            f"IoU {first.iou:g}: mean IoU {first.mean_iou:.3f}, precision {first.precision:.3f}, "
+            f"recall {first.recall:.3f} ({self.num_truths} boxes in {self.images} frames)"
+        )
+
+
+def measure(
+    detections: Sequence[Detections],
+    truths: Truths,
+    *,
+    obj_thresh: float,
+    iou_threshs: Sequence[float],
+) -> Metrics:
+    """Compare `detections[i]` with the truth boxes `truths[i]` of the same picture.
+
+    Truth boxes are (K, 4) xyxy in 0..1; K may be 0. AP takes every detection, whatever its score;
+    the other metrics those of at least `obj_thresh`. At most 100 detections a picture count.
+    """
+    counted = [_first(found, MAX_DETECTIONS) for found in detections]
+    precisions = _precisions_by_iou(counted, truths, iou_threshs)
+    matches = [match_all(counted, truths, iou) for iou in iou_threshs]
+    at_iou = [
+        _threshold_metrics(iou, match.above(obj_thresh), precisions[iou])
+        for iou, match in zip(iou_threshs, matches, strict=True)
+    ]
+    return Metrics(
+        obj_thresh=obj_thresh,
+        at_iou=tuple(at_iou),
+        ap=_mean([precisions[iou] for iou in COCO_IOUS]),
+        ap50=precisions[0.5],
+        ap75=precisions[0.75],
+        images=len(truths),
+        num_truths=matches[0].num_truths,
+        pr_curve=tuple(_sweep_point(matches[0], score) for score in OBJECTNESS_SWEEP),
+        curve=_curve(match_all(counted, truths, 0.5)),
+    )
+
+
+def _first(detections: Detections, count: int) -> Detections:
+    return Detections(detections.boxes[:count], detections.scores[:count])
+
+
+def _precisions_by_iou(
+    detections: Sequence[Detections], truths: Truths, iou_threshs: Sequence[float]
+) -> dict[float, float | None]:
+    """AP at COCO's thresholds and at ours, by threshold."""
+    thresholds = sorted({*COCO_IOUS, *iou_threshs})
+    values = average_precisions(detections, truths, thresholds)
+    if values is None:
+        return dict.fromkeys(thresholds)
+    return dict(zip(thresholds, values, strict=True))
+
+
+def _threshold_metrics(iou: float, matches: Matches, precision: float | None) -> ThresholdMetrics:
+    return ThresholdMetrics(
+        iou=iou,
+        mean_iou=matches.mean_iou,
+        precision=matches.precision,
+        recall=matches.recall,
+        average_precision=precision,
+        true_positives=matches.true_positives,
+        false_positives=matches.false_positives,
+        false_negatives=matches.false_negatives,
+    )
+
+
+def _sweep_point(matches: Matches, score: float) -> SweepPoint:
+    counted = matches.above(score)
+    return SweepPoint(obj_thresh=score, precision=counted.precision, recall=counted.recall)
+
+
+def _curve(matches: Matches) -> PrecisionRecallCurve:
+    right = np.cumsum(matches.ious > 0)
+    precision = right / np.arange(1, len(right) + 1)
+    return PrecisionRecallCurve(matches.scores, precision, right / max(matches.num_truths, 1))
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _number(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.3f}"

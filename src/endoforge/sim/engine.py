@@ -1,0 +1,85 @@
+"""The compute engine that runs the kernels: chosen by name, started once in a process."""
+
+import contextlib
+import importlib
+import io
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+
+from endoforge.core.errors import UserError
+
+RendererName = Literal["auto", "cpu", "cuda", "vulkan", "metal", "amdgpu"]
+
+PREFERRED: tuple[RendererName, ...] = ("cuda", "amdgpu", "metal", "cpu")
+"""`auto` takes the first of these that works. Vulkan works where asked for, with copies."""
+
+_TORCH_DEVICE = {"cuda": "cuda", "amdgpu": "cuda", "metal": "mps"}
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A running engine: its name, and the torch device that its arrays live on."""
+
+    name: RendererName
+    device: torch.device
+
+
+def start_engine(name: RendererName = "auto") -> Engine:
+    """Start the engine `name`; a second start with the same name costs nothing.
+
+    Raises UserError if it isn't there: quadrants would fall back to the CPU in silence.
+    """
+    there = available()
+    if name == "auto":
+        name = next(choice for choice in PREFERRED if choice in there)
+    if name not in there:
+        raise UserError(
+            f"--renderer {name}: not available here; choose from auto, {', '.join(there)}"
+        )
+    _start(name)
+    return Engine(name, torch.device(_TORCH_DEVICE.get(name, "cpu")))
+
+
+def available() -> tuple[RendererName, ...]:
+    """Engines that this machine can run: a driver is there, and torch can hold the arrays."""
+    quadrants = _quadrants()
+    supported = quadrants.lang.misc.is_arch_supported
+    names: list[RendererName] = ["cpu"]
+    if torch.cuda.is_available() and torch.version.hip is None and supported(quadrants.cuda):
+        names.append("cuda")
+    if torch.cuda.is_available() and torch.version.hip and supported(quadrants.amdgpu):
+        names.append("amdgpu")
+    if torch.backends.mps.is_available() and supported(quadrants.metal):
+        names.append("metal")
+    if supported(quadrants.vulkan):
+        names.append("vulkan")
+    return tuple(names)
+
+
+def wait(engine: Engine) -> None:
+    """Return when all kernels that were started have ended."""
+    if engine.name != "cpu":
+        _quadrants().sync()
+
+
+_running: RendererName | None = None
+
+
+def _start(name: RendererName) -> None:
+    global _running
+    if _running == name:
+        return
+    quadrants = _quadrants()
+    with contextlib.redirect_stdout(io.StringIO()):
+        quadrants.init(
+            arch=getattr(quadrants, name), log_level=quadrants.ERROR, enable_fallback=False
+        )
+    _running = name
+
+
+def _quadrants() -> Any:
+    import endoforge.sim.kernels  # noqa: F401  (keeps quadrants quiet)
+
+    return importlib.import_module("quadrants")

@@ -1,0 +1,10 @@
+"""The render kernels, one source for CPU, CUDA, Vulkan, Metal and AMD (quadrants).
+
+`types` holds what they read and write, `geometry` the distances, `shading` the light, `passes` the
+kernels themselves. They hold no state: every array is a torch tensor of the caller's.
+"""
+
+import os
+
+# quadrants prints a banner on import; what our commands print is theirs alone.
+os.environ.setdefault("ENABLE_QUADRANTS_HEADER_PRINT", "false")

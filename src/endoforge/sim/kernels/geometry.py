@@ -1,0 +1,265 @@
+"""Distances: from a point to the wall, to a polyp, and to both as they blend."""
+
+import quadrants as qd
+
+from endoforge.sim import anatomy, polyps
+from endoforge.sim.kernels.types import World, vec3, vec4
+
+NC = anatomy.NUM_CENTRELINE
+NS = anatomy.NUM_ALONG
+NA = anatomy.NUM_AROUND
+NP = polyps.MAX_POLYPS
+ROWS = polyps.POLYP_COLUMNS // 4
+CENTRELINE_PER_MM = (NC - 1) / anatomy.LENGTH_MM
+WALL_PER_MM = (NS - 1) / anatomy.LENGTH_MM
+AROUND_PER_UNIT = NA / 4.0
+TETRAHEDRON = ((1.0, -1.0, -1.0), (-1.0, -1.0, 1.0), (-1.0, 1.0, -1.0), (1.0, 1.0, 1.0))
+
+
+@qd.func
+def locate(world: World, scene, p, ray, s_guess):
+    """Curve coordinates of p near `s_guess`: (s, x, y, ds/dt along the ray). One row is read."""
+    j = qd.math.clamp(qd.cast(s_guess * CENTRELINE_PER_MM + 0.5, qd.i32), 0, NC - 1)
+    row = (scene * NC + j) * 4
+    r0 = world.centreline[row]
+    r1 = world.centreline[row + 1]
+    r2 = world.centreline[row + 2]
+    r3 = world.centreline[row + 3]
+    q = p - r0.xyz
+    x = q.dot(r2.xyz)
+    y = q.dot(r3.xyz)
+    stretch = 1.0 / qd.max(1.0 - r0.w * x - r1.w * y, 0.2)
+    s = qd.cast(j, qd.f32) * (1.0 / CENTRELINE_PER_MM) + q.dot(r1.xyz) * stretch
+    return vec4(s, x, y, ray.dot(r1.xyz) * stretch)
+
+
+@qd.func
+def guess_s(world: World, scene, origin, ray, t, s_origin):
+    """Where along the centreline the point at distance t lies: a first guess, then refined."""
+    j = qd.math.clamp(qd.cast(s_origin * CENTRELINE_PER_MM + 0.5, qd.i32), 0, NC - 1)
+    s = s_origin + ray.dot(world.centreline[(scene * NC + j) * 4 + 1].xyz) * t
+    if t > 15.0:
+        s = locate(world, scene, origin + ray * t, ray, s).x
+        s = locate(world, scene, origin + ray * t, ray, s).x
+    return s
+
+
+@qd.func
+def wall_index(c):
+    """Place of curve coordinates in the wall's table: rows i, columns j, their fractions, angle."""
+    fs = qd.math.clamp(c.x * WALL_PER_MM, 0.0, NS - 1.01)
+    i = qd.cast(fs, qd.i32)
+    a = c.z / (qd.abs(c.y) + qd.abs(c.z) + 1e-8)
+    a = qd.select(c.y < 0.0, 2.0 - a, a)
+    a = qd.select(a < 0.0, a + 4.0, a)
+    fa = a * AROUND_PER_UNIT
+    j = qd.cast(fa, qd.i32)
+    return i, j, fs - qd.cast(i, qd.f32), fa - qd.cast(j, qd.f32), a
+
+
+@qd.func
+def wall_gap(world: World, scene, c):
+    """(R - r in mm, safe step per mm of gap) at curve coordinates c."""
+    i, j, u, v, _a = wall_index(c)
+    row = (scene * NS + i) * NA
+    j0 = j & (NA - 1)
+    j1 = (j + 1) & (NA - 1)
+    h00 = world.wall[row + j0]
+    h01 = world.wall[row + j1]
+    h10 = world.wall[row + NA + j0]
+    h11 = world.wall[row + NA + j1]
+    r0 = h00.x + (h01.x - h00.x) * v
+    r1 = h10.x + (h11.x - h10.x) * v
+    return r0 + (r1 - r0) * u - qd.sqrt(c.y * c.y + c.z * c.z), h00.y
+
+
+@qd.func
+def wall_slopes(world: World, scene, c):
+    """(R - r, safe step, dR/ds, dR/dangle / R), all bilinear."""
+    i, j, u, v, _a = wall_index(c)
+    row = (scene * NS + i) * NA
+    j0 = j & (NA - 1)
+    j1 = (j + 1) & (NA - 1)
+    h00 = world.wall[row + j0]
+    h01 = world.wall[row + j1]
+    h10 = world.wall[row + NA + j0]
+    h11 = world.wall[row + NA + j1]
+    h0 = h00 + (h01 - h00) * v
+    h1 = h10 + (h11 - h10) * v
+    h = h0 + (h1 - h0) * u
+    return vec4(h.x - qd.sqrt(c.y * c.y + c.z * c.z), h00.y, h.z, h.w)
+
+
+@qd.func
+def wall_frame(world: World, scene, c, slopes):
+    """At curve coordinates: the wall's normal (into the lumen, not unit), around, tangent."""
+    j = qd.math.clamp(qd.cast(c.x * CENTRELINE_PER_MM + 0.5, qd.i32), 0, NC - 1)
+    row = (scene * NC + j) * 4
+    k1 = world.centreline[row].w
+    r1 = world.centreline[row + 1]
+    n1 = world.centreline[row + 2].xyz
+    n2 = world.centreline[row + 3].xyz
+    inverse = 1.0 / qd.sqrt(c.y * c.y + c.z * c.z + 1e-6)
+    outward = (n1 * c.y + n2 * c.z) * inverse
+    around = (n2 * c.y - n1 * c.z) * inverse
+    stretch = 1.0 / qd.max(1.0 - k1 * c.y - r1.w * c.z, 0.2)
+    normal = r1.xyz * (slopes.z * stretch) + around * slopes.w - outward
+    return normal, around, r1.xyz
+
+
+@qd.func
+def wave(turns):
+    """sin(2 pi turns) within 0.001, from two parabolas and a correction: cheaper than the sine."""
+    y = turns - qd.floor(turns) - 0.5
+    x = -16.0 * y * (0.5 - qd.abs(y))
+    return x * (0.775 + 0.225 * qd.abs(x))
+
+
+@qd.func
+def polyp_distance(world: World, scene, k, p):
+    """Distance in mm from p to polyp k: its head, and its stalk if it has one.
+
+    The ellipsoid's is the usual first-order bound (Quilez), with gentle lobes on the surface.
+    """
+    row = (scene * NP + k) * ROWS
+    r0 = world.polyps[row]
+    r1 = world.polyps[row + 1]
+    r2 = world.polyps[row + 2]
+    q = p - r0.xyz
+    height = r0.w
+    width = r1.w
+    along = q.dot(r1.xyz)
+    across = qd.max(q.dot(q) - along * along, 0.0)
+    e = across / (width * width)
+    g = along * along / (height * height)
+    k0 = qd.sqrt(e + g)
+    k1 = qd.sqrt(e / (width * width) + g / (height * height))
+    d = k0 * (k0 - 1.0) / (k1 + 1e-6)
+    if d < 1.0:
+        w = 0.67 / width
+        lobes = wave(q.x * w + r0.x) * wave(q.y * w + r0.y) + wave(q.z * 1.2 * w + r0.z)
+        d += 0.026 * qd.min(width, height) * lobes
+    if r2.w > 0.0:
+        stalk = r0.xyz - r2.xyz
+        pa = p - r2.xyz
+        h = qd.math.clamp(pa.dot(stalk) / stalk.dot(stalk), 0.0, 1.0)
+        z = pa - stalk * h
+        ds = qd.sqrt(z.dot(z)) - r2.w * (1.0 + 0.5 * (1.0 - h) * (1.0 - h))
+        join = qd.max(1.2 - qd.abs(d - ds), 0.0)
+        d = qd.min(d, ds) - join * join * (0.25 / 1.2)
+    return d
+
+
+@qd.func
+def blended(world: World, scene, p, ray, s_guess, mask):
+    """Wall and the masked polyps as one surface.
+
+    Returns the distance, a safe step, the nearest polyp's id (0: the wall), whether a polyp bends
+    the surface here, the curve coordinates and the wall's slopes. The join is the polynomial
+    smooth minimum (Quilez), the id that of the nearer of the two, unblended.
+    """
+    c = locate(world, scene, p, ray, s_guess)
+    slopes = wall_slopes(world, scene, c)
+    d_wall = slopes.x / qd.sqrt(1.0 + slopes.z * slopes.z + slopes.w * slopes.w)
+    d = d_wall
+    nearest = d_wall
+    instance = 0
+    bent = 0
+    k = 0
+    rest = mask
+    while rest != 0:
+        if rest & 1:
+            d_polyp = polyp_distance(world, scene, k, p)
+            blend = world.polyps[(scene * NP + k) * ROWS + 4].x
+            if d_polyp < nearest:
+                nearest = d_polyp
+                instance = k + 1
+            h = qd.max(blend - qd.abs(d - d_polyp), 0.0)
+            if h > 0.0 or d_polyp < d_wall:
+                bent = 1
+            d = qd.min(d, d_polyp) - h * h * 0.25 / blend
+        rest = rest >> 1
+        k += 1
+    return d, qd.min(slopes.x * slopes.y, d), instance, bent, c, slopes
+
+
+@qd.func
+def sphere_span(world: World, scene, origin, ray, k):
+    """Where the ray enters and leaves polyp k's bounding sphere; entry > exit if it misses it."""
+    row = (scene * NP + k) * ROWS
+    v = world.polyps[row].xyz - origin
+    bound = world.polyps[row + 4].y
+    t_middle = v.dot(ray)
+    half2 = bound * bound - (v.dot(v) - t_middle * t_middle)
+    entry = 1.0
+    leave = 0.0
+    if half2 > 0.0:
+        half = qd.sqrt(half2)
+        entry = qd.max(t_middle - half, 0.0)
+        leave = t_middle + half
+    return entry, leave
+
+
+@qd.func
+def touch(world: World, scene, origin, ray, mask, t_limit, epsilon):
+    """The masked polyps that the ray comes as near to as they blend, before t_limit.
+
+    Returns their mask and the first such distance. The rest can't change what the ray meets.
+    """
+    kept = 0
+    first = 1e9
+    k = 0
+    rest = mask
+    while rest != 0:
+        if rest & 1:
+            t, leave = sphere_span(world, scene, origin, ray, k)
+            leave = qd.min(leave, t_limit)
+            blend = world.polyps[(scene * NP + k) * ROWS + 4].x
+            for _step in range(24):
+                if t > leave:
+                    break
+                apart = polyp_distance(world, scene, k, origin + ray * t) - blend
+                if apart < epsilon * t:
+                    kept |= 1 << k
+                    first = qd.min(first, t)
+                    break
+                t += 0.9 * apart + epsilon * t
+            if kept & (1 << k) == 0 and t <= leave:
+                kept |= 1 << k
+                first = qd.min(first, t)
+        rest = rest >> 1
+        k += 1
+    return kept, first
+
+
+@qd.func
+def polyp_gradient(world: World, scene, k, p, step):
+    """Gradient of polyp k's distance at p, from four samples `step` mm away (tetrahedron)."""
+    g = vec3(0.0)
+    for q in qd.static(range(4)):
+        corner = vec3(*TETRAHEDRON[q])
+        g += corner * polyp_distance(world, scene, k, p + corner * step)
+    return g / (4.0 * step)
+
+
+@qd.func
+def blended_normal(world: World, scene, p, mask, d_wall, wall_unit, step):
+    """Gradient of the blended distance: that of the smooth minimum, polyp by polyp."""
+    d = d_wall
+    n = wall_unit
+    k = 0
+    rest = mask
+    while rest != 0:
+        if rest & 1:
+            d_polyp = polyp_distance(world, scene, k, p)
+            blend = world.polyps[(scene * NP + k) * ROWS + 4].x
+            h = qd.max(blend - qd.abs(d - d_polyp), 0.0)
+            if h > 0.0 or d_polyp < d:
+                share = 0.5 * h / blend
+                if d_polyp < d:
+                    share = 1.0 - share
+                n = n * (1.0 - share) + share * polyp_gradient(world, scene, k, p, step)
+            d = qd.min(d, d_polyp) - h * h * 0.25 / blend
+        rest = rest >> 1
+        k += 1
+    return n

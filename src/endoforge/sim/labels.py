@@ -1,0 +1,46 @@
+"""What can be seen of each polyp: boxes and visibility from the pixels of the instance image.
+
+The rule: a polyp gets a box if at least MIN_VISIBLE_PX of its pixels can be seen, whatever hides
+the rest. Its box holds exactly those pixels. A polyp with fewer gets none, and its visibility
+says so; one that wouldn't be in the picture even with nothing before it isn't mentioned.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from endoforge.sim.camera import Pose
+from endoforge.sim.polyps import Polyp
+from endoforge.sim.scene import Scene
+
+MIN_VISIBLE_PX = 36
+
+
+@dataclass(frozen=True)
+class PolypView:
+    """A polyp as one picture shows it.
+
+    `box_px` is (x0, y0, x1, y1), right and bottom exclusive, or None. `visibility` is visible
+    pixels over those that it would have with nothing in front of it, 0..1.
+    """
+
+    polyp: Polyp
+    box_px: tuple[int, int, int, int] | None
+    visibility: float
+    distance_mm: float
+
+
+def polyp_views(scene: Scene, pose: Pose, stats: NDArray[np.int32]) -> Iterator[PolypView]:
+    """The polyps in one picture, by its (MAX_POLYPS, 6) pixel counts (`renderer.Frames.stats`)."""
+    for polyp, (visible, unoccluded, *box) in zip(scene.polyps, stats.tolist(), strict=False):
+        if visible == 0 and unoccluded == 0:
+            continue
+        x0, y0, x1, y1 = box
+        yield PolypView(
+            polyp=polyp,
+            box_px=(x0, y0, x1, y1) if visible >= MIN_VISIBLE_PX else None,
+            visibility=min(1.0, visible / max(unoccluded, 1)),
+            distance_mm=float(np.linalg.norm(np.subtract(polyp.centre, pose.position))),
+        )

@@ -1,0 +1,41 @@
+"""Random streams: one for each part of a scene, all from the scene's seed."""
+
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Stream(IntEnum):
+    """What a random stream is for. The numbers are part of what a seed means: never reuse one."""
+
+    ANATOMY = 1
+    POLYPS = 2
+    APPEARANCE = 3
+    CAMERA = 4
+    SENSOR = 5
+    TEXTURE = 6
+
+
+def stream(seed: int, part: Stream) -> np.random.Generator:
+    """The generator of one part of the scene with this seed (any integer from 0)."""
+    return np.random.default_rng([seed, int(part)])
+
+
+def run_seed(base_seed: int, run: int) -> int:
+    """The seed of run `run` of a data set: a u64 that depends on (base_seed, run) only."""
+    return int(np.random.SeedSequence([base_seed, run]).generate_state(1, np.uint64)[0])
+
+
+def smooth_noise(rng: np.random.Generator, count: int, correlation: float) -> NDArray[np.float64]:
+    """(count,) noise of mean 0 and variance about 1 that varies over `correlation` samples.
+
+    White noise under a Gaussian low-pass, made and filtered on three times the length so that
+    the two ends don't meet.
+    """
+    white = np.fft.rfft(rng.normal(size=3 * count))
+    frequency = np.fft.rfftfreq(3 * count)
+    low_pass = np.exp(-0.5 * (2 * np.pi * frequency * correlation / 2) ** 2)
+    smooth = np.fft.irfft(white * low_pass, 3 * count)
+    middle: NDArray[np.float64] = smooth[count : 2 * count] / max(float(smooth.std()), 1e-12)
+    return middle

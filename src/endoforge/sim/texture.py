@@ -1,0 +1,87 @@
+"""The mucosa's fine detail: a tileable picture of vessels, tone and bumps, and its mip levels."""
+
+from functools import cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from endoforge.sim.streams import Stream, stream
+
+SIZE = 512
+LEVELS = 7
+"""512, 256, ... 8 texels wide."""
+
+Picture = NDArray[np.float32]
+
+
+@cache
+def detail_texture() -> Picture:
+    """(T, 4) float32: all mip levels one after another, each row-major.
+
+    The channels are vessels (0..1), tone (about -1..1), and the bump's slopes along u and v.
+    """
+    rng = stream(0, Stream.TEXTURE)
+    vessels = _vessels(rng)
+    tone = 0.6 * _noise(rng, 1, 10, 0.9) + 0.4 * _noise(rng, 6, 60, 1.0)
+    bump = _noise(rng, 7, 90, 1.2)
+    bump /= np.abs(np.gradient(bump)[0]).std()
+    slope_u = 0.25 * (np.roll(bump, -1, 1) - np.roll(bump, 1, 1))
+    slope_v = 0.25 * (np.roll(bump, -1, 0) - np.roll(bump, 1, 0))
+    level = np.stack([vessels, 0.5 * tone, slope_u, slope_v], axis=-1).astype(np.float32)
+    levels = [level]
+    for _ in range(LEVELS - 1):
+        half = len(levels[-1]) // 2
+        levels.append(levels[-1].reshape(half, 2, half, 2, 4).mean(axis=(1, 3)))
+    return np.concatenate([level.reshape(-1, 4) for level in levels])
+
+
+def _noise(rng: np.random.Generator, low: float, high: float, fall: float) -> Picture:
+    """Tileable noise of unit variance: amplitudes fall as frequency^-fall within [low, high]."""
+    fy = np.fft.fftfreq(SIZE)[:, None] * SIZE
+    fx = np.fft.rfftfreq(SIZE)[None, :] * SIZE
+    frequency = np.hypot(fx, fy)
+    band = (frequency >= low) & (frequency <= high)
+    spectrum = np.fft.rfft2(rng.normal(size=(SIZE, SIZE)))
+    spectrum *= np.where(band, np.maximum(frequency, 1e-6) ** -fall, 0)
+    noise = np.fft.irfft2(spectrum, s=(SIZE, SIZE))
+    scaled: Picture = (noise / noise.std()).astype(np.float32)
+    return scaled
+
+
+def _vessels(rng: np.random.Generator) -> Picture:
+    """Branching vessels, dark where thick: trees of wandering lines drawn at twice the size."""
+    canvas = np.zeros((2 * SIZE, 2 * SIZE), np.uint8)
+    for _ in range(11):
+        start = rng.uniform(0, 2 * SIZE, 2)
+        heading, width = rng.uniform(0, 2 * np.pi), rng.uniform(3.0, 5.5)
+        _branch(rng, canvas, start, heading, width, length=int(rng.uniform(45, 85)), depth=4)
+    padded = cv2.copyMakeBorder(canvas, 16, 16, 16, 16, cv2.BORDER_WRAP)
+    soft = cv2.GaussianBlur(padded, (0, 0), 1.6)[16:-16, 16:-16]
+    small = cv2.resize(soft, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.float32) / np.float32(255)
+
+
+def _branch(
+    rng: np.random.Generator,
+    canvas: NDArray[np.uint8],
+    start: NDArray[np.float64],
+    heading: float,
+    width: float,
+    length: int,
+    depth: int,
+) -> None:
+    points = [start]
+    for _ in range(length):
+        heading += 0.15 * rng.normal()
+        points.append(points[-1] + 6 * np.array([np.cos(heading), np.sin(heading)]))
+        if depth > 0 and rng.random() < 0.1:
+            side = rng.choice([-1, 1]) * rng.uniform(0.5, 1.1)
+            part = int(length * rng.uniform(0.4, 0.75))
+            _branch(rng, canvas, points[-1], heading + side, 0.62 * width, part, depth - 1)
+    ink = min(255.0, 60 + 36 * width)
+    path = np.array(points)
+    for shift_x in (-1, 0, 1):
+        for shift_y in (-1, 0, 1):
+            moved = np.rint(path + 2 * SIZE * np.array([shift_x, shift_y])).astype(np.int32)
+            cv2.polylines(canvas, [moved], False, (ink,), max(1, round(width)), cv2.LINE_AA)

@@ -1,0 +1,1 @@
+"""The training harness: configuration, loop, checkpoints, and where its reports go."""

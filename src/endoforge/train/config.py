@@ -1,0 +1,207 @@
+"""What `train` and `train-hp` can be told; nothing heavy is imported here."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from endoforge.backends.devices import DeviceName
+from endoforge.core.errors import UserError
+from endoforge.core.sizes import parse_size
+from endoforge.evaluate import checks
+from endoforge.evaluate.config import (
+    DEFAULT_INPUT_ROOT,
+    DEFAULT_IOU_SWEEP,
+    DEFAULT_IOU_THRESH,
+    DEFAULT_OBJ_THRESH,
+)
+
+Scheduler = Literal["linear", "cosine"]
+ResizeMode = Literal["letterbox", "force"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Train a detector on capture runs.
+
+    Whole runs are held out for validation. Started again with the same --ckpt-dir, a training that
+    was interrupted goes on exactly where it stopped.
+    """
+
+    input_root: str = DEFAULT_INPUT_ROOT
+    """Folder that holds the capture runs (run_* folders)."""
+
+    ckpt_dir: str = "checkpoints"
+    """Folder for the weights and the state to resume from."""
+
+    epochs: int = 1
+    """Times that every training frame is seen."""
+
+    batch_size: int = 2
+    """Frames in a training step."""
+
+    lr_start: float = 1e-3
+    """Learning rate of the first step."""
+
+    lr_end: float = 1e-4
+    """Learning rate of the last step."""
+
+    scheduler: Scheduler = "linear"
+    """How the learning rate goes from the first to the last step."""
+
+    seed: int = 42
+    """Decides the split, the first weights, the order of the frames and their augmentation."""
+
+    device: DeviceName = "auto"
+    """Where to compute; auto picks the fastest there is (`endoforge devices` lists them)."""
+
+    target_size: str = "320x192"
+    """Size to which frames are brought, WIDTHxHEIGHT; both multiples of 8."""
+
+    resize_mode: ResizeMode = "letterbox"
+    """letterbox keeps the shape and pads with black; force stretches."""
+
+    max_boxes: int = 32
+    """Boxes of a frame that are learned from; of more, the largest."""
+
+    drop_last: bool = False
+    """Leave out the last training batch of an epoch when it isn't full."""
+
+    strict: bool = False
+    """Stop at the first bad label or image instead of leaving it out and counting it."""
+
+    val_ratio: float = 0.2
+    """Share of the frames to hold out for validation, in whole runs."""
+
+    split_manifest: str | None = None
+    """JSON file that says which frames train and which validate; written if it isn't there."""
+
+    real_val_dir: str | None = None
+    """Validate on all runs of this folder instead, and train on all of --input-root."""
+
+    val_obj_thresh: float = DEFAULT_OBJ_THRESH
+    """Score from which a detection counts in precision, recall and mean IoU, 0 to 1."""
+
+    val_iou_thresh: float = DEFAULT_IOU_THRESH
+    """Overlap (IoU) with a true box from which a detection counts as a hit, 0 to 1."""
+
+    val_iou_sweep: str = DEFAULT_IOU_SWEEP
+    """More IoU thresholds to report at, split by commas."""
+
+    val_target_size: str | None = None
+    """Size of validation frames; --target-size if not given."""
+
+    val_resize_mode: ResizeMode | None = None
+    """As --resize-mode, for validation frames; the same if not given."""
+
+    val_max_boxes: int | None = None
+    """As --max-boxes, for validation frames; the same if not given."""
+
+    val_flip_prob: float = 0.0
+    """Share of the validation frames to mirror, 0 to 1."""
+
+    patience: int = 0
+    """Stop after so many epochs in a row without a better validation IoU; 0 never does."""
+
+    patience_min_delta: float = 0.0
+    """What the validation IoU must gain to count as better for --patience."""
+
+    log_every: int = 1
+    """Steps from one line of the log to the next; 0 logs epochs only."""
+
+    ckpt_every_steps: int = 0
+    """Save every so many steps; 0 doesn't."""
+
+    ckpt_every_epochs: int = 1
+    """Save every so many epochs; 0 saves at the end only."""
+
+    metrics_out: str | None = None
+    """Append the metrics of each epoch to this file, one JSON object a line."""
+
+    status_file: str | None = None
+    """Keep a JSON file that says how far the training is."""
+
+    def __post_init__(self) -> None:
+        self._check_counts()
+        self._check_learning_rates()
+        self._check_shares()
+        self._check_choices()
+        if self.split_manifest is not None and self.real_val_dir is not None:
+            raise UserError("--split-manifest doesn't go with --real-val-dir: leave one out")
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Width and height of training inputs."""
+        return parse_size(self.target_size, "--target-size")
+
+    @property
+    def val_input_size(self) -> tuple[int, int]:
+        """Width and height of validation inputs."""
+        return parse_size(self.val_target_size or self.target_size, "--val-target-size")
+
+    @property
+    def iou_thresholds(self) -> list[float]:
+        """`val_iou_thresh` first, then the others of the sweep, rising."""
+        return checks.iou_thresholds(self.val_iou_thresh, self.val_iou_sweep)
+
+    def _check_counts(self) -> None:
+        checks.check_at_least("--batch-size", self.batch_size, 1, example="2")
+        checks.check_at_least("--epochs", self.epochs, 1, example="20")
+        checks.check_seed("--seed", self.seed)
+        checks.check_at_least("--max-boxes", self.max_boxes, 1, example="32")
+        if self.val_max_boxes is not None:
+            checks.check_at_least("--val-max-boxes", self.val_max_boxes, 1, example="32")
+        checks.check_at_least("--patience", self.patience, 0, example="5")
+        checks.check_at_least("--log-every", self.log_every, 0, example="10")
+        checks.check_at_least("--ckpt-every-steps", self.ckpt_every_steps, 0, example="500")
+        checks.check_at_least("--ckpt-every-epochs", self.ckpt_every_epochs, 0, example="1")
+
+    def _check_learning_rates(self) -> None:
+        checks.check_positive("--lr-start", self.lr_start, example="1e-3")
+        checks.check_positive("--lr-end", self.lr_end, example="1e-4")
+
+    def _check_shares(self) -> None:
+        checks.check_share("--val-ratio", self.val_ratio, example="0.2")
+        checks.check_probability("--val-obj-thresh", self.val_obj_thresh, example="0.3")
+        checks.check_share("--val-iou-thresh", self.val_iou_thresh, example="0.5")
+        checks.parse_thresholds("--val-iou-sweep", self.val_iou_sweep)
+        checks.check_probability("--val-flip-prob", self.val_flip_prob, example="0.5")
+        checks.check_probability("--patience-min-delta", self.patience_min_delta, example="0.005")
+
+    def _check_choices(self) -> None:
+        checks.check_choice("--scheduler", self.scheduler, get_args(Scheduler))
+        checks.check_choice("--device", self.device, get_args(DeviceName))
+        checks.check_choice("--resize-mode", self.resize_mode, get_args(ResizeMode))
+        if self.val_resize_mode is not None:
+            checks.check_choice("--val-resize-mode", self.val_resize_mode, get_args(ResizeMode))
+        parse_size(self.target_size, "--target-size")
+        if self.val_target_size is not None:
+            parse_size(self.val_target_size, "--val-target-size")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainHpConfig(TrainConfig):
+    """Train for a good detector: `train` with larger batches, more epochs and a cosine schedule.
+
+    Whole runs are held out for validation. Started again with the same --ckpt-dir, a training that
+    was interrupted goes on exactly where it stopped.
+    """
+
+    epochs: int = 20
+    """Times that every training frame is seen."""
+
+    batch_size: int = 64
+    """Frames in a training step."""
+
+    lr_start: float = 3e-4
+    """Learning rate of the first step."""
+
+    lr_end: float = 1e-5
+    """Learning rate of the last step."""
+
+    scheduler: Scheduler = "cosine"
+    """How the learning rate goes from the first to the last step."""
+
+    val_ratio: float = 0.1
+    """Share of the frames to hold out for validation, in whole runs."""
+
+    status_file: str | None = "logs/train_hp_status.json"
+    """Keep a JSON file that says how far the training is."""

@@ -1,0 +1,119 @@
+"""The frames of a training: found, split, packed, and summed up for the user."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from endoforge.captures.index import CaptureIndex, FrameRecord, index_root
+from endoforge.core.errors import UserError
+from endoforge.data.pack import Pack, pack_frames
+from endoforge.data.split import Split, fingerprint, load_split, save_split, split_by_run
+from endoforge.train.config import TrainConfig
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Frames to learn from and to validate on; a fingerprint tells a set from others."""
+
+    train: Pack
+    val: Pack
+    train_fingerprint: str
+    val_fingerprint: str
+
+
+def load_data(config: TrainConfig) -> TrainingData:
+    """Find, split and pack what `config` names, and log a summary of it.
+
+    Raises UserError where a side has no frame that can be used, naming where it looked.
+    """
+    index = index_root(Path(config.input_root), strict=config.strict)
+    _log_searched(index)
+    split = _split(config, index)
+    train = pack_frames(
+        split.train,
+        size=config.input_size,
+        resize_mode=config.resize_mode,
+        max_boxes=config.max_boxes,
+        strict=config.strict,
+        label="training",
+    )
+    val = pack_frames(
+        split.val,
+        size=config.val_input_size,
+        resize_mode=config.val_resize_mode or config.resize_mode,
+        max_boxes=config.val_max_boxes or config.max_boxes,
+        strict=config.strict,
+        label="validation",
+    )
+    for line in summary_lines(train, val, split.left_out):
+        log.info("%s", line)
+    return TrainingData(train, val, fingerprint(train.frames), fingerprint(val.frames))
+
+
+def summary_lines(train: Pack, val: Pack, left_out: int) -> list[str]:
+    """Both sides of a split beside each other, then what was dropped and why."""
+    rows = [
+        ("runs", _num_runs),
+        ("frames", len),
+        ("with boxes", _num_with_boxes),
+        ("empty", lambda pack: len(pack) - _num_with_boxes(pack)),
+        ("boxes", lambda pack: sum(len(boxes) for boxes in pack.boxes)),
+    ]
+    lines = [f"{'':12}{'training':>12}{'validation':>12}"]
+    lines += [f"{name:12}{count(train):12,}{count(val):12,}" for name, count in rows]
+    if left_out:
+        lines.append(f"left out by the split: {left_out:,} frames")
+    lines += [f"training dropped {line}" for line in train.tally.lines()]
+    lines += [f"validation dropped {line}" for line in val.tally.lines()]
+    return lines
+
+
+def _split(config: TrainConfig, index: CaptureIndex) -> Split:
+    """By the manifest or the folder of real runs that `config` names, else by run."""
+    if config.real_val_dir is not None:
+        return Split(_usable(index), _real_frames(config.real_val_dir, index, config.strict))
+    if config.split_manifest is None:
+        return split_by_run(index, config.val_ratio, config.seed)
+    path = Path(config.split_manifest)
+    if path.exists():
+        return load_split(path, index)
+    split = split_by_run(index, config.val_ratio, config.seed)
+    save_split(path, split, config.seed)
+    log.info("split saved to %s", path)
+    return split
+
+
+def _real_frames(folder: str, training: CaptureIndex, strict: bool) -> list[FrameRecord]:
+    """Every usable frame of `folder`, none of which may be trained on."""
+    real = index_root(Path(folder), strict=strict)
+    _log_searched(real)
+    trained_on = {frame.label_path.resolve() for frame in training.frames}
+    if shared := [f for f in real.frames if f.label_path.resolve() in trained_on]:
+        raise UserError(
+            f"--real-val-dir {folder}: {shared[0].key} is in --input-root too; "
+            "give a folder whose runs aren't trained on"
+        )
+    return _usable(real)
+
+
+def _usable(index: CaptureIndex) -> list[FrameRecord]:
+    if not index.frames:
+        dropped = "; ".join(index.tally.lines()) or "its runs are empty"
+        raise UserError(f"no usable frame in {index.root} ({dropped})")
+    return index.frames
+
+
+def _log_searched(index: CaptureIndex) -> None:
+    log.info("%s: %d runs, %d usable frames", index.root, len(index.runs), len(index.frames))
+    for line in index.tally.lines():
+        log.warning("dropped %s", line)
+
+
+def _num_runs(pack: Pack) -> int:
+    return len({frame.run for frame in pack.frames})
+
+
+def _num_with_boxes(pack: Pack) -> int:
+    return sum(len(boxes) > 0 for boxes in pack.boxes)

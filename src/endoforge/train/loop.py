@@ -1,0 +1,279 @@
+"""The training loop."""
+
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import SupportsFloat
+
+from endoforge.backends.base import Backend, StepResult
+from endoforge.backends.devices import pick_device
+from endoforge.backends.torch_backend import TorchBackend
+from endoforge.core.progress import progress
+from endoforge.data.loader import Loader
+from endoforge.detect.tinydet import TinyDetConfig
+from endoforge.detect.weights import WeightsMetadata
+from endoforge.evaluate.checks import check_size
+from endoforge.evaluate.config import VALIDATION_BATCH_SIZE
+from endoforge.evaluate.metrics import Metrics
+from endoforge.evaluate.validate import Validation, validate
+from endoforge.train.checkpoint import CheckpointFolder, Facts
+from endoforge.train.config import TrainConfig
+from endoforge.train.data import TrainingData, load_data
+from endoforge.train.reports import EpochReport, Pace, Plan, Sink, StepReport
+from endoforge.train.schedule import learning_rate
+from endoforge.train.sinks import build_sinks, outcome_to
+from endoforge.train.stop import Stop, StopRequested, stop_on_signal
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainResult:
+    """What a training left behind."""
+
+    checkpoint: Path
+    """The weights at the end."""
+    best_checkpoint: Path
+    """The weights of the best validation."""
+    epochs: int
+    """Epochs done, those before a resume too."""
+    best_mean_iou: float | None
+    metrics: Metrics | None
+    """Of the last validation; None where there was nothing left to do."""
+
+    def lines(self) -> list[str]:
+        """The summary for people."""
+        scores = [f"last validation: {self.metrics.summary()}"] if self.metrics else []
+        best = "" if self.best_mean_iou is None else f" (mean IoU {self.best_mean_iou:.3f})"
+        return [
+            *scores,
+            f"weights  {self.checkpoint}",
+            f"best     {self.best_checkpoint}{best}",
+        ]
+
+
+def train(config: TrainConfig) -> TrainResult:
+    """Train a detector as `config` says, or go on with the training that its folder holds.
+
+    Raises UserError for input that can't be used, and KeyboardInterrupt when the user stops it,
+    with the state saved.
+    """
+    sinks = build_sinks(config)
+    with outcome_to(sinks):
+        training = prepare(config, sinks)
+        with stop_on_signal() as stop:
+            return training.run(stop)
+
+
+def prepare(config: TrainConfig, sinks: list[Sink]) -> "Training":
+    """Load the data, build the detector, and bring both to where the training stands."""
+    model = TinyDetConfig()
+    backend = TorchBackend(model, seed=config.seed, device=pick_device(config.device))
+    check_size("--target-size", config.target_size, backend.required_divisor)
+    check_size(
+        "--val-target-size",
+        config.val_target_size or config.target_size,
+        backend.required_divisor,
+    )
+    data = load_data(config)
+    metadata = WeightsMetadata(
+        model=model,
+        input_size=config.val_input_size,
+        resize_mode=config.val_resize_mode or config.resize_mode,
+    )
+    checkpoints = CheckpointFolder(
+        Path(config.ckpt_dir), config=config, metadata=metadata, facts=_facts(config, data, model)
+    )
+    return Training(config, backend, data, checkpoints, sinks)
+
+
+class Training:
+    """A training under way: everything that the loop holds."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        backend: Backend,
+        data: TrainingData,
+        checkpoints: CheckpointFolder,
+        sinks: list[Sink],
+    ) -> None:
+        self.config = config
+        self.backend = backend
+        self.checkpoints = checkpoints
+        self.sinks = sinks
+        self.train_loader = Loader(
+            data.train, config.batch_size, seed=config.seed, drop_last=config.drop_last
+        )
+        self.val_loader = Loader(data.val, VALIDATION_BATCH_SIZE, seed=None)
+        self.state = checkpoints.load(backend)
+        self.pace = Pace()
+        self.validation: Validation | None = None
+        self.unread_losses: list[SupportsFloat] = []
+
+    def run(self, stop: Stop) -> TrainResult:
+        """Train to the end; when stopped, save before StopRequested goes on its way."""
+        self._announce()
+        try:
+            while not self._finished():
+                self._train_and_validate_epoch(stop)
+        except StopRequested:
+            self._save()
+            log.warning(
+                "stopped; saved in %s: the same command goes on from there", self.config.ckpt_dir
+            )
+            raise
+        return self._result()
+
+    def _train_and_validate_epoch(self, stop: Stop) -> None:
+        started = time.monotonic()
+        self._train_epoch(stop)
+        self.validation = self._validate(stop)
+        is_best = self.state.note_validation(
+            self.validation.metrics.mean_iou, self.config.patience_min_delta
+        )
+        if is_best:
+            self.checkpoints.save_best(self.backend)
+        self._report_epoch(self.validation, is_best, time.monotonic() - started)
+        self.state.next_epoch()
+        if self._finished() or _due(self.state.epoch, self.config.ckpt_every_epochs):
+            self._save()
+
+    def _train_epoch(self, stop: Stop) -> None:
+        state = self.state
+        self.pace.go_on()
+        for batch in self.train_loader.batches(state.epoch, start=state.step):
+            lr = self._learning_rate(self._steps_done())
+            result = self.backend.step(batch, lr=lr, epoch=state.epoch, step=state.step)
+            state.step += 1
+            self.unread_losses.append(result.loss)
+            self.pace.step_done(len(batch.indices))
+            self._report_step(lr, result)
+            if _due(self._steps_done(), self.config.ckpt_every_steps):
+                self._save()
+            stop.check()
+
+    def _validate(self, stop: Stop) -> Validation:
+        with progress("validating", len(self.val_loader.pack), "frames") as advance:
+
+            def on_batch(num_frames: int) -> None:
+                advance(num_frames)
+                stop.check()
+
+            return validate(
+                self.backend.predict,
+                self.val_loader,
+                obj_thresh=self.config.val_obj_thresh,
+                iou_threshs=self.config.iou_thresholds,
+                flip_probability=self.config.val_flip_prob,
+                seed=self.config.seed,
+                on_batch=on_batch,
+            )
+
+    def _finished(self) -> bool:
+        out_of_patience = self.state.out_of_patience(self.config.patience)
+        return out_of_patience or self.state.epoch >= self.config.epochs
+
+    def _steps_done(self) -> int:
+        return self.state.epoch * len(self.train_loader) + self.state.step
+
+    def _num_steps(self) -> int:
+        return self.config.epochs * len(self.train_loader)
+
+    def _learning_rate(self, step: int) -> float:
+        return learning_rate(
+            step,
+            self._num_steps(),
+            scheduler=self.config.scheduler,
+            start=self.config.lr_start,
+            end=self.config.lr_end,
+        )
+
+    def _save(self) -> None:
+        self._read_losses()
+        self.checkpoints.save(self.backend, self.state)
+
+    def _read_losses(self) -> None:
+        """Add the epoch's losses up; put off until needed, since reading waits for the device."""
+        for loss in self.unread_losses:
+            self.state.loss_sum += float(loss)
+        self.unread_losses.clear()
+
+    def _announce(self) -> None:
+        plan = Plan(
+            epochs=self.config.epochs,
+            steps_per_epoch=len(self.train_loader),
+            seed=self.config.seed,
+            device=self.backend.device,
+        )
+        for sink in self.sinks:
+            sink.start(plan)
+        if self._finished():
+            log.info("%s", self._how_to_go_on())
+        elif self._steps_done() > 0:
+            place = f"epoch {self.state.epoch + 1}, step {self.state.step + 1}"
+            log.info("going on with the training in %s: %s", self.config.ckpt_dir, place)
+
+    def _how_to_go_on(self) -> str:
+        more = "a larger --patience" if self.state.epoch < self.config.epochs else "more --epochs"
+        return (
+            f"the training in {self.config.ckpt_dir} is finished after {self.state.epoch} epochs: "
+            f"give {more} to go on, or another --ckpt-dir to start a new one"
+        )
+
+    def _report_step(self, lr: float, result: StepResult) -> None:
+        report = StepReport(
+            epoch=self.state.epoch + 1,
+            step=self.state.step,
+            lr=lr,
+            result=result,
+            images_per_s=self.pace.images_per_s,
+            eta_s=self.pace.seconds_for(self._num_steps() - self._steps_done()),
+        )
+        for sink in self.sinks:
+            sink.step(report)
+
+    def _report_epoch(self, validation: Validation, is_best: bool, seconds: float) -> None:
+        self._read_losses()
+        report = EpochReport(
+            epoch=self.state.epoch + 1,
+            lr=self._learning_rate(self._steps_done() - 1),
+            loss=self.state.loss_sum / len(self.train_loader),
+            validation=validation,
+            is_best=is_best,
+            seconds=seconds,
+        )
+        for sink in self.sinks:
+            sink.epoch(report)
+
+    def _result(self) -> TrainResult:
+        if self.validation is not None and self.state.epoch < self.config.epochs:
+            log.info("stopped early: no better validation in %d epochs", self.config.patience)
+        return TrainResult(
+            checkpoint=self.checkpoints.weights_path,
+            best_checkpoint=self.checkpoints.best_path,
+            epochs=self.state.epoch,
+            best_mean_iou=self.state.best_mean_iou,
+            metrics=self.validation.metrics if self.validation else None,
+        )
+
+
+def _facts(config: TrainConfig, data: TrainingData, model: TinyDetConfig) -> Facts:
+    """What a resumed training must share with the one that was saved."""
+    return {
+        "the model": str(model.to_json()),
+        "--seed": str(config.seed),
+        "--batch-size": str(config.batch_size),
+        "--drop-last": str(config.drop_last),
+        "--target-size": config.target_size,
+        "--resize-mode": config.resize_mode,
+        "--max-boxes": str(config.max_boxes),
+        "the training frames": f"{len(data.train)} ({data.train_fingerprint[:12]})",
+        "the validation frames": f"{len(data.val)} ({data.val_fingerprint[:12]})",
+    }
+
+
+def _due(count: int, every: int) -> bool:
+    """Is it time again, for a cadence of which 0 means never?"""
+    return every > 0 and count % every == 0

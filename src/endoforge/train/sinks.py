@@ -1,0 +1,234 @@
+"""Where the reports of a training go. The loop knows none of these by name."""
+
+import logging
+import math
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import TimeRemainingColumn as Remaining
+
+from endoforge.core.files import append_json_line, write_json_atomic
+from endoforge.train.config import TrainConfig
+from endoforge.train.reports import EpochReport, Plan, Sink, StepReport
+
+log = logging.getLogger(__name__)
+
+STATUS_EVERY_S = 1.0
+BAR_EVERY_S = 0.2
+
+
+def build_sinks(config: TrainConfig) -> list[Sink]:
+    """The sinks that `config` asks for; on a terminal a bar stands for the lines of the steps."""
+    on_terminal = sys.stderr.isatty()
+    sinks: list[Sink] = [ProgressBar()] if on_terminal else []
+    sinks.append(LogLines(0 if on_terminal else config.log_every))
+    if config.metrics_out is not None:
+        sinks.append(MetricsFile(Path(config.metrics_out), config.seed))
+    if config.status_file is not None:
+        sinks.append(StatusFile(Path(config.status_file)))
+    return sinks
+
+
+@contextmanager
+def outcome_to(sinks: list[Sink]) -> Iterator[None]:
+    """Tell the sinks how what is inside ended."""
+    status, message = "failed", None
+    try:
+        yield
+        status = "done"
+    except KeyboardInterrupt:
+        status = "stopped"
+        raise
+    except BaseException as error:
+        message = f"{type(error).__name__}: {error}"
+        raise
+    finally:
+        for sink in sinks:
+            sink.finish(status, message)
+
+
+class LogLines:
+    """Lines of the log: every so many steps (0: none), and each epoch."""
+
+    def __init__(self, every_steps: int) -> None:
+        self._every_steps = every_steps
+        self._plan: Plan | None = None
+
+    def start(self, plan: Plan) -> None:
+        self._plan = plan
+        log.info(
+            "training %d epochs of %d steps on %s", plan.epochs, plan.steps_per_epoch, plan.device
+        )
+
+    def step(self, report: StepReport) -> None:
+        if self._plan is None or not self._every_steps or report.step % self._every_steps:
+            return
+        log.info(
+            "epoch %d/%d step %d/%d: loss %.4f, mean IoU %.3f, lr %.2e, %.1f images/s, %s left",
+            report.epoch,
+            self._plan.epochs,
+            report.step,
+            self._plan.steps_per_epoch,
+            float(report.result.loss),
+            float(report.result.mean_iou),
+            report.lr,
+            report.images_per_s,
+            _duration(report.eta_s),
+        )
+
+    def epoch(self, report: EpochReport) -> None:
+        log.info(
+            "epoch %d: loss %.4f, %s%s, %s",
+            report.epoch,
+            report.loss,
+            report.validation.metrics.summary(),
+            ", the best so far" if report.is_best else "",
+            _duration(report.seconds),
+        )
+
+    def finish(self, status: str, error: str | None) -> None:
+        """The caller says how it ended."""
+
+
+class ProgressBar:
+    """A bar for each epoch on the terminal, gone when the epoch is."""
+
+    def __init__(self) -> None:
+        self._plan: Plan | None = None
+        self._bar: Progress | None = None
+        self._next = 0.0
+
+    def start(self, plan: Plan) -> None:
+        self._plan = plan
+
+    def step(self, report: StepReport) -> None:
+        if self._bar is None:
+            self._bar = self._open(report.epoch)
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + BAR_EVERY_S
+        text = (
+            f"loss {float(report.result.loss):.3f}  IoU {float(report.result.mean_iou):.2f}  "
+            f"{report.images_per_s:,.0f} images/s"
+        )
+        self._bar.update(self._bar.task_ids[0], completed=report.step, text=text)
+
+    def epoch(self, report: EpochReport) -> None:  # noqa: ARG002 - the log has the numbers
+        self._close()
+
+    def finish(self, status: str, error: str | None) -> None:  # noqa: ARG002
+        self._close()
+
+    def _open(self, epoch: int) -> Progress:
+        assert self._plan is not None
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        texts = (TextColumn("{task.fields[text]}"), Remaining())
+        bar = Progress(*columns, *texts, console=Console(stderr=True), transient=True)
+        label = f"epoch {epoch}/{self._plan.epochs}"
+        bar.add_task(label, total=self._plan.steps_per_epoch, text="")
+        bar.start()
+        return bar
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+class MetricsFile:
+    """JSON Lines: an object an epoch."""
+
+    def __init__(self, path: Path, seed: int) -> None:
+        self._path = path
+        self._seed = seed
+
+    def start(self, plan: Plan) -> None:
+        """Nothing to write yet."""
+
+    def step(self, report: StepReport) -> None:
+        """Steps aren't written."""
+
+    def epoch(self, report: EpochReport) -> None:
+        validation = report.validation
+        record = {
+            "epoch": report.epoch,
+            "seed": self._seed,
+            **validation.metrics.to_record(validation.batches),
+            "loss": _finite(report.loss),
+            "lr": report.lr,
+            "seconds": round(report.seconds, 3),
+        }
+        append_json_line(self._path, record)
+
+    def finish(self, status: str, error: str | None) -> None:
+        """Each line is on disk already."""
+
+
+class StatusFile:
+    """A small JSON file for other programs to watch, replaced at most once a second."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._plan: Plan | None = None
+        self._last: StepReport | None = None
+        self._next = 0.0
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._write("running")
+
+    def start(self, plan: Plan) -> None:
+        self._plan = plan
+        self._write("running")
+
+    def step(self, report: StepReport) -> None:
+        self._last = report
+        if time.monotonic() >= self._next:
+            self._write("running")
+
+    def epoch(self, report: EpochReport) -> None:  # noqa: ARG002 - the last step says it all
+        self._write("running")
+
+    def finish(self, status: str, error: str | None) -> None:
+        self._write(status, error)
+
+    def _write(self, status: str, error: str | None = None) -> None:
+        plan, last = self._plan, self._last
+        fields: dict[str, Any] = {
+            "status": status,
+            "epoch": last.epoch if last else 0,
+            "epochs": plan.epochs if plan else None,
+            "step": last.step if last else 0,
+            "steps_per_epoch": plan.steps_per_epoch if plan else None,
+            "lr": last.lr if last else None,
+            "loss": _finite(float(last.result.loss)) if last else None,
+            "mean_iou": _finite(float(last.result.mean_iou)) if last else None,
+            "images_per_s": round(last.images_per_s, 2) if last else None,
+            "eta_s": round(last.eta_s, 1) if last else None,
+            "seed": plan.seed if plan else None,
+            "device": plan.device if plan else None,
+            "pid": os.getpid(),
+            "updated_unix": time.time(),
+        }
+        if error is not None:
+            fields["error"] = error
+        write_json_atomic(self._path, fields)
+        self._next = time.monotonic() + STATUS_EVERY_S
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no NaN and no infinity."""
+    return value if math.isfinite(value) else None
+
+
+def _duration(seconds: float) -> str:
+    """ "42 s", "12 min", "3.1 h"."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

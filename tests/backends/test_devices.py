@@ -1,0 +1,18 @@
+import pytest
+import torch
+
+from endoforge.backends.devices import available_devices, describe_device, pick_device
+from endoforge.core.errors import UserError
+
+
+def test_the_cpu_is_always_there_and_auto_picks_the_first():
+    assert "cpu" in available_devices()
+    assert pick_device("auto").type == available_devices()[0]
+    assert pick_device("cpu") == torch.device("cpu")
+    assert describe_device(torch.device("cpu")).startswith("cpu, ")
+
+
+def test_a_device_that_is_not_there_is_named_with_those_that_are(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match=r"--device cuda: not usable here; there is .*cpu"):
+        pick_device("cuda")

@@ -1,0 +1,113 @@
+import io
+
+import numpy as np
+import pytest
+import torch
+
+from endoforge.backends.torch_backend import TorchBackend
+from endoforge.data.loader import Batch
+from endoforge.detect.tinydet import TinyDetConfig
+
+CPU = torch.device("cpu")
+
+
+def backend(seed=0):
+    return TorchBackend(TinyDetConfig(), seed=seed, device=CPU)
+
+
+@pytest.fixture
+def batch():
+    """Two grey pictures, of which the first shows a red square."""
+    images = np.full((2, 32, 48, 3), 90, np.uint8)
+    images[0, 8:24, 12:36] = (220, 60, 60)
+    boxes = np.zeros((2, 2, 4), np.float32)
+    boxes[0, 0] = [0.25, 0.25, 0.75, 0.75]
+    return Batch(
+        images=images,
+        boxes=boxes,
+        num_boxes=np.array([1, 0]),
+        indices=np.array([0, 1]),
+    )
+
+
+def train(model, batch, steps):
+    return [float(model.step(batch, lr=1e-3, epoch=0, step=step).loss) for step in steps]
+
+
+def same(one, other):
+    """Bit for bit, through nested dictionaries."""
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    return torch.equal(one, other) if isinstance(one, torch.Tensor) else one == other
+
+
+def test_the_same_seed_and_batches_give_the_same_bytes(batch):
+    one, other, third = backend(), backend(), backend(seed=1)
+    for model in (one, other, third):
+        train(model, batch, range(3))
+    assert same(one.state_dict(), other.state_dict())
+    assert not same(one.state_dict(), third.state_dict())
+
+
+def test_the_position_decides_the_augmentation(batch):
+    first, again, later = backend(), backend(), backend()
+    losses = [
+        float(model.step(batch, lr=1e-3, epoch=epoch, step=step).loss)
+        for model, epoch, step in [(first, 0, 0), (again, 0, 0), (later, 1, 0)]
+    ]
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_a_state_saved_and_loaded_goes_on_bit_for_bit(batch):
+    whole = backend()
+    train(whole, batch, range(4))
+
+    half = backend()
+    train(half, batch, range(2))
+    buffer = io.BytesIO()
+    torch.save(half.state_dict(), buffer)
+    buffer.seek(0)
+    resumed = backend(seed=9)
+    resumed._seed = 0
+    resumed.load_state_dict(torch.load(buffer, weights_only=True))
+    train(resumed, batch, range(2, 4))
+    assert same(resumed.state_dict(), whole.state_dict())
+
+
+def test_a_state_is_a_copy(batch):
+    model = backend()
+    train(model, batch, range(1))
+    state = model.state_dict()
+    kept = state["optimizer"]["head.1.weight"]["exp_avg"].clone()
+    train(model, batch, range(1, 3))
+    assert torch.equal(state["optimizer"]["head.1.weight"]["exp_avg"], kept)
+
+
+def test_the_weights_to_use_follow_the_trained_ones(batch):
+    model = backend()
+    start = model.weights()["head.1.weight"]
+    train(model, batch, range(1))
+    # One step done: (1 + 1) / (10 + 1) of the average is kept.
+    trained = model.state_dict()["model"]["head.1.weight"]
+    expected = start * (2 / 11) + trained * (9 / 11)
+    assert torch.allclose(model.weights()["head.1.weight"], expected, atol=1e-7)
+
+
+def test_norms_and_biases_do_not_decay():
+    groups = backend()._optimizer.param_groups
+    assert [group["weight_decay"] for group in groups] == [0.05, 0.0]
+    assert all(parameter.ndim == 4 for parameter in groups[0]["params"])
+    assert all(parameter.ndim == 1 for parameter in groups[1]["params"])
+
+
+def test_it_learns_one_picture(batch):
+    losses = train(backend(), batch, range(60))
+    assert np.mean(losses[-10:]) < 0.8 * np.mean(losses[:10])
+
+
+def test_predictions_are_of_each_picture_alone(batch):
+    model = backend()
+    together = model.predict(batch.images)
+    alone = [model.predict(batch.images[i : i + 1])[0] for i in range(2)]
+    for one, other in zip(together, alone, strict=True):
+        assert one.scores == pytest.approx(other.scores, abs=1e-5)

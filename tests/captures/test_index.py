@@ -1,0 +1,193 @@
+import json
+import math
+
+import numpy as np
+import pytest
+
+from endoforge.captures.index import index_root
+from endoforge.captures.tally import EXAMPLES_KEPT
+from endoforge.core.errors import UserError
+
+
+def boxes_of(run, polyps):
+    """The boxes of a lone frame with these polyps, and what was dropped."""
+    run.frame(0, polyps)
+    index = index_root(run.path.parent)
+    return index.frames[0].boxes.tolist(), dict(index.dropped)
+
+
+def test_a_run_with_only_the_required_fields_loads(foreign_run, make_polyp):
+    run = foreign_run("run_1764161446512")
+    run.frame(0, [make_polyp(px=[10, 5, 30, 15], norm=[0.25, 0.25, 0.75, 0.75])])
+    run.label(1, run.image(1, "jpg"), [])
+    run.label(2, run.image(2, mode="RGBA"), [make_polyp(norm=[0, 0, 0.5, 1])])
+
+    index = index_root(run.path.parent)
+
+    assert [run.name for run in index.runs] == ["run_1764161446512"]
+    assert index.runs[0].manifest.seed == 2**64 - 1
+    assert [frame.frame_id for frame in index.frames] == [0, 1, 2]
+    assert [frame.boxes.tolist() for frame in index.frames] == [
+        [[0.25, 0.25, 0.75, 0.75]],
+        [],
+        [[0, 0, 0.5, 1]],
+    ]
+    assert [frame.boxes.shape for frame in index.frames] == [(1, 4), (0, 4), (1, 4)]
+    assert all(frame.boxes.dtype == np.float32 for frame in index.frames)
+    assert index.frames[0].classes == ("polyp",)
+    assert index.frames[2].key == "run_1764161446512/labels/frame_00002.json"
+    assert index.dropped == {}
+
+
+def test_unknown_fields_are_ignored(foreign_run, make_polyp):
+    run = foreign_run("run_1")
+    polyp = make_polyp(norm=[0, 0, 1, 1]) | {"shape": {"deep": [1]}, "label": "adenoma"}
+    run.frame(0, [polyp], weather="fine")
+    frame = index_root(run.path.parent).frames[0]
+    assert frame.classes == ("adenoma",)
+
+
+@pytest.mark.parametrize(
+    ("px", "norm", "expected"),
+    [
+        ([10, 5, 30, 15], None, [0.25, 0.25, 0.75, 0.75]),  # of 40x20 pixels
+        (None, [0.25, 0.5, 0.5, 0.75], [0.25, 0.5, 0.5, 0.75]),
+        ([-4, 5, 44, 15], None, [0, 0.25, 1, 0.75]),  # partly out of the picture: clipped
+        (None, [0.5, -1, 0.75, 2], [0.5, 0, 0.75, 1]),
+    ],
+)
+def test_boxes_come_from_either_field_and_are_clipped(foreign_run, make_polyp, px, norm, expected):
+    assert boxes_of(foreign_run("run_1"), [make_polyp(px, norm)]) == ([expected], {})
+
+
+@pytest.mark.parametrize(
+    ("px", "norm", "reason"),
+    [
+        (None, [math.nan, 0, 1, 1], "box: NaN or infinite"),
+        (None, [None, None, None, None], "box: NaN or infinite"),  # JSON writers' NaN
+        ([0, 0, math.inf, 1], None, "box: NaN or infinite"),
+        (None, [0.5, 0, 0.25, 1], "box: reversed corners"),
+        ([0, 15, 30, 5], None, "box: reversed corners"),
+        ([10, 5, 10, 15], None, "box: no area within the picture"),
+        ([50, 5, 60, 15], None, "box: no area within the picture"),  # all of it outside
+        (None, [0.5, 0, 0.5 + 1e-12, 1], "box: no area within the picture"),  # none in float32
+    ],
+)
+def test_boxes_of_no_use_are_dropped_and_counted(foreign_run, make_polyp, px, norm, reason):
+    good = make_polyp(norm=[0, 0, 0.5, 0.5])
+    boxes, dropped = boxes_of(foreign_run("run_1"), [make_polyp(px, norm), good])
+    assert boxes == [[0, 0, 0.5, 0.5]]
+    assert dropped == {reason: 1}
+
+
+def test_a_polyp_that_cannot_be_seen_is_no_box_and_no_defect(foreign_run, make_polyp):
+    assert boxes_of(foreign_run("run_1"), [make_polyp()]) == ([], {})
+
+
+@pytest.mark.parametrize(
+    "image", ["../run_2/images/frame_00000.png", "images/../../x.png", "..\\x.png", "C:/x.png"]
+)
+def test_an_image_path_that_leaves_the_run_is_refused(foreign_run, image):
+    run, other = foreign_run("run_1"), foreign_run("run_2")
+    other.image(0)
+    (run.path.parent / "x.png").write_bytes((other.path / "images/frame_00000.png").read_bytes())
+    run.label(0, image, [])
+    run.label(1, str(run.path.parent / "x.png"), [])
+    index = index_root(run.path.parent)
+    assert index.frames == []
+    assert index.dropped["frame: image path leaves the run folder"] == 2
+
+
+def test_an_image_that_links_out_of_the_run_is_refused(foreign_run):
+    run, other = foreign_run("run_1"), foreign_run("run_2")
+    (run.path / "images/frame_00000.png").symlink_to(other.path / other.image(0))
+    run.label(0, "images/frame_00000.png", [])
+    assert index_root(run.path).dropped == {"frame: image path leaves the run folder": 1}
+
+
+def test_an_image_path_may_wander_within_the_run(foreign_run):
+    run = foreign_run("run_1")
+    run.label(0, f"labels\\..\\{run.image(0)}", [])
+    assert index_root(run.path).frames[0].image_path == run.path / "images/frame_00000.png"
+
+
+def test_frames_without_their_image_are_dropped_by_reason(foreign_run):
+    run = foreign_run("run_1")
+    run.label(0, "images/frame_00000.png", [])
+    run.frame(1, [], image_present=False)
+    run.label(2, f"images/{'x' * 300}.png", [])
+    (run.path / "labels/frame_00003.json").write_text('{"frame_id": 3')
+    (run.path / "labels/notes.json").write_text("{}")
+    (run.path / "labels/.frame_00004.json.77.tmp").write_text("{")
+    run.image(5)
+    index = index_root(run.path)
+    assert index.frames == []
+    assert index.dropped == {
+        "frame: image missing": 2,
+        "frame: image_present is false": 1,
+        "frame: label malformed": 1,
+        "frame: label not named frame_<number>.json": 1,
+        "image: no label names it": 1,
+    }
+    assert index.examples["image: no label names it"] == ["run_1/images/frame_00005.png"]
+
+
+def test_the_first_examples_of_a_reason_are_kept(foreign_run):
+    run = foreign_run("run_1")
+    for number in range(5):
+        run.label(number, "images/none.png", [])
+    index = index_root(run.path)
+    examples = index.examples["frame: image missing"]
+    assert index.dropped["frame: image missing"] == 5
+    assert len(examples) == EXAMPLES_KEPT
+    assert examples[0] == "run_1/labels/frame_00000.json (images/none.png)"
+
+
+def test_a_box_in_pixels_needs_an_image_with_a_header(foreign_run, make_polyp):
+    run = foreign_run("run_1")
+    run.frame(0, [make_polyp(px=[0, 0, 1, 1])])
+    (run.path / "images/frame_00000.png").write_bytes(b"not a picture")
+    assert index_root(run.path).dropped == {"frame: image unreadable": 1}
+
+
+def test_runs_and_frames_are_in_the_order_of_their_numbers(foreign_run):
+    for name in ("run_1000", "run_999", "run_by_hand"):
+        run = foreign_run(name)
+        for number in (100_000, 99_999, 5):
+            run.frame(number, [])
+    index = index_root(run.path.parent)
+    assert [run.name for run in index.runs] == ["run_999", "run_1000", "run_by_hand"]
+    assert [frame.frame_id for frame in index.frames] == [5, 99_999, 100_000] * 3
+
+
+def test_one_run_folder_is_a_root_too_with_the_same_keys(foreign_run, monkeypatch):
+    run = foreign_run("run_1")
+    run.frame(0, [])
+    assert index_root(run.path).frames[0].key == index_root(run.path.parent).frames[0].key
+    monkeypatch.chdir(run.path)
+    assert index_root(type(run.path)(".")).root == run.path.parent
+
+
+@pytest.mark.parametrize("text", ["{", json.dumps({"schema_version": 2})])
+def test_a_malformed_manifest_is_counted_and_its_frames_are_kept(foreign_run, text):
+    run = foreign_run("run_1")
+    run.frame(0, [])
+    (run.path / "run_manifest.json").write_text(text)
+    index = index_root(run.path)
+    assert index.runs[0].manifest is None
+    assert len(index.frames) == 1
+    assert index.dropped == {"run: manifest malformed (its frames are kept)": 1}
+
+
+def test_strict_names_the_path_and_the_reason(foreign_run, make_polyp):
+    run = foreign_run("run_1")
+    run.frame(7, [make_polyp(norm=[0.5, 0, 0.25, 1])])
+    with pytest.raises(UserError, match=r"run_1/labels/frame_00007\.json: box: reversed corners"):
+        index_root(run.path, strict=True)
+
+
+def test_a_root_without_runs_says_where_it_looked(tmp_path):
+    with pytest.raises(UserError, match=f"no capture runs in {tmp_path}.*endoforge datagen"):
+        index_root(tmp_path)
+    with pytest.raises(UserError, match=r"no folder .*missing"):
+        index_root(tmp_path / "missing")

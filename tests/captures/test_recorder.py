@@ -1,0 +1,180 @@
+import json
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from endoforge import __version__
+from endoforge.captures.index import index_root
+from endoforge.captures.pictures import read_picture
+from endoforge.captures.recorder import RunRecorder
+from endoforge.captures.schema import FrameLabel, PolypLabel, image_name
+from endoforge.core.errors import UserError
+
+
+def frame_label(frame_id: int, **others) -> FrameLabel:
+    fields = {
+        "frame_id": frame_id,
+        "sim_time": 0.5,
+        "unix_time": 1764161446.5,
+        "image": image_name(frame_id),
+        "image_present": True,
+        "camera_active": True,
+        "polyp_seed": 3,
+        "polyp_labels": [PolypLabel(center_world=(1, 2, 3), bbox_norm=(0.25, 0, 0.5, 1))],
+    }
+    return FrameLabel(**fields | others)
+
+
+def picture(seed: int):
+    return np.random.default_rng(seed).integers(0, 256, (20, 40, 3), np.uint8)
+
+
+def new_recorder(root, **extra) -> RunRecorder:
+    return RunRecorder.create(root, seed=2**64 - 1, max_frames=None, extra=extra)
+
+
+def test_what_is_written_is_read_back(tmp_path):
+    recorder = new_recorder(tmp_path, units="mm")
+    recorder.write(picture(0), frame_label(0))
+    recorder.write(picture(1), frame_label(123_456))
+    recorder.finish()
+
+    index = index_root(tmp_path, strict=True)
+
+    assert [frame.frame_id for frame in index.frames] == [0, 123_456]
+    assert index.frames[1].image_path == recorder.run_dir / "images/frame_123456.png"
+    assert np.array_equal(read_picture(index.frames[1].image_path), picture(1))
+    assert index.frames[0].boxes.tolist() == [[0.25, 0, 0.5, 1]]
+    assert index.runs[0].manifest.endoforge == {
+        "version": __version__,
+        "units": "mm",
+        "frames": 2,
+        "complete": True,
+    }
+
+
+def test_every_field_of_the_format_is_written_and_ours_only_with_a_value(tmp_path):
+    recorder = new_recorder(tmp_path)
+    sessile = PolypLabel(center_world=(1, 2, 3), paris="Is")
+    recorder.write(picture(0), frame_label(0, polyp_labels=[sessile]))
+    manifest = json.loads((recorder.run_dir / "run_manifest.json").read_text())
+    label = json.loads((recorder.run_dir / "labels/frame_00000.json").read_text())
+
+    assert manifest.pop("started_at_unix") == pytest.approx(time.time(), abs=60)
+    assert manifest == {
+        "schema_version": 1,
+        "seed": 2**64 - 1,
+        "output_root": str(tmp_path),
+        "run_dir": str(recorder.run_dir),
+        "max_frames": None,
+        "endoforge": {"version": __version__, "frames": 0, "complete": False},
+    }
+    assert label == {
+        "frame_id": 0,
+        "sim_time": 0.5,
+        "unix_time": 1764161446.5,
+        "image": "images/frame_00000.png",
+        "image_present": True,
+        "camera_active": True,
+        "polyp_seed": 3,
+        "polyp_labels": [
+            {"center_world": [1, 2, 3], "bbox_px": None, "bbox_norm": None, "paris": "Is"}
+        ],
+    }
+
+
+def test_recorders_of_the_same_millisecond_get_different_folders(tmp_path, monkeypatch):
+    monkeypatch.setattr(time, "time", lambda: 1764161446.512)
+    with ThreadPoolExecutor(4) as pool:
+        recorders = list(pool.map(lambda _: new_recorder(tmp_path), range(4)))
+    names = sorted(recorder.run_dir.name for recorder in recorders)
+    assert names == [f"run_176416144651{digit}" for digit in (2, 3, 4, 5)]
+
+
+def test_several_threads_may_write(tmp_path):
+    recorder = new_recorder(tmp_path)
+    with ThreadPoolExecutor(4) as pool:
+        list(
+            pool.map(lambda number: recorder.write(picture(number), frame_label(number)), range(20))
+        )
+    recorder.finish()
+    index = index_root(tmp_path, strict=True)
+    assert recorder.num_frames == 20
+    assert index.runs[0].manifest.endoforge["frames"] == 20
+    for frame in index.frames:
+        assert np.array_equal(read_picture(frame.image_path), picture(frame.frame_id))
+
+
+KILLED_BETWEEN_IMAGE_AND_LABEL = """
+import os, sys
+from pathlib import Path
+import numpy as np
+from endoforge.captures import recorder
+from endoforge.captures.schema import FrameLabel, image_name
+
+made = recorder.RunRecorder.create(Path(sys.argv[1]), seed=1, max_frames=None, extra={})
+blank = np.zeros((20, 40, 3), np.uint8)
+for number in range(3):
+    if number == 2:
+        recorder.write_json_atomic = lambda *_: os._exit(9)
+    made.write(blank, FrameLabel(
+        frame_id=number, sim_time=0, unix_time=0, image=image_name(number), image_present=True,
+        camera_active=True, polyp_seed=0, polyp_labels=[],
+    ))
+"""
+
+
+def test_killed_between_image_and_label_no_label_lacks_its_image(tmp_path):
+    command = [sys.executable, "-c", KILLED_BETWEEN_IMAGE_AND_LABEL, str(tmp_path)]
+    assert subprocess.run(command, check=False).returncode == 9
+    index = index_root(tmp_path)
+    assert [frame.frame_id for frame in index.frames] == [0, 1]
+    assert index.dropped == {"image: no label names it": 1}
+    assert index.runs[0].manifest.endoforge["complete"] is False
+
+
+KILLED_WHILE_WRITING = """
+import os, sys
+from pathlib import Path
+from endoforge.core.files import write_atomic
+
+Path.replace = lambda *_: os._exit(9)
+write_atomic(Path(sys.argv[1]), b"half of it")
+"""
+
+
+@pytest.mark.parametrize("name", ["images/frame_00001.png", "labels/frame_00001.json"])
+def test_a_file_killed_while_it_is_written_is_never_read(tmp_path, name):
+    recorder = new_recorder(tmp_path)
+    recorder.write(picture(0), frame_label(0))
+    command = [sys.executable, "-c", KILLED_WHILE_WRITING, str(recorder.run_dir / name)]
+    assert subprocess.run(command, check=False).returncode == 9
+    index = index_root(tmp_path, strict=True)
+    assert [frame.frame_id for frame in index.frames] == [0]
+
+
+def test_a_frame_is_never_overwritten(tmp_path):
+    recorder = new_recorder(tmp_path)
+    recorder.write(picture(0), frame_label(0))
+    with pytest.raises(ValueError, match="already"):
+        recorder.write(picture(1), frame_label(0))
+    assert np.array_equal(read_picture(recorder.run_dir / "images/frame_00000.png"), picture(0))
+
+
+def test_a_label_of_another_image_and_a_nan_are_refused(tmp_path):
+    recorder = new_recorder(tmp_path)
+    with pytest.raises(ValueError, match=r"images/frame_00001\.png"):
+        recorder.write(picture(0), frame_label(1, image="images/frame_00000.png"))
+    with pytest.raises(ValueError, match="JSON"):
+        recorder.write(picture(0), frame_label(2, sim_time=float("nan")))
+    assert index_root(tmp_path).frames == []
+
+
+def test_a_root_that_is_a_file_is_a_user_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"can't make a run folder in .*file"):
+        new_recorder(tmp_path / "file")

@@ -1,0 +1,173 @@
+"""The warp and its boxes against a slow twin: rectangles painted, warped, and measured."""
+
+import numpy as np
+import pytest
+import torch
+
+from endoforge.data.augment import (
+    LARGEST_NOISE,
+    LEAST_AREA_LEFT,
+    Warp,
+    add_noise_,
+    augment,
+    flip,
+    random_warp,
+    warp_boxes,
+    warp_images,
+)
+
+HEIGHT, WIDTH = 48, 80
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def painted(box_px):
+    """(1, 3, H, W): white within the box of pixels, black elsewhere."""
+    x0, y0, x1, y1 = box_px
+    image = torch.zeros(1, 3, HEIGHT, WIDTH)
+    image[:, :, y0:y1, x0:x1] = 1
+    return image
+
+
+def normalised(box_px):
+    return torch.tensor([[box_px]]) / torch.tensor([WIDTH, HEIGHT] * 2)
+
+
+def extent(image):
+    """The box around the pixels that are more than half white, or None."""
+    rows, columns = np.nonzero(image[0].numpy() > 0.5)
+    if len(rows) == 0:
+        return None
+    return [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+
+
+def one(num=1):
+    return torch.tensor([num])
+
+
+def test_boxes_follow_the_painted_pixels():
+    rng, draws, seen, removed = np.random.default_rng(0), generator(), 0, 0
+    for _ in range(300):
+        x0, y0 = rng.integers(0, WIDTH - 12), rng.integers(0, HEIGHT - 12)
+        box_px = [x0, y0, rng.integers(x0 + 8, WIDTH + 1), rng.integers(y0 + 8, HEIGHT + 1)]
+        warp = random_warp(1, draws)
+        pixels = extent(warp_images(painted(box_px), warp)[0])
+        boxes, count = warp_boxes(normalised(box_px), one(), warp)
+        area = (box_px[2] - box_px[0]) * (box_px[3] - box_px[1]) * float(warp.scale.abs().prod())
+        shown = 0 if pixels is None else (pixels[2] - pixels[0]) * (pixels[3] - pixels[1])
+        if count.item():
+            seen += 1
+            found = (boxes[0, 0] * torch.tensor([WIDTH, HEIGHT] * 2)).numpy()
+            assert np.abs(found - pixels).max() <= 1
+        else:
+            removed += 1
+            assert not boxes.any()
+            assert shown / area < LEAST_AREA_LEFT + 0.1
+    assert seen > 200
+    assert removed > 0
+
+
+def test_mirroring_moves_whole_pixels():
+    image = torch.rand(1, 3, HEIGHT, WIDTH)
+    mirrored = warp_images(image, Warp(torch.tensor([[-1.0, 1.0]]), torch.tensor([[1.0, 0.0]])))
+    assert torch.allclose(mirrored, image.flip(3), atol=1e-4)
+    upside_down = warp_images(image, Warp(torch.tensor([[1.0, -1.0]]), torch.tensor([[0.0, 1.0]])))
+    assert torch.allclose(upside_down, image.flip(2), atol=1e-4)
+
+
+def test_what_comes_from_outside_is_black():
+    moved_right = Warp(torch.ones(1, 2), torch.tensor([[0.5, 0.0]]))
+    moved = warp_images(torch.ones(1, 3, HEIGHT, WIDTH), moved_right)
+    assert not moved[..., : WIDTH // 2 - 1].any()
+    assert (moved[..., WIDTH // 2 + 1 :] > 0.999).all()
+
+
+@pytest.mark.parametrize(("shift", "kept"), [(0.74, True), (0.76, False)])
+def test_a_box_goes_with_three_quarters_of_its_area(shift, kept):
+    whole = torch.tensor([[[0.0, 0.0, 1.0, 1.0]]])
+    warp = Warp(torch.ones(1, 2), torch.tensor([[shift, 0.0]]))
+    boxes, count = warp_boxes(whole, one(), warp)
+    assert count.item() == kept
+    assert torch.allclose(boxes[0, 0], torch.tensor([shift, 0, 1, 1]) * kept)
+
+
+def test_the_boxes_left_come_first_in_their_order_then_zeros():
+    boxes = torch.tensor([[[0.9, 0, 1, 1], [0, 0, 0.2, 1], [0.9, 0, 1, 1], [0.2, 0, 0.4, 0.5]]])
+    padded = torch.cat([boxes, torch.zeros(1, 1, 4)], dim=1)
+    moved_right = Warp(torch.ones(1, 2), torch.tensor([[0.5, 0.0]]))
+    left, count = warp_boxes(padded, one(4), moved_right)
+    assert count.tolist() == [2]
+    expected = torch.tensor([[0.5, 0, 0.7, 1], [0.7, 0, 0.9, 0.5]])
+    assert torch.allclose(left[0, :2], expected)
+    assert not left[0, 2:].any()
+
+
+def test_augment_gives_views_of_the_same_kind_and_leaves_its_input():
+    images, boxes = torch.rand(6, 3, HEIGHT, WIDTH), torch.tensor([[[0.3, 0.3, 0.6, 0.6]]] * 6)
+    num_boxes = torch.tensor([1, 0, 1, 1, 1, 1])
+    before = images.clone()
+    views, moved, counts = augment(images, boxes * num_boxes[:, None, None], num_boxes, generator())
+    assert views.shape == images.shape
+    assert views.min() >= 0
+    assert views.max() <= 1
+    assert torch.equal(images, before)
+    assert counts.tolist() == num_boxes.tolist()
+    assert not moved[1].any()
+    assert (moved[counts > 0, 0, 2:] > moved[counts > 0, 0, :2]).all()
+
+
+def test_a_seed_gives_one_view_and_every_picture_its_own():
+    images = torch.rand(1, 3, HEIGHT, WIDTH).expand(4, -1, -1, -1)
+    nothing = (torch.zeros(4, 1, 4), torch.zeros(4, dtype=torch.int64))
+    views = augment(images, *nothing, generator(1))[0]
+    assert torch.equal(views, augment(images, *nothing, generator(1))[0])
+    assert not torch.equal(views, augment(images, *nothing, generator(2))[0])
+    assert all(not torch.equal(views[0], views[other]) for other in (1, 2, 3))
+
+
+def test_colours_change_but_a_picture_stays_recognisable():
+    """Over many views the mean colour wanders about the original's, in each channel."""
+    grey = torch.full((64, 3, 16, 16), 0.5)
+    nothing = (torch.zeros(64, 1, 4), torch.zeros(64, dtype=torch.int64))
+    middles = augment(grey, *nothing, generator())[0][:, :, 4:12, 4:12].mean((2, 3))
+    assert torch.allclose(middles.mean(0), torch.full((3,), 0.5), atol=0.1)
+    assert (middles.std(0) > 0.03).all()
+    assert ((middles > 0.1) & (middles < 0.9)).all()
+
+
+def test_noise_differs_from_pixel_to_pixel_and_stays_small():
+    grey = torch.full((64, 3, 16, 16), 0.5)
+    add_noise_(grey, generator())
+    spread = (grey - 0.5).std((1, 2, 3))
+    assert 0.3 * LARGEST_NOISE < spread.mean() < 0.7 * LARGEST_NOISE  # uniform from 0
+    assert spread.max() < 1.2 * LARGEST_NOISE
+
+
+def test_a_view_has_noise():
+    grey = torch.full((4, 3, HEIGHT, WIDTH), 0.5)
+    nothing = (torch.zeros(4, 1, 4), torch.zeros(4, dtype=torch.int64))
+    middles = augment(grey, *nothing, generator())[0][:, :, 20:28, 36:44]
+    assert (middles.std((2, 3)) > 0).all()
+
+
+@pytest.mark.parametrize("probability", [0.0, 1.0])
+def test_flip_mirrors_picture_and_boxes_together(probability):
+    images = painted([10, 5, 30, 20])
+    boxes, counts = torch.cat([normalised([10, 5, 30, 20]), torch.zeros(1, 1, 4)], 1), one()
+    flipped, moved, left = flip(images, boxes, counts, probability, generator())
+    expected = [WIDTH - 30, 5, WIDTH - 10, 20] if probability else [10, 5, 30, 20]
+    assert extent(flipped[0]) == expected
+    assert torch.allclose(moved[0, :1], normalised(expected)[0])
+    assert not moved[0, 1].any()
+    assert left.tolist() == [1]
+
+
+def test_flip_decides_for_each_picture():
+    images = painted([0, 0, 10, 10]).expand(200, -1, -1, -1)
+    boxes = normalised([0, 0, 10, 10]).expand(200, -1, -1)
+    flipped, moved, _ = flip(images, boxes, one().expand(200), 0.5, generator())
+    mirrored = flipped[:, 0, 0, 0] == 0
+    assert 70 < mirrored.sum() < 130
+    assert torch.equal(moved[:, 0, 0] > 0.5, mirrored)

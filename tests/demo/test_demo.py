@@ -1,0 +1,56 @@
+"""The demo, made tiny: the same steps and files."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from endoforge.core.errors import UserError
+from endoforge.demo import run as demo_run
+from endoforge.demo.config import DemoConfig
+from endoforge.demo.run import run_demo
+
+
+@pytest.mark.slow
+def test_the_demo_leaves_its_report_and_metrics_and_can_run_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("TRAIN_RUNS", 3), ("UNSEEN_RUNS", 1), ("FRAMES_A_RUN", 6), ("EPOCHS", 2)):
+        monkeypatch.setattr(demo_run, name, value)
+    monkeypatch.setattr(demo_run, "BATCH_SIZE", 2)
+    root = tmp_path / "demo"
+    result = run_demo(DemoConfig(output_root=str(root), seed=1))
+    assert result.evaluation.metrics.images == 6
+
+    record = json.loads((root / "metrics.jsonl").read_text())
+    assert record["images"] == 6
+    assert record["ap50"] == result.evaluation.metrics.ap50
+    for line in ("report.html", "metrics.jsonl", "AP50", "mean IoU", "precision", "recall"):
+        assert line in "\n".join(result.lines())
+
+    page = (root / "report.html").read_text()
+    assert page.count("<svg") == 2
+    assert page.count("data:image/jpeg;base64,") == 6
+    assert not re.search(r"\$\w", page), "a placeholder was left"
+    assert not re.search(r'(src|href)="(?!data:)', page), "the page must need nothing beside it"
+    for run_dir in [*(root / "captures").iterdir(), *(root / "unseen").iterdir()]:
+        assert json.loads((run_dir / "run_manifest.json").read_text())["endoforge"]["complete"]
+
+    stray = root / "stray.txt"
+    stray.write_text("of the first demo")
+    run_demo(DemoConfig(output_root=str(root), seed=1))
+    assert not stray.exists()
+    assert len((root / "metrics.jsonl").read_text().splitlines()) == 1
+
+
+def test_a_folder_that_no_demo_made_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(UserError, match="no demo made"):
+        run_demo(DemoConfig(output_root=str(tmp_path)))
+    assert (tmp_path / "thesis.txt").exists()
+
+
+def test_a_seed_out_of_range_is_named() -> None:
+    with pytest.raises(UserError, match="--seed -1"):
+        DemoConfig(seed=-1)

@@ -1,0 +1,72 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from endoforge.detect.boxes import pairwise_iou
+from endoforge.detect.decode import decode_batch, nms
+
+
+def nms_by_brute_force(boxes, scores, threshold):
+    kept = []
+    for index in sorted(range(len(scores)), key=lambda i: (-scores[i], i)):
+        overlaps = [pairwise_iou(boxes[index : index + 1], boxes[k : k + 1])[0, 0] for k in kept]
+        if all(overlap <= threshold for overlap in overlaps):
+            kept.append(index)
+    return kept
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(0, 25), st.sampled_from([0.1, 0.5, 0.9]))
+def test_nms_agrees_with_brute_force(seed, count, threshold):
+    rng = np.random.default_rng(seed)
+    low = rng.random((count, 2)) * 0.6
+    boxes = np.concatenate([low, low + rng.random((count, 2)) * 0.4], axis=1).astype(np.float32)
+    scores = rng.integers(0, 5, count).astype(np.float32) / 4  # ties
+    expected = nms_by_brute_force(boxes, scores, threshold)
+    assert nms(boxes, scores, threshold).tolist() == expected
+
+
+def test_a_suppressed_box_suppresses_nothing():
+    boxes = np.array([[0, 0, 10, 10], [4, 0, 14, 10], [8, 0, 18, 10]], np.float32)
+    assert nms(boxes, np.array([0.9, 0.8, 0.7], np.float32), 0.3).tolist() == [0, 2]
+
+
+def raw_with(cells, grid_hw=(4, 6)):
+    """Raw output of one picture: {(row, column): (score, distance in strides)}, else nothing."""
+    raw = torch.full((1, 5, *grid_hw), -20.0)
+    for (row, column), (score, distance) in cells.items():
+        raw[0, 0, row, column] = math.log(score / (1 - score))
+        raw[0, 1:, row, column] = math.log(distance)
+    return raw
+
+
+def test_decoding_by_hand():
+    [found] = decode_batch(raw_with({(1, 2): (0.9, 1.0), (3, 5): (0.6, 0.25)}), 8)
+    assert found.scores.tolist() == pytest.approx([0.9, 0.6])
+    # Centres (20, 12) and (44, 28) in a picture of 48 by 32.
+    first = [12 / 48, 4 / 32, 28 / 48, 20 / 32]
+    second = [42 / 48, 26 / 32, 46 / 48, 30 / 32]
+    assert found.boxes == pytest.approx(np.array([first, second]))
+    assert found.boxes.dtype == found.scores.dtype == np.float32
+
+
+def test_boxes_are_clipped_to_the_picture():
+    [found] = decode_batch(raw_with({(0, 0): (0.9, 30.0)}), 8)
+    assert found.boxes.tolist() == [[0, 0, 1, 1]]
+
+
+def test_thresholds_and_the_limit_hold():
+    raw = raw_with({(0, 0): (0.9, 0.5), (0, 2): (0.6, 0.5), (0, 4): (0.2, 0.5)})
+    assert len(decode_batch(raw, 8)[0]) == 3
+    assert len(decode_batch(raw, 8, score_threshold=0.5)[0]) == 2
+    assert len(decode_batch(raw, 8, max_detections=1)[0]) == 1
+
+
+def test_neighbours_that_say_the_same_polyp_are_one_detection():
+    raw = raw_with({(1, 2): (0.9, 3.0), (1, 3): (0.8, 3.0)})
+    assert len(decode_batch(raw, 8, iou_threshold=0.5)[0]) == 1
+    assert len(decode_batch(raw, 8, iou_threshold=0.9)[0]) == 2

@@ -1,0 +1,86 @@
+import math
+
+import pytest
+import torch
+
+from endoforge.detect.loss import complete_iou, detection_loss, quality_focal_loss
+
+
+def ciou_by_hand(box, truth):
+    """Complete IoU of two boxes in plain numbers (Zheng et al. 2020)."""
+    width, height = box[2] - box[0], box[3] - box[1]
+    true_width, true_height = truth[2] - truth[0], truth[3] - truth[1]
+    across = max(0, min(box[2], truth[2]) - max(box[0], truth[0]))
+    along = max(0, min(box[3], truth[3]) - max(box[1], truth[1]))
+    iou = across * along / (width * height + true_width * true_height - across * along)
+    around = math.dist(
+        (min(box[0], truth[0]), min(box[1], truth[1])),
+        (max(box[2], truth[2]), max(box[3], truth[3])),
+    )
+    apart = math.dist(
+        ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2),
+        ((truth[0] + truth[2]) / 2, (truth[1] + truth[3]) / 2),
+    )
+    v = 4 / math.pi**2 * (math.atan(true_width / true_height) - math.atan(width / height)) ** 2
+    alpha = v / (1 - iou + v) if v else 0
+    return iou, iou - apart**2 / around**2 - alpha * v
+
+
+@pytest.mark.parametrize(
+    ("box", "truth"),
+    [
+        ([0, 0, 4, 4], [0, 0, 4, 4]),
+        ([0, 0, 4, 4], [2, 0, 6, 4]),
+        ([0, 0, 4, 4], [8, 8, 9, 12]),
+        ([1, 1, 3, 9], [0, 2, 8, 5]),
+    ],
+)
+def test_complete_iou_by_hand(box, truth):
+    found = complete_iou(torch.tensor(box).float(), torch.tensor(truth).float())
+    assert [float(value) for value in found] == pytest.approx(ciou_by_hand(box, truth), abs=1e-5)
+
+
+def test_complete_iou_of_half_overlapping_squares_in_numbers():
+    # IoU 8 / 24; centres 2 apart in a box of 6 by 4; the same aspect.
+    iou, ciou = complete_iou(torch.tensor([0.0, 0, 4, 4]), torch.tensor([2.0, 0, 6, 4]))
+    assert float(iou) == pytest.approx(1 / 3)
+    assert float(ciou) == pytest.approx(1 / 3 - 4 / 52)
+
+
+def test_quality_focal_loss_in_numbers():
+    logit = math.log(0.2 / 0.8)  # says 0.2
+    loss = quality_focal_loss(torch.tensor([logit] * 3), torch.tensor([0.0, 0.2, 1.0]))
+    assert loss.tolist() == pytest.approx([0.2 * -math.log(0.8), 0, 0.8 * -math.log(0.2)], abs=1e-6)
+
+
+def test_the_whole_loss_of_one_small_box_in_numbers():
+    # One box that lies exactly in the cell of row 0, column 1: only that cell is positive.
+    raw = torch.zeros(1, 5, 2, 2)
+    raw[0, 1:] = math.log(0.5)
+    raw[0, 1:, 0, 1] = math.log(1.0)  # says (4, -4, 20, 12) for (8, 0, 16, 8): IoU 64 / 256
+    box = torch.tensor([[[0.5, 0.0, 1.0, 0.5]]])
+    loss = detection_loss(raw, box, torch.tensor([1]), stride=8)
+    entropy = math.log(2)
+    objectness = 3 * 0.5 * entropy + 0.25 * entropy
+    assert float(loss.mean_iou) == pytest.approx(0.25)
+    assert float(loss.total) == pytest.approx(objectness + 2 * (1 - 0.25), abs=1e-5)
+
+
+def test_a_batch_without_boxes_has_a_loss_and_finite_slopes():
+    raw = torch.randn(2, 5, 3, 3, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    loss = detection_loss(raw, torch.zeros(2, 1, 4), torch.tensor([0, 0]), stride=8)
+    loss.total.backward()
+    assert float(loss.mean_iou) == 0
+    assert torch.isfinite(raw.grad).all()
+    assert float(raw.grad[:, 1:].abs().sum()) == 0
+
+
+def test_a_step_down_the_slope_brings_the_boxes_nearer():
+    raw = torch.randn(1, 5, 3, 3, generator=torch.Generator().manual_seed(1)) * 0.5
+    raw.requires_grad_()
+    box, count = torch.tensor([[[0.1, 0.2, 0.8, 0.7]]]), torch.tensor([1])
+    before = detection_loss(raw, box, count, stride=8)
+    before.total.backward()
+    after = detection_loss(raw.detach() - 0.01 * raw.grad, box, count, stride=8)
+    assert float(after.total) < float(before.total.detach())
+    assert float(after.mean_iou) > float(before.mean_iou)

@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+import torch
+
+from endoforge.detect.boxes import boxes_from_raw
+from endoforge.detect.tinydet import TinyDet, TinyDetConfig, build_tinydet
+
+
+def num_parameters(model: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def test_it_is_tiny():
+    assert num_parameters(TinyDet()) <= 500_000
+
+
+@pytest.mark.parametrize(("height", "width"), [(192, 320), (8, 8), (40, 104), (256, 256)])
+def test_any_multiple_of_the_divisor_is_an_input(height, width):
+    model = TinyDet().eval()
+    assert height % model.required_divisor == width % model.required_divisor == 0
+    with torch.inference_mode():
+        raw = model(torch.zeros(2, 3, height, width))
+    assert raw.shape == (2, 5, height // 8, width // 8)
+
+
+def test_one_output_sees_enough_of_the_input_for_a_big_polyp():
+    model = build_tinydet(TinyDetConfig(), seed=0).eval()
+    # The residual branches start at zero: open them, as training does.
+    for name, parameter in model.named_parameters():
+        if name.endswith("second.1.weight"):
+            torch.nn.init.ones_(parameter)
+    image = torch.rand(1, 3, 512, 512, requires_grad=True)
+    model(image)[0, 0, 32, 32].backward()
+    seen = image.grad.abs().sum(dim=(0, 1)) > 0
+    rows, columns = (np.flatnonzero(seen.any(dim=axis).numpy()) for axis in (1, 0))
+    assert min(np.ptp(rows), np.ptp(columns)) + 1 >= 300
+
+
+def test_untrained_it_says_almost_everywhere_that_there_is_nothing():
+    model = build_tinydet(TinyDetConfig(), seed=3).eval()
+    with torch.inference_mode():
+        raw = model(torch.rand(1, 3, 64, 64))
+    assert raw[:, 0].sigmoid().numpy() == pytest.approx(0.01, abs=0.005)
+    sides = boxes_from_raw(raw, 8)[..., 2:] - boxes_from_raw(raw, 8)[..., :2]
+    assert sides.numpy() == pytest.approx(48, rel=0.2)
+
+
+def test_the_seed_decides_the_weights_and_nothing_else():
+    torch.manual_seed(1)
+    first = build_tinydet(TinyDetConfig(), seed=5).state_dict()
+    drawn_after = torch.rand(1)
+    torch.manual_seed(1)
+    assert torch.equal(torch.rand(1), drawn_after)
+    again = build_tinydet(TinyDetConfig(), seed=5).state_dict()
+    other = build_tinydet(TinyDetConfig(), seed=6).state_dict()
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["stem.0.0.weight"], other["stem.0.0.weight"])
+
+
+def test_the_configuration_survives_json():
+    config = TinyDetConfig(name="other", widths=(8, 16, 24, 32))
+    assert TinyDetConfig.from_json(config.to_json()) == config

@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from endoforge.core.errors import UserError
+from endoforge.detect.neural import NeuralDetector
+from endoforge.detect.tinydet import TinyDetConfig, build_tinydet
+from endoforge.detect.weights import WeightsMetadata, load_weights, save_weights
+
+METADATA = WeightsMetadata(
+    model=TinyDetConfig(), input_size=(64, 48), resize_mode="letterbox", version="9.9"
+)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    save_weights(path, build_tinydet(METADATA.model, seed=1).state_dict(), METADATA)
+    return path
+
+
+def test_weights_come_back_as_they_were(saved):
+    model, metadata = load_weights(saved)
+    assert metadata == METADATA
+    assert not model.training
+    for name, tensor in build_tinydet(METADATA.model, seed=1).state_dict().items():
+        assert torch.equal(model.state_dict()[name], tensor)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"absent\.safetensors: no such checkpoint"):
+        load_weights(tmp_path / "absent.safetensors")
+
+
+@pytest.mark.parametrize("kept", [0, 5, 1000, -1])
+def test_a_truncated_file_is_refused_by_name(saved, kept):
+    saved.write_bytes(saved.read_bytes()[:kept])
+    with pytest.raises(UserError, match=r"weights\.safetensors: not a whole safetensors file"):
+        load_weights(saved)
+
+
+def test_foreign_weights_are_refused_by_name(tmp_path):
+    path = tmp_path / "foreign.safetensors"
+    save_file({"layer": torch.zeros(2)}, path)
+    with pytest.raises(UserError, match=r"foreign\.safetensors: not weights of"):
+        load_weights(path)
+
+
+def test_the_detector_answers_in_coordinates_of_the_frame(saved, monkeypatch):
+    detector = NeuralDetector(saved)
+    # A frame twice as wide as high in an input of 64 by 48: 8 black rows above and below.
+    raw = torch.full((1, 5, 6, 8), -20.0)
+    raw[0, 0, 2, 3], raw[0, 0, 0, 0] = 3.0, 2.0  # centres (28, 20), and (4, 4) in the bar
+    raw[0, 1:, 2, 3] = 0.0  # 8 pixels each way: (20, 12, 36, 28)
+    raw[0, 1:, 0, 0] = np.log(0.25)
+    monkeypatch.setattr(detector.model, "forward", lambda _: raw)
+    found = detector.detect(np.zeros((100, 200, 3), np.uint8))
+    expected = [[20 / 64, 4 / 32, 36 / 64, 20 / 32]]
+    assert found.boxes == pytest.approx(np.array(expected), abs=1e-6)
+    detector.set_thresholds(objectness=0.99, iou=0.5)
+    assert len(detector.detect(np.zeros((100, 200, 3), np.uint8))) == 0

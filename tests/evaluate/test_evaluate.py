@@ -1,0 +1,86 @@
+import json
+
+import numpy as np
+import pytest
+
+from endoforge.captures.index import index_root
+from endoforge.core.errors import UserError
+from endoforge.data.loader import Loader
+from endoforge.data.pack import pack_frames
+from endoforge.detect.detections import Detections
+from endoforge.evaluate.config import EvalConfig
+from endoforge.evaluate.evaluate import run_eval
+from endoforge.evaluate.validate import validate
+
+
+def test_eval_measures_every_frame_of_a_root(root, checkpoint, tmp_path):
+    metrics_out = tmp_path / "logs" / "metrics.jsonl"
+    config = EvalConfig(
+        checkpoint=str(checkpoint), input_root=str(root), metrics_out=str(metrics_out), batch_size=2
+    )
+    result = run_eval(config)
+    assert len(result.frames) == len(result.detections) == len(result.truths) == 5
+    assert result.images.shape == (5, 64, 64, 3)
+    # Letterboxed: the picture fills the middle half of the input's height.
+    assert result.truths[1] == pytest.approx(np.array([[0.25, 0.375, 0.5, 0.625]]))
+    assert len(result.truths[0]) == 0
+    assert (result.metrics.images, result.metrics.num_truths) == (5, 2)
+
+    run_eval(config)
+    first, second = (json.loads(line) for line in metrics_out.read_text().splitlines())
+    assert first.pop("seconds") >= 0
+    assert second.pop("seconds") >= 0
+    assert first == second
+    assert [entry["iou"] for entry in first["val_metrics"]] == [0.5, 0.75]
+    assert first["val_metrics"][0]["batches"] == 3
+    assert [point["obj_thresh"] for point in first["pr_curve"]][::18] == [0.05, 0.95]
+    assert set(first["pr_curve"][0]) == {"obj_thresh", "precision", "recall"}
+
+
+def test_eval_names_a_missing_checkpoint_and_a_root_without_runs(root, checkpoint, tmp_path):
+    with pytest.raises(UserError, match="nowhere"):
+        run_eval(EvalConfig(checkpoint="nowhere.safetensors", input_root=str(root)))
+    with pytest.raises(UserError, match="no capture runs"):
+        run_eval(EvalConfig(checkpoint=str(checkpoint), input_root=str(tmp_path)))
+
+
+@pytest.fixture
+def loader(root):
+    pack = pack_frames(
+        index_root(root).frames,
+        size=(64, 32),
+        resize_mode="force",
+        max_boxes=8,
+        strict=False,
+        label="test",
+    )
+    return Loader(pack, 2, seed=None)
+
+
+def test_validation_flips_pictures_and_boxes_alike(loader):
+    seen = []
+
+    def predict(images):
+        seen.append(images)
+        box = np.array([[0.5, 0.25, 0.75, 0.75]], np.float32)  # where the flipped boxes are
+        return [Detections(box, np.ones(1, np.float32)) for _ in images]
+
+    result = validate(predict, loader, obj_thresh=0.3, iou_threshs=[0.5], flip_probability=1.0)
+    assert result.metrics.at_iou[0].recall == 1
+    assert result.metrics.mean_iou == pytest.approx(1)
+    assert np.array_equal(np.concatenate(seen)[:, :, ::-1], loader.pack.images)
+    assert validate(predict, loader, obj_thresh=0.3, iou_threshs=[0.5]).metrics.mean_iou == 0
+
+
+def test_validation_keeps_the_last_partial_batch_and_says_how_far_it_is(loader):
+    done = []
+    nothing = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+    result = validate(
+        lambda images: [nothing] * len(images),
+        loader,
+        obj_thresh=0.3,
+        iou_threshs=[0.5],
+        on_batch=done.append,
+    )
+    assert done == [2, 2, 1]
+    assert (result.batches, result.metrics.images) == (3, 5)

@@ -1,0 +1,158 @@
+"""The kernels' slow, readable twin: NumPy in float64, every ray marched in small steps.
+
+It shares the scene's numbers with the kernels and none of their code or shortcuts: the centreline
+is interpolated and searched until it converges, the wall's slopes are measured, there are no
+tiles, no lattice, no culling and no safe-step table.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from endoforge.sim.anatomy import LENGTH_MM, NUM_ALONG, NUM_AROUND
+from endoforge.sim.camera import Pose
+from endoforge.sim.optics import Lens
+from endoforge.sim.polyps import Polyp
+from endoforge.sim.scene import Scene
+
+FAR_MM = 280.0
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ReferenceFrame:
+    """(H, W) depth in mm along the ray, and instance (0 wall, k polyp k - 1)."""
+
+    depth: Array
+    instance: NDArray[np.int64]
+
+    def box(self, instance: int) -> tuple[int, int, int, int]:
+        """x0, y0, x1, y1 of the pixels of an instance, right and bottom exclusive."""
+        y, x = np.nonzero(self.instance == instance)
+        return int(x.min()), int(y.min()), int(x.max()) + 1, int(y.max()) + 1
+
+
+class Reference:
+    """Distances of one scene, at (N, 3) points with (N,) first guesses of s."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self.line = scene.anatomy.centreline
+        self.radius = scene.anatomy.radius
+
+    def curve_coordinates(self, p: Array, s: Array) -> tuple[Array, Array, Array]:
+        """(s, x, y) of points, by Newton's method on the interpolated centreline."""
+        for _ in range(4):
+            point, tangent, normal, binormal, k1, k2 = self._row(s)
+            q = p - point
+            x, y = _dot(q, normal), _dot(q, binormal)
+            stretch = np.maximum(1 - k1 * x - k2 * y, 0.2)
+            s = s + _dot(q, tangent) / stretch
+        return s, x, y
+
+    def wall_radius(self, s: Array, angle: Array) -> Array:
+        """Bilinear in s and in the diamond angle, wrapped around."""
+        along = np.clip(s / LENGTH_MM * (NUM_ALONG - 1), 0, NUM_ALONG - 1.001)
+        c, d = np.cos(angle), np.sin(angle)
+        a = d / (np.abs(c) + np.abs(d))
+        around = np.mod(np.where(c < 0, 2 - a, a), 4.0) * NUM_AROUND / 4
+        i, j = along.astype(int), np.floor(around).astype(int)
+        u, v = along - i, around - j
+        j0, j1 = j % NUM_AROUND, (j + 1) % NUM_AROUND
+        low = self.radius[i, j0] * (1 - v) + self.radius[i, j1] * v
+        high = self.radius[i + 1, j0] * (1 - v) + self.radius[i + 1, j1] * v
+        return low * (1 - u) + high * u
+
+    def wall_distance(self, s: Array, x: Array, y: Array) -> Array:
+        """First-order distance to the wall: the radial gap over the measured slope."""
+        r, angle = np.hypot(x, y), np.arctan2(y, x)
+        radius = self.wall_radius(s, angle)
+        step_s, step_a = LENGTH_MM / (NUM_ALONG - 1), 2 * np.pi / NUM_AROUND
+        along = self.wall_radius(s + step_s, angle) - self.wall_radius(s - step_s, angle)
+        around = self.wall_radius(s, angle + step_a) - self.wall_radius(s, angle - step_a)
+        slope = np.hypot(along / (2 * step_s), around / (2 * step_a) / radius)
+        return (radius - r) / np.sqrt(1 + slope**2)
+
+    def distances(self, p: Array, s: Array) -> tuple[Array, Array, Array]:
+        """(N,) blended distance, (P + 1, N) unblended distances (wall first), (N,) refined s."""
+        s, x, y = self.curve_coordinates(p, s)
+        parts = [self.wall_distance(s, x, y)]
+        blended = parts[0]
+        for polyp in self.scene.polyps:
+            distance = polyp_distance(polyp, p)
+            h = np.maximum(polyp.blend_mm - np.abs(blended - distance), 0)
+            blended = np.minimum(blended, distance) - h**2 / (4 * polyp.blend_mm)
+            parts.append(distance)
+        return blended, np.stack(parts), s
+
+    def render(self, pose: Pose, lens: Lens) -> ReferenceFrame:
+        """March every pixel of the picture until it meets something."""
+        rays = lens.rays(lens.height, lens.width).reshape(-1, 3) @ pose.axes
+        t = np.full(len(rays), 0.1)
+        s = np.full(len(rays), pose.s_mm)
+        marching = np.ones(len(rays), bool)
+        for _ in range(3000):
+            points = pose.position + rays[marching] * t[marching, None]
+            distance, _, s[marching] = self.distances(points, s[marching])
+            t[marching] += np.clip(0.3 * distance, 0.004, 3.0)
+            marching[marching] = (distance > 0.004) & (t[marching] < FAR_MM)
+            if not marching.any():
+                break
+        _, parts, _ = self.distances(pose.position + rays * t[:, None], s)
+        instance = np.where(t < FAR_MM, parts.argmin(axis=0), 0)
+        shape = (lens.height, lens.width)
+        return ReferenceFrame(t.reshape(shape), instance.reshape(shape))
+
+    def _row(self, s: Array) -> tuple[Array, Array, Array, Array, Array, Array]:
+        place = np.clip(
+            s / LENGTH_MM * (len(self.line.points) - 1), 0, len(self.line.points) - 1.001
+        )
+        i = place.astype(int)
+        u = (place - i)[:, None]
+
+        def between(rows: Array) -> Array:
+            return rows[i] * (1 - u) + rows[i + 1] * u
+
+        tangent = between(self.line.tangents)
+        curvature = between(self.line.curvature)
+        return (
+            between(self.line.points),
+            tangent / np.linalg.norm(tangent, axis=1, keepdims=True),
+            between(self.line.normals),
+            between(self.line.binormals),
+            curvature[:, 0],
+            curvature[:, 1],
+        )
+
+
+def polyp_distance(polyp: Polyp, p: Array) -> Array:
+    """(N,) distance to a polyp: an ellipsoid with lobes, and its stalk."""
+    q = p - np.asarray(polyp.centre)
+    along = q @ np.asarray(polyp.axis)
+    across2 = np.maximum(_dot(q, q) - along**2, 0)
+    width, height = polyp.half_width_mm, polyp.half_height_mm
+    k0 = np.sqrt(across2 / width**2 + along**2 / height**2)
+    k1 = np.sqrt(across2 / width**4 + along**2 / height**4)
+    distance = k0 * (k0 - 1) / (k1 + 1e-6)
+    turns = q * 0.67 / width * np.array([1, 1, 1.2]) + np.asarray(polyp.centre)
+    wave = np.sin(2 * np.pi * turns)
+    lobes = wave[:, 0] * wave[:, 1] + wave[:, 2]
+    distance = distance + np.where(distance < 1, 0.026 * min(width, height) * lobes, 0)
+    if polyp.stalk_mm > 0:
+        distance = _with_stalk(polyp, p, distance)
+    return distance
+
+
+def _with_stalk(polyp: Polyp, p: Array, head: Array) -> Array:
+    base = np.asarray(polyp.base)
+    stalk = np.asarray(polyp.centre) - base
+    h = np.clip((p - base) @ stalk / (stalk @ stalk), 0, 1)
+    thickness = polyp.stalk_mm * (1 + 0.5 * (1 - h) ** 2)
+    distance = np.linalg.norm(p - base - h[:, None] * stalk, axis=1) - thickness
+    join = np.maximum(1.2 - np.abs(head - distance), 0)
+    return np.minimum(head, distance) - join**2 / (4 * 1.2)
+
+
+def _dot(a: Array, b: Array) -> Array:
+    return (a * b).sum(axis=-1)

@@ -1,0 +1,231 @@
+"""The command line as users meet it: every command end to end, every mistake in one line."""
+
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from endoforge import __version__, cli
+from endoforge.core.errors import UserError
+
+SMALL = ["--resolution", "160x96", "--renderer", "cpu"]
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
+    yield
+    root.setLevel(level)
+    root.handlers[:] = handlers
+
+
+def run(*argv: str) -> int:
+    return cli.run([str(word) for word in argv])
+
+
+def test_the_journey_command_by_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """datagen, prune-empty, overlay-labels, train, train again, train-hp, eval: by their defaults'
+    folders, on tiny runs."""
+    monkeypatch.chdir(tmp_path)
+    datagen = ["datagen", "--seed", "3", "--runs", "3", "--max-frames", "10", *SMALL]
+    assert run(*datagen) == 0
+    assert "3 runs, 30 frames" in capsys.readouterr().out
+
+    assert run("prune-empty") == 0
+    assert "frames kept" in capsys.readouterr().out
+    runs = sorted(Path("assets/datasets/captures_filtered").iterdir())
+    assert runs
+
+    assert run("overlay-labels", str(runs[0])) == 0
+    assert len(list((runs[0] / "overlays").glob("*.png"))) > 0
+
+    small = ["--target-size", "96x64", "--device", "cpu"]
+    assert run("train", "--val-ratio", "0.4", "--metrics-out", "m.jsonl", *small) == 0
+    assert json.loads(Path("m.jsonl").read_text())["epoch"] == 1
+    assert Path("checkpoints/tinydet.safetensors").exists()
+    assert Path("checkpoints/tinydet_best.safetensors").exists()
+    assert run("train", "--val-ratio", "0.4", *small) == 0
+
+    hp = ["train-hp", "--epochs", "1", "--val-ratio", "0.4", "--ckpt-dir", "hp", *small]
+    assert run(*hp) == 0
+    assert json.loads(Path("logs/train_hp_status.json").read_text())["status"] == "done"
+
+    assert run("eval", "--metrics-out", "eval.jsonl") == 0
+    out = capsys.readouterr().out
+    assert "AP50" in out
+    record = json.loads(Path("eval.jsonl").read_text())
+    assert [entry["iou"] for entry in record["val_metrics"]] == [0.5, 0.75]
+    assert len(record["pr_curve"]) == 19
+
+
+def test_devices_marks_one_pick_each(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("devices") == 0
+    out = capsys.readouterr().out
+    assert sum(line.startswith("*") for line in out.splitlines()) == 2
+    assert "cpu" in out
+
+
+def test_help_names_every_command_and_every_command_has_help(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run("--help") == 0
+    overview = capsys.readouterr().out
+    for name in cli.COMMANDS:
+        assert f"  {name} " in overview
+        with pytest.raises(SystemExit) as stop:
+            run(name, "--help")
+        assert stop.value.code == 0
+        text = capsys.readouterr().out
+        assert f"endoforge {name}" in text
+        assert "--log-level" in text
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\n"
+        "from endoforge import cli\n"
+        "cli.run(['--help'])\n"
+        "heavy = {'torch', 'quadrants', 'numpy', 'cv2', 'pydantic', 'tyro', 'matplotlib', 'rich'}\n"
+        "sys.exit(' '.join(heavy & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", list(cli.COMMANDS))
+def test_a_command_line_is_parsed_without_torch_or_quadrants(name: str) -> None:
+    code = (
+        "import sys\n"
+        "from endoforge import cli\n"
+        f"cli.parse({name!r}, {['RUN'] if name == 'overlay-labels' else []})\n"
+        "sys.exit(' '.join({'torch', 'quadrants', 'cv2', 'matplotlib'} & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_flag_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in cli.COMMANDS:
+        config, general = cli.parse(name, ["RUN"] if name == "overlay-labels" else [])
+        with pytest.raises(SystemExit):
+            run(name, "--help")
+        text = capsys.readouterr().out
+        for field in (*fields(config), *fields(general)):
+            flag = "--" + field.name.replace("_", "-")
+            assert flag in text or field.name.upper() in text, (name, flag)
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["fly"], ["no command 'fly'", "datagen"]),
+        (["train", "--val-ratio", "1.5"], ["--val-ratio 1.5", "between 0 and 1"]),
+        (["train", "--scheduler", "foo"], ["--scheduler", "linear", "cosine"]),
+        (["train", "--bach-size", "3"], ["--bach-size", "perhaps you meant --batch-size"]),
+        (["train", "--epochs", "many"], ["--epochs", "many"]),
+        (["train", "--input-root", "nowhere"], ["nowhere", "datagen"]),
+        (["train", "--input-root", "empty"], ["empty"]),
+        (["prune-empty", "--input", "nowhere"], ["nowhere"]),
+        (["eval", "--checkpoint", "none.safetensors"], ["none.safetensors", "endoforge train"]),
+        (["eval", "--val-iou-sweep", "0.5,x"], ["--val-iou-sweep"]),
+        (["overlay-labels"], ["RUN"]),
+        (["datagen", "--resolution", "big"], ["--resolution", "640x360"]),
+        (["datagen", "--renderer", "metal"], ["--renderer metal", "cpu"]),
+        (["datagen", "--seed", "-3"], ["--seed -3"]),
+        (["demo", "--output-root", "taken"], ["taken", "another folder"]),
+        (["train", "--log-level", "loud"], ["--log-level", "debug"]),
+    ],
+)
+def test_a_mistake_gets_one_line_and_exit_code_2(
+    argv: list[str],
+    words: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("empty").mkdir()
+    Path("taken").mkdir()
+    Path("taken/thesis.txt").write_text("years of work")
+    assert run(*argv) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    [line] = captured.err.splitlines()
+    assert line.startswith("endoforge: error: ")
+    for word in words:
+        assert word in line
+    assert Path("taken/thesis.txt").read_text() == "years of work"
+
+
+def test_a_bug_is_called_one_and_debug_shows_where(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def break_down(_: object) -> None:
+        raise RuntimeError("the roof fell in")
+
+    command = cli.Command("", "endoforge.devices:DevicesConfig", break_down)
+    monkeypatch.setitem(cli.COMMANDS, "devices", command)
+    assert run("devices") == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert "bug: RuntimeError: the roof fell in" in line
+    assert run("devices", "--debug") == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(KeyboardInterrupt(), 130), (UserError("no"), 2), (OSError(28, "full"), 2)]
+)
+def test_exit_codes(error: BaseException, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> None:
+        raise error
+
+    command = cli.Command("", "endoforge.devices:DevicesConfig", fail)
+    monkeypatch.setitem(cli.COMMANDS, "devices", command)
+    assert run("devices") == code
+
+
+def test_the_seed_comes_from_the_flag_then_the_environment_then_the_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seeds: list[int | None] = []
+
+    def note(config: object) -> object:
+        seeds.append(config.seed)  # type: ignore[attr-defined]
+        raise UserError("enough")
+
+    monkeypatch.setattr("endoforge.datagen.generate.generate", note)
+    monkeypatch.setenv("POLYP_SEED", "77")
+    run("datagen", "--seed", "5")
+    run("datagen")
+    monkeypatch.delenv("POLYP_SEED")
+    run("datagen")
+    assert seeds[:2] == [5, 77]
+    assert seeds[2] is not None
+    assert seeds[2] > 1_700_000_000_000
+
+
+def test_a_bad_environment_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("POLYP_SEED", "lots")
+    assert run("datagen") == 2
+    assert "POLYP_SEED=lots" in capsys.readouterr().err
+    monkeypatch.setenv("ENDOFORGE_LOG", "loud")
+    assert run("devices") == 2
+    assert "ENDOFORGE_LOG=loud" in capsys.readouterr().err
+
+
+def test_version_and_changelog_agree(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--version") == 0
+    assert capsys.readouterr().out == f"endoforge {__version__}\n"
+    changelog = Path(__file__).parent.parent / "CHANGELOG.md"
+    versions = [line for line in changelog.read_text().splitlines() if line.startswith("## ")]
+    assert versions[0].split()[1] == __version__

@@ -1,0 +1,234 @@
+"""The loop from end to end, on small runs: resuming, stopping, and that it learns."""
+
+import json
+import math
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from endoforge.core.errors import UserError
+from endoforge.evaluate.config import EvalConfig
+from endoforge.evaluate.evaluate import run_eval
+from endoforge.train.loop import train
+from endoforge.train.schedule import learning_rate
+
+FILES = ["tinydet.safetensors", "tinydet_best.safetensors"]
+
+
+def same(one, other):
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    return torch.equal(one, other) if isinstance(one, torch.Tensor) else one == other
+
+
+def assert_same_training(one: Path, other: Path):
+    for name in FILES:
+        assert (one / name).read_bytes() == (other / name).read_bytes()
+    states = [torch.load(folder / "tinydet_state.pt", weights_only=True) for folder in (one, other)]
+    assert same(*states)
+
+
+@pytest.fixture
+def uninterrupted(small_config, tmp_path):
+    """The folder of a training of two epochs that nothing disturbed."""
+    train(small_config(ckpt_dir=str(tmp_path / "whole")))
+    return tmp_path / "whole"
+
+
+def interrupt(*_):
+    signal.raise_signal(signal.SIGINT)
+
+
+def crash(*_):
+    raise RuntimeError("the power went")
+
+
+def at(epoch, step, action):
+    """Does `action` after this step, counted from 1."""
+    return lambda report: action() if (report.epoch, report.step) == (epoch, step) else None
+
+
+def test_a_training_leaves_what_it_promises(small_config, recorder, tmp_path):
+    result = train(small_config(batch_size=3, lr_start=1e-3, lr_end=1e-5, scheduler="cosine"))
+    folder = tmp_path / "checkpoints"
+    assert result.checkpoint == folder / "tinydet.safetensors"
+    assert result.best_checkpoint == folder / "tinydet_best.safetensors"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "tinydet.safetensors",
+        "tinydet_best.safetensors",
+        "tinydet_state.pt",
+        "train.json",
+    ]
+    readable = json.loads((folder / "train.json").read_text())
+    assert readable["config"]["scheduler"] == "cosine"
+    assert readable["state"]["best_mean_iou"] == result.best_mean_iou
+    assert result.epochs == readable["state"]["epoch"] == 2
+
+    assert recorder.plan.steps_per_epoch == math.ceil(10 / 3)
+    assert [(r.epoch, r.step) for r in recorder.steps] == [
+        (e, s) for e in (1, 2) for s in range(1, 5)
+    ]
+    expected = [learning_rate(s, 8, scheduler="cosine", start=1e-3, end=1e-5) for s in range(8)]
+    assert [report.lr for report in recorder.steps] == expected
+    assert recorder.epochs[0].loss == pytest.approx(
+        sum(float(report.result.loss) for report in recorder.steps[:4]) / 4
+    )
+    assert result.metrics == recorder.epochs[-1].validation.metrics
+    assert recorder.outcome == ("done", None)
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(
+    small_config, uninterrupted, tmp_path
+):
+    train(small_config(ckpt_dir=str(tmp_path / "again")))
+    assert_same_training(tmp_path / "again", uninterrupted)
+    train(small_config(ckpt_dir=str(tmp_path / "other"), seed=7))
+    assert (tmp_path / "other" / FILES[0]).read_bytes() != (uninterrupted / FILES[0]).read_bytes()
+
+
+@pytest.mark.parametrize("place", [(1, 1), (1, 3), (1, 5), (2, 1), (2, 5)])
+def test_stopped_and_resumed_it_ends_as_if_never_stopped(
+    place, small_config, uninterrupted, recorder, tmp_path, caplog
+):
+    recorder.after_step = at(*place, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        train(small_config())
+    assert recorder.outcome == ("stopped", None)
+    assert "the same command goes on from there" in caplog.text
+    train(small_config())
+    steps = [(report.epoch, report.step) for report in recorder.steps]
+    assert steps == [(epoch, step) for epoch in (1, 2) for step in range(1, 6)]
+    assert_same_training(tmp_path / "checkpoints", uninterrupted)
+
+
+def test_stopped_after_its_first_epoch_and_resumed_it_ends_as_if_never_stopped(
+    small_config, uninterrupted, recorder, tmp_path
+):
+    recorder.after_epoch = lambda report: interrupt() if report.epoch == 1 else None
+    with pytest.raises(KeyboardInterrupt):
+        train(small_config())
+    train(small_config())
+    assert_same_training(tmp_path / "checkpoints", uninterrupted)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_wait_for_the_end_of_a_step(number, small_config, recorder):
+    recorder.after_step = at(1, 2, lambda: signal.raise_signal(number))
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt):
+        train(small_config())
+    assert len(recorder.steps) == 2
+    assert signal.getsignal(number) == before
+
+
+def test_a_crash_between_checkpoints_costs_only_the_steps_since(
+    small_config, uninterrupted, recorder, tmp_path
+):
+    config = small_config(ckpt_every_steps=3)
+    recorder.after_step = at(1, 5, crash)
+    with pytest.raises(RuntimeError):
+        train(config)
+    assert recorder.outcome == ("failed", "RuntimeError: the power went")
+    recorder.after_step = lambda _: None
+    recorder.steps.clear()
+    train(config)
+    assert (recorder.steps[0].epoch, recorder.steps[0].step) == (1, 4)
+    assert_same_training(tmp_path / "checkpoints", uninterrupted)
+
+
+def test_a_finished_training_says_so_and_goes_on_with_more_epochs(small_config, recorder, caplog):
+    train(small_config(epochs=1))
+    recorder.steps.clear()
+    with caplog.at_level("INFO"):
+        result = train(small_config(epochs=1))
+    assert recorder.steps == []
+    assert (result.epochs, result.metrics) == (1, None)
+    assert "is finished after 1 epochs: give more --epochs to go on" in caplog.text
+    train(small_config(epochs=2))
+    assert [report.epoch for report in recorder.steps] == [2] * 5
+
+
+def test_early_stop_after_patience_epochs_without_gain(small_config, recorder, caplog):
+    # Untrained, nothing reaches a score of 0.99: the validation IoU stays 0.
+    config = small_config(epochs=9, patience=2, val_obj_thresh=0.99)
+    with caplog.at_level("INFO"):
+        result = train(config)
+    assert [report.epoch for report in recorder.epochs] == [1, 2, 3]
+    assert [report.is_best for report in recorder.epochs] == [True, False, False]
+    assert result.epochs == 3
+    assert "stopped early: no better validation in 2 epochs" in caplog.text
+    with caplog.at_level("INFO"):
+        train(config)
+    assert "give a larger --patience to go on" in caplog.text
+    assert len(recorder.epochs) == 3
+
+
+def test_the_best_weights_are_kept(small_config, recorder, monkeypatch, tmp_path):
+    from endoforge.train.state import TrainState
+
+    monkeypatch.setattr(TrainState, "note_validation", lambda self, *_: self.epoch == 0)
+    kept = {}
+    recorder.after_epoch = lambda report: kept.update(
+        {report.epoch: (tmp_path / "checkpoints" / FILES[1]).read_bytes()}
+    )
+    train(small_config())
+    folder = tmp_path / "checkpoints"
+    assert (
+        kept[1] == kept[2] == (folder / FILES[1]).read_bytes() != (folder / FILES[0]).read_bytes()
+    )
+
+
+@pytest.mark.parametrize(
+    ("others", "message"),
+    [
+        ({"seed": 1}, "--seed was 42, now 1"),
+        ({"batch_size": 5}, "--batch-size was 2, now 5"),
+        ({"target_size": "64x64"}, "--target-size was 64x32, now 64x64"),
+        ({"val_ratio": 0.6}, "the training frames was"),
+    ],
+)
+def test_another_training_in_the_folder_is_refused_with_what_differs(others, message, small_config):
+    train(small_config(epochs=1))
+    with pytest.raises(UserError, match=message) as caught:
+        train(small_config(**others))
+    assert "give another --ckpt-dir" in str(caught.value)
+
+
+def test_sizes_that_do_not_fit_the_detector_are_refused_before_loading(small_config):
+    config = small_config(target_size="100x32", input_root="nowhere")
+    with pytest.raises(UserError, match="--target-size 100x32: must be multiples of 8"):
+        train(config)
+
+
+def test_drop_last_leaves_the_partial_batch_out(small_config, recorder):
+    train(small_config(epochs=1, batch_size=4, drop_last=True))
+    assert recorder.plan.steps_per_epoch == 2
+    assert recorder.epochs[0].validation.metrics.images == 5
+
+
+def test_eval_agrees_with_the_last_validation_to_the_digit(small_config, make_root):
+    real = make_root(2, 9, name="real", seed=5)
+    config = small_config(real_val_dir=str(real), val_target_size="96x64", epochs=1)
+    trained = train(config)
+    measured = run_eval(
+        EvalConfig(checkpoint=str(trained.checkpoint), input_root=str(real), device="cpu")
+    )
+    assert measured.metrics.to_record(1) == trained.metrics.to_record(1)
+
+
+def test_it_learns_to_find_blobs(make_root, recorder, small_config):
+    root = make_root(5, 32, name="blobs")
+    config = small_config(
+        input_root=str(root),
+        target_size="128x64",
+        epochs=8,
+        batch_size=8,
+        lr_start=2e-3,
+        val_ratio=0.2,
+    )
+    metrics = train(config).metrics
+    assert recorder.epochs[-1].loss < 0.6 * recorder.epochs[0].loss
+    assert metrics.ap50 >= 0.8
+    assert metrics.mean_iou >= 0.5
