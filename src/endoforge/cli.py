@@ -55,6 +55,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 def run(argv: list[str]) -> int:
     """Run the command line and return its exit code: 0 done, 1 bug, 2 usage, 130 interrupted."""
     debug = "--debug" in argv
+    # PyTorch's threads wait for each other in busy loops; where another program wants the same
+    # cores, long ones cost most of the speed. GNU's OpenMP reads this when PyTorch is loaded.
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     try:
         return _dispatch(argv)
     except UserError as error:

@@ -30,7 +30,7 @@ def test_the_demo_leaves_its_report_and_metrics_and_can_run_again(
         assert line in "\n".join(result.lines())
 
     page = (root / "report.html").read_text()
-    assert page.count("<svg") == 2
+    assert page.count("<svg") == 3
     assert page.count("data:image/jpeg;base64,") == 6
     assert not re.search(r"\$\w", page), "a placeholder was left"
     assert not re.search(r'(src|href)="(?!data:)', page), "the page must need nothing beside it"

@@ -74,18 +74,20 @@ def draw_boxes(
     boxes: NDArray[np.float32],
     color: Color,
     captions: Sequence[str] = (),
+    *,
+    thickness: int = 1,
 ) -> NDArray[np.uint8]:
     """A copy of `image`, (H, W, 3) uint8 RGB, with outlines just inside each box.
 
     `boxes` is (N, 4) xyxy in 0..1 with exclusive right and bottom edges; `captions`, if any, has
-    a text for each.
+    a text for each; `thickness` is in pixels.
     """
     height, width = image.shape[:2]
     canvas = image.copy()
     corners = np.rint(boxes * [width, height, width, height]).astype(int)
     for number, (x0, y0, x1, y1) in enumerate(corners.tolist()):
         right, bottom = max(x0, x1 - 1), max(y0, y1 - 1)
-        cv2.rectangle(canvas, (x0, y0), (right, bottom), color, thickness=1)
+        cv2.rectangle(canvas, (x0, y0), (right, bottom), color, thickness)
         if captions:
             _write(canvas, captions[number], (x0, y0), color)
     return canvas

@@ -21,16 +21,21 @@ from endoforge.datagen.generate import DatagenReport, generate
 from endoforge.demo.config import DemoConfig
 from endoforge.evaluate.config import EvalConfig
 from endoforge.evaluate.evaluate import EvalResult, run_eval
-from endoforge.evaluate.figures import detection_grid, precision_recall_curve, training_curves
+from endoforge.evaluate.figures import (
+    detection_grid,
+    loss_curve,
+    precision_recall_curve,
+    quality_curves,
+)
 from endoforge.evaluate.report import Report, headline, write_report
 from endoforge.train.config import TrainConfig
 from endoforge.train.loop import train
 
 log = logging.getLogger(__name__)
 
-TRAIN_RUNS, UNSEEN_RUNS = 12, 4
-FRAMES_A_RUN = 80
-EPOCHS, BATCH_SIZE = 24, 16
+TRAIN_RUNS, UNSEEN_RUNS = 18, 5
+FRAMES_A_RUN = 52
+EPOCHS, BATCH_SIZE = 24, 8
 NUM_PICTURES = 12
 MARK = "demo.json"
 """This file says that a folder was made by the demo, and may be made anew."""
@@ -150,7 +155,7 @@ def _write_report(demo: DemoResult, config: DemoConfig, generated: list[DatagenR
             f"{metrics.images} frames of {UNSEEN_RUNS} colons that it never saw."
         ),
         metrics=metrics,
-        charts=[training_curves(history), precision_recall_curve(metrics)],
+        charts=[loss_curve(history), quality_curves(history), precision_recall_curve(metrics)],
         pictures=detection_grid(demo.evaluation, NUM_PICTURES, metrics.obj_thresh),
         facts=[
             ("Data", _data_facts(root, generated)),

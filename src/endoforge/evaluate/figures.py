@@ -54,28 +54,33 @@ class Picture:
     caption: str
 
 
-def training_curves(history: Sequence[dict[str, Any]]) -> str:
-    """Loss, AP50 and mean IoU by epoch, as SVG; `history` holds the lines of a metrics file."""
-    epochs = [record["epoch"] for record in history]
-    figure = Figure(figsize=(9.6, 3.1), layout="constrained")
+def loss_curve(history: Sequence[dict[str, Any]]) -> str:
+    """Training loss by epoch, as SVG; `history` holds the lines of a training's metrics file."""
     with rc_context(STYLE):
-        loss, quality = figure.subplots(1, 2)
-        _plot(loss, epochs, [record["loss"] for record in history], AMBER, "training loss")
-        _plot(quality, epochs, [_number(record["ap50"]) for record in history], GREEN, "AP50")
-        _plot(quality, epochs, [_number(record["ap"]) for record in history], BLUE, "AP 50:95")
+        figure, axes = _new_chart()
+        epochs = [record["epoch"] for record in history]
+        _plot(axes, epochs, [_number(record["loss"]) for record in history], AMBER, "loss")
+        return _finish(figure, axes, "Training loss", "epoch")
+
+
+def quality_curves(history: Sequence[dict[str, Any]]) -> str:
+    """AP50, AP and mean IoU of each epoch's validation, as SVG; `history` as above."""
+    with rc_context(STYLE):
+        figure, axes = _new_chart()
+        epochs = [record["epoch"] for record in history]
+        _plot(axes, epochs, [_number(record["ap50"]) for record in history], GREEN, "AP50")
+        _plot(axes, epochs, [_number(record["ap"]) for record in history], BLUE, "AP 50:95")
         mean_iou = [record["val_metrics"][0]["mean_iou"] for record in history]
-        _plot(quality, epochs, mean_iou, INK, "mean IoU")
-        quality.set_ylim(0, 1)
-        _finish(loss, "Training loss", "epoch")
-        _finish(quality, "Validation, on runs held out of training", "epoch")
-        return _svg(figure)
+        _plot(axes, epochs, mean_iou, INK, "mean IoU")
+        axes.set_ylim(0, 1)
+        axes.legend(loc="lower right")
+        return _finish(figure, axes, "Validation, runs held out of training", "epoch")
 
 
 def precision_recall_curve(metrics: Metrics) -> str:
     """Precision over recall at IoU 0.5, with the point of the score threshold, as SVG."""
-    figure = Figure(figsize=(4.7, 3.4), layout="constrained")
     with rc_context(STYLE):
-        axes = figure.subplots()
+        figure, axes = _new_chart()
         curve = metrics.curve
         axes.plot(curve.recall, curve.precision, color=GREEN, linewidth=2)
         axes.fill_between(curve.recall, curve.precision, color=GREEN, alpha=0.12)
@@ -91,8 +96,7 @@ def precision_recall_curve(metrics: Metrics) -> str:
         )
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1.02)
-        _finish(axes, "Precision over recall, IoU 0.5", "recall", "precision")
-        return _svg(figure)
+        return _finish(figure, axes, "Precision over recall, IoU 0.5", "recall", "precision")
 
 
 def detection_grid(result: EvalResult, count: int, obj_thresh: float) -> list[Picture]:
@@ -108,10 +112,10 @@ def _frame_with_boxes(result: EvalResult, place: int, obj_thresh: float) -> Pict
     found = result.detections[place].above(obj_thresh)
     hits = match_picture(found, result.truths[place], 0.5) > 0
     in_picture = placement.to_picture(found.boxes)
-    drawn = draw_boxes(picture, placement.to_picture(result.truths[place]), TRUTH)
+    drawn = draw_boxes(picture, placement.to_picture(result.truths[place]), TRUTH, thickness=2)
     for mask, color in ((hits, HIT), (~hits, FALSE)):
         captions = [f"{score:.2f}" for score in found.scores[mask]]
-        drawn = draw_boxes(drawn, in_picture[mask], color, captions)
+        drawn = draw_boxes(drawn, in_picture[mask], color, captions, thickness=2)
     return Picture(_jpeg(drawn), _caption(frame, found, hits, len(result.truths[place])))
 
 
@@ -134,17 +138,18 @@ def _plot(axes: Axes, x: Sequence[float], y: Sequence[float], color: str, label:
     axes.plot(x, y, color=color, label=label, linewidth=2, marker="o", markersize=3)
 
 
-def _finish(axes: Axes, title: str, x_label: str, y_label: str = "") -> None:
+def _new_chart() -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(4.6, 3.4), layout="constrained")
+    return figure, figure.subplots()
+
+
+def _finish(figure: Figure, axes: Axes, title: str, x_label: str, y_label: str = "") -> str:
+    """Label the chart and give it as SVG."""
     axes.set_title(title)
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     axes.grid(True)
     axes.spines[["top", "right"]].set_visible(False)
-    if len(axes.lines) > 2:
-        axes.legend(loc="lower right")
-
-
-def _svg(figure: Figure) -> str:
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     text = buffer.getvalue()

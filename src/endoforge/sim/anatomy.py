@@ -145,8 +145,9 @@ def _rotations(vectors: Array) -> Array:
     o = np.zeros_like(x)
     cross = np.stack([o, -z, y, z, o, -x, -y, x, o], axis=1).reshape(-1, 3, 3)
     small = np.maximum(angle, 1e-9)
-    twice: Array = (1 - np.cos(small)) / small**2 * (cross @ cross)
-    return np.eye(3) + np.sin(small) / small * cross + twice
+    once, twice = np.sin(small) / small, (1 - np.cos(small)) / small**2
+    matrices: Array = np.eye(3) + once * cross + twice * (cross @ cross)
+    return matrices
 
 
 def _running_product(matrices: Array) -> Array:

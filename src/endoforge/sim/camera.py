@@ -94,7 +94,7 @@ class _Path:
         """(num_frames,) positions along the scene: slow where `dwell` is high and at polyps."""
         s_mm = np.linspace(FIRST_MM, LAST_MM, len(dwell))
         for polyp, stretch in zip(self.scene.polyps, self.inspects, strict=True):
-            dwell = dwell + [4.0 * _inspection_weight(polyp, stretch, s) for s in s_mm]
+            dwell = dwell + [8.0 * _inspection_weight(polyp, stretch, s) for s in s_mm]
         time = np.concatenate([[0.0], np.cumsum(dwell[:-1])])
         return np.interp(np.linspace(0, time[-1], num_frames), time, s_mm)
 
@@ -125,7 +125,7 @@ class _Path:
         room = self.scene.anatomy.narrowest(s_mm)
         offset = 0.22 * room * np.tanh(self._course(self.wander, s_mm))
         for polyp in self.scene.polyps:
-            near = np.exp(-(((s_mm - polyp.s_mm) / 16.0) ** 2))
+            near = np.exp(-(((s_mm - polyp.s_mm) / 12.0) ** 2))
             offset -= 0.42 * room * near * np.array([np.cos(polyp.angle), np.sin(polyp.angle)])
         return offset * min(1.0, 0.5 * room / max(float(np.linalg.norm(offset)), 1e-9))
 
@@ -144,7 +144,7 @@ def _inspection_weight(polyp: Polyp, stretch: float, s_mm: float) -> float:
     ahead = polyp.s_mm - s_mm
     if stretch == 0 or not -2.0 < ahead < stretch + 16.0:
         return 0.0
-    return 2.4 * min(1.0, (stretch + 16.0 - ahead) / 16.0) * min(1.0, (ahead + 2.0) / 10.0)
+    return 3.5 * min(1.0, (stretch + 16.0 - ahead) / 16.0) * min(1.0, (ahead + 2.0) / 10.0)
 
 
 def _unit(vector: Array) -> Array:

@@ -13,18 +13,14 @@ import quadrants as qd
 from endoforge.sim.kernels.geometry import (
     NP,
     ROWS,
-    blended,
-    blended_normal,
     guess_s,
     locate,
-    polyp_distance,
-    sphere_span,
-    touch,
     wall_frame,
     wall_gap,
     wall_slopes,
 )
 from endoforge.sim.kernels.shading import develop, pack, shade
+from endoforge.sim.kernels.trace import check_guess, meet, meets_polyp, newton, towards, trace_wall
 from endoforge.sim.kernels.types import (
     CAMERA_ROWS,
     CELL,
@@ -39,11 +35,6 @@ from endoforge.sim.kernels.types import (
     vec4,
 )
 
-MAX_STEPS = 64
-OVER_RELAXED = 1.3
-"""Steps on the wall go this much beyond the safe one; the final check pulls an overshoot back."""
-TOLERANCE = 0.03
-"""Share of the distance by which a predicted hit may be off before its pixel is traced."""
 LIGHT_SCALE = 1e5
 """Fixed point of `Target.light`: whole numbers add up to the same in any order."""
 
@@ -101,50 +92,6 @@ def cone_march(
         target.tile_mask[tile] = mask
 
 
-@qd.func
-def trace_wall(world: World, scene, origin, ray, t_start, s_start, epsilon):
-    """Sphere tracing of the wall alone: (distance, curve coordinates there)."""
-    t = t_start
-    s = s_start
-    c = vec4(0.0)
-    for _step in range(MAX_STEPS):
-        c = locate(world, scene, origin + ray * t, ray, s)
-        gap, safe = wall_gap(world, scene, c)
-        if gap < epsilon * t or t > FAR_MM:
-            break
-        step = gap * safe * OVER_RELAXED + 0.25 * epsilon * t
-        t += step
-        s = c.x + c.w * step
-    return t, c
-
-
-@qd.func
-def trace_blended(world: World, scene, origin, ray, t_start, s_start, epsilon, mask):
-    """Sphere tracing of wall and polyps: (distance, curve coordinates there)."""
-    t = t_start
-    s = s_start
-    c = vec4(0.0)
-    for _step in range(MAX_STEPS + 16):
-        d, safe, _id, _bent, c_here, _sl = blended(world, scene, origin + ray * t, ray, s, mask)
-        c = c_here
-        if d < epsilon * t * 0.2 or t > FAR_MM:
-            break
-        step = qd.max(safe * 0.95, 0.2 * epsilon * t)
-        t += step
-        s = c.x + c.w * step
-    return t, c
-
-
-@qd.func
-def newton(gap, normal, ray, t):
-    """The last correction to a hit: gap over closing speed, at most a few per cent of t."""
-    closing = -normal.dot(ray)
-    step = 0.0
-    if closing > 0.05 * qd.sqrt(normal.dot(normal)):
-        step = qd.math.clamp(gap / closing, -0.06 * t, 0.03 * t)
-    return step
-
-
 @qd.kernel
 def trace_lattice(
     world: World,
@@ -181,14 +128,6 @@ def trace_lattice(
 
 
 @qd.func
-def towards(normal, ray):
-    """The normal, turned to face the ray a little if it looks away, as at grazing edges."""
-    away = qd.max(normal.dot(ray) + 0.05, 0.0)
-    turned = normal - away * ray
-    return turned / qd.sqrt(turned.dot(turned) + 1e-9)
-
-
-@qd.func
 def note_pixel(target: Target, b, instance, y, x):
     """Count a visible pixel of a polyp and widen its box (right and bottom edges exclusive)."""
     place = (b * NP + instance - 1) * STATS
@@ -197,6 +136,25 @@ def note_pixel(target: Target, b, instance, y, x):
     qd.atomic_min(target.stats[place + 3], y)
     qd.atomic_max(target.stats[place + 4], x + 1)
     qd.atomic_max(target.stats[place + 5], y + 1)
+
+
+@qd.func
+def exposed(view: View, target: Target, b, exposure, num_rays):
+    """Gain of frame b: `exposure` over the mean light that its lattice metered."""
+    metered = qd.cast(target.light[b], qd.f32) / (LIGHT_SCALE * qd.cast(num_rays, qd.f32))
+    return exposure * view.cameras[b * CAMERA_ROWS + 3].w / qd.max(metered, 1e-5)
+
+
+@qd.func
+def is_smooth(a00, a01, a10, a11):
+    """1 if the wall between four lattice rays looks like one bent sheet."""
+    twist = qd.abs(a00.x + a11.x - a01.x - a10.x)
+    farthest = qd.min(qd.min(a00.x, a01.x), qd.min(a10.x, a11.x))
+    nearest = qd.max(qd.max(a00.x, a01.x), qd.max(a10.x, a11.x))
+    smooth = 0
+    if twist < 0.04 * (farthest + nearest) and nearest < 1.6 * farthest:
+        smooth = 1
+    return smooth, nearest
 
 
 @qd.kernel
@@ -226,132 +184,51 @@ def draw(
         seed = qd.cast(view.cameras[row + 2].w, qd.i32)
         lamp = view.cameras[row + 4]
         shift = view.cameras[row + 1].xyz * lamp.x + view.cameras[row + 2].xyz * lamp.y
-        lamp_a = origin + shift
-        lamp_b = origin - shift
-        metered = qd.cast(target.light[b], qd.f32) / (
-            LIGHT_SCALE * qd.cast(lattice_y * lattice_x, qd.f32)
-        )
-        gain = exposure * view.cameras[row + 3].w / qd.max(metered, 1e-5)
+        gain = exposed(view, target, b, exposure, lattice_y * lattice_x)
         noise = world.looks[scene * 3 + 1].w
         tile = (b * tiles_y + i * CELL // TILE) * tiles_x + j * CELL // TILE
-        tile_mask = target.tile_mask[tile]
         place = (b * lattice_y + i) * lattice_x + j
         a00 = target.lattice[place]
         a01 = target.lattice[place + 1]
         a10 = target.lattice[place + lattice_x]
         a11 = target.lattice[place + lattice_x + 1]
-        twist = qd.abs(a00.x + a11.x - a01.x - a10.x)
-        farthest = qd.min(qd.min(a00.x, a01.x), qd.min(a10.x, a11.x))
-        nearest = qd.max(qd.max(a00.x, a01.x), qd.max(a10.x, a11.x))
         smooth = 0
         t_free = target.tile_t[tile]
         if qd.static(use_lattice):
+            smooth, nearest = is_smooth(a00, a01, a10, a11)
             t_free = qd.max(t_free, 0.9 / nearest)
-            if twist < 0.04 * (farthest + nearest) and nearest < 1.6 * farthest:
-                smooth = 1
         for yy in range(CELL):
             for xx in range(CELL):
                 y = i * CELL + yy
                 x = j * CELL + xx
                 if y < height and x < width:
                     ray = camera_ray(view, b, y, x, tiles_x * TILE + 1)
+                    guessed = 0
                     t = 0.0
                     c = vec4(0.0)
-                    slopes = vec4(0.0)
-                    normal = vec3(0.0)
-                    around = vec3(0.0)
-                    tangent = vec3(0.0)
-                    predicted = smooth
                     if smooth:
-                        fy = qd.cast(yy, qd.f32) * (1.0 / CELL)
-                        fx = qd.cast(xx, qd.f32) * (1.0 / CELL)
-                        upper = a00 + (a01 - a00) * fx
-                        lower = a10 + (a11 - a10) * fx
-                        guess = upper + (lower - upper) * fy
-                        t = 1.0 / guess.x
-                        c = locate(world, scene, origin + ray * t, ray, guess.y)
-                        slopes = wall_slopes(world, scene, c)
-                        normal, around, tangent = wall_frame(world, scene, c, slopes)
-                        if qd.abs(slopes.x) >= -TOLERANCE * t * normal.dot(ray):
-                            predicted = 0
-                    mask = 0
-                    entry = 0.0
-                    if tile_mask != 0:
-                        t_wall = FAR_MM
-                        if predicted:
-                            t_wall = t * 1.03 + 0.2
-                        mask, entry = touch(
-                            world, scene, origin, ray, tile_mask, t_wall, pixel_angle
-                        )
-                    gap = slopes.x
-                    instance = 0
-                    if mask != 0:
-                        t = entry
-                        if not predicted:
-                            t = qd.min(t_free, entry)
-                        s = guess_s(world, scene, origin, ray, t, s_origin)
-                        t, c = trace_blended(world, scene, origin, ray, t, s, pixel_angle, mask)
-                        p = origin + ray * t
-                        d, _safe, instance, bent, c, slopes = blended(
-                            world, scene, p, ray, c.x, mask
-                        )
-                        gap = slopes.x
-                        normal, around, tangent = wall_frame(world, scene, c, slopes)
-                        if bent:
-                            steepness = qd.sqrt(normal.dot(normal) + 1e-9)
-                            normal = blended_normal(
-                                world, scene, p, mask, slopes.x / steepness,
-                                normal / steepness, 0.06 + 0.0015 * t,
-                            )  # fmt: skip
-                            gap = d
-                    elif predicted == 0:
-                        s = guess_s(world, scene, origin, ray, t_free, s_origin)
-                        t, c = trace_wall(world, scene, origin, ray, t_free, s, 0.4 * pixel_angle)
-                        slopes = wall_slopes(world, scene, c)
-                        gap = slopes.x
-                        normal, around, tangent = wall_frame(world, scene, c, slopes)
-                    step = newton(gap, normal, ray, t)
-                    wall_radius = slopes.x + qd.sqrt(c.y * c.y + c.z * c.z)
-                    t += step
-                    c.x += c.w * step
+                        across = qd.cast(xx, qd.f32) * (1.0 / CELL)
+                        upper = a00 + (a01 - a00) * across
+                        lower = a10 + (a11 - a10) * across
+                        guess = upper + (lower - upper) * (qd.cast(yy, qd.f32) * (1.0 / CELL))
+                        guessed, t, c = check_guess(world, scene, origin, ray, guess)
+                    t, c, normal, around, tangent, instance, radius = meet(
+                        world, scene, origin, ray, s_origin, guessed, t, c, t_free,
+                        target.tile_mask[tile], pixel_angle,
+                    )  # fmt: skip
                     colour = vec3(0.0)
                     if t < FAR_MM:
                         unit = towards(normal / qd.sqrt(normal.dot(normal) + 1e-9), ray)
                         radiance = shade(
-                            world, scene, origin, ray, t, c, unit, around, tangent,
-                            instance, wall_radius, pixel_angle, lamp_a, lamp_b, gain,
+                            world, scene, origin, ray, t, c, unit, around, tangent, instance,
+                            radius, pixel_angle, origin + shift, origin - shift, gain,
                         )  # fmt: skip
                         colour = develop(radiance, noise, seed, y * width + x)
-                    else:
-                        instance = 0
-                        t = FAR_MM
                     pixel = (b * height + y) * width + x
                     target.image[pixel] = pack(colour, instance)
                     target.depth[pixel] = t
                     if instance > 0:
                         note_pixel(target, b, instance, y, x)
-
-
-@qd.func
-def meets_polyp(world: World, scene, origin, ray, k, s_origin):
-    """1 if the ray, with nothing else in its way, first meets polyp k on its side in the lumen."""
-    t, leave = sphere_span(world, scene, origin, ray, k)
-    near = 0.002 * world.polyps[(scene * NP + k) * ROWS + 4].y
-    met = 0
-    d = 1e9
-    for _step in range(32):
-        if t > leave or d < near:
-            break
-        d = polyp_distance(world, scene, k, origin + ray * t)
-        if d >= near:
-            t += 0.95 * d
-    if d < near:
-        s = guess_s(world, scene, origin, ray, t, s_origin)
-        c = locate(world, scene, origin + ray * t, ray, s)
-        gap, _safe = wall_gap(world, scene, c)
-        if gap >= 0.0:
-            met = 1
-    return met
 
 
 @qd.kernel
