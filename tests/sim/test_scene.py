@@ -145,23 +145,23 @@ def counts(rows: list[tuple[int, int, int, int, int, int]]) -> NDArray[np.int32]
 def test_the_label_rule() -> None:
     scene = make_scene(1)
     pose = look_at(np.zeros(3), np.array([0.0, 0, 1]), np.array([0.0, 1, 0]), 0.0)
-    assert MIN_VISIBLE_PX == 36
+    assert MIN_VISIBLE_PX == 64
     views = list(
         polyp_views(
             scene,
             pose,
             counts(
                 [
-                    (36, 72, 10, 20, 16, 26),  # just enough of it, half hidden
-                    (35, 35, 1, 2, 9, 9),  # too few pixels: no box
+                    (64, 128, 10, 20, 18, 28),  # just enough of it, half hidden
+                    (63, 63, 1, 2, 9, 10),  # too few pixels: no box
                     (0, 50, 1 << 30, 1 << 30, 0, 0),  # wholly hidden
                     (0, 0, 1 << 30, 1 << 30, 0, 0),  # not in the picture
-                    (50, 40, 0, 0, 10, 5),  # the blended rim counts as seen: never above 1
+                    (70, 60, 0, 0, 10, 7),  # the blended rim counts as seen: never above 1
                 ]
             ),
         )
     )
-    assert [view.box_px for view in views] == [(10, 20, 16, 26), None, None, (0, 0, 10, 5)]
+    assert [view.box_px for view in views] == [(10, 20, 18, 28), None, None, (0, 0, 10, 7)]
     assert [view.visibility for view in views] == [0.5, 1.0, 0.0, 1.0]
     assert [view.polyp for view in views] == [scene.polyps[k] for k in (0, 1, 2, 4)]
     first = views[0]

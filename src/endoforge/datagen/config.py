@@ -1,7 +1,9 @@
 """What `datagen` takes."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from tyro.conf import arg
 
 from endoforge.core.errors import UserError
 from endoforge.core.sizes import parse_size
@@ -17,10 +19,10 @@ class DatagenConfig:
     the same seed writes the same pixels. One folder a run appears under --output-root.
     """
 
-    seed: int | None = None
+    seed: Annotated[int | None, arg(metavar="INT")] = None
     """Base seed; run i's seed follows from it and i. Default: POLYP_SEED if set, else the time."""
 
-    output_root: str = "assets/datasets/captures"
+    output_root: Annotated[str, arg(metavar="FOLDER")] = "assets/datasets/captures"
     """Folder that gets the run folders (made if it isn't there)."""
 
     max_frames: int = 200
@@ -32,10 +34,10 @@ class DatagenConfig:
     prune_empty: bool = False
     """Afterwards copy the frames with polyps to --prune-output-root (as `prune-empty` does)."""
 
-    prune_output_root: str | None = None
+    prune_output_root: Annotated[str | None, arg(metavar="FOLDER")] = None
     """Where the pruned copies go. Default: <output-root>_filtered."""
 
-    resolution: str = "640x360"
+    resolution: Annotated[str, arg(metavar="WIDTHxHEIGHT")] = "640x360"
     """Size of the frames, WIDTHxHEIGHT in pixels."""
 
     renderer: Literal["auto", "cpu", "cuda", "vulkan", "metal", "amdgpu"] = "auto"

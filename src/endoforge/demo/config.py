@@ -1,6 +1,9 @@
 """What `demo` takes."""
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from tyro.conf import arg
 
 from endoforge.core.errors import UserError
 from endoforge.datagen.config import MAX_SEED
@@ -14,7 +17,7 @@ class DemoConfig:
     saw. Takes a few minutes on two CPU cores; ends with an HTML report.
     """
 
-    output_root: str = "demo"
+    output_root: Annotated[str, arg(metavar="FOLDER")] = "demo"
     """Folder for everything that the demo makes. An earlier demo there is replaced."""
 
     seed: int = 7

@@ -1,7 +1,9 @@
 """What `eval` can be told; nothing heavy is imported here."""
 
 from dataclasses import dataclass
-from typing import get_args
+from typing import Annotated, get_args
+
+from tyro.conf import arg
 
 from endoforge.backends.devices import DeviceName
 from endoforge.evaluate import checks
@@ -18,10 +20,10 @@ VALIDATION_BATCH_SIZE = 16
 class EvalConfig:
     """Measure a checkpoint on every frame of a folder of capture runs."""
 
-    checkpoint: str = "checkpoints/tinydet.safetensors"
+    checkpoint: Annotated[str, arg(metavar="FILE")] = "checkpoints/tinydet.safetensors"
     """Weights to measure, as `train` writes them."""
 
-    input_root: str = DEFAULT_INPUT_ROOT
+    input_root: Annotated[str, arg(metavar="FOLDER")] = DEFAULT_INPUT_ROOT
     """Folder that holds the capture runs (run_* folders), or one run. Every frame counts."""
 
     val_obj_thresh: float = DEFAULT_OBJ_THRESH
@@ -33,7 +35,7 @@ class EvalConfig:
     val_iou_sweep: str = DEFAULT_IOU_SWEEP
     """More IoU thresholds to report at, split by commas."""
 
-    metrics_out: str | None = None
+    metrics_out: Annotated[str | None, arg(metavar="FILE")] = None
     """Append the metrics to this file, one JSON object a line."""
 
     batch_size: int = VALIDATION_BATCH_SIZE

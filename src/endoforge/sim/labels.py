@@ -15,7 +15,7 @@ from endoforge.sim.camera import Pose
 from endoforge.sim.polyps import Polyp
 from endoforge.sim.scene import Scene
 
-MIN_VISIBLE_PX = 36
+MIN_VISIBLE_PX = 64
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
 """What `train` and `train-hp` can be told; nothing heavy is imported here."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
+
+from tyro.conf import arg
 
 from endoforge.backends.devices import DeviceName
 from endoforge.core.errors import UserError
@@ -26,10 +28,10 @@ class TrainConfig:
     was interrupted goes on exactly where it stopped.
     """
 
-    input_root: str = DEFAULT_INPUT_ROOT
+    input_root: Annotated[str, arg(metavar="FOLDER")] = DEFAULT_INPUT_ROOT
     """Folder that holds the capture runs (run_* folders)."""
 
-    ckpt_dir: str = "checkpoints"
+    ckpt_dir: Annotated[str, arg(metavar="FOLDER")] = "checkpoints"
     """Folder for the weights and the state to resume from."""
 
     epochs: int = 1
@@ -53,7 +55,7 @@ class TrainConfig:
     device: DeviceName = "auto"
     """Where to compute; auto picks the fastest there is (`endoforge devices` lists them)."""
 
-    target_size: str = "320x192"
+    target_size: Annotated[str, arg(metavar="WIDTHxHEIGHT")] = "320x192"
     """Size to which frames are brought, WIDTHxHEIGHT; both multiples of 8."""
 
     resize_mode: ResizeMode = "letterbox"
@@ -71,10 +73,10 @@ class TrainConfig:
     val_ratio: float = 0.2
     """Share of the frames to hold out for validation, in whole runs."""
 
-    split_manifest: str | None = None
+    split_manifest: Annotated[str | None, arg(metavar="FILE")] = None
     """JSON file that says which frames train and which validate; written if it isn't there."""
 
-    real_val_dir: str | None = None
+    real_val_dir: Annotated[str | None, arg(metavar="FOLDER")] = None
     """Validate on all runs of this folder instead, and train on all of --input-root."""
 
     val_obj_thresh: float = DEFAULT_OBJ_THRESH
@@ -86,13 +88,13 @@ class TrainConfig:
     val_iou_sweep: str = DEFAULT_IOU_SWEEP
     """More IoU thresholds to report at, split by commas."""
 
-    val_target_size: str | None = None
+    val_target_size: Annotated[str | None, arg(metavar="WIDTHxHEIGHT")] = None
     """Size of validation frames; --target-size if not given."""
 
-    val_resize_mode: ResizeMode | None = None
+    val_resize_mode: Annotated[ResizeMode | None, arg(metavar="letterbox|force")] = None
     """As --resize-mode, for validation frames; the same if not given."""
 
-    val_max_boxes: int | None = None
+    val_max_boxes: Annotated[int | None, arg(metavar="INT")] = None
     """As --max-boxes, for validation frames; the same if not given."""
 
     val_flip_prob: float = 0.0
@@ -113,10 +115,10 @@ class TrainConfig:
     ckpt_every_epochs: int = 1
     """Save every so many epochs; 0 saves at the end only."""
 
-    metrics_out: str | None = None
+    metrics_out: Annotated[str | None, arg(metavar="FILE")] = None
     """Append the metrics of each epoch to this file, one JSON object a line."""
 
-    status_file: str | None = None
+    status_file: Annotated[str | None, arg(metavar="FILE")] = None
     """Keep a JSON file that says how far the training is."""
 
     def __post_init__(self) -> None:
@@ -203,5 +205,5 @@ class TrainHpConfig(TrainConfig):
     val_ratio: float = 0.1
     """Share of the frames to hold out for validation, in whole runs."""
 
-    status_file: str | None = "logs/train_hp_status.json"
+    status_file: Annotated[str | None, arg(metavar="FILE")] = "logs/train_hp_status.json"
     """Keep a JSON file that says how far the training is."""

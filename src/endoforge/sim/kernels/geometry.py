@@ -58,8 +58,8 @@ def wall_index(c):
 
 
 @qd.func
-def wall_gap(world: World, scene, c):
-    """(R - r in mm, safe step per mm of gap) at curve coordinates c."""
+def wall_corners(world: World, scene, c):
+    """The four samples of the wall's table around curve coordinates c, and c's place among them."""
     i, j, u, v, _a = wall_index(c)
     row = (scene * NS + i) * NA
     j0 = j & (NA - 1)
@@ -68,6 +68,13 @@ def wall_gap(world: World, scene, c):
     h01 = world.wall[row + j1]
     h10 = world.wall[row + NA + j0]
     h11 = world.wall[row + NA + j1]
+    return h00, h01, h10, h11, u, v
+
+
+@qd.func
+def wall_gap(world: World, scene, c):
+    """(R - r in mm, safe step per mm of gap) at curve coordinates c."""
+    h00, h01, h10, h11, u, v = wall_corners(world, scene, c)
     r0 = h00.x + (h01.x - h00.x) * v
     r1 = h10.x + (h11.x - h10.x) * v
     return r0 + (r1 - r0) * u - qd.sqrt(c.y * c.y + c.z * c.z), h00.y
@@ -75,15 +82,8 @@ def wall_gap(world: World, scene, c):
 
 @qd.func
 def wall_slopes(world: World, scene, c):
-    """(R - r, safe step, dR/ds, dR/dangle / R), all bilinear."""
-    i, j, u, v, _a = wall_index(c)
-    row = (scene * NS + i) * NA
-    j0 = j & (NA - 1)
-    j1 = (j + 1) & (NA - 1)
-    h00 = world.wall[row + j0]
-    h01 = world.wall[row + j1]
-    h10 = world.wall[row + NA + j0]
-    h11 = world.wall[row + NA + j1]
+    """(R - r, safe step, dR/ds, dR/dangle / R), all bilinear but the safe step."""
+    h00, h01, h10, h11, u, v = wall_corners(world, scene, c)
     h0 = h00 + (h01 - h00) * v
     h1 = h10 + (h11 - h10) * v
     h = h0 + (h1 - h0) * u
