@@ -13,7 +13,6 @@ from endoforge.sim.anatomy import (
     NUM_ALONG,
     NUM_AROUND,
     Anatomy,
-    Centreline,
     diamond_to_angle,
     make_anatomy,
 )
@@ -76,8 +75,8 @@ class Scene:
     def tables(self) -> SceneTables:
         """What the kernels read of it."""
         return SceneTables(
-            centreline=_centreline_table(self.anatomy.centreline),
-            wall=_wall_table(self.anatomy.radius),
+            centreline=_centreline_table(self.anatomy),
+            wall=_wall_table(self.anatomy),
             crevice=_crevice_table(self.anatomy.radius),
             polyps=polyp_table(self.polyps).reshape(-1, 4),
             looks=self.look.table_rows(),
@@ -116,17 +115,30 @@ def make_look(seed: int) -> Look:
     )
 
 
-def _centreline_table(line: Centreline) -> NDArray[np.float32]:
+def _centreline_table(anatomy: Anatomy) -> NDArray[np.float32]:
+    line = anatomy.centreline
     rows = np.zeros((len(line.points), 4, 4), np.float32)
     rows[:, 0, :3], rows[:, 0, 3] = line.points, line.curvature[:, 0]
     rows[:, 1, :3], rows[:, 1, 3] = line.tangents, line.curvature[:, 1]
-    rows[:, 2, :3] = line.normals
+    rows[:, 2, :3], rows[:, 2, 3] = line.normals, _narrowest_nearby(anatomy)
     rows[:, 3, :3] = line.binormals
     return rows.reshape(-1, 4)
 
 
-def _wall_table(radius: NDArray[np.float64]) -> NDArray[np.float32]:
+def _narrowest_nearby(anatomy: Anatomy) -> NDArray[np.float64]:
+    """Least radius within 20 mm of the centreline, at every row of its table.
+
+    That is 10 mm in space even where a bend shortens lengths by half.
+    """
+    reach = 2 * int(20.0 / ALONG_STEP_MM) + 1
+    least = cv2.erode(anatomy.radius.min(axis=1)[:, None], np.ones((reach, 1), np.uint8))[:, 0]
+    s = np.linspace(0, LENGTH_MM, len(anatomy.centreline.points))
+    return np.interp(s, np.linspace(0, LENGTH_MM, NUM_ALONG), least)
+
+
+def _wall_table(anatomy: Anatomy) -> NDArray[np.float32]:
     """Radius, safe step, dR/ds and dR/dangle / R at every sample of the wall."""
+    radius = anatomy.radius
     along = np.gradient(radius, ALONG_STEP_MM, axis=0)
     angle = np.unwrap(diamond_to_angle(np.arange(-1, NUM_AROUND + 1) * 4.0 / NUM_AROUND))
     wrapped = np.concatenate([radius[:, -1:], radius, radius[:, :1]], axis=1)

@@ -72,12 +72,29 @@ def wall_corners(world: World, scene, c):
 
 
 @qd.func
+def safe_step(world: World, scene, c, gap, safe):
+    """How far one may go from c in any direction without passing through the wall, in mm.
+
+    The wall's slopes bound it, seen from near the wall. Near the axis all of the wall around is
+    close, whatever the angle: there the narrowest radius of the neighbourhood bounds it.
+    """
+    r = qd.sqrt(c.y * c.y + c.z * c.z)
+    step = gap * safe
+    if r < gap:
+        j = qd.math.clamp(qd.cast(c.x * CENTRELINE_PER_MM + 0.5, qd.i32), 0, NC - 1)
+        narrowest = world.centreline[(scene * NC + j) * 4 + 2].w
+        step = qd.min(step, qd.max(narrowest - r, 0.2 * gap))
+    return step
+
+
+@qd.func
 def wall_gap(world: World, scene, c):
-    """(R - r in mm, safe step per mm of gap) at curve coordinates c."""
+    """(R - r, a safe step), both in mm, at curve coordinates c."""
     h00, h01, h10, h11, u, v = wall_corners(world, scene, c)
     r0 = h00.x + (h01.x - h00.x) * v
     r1 = h10.x + (h11.x - h10.x) * v
-    return r0 + (r1 - r0) * u - qd.sqrt(c.y * c.y + c.z * c.z), h00.y
+    gap = r0 + (r1 - r0) * u - qd.sqrt(c.y * c.y + c.z * c.z)
+    return gap, safe_step(world, scene, c, gap, h00.y)
 
 
 @qd.func
@@ -180,7 +197,8 @@ def blended(world: World, scene, p, ray, s_guess, mask):
             d = qd.min(d, d_polyp) - h * h * 0.25 / blend
         rest = rest >> 1
         k += 1
-    return d, qd.min(slopes.x * slopes.y, d), instance, bent, c, slopes
+    step = qd.min(safe_step(world, scene, c, slopes.x, slopes.y), d)
+    return d, step, instance, bent, c, slopes
 
 
 @qd.func

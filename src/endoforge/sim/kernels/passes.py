@@ -81,8 +81,8 @@ def cone_march(
         s = view.cameras[b * CAMERA_ROWS].w
         for _step in range(48):
             c = locate(world, scene, origin + ray * t, ray, s)
-            gap, safe = wall_gap(world, scene, c)
-            free = gap * safe - spread * t
+            _gap, safe = wall_gap(world, scene, c)
+            free = safe - spread * t
             if free < 0.35 * spread * t + 0.02 or t > t_limit:
                 break
             t += free

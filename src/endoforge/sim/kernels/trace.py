@@ -36,7 +36,7 @@ def trace_wall(world: World, scene, origin, ray, t_start, s_start, epsilon):
         gap, safe = wall_gap(world, scene, c)
         if gap < epsilon * t or t > FAR_MM:
             break
-        step = gap * safe * OVER_RELAXED + 0.25 * epsilon * t
+        step = safe * OVER_RELAXED + 0.25 * epsilon * t
         t += step
         s = c.x + c.w * step
     return t, c

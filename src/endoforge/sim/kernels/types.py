@@ -32,7 +32,8 @@ STATS = 6
 class World:
     """All scenes of a batch, one after another.
 
-    centreline  4 rows a sample: point, curvature 1 | tangent, curvature 2 | normal, 0 | binormal, 0
+    centreline  4 rows a sample: point, curvature 1 | tangent, curvature 2 | normal, narrowest
+                radius within 10 mm | binormal, 0
     wall        radius, safe step per mm of gap, dR/ds, dR/dangle / R
     crevice     radius less its blurred self, mm: positive in crevices, negative on crests
     polyps      5 rows each: see `sim.polyps.Polyp.table_row`
