@@ -10,7 +10,7 @@ import pytest
 from endoforge.captures.index import index_root
 from endoforge.core.errors import UserError
 from endoforge.datagen.config import DatagenConfig
-from endoforge.datagen.generate import generate
+from endoforge.datagen.generate import frame_label, generate
 
 SMALL = "160x96"
 
@@ -104,6 +104,26 @@ def test_pruned_copies_hold_the_frames_with_boxes(tmp_path: Path) -> None:
     assert report.pruned is not None
     assert len(kept) == report.pruned.kept == report.frames_with_polyps < report.frames
     assert all(len(frame.boxes) for frame in kept)
+
+
+def test_interrupted_it_leaves_whole_frames_and_says_how_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def interrupt(frame_id: int, *rest: object) -> object:
+        if frame_id == 9:
+            raise KeyboardInterrupt
+        return frame_label(frame_id, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("endoforge.datagen.generate.frame_label", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        record(tmp_path, 3, max_frames=40)
+    [run_dir] = tmp_path.iterdir()
+    names = {path.stem for path in (run_dir / "images").iterdir()}
+    assert names == {path.stem for path in (run_dir / "labels").iterdir()}
+    assert len(names) == 8  # the two batches of four before it
+    assert f"8 whole frames in {run_dir}" in caplog.text
+    assert not json.loads((run_dir / "run_manifest.json").read_text())["endoforge"]["complete"]
+    assert len(index_root(tmp_path).frames) == 8
 
 
 @pytest.mark.parametrize(

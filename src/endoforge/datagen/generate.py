@@ -82,7 +82,6 @@ def _record_run(
 ) -> None:
     lens = Lens(*config.size)
     poses = list(fly(scene, config.max_frames))
-    noise = stream(scene.seed, Stream.SENSOR).integers(0, 2**20, size=len(poses))
     batch_size = BATCH_CPU if engine.name == "cpu" else BATCH_GPU
     renderer = Renderer([scene], lens, engine, min(batch_size, len(poses)))
     recorder = RunRecorder.create(
@@ -91,12 +90,31 @@ def _record_run(
         max_frames=config.max_frames,
         extra=_manifest_extra(scene, lens, engine),
     )
+    try:
+        _record_frames(scene, lens, poses, renderer, recorder, report, advance)
+    except BaseException:
+        log.warning("unfinished: %d whole frames in %s", recorder.num_frames, recorder.run_dir)
+        raise
+    recorder.finish()
+    report.run_dirs.append(recorder.run_dir)
+
+
+def _record_frames(
+    scene: Scene,
+    lens: Lens,
+    poses: Sequence[Pose],
+    renderer: Renderer,
+    recorder: RunRecorder,
+    report: DatagenReport,
+    advance: Advance,
+) -> None:
+    """Render batch after batch; the files of one are written while the next is rendered."""
+    noise = stream(scene.seed, Stream.SENSOR).integers(0, 2**20, size=len(poses))
     pending: list[tuple[Future[None], FrameLabel]] = []
     with ThreadPoolExecutor(NUM_WRITERS) as writers:
         for first in range(0, len(poses), renderer.batch_size):
             span = range(first, min(first + renderer.batch_size, len(poses)))
-            shots = [Shot(poses[i], 0, int(noise[i])) for i in span]
-            frames = renderer.render(shots)
+            frames = renderer.render([Shot(poses[i], 0, int(noise[i])) for i in span])
             images = frames.rgb.cpu().numpy().copy()
             stats = frames.stats.cpu().numpy()
             _settle(pending, report, advance)
@@ -106,8 +124,6 @@ def _record_run(
                 for image, label in zip(images, labels, strict=True)
             ]
         _settle(pending, report, advance)
-    recorder.finish()
-    report.run_dirs.append(recorder.run_dir)
 
 
 def _settle(
