@@ -90,6 +90,9 @@ def test_a_polyp_behind_another_counts_what_would_be_seen_of_it(cpu: Engine) -> 
     assert 0.05 * unoccluded < visible < 0.95 * unoccluded
 
 
+STRAY_PIXELS = 6561574981356523761
+
+
 def near_an_edge(truth: ReferenceFrame) -> NDArray[np.bool_]:
     """(H, W): pixels with a neighbour at another depth (by 10 %) or of another instance."""
     kernel = np.ones((3, 3), np.uint8)
@@ -147,6 +150,19 @@ def test_the_lattice_changes_no_more_than_a_few_pixels(cpu: Engine) -> None:
         quick = renderer.render([Shot(pose)]).depth.clone()
         exact = renderer.render([Shot(pose)], use_lattice=False).depth
         assert ((quick - exact).abs() > 0.02 * exact).float().mean() < 0.002
+
+
+def test_no_stray_pixel_widens_a_box(cpu: Engine) -> None:
+    """Rays along a fold's edge once ran out of steps beside a polyp and counted as its pixels."""
+    scene, lens = make_scene(STRAY_PIXELS), Lens(640, 360)
+    pose = list(fly(scene, 52))[2]
+    frames = Renderer([scene], lens, cpu).render([Shot(pose)])
+    polyp = (frames.instance[0].numpy() == 1).astype(np.uint8)
+    num_parts, _, parts, _ = cv2.connectedComponentsWithStats(polyp, connectivity=8)
+    assert num_parts == 2, "the background and one polyp, seen whole"
+    x, y, width, height, area = parts[1].tolist()
+    assert area > 20_000
+    assert frames.stats[0, 0, 2:].tolist() == [x, y, x + width, y + height]
 
 
 def test_a_batch_renders_what_single_shots_render(cpu: Engine) -> None:

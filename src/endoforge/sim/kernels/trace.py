@@ -48,7 +48,7 @@ def trace_blended(world: World, scene, origin, ray, t_start, s_start, epsilon, m
     t = t_start
     s = s_start
     c = vec4(0.0)
-    for _step in range(MAX_STEPS + 16):
+    for _step in range(2 * MAX_STEPS):
         d, safe, _id, _bent, c_here, _sl = blended(world, scene, origin + ray * t, ray, s, mask)
         c = c_here
         if d < epsilon * t * 0.1 or t > FAR_MM:
@@ -120,6 +120,8 @@ def meet(world: World, scene, origin, ray, s_origin, guessed, t, c, t_free, tile
         d, _safe, instance, bent, c, _slopes = blended(
             world, scene, origin + ray * t, ray, c.x, mask
         )
+        if d > 0.5 * pixel_angle * t:
+            instance = 0  # out of steps in mid-air, beside an edge: that is no polyp's pixel
     elif not guessed:
         s = guess_s(world, scene, origin, ray, t_free, s_origin)
         t, c = trace_wall(world, scene, origin, ray, t_free, s, 0.4 * pixel_angle)
