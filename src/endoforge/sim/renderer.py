@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from endoforge.sim.camera import Pose
 from endoforge.sim.engine import Engine, wait
 from endoforge.sim.kernels import passes
-from endoforge.sim.kernels.types import CELL, STATS, TILE, Target, View, World
+from endoforge.sim.kernels.types import CAMERA_ROWS, CELL, STATS, TILE, Target, View, World
 from endoforge.sim.optics import Lens
 from endoforge.sim.polyps import MAX_POLYPS
 from endoforge.sim.scene import Scene, SceneTables
@@ -69,14 +69,16 @@ class Renderer:
         self.pixel_angle = 1.0 / lens.focal_px
         self.spread = _widest_tile(grid)
         self.world = self._world([scene.tables() for scene in scenes])
-        self.view: Any = View(self._zeros(batch_size * 5, 4), self._array(_four_columns(grid)))
+        self.view: Any = View(
+            self._zeros(batch_size * CAMERA_ROWS, 4), self._array(_four_columns(grid))
+        )
         self.target = self._target()
 
     def render(self, shots: Sequence[Shot], *, use_lattice: bool = True) -> Frames:
         """The pictures of the shots. `use_lattice=False` traces every pixel, for checks."""
         rows = [shot.pose.table_rows(shot.scene, shot.noise_seed) for shot in shots]
         count = len(rows)
-        self.view.cameras[: 5 * count] = torch.from_numpy(np.concatenate(rows))
+        self.view.cameras[: CAMERA_ROWS * count] = torch.from_numpy(np.concatenate(rows))
         self.target.light.zero_()
         stats = self.target.stats.view(-1, STATS)
         stats[:] = torch.tensor(EMPTY_STATS, dtype=torch.int32)
