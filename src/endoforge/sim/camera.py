@@ -53,6 +53,21 @@ class Pose:
         return np.array(rows, np.float32)
 
 
+@dataclass(frozen=True)
+class CameraState:
+    """The camera at one moment of a run: where it is, how it moves, and what it was exposed for.
+
+    `velocity_mm_s` and `turn_rad_s` (3,) in the camera's axes (right, down, forward), of the
+    camera against the wall; `metered` is the pose that the automatic exposure answers to.
+    """
+
+    time_s: float
+    pose: Pose
+    velocity_mm_s: Array
+    turn_rad_s: Array
+    metered: Pose
+
+
 def look_at(position: Array, target: Array, down: Array, s_mm: float, gain: float = 1.0) -> Pose:
     """A pose at `position` that looks at `target`, with `down` roughly downward in the picture."""
     forward = target - position

@@ -9,43 +9,67 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Lens:
-    """A wide-angle lens: an equidistant projection, r = focal_px * angle.
+    """A wide-angle lens: r = focal_px * (angle + k1 * angle^3), OpenCV's fisheye model.
 
-    This is OpenCV's fisheye model with all four coefficients 0. Camera axes are OpenCV's: x right,
-    y down, z forward; the middle of the top left pixel is (0, 0).
+    (Kannala and Brandt 2006; the coefficients after k1 are 0.) Camera axes are OpenCV's: x right,
+    y down, z forward; the middle of the top left pixel is (0, 0). `window` is the part of the
+    frame that the picture fills, (x0, y0, x1, y1), right and bottom exclusive; None: all of it.
+    `diagonal_fov_deg` is across the window's diagonal.
     """
 
     width: int
     height: int
     diagonal_fov_deg: float = 140.0
+    k1: float = 0.0
+    window: tuple[int, int, int, int] | None = None
+
+    @property
+    def picture(self) -> tuple[int, int, int, int]:
+        """The window, or the whole frame."""
+        return self.window or (0, 0, self.width, self.height)
 
     @property
     def focal_px(self) -> float:
-        """Pixels per radian."""
-        half_diagonal = 0.5 * math.hypot(self.width, self.height)
-        return half_diagonal / math.radians(self.diagonal_fov_deg / 2)
+        """Pixels per radian in the middle."""
+        x0, y0, x1, y1 = self.picture
+        angle = math.radians(self.diagonal_fov_deg / 2)
+        return 0.5 * math.hypot(x1 - x0, y1 - y0) / (angle + self.k1 * angle**3)
 
     @property
     def principal_point(self) -> tuple[float, float]:
         """(x, y) in pixels where the optical axis meets the picture."""
-        return (self.width - 1) / 2, (self.height - 1) / 2
+        x0, y0, x1, y1 = self.picture
+        return (x0 + x1 - 1) / 2, (y0 + y1 - 1) / 2
 
     def rays(self, rows: int, columns: int) -> NDArray[np.float64]:
         """(rows, columns, 3) unit directions of the pixels from (0, 0), beyond the picture too."""
         cx, cy = self.principal_point
         y, x = np.mgrid[0:rows, 0:columns].astype(np.float64)
         u, v = (x - cx) / self.focal_px, (y - cy) / self.focal_px
-        angle = np.hypot(u, v)
-        sine = np.sinc(angle / np.pi)
-        return np.stack([u * sine, v * sine, np.cos(angle)], axis=-1)
+        radius = np.hypot(u, v)
+        angle = self._angle(radius)
+        scale = np.sin(angle) / np.maximum(radius, 1e-12)
+        return np.stack([u * scale, v * scale, np.cos(angle)], axis=-1)
 
     def project(self, directions: NDArray[np.float64]) -> NDArray[np.float64]:
         """(..., 3) directions in camera axes to (..., 2) pixel positions."""
         x, y, z = np.moveaxis(directions, -1, 0)
         sine = np.hypot(x, y)
-        scale = self.focal_px * np.arctan2(sine, z) / np.maximum(sine, 1e-12)
+        angle = np.arctan2(sine, z)
+        scale = self.focal_px * (angle + self.k1 * angle**3) / np.maximum(sine, 1e-12)
         cx, cy = self.principal_point
         return np.stack([cx + scale * x, cy + scale * y], axis=-1)
+
+    def _angle(self, radius: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Angles off the axis whose distorted size is `radius`, by Newton's method.
+
+        Beyond the frame's corners the model may turn back on itself; there the angle stops at pi.
+        """
+        angle = radius.copy()
+        for _ in range(6):
+            slope = np.maximum(1 + 3 * self.k1 * angle**2, 0.2)
+            angle -= (angle + self.k1 * angle**3 - radius) / slope
+        return np.clip(angle, 0.0, np.pi)
 
     def intrinsics(self) -> dict[str, object]:
         """As a label file keeps them."""
@@ -59,5 +83,5 @@ class Lens:
             "fy": focal,
             "cx": cx,
             "cy": cy,
-            "k": [0.0, 0.0, 0.0, 0.0],
+            "k": [self.k1, 0.0, 0.0, 0.0],
         }

@@ -15,6 +15,10 @@ class Stream(IntEnum):
     CAMERA = 4
     SENSOR = 5
     TEXTURE = 6
+    NUISANCES = 7
+    SCREEN = 8
+    NOISE = 9
+    DEPOSITS = 10
 
 
 def stream(seed: int, part: Stream) -> np.random.Generator:

@@ -1,0 +1,34 @@
+"""How much of each thing that fools detectors a run has."""
+
+from dataclasses import dataclass, fields
+
+from endoforge.sim.randomization import NuisanceRanges, draw_nuisance
+from endoforge.sim.streams import Stream, stream
+
+
+@dataclass(frozen=True)
+class Nuisances:
+    """Strengths from 0 (none) to 1 (as much as is ever seen); `NuisanceRanges` says of what."""
+
+    highlights: float = 0.0
+    bubbles: float = 0.0
+    stool: float = 0.0
+    fluid: float = 0.0
+    blood: float = 0.0
+    dye: float = 0.0
+    diverticula: float = 0.0
+    red_out: float = 0.0
+    defocus: float = 0.0
+    motion_blur: float = 0.0
+    overlay: float = 0.0
+
+
+def make_nuisances(seed: int, ranges: NuisanceRanges) -> Nuisances:
+    """The nuisances of a seed."""
+    rng = stream(seed, Stream.NUISANCES)
+    return Nuisances(
+        **{
+            field.name: draw_nuisance(rng, getattr(ranges, field.name))
+            for field in fields(Nuisances)
+        }
+    )
