@@ -5,16 +5,18 @@ is interpolated and searched until it converges, the wall's slopes are measured,
 tiles, no lattice, no culling and no safe-step table.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from endoforge.sim.anatomy import LENGTH_MM, NUM_ALONG, NUM_AROUND
+from endoforge.sim.anatomy import WAVE_MM, WAVE_S
 from endoforge.sim.camera import Pose
+from endoforge.sim.centreline import ALONG_STEP_MM, NUM_ALONG
 from endoforge.sim.optics import Lens
 from endoforge.sim.polyps import Polyp
 from endoforge.sim.scene import Scene
+from endoforge.sim.wall import NUM_AROUND
 
 FAR_MM = 280.0
 Array = NDArray[np.float64]
@@ -34,12 +36,14 @@ class ReferenceFrame:
 
 
 class Reference:
-    """Distances of one scene, at (N, 3) points with (N,) first guesses of s."""
+    """Distances of one scene at one time, at (N, 3) points with (N,) first guesses of s."""
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: Scene, time_s: float = 0.0) -> None:
         self.scene = scene
+        self.time_s = time_s
         self.line = scene.anatomy.centreline
         self.radius = scene.anatomy.radius
+        self.polyps = [self._carried(polyp) for polyp in scene.polyps]
 
     def curve_coordinates(self, p: Array, s: Array) -> tuple[Array, Array, Array]:
         """(s, x, y) of points, by Newton's method on the interpolated centreline."""
@@ -53,7 +57,7 @@ class Reference:
 
     def wall_radius(self, s: Array, angle: Array) -> Array:
         """Bilinear in s and in the diamond angle, wrapped around."""
-        along = np.clip(s / LENGTH_MM * (NUM_ALONG - 1), 0, NUM_ALONG - 1.001)
+        along = np.clip(s / ALONG_STEP_MM, 0, NUM_ALONG - 1.001)
         c, d = np.cos(angle), np.sin(angle)
         a = d / (np.abs(c) + np.abs(d))
         around = np.mod(np.where(c < 0, 2 - a, a), 4.0) * NUM_AROUND / 4
@@ -62,13 +66,13 @@ class Reference:
         j0, j1 = j % NUM_AROUND, (j + 1) % NUM_AROUND
         low = self.radius[i, j0] * (1 - v) + self.radius[i, j1] * v
         high = self.radius[i + 1, j0] * (1 - v) + self.radius[i + 1, j1] * v
-        return low * (1 - u) + high * u
+        return (low * (1 - u) + high * u) * (1 + self._wave(s))
 
     def wall_distance(self, s: Array, x: Array, y: Array) -> Array:
         """First-order distance to the wall: the radial gap over the measured slope."""
         r, angle = np.hypot(x, y), np.arctan2(y, x)
         radius = self.wall_radius(s, angle)
-        step_s, step_a = LENGTH_MM / (NUM_ALONG - 1), 2 * np.pi / NUM_AROUND
+        step_s, step_a = ALONG_STEP_MM, 2 * np.pi / NUM_AROUND
         along = self.wall_radius(s + step_s, angle) - self.wall_radius(s - step_s, angle)
         around = self.wall_radius(s, angle + step_a) - self.wall_radius(s, angle - step_a)
         slope = np.hypot(along / (2 * step_s), around / (2 * step_a) / radius)
@@ -79,7 +83,7 @@ class Reference:
         s, x, y = self.curve_coordinates(p, s)
         parts = [self.wall_distance(s, x, y)]
         blended = parts[0]
-        for polyp in self.scene.polyps:
+        for polyp in self.polyps:
             distance = polyp_distance(polyp, p)
             h = np.maximum(polyp.blend_mm - np.abs(blended - distance), 0)
             blended = np.minimum(blended, distance) - h**2 / (4 * polyp.blend_mm)
@@ -104,10 +108,24 @@ class Reference:
         shape = (lens.height, lens.width)
         return ReferenceFrame(t.reshape(shape), instance.reshape(shape))
 
+    def _wave(self, s: Array) -> Array:
+        """Peristalsis: the share by which the wall is wider."""
+        turns = s / WAVE_MM + self.time_s / WAVE_S
+        return self.scene.anatomy.peristalsis * np.sin(2 * np.pi * turns)
+
+    def _carried(self, polyp: Polyp) -> Polyp:
+        """The polyp, moved outwards with the wall under it."""
+        row = self.line.row(polyp.s_mm)
+        across = self.line.normals[row], self.line.binormals[row]
+        outward = np.cos(polyp.angle) * across[0] + np.sin(polyp.angle) * across[1]
+        wave = float(self._wave(np.array(polyp.s_mm)))
+        shift = wave * self.scene.anatomy.radius_at(polyp.s_mm, polyp.angle) * outward
+        x, y, z = np.add(polyp.centre, shift)
+        u, v, w = np.add(polyp.base, shift)
+        return replace(polyp, centre=(x, y, z), base=(u, v, w))
+
     def _row(self, s: Array) -> tuple[Array, Array, Array, Array, Array, Array]:
-        place = np.clip(
-            s / LENGTH_MM * (len(self.line.points) - 1), 0, len(self.line.points) - 1.001
-        )
+        place = np.clip(s / ALONG_STEP_MM, 0, NUM_ALONG - 1.001)
         i = place.astype(int)
         u = (place - i)[:, None]
 
@@ -135,10 +153,11 @@ def polyp_distance(polyp: Polyp, p: Array) -> Array:
     k0 = np.sqrt(across2 / width**2 + along**2 / height**2)
     k1 = np.sqrt(across2 / width**4 + along**2 / height**4)
     distance = k0 * (k0 - 1) / (k1 + 1e-6)
-    turns = q * 0.67 / width * np.array([1, 1, 1.2]) + np.asarray(polyp.centre)
+    root = np.asarray(polyp.centre) - np.asarray(polyp.base)
+    turns = q * 0.67 / width * np.array([1, 1, 1.2]) + root
     wave = np.sin(2 * np.pi * turns)
     lobes = wave[:, 0] * wave[:, 1] + wave[:, 2]
-    distance = distance + np.where(distance < 1, 0.026 * min(width, height) * lobes, 0)
+    distance = distance + np.where(distance < 1, polyp.lobe_mm * lobes, 0)
     if polyp.stalk_mm > 0:
         distance = _with_stalk(polyp, p, distance)
     return distance
@@ -150,8 +169,9 @@ def _with_stalk(polyp: Polyp, p: Array, head: Array) -> Array:
     h = np.clip((p - base) @ stalk / (stalk @ stalk), 0, 1)
     thickness = polyp.stalk_mm * (1 + 0.5 * (1 - h) ** 2)
     distance = np.linalg.norm(p - base - h[:, None] * stalk, axis=1) - thickness
-    join = np.maximum(1.2 - np.abs(head - distance), 0)
-    return np.minimum(head, distance) - join**2 / (4 * 1.2)
+    neck = 0.6 * polyp.stalk_mm + 0.4
+    join = np.maximum(neck - np.abs(head - distance), 0)
+    return np.minimum(head, distance) - join**2 / (4 * neck)
 
 
 def _dot(a: Array, b: Array) -> Array:

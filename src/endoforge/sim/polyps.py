@@ -1,29 +1,34 @@
 """Polyps: what they are, where they grow, and the numbers that the kernel needs of them.
 
 Kinds are those of the Paris classification (Gastrointest Endosc 2003;58:S3-43): Ip stands on a
-stalk, Is sits on the wall, IIa is slightly raised.
+stalk, Isp on a short broad neck, Is sits on the wall, IIa is slightly raised.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from endoforge.sim.anatomy import LENGTH_MM, Anatomy
+from endoforge.sim.anatomy import WAVE_MM, WAVE_S, Anatomy
+from endoforge.sim.randomization import MOST_POLYPS, PolypRanges, draw
 from endoforge.sim.streams import Stream, stream
 
-Paris = Literal["Is", "Ip", "IIa"]
-KINDS: tuple[Paris, ...] = ("Is", "Ip", "IIa")
-KIND_SHARES = (0.5, 0.25, 0.25)
+Paris = Literal["Ip", "Isp", "Is", "IIa"]
+KINDS: tuple[Paris, ...] = ("Ip", "Isp", "Is", "IIa")
+LEAST_MM: dict[Paris, float] = {"Ip": 6.0, "Isp": 5.0, "Is": 3.0, "IIa": 4.0}
+"""Smaller ones of a kind aren't told apart from Is."""
 
-NUM_POLYPS = (6, 10)
-"""Least and most polyps of a scene."""
-MAX_POLYPS = 24
-"""Rows of the kernel's table: a bit mask of 32 and a one-byte instance id hold them."""
-POLYP_COLUMNS = 20
-"""Numbers a polyp in the kernel's table: five rows of four."""
+MAX_POLYPS = MOST_POLYPS
+"""Rows of the kernel's table."""
+POLYP_COLUMNS = 24
+"""Numbers a polyp in the kernel's table: six rows of four."""
 PLACE_TRIES = 200
+LEE_TRIES = 24
+MARGIN_MM = 35.0
+"""No polyp grows closer to either end of the colon."""
+
+Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -31,9 +36,10 @@ class Polyp:
     """One polyp, in world millimetres.
 
     A head, which is an ellipsoid of revolution about `axis` (away from the wall) with half-axes
-    `half_height_mm` along it and `half_width_mm` across, and for Ip a stalk from `base` to
-    `centre`. `blend_mm` is the width over which it merges into the wall. `tint` multiplies the
-    mucosa's colour; `pattern` is the strength of its surface pattern, 0..1.
+    `half_height_mm` along it and `half_width_mm` across, and for Ip and Isp a stalk of radius
+    `stalk_mm` from `base` to `centre`. `blend_mm` is the width over which it merges into the wall.
+    `tint` multiplies the mucosa's colour; `pattern` (of pits), `lobes`, `mucus` and `vessels` are
+    strengths 0..1.
     """
 
     paris: Paris
@@ -48,6 +54,9 @@ class Polyp:
     blend_mm: float
     tint: tuple[float, float, float]
     pattern: float
+    lobes: float
+    mucus: float
+    vessels: float
 
     @property
     def diameter_mm(self) -> float:
@@ -59,7 +68,7 @@ class Polyp:
         """Radius of the sphere about `centre` that holds all of it, its blended rim included."""
         to_base = float(np.linalg.norm(np.subtract(self.base, self.centre)))
         stalk = to_base + 1.5 * self.stalk_mm if self.stalk_mm > 0 else 0.0
-        return 1.1 * max(self.half_width_mm, self.half_height_mm, stalk) + self.blend_mm
+        return 1.12 * max(self.half_width_mm, self.half_height_mm, stalk) + self.blend_mm
 
     def table_row(self) -> list[float]:
         """Its POLYP_COLUMNS numbers, in the order that `kernels.geometry.polyp_distance` reads."""
@@ -68,8 +77,33 @@ class Polyp:
             *self.axis, self.half_width_mm,
             *self.base, self.stalk_mm,
             *self.tint, self.pattern,
-            self.blend_mm, self.bound_mm, 0.0, 0.0,
+            self.blend_mm, self.bound_mm, self.s_mm, self.lobe_mm,
+            self.vessels, self.mucus, self.shell_mm, 0.0,
         ]  # fmt: skip
+
+    @property
+    def shell_mm(self) -> float:
+        """How much larger the half-axes of an ellipsoid must be to hold all of the surface that
+        the head bends; 0 for a polyp with a stalk, which a sphere bounds.
+
+        By the kernel's first-order distance, which is short of the true one off the axes.
+        """
+        if self.stalk_mm > 0:
+            return 0.0
+        wide, high = self.half_width_mm, self.half_height_mm
+        needed = self.blend_mm + 2 * self.lobe_mm
+        grown = needed * np.linspace(1.0, 4.0, 25)[:, None]
+        turn = np.linspace(0, np.pi / 2, 24)[None, :]
+        x2, y2 = ((wide + grown) * np.sin(turn)) ** 2, ((high + grown) * np.cos(turn)) ** 2
+        k0 = np.sqrt(x2 / wide**2 + y2 / high**2)
+        k1 = np.sqrt(x2 / wide**4 + y2 / high**4)
+        enough = (k0 * (k0 - 1) / k1).min(axis=1) >= needed
+        return float(grown[enough.argmax() if enough.any() else -1, 0])
+
+    @property
+    def lobe_mm(self) -> float:
+        """Height of the lobes on its surface."""
+        return 0.04 * self.lobes * min(self.half_width_mm, self.half_height_mm)
 
 
 def polyp_table(polyps: tuple[Polyp, ...]) -> NDArray[np.float32]:
@@ -81,18 +115,39 @@ def polyp_table(polyps: tuple[Polyp, ...]) -> NDArray[np.float32]:
     return table
 
 
-def make_polyps(seed: int, anatomy: Anatomy) -> tuple[Polyp, ...]:
+def swells(polyps: tuple[Polyp, ...], anatomy: Anatomy) -> NDArray[np.float64]:
+    """(P, 5): how peristalsis carries each polyp: its shift (3,) mm per unit of the wave's sine,
+    and cosine and sine of the wave's phase at time 0 at its place.
+    """
+    rows = np.zeros((len(polyps), 5))
+    for row, polyp in zip(rows, polyps, strict=True):
+        line, at = anatomy.centreline, anatomy.centreline.row(polyp.s_mm)
+        outward = np.cos(polyp.angle) * line.normals[at] + np.sin(polyp.angle) * line.binormals[at]
+        radius = anatomy.radius_at(polyp.s_mm, polyp.angle)
+        phase = 2 * np.pi * polyp.s_mm / WAVE_MM
+        row[:3] = anatomy.peristalsis * radius * outward
+        row[3:] = np.cos(phase), np.sin(phase)
+    return rows
+
+
+def polyp_shifts(rows: NDArray[np.float64], time_s: float) -> NDArray[np.float64]:
+    """(P, 3) mm: where peristalsis has carried the polyps at a time, from `swells`."""
+    turn = 2 * np.pi * time_s / WAVE_S
+    wave = np.sin(turn) * rows[:, 3] + np.cos(turn) * rows[:, 4]
+    return rows[:, :3] * wave[:, None]
+
+
+def make_polyps(seed: int, anatomy: Anatomy, ranges: PolypRanges) -> tuple[Polyp, ...]:
     """The polyps of a seed's colon, sorted along it; no two touch."""
     rng = stream(seed, Stream.POLYPS)
-    wanted = int(rng.integers(NUM_POLYPS[0], NUM_POLYPS[1] + 1))
-    # Each scene has every kind, whatever the draw.
-    drawn = rng.choice(len(KINDS), size=wanted - len(KINDS), p=KIND_SHARES)
-    kinds = [*KINDS, *(KINDS[index] for index in drawn)]
+    wanted = int(rng.integers(ranges.count[0], ranges.count[1] + 1))
+    shares = np.array([ranges.share_ip, ranges.share_isp, ranges.share_is, ranges.share_iia])
     placed: list[Polyp] = []
-    for kind in kinds:
+    for kind in rng.choice(len(KINDS), size=wanted, p=shares / shares.sum()):
+        diameter = _skewed(rng, *ranges.diameter_mm, LEAST_MM[KINDS[kind]])
         for _ in range(PLACE_TRIES):
-            polyp = _grow(rng, kind, anatomy)
-            if all(_apart(polyp, other) for other in placed):
+            polyp = _grow(rng, KINDS[kind], diameter, anatomy, ranges)
+            if polyp is not None and all(_apart(polyp, other) for other in placed):
                 placed.append(polyp)
                 break
     return tuple(sorted(placed, key=lambda polyp: polyp.s_mm))
@@ -103,35 +158,52 @@ def _apart(one: Polyp, other: Polyp) -> bool:
     return distance > one.bound_mm + other.bound_mm + 2.0
 
 
-def _grow(rng: np.random.Generator, paris: Paris, anatomy: Anatomy) -> Polyp:
-    s_mm = rng.uniform(30.0, LENGTH_MM - 30.0)
-    angle = rng.uniform(-np.pi, np.pi)
-    wall, away, along = _wall_at(anatomy, s_mm, angle)
-    stalk = 0.0
-    base = wall
+def _skewed(rng: np.random.Generator, least: float, most: float, least_of_kind: float) -> float:
+    """Mostly small, as polyps are: half of them below about 7 mm of 3 to 25."""
+    diameter = least + (most - least) * float(rng.beta(0.85, 3.3))
+    return min(max(diameter, least_of_kind), max(most, least))
+
+
+def _place(rng: np.random.Generator, anatomy: Anatomy, in_lee: bool) -> tuple[float, float]:
+    """A position and an angle; in the lee of a fold: where the wall falls away behind its crest."""
+
+    def anywhere() -> tuple[float, float]:
+        return (
+            rng.uniform(MARGIN_MM, anatomy.length_mm - MARGIN_MM),
+            rng.uniform(-np.pi, np.pi),
+        )
+
+    if not in_lee:
+        return anywhere()
+    tries = [anywhere() for _ in range(LEE_TRIES)]
+    return max(tries, key=lambda place: anatomy.slopes_at(*place)[0])
+
+
+def _grow(
+    rng: np.random.Generator, paris: Paris, diameter: float, anatomy: Anatomy, ranges: PolypRanges
+) -> Polyp | None:
+    """A polyp somewhere, or None if it would fill the lumen there or drown in a pool."""
+    s_mm, angle = _place(rng, anatomy, rng.random() < ranges.behind_folds)
+    wall, away, along = anatomy.wall_at(s_mm, angle)
+    half_width, stalk, base = diameter / 2, 0.0, wall
     if paris == "Is":
-        half_width = _skewed(rng, 2.0, 8.5)
-        half_height = half_width * rng.uniform(0.7, 1.0)
+        half_height = half_width * rng.uniform(0.62, 1.0)
         centre = wall + rng.uniform(0.1, 0.45) * half_height * away
-        blend = rng.uniform(0.4, 0.9) * half_width
-    elif paris == "Ip":
-        half_width = _skewed(rng, 2.8, 7.0)
-        half_height = half_width * rng.uniform(0.85, 1.15)
-        length = rng.uniform(3.0, 6.5)
-        lean = rng.uniform(-0.5, 0.5) * length
-        centre = wall + (length + 0.5 * half_height) * away + lean * along
-        stalk = rng.uniform(0.9, 1.5)
-        base = wall - away
-        blend = 1.2
+        blend = rng.uniform(0.3, 0.8) * half_width
+    elif paris == "IIa":
+        half_height = min(rng.uniform(0.22, 0.36) * half_width + 0.4, 2.8)
+        centre = wall + 0.3 * half_height * away
+        blend = rng.uniform(0.5, 1.0) * half_height + 0.3
     else:
-        half_width = _skewed(rng, 4.0, 11.0)
-        half_height = rng.uniform(1.1, 2.2)
-        centre = wall + 0.25 * half_height * away
-        blend = rng.uniform(1.2, 2.4)
-    redness = rng.uniform(-0.06, 0.16)
-    paleness = rng.uniform(0.88, 1.1)
-    tint = (paleness, paleness * (1 - 1.2 * redness), paleness * (1 - redness))
-    return Polyp(
+        half_height = half_width * rng.uniform(0.85, 1.15)
+        long = (0.7, 1.5) if paris == "Ip" else (0.05, 0.3)
+        length = rng.uniform(*long) * half_width + 0.6
+        lean = rng.uniform(-0.5, 0.5) * length
+        centre = wall + (length + 0.55 * half_height) * away + lean * along
+        stalk = half_width * (rng.uniform(0.28, 0.42) if paris == "Ip" else rng.uniform(0.5, 0.7))
+        base = wall - away
+        blend = 0.25 * half_width + 0.6
+    polyp = Polyp(
         paris=paris,
         s_mm=s_mm,
         angle=angle,
@@ -142,33 +214,33 @@ def _grow(rng: np.random.Generator, paris: Paris, anatomy: Anatomy) -> Polyp:
         half_height_mm=half_height,
         stalk_mm=stalk,
         blend_mm=blend,
-        tint=tint,
-        pattern=rng.uniform(0.3, 1.0),
+        **_appearance(rng, ranges),
     )
+    drowned = anatomy.fluid_at(s_mm, angle) > 0.3
+    return None if drowned or _fills_lumen(polyp, anatomy) else polyp
 
 
-def _skewed(rng: np.random.Generator, least: float, most: float) -> float:
-    """Mostly small, as polyps are."""
-    return least + (most - least) * float(rng.beta(1.3, 2.2))
+def _appearance(rng: np.random.Generator, ranges: PolypRanges) -> dict[str, Any]:
+    redness, paleness = draw(rng, ranges.redness), draw(rng, ranges.paleness)
+    return {
+        "tint": (paleness, paleness * (1 - 1.2 * redness), paleness * (1 - redness)),
+        "pattern": draw(rng, ranges.pattern),
+        "lobes": draw(rng, ranges.lobes),
+        "mucus": draw(rng, ranges.mucus),
+        "vessels": rng.uniform(0.1, 0.8),
+    }
 
 
-def _wall_at(
-    anatomy: Anatomy, s_mm: float, angle: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """A place of the wall: its world position, the unit normal into the lumen, the tangent."""
-    row = anatomy.centreline.row(s_mm)
-    tangent = anatomy.centreline.tangents[row]
-    normal, binormal = anatomy.centreline.normals[row], anatomy.centreline.binormals[row]
-    outward = np.cos(angle) * normal + np.sin(angle) * binormal
-    around = np.cos(angle) * binormal - np.sin(angle) * normal
-    radius = anatomy.radius_at(s_mm, angle)
-    slope_s, slope_a = anatomy.slopes_at(s_mm, angle)
-    away = -outward + slope_s * tangent + slope_a * around
-    away /= np.linalg.norm(away)
-    x, y = radius * np.cos(angle), radius * np.sin(angle)
-    return anatomy.centreline.to_world(s_mm, x, y), away, tangent
+def _fills_lumen(polyp: Polyp, anatomy: Anatomy) -> bool:
+    """A scope of 10 mm couldn't pass beside it."""
+    line, row = anatomy.centreline, anatomy.centreline.row(polyp.s_mm)
+    offset = np.subtract(polyp.centre, line.points[row])
+    offset = offset - offset @ line.tangents[row] * line.tangents[row]
+    reach = polyp.diameter_mm / 2 - float(np.linalg.norm(offset))
+    across = anatomy.radius_at(polyp.s_mm, polyp.angle + np.pi)
+    return across - reach < 11.0
 
 
-def _triple(vector: NDArray[np.float64]) -> tuple[float, float, float]:
+def _triple(vector: Vector) -> tuple[float, float, float]:
     x, y, z = (float(value) for value in vector)
     return x, y, z

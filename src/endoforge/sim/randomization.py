@@ -193,7 +193,7 @@ class MotionRanges:
 
     insertion_mm_s: Annotated[Range, within(1e-3)] = (22.0, 45.0)
     """speed on the way in"""
-    withdrawal_mm_s: Annotated[Range, within(1e-3)] = (7.0, 14.0)
+    withdrawal_mm_s: Annotated[Range, within(1e-3)] = (9.0, 18.0)
     """speed on the way out, between inspections"""
     look_around_deg: Annotated[Range, within(0)] = (15.0, 45.0)
     """how far it looks to the sides on the way out"""
@@ -203,7 +203,7 @@ class MotionRanges:
     """stops on the way"""
     inspected: Share = 0.9
     """share of the polyps that the scope turns to and comes close to"""
-    inspection_s: Annotated[Range, within(1e-3)] = (3.0, 9.0)
+    inspection_s: Annotated[Range, within(1e-3)] = (6.0, 15.0)
     """time spent on one"""
 
 

@@ -1,4 +1,4 @@
-"""Cameras in, pictures out: a batch of poses to RGB, instances, depth and pixel counts."""
+"""Cameras in, pictures out: a batch of shots to RGB, instances, depth, normals and pixel counts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -8,25 +8,37 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from endoforge.sim.camera import Pose
+from endoforge.sim.anatomy import WAVE_MM, WAVE_S
+from endoforge.sim.camera import CameraState, Pose
+from endoforge.sim.darkroom import Darkroom
 from endoforge.sim.engine import Engine, wait
 from endoforge.sim.kernels import passes
-from endoforge.sim.kernels.types import CAMERA_ROWS, CELL, STATS, TILE, Target, View, World
+from endoforge.sim.kernels.shading import MAX_LAMPS
+from endoforge.sim.kernels.types import (
+    CAMERA_ROWS,
+    CELL,
+    FAR_MM,
+    POLYP_ROWS,
+    STATS,
+    TILE,
+    Target,
+    View,
+    World,
+)
 from endoforge.sim.optics import Lens
-from endoforge.sim.polyps import MAX_POLYPS
+from endoforge.sim.polyps import MAX_POLYPS, POLYP_COLUMNS, polyp_shifts, polyp_table, swells
 from endoforge.sim.scene import Scene, SceneTables
-from endoforge.sim.texture import detail_texture
+from endoforge.sim.screen import Screen
+from endoforge.sim.texture import bubble_texture, detail_texture
 
-EXPOSURE = 1.1
-"""Mean light that the automatic exposure aims at, before the camera's response."""
 EMPTY_STATS = (0, 0, 1 << 30, 1 << 30, 0, 0)
 
 
 @dataclass(frozen=True)
 class Shot:
-    """One picture to take: where from, in which of the renderer's scenes, with which noise."""
+    """One picture to take: the camera, in which of the loaded scenes, and with which noise."""
 
-    pose: Pose
+    state: CameraState
     scene: int = 0
     noise_seed: int = 0
 
@@ -35,13 +47,16 @@ class Shot:
 class Frames:
     """Pictures of B shots, views of the renderer's buffers: valid until it renders again.
 
-    `rgbi` (B, H, W, 4) uint8: RGB, and the instance (0 wall, k polyp k - 1); `depth` (B, H, W)
-    float32 mm along the ray; `stats` (B, MAX_POLYPS, 6) int32: visible pixels, unoccluded pixels,
-    and the visible ones' box x0, y0, x1, y1 (right and bottom exclusive).
+    `rgbi` (B, H, W, 4) uint8: RGB, and the instance (0 wall or screen, k polyp k - 1); `depth`
+    (B, H, W) float32 mm along the ray, 280 where nothing is met, 0 where the screen covers the
+    picture; `normals` (B, H, W, 3) float32 in camera axes (right, down, forward), 0 where there is
+    no surface, or None; `stats` (B, MAX_POLYPS, 6) int32: visible pixels, unoccluded pixels, and
+    the visible ones' box x0, y0, x1, y1 (right and bottom exclusive).
     """
 
     rgbi: torch.Tensor
     depth: torch.Tensor
+    normals: torch.Tensor | None
     stats: torch.Tensor
 
     @property
@@ -55,72 +70,131 @@ class Frames:
         return self.rgbi[..., 3]
 
 
+@dataclass(frozen=True)
+class _Loaded:
+    """What the renderer keeps of a scene beside its tables."""
+
+    scene: Scene
+    screen: Screen
+    lens: Lens
+    polyps: NDArray[np.float32]
+    swells: NDArray[np.float64]
+    reaches: NDArray[np.float64]
+
+
 class Renderer:
-    """Renders up to `batch_size` shots of `scenes` at once through `lens`."""
+    """Renders up to `batch_size` shots at once, `width` x `height`, of the scenes last loaded.
+
+    With `normals` the frames have those too.
+    """
 
     def __init__(
-        self, scenes: Sequence[Scene], lens: Lens, engine: Engine, batch_size: int = 1
+        self,
+        width: int,
+        height: int,
+        engine: Engine,
+        batch_size: int = 1,
+        *,
+        normals: bool = False,
     ) -> None:
-        self.lens = lens
+        self.width, self.height = width, height
         self.engine = engine
         self.batch_size = batch_size
-        self.tiles = (-(-lens.height // TILE), -(-lens.width // TILE))
-        grid = lens.rays(self.tiles[0] * TILE + 1, self.tiles[1] * TILE + 1)
-        self.pixel_angle = 1.0 / lens.focal_px
-        self.spread = _widest_tile(grid)
-        self.world = self._world([scene.tables() for scene in scenes])
-        self.view: Any = View(
-            self._zeros(batch_size * CAMERA_ROWS, 4), self._array(_four_columns(grid))
-        )
+        self.normals = normals
+        self.tiles = (-(-height // TILE), -(-width // TILE))
+        self._loaded: list[_Loaded] = []
+        self._detail = torch.from_numpy(detail_texture()).to(engine.device)
+        self._bubbles = torch.from_numpy(bubble_texture()).to(engine.device)
         self.target = self._target()
+
+    def load(self, scenes: Sequence[Scene]) -> None:
+        """Put the scenes on the device, in the place of those before."""
+        self._loaded = [_load(scene, self.width, self.height) for scene in scenes]
+        grids = [self._grid(loaded.lens) for loaded in self._loaded]
+        self.spread = max(_widest_tile(grid) for grid in grids)
+        self.pixel_angle = max(1.0 / loaded.lens.focal_px for loaded in self._loaded)
+        tables = [scene.tables() for scene in scenes]
+        joined = {
+            field.name: self._array(np.concatenate([getattr(t, field.name) for t in tables]))
+            for field in fields(SceneTables)
+        }
+        screens = np.concatenate([loaded.screen.pixels.reshape(-1) for loaded in self._loaded])
+        self.world: Any = World(
+            **joined,
+            sensors=self._array(np.concatenate([s.camera.table_rows() for s in scenes])),
+            lamps=self._array(np.concatenate([_lamp_rows(scene) for scene in scenes])),
+            rays=self._array(np.concatenate([_four_columns(grid) for grid in grids])),
+            screens=torch.from_numpy(screens.astype(np.int32)).to(self.engine.device),
+            detail=self._detail,
+            bubbles=self._bubbles,
+        )
+        self.view: Any = View(
+            self._zeros(self.batch_size * CAMERA_ROWS, 4),
+            self._zeros(self.batch_size * MAX_POLYPS * POLYP_ROWS, 4),
+        )
+        self._darkroom = Darkroom(
+            self.world, self.view, self.target, self.batch_size, self.height, self.width
+        )
 
     def render(self, shots: Sequence[Shot], *, use_lattice: bool = True) -> Frames:
         """The pictures of the shots. `use_lattice=False` traces every pixel, for checks."""
-        rows = [shot.pose.table_rows(shot.scene, shot.noise_seed) for shot in shots]
-        count = len(rows)
-        self.view.cameras[: CAMERA_ROWS * count] = torch.from_numpy(np.concatenate(rows))
+        count = len(shots)
+        self._place(shots)
         self.target.light.zero_()
-        stats = self.target.stats.view(-1, STATS)
-        stats[:] = torch.tensor(EMPTY_STATS, dtype=torch.int32)
+        self.target.stats.view(-1, STATS)[:] = torch.tensor(EMPTY_STATS, dtype=torch.int32)
 
         world, view, target, pixel = self.world, self.view, self.target, self.pixel_angle
-        picture = (count, self.lens.height, self.lens.width)
-        passes.cone_march(world, view, target, self.spread, count, *self.tiles)
-        passes.trace_lattice(world, view, target, pixel, count, *self.tiles)
-        passes.draw(world, view, target, pixel, EXPOSURE, use_lattice, *picture, *self.tiles)
-        passes.count_unoccluded(world, view, target, *picture, *self.tiles)
+        picture, tiles = (count, self.height, self.width), self.tiles
+        passes.meter(world, view, target, *picture, *tiles)
+        passes.set_gain(world, view, target, count)
+        passes.cone_march(world, view, target, self.spread, count, *tiles)
+        passes.trace_lattice(world, view, target, pixel, count, *tiles)
+        passes.draw(world, view, target, pixel, use_lattice, self.normals, *picture, *tiles)
+        passes.count_unoccluded(world, view, target, *picture, *tiles)
+        self._darkroom.develop(count)
         wait(self.engine)
         return self._frames(count)
 
+    def _place(self, shots: Sequence[Shot]) -> None:
+        """Write the cameras, and the polyps as they are at each camera's time."""
+        cameras = np.empty((len(shots), CAMERA_ROWS, 4), np.float32)
+        polyps = np.empty((len(shots), MAX_POLYPS, POLYP_COLUMNS), np.float32)
+        for shot, camera, table in zip(shots, cameras, polyps, strict=True):
+            loaded = self._loaded[shot.scene]
+            shifts = polyp_shifts(loaded.swells, shot.state.time_s)
+            table[:] = loaded.polyps
+            table[: len(shifts), 0:3] += shifts
+            table[: len(shifts), 8:11] += shifts
+            camera[:] = _camera_rows(shot, loaded, table)
+        self.view.cameras[: cameras.size // 4] = torch.from_numpy(cameras.reshape(-1, 4))
+        self.view.polyps[: polyps.size // 4] = torch.from_numpy(polyps.reshape(-1, 4))
+
     def _frames(self, count: int) -> Frames:
-        shape = (self.batch_size, self.lens.height, self.lens.width)
+        shape = (self.batch_size, self.height, self.width)
         return Frames(
             rgbi=self.target.image.view(torch.uint8).view(*shape, 4)[:count],
-            depth=self.target.depth.view(shape)[:count],
+            depth=self.target.radiance.view(*shape, 4)[:count, ..., 3],
+            normals=self.target.normals.view(*shape, 4)[:count, ..., :3] if self.normals else None,
             stats=self.target.stats.view(self.batch_size, MAX_POLYPS, STATS)[:count],
         )
 
-    def _world(self, tables: Sequence[SceneTables]) -> Any:
-        arrays = {
-            field.name: self._array(
-                np.concatenate([getattr(table, field.name) for table in tables])
-            )
-            for field in fields(SceneTables)
-        }
-        return World(**arrays, texture=self._array(detail_texture()))
+    def _grid(self, lens: Lens) -> NDArray[np.float64]:
+        return lens.rays(self.tiles[0] * TILE + 1, self.tiles[1] * TILE + 1)
 
     def _target(self) -> Any:
         tiles = self.batch_size * self.tiles[0] * self.tiles[1]
         per_tile = TILE // CELL
         lattice = (self.tiles[0] * per_tile + 1) * (self.tiles[1] * per_tile + 1)
-        pixels = self.batch_size * self.lens.height * self.lens.width
+        pixels = self.batch_size * self.height * self.width
         return Target(
             tile_t=self._zeros(tiles),
             tile_mask=self._zeros(tiles, dtype=torch.int32),
             lattice=self._zeros(self.batch_size * lattice, 2),
-            light=self._zeros(self.batch_size, dtype=torch.int32),
+            light=self._zeros(2 * self.batch_size, dtype=torch.int32),
+            gain=self._zeros(self.batch_size),
+            radiance=self._zeros(pixels, 4),
+            normals=self._zeros(pixels if self.normals else 1, 4),
             image=self._zeros(pixels, dtype=torch.int32),
-            depth=self._zeros(pixels),
             stats=self._zeros(self.batch_size * MAX_POLYPS * STATS, dtype=torch.int32),
         )
 
@@ -129,6 +203,52 @@ class Renderer:
 
     def _zeros(self, *shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
         return torch.zeros(*shape, dtype=dtype, device=self.engine.device)
+
+
+def _load(scene: Scene, width: int, height: int) -> _Loaded:
+    return _Loaded(
+        scene=scene,
+        screen=scene.screen(width, height),
+        lens=scene.lens(width, height),
+        polyps=polyp_table(scene.polyps),
+        swells=swells(scene.polyps, scene.anatomy),
+        reaches=np.array([FAR_MM + polyp.bound_mm for polyp in scene.polyps]),
+    )
+
+
+def _camera_rows(shot: Shot, loaded: _Loaded, polyps: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(CAMERA_ROWS, 4) float32 in the order of `kernels.types.View.cameras`."""
+    state, scene = shot.state, loaded.scene
+    exposure_s = scene.camera.exposure_s
+    near = _near_mask(state.pose, loaded, polyps)
+    rows = [
+        *_pose_rows(state.pose, shot.scene, shot.noise_seed, near),
+        [*(state.velocity_mm_s * exposure_s), 0.0],
+        [*(state.turn_rad_s * exposure_s), 0.0],
+        [scene.anatomy.peristalsis, (state.time_s / WAVE_S) % 1.0, 0.0, 0.0],
+        *_pose_rows(state.metered, 0.0, 0.0, 0.0),
+    ]
+    return np.array(rows, np.float32)
+
+
+def _pose_rows(pose: Pose, scene: float, noise_seed: float, near: float) -> list[list[float]]:
+    right, down, forward = pose.axes.tolist()
+    return [[*pose.position, pose.s_mm], [*right, scene], [*down, noise_seed], [*forward, near]]
+
+
+def _near_mask(pose: Pose, loaded: _Loaded, polyps: NDArray[np.float32]) -> float:
+    """Bit k: polyp k may be seen, for it is near enough both in space and along the colon."""
+    number = len(loaded.reaches)
+    away = np.linalg.norm(polyps[:number, :3] - pose.position, axis=1)
+    along = np.abs(polyps[:number, 18] - pose.s_mm)
+    near = (away < loaded.reaches) & (along < 1.5 * loaded.reaches)
+    return float(np.sum(near * 2 ** np.arange(number)))
+
+
+def _lamp_rows(scene: Scene) -> NDArray[np.float32]:
+    rows = np.zeros((MAX_LAMPS, 4), np.float32)
+    rows[: len(scene.camera.lamps), :2] = scene.camera.lamps
+    return rows
 
 
 def _four_columns(grid: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""A scene: everything about one simulated colon, and the tables that the kernels read."""
+"""A scene: everything about one simulated colonoscopy, and the tables that the kernels read."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -7,30 +7,31 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from endoforge.sim.anatomy import (
-    ALONG_STEP_MM,
-    LENGTH_MM,
-    NUM_ALONG,
-    NUM_AROUND,
-    Anatomy,
-    diamond_to_angle,
-    make_anatomy,
-)
-from endoforge.sim.polyps import Polyp, make_polyps, polyp_table
+from endoforge.sim.anatomy import Anatomy, make_anatomy
+from endoforge.sim.centreline import ALONG_STEP_MM, NUM_ALONG, SEGMENTS
+from endoforge.sim.deposits import Deposits
+from endoforge.sim.nuisances import Nuisances, make_nuisances
+from endoforge.sim.optics import Lens
+from endoforge.sim.polyps import Polyp, make_polyps
+from endoforge.sim.randomization import MucosaRanges, Randomization, draw
+from endoforge.sim.screen import Screen, make_screen
+from endoforge.sim.sensor import CameraSettings, make_camera_settings
 from endoforge.sim.streams import Stream, stream
+from endoforge.sim.wall import COLUMN_ANGLES, NUM_AROUND, Grid, patches
 
 STEEPEST = 4.0
 """Slopes of the wall are taken as no steeper than this when steps are bounded."""
+COAT_STEP = 2
+"""The coat's table has every second row and column of the wall's."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """How a colon's mucosa and its camera look.
+    """How a colon's mucosa looks.
 
     `mucosa` linear RGB albedo; `vessels` strength of the vascular pattern, 0..1; `tone` patchiness
-    of the colour; `gloss` of the wet surface; `bump` roughness; `noise` of the sensor (standard
-    deviation about 0.41 of it, in 0..1 of the display range); `turn_u`, `turn_v` shift the
-    texture, so that no two colons carry the same vessels in the same place.
+    of the colour; `gloss` of the wet surface; `bump` roughness; `turn_u`, `turn_v` shift the
+    texture, so that no two colons carry the same vessels in the same place; `stool` linear RGB.
     """
 
     mucosa: tuple[float, float, float]
@@ -38,120 +39,152 @@ class Look:
     tone: float
     gloss: float
     bump: float
-    noise: float
     turn_u: float
     turn_v: float
-
-    def table_rows(self) -> NDArray[np.float32]:
-        """(3, 4) float32 in the order of `kernels.types.World.looks`."""
-        rows = [
-            [*self.mucosa, self.vessels],
-            [self.tone, self.gloss, self.bump, self.noise],
-            [self.turn_u, self.turn_v, 0.0, 0.0],
-        ]
-        return np.array(rows, np.float32)
+    stool: tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class SceneTables:
-    """float32 tables of one scene, shaped (rows, 4) but for `crevice` (rows,)."""
+    """float32 tables of one scene, shaped (rows, 4): see `kernels.types.World`."""
 
     centreline: NDArray[np.float32]
     wall: NDArray[np.float32]
-    crevice: NDArray[np.float32]
-    polyps: NDArray[np.float32]
+    coat: NDArray[np.float32]
     looks: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Scene:
-    """One colon with its polyps."""
+    """One colon with its polyps, and the camera that goes through it."""
 
     seed: int
+    ranges: Randomization
     anatomy: Anatomy
     polyps: tuple[Polyp, ...]
     look: Look
+    nuisances: Nuisances
+    camera: CameraSettings
+
+    def screen(self, width: int, height: int) -> Screen:
+        """What the video processor draws on frames of this size."""
+        return make_screen(self.seed, self.nuisances.overlay, width, height)
+
+    def lens(self, width: int, height: int) -> Lens:
+        """The run's lens for frames of this size: its picture fills the screen's window."""
+        window = self.screen(width, height).window
+        return Lens(width, height, self.camera.fov_deg, self.camera.k1, window)
 
     def tables(self) -> SceneTables:
         """What the kernels read of it."""
         return SceneTables(
             centreline=_centreline_table(self.anatomy),
-            wall=_wall_table(self.anatomy),
-            crevice=_crevice_table(self.anatomy.radius),
-            polyps=polyp_table(self.polyps).reshape(-1, 4),
-            looks=self.look.table_rows(),
+            wall=_wall_table(self.anatomy.radius),
+            coat=_coat_table(self),
+            looks=_look_rows(self.look, self.anatomy.deposits, len(self.camera.lamps)),
         )
 
     def parameters(self) -> dict[str, Any]:
-        """What the manifest keeps of it; the tables follow from the seed."""
+        """What the manifest keeps of it; the tables follow from the seed and the ranges."""
         return {
             "seed": self.seed,
-            "length_mm": LENGTH_MM,
+            "length_mm": self.anatomy.length_mm,
+            "segment_ends_mm": dict(zip(SEGMENTS, self.anatomy.segment_ends.tolist(), strict=True)),
+            "peristalsis": self.anatomy.peristalsis,
             "look": asdict(self.look),
+            "nuisances": asdict(self.nuisances),
+            "camera": asdict(self.camera),
             "polyps": [asdict(polyp) for polyp in self.polyps],
         }
 
 
-def make_scene(seed: int) -> Scene:
-    """The scene of a seed (any integer from 0): the same seed, the same scene."""
-    anatomy = make_anatomy(seed)
-    return Scene(seed, anatomy, make_polyps(seed, anatomy), make_look(seed))
+_DEFAULT = Randomization()
 
 
-def make_look(seed: int) -> Look:
+def make_scene(seed: int, ranges: Randomization = _DEFAULT) -> Scene:
+    """The scene of a seed (any integer from 0): the same seed and ranges, the same scene."""
+    nuisances = make_nuisances(seed, ranges.nuisances)
+    anatomy = make_anatomy(seed, ranges.anatomy, nuisances)
+    return Scene(
+        seed=seed,
+        ranges=ranges,
+        anatomy=anatomy,
+        polyps=make_polyps(seed, anatomy, ranges.polyps),
+        look=make_look(seed, ranges.mucosa, nuisances),
+        nuisances=nuisances,
+        camera=make_camera_settings(seed, ranges.camera, nuisances),
+    )
+
+
+def make_look(seed: int, ranges: MucosaRanges, nuisances: Nuisances) -> Look:
     """The look of a seed's colon: from pale pink to salmon and orange, matt to very wet."""
     rng = stream(seed, Stream.APPEARANCE)
-    red = rng.uniform(0.68, 0.9)
-    green = red * rng.uniform(0.34, 0.52)
+    red = draw(rng, ranges.red)
+    green = red * draw(rng, ranges.green_of_red)
+    brown = rng.uniform(0.16, 0.5)
     return Look(
-        mucosa=(red, green, green * rng.uniform(0.5, 0.82)),
-        vessels=rng.uniform(0.25, 1.0),
-        tone=rng.uniform(0.08, 0.24),
-        gloss=rng.uniform(0.1, 0.6),
-        bump=rng.uniform(0.05, 0.14),
-        noise=rng.uniform(0.004, 0.022),
+        mucosa=(red, green, green * draw(rng, ranges.blue_of_green)),
+        vessels=draw(rng, ranges.vessels),
+        tone=draw(rng, ranges.tone),
+        gloss=0.9 * nuisances.highlights,
+        bump=draw(rng, ranges.bump),
         turn_u=rng.uniform(0, 1),
         turn_v=rng.uniform(0, 1),
+        stool=(brown, brown * rng.uniform(0.55, 0.8), brown * rng.uniform(0.1, 0.25)),
     )
+
+
+def _look_rows(look: Look, deposits: Deposits, num_lamps: int) -> NDArray[np.float32]:
+    """(6, 4) float32 in the order of `kernels.types.World.looks`."""
+    rows = [
+        [*look.mucosa, look.vessels],
+        [look.tone, look.gloss, look.bump, 0.0],
+        [look.turn_u, look.turn_v, num_lamps, 0.0],
+        [*look.stool, 0.0],
+        [*deposits.fluid_colour, 0.0],
+        [*deposits.stain_colour, 0.0],
+    ]
+    return np.array(rows, np.float32)
 
 
 def _centreline_table(anatomy: Anatomy) -> NDArray[np.float32]:
     line = anatomy.centreline
-    rows = np.zeros((len(line.points), 4, 4), np.float32)
+    rows = np.zeros((NUM_ALONG, 4, 4), np.float32)
     rows[:, 0, :3], rows[:, 0, 3] = line.points, line.curvature[:, 0]
     rows[:, 1, :3], rows[:, 1, 3] = line.tangents, line.curvature[:, 1]
-    rows[:, 2, :3], rows[:, 2, 3] = line.normals, _narrowest_nearby(anatomy)
+    rows[:, 2, :3], rows[:, 2, 3] = line.normals, _narrowest_nearby(anatomy.radius)
     rows[:, 3, :3] = line.binormals
     return rows.reshape(-1, 4)
 
 
-def _narrowest_nearby(anatomy: Anatomy) -> NDArray[np.float64]:
+def _narrowest_nearby(radius: Grid) -> Grid:
     """Least radius within 20 mm of the centreline, at every row of its table.
 
     That is 10 mm in space even where a bend shortens lengths by half.
     """
     reach = 2 * int(20.0 / ALONG_STEP_MM) + 1
-    least = cv2.erode(anatomy.radius.min(axis=1)[:, None], np.ones((reach, 1), np.uint8))[:, 0]
-    s = np.linspace(0, LENGTH_MM, len(anatomy.centreline.points))
-    return np.interp(s, np.linspace(0, LENGTH_MM, NUM_ALONG), least)
+    least: Grid = cv2.erode(radius.min(axis=1)[:, None], np.ones((reach, 1), np.uint8))[:, 0]
+    return least
 
 
-def _wall_table(anatomy: Anatomy) -> NDArray[np.float32]:
+def _wall_table(radius: Grid) -> NDArray[np.float32]:
     """Radius, safe step, dR/ds and dR/dangle / R at every sample of the wall."""
-    radius = anatomy.radius
-    along = np.gradient(radius, ALONG_STEP_MM, axis=0)
-    angle = np.unwrap(diamond_to_angle(np.arange(-1, NUM_AROUND + 1) * 4.0 / NUM_AROUND))
+    table = np.empty((NUM_ALONG, NUM_AROUND, 4), np.float32)
+    along, around = table[..., 2], table[..., 3]
+    along[1:-1] = (radius[2:] - radius[:-2]) * np.float32(0.5 / ALONG_STEP_MM)
+    along[0], along[-1] = along[1], along[-2]
+    angle = np.unwrap(COLUMN_ANGLES)
+    ends = np.concatenate([[angle[-1] - 2 * np.pi], angle, [angle[0] + 2 * np.pi]])
+    per_rad = (1 / (ends[2:] - ends[:-2])).astype(np.float32)
     wrapped = np.concatenate([radius[:, -1:], radius, radius[:, :1]], axis=1)
-    turn = (wrapped[:, 2:] - wrapped[:, :-2]) / (angle[2:] - angle[:-2])
-    around = turn / np.maximum(radius, 0.5)
-    slope = np.clip(_steepest_nearby(radius, np.hypot(along, around)), 0.25, STEEPEST)
-    safe = 1 / np.sqrt(1 + slope**2)
-    return np.stack([radius, safe, along, around], axis=-1).astype(np.float32).reshape(-1, 4)
+    around[:] = (wrapped[:, 2:] - wrapped[:, :-2]) * per_rad / np.maximum(radius, 0.5)
+    slope = np.clip(_steepest_nearby(radius, cv2.magnitude(along, around)), 0.25, STEEPEST)
+    table[..., 0] = radius
+    table[..., 1] = 1 / np.sqrt(1 + slope * slope)
+    return table.reshape(-1, 4)
 
 
-def _steepest_nearby(
-    radius: NDArray[np.float64], slope: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _steepest_nearby(radius: Grid, slope: Grid) -> Grid:
     """How steeply the wall falls from each place to any other one within 30 mm.
 
     As in cone-step mapping (Dummer 2006), on blocks of 4 x 4 samples: the least radius within
@@ -175,9 +208,27 @@ def _steepest_nearby(
     return np.repeat(np.repeat(steepest, block, axis=0), block, axis=1)
 
 
-def _crevice_table(radius: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Radius less its mean over about 7 mm: deep places get less of the scattered light."""
-    pad = 48
+def _coat_table(scene: Scene) -> NDArray[np.float32]:
+    """Crevice, tone, cover and stain on every second sample of the wall.
+
+    Crevice is the radius less its mean over about 7 mm: deep places get less of the scattered
+    light. Cover is stool from 0 to 1, and from 1 to 2 fluid on top, up to 2 mm deep. Stain is
+    0..1; below 0 it is foam.
+    """
+    deposits, size = scene.anatomy.deposits, (NUM_AROUND // COAT_STEP, NUM_ALONG // COAT_STEP)
+    rng = stream(scene.seed, Stream.TONE)
+    crevice = _crevice(cv2.resize(scene.anatomy.radius, size, interpolation=cv2.INTER_AREA))
+    tone = 0.6 * patches(rng, 28.0, 32.0) + 0.4 * patches(rng, 9.0, 10.0)
+    cover = np.where(deposits.fluid > 0.05, 1 + np.minimum(deposits.fluid / 2, 1), deposits.stool)
+    stain = np.where(deposits.foam > 0, -deposits.foam, deposits.stain)
+    fine = [cv2.resize(grid, size, interpolation=cv2.INTER_AREA) for grid in (tone, cover, stain)]
+    grooves = np.clip(0.3 + 0.35 * crevice, 0, 1) if deposits.in_grooves else 1.0
+    fine[2] = np.where(fine[2] > 0, fine[2] * grooves, fine[2])
+    return np.stack([crevice, *fine], axis=-1).astype(np.float32).reshape(-1, 4)
+
+
+def _crevice(radius: Grid) -> Grid:
+    pad = 24
     wrapped = np.concatenate([radius[:, -pad:], radius, radius[:, :pad]], axis=1)
-    blurred = cv2.GaussianBlur(wrapped, (0, 0), sigmaX=10, sigmaY=10)[:, pad:-pad]
-    return (radius - blurred).astype(np.float32).reshape(-1)
+    blurred = cv2.GaussianBlur(wrapped, (0, 0), sigmaX=5, sigmaY=4)[:, pad:-pad]
+    return np.asarray(radius - blurred, np.float32)

@@ -1,8 +1,11 @@
 """The camera of a run: its lens's numbers, its lamps, its sensor and video processor."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from endoforge.sim.nuisances import Nuisances
 from endoforge.sim.randomization import CameraRanges, draw, draw_nuisance
@@ -10,6 +13,42 @@ from endoforge.sim.streams import Stream, stream
 
 LONGEST_EXPOSURE_S = 1 / 25
 """Exposure time at motion blur 1."""
+WIDEST_APERTURE_MM = 0.2
+"""Radius of the lens's opening at defocus 1."""
+FOCUS_MM = 16.0
+"""Distance that is in focus."""
+MOST_SHARPENING = 2.4
+"""Share of a pixel's difference to its surroundings that is added at sharpening 1."""
+CORING = 2.0 / 255
+"""A difference d is sharpened as d^3 / (d^2 + this^2): small ones may be noise."""
+BEST_QUALITY, WORST_QUALITY = 95.0, 20.0
+"""Of JPEG, at `jpeg` just above 0 and at 1."""
+QUANTISATION_ROW = 3
+SENSOR_ROWS = QUANTISATION_ROW + 32
+"""Rows of `CameraSettings.table_rows`: a few numbers, then two 8 x 8 quantisation tables."""
+LUMA_STEPS = (
+    16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55,
+    14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51, 87, 80, 62,
+    18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92,
+    49, 64, 78, 87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99,
+)  # fmt: skip
+CHROMA_STEPS = (
+    17, 18, 24, 47, 99, 99, 99, 99, 18, 21, 26, 66, 99, 99, 99, 99,
+    24, 26, 56, 99, 99, 99, 99, 99, 47, 66, 99, 99, 99, 99, 99, 99,
+    99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99,
+    99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99,
+)  # fmt: skip
+"""Quantisation steps at quality 50, by rows (ITU-T T.81, tables K.1 and K.2)."""
+LUMA_TOP = 4095
+"""Steps from black to white between sensor and sharpening: 12 bits."""
+CURVE_SHIFT, CURVE_FIRST, CURVE_LENGTH = 16, 111 << 7, 20 << 7
+"""The response is tabled over the bits of a float32 from 2^-16 to 16, 128 steps an octave."""
+GRAIN_STEPS = 102
+"""Steps of the table of sensor noise that are one standard deviation."""
+GRAIN_SIZE = 128
+"""Pixels a side of the table of sensor noise, a power of two."""
+MOST_TAPS = 32
+"""Samples of a blurred pixel's light at most."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +77,41 @@ class CameraSettings:
     sharpening: float
     jpeg: float
     defocus: float
+
+    def table_rows(self) -> NDArray[np.float32]:
+        """(SENSOR_ROWS, 4) float32, in the order in which `kernels.develop` reads them.
+
+        White balance, saturation | variances of read and shot noise, vignette per unit of
+        1 - cosine off the axis, sharpening | radius of the aperture in mm, whether there is JPEG,
+        exposure, 0 | quantisation steps of luma, row by row | and of chroma.
+        """
+        corner = 1 - math.cos(math.radians(self.fov_deg / 2))
+        aperture_mm = WIDEST_APERTURE_MM * self.defocus
+        rows = [
+            [*self.white_balance, self.saturation],
+            [
+                self.read_noise**2,
+                self.shot_noise**2,
+                self.vignette / corner,
+                MOST_SHARPENING * self.sharpening,
+            ],
+            [aperture_mm, float(self.jpeg > 0), self.exposure, 0.0],
+        ]
+        tables = [quantisation_table(table, self.quality) for table in (LUMA_STEPS, CHROMA_STEPS)]
+        steps = np.concatenate(tables).reshape(-1, 4)
+        return np.concatenate([np.array(rows), steps]).astype(np.float32)
+
+    @property
+    def quality(self) -> int:
+        """JPEG's quality as encoders count it."""
+        return round(BEST_QUALITY + (WORST_QUALITY - BEST_QUALITY) * self.jpeg)
+
+
+def quantisation_table(steps: Sequence[int], quality: int) -> NDArray[np.int64]:
+    """(64,) of a quality from 1 to 100, from the standard's at 50, as the IJG's encoder scales."""
+    scale = 5000 // quality if quality < 50 else 200 - 2 * quality
+    table: NDArray[np.int64] = np.clip((np.array(steps) * scale + 50) // 100, 1, 255)
+    return table
 
 
 def make_camera_settings(seed: int, ranges: CameraRanges, nuisances: Nuisances) -> CameraSettings:

@@ -19,6 +19,7 @@ class Stream(IntEnum):
     SCREEN = 8
     NOISE = 9
     DEPOSITS = 10
+    TONE = 11
 
 
 def stream(seed: int, part: Stream) -> np.random.Generator:

@@ -1,4 +1,4 @@
-"""The mucosa's fine detail: a tileable picture of vessels, tone and bumps, and its mip levels."""
+"""Fine detail as tileable pictures with mip levels: the mucosa's, and that of foam."""
 
 from functools import cache
 
@@ -12,14 +12,18 @@ SIZE = 512
 LEVELS = 7
 """512, 256, ... 8 texels wide."""
 
+# A channel's byte over 255, less its zero, times its scale is its value.
+DETAIL_ZERO, DETAIL_SCALE = (0.0, 0.5, 0.5, 0.5), (1.0, 4.0, 3.2, 3.2)
+BUBBLE_ZERO, BUBBLE_SCALE = (0.5, 0.5, 0.0, 0.0), (8.0, 8.0, 1.0, 1.6)
+
 Picture = NDArray[np.float32]
 
 
 @cache
-def detail_texture() -> Picture:
-    """(T, 4) float32: all mip levels one after another, each row-major.
+def detail_texture() -> NDArray[np.int32]:
+    """(T,) four bytes each: all mip levels one after another, each row-major.
 
-    The channels are vessels (0..1), tone (about -1..1), and the bump's slopes along u and v.
+    The channels, lowest byte first, are vessels (0..1), tone (about -1..1), and the bump's slopes along u and v.
     """
     rng = stream(0, Stream.TEXTURE)
     vessels = _vessels(rng)
@@ -29,11 +33,48 @@ def detail_texture() -> Picture:
     slope_u = 0.25 * (np.roll(bump, -1, 1) - np.roll(bump, 1, 1))
     slope_v = 0.25 * (np.roll(bump, -1, 0) - np.roll(bump, 1, 0))
     level = np.stack([vessels, 0.5 * tone, slope_u, slope_v], axis=-1).astype(np.float32)
+    return _packed(_with_mip_levels(level), DETAIL_ZERO, DETAIL_SCALE)
+
+
+@cache
+def bubble_texture() -> NDArray[np.int32]:
+    """(T,) four bytes each: all mip levels one after another, each row-major.
+
+    The channels, lowest byte first, are the bubbles' slopes along u and v, how bright their rim is (0..1), and how
+    much foam there must be for a bubble to be (0..1; more where there is none).
+    """
+    rng = stream(1, Stream.TEXTURE)
+    level = np.zeros((SIZE, SIZE, 4), np.float32)
+    level[..., 3] = 1.6
+    y, x = np.mgrid[-24:25, -24:25].astype(np.float32)
+    # Small ones first: the large, which need less foam, lie over them.
+    radii = np.sort(4.0 + 17.0 * rng.beta(0.9, 3.5, 1500))
+    for radius in radii:
+        row, column = rng.integers(0, SIZE, 2)
+        patch = np.ix_((row + np.arange(-24, 25)) % SIZE, (column + np.arange(-24, 25)) % SIZE)
+        r = np.hypot(x, y) / np.float32(radius)
+        inside = r < 1
+        steep = r / np.sqrt(np.maximum(1.05 - r * r, 0.08)) / np.maximum(np.hypot(x, y), 0.5)
+        needed = np.float32(np.clip(rng.uniform(0.05, 0.9) - 0.012 * radius, 0.03, 1))
+        bubble = np.stack([-x * steep, -y * steep, r**6, np.full_like(r, needed)], axis=-1)
+        level[patch] = np.where(inside[..., None], bubble, level[patch])
+    return _packed(_with_mip_levels(level), BUBBLE_ZERO, BUBBLE_SCALE)
+
+
+def _with_mip_levels(level: Picture) -> Picture:
     levels = [level]
     for _ in range(LEVELS - 1):
         half = len(levels[-1]) // 2
         levels.append(levels[-1].reshape(half, 2, half, 2, 4).mean(axis=(1, 3)))
     return np.concatenate([level.reshape(-1, 4) for level in levels])
+
+
+def _packed(
+    texels: Picture, zero: tuple[float, ...], scale: tuple[float, ...]
+) -> NDArray[np.int32]:
+    """(T, 4) values to (T,) numbers of four bytes."""
+    channels = texels / np.array(scale, np.float32) + np.array(zero, np.float32)
+    return np.rint(np.clip(channels, 0, 1) * 255).astype(np.uint8).view(np.int32)[:, 0]
 
 
 def _noise(rng: np.random.Generator, low: float, high: float, fall: float) -> Picture:

@@ -2,25 +2,24 @@
 
 import quadrants as qd
 
-from endoforge.sim import anatomy, polyps
-from endoforge.sim.kernels.types import World, vec3, vec4
+from endoforge.sim import anatomy, centreline, polyps, wall
+from endoforge.sim.kernels.types import CAMERA_ROWS, POLYP_ROWS, View, World, vec2, vec3, vec4
 
-NC = anatomy.NUM_CENTRELINE
-NS = anatomy.NUM_ALONG
-NA = anatomy.NUM_AROUND
+NS = centreline.NUM_ALONG
+NA = wall.NUM_AROUND
 NP = polyps.MAX_POLYPS
-ROWS = polyps.POLYP_COLUMNS // 4
-CENTRELINE_PER_MM = (NC - 1) / anatomy.LENGTH_MM
-WALL_PER_MM = (NS - 1) / anatomy.LENGTH_MM
+ALONG_PER_MM = 1.0 / centreline.ALONG_STEP_MM
 AROUND_PER_UNIT = NA / 4.0
-TETRAHEDRON = ((1.0, -1.0, -1.0), (-1.0, -1.0, 1.0), (-1.0, 1.0, -1.0), (1.0, 1.0, 1.0))
+TURNS_PER_MM = 1.0 / anatomy.WAVE_MM
 
 
 @qd.func
 def locate(world: World, scene, p, ray, s_guess):
-    """Curve coordinates of p near `s_guess`: (s, x, y, ds/dt along the ray). One row is read."""
-    j = qd.math.clamp(qd.cast(s_guess * CENTRELINE_PER_MM + 0.5, qd.i32), 0, NC - 1)
-    row = (scene * NC + j) * 4
+    """Curve coordinates of p near `s_guess`: (s, x, y, ds/dt along the ray); and the row of the
+    centreline that was read.
+    """
+    j = qd.math.clamp(qd.cast(s_guess * ALONG_PER_MM + 0.5, qd.i32), 0, NS - 1)
+    row = (scene * NS + j) * 4
     r0 = world.centreline[row]
     r1 = world.centreline[row + 1]
     r2 = world.centreline[row + 2]
@@ -29,25 +28,26 @@ def locate(world: World, scene, p, ray, s_guess):
     x = q.dot(r2.xyz)
     y = q.dot(r3.xyz)
     stretch = 1.0 / qd.max(1.0 - r0.w * x - r1.w * y, 0.2)
-    s = qd.cast(j, qd.f32) * (1.0 / CENTRELINE_PER_MM) + q.dot(r1.xyz) * stretch
-    return vec4(s, x, y, ray.dot(r1.xyz) * stretch)
+    s = qd.cast(j, qd.f32) * (1.0 / ALONG_PER_MM) + q.dot(r1.xyz) * stretch
+    return vec4(s, x, y, ray.dot(r1.xyz) * stretch), row
 
 
 @qd.func
 def guess_s(world: World, scene, origin, ray, t, s_origin):
     """Where along the centreline the point at distance t lies: a first guess, then refined."""
-    j = qd.math.clamp(qd.cast(s_origin * CENTRELINE_PER_MM + 0.5, qd.i32), 0, NC - 1)
-    s = s_origin + ray.dot(world.centreline[(scene * NC + j) * 4 + 1].xyz) * t
+    j = qd.math.clamp(qd.cast(s_origin * ALONG_PER_MM + 0.5, qd.i32), 0, NS - 1)
+    s = s_origin + ray.dot(world.centreline[(scene * NS + j) * 4 + 1].xyz) * t
     if t > 15.0:
-        s = locate(world, scene, origin + ray * t, ray, s).x
-        s = locate(world, scene, origin + ray * t, ray, s).x
+        for _twice in range(2):
+            c, _row = locate(world, scene, origin + ray * t, ray, s)
+            s = c.x
     return s
 
 
 @qd.func
 def wall_index(c):
     """Place of curve coordinates in the wall's table: rows i, columns j, their fractions, angle."""
-    fs = qd.math.clamp(c.x * WALL_PER_MM, 0.0, NS - 1.01)
+    fs = qd.math.clamp(c.x * ALONG_PER_MM, 0.0, NS - 1.01)
     i = qd.cast(fs, qd.i32)
     a = c.z / (qd.abs(c.y) + qd.abs(c.z) + 1e-8)
     a = qd.select(c.y < 0.0, 2.0 - a, a)
@@ -81,45 +81,63 @@ def safe_step(world: World, scene, c, gap, safe):
     r = qd.sqrt(c.y * c.y + c.z * c.z)
     step = gap * safe
     if r < gap:
-        j = qd.math.clamp(qd.cast(c.x * CENTRELINE_PER_MM + 0.5, qd.i32), 0, NC - 1)
-        narrowest = world.centreline[(scene * NC + j) * 4 + 2].w
+        j = qd.math.clamp(qd.cast(c.x * ALONG_PER_MM + 0.5, qd.i32), 0, NS - 1)
+        narrowest = 0.95 * world.centreline[(scene * NS + j) * 4 + 2].w
         step = qd.min(step, qd.max(narrowest - r, 0.2 * gap))
     return step
 
 
 @qd.func
-def wall_gap(world: World, scene, c):
+def swelling(view: View, b):
+    """Peristalsis of frame b: (share of the radius, turns of its wave at s = 0)."""
+    row = view.cameras[b * CAMERA_ROWS + 6]
+    return vec2(row.x, row.y)
+
+
+@qd.func
+def swollen(swell, s):
+    """By what the table's radius is multiplied at s."""
+    return 1.0 + swell.x * wave(s * TURNS_PER_MM + swell.y)
+
+
+@qd.func
+def wall_gap(world: World, scene, c, swell):
     """(R - r, a safe step), both in mm, at curve coordinates c."""
     h00, h01, h10, h11, u, v = wall_corners(world, scene, c)
     r0 = h00.x + (h01.x - h00.x) * v
     r1 = h10.x + (h11.x - h10.x) * v
-    gap = r0 + (r1 - r0) * u - qd.sqrt(c.y * c.y + c.z * c.z)
+    gap = (r0 + (r1 - r0) * u) * swollen(swell, c.x) - qd.sqrt(c.y * c.y + c.z * c.z)
     return gap, safe_step(world, scene, c, gap, h00.y)
 
 
 @qd.func
-def wall_slopes(world: World, scene, c):
-    """(R - r, safe step, dR/ds, dR/dangle / R), all bilinear but the safe step."""
+def wall_slopes(world: World, scene, c, swell):
+    """(R - r, safe step, dR/ds, dR/dangle / R), all bilinear but the safe step.
+
+    The slope of peristalsis itself, at most 0.05, is left out.
+    """
     h00, h01, h10, h11, u, v = wall_corners(world, scene, c)
     h0 = h00 + (h01 - h00) * v
     h1 = h10 + (h11 - h10) * v
     h = h0 + (h1 - h0) * u
-    return vec4(h.x - qd.sqrt(c.y * c.y + c.z * c.z), h00.y, h.z, h.w)
+    gap = h.x * swollen(swell, c.x) - qd.sqrt(c.y * c.y + c.z * c.z)
+    return vec4(gap, h00.y, h.z, h.w)
 
 
 @qd.func
-def wall_frame(world: World, scene, c, slopes):
-    """At curve coordinates: the wall's normal (into the lumen, not unit), around, tangent."""
-    j = qd.math.clamp(qd.cast(c.x * CENTRELINE_PER_MM + 0.5, qd.i32), 0, NC - 1)
-    row = (scene * NC + j) * 4
-    k1 = world.centreline[row].w
+def wall_frame(world: World, row, c, slopes):
+    """At curve coordinates: the wall's normal (into the lumen, not unit), around, tangent.
+
+    `row` is that of the centreline which `locate` read.
+    """
+    r0 = world.centreline[row]
     r1 = world.centreline[row + 1]
     n1 = world.centreline[row + 2].xyz
     n2 = world.centreline[row + 3].xyz
-    inverse = 1.0 / qd.sqrt(c.y * c.y + c.z * c.z + 1e-6)
+    inverse = 1.0 / qd.max(qd.sqrt(c.y * c.y + c.z * c.z), 1e-3)
     outward = (n1 * c.y + n2 * c.z) * inverse
     around = (n2 * c.y - n1 * c.z) * inverse
-    stretch = 1.0 / qd.max(1.0 - k1 * c.y - r1.w * c.z, 0.2)
+    stretch = 1.0 / qd.max(1.0 - r0.w * c.y - r1.w * c.z, 0.2)
     normal = r1.xyz * (slopes.z * stretch) + around * slopes.w - outward
     return normal, around, r1.xyz
 
@@ -133,15 +151,15 @@ def wave(turns):
 
 
 @qd.func
-def polyp_distance(world: World, scene, k, p):
+def polyp_distance(view: View, b, k, p):
     """Distance in mm from p to polyp k: its head, and its stalk if it has one.
 
     The ellipsoid's is the usual first-order bound (Quilez), with gentle lobes on the surface.
     """
-    row = (scene * NP + k) * ROWS
-    r0 = world.polyps[row]
-    r1 = world.polyps[row + 1]
-    r2 = world.polyps[row + 2]
+    row = (b * NP + k) * POLYP_ROWS
+    r0 = view.polyps[row]
+    r1 = view.polyps[row + 1]
+    r2 = view.polyps[row + 2]
     q = p - r0.xyz
     height = r0.w
     width = r1.w
@@ -153,30 +171,33 @@ def polyp_distance(world: World, scene, k, p):
     k1 = qd.sqrt(e / (width * width) + g / (height * height))
     d = k0 * (k0 - 1.0) / (k1 + 1e-6)
     if d < 1.0:
+        # They go with the polyp: its base doesn't move against its head.
         w = 0.67 / width
-        lobes = wave(q.x * w + r0.x) * wave(q.y * w + r0.y) + wave(q.z * 1.2 * w + r0.z)
-        d += 0.026 * qd.min(width, height) * lobes
+        turn = r0.xyz - r2.xyz
+        lobes = wave(q.x * w + turn.x) * wave(q.y * w + turn.y) + wave(q.z * 1.2 * w + turn.z)
+        d += view.polyps[row + 4].w * lobes
     if r2.w > 0.0:
         stalk = r0.xyz - r2.xyz
         pa = p - r2.xyz
         h = qd.math.clamp(pa.dot(stalk) / stalk.dot(stalk), 0.0, 1.0)
         z = pa - stalk * h
         ds = qd.sqrt(z.dot(z)) - r2.w * (1.0 + 0.5 * (1.0 - h) * (1.0 - h))
-        join = qd.max(1.2 - qd.abs(d - ds), 0.0)
-        d = qd.min(d, ds) - join * join * (0.25 / 1.2)
+        neck = 0.6 * r2.w + 0.4
+        join = qd.max(neck - qd.abs(d - ds), 0.0)
+        d = qd.min(d, ds) - join * join * (0.25 / neck)
     return d
 
 
 @qd.func
-def blended(world: World, scene, p, ray, s_guess, mask):
+def blended(world: World, view: View, scene, b, p, ray, s_guess, mask):
     """Wall and the masked polyps as one surface.
 
-    Returns the distance, a safe step, the nearest polyp's id (0: the wall), whether a polyp bends
-    the surface here, the curve coordinates and the wall's slopes. The join is the polynomial
+    Returns the distance, the nearest polyp's id (0: the wall), whether a polyp bends the surface
+    here, the curve coordinates, the wall's slopes and the centreline's row. The join is the polynomial
     smooth minimum (Quilez), the id that of the nearer of the two, unblended.
     """
-    c = locate(world, scene, p, ray, s_guess)
-    slopes = wall_slopes(world, scene, c)
+    c, row = locate(world, scene, p, ray, s_guess)
+    slopes = wall_slopes(world, scene, c, swelling(view, b))
     d_wall = slopes.x / qd.sqrt(1.0 + slopes.z * slopes.z + slopes.w * slopes.w)
     d = d_wall
     nearest = d_wall
@@ -186,8 +207,8 @@ def blended(world: World, scene, p, ray, s_guess, mask):
     rest = mask
     while rest != 0:
         if rest & 1:
-            d_polyp = polyp_distance(world, scene, k, p)
-            blend = world.polyps[(scene * NP + k) * ROWS + 4].x
+            d_polyp = polyp_distance(view, b, k, p)
+            blend = view.polyps[(b * NP + k) * POLYP_ROWS + 4].x
             if d_polyp < nearest:
                 nearest = d_polyp
                 instance = k + 1
@@ -197,32 +218,48 @@ def blended(world: World, scene, p, ray, s_guess, mask):
             d = qd.min(d, d_polyp) - h * h * 0.25 / blend
         rest = rest >> 1
         k += 1
-    step = qd.min(safe_step(world, scene, c, slopes.x, slopes.y), d)
-    return d, step, instance, bent, c, slopes
+    return d, instance, bent, c, slopes, row
 
 
 @qd.func
-def sphere_span(world: World, scene, origin, ray, k):
-    """Where the ray enters and leaves polyp k's bounding sphere; entry > exit if it misses it."""
-    row = (scene * NP + k) * ROWS
-    v = world.polyps[row].xyz - origin
-    bound = world.polyps[row + 4].y
-    t_middle = v.dot(ray)
-    half2 = bound * bound - (v.dot(v) - t_middle * t_middle)
+def span(view: View, b, origin, ray, k):
+    """Where the ray enters and leaves what bounds polyp k; entry > exit if it misses it.
+
+    That is an ellipsoid, within which the polyp bends the surface; with a stalk it is a sphere.
+    """
+    row = (b * NP + k) * POLYP_ROWS
+    q = origin - view.polyps[row].xyz
+    axis = view.polyps[row + 1].xyz
+    shell = view.polyps[row + 5].z
+    height = view.polyps[row].w + shell
+    width = view.polyps[row + 1].w + shell
+    if shell == 0.0:
+        height = view.polyps[row + 4].y
+        width = height
+    # Made a unit sphere by scaling along the axis and across it.
+    q_axis = q.dot(axis)
+    ray_axis = ray.dot(axis)
+    h = 1.0 / (height * height)
+    w = 1.0 / (width * width)
+    squared = (1.0 - ray_axis * ray_axis) * w + ray_axis * ray_axis * h
+    mixed = (q.dot(ray) - q_axis * ray_axis) * w + q_axis * ray_axis * h
+    rest = (q.dot(q) - q_axis * q_axis) * w + q_axis * q_axis * h - 1.0
+    root = mixed * mixed - squared * rest
     entry = 1.0
     leave = 0.0
-    if half2 > 0.0:
-        half = qd.sqrt(half2)
-        entry = qd.max(t_middle - half, 0.0)
-        leave = t_middle + half
+    if root > 0.0:
+        inverse = 1.0 / squared
+        half = qd.sqrt(root)
+        entry = qd.max((-mixed - half) * inverse, 0.0)
+        leave = (half - mixed) * inverse
     return entry, leave
 
 
 @qd.func
-def touch(world: World, scene, origin, ray, mask, t_limit, epsilon):
-    """The masked polyps that the ray comes as near to as they blend, before t_limit.
+def touch(view: View, b, origin, ray, mask, t_limit, epsilon):
+    """The masked polyps that may bend what the ray meets before t_limit.
 
-    Returns their mask and the first such distance. The rest can't change what the ray meets.
+    Returns their mask and the first distance at which one may. The rest can't change the hit.
     """
     kept = 0
     first = 1e9
@@ -230,19 +267,17 @@ def touch(world: World, scene, origin, ray, mask, t_limit, epsilon):
     rest = mask
     while rest != 0:
         if rest & 1:
-            t, leave = sphere_span(world, scene, origin, ray, k)
+            t, leave = span(view, b, origin, ray, k)
             leave = qd.min(leave, t_limit)
-            blend = world.polyps[(scene * NP + k) * ROWS + 4].x
+            blend = view.polyps[(b * NP + k) * POLYP_ROWS + 4].x
             for _step in range(24):
                 if t > leave:
                     break
-                apart = polyp_distance(world, scene, k, origin + ray * t) - blend
+                apart = polyp_distance(view, b, k, origin + ray * t) - blend
                 if apart < epsilon * t:
-                    kept |= 1 << k
-                    first = qd.min(first, t)
                     break
                 t += 0.9 * apart + epsilon * t
-            if kept & (1 << k) == 0 and t <= leave:
+            if t <= leave:
                 kept |= 1 << k
                 first = qd.min(first, t)
         rest = rest >> 1
@@ -251,17 +286,16 @@ def touch(world: World, scene, origin, ray, mask, t_limit, epsilon):
 
 
 @qd.func
-def polyp_gradient(world: World, scene, k, p, step):
-    """Gradient of polyp k's distance at p, from four samples `step` mm away (tetrahedron)."""
-    g = vec3(0.0)
-    for q in qd.static(range(4)):
-        corner = vec3(*TETRAHEDRON[q])
-        g += corner * polyp_distance(world, scene, k, p + corner * step)
-    return g / (4.0 * step)
+def polyp_gradient(view: View, b, k, p, d, step):
+    """Gradient of polyp k's distance at p, where it is d, by differences over `step` mm."""
+    x = polyp_distance(view, b, k, p + vec3(step, 0.0, 0.0))
+    y = polyp_distance(view, b, k, p + vec3(0.0, step, 0.0))
+    z = polyp_distance(view, b, k, p + vec3(0.0, 0.0, step))
+    return (vec3(x, y, z) - d) / step
 
 
 @qd.func
-def blended_normal(world: World, scene, p, mask, d_wall, wall_unit, step):
+def blended_normal(view: View, b, p, mask, d_wall, wall_unit, step):
     """Gradient of the blended distance: that of the smooth minimum, polyp by polyp."""
     d = d_wall
     n = wall_unit
@@ -269,14 +303,14 @@ def blended_normal(world: World, scene, p, mask, d_wall, wall_unit, step):
     rest = mask
     while rest != 0:
         if rest & 1:
-            d_polyp = polyp_distance(world, scene, k, p)
-            blend = world.polyps[(scene * NP + k) * ROWS + 4].x
+            d_polyp = polyp_distance(view, b, k, p)
+            blend = view.polyps[(b * NP + k) * POLYP_ROWS + 4].x
             h = qd.max(blend - qd.abs(d - d_polyp), 0.0)
             if h > 0.0 or d_polyp < d:
                 share = 0.5 * h / blend
                 if d_polyp < d:
                     share = 1.0 - share
-                n = n * (1.0 - share) + share * polyp_gradient(world, scene, k, p, step)
+                n = n * (1.0 - share) + share * polyp_gradient(view, b, k, p, d_polyp, step)
             d = qd.min(d, d_polyp) - h * h * 0.25 / blend
         rest = rest >> 1
         k += 1

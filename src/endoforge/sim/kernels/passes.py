@@ -1,30 +1,43 @@
 """The kernels, in the order that a batch runs them.
 
-1. `cone_march`: tiles of TILE x TILE pixels march a cone to a distance that is free for all their
+1. `meter` and `set_gain`: a few rays from where the camera was a moment ago give the light that the
+   automatic exposure answers to.
+2. `cone_march`: tiles of TILE x TILE pixels march a cone to a distance that is free for all their
    rays, and note the polyps that the cone may meet.
-2. `trace_lattice`: every CELL-th pixel traces the wall; the light that comes back is metered.
-3. `draw`: each pixel predicts its hit from the lattice, checks it with one evaluation, and traces
+3. `trace_lattice`: every CELL-th pixel traces the wall.
+4. `draw`: each pixel predicts its hit from the lattice, checks it with one evaluation, and traces
    only where the check fails or a polyp may be near; then it is shaded.
-4. `count_unoccluded`: how many pixels each polyp would have with nothing in front of it.
+5. `count_unoccluded`: how many pixels each polyp would have with nothing in front of it.
+
+What the camera makes of the light is in `develop`.
 """
 
 import quadrants as qd
 
 from endoforge.sim.kernels.geometry import (
     NP,
-    ROWS,
     guess_s,
     locate,
+    swelling,
     wall_frame,
     wall_gap,
     wall_slopes,
 )
-from endoforge.sim.kernels.shading import develop, pack, shade
-from endoforge.sim.kernels.trace import check_guess, meet, meets_polyp, newton, towards, trace_wall
+from endoforge.sim.kernels.shading import lamps_at, shade
+from endoforge.sim.kernels.trace import (
+    first_polyp,
+    meet,
+    meets_polyp,
+    newton,
+    towards,
+    trace_wall,
+)
 from endoforge.sim.kernels.types import (
     CAMERA_ROWS,
     CELL,
     FAR_MM,
+    METER_STEP,
+    POLYP_ROWS,
     STATS,
     TILE,
     Target,
@@ -34,20 +47,74 @@ from endoforge.sim.kernels.types import (
     vec3,
     vec4,
 )
+from endoforge.sim.sensor import SENSOR_ROWS
 
+EXPOSURE = 1.1
+"""Mean light that the automatic exposure aims at, before the camera's response."""
 LIGHT_SCALE = 1e5
 """Fixed point of `Target.light`: whole numbers add up to the same in any order."""
+METER_AT = 7
+"""First of the camera's rows that hold the pose from which light is metered."""
 
 
 @qd.func
-def camera_ray(view: View, b, y, x, row_length):
-    """Unit direction in the world of grid point (y, x) of frame b."""
-    local = view.rays[y * row_length + x]
-    row = b * CAMERA_ROWS
+def grid_ray(world: World, view: View, b, first_row, scene, y, x, tiles_y, tiles_x):
+    """Unit direction in the world of grid point (y, x), for the pose in rows `first_row` on."""
+    row_length = tiles_x * TILE + 1
+    local = world.rays[(scene * (tiles_y * TILE + 1) + y) * row_length + x]
+    row = b * CAMERA_ROWS + first_row
     right = view.cameras[row + 1].xyz
     down = view.cameras[row + 2].xyz
     forward = view.cameras[row + 3].xyz
     return right * local.x + down * local.y + forward * local.z
+
+
+@qd.func
+def scene_of(view: View, b):
+    """Which of the world's scenes frame b shows."""
+    return qd.cast(view.cameras[b * CAMERA_ROWS + 1].w, qd.i32)
+
+
+@qd.kernel
+def meter(
+    world: World,
+    view: View,
+    target: Target,
+    batch: qd.i32,
+    height: qd.i32,
+    width: qd.i32,
+    tiles_y: qd.i32,
+    tiles_x: qd.i32,
+):
+    """Light that comes back along the middle rays of every METER_STEP-th tile, where not masked."""
+    for b, i, j in qd.ndrange(batch, tiles_y // METER_STEP, tiles_x // METER_STEP):
+        scene = scene_of(view, b)
+        y = i * METER_STEP * TILE + TILE // 2
+        x = j * METER_STEP * TILE + TILE // 2
+        if y < height and x < width and world.screens[(scene * height + y) * width + x] == 0:
+            swell = swelling(view, b)
+            origin = view.cameras[b * CAMERA_ROWS + METER_AT].xyz
+            ray = grid_ray(world, view, b, METER_AT, scene, y, x, tiles_y, tiles_x)
+            s = view.cameras[b * CAMERA_ROWS + METER_AT].w
+            t, c, row = trace_wall(world, scene, origin, ray, 0.2, s, swell, 0.01)
+            near = qd.cast(view.cameras[b * CAMERA_ROWS + 3].w, qd.i32)
+            t = first_polyp(view, b, origin, ray, near, t)
+            slopes = wall_slopes(world, scene, c, swell)
+            normal, _around, _along = wall_frame(world, row, c, slopes)
+            facing = qd.max(-normal.dot(ray) / qd.sqrt(normal.dot(normal) + 1e-9), 0.0)
+            back = qd.min(facing / (t * t + 9.0), 0.02)
+            qd.atomic_add(target.light[2 * b], qd.cast(back * LIGHT_SCALE, qd.i32))
+            qd.atomic_add(target.light[2 * b + 1], 1)
+
+
+@qd.kernel
+def set_gain(world: World, view: View, target: Target, batch: qd.i32):
+    """The exposure that each frame's camera aims at, over the light that was metered."""
+    for b in range(batch):
+        exposure = EXPOSURE * world.sensors[scene_of(view, b) * SENSOR_ROWS + 2].z
+        rays = qd.max(target.light[2 * b + 1], 1)
+        metered = qd.cast(target.light[2 * b], qd.f32) / (LIGHT_SCALE * qd.cast(rays, qd.f32))
+        target.gain[b] = exposure / qd.max(metered, 1e-5)
 
 
 @qd.kernel
@@ -63,25 +130,33 @@ def cone_march(
     """Tiles: `spread` is the tangent of the largest half angle of a tile's cone."""
     for b, ty, tx in qd.ndrange(batch, tiles_y, tiles_x):
         origin = view.cameras[b * CAMERA_ROWS].xyz
-        scene = qd.cast(view.cameras[b * CAMERA_ROWS + 1].w, qd.i32)
-        ray = camera_ray(view, b, ty * TILE + TILE // 2, tx * TILE + TILE // 2, tiles_x * TILE + 1)
+        scene = scene_of(view, b)
+        middle_y = ty * TILE + TILE // 2
+        middle_x = tx * TILE + TILE // 2
+        ray = grid_ray(world, view, b, 0, scene, middle_y, middle_x, tiles_y, tiles_x)
+        swell = swelling(view, b)
         mask = 0
         t_limit = FAR_MM
-        for k in range(NP):
-            row = (scene * NP + k) * ROWS
-            v = world.polyps[row].xyz - origin
-            bound = world.polyps[row + 4].y
-            t_middle = v.dot(ray)
-            off2 = v.dot(v) - t_middle * t_middle
-            reach = bound + spread * qd.max(t_middle + bound, 0.0) * 1.05
-            if t_middle > -bound and off2 < reach * reach and t_middle - bound < FAR_MM:
-                mask |= 1 << k
-                t_limit = qd.min(t_limit, qd.max(t_middle - reach * 1.05, 0.0))
+        k = 0
+        rest = qd.cast(view.cameras[b * CAMERA_ROWS + 3].w, qd.i32)
+        while rest != 0:
+            if rest & 1:
+                row = (b * NP + k) * POLYP_ROWS
+                v = view.polyps[row].xyz - origin
+                bound = view.polyps[row + 4].y
+                t_middle = v.dot(ray)
+                off2 = v.dot(v) - t_middle * t_middle
+                reach = bound + spread * qd.max(t_middle + bound, 0.0) * 1.05
+                if t_middle > -bound and off2 < reach * reach and t_middle - bound < FAR_MM:
+                    mask |= 1 << k
+                    t_limit = qd.min(t_limit, qd.max(t_middle - reach * 1.05, 0.0))
+            rest = rest >> 1
+            k += 1
         t = 0.2
         s = view.cameras[b * CAMERA_ROWS].w
         for _step in range(48):
-            c = locate(world, scene, origin + ray * t, ray, s)
-            _gap, safe = wall_gap(world, scene, c)
+            c, _row = locate(world, scene, origin + ray * t, ray, s)
+            _gap, safe = wall_gap(world, scene, c, swell)
             free = safe - spread * t
             if free < 0.35 * spread * t + 0.02 or t > t_limit:
                 break
@@ -106,43 +181,34 @@ def trace_lattice(
     for b, i, j in qd.ndrange(batch, tiles_y * (TILE // CELL) + 1, tiles_x * (TILE // CELL) + 1):
         origin = view.cameras[b * CAMERA_ROWS].xyz
         s_origin = view.cameras[b * CAMERA_ROWS].w
-        scene = qd.cast(view.cameras[b * CAMERA_ROWS + 1].w, qd.i32)
-        ray = camera_ray(view, b, i * CELL, j * CELL, tiles_x * TILE + 1)
+        scene = scene_of(view, b)
+        swell = swelling(view, b)
+        ray = grid_ray(world, view, b, 0, scene, i * CELL, j * CELL, tiles_y, tiles_x)
         ty = qd.min(i * CELL // TILE, tiles_y - 1)
         tx = qd.min(j * CELL // TILE, tiles_x - 1)
         t = target.tile_t[(b * tiles_y + ty) * tiles_x + tx]
         if i * CELL // TILE > ty or j * CELL // TILE > tx:
             t *= 0.8
         s = guess_s(world, scene, origin, ray, t, s_origin)
-        t, c = trace_wall(world, scene, origin, ray, t, s, 0.4 * pixel_angle)
-        slopes = wall_slopes(world, scene, c)
-        normal, _around, _tangent = wall_frame(world, scene, c, slopes)
+        t, c, row = trace_wall(world, scene, origin, ray, t, s, swell, 0.4 * pixel_angle)
+        slopes = wall_slopes(world, scene, c, swell)
+        normal, _around, _along = wall_frame(world, row, c, slopes)
         step = newton(slopes.x, normal, ray, t)
         t += step
         row_length = tiles_x * (TILE // CELL) + 1
         place = (b * (tiles_y * (TILE // CELL) + 1) + i) * row_length + j
         target.lattice[place] = vec2(1.0 / t, c.x + c.w * step)
-        facing = qd.max(-normal.dot(ray) / qd.sqrt(normal.dot(normal) + 1e-9), 0.0)
-        back = qd.min(facing / (t * t + 9.0), 0.02)
-        qd.atomic_add(target.light[b], qd.cast(back * LIGHT_SCALE, qd.i32))
 
 
 @qd.func
-def note_pixel(target: Target, b, instance, y, x):
-    """Count a visible pixel of a polyp and widen its box (right and bottom edges exclusive)."""
+def note_pixels(target: Target, b, instance, count, x0, y0, x1, y1):
+    """Count visible pixels of a polyp and widen its box (right and bottom edges exclusive)."""
     place = (b * NP + instance - 1) * STATS
-    qd.atomic_add(target.stats[place], 1)
-    qd.atomic_min(target.stats[place + 2], x)
-    qd.atomic_min(target.stats[place + 3], y)
-    qd.atomic_max(target.stats[place + 4], x + 1)
-    qd.atomic_max(target.stats[place + 5], y + 1)
-
-
-@qd.func
-def exposed(view: View, target: Target, b, exposure, num_rays):
-    """Gain of frame b: `exposure` over the mean light that its lattice metered."""
-    metered = qd.cast(target.light[b], qd.f32) / (LIGHT_SCALE * qd.cast(num_rays, qd.f32))
-    return exposure * view.cameras[b * CAMERA_ROWS + 3].w / qd.max(metered, 1e-5)
+    qd.atomic_add(target.stats[place], count)
+    qd.atomic_min(target.stats[place + 2], x0)
+    qd.atomic_min(target.stats[place + 3], y0)
+    qd.atomic_max(target.stats[place + 4], x1)
+    qd.atomic_max(target.stats[place + 5], y1)
 
 
 @qd.func
@@ -163,30 +229,33 @@ def draw(
     view: View,
     target: Target,
     pixel_angle: qd.f32,
-    exposure: qd.f32,
     use_lattice: qd.template(),
+    with_normals: qd.template(),
     batch: qd.i32,
     height: qd.i32,
     width: qd.i32,
     tiles_y: qd.i32,
     tiles_x: qd.i32,
 ):
-    """Pixels, one thread a cell of CELL x CELL; the gain is `exposure` over the metered light."""
+    """Pixels, one thread a cell of CELL x CELL."""
     cells_y = (height + CELL - 1) // CELL
     cells_x = (width + CELL - 1) // CELL
     lattice_y = tiles_y * (TILE // CELL) + 1
     lattice_x = tiles_x * (TILE // CELL) + 1
+    grid_y = tiles_y * TILE + 1
+    grid_x = tiles_x * TILE + 1
     for b, i, j in qd.ndrange(batch, cells_y, cells_x):
         row = b * CAMERA_ROWS
         origin = view.cameras[row].xyz
         s_origin = view.cameras[row].w
-        scene = qd.cast(view.cameras[row + 1].w, qd.i32)
-        seed = qd.cast(view.cameras[row + 2].w, qd.i32)
-        lamp = view.cameras[row + 4]
-        shift = view.cameras[row + 1].xyz * lamp.x + view.cameras[row + 2].xyz * lamp.y
-        gain = exposed(view, target, b, exposure, lattice_y * lattice_x)
-        noise = world.looks[scene * 3 + 1].w
+        right = view.cameras[row + 1].xyz
+        down = view.cameras[row + 2].xyz
+        forward = view.cameras[row + 3].xyz
+        scene = scene_of(view, b)
+        num_lamps, lamps = lamps_at(world, scene, right, down)
+        swell = swelling(view, b)
         tile = (b * tiles_y + i * CELL // TILE) * tiles_x + j * CELL // TILE
+        tile_mask = target.tile_mask[tile]
         place = (b * lattice_y + i) * lattice_x + j
         a00 = target.lattice[place]
         a01 = target.lattice[place + 1]
@@ -197,38 +266,66 @@ def draw(
         if qd.static(use_lattice):
             smooth, nearest = is_smooth(a00, a01, a10, a11)
             t_free = qd.max(t_free, 0.9 / nearest)
+        # The visible pixels of one polyp: noted when another one comes, and at the end.
+        noted = 0
+        count = 0
+        x0 = width
+        y0 = height
+        x1 = 0
+        y1 = 0
         for yy in range(CELL):
             for xx in range(CELL):
                 y = i * CELL + yy
                 x = j * CELL + xx
                 if y < height and x < width:
-                    ray = camera_ray(view, b, y, x, tiles_x * TILE + 1)
-                    guessed = 0
-                    t = 0.0
-                    c = vec4(0.0)
-                    if smooth:
-                        across = qd.cast(xx, qd.f32) * (1.0 / CELL)
-                        upper = a00 + (a01 - a00) * across
-                        lower = a10 + (a11 - a10) * across
-                        guess = upper + (lower - upper) * (qd.cast(yy, qd.f32) * (1.0 / CELL))
-                        guessed, t, c = check_guess(world, scene, origin, ray, guess)
-                    t, c, normal, around, tangent, instance, radius = meet(
-                        world, scene, origin, ray, s_origin, guessed, t, c, t_free,
-                        target.tile_mask[tile], pixel_angle,
-                    )  # fmt: skip
-                    colour = vec3(0.0)
-                    if t < FAR_MM:
-                        unit = towards(normal / qd.sqrt(normal.dot(normal) + 1e-9), ray)
-                        radiance = shade(
-                            world, scene, origin, ray, t, c, unit, around, tangent, instance,
-                            radius, pixel_angle, origin + shift, origin - shift, gain,
+                    radiance = vec4(0.0)
+                    instance = 0
+                    unit = vec3(0.0)
+                    if world.screens[(scene * height + y) * width + x] == 0:
+                        local = world.rays[(scene * grid_y + y) * grid_x + x]
+                        ray = right * local.x + down * local.y + forward * local.z
+                        guess = vec2(0.0)
+                        if smooth:
+                            across = qd.cast(xx, qd.f32) * (1.0 / CELL)
+                            upper = a00 + (a01 - a00) * across
+                            lower = a10 + (a11 - a10) * across
+                            guess = upper + (lower - upper) * (qd.cast(yy, qd.f32) * (1.0 / CELL))
+                        t, c, normal, around, along, instance_here, radius = meet(
+                            world, view, scene, b, origin, ray, s_origin, guess, t_free,
+                            tile_mask, swell, pixel_angle,
                         )  # fmt: skip
-                        colour = develop(radiance, noise, seed, y * width + x)
+                        instance = instance_here
+                        radiance.w = t
+                        if t < FAR_MM:
+                            unit = towards(normal / qd.sqrt(normal.dot(normal) + 1e-9), ray)
+                            light = shade(
+                                world, view, scene, b, ray, origin + ray * t, t, c, unit, around,
+                                along, instance, radius, pixel_angle, num_lamps, lamps,
+                            )  # fmt: skip
+                            radiance = vec4(light.x, light.y, light.z, t)
                     pixel = (b * height + y) * width + x
-                    target.image[pixel] = pack(colour, instance)
-                    target.depth[pixel] = t
+                    target.radiance[pixel] = radiance
+                    target.image[pixel] = instance << 24
+                    if qd.static(with_normals):
+                        seen = vec3(unit.dot(right), unit.dot(down), unit.dot(forward))
+                        target.normals[pixel] = vec4(seen.x, seen.y, seen.z, 0.0)
                     if instance > 0:
-                        note_pixel(target, b, instance, y, x)
+                        if instance != noted:
+                            if noted > 0:
+                                note_pixels(target, b, noted, count, x0, y0, x1, y1)
+                            noted = instance
+                            count = 0
+                            x0 = width
+                            y0 = height
+                            x1 = 0
+                            y1 = 0
+                        count += 1
+                        x0 = qd.min(x0, x)
+                        y0 = qd.min(y0, y)
+                        x1 = qd.max(x1, x + 1)
+                        y1 = qd.max(y1, y + 1)
+        if noted > 0:
+            note_pixels(target, b, noted, count, x0, y0, x1, y1)
 
 
 @qd.kernel
@@ -242,23 +339,32 @@ def count_unoccluded(
     tiles_y: qd.i32,
     tiles_x: qd.i32,
 ):
-    """Pixels that each polyp would have if neither folds nor other polyps stood before it."""
+    """Pixels that each polyp would have if neither folds nor other polyps stood before it.
+
+    Those where it is seen are among them; the others are traced.
+    """
     for b, ty, tx in qd.ndrange(batch, tiles_y, tiles_x):
         mask = target.tile_mask[(b * tiles_y + ty) * tiles_x + tx]
+        origin = view.cameras[b * CAMERA_ROWS].xyz
+        s_origin = view.cameras[b * CAMERA_ROWS].w
+        scene = scene_of(view, b)
+        swell = swelling(view, b)
         k = 0
         while mask != 0:
             if mask & 1:
-                origin = view.cameras[b * CAMERA_ROWS].xyz
-                s_origin = view.cameras[b * CAMERA_ROWS].w
-                scene = qd.cast(view.cameras[b * CAMERA_ROWS + 1].w, qd.i32)
                 count = 0
                 for yy in range(TILE):
                     for xx in range(TILE):
                         y = ty * TILE + yy
                         x = tx * TILE + xx
                         if y < height and x < width:
-                            ray = camera_ray(view, b, y, x, tiles_x * TILE + 1)
-                            count += meets_polyp(world, scene, origin, ray, k, s_origin)
+                            if (target.image[(b * height + y) * width + x] >> 24) & 255 == k + 1:
+                                count += 1
+                            elif world.screens[(scene * height + y) * width + x] == 0:
+                                ray = grid_ray(world, view, b, 0, scene, y, x, tiles_y, tiles_x)
+                                count += meets_polyp(
+                                    world, view, scene, b, origin, ray, k, s_origin, swell
+                                )
                 if count > 0:
                     qd.atomic_add(target.stats[(b * NP + k) * STATS + 1], count)
             mask = mask >> 1

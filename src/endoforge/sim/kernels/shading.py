@@ -1,46 +1,80 @@
-"""Light: two lamps beside the lens, a wet and vessel-covered mucosa, and the camera's response."""
+"""Light: lamps beside the lens, a wet and vessel-covered mucosa, and what lies on it."""
 
 import quadrants as qd
 
 from endoforge.sim import texture
-from endoforge.sim.kernels.geometry import NA, NP, NS, ROWS, wall_index
-from endoforge.sim.kernels.types import World, vec3
+from endoforge.sim.kernels.geometry import ALONG_PER_MM, AROUND_PER_UNIT, NA, NP, NS
+from endoforge.sim.kernels.types import LOOK_ROWS, POLYP_ROWS, View, World, vec3, vec4
 
 TILE_MM = 30.0
 """Length of the wall that one repeat of the detail texture covers."""
+BUBBLE_TILE_MM = 22.0
+"""The same of the bubbles."""
 TEXELS_PER_MM = texture.SIZE / TILE_MM
 TOP_LEVEL = texture.LEVELS - 1
 LOG2_SHARPNESS = 8
 """Blinn-Phong exponent of the wet surface: 2 to this power."""
+LEAST_SHINE2 = 0.945
+"""Squared cosine below which a glint is under a thousandth of its peak."""
 WET_ROUGHNESS = 1.7
 """The film of mucus is this much bumpier than the tissue under it."""
 WRAP = 0.25
 """Light that enters the tissue and leaves beside it brightens what looks away ("wrap" lighting)."""
 NEAR_MM2 = 9.0
 """Added to squared distances: a lamp is a few millimetres wide, not a point."""
+MAX_LAMPS = 3
+PAIRS = 0x00FF00FF
+"""The bytes of a texel that are interpolated together."""
+DETAIL_ZERO, DETAIL_SCALE = vec4(*texture.DETAIL_ZERO), vec4(*texture.DETAIL_SCALE)
+BUBBLE_ZERO, BUBBLE_SCALE = vec4(*texture.BUBBLE_ZERO), vec4(*texture.BUBBLE_SCALE)
+COAT_ROWS, COAT_COLUMNS = NS // 2, NA // 2
 
 
 @qd.func
-def texel(world: World, u, v, level):
-    """Bilinear look-up of the tileable texture at (u, v) in repeats, in a mip level."""
+def mix_pairs(one, other, part):
+    """(256 - part) / 256 of `one` and part / 256 of `other`, each two bytes 16 bits apart."""
+    pairs = one * (qd.u32(256) - part) + other * part
+    return ((pairs + qd.u32(0x00800080)) >> 8) & PAIRS
+
+
+@qd.func
+def texel(table: qd.template(), u, v, level):
+    """Bilinear look-up of a tileable texture at (u, v) in repeats, in a mip level: (4,) in 0..1.
+
+    A texel is four bytes; two are interpolated at once, with weights of 8 bits.
+    """
     n = texture.SIZE >> level
     first = (4 * (texture.SIZE * texture.SIZE - n * n)) // 3
     fu = u * qd.cast(n, qd.f32)
     fv = v * qd.cast(n, qd.f32)
-    iu = qd.cast(qd.floor(fu), qd.i32)
-    iv = qd.cast(qd.floor(fv), qd.i32)
-    a = fu - qd.cast(iu, qd.f32)
-    b = fv - qd.cast(iv, qd.f32)
+    floor_u = qd.floor(fu)
+    floor_v = qd.floor(fv)
+    iu = qd.cast(floor_u, qd.i32)
+    iv = qd.cast(floor_v, qd.i32)
+    a = qd.cast(qd.cast((fu - floor_u) * 256.0, qd.i32), qd.u32)
+    b = qd.cast(qd.cast((fv - floor_v) * 256.0, qd.i32), qd.u32)
     last = n - 1
     i0 = iu & last
     i1 = (iu + 1) & last
     j0 = (iv & last) * n + first
     j1 = ((iv + 1) & last) * n + first
-    p = world.texture[j0 + i0]
-    p += (world.texture[j0 + i1] - p) * a
-    q = world.texture[j1 + i0]
-    q += (world.texture[j1 + i1] - q) * a
-    return p + (q - p) * b
+    t00 = qd.cast(table[j0 + i0], qd.u32)
+    t01 = qd.cast(table[j0 + i1], qd.u32)
+    t10 = qd.cast(table[j1 + i0], qd.u32)
+    t11 = qd.cast(table[j1 + i1], qd.u32)
+    even = mix_pairs(
+        mix_pairs(t00 & PAIRS, t01 & PAIRS, a), mix_pairs(t10 & PAIRS, t11 & PAIRS, a), b
+    )
+    odd = mix_pairs(
+        mix_pairs((t00 >> 8) & PAIRS, (t01 >> 8) & PAIRS, a),
+        mix_pairs((t10 >> 8) & PAIRS, (t11 >> 8) & PAIRS, a),
+        b,
+    )
+    x = qd.cast(qd.cast(even & 255, qd.i32), qd.f32)
+    y = qd.cast(qd.cast(odd & 255, qd.i32), qd.f32)
+    z = qd.cast(qd.cast(even >> 16, qd.i32), qd.f32)
+    w = qd.cast(qd.cast(odd >> 16, qd.i32), qd.f32)
+    return vec4(x, y, z, w) * (1.0 / 255.0)
 
 
 @qd.func
@@ -52,163 +86,238 @@ def mip_level(millimetres):
 
 
 @qd.func
-def lamp_light(lamp, p, n, n_wet, ray):
-    """(diffuse, glint) light of a lamp at `lamp` on p: inverse square, Lambert, Blinn-Phong.
+def coat_at(world: World, scene, c):
+    """(crevice, tone, cover, stain) of the wall at curve coordinates c, and its diamond angle."""
+    a = c.z / (qd.abs(c.y) + qd.abs(c.z) + 1e-8)
+    a = qd.select(c.y < 0.0, 2.0 - a, a)
+    a = qd.select(a < 0.0, a + 4.0, a)
+    fs = qd.math.clamp(c.x * (0.5 * ALONG_PER_MM) - 0.25, 0.0, COAT_ROWS - 1.01)
+    fa = a * (0.5 * AROUND_PER_UNIT) - 0.25
+    fa = qd.select(fa < 0.0, fa + COAT_COLUMNS, fa)
+    i = qd.cast(fs, qd.i32)
+    j = qd.cast(fa, qd.i32)
+    u = fs - qd.cast(i, qd.f32)
+    v = fa - qd.cast(j, qd.f32)
+    row = (scene * COAT_ROWS + i) * COAT_COLUMNS
+    j0 = j & (COAT_COLUMNS - 1)
+    j1 = (j + 1) & (COAT_COLUMNS - 1)
+    p = world.coat[row + j0]
+    p += (world.coat[row + j1] - p) * v
+    q = world.coat[row + COAT_COLUMNS + j0]
+    q += (world.coat[row + COAT_COLUMNS + j1] - q) * v
+    return p + (q - p) * u, a
 
-    `n_wet` is the normal of the film of mucus that glints: rougher than the tissue's, `n`.
+
+@qd.func
+def lamps_at(world: World, scene, right, down):
+    """Number of lamps, and (MAX_LAMPS, 3) mm from the lens to each, in the world's axes."""
+    lamps = qd.Matrix.zero(qd.f32, MAX_LAMPS, 3)
+    for k in qd.static(range(MAX_LAMPS)):
+        place = world.lamps[scene * MAX_LAMPS + k]
+        lamp = right * place.x + down * place.y
+        for axis in qd.static(range(3)):
+            lamps[k, axis] = lamp[axis]
+    return qd.cast(world.looks[scene * LOOK_ROWS + 2].z, qd.i32), lamps
+
+
+@qd.func
+def lamp_light(to_lamp, n, n_wet, ray):
+    """(diffuse, glint) light of a lamp: inverse square, Lambert, Blinn-Phong.
+
+    `n_wet` is the normal, of any length, of the film of mucus that glints: rougher than the
+    tissue's, `n`.
     """
-    to_lamp = lamp - p
     d2 = to_lamp.dot(to_lamp)
-    to_lamp = to_lamp / qd.sqrt(d2 + 1e-6)
-    strength = 1.0 / (d2 + NEAR_MM2)
-    half = to_lamp - ray
-    half = half / qd.sqrt(half.dot(half) + 1e-6)
-    shine = qd.max(n_wet.dot(half), 0.0)
-    for _squaring in qd.static(range(LOG2_SHARPNESS)):
-        shine *= shine
-    wrapped = (n.dot(to_lamp) + WRAP) * (1.0 / (1.0 + WRAP))
-    return qd.max(wrapped, 0.0) * strength, shine * strength
+    d = qd.sqrt(d2 + 1e-6)
+    inverse = 1.0 / (d * (d2 + NEAR_MM2))
+    strength = d * inverse
+    unit = to_lamp * ((d2 + NEAR_MM2) * inverse)
+    half = unit - ray
+    cosine = n_wet.dot(half)
+    sharp = cosine * cosine
+    full = half.dot(half) * n_wet.dot(n_wet)
+    glint = 0.0
+    if sharp > LEAST_SHINE2 * full and cosine > 0.0:
+        shine = sharp / full
+        for _squaring in qd.static(range(LOG2_SHARPNESS - 1)):
+            shine *= shine
+        glint = shine * strength
+    wrapped = (n.dot(unit) + WRAP) * (1.0 / (1.0 + WRAP))
+    return qd.max(wrapped, 0.0) * strength, glint
 
 
 @qd.func
-def hash_bits(x):
-    """Scrambled bits of x (Wellons' lowbias32)."""
-    h = qd.cast(x, qd.u32)
-    h ^= h >> 16
-    h *= qd.u32(0x7FEB352D)
-    h ^= h >> 15
-    h *= qd.u32(0x846CA68B)
-    h ^= h >> 16
-    return h
+def polyp_place(view: View, b, instance, p, turn):
+    """Texture coordinates on a polyp: azimuthal equidistant about its axis, the ellipsoid made
+    round; the angle over its sine by a fitted parabola in 1 - cosine. And the directions along u
+    and v, and how far from the top the place is (0 at the top, 1 at the equator).
+    """
+    row = (b * NP + instance - 1) * POLYP_ROWS
+    axis = view.polyps[row + 1].xyz
+    width = view.polyps[row + 1].w
+    q = p - view.polyps[row].xyz
+    along_u = axis.cross(vec3(0.31, 0.52, 0.79))
+    along_u = along_u / qd.sqrt(along_u.dot(along_u) + 1e-6)
+    along_v = axis.cross(along_u)
+    q = q + axis * (q.dot(axis) * (width / view.polyps[row].w - 1.0))
+    q = q / qd.sqrt(q.dot(q) + 1e-6)
+    low = 1.0 - q.dot(axis)
+    spread = width * (POLYP_SCALE / TILE_MM) * (1.0 + low * (0.36 + 0.21 * low))
+    u = q.dot(along_u) * spread + turn.y + 0.37 * qd.cast(instance, qd.f32)
+    v = q.dot(along_v) * spread + turn.x
+    return u, v, along_u, along_v, low
+
+
+POLYP_SCALE = 2.6
+"""The detail of a polyp's surface is this much finer than the wall's."""
 
 
 @qd.func
-def grain(seed, pixel):
-    """Sensor noise of a pixel's three channels: triangular, in -1..1, deviation 0.41."""
-    a = hash_bits(pixel ^ (seed * 0x2545))
-    b = hash_bits(qd.cast(a, qd.i32) + 0x51ED27)
-    out = vec3(0.0)
-    for k in qd.static(range(3)):
-        both = ((a >> (10 * k)) & qd.u32(1023)) + ((b >> (10 * k)) & qd.u32(1023))
-        out[k] = qd.cast(qd.cast(both, qd.i32), qd.f32) * (1.0 / 1023.0) - 1.0
-    return out
+def cover_up(world: World, scene, albedo, coat, detail):
+    """What lies on the mucosa: stain, stool, fluid. Returns (albedo, bump factor, gloss factor)."""
+    rough = 1.0
+    wet = 1.0
+    if coat.w > 0.0:
+        stain = world.looks[scene * LOOK_ROWS + 5].xyz
+        albedo *= 1.0 + (stain - 1.0) * qd.min(coat.w * (1.0 + 0.5 * detail.y), 1.0)
+    if coat.z > 0.0:
+        # Its edge frays with the detail's tone.
+        stool = qd.math.clamp(coat.z * 1.6 + 0.5 * detail.y - 0.3, 0.0, 1.0)
+        brown = world.looks[scene * LOOK_ROWS + 3].xyz * (1.0 + 0.45 * detail.y)
+        albedo += (brown - albedo) * stool
+        rough += 1.2 * stool
+        if coat.z > 1.0:
+            depth = coat.z - 1.0
+            fluid = world.looks[scene * LOOK_ROWS + 4].xyz
+            albedo += (fluid - albedo) * qd.min(0.25 + 0.75 * depth, 1.0)
+            rough = 0.12
+            wet = 1.6
+    return albedo, rough, wet
 
 
 @qd.func
-def surface(world: World, scene, p, t, c, n, ray, instance, pixel_angle, radius, around, tangent):
-    """(albedo, bump to add to the normal, crevice) at a point p of the surface.
+def surface(
+    world: World,
+    view: View,
+    scene,
+    b,
+    p,
+    t,
+    c,
+    n,
+    ray,
+    instance,
+    pixel_angle,
+    radius,
+    around,
+    along,
+):
+    """(albedo, bump to add to the normal, crevice, gloss factor, foam) at a point of the surface.
 
     The wall is mapped along the centreline and around it, a polyp by angle from its axis.
     """
-    mucosa = world.looks[scene * 3]
-    style = world.looks[scene * 3 + 1]
-    turn = world.looks[scene * 3 + 2]
-    i, j, _u, _v, a = wall_index(c)
-    crevice = world.crevice[(scene * NS + i) * NA + (j & (NA - 1))]
+    mucosa = world.looks[scene * LOOK_ROWS]
+    style = world.looks[scene * LOOK_ROWS + 1]
+    turn = world.looks[scene * LOOK_ROWS + 2]
+    coat, a = coat_at(world, scene, c)
+    crevice = coat.x
     facing = qd.max(-n.dot(ray), 0.15)
     footprint = t * pixel_angle / facing
     u = (c.x - 0.9 * radius) * (1.0 / TILE_MM) + turn.x
     v = a + radius * 0.015 + turn.y
-    along_u = tangent
-    along_v = around
     vessels = mucosa.w
     pattern = 0.0
+    mucus = 0.0
     tint = vec3(1.0)
-    scale = 1.0
+    along_u = along
+    along_v = around
     if instance > 0:
-        row = (scene * NP + instance - 1) * ROWS
-        axis = world.polyps[row + 1].xyz
-        width = world.polyps[row + 1].w
-        q = p - world.polyps[row].xyz
-        along_u = axis.cross(vec3(0.31, 0.52, 0.79))
-        along_u = along_u / qd.sqrt(along_u.dot(along_u) + 1e-6)
-        along_v = axis.cross(along_u)
-        scale = 2.6
-        # Azimuthal equidistant about the axis, on the ellipsoid made round: the angle over its
-        # sine, by a fitted parabola in 1 - cosine.
-        q = q + axis * (q.dot(axis) * (width / world.polyps[row].w - 1.0))
-        q = q / qd.sqrt(q.dot(q) + 1e-6)
-        low = 1.0 - q.dot(axis)
-        spread = width * (scale / TILE_MM) * (1.0 + low * (0.36 + 0.21 * low))
-        u = q.dot(along_u) * spread + turn.y
-        v = q.dot(along_v) * spread + turn.x
-        tint = world.polyps[row + 3].xyz
-        pattern = world.polyps[row + 3].w
-        vessels *= 0.35
-        # The wall's crevices shade the foot of a polyp only.
+        row = (b * NP + instance - 1) * POLYP_ROWS
+        low = 0.0
+        u, v, along_u, along_v, low = polyp_place(view, b, instance, p, turn)
+        tint = view.polyps[row + 3].xyz
+        pattern = view.polyps[row + 3].w
+        vessels *= 1.2 * view.polyps[row + 5].x
+        mucus = view.polyps[row + 5].y * qd.max(1.0 - 0.8 * low, 0.0)
+        footprint *= POLYP_SCALE
+        # The wall's crevices shade the foot of a polyp only, and little sticks to its top.
         gap = radius - qd.sqrt(c.y * c.y + c.z * c.z)
-        crevice *= qd.math.clamp(1.0 - 0.4 * gap, 0.0, 1.0)
-    detail = texel(world, u, v, mip_level(footprint * scale))
-    broad = texel(world, u * 0.25 + 0.37, v * 0.25 + 0.11, TOP_LEVEL - 2)
+        at_foot = qd.math.clamp(1.0 - 0.4 * gap, 0.0, 1.0)
+        crevice *= at_foot
+        coat.z *= at_foot
+        coat.w *= at_foot
+    detail = texel(world.detail, u, v, mip_level(footprint))
+    detail = (detail - DETAIL_ZERO) * DETAIL_SCALE
     inked = detail.x * vessels
-    tone = 1.0 + style.x * (0.35 * detail.y + 0.9 * broad.y) + 0.22 * pattern * detail.y
+    tone = 1.0 + style.x * (0.35 * detail.y + 0.9 * coat.y) + 0.26 * pattern * detail.y
     albedo = vec3(
         mucosa.x * (1.0 - 0.30 * inked),
         mucosa.y * (1.0 - 0.62 * inked),
         mucosa.z * (1.0 - 0.52 * inked),
     )
-    albedo *= vec3(qd.sqrt(qd.max(tone, 0.1)), qd.max(tone, 0.1), qd.max(tone, 0.1)) * tint
-    bump = style.z * (1.0 + 1.2 * pattern) / (1.0 + 0.02 * t)
-    return albedo, bump * (detail.z * along_u + detail.w * along_v), crevice
-
-
-@qd.func
-def develop(radiance, noise, seed, pixel):
-    """Linear light to display values in 0..1: a soft shoulder, gamma of about 1.7, sensor noise."""
-    out = vec3(0.0)
-    rough = grain(seed, pixel)
-    for k in qd.static(range(3)):
-        x = qd.max(radiance[k], 0.0)
-        x = x + 0.5 * x * x
-        bright = qd.sqrt(x / (1.0 + x))
-        out[k] = bright * (0.82 + 0.18 * bright) + noise * rough[k]
-    return out
-
-
-@qd.func
-def pack(colour, instance):
-    """Display values in 0..1 and an instance id as one 32-bit number."""
-    r = qd.cast(qd.math.clamp(colour.x, 0.0, 1.0) * 255.0 + 0.5, qd.i32)
-    g = qd.cast(qd.math.clamp(colour.y, 0.0, 1.0) * 255.0 + 0.5, qd.i32)
-    b = qd.cast(qd.math.clamp(colour.z, 0.0, 1.0) * 255.0 + 0.5, qd.i32)
-    return r | (g << 8) | (b << 16) | (instance << 24)
+    tone = qd.max(tone, 0.1)
+    albedo *= vec3(qd.sqrt(tone), tone, tone) * tint
+    slope = style.z * (1.0 + 1.3 * pattern) / (1.0 + 0.02 * t)
+    if mucus > 0.0:
+        film = qd.math.clamp(1.5 * (mucus + 0.45 * detail.y - 0.42), 0.0, 0.6)
+        albedo += (vec3(0.66, 0.50, 0.22) - albedo) * film
+    rough = 1.0
+    wet = 1.0
+    if coat.w != 0.0 or coat.z > 0.0:
+        albedo, rough, wet = cover_up(world, scene, albedo, coat, detail)
+    bump = slope * rough * (detail.z * along_u + detail.w * along_v)
+    foam = vec4(0.0)
+    if coat.w < 0.0:
+        scale = TILE_MM / BUBBLE_TILE_MM
+        foam = texel(world.bubbles, u * scale, v * scale, mip_level(footprint * scale))
+        foam = (foam - BUBBLE_ZERO) * BUBBLE_SCALE
+        there = qd.math.clamp((foam.w + coat.w * 1.15 + 0.05) * -12.0, 0.0, 1.0)
+        foam.w = there
+        bump += there * 1.3 * (foam.x * along_u + foam.y * along_v)
+        albedo += (vec3(0.82, 0.80, 0.74) - albedo) * qd.min(there * (0.12 + 0.5 * foam.z), 1.0)
+        wet += 1.5 * there
+    return albedo, bump, crevice, wet
 
 
 @qd.func
 def shade(
     world: World,
+    view: View,
     scene,
-    origin,
+    b,
     ray,
+    p,
     t,
     c,
     n,
     around,
-    tangent,
+    along,
     instance,
     wall_radius,
     pixel_angle,
-    lamp_a,
-    lamp_b,
-    gain,
+    num_lamps,
+    lamps,
 ):
-    """Linear radiance (3,) of the point at distance t along the ray, times the exposure `gain`."""
-    style = world.looks[scene * 3 + 1]
-    p = origin + ray * t
-    albedo, bump, crevice = surface(
-        world, scene, p, t, c, n, ray, instance, pixel_angle, wall_radius, around, tangent
+    """Linear radiance (3,) of the point p at distance t along the ray."""
+    style = world.looks[scene * LOOK_ROWS + 1]
+    albedo, bump, crevice, gloss = surface(
+        world, view, scene, b, p, t, c, n, ray, instance, pixel_angle, wall_radius, around, along
     )
     tissue = n + bump
     tissue = tissue / qd.sqrt(tissue.dot(tissue) + 1e-9)
     wet = n + WET_ROUGHNESS * bump
-    wet = wet / qd.sqrt(wet.dot(wet) + 1e-9)
     occlusion = qd.math.clamp(1.0 - 0.085 * crevice, 0.3, 1.25)
-    diffuse_a, glint_a = lamp_light(lamp_a, p, tissue, wet, ray)
-    diffuse_b, glint_b = lamp_light(lamp_b, p, tissue, wet, ray)
-    direct = (diffuse_a + diffuse_b) * gain * 0.5
-    glint = qd.min((glint_a + glint_b) * gain, 4.0) * style.y
+    diffuse, glint = lamp_light(
+        vec3(lamps[0, 0], lamps[0, 1], lamps[0, 2]) - ray * t, tissue, wet, ray
+    )
+    for k in qd.static(range(1, MAX_LAMPS)):
+        if k < num_lamps:
+            to_lamp = vec3(lamps[k, 0], lamps[k, 1], lamps[k, 2]) - ray * t
+            one, shine = lamp_light(to_lamp, tissue, wet, ray)
+            diffuse += one
+            glint += shine
+    share = 1.0 / qd.cast(num_lamps, qd.f32)
     # Light that the lumen's walls pass on: weak, and redder with every bounce.
-    scattered = gain * occlusion / (t * t + 900.0)
-    light = vec3(direct * occlusion)
-    light += albedo * vec3(0.30, 0.16, 0.12) * scattered
-    return albedo * light + vec3(1.0, 0.98, 0.94) * glint
+    scattered = occlusion / (t * t + 900.0)
+    light = vec3(diffuse * share * occlusion) + albedo * vec3(0.30, 0.16, 0.12) * scattered
+    return albedo * light + vec3(1.0, 0.98, 0.94) * (2.0 * share * glint * style.y * gloss)

@@ -4,19 +4,18 @@ import quadrants as qd
 
 from endoforge.sim.kernels.geometry import (
     NP,
-    ROWS,
     blended,
     blended_normal,
     guess_s,
     locate,
     polyp_distance,
-    sphere_span,
+    span,
     touch,
     wall_frame,
     wall_gap,
     wall_slopes,
 )
-from endoforge.sim.kernels.types import FAR_MM, World, vec4
+from endoforge.sim.kernels.types import FAR_MM, POLYP_ROWS, View, World, vec4
 
 MAX_STEPS = 64
 OVER_RELAXED = 1.3
@@ -26,37 +25,22 @@ TOLERANCE = 0.03
 
 
 @qd.func
-def trace_wall(world: World, scene, origin, ray, t_start, s_start, epsilon):
-    """Sphere tracing of the wall alone: (distance, curve coordinates there)."""
+def trace_wall(world: World, scene, origin, ray, t_start, s_start, swell, epsilon):
+    """Sphere tracing of the wall alone: (distance, curve coordinates there, centreline's row)."""
     t = t_start
     s = s_start
     c = vec4(0.0)
+    last = 0
     for _step in range(MAX_STEPS):
-        c = locate(world, scene, origin + ray * t, ray, s)
-        gap, safe = wall_gap(world, scene, c)
+        c, row = locate(world, scene, origin + ray * t, ray, s)
+        last = row
+        gap, safe = wall_gap(world, scene, c, swell)
         if gap < epsilon * t or t > FAR_MM:
             break
         step = safe * OVER_RELAXED + 0.25 * epsilon * t
         t += step
         s = c.x + c.w * step
-    return t, c
-
-
-@qd.func
-def trace_blended(world: World, scene, origin, ray, t_start, s_start, epsilon, mask):
-    """Sphere tracing of wall and polyps: (distance, curve coordinates there)."""
-    t = t_start
-    s = s_start
-    c = vec4(0.0)
-    for _step in range(2 * MAX_STEPS):
-        d, safe, _id, _bent, c_here, _sl = blended(world, scene, origin + ray * t, ray, s, mask)
-        c = c_here
-        if d < epsilon * t * 0.1 or t > FAR_MM:
-            break
-        step = qd.max(safe * 0.95, 0.1 * epsilon * t)
-        t += step
-        s = c.x + c.w * step
-    return t, c
+    return t, c, last
 
 
 @qd.func
@@ -72,69 +56,122 @@ def newton(gap, normal, ray, t):
 @qd.func
 def towards(normal, ray):
     """The normal, turned to face the ray a little if it looks away, as at grazing edges."""
-    away = qd.max(normal.dot(ray) + 0.05, 0.0)
-    turned = normal - away * ray
-    return turned / qd.sqrt(turned.dot(turned) + 1e-9)
+    away = normal.dot(ray) + 0.05
+    turned = normal
+    if away > 0.0:
+        turned = normal - away * ray
+        turned = turned / qd.sqrt(turned.dot(turned) + 1e-9)
+    return turned
 
 
 @qd.func
-def check_guess(world: World, scene, origin, ray, guess):
-    """1 if the ray meets the wall near the guess (1 / distance, s), and the guess's place.
+def meet_wall(world: World, scene, origin, ray, s_origin, guess, t_free, swell, pixel_angle):
+    """Where the ray meets the wall, polyps aside.
 
-    Near: the gap to the wall is small against the speed at which the ray closes it.
+    `guess` is (1 / distance, s) as the lattice predicts them, or (0, 0). It is taken if the gap to
+    the wall there is small against the speed at which the ray closes it; else the ray is traced
+    from `t_free` on. Returns the distance, the curve coordinates, the slopes and the frame there.
     """
-    t = 1.0 / guess.x
-    c = locate(world, scene, origin + ray * t, ray, guess.y)
-    slopes = wall_slopes(world, scene, c)
-    normal, _around, _tangent = wall_frame(world, scene, c, slopes)
-    good = 1
+    t = 0.0
+    c = vec4(0.0)
+    slopes = vec4(1e9, 0.0, 0.0, 0.0)
+    normal = ray
+    around = ray
+    tangent = ray
+    if guess.x > 0.0:
+        t = 1.0 / guess.x
+        c, row = locate(world, scene, origin + ray * t, ray, guess.y)
+        slopes = wall_slopes(world, scene, c, swell)
+        normal, around, tangent = wall_frame(world, row, c, slopes)
     if qd.abs(slopes.x) >= -TOLERANCE * t * normal.dot(ray):
-        good = 0
-    return good, t, c
+        s = guess_s(world, scene, origin, ray, t_free, s_origin)
+        t, c, row = trace_wall(world, scene, origin, ray, t_free, s, swell, 0.4 * pixel_angle)
+        slopes = wall_slopes(world, scene, c, swell)
+        normal, around, tangent = wall_frame(world, row, c, slopes)
+    return t, c, slopes, normal, around, tangent
 
 
 @qd.func
-def meet(world: World, scene, origin, ray, s_origin, guessed, t, c, t_free, tile_mask, pixel_angle):
+def meet_polyps(
+    world: World, view: View, scene, b, origin, ray, s_origin, entry, t_wall, mask, pixel_angle
+):
+    """Where the ray, from `entry` on, meets what the polyps of `mask` make of the wall.
+
+    They only add to it, so that the wall itself stands in the way nowhere before `t_wall`, and a
+    ray that comes so far has met no polyp. The march ends well below a pixel's width from the
+    surface; a little earlier where the gap shrinks fast, for `newton` closes the rest. Rays that
+    graze an edge so don't count as hits.
+
+    Returns whether it met anything, the distance, and what `blended` says there.
+    """
+    t = entry
+    s = guess_s(world, scene, origin, ray, entry, s_origin)
+    epsilon = pixel_angle
+    before = 1e9
+    met = 0
+    d, instance, bent, c, slopes, row = blended(
+        world, view, scene, b, origin + ray * t, ray, s, mask
+    )
+    for _step in range(MAX_STEPS):
+        if d < 0.1 * epsilon * t or (d < epsilon * t and d < 0.5 * before):
+            met = 1
+            break
+        if t > t_wall:
+            break
+        before = d
+        step = qd.max(0.95 * d, 0.1 * epsilon * t)
+        t += step
+        s = c.x + c.w * step
+        d, instance, bent, c, slopes, row = blended(
+            world, view, scene, b, origin + ray * t, ray, s, mask
+        )
+    return met, t, d, instance, bent, c, slopes, row
+
+
+@qd.func
+def meet(
+    world: World,
+    view: View,
+    scene,
+    b,
+    origin,
+    ray,
+    s_origin,
+    guess,
+    t_free,
+    tile_mask,
+    swell,
+    pixel_angle,
+):
     """What the ray meets first.
 
-    `guessed` says that (t, c) is close to where it meets the wall; else nothing is known but that
-    it is free up to `t_free`. Returns the distance, the curve coordinates there, the normal (not
-    unit), the directions around and along the wall, the instance, and the wall's radius there.
+    Returns the distance, the curve coordinates there, the normal (not unit), the directions
+    around and along the wall, the instance, and the wall's radius there.
     """
-    mask = 0
-    entry = 0.0
-    if tile_mask != 0:
-        t_wall = FAR_MM
-        if guessed:
-            t_wall = t * (1.0 + TOLERANCE) + 0.2
-        mask, entry = touch(world, scene, origin, ray, tile_mask, t_wall, pixel_angle)
-    instance = 0
-    bent = 0
-    d = 0.0
-    if mask != 0:
-        t_start = entry
-        if not guessed:
-            t_start = qd.min(t_free, entry)
-        s = guess_s(world, scene, origin, ray, t_start, s_origin)
-        t, c = trace_blended(world, scene, origin, ray, t_start, s, pixel_angle, mask)
-        d, _safe, instance, bent, c, _slopes = blended(
-            world, scene, origin + ray * t, ray, c.x, mask
-        )
-        if d > 0.5 * pixel_angle * t:
-            instance = 0  # out of steps in mid-air, beside an edge: that is no polyp's pixel
-    elif not guessed:
-        s = guess_s(world, scene, origin, ray, t_free, s_origin)
-        t, c = trace_wall(world, scene, origin, ray, t_free, s, 0.4 * pixel_angle)
-    slopes = wall_slopes(world, scene, c)
-    normal, around, tangent = wall_frame(world, scene, c, slopes)
+    t, c, slopes, normal, around, tangent = meet_wall(
+        world, scene, origin, ray, s_origin, guess, t_free, swell, pixel_angle
+    )
     gap = slopes.x
-    if bent:
-        steepness = qd.sqrt(normal.dot(normal) + 1e-9)
-        d_wall = slopes.x / steepness
-        sample = 0.06 + 0.0015 * t
-        p = origin + ray * t
-        normal = blended_normal(world, scene, p, mask, d_wall, normal / steepness, sample)
-        gap = d
+    instance = 0
+    if tile_mask != 0:
+        t_wall = t + newton(gap, normal, ray, t)
+        mask, entry = touch(view, b, origin, ray, tile_mask, t_wall + 0.2, pixel_angle)
+        if mask != 0:
+            met, t_met, d, nearest, bent, c_met, slopes_met, row = meet_polyps(
+                world, view, scene, b, origin, ray, s_origin, entry, t_wall, mask, pixel_angle
+            )
+            if met and bent:
+                t = t_met
+                c = c_met
+                slopes = slopes_met
+                gap = d
+                instance = nearest
+                normal, around, tangent = wall_frame(world, row, c, slopes)
+                steepness = qd.sqrt(normal.dot(normal) + 1e-9)
+                normal = blended_normal(
+                    view, b, origin + ray * t, mask, slopes.x / steepness, normal / steepness,
+                    0.06 + 0.0015 * t,
+                )  # fmt: skip
     wall_radius = slopes.x + qd.sqrt(c.y * c.y + c.z * c.z)
     step = newton(gap, normal, ray, t)
     t += step
@@ -146,22 +183,44 @@ def meet(world: World, scene, origin, ray, s_origin, guessed, t, c, t_free, tile
 
 
 @qd.func
-def meets_polyp(world: World, scene, origin, ray, k, s_origin):
+def first_polyp(view: View, b, origin, ray, mask, t_limit):
+    """Distance to the first of the masked polyps, unblended, or t_limit: good enough to meter."""
+    first = t_limit
+    k = 0
+    rest = mask
+    while rest != 0:
+        if rest & 1:
+            t, leave = span(view, b, origin, ray, k)
+            for _step in range(12):
+                if t > qd.min(leave, first):
+                    break
+                d = polyp_distance(view, b, k, origin + ray * t)
+                if d < 0.02 * t:
+                    first = qd.min(first, t)
+                    break
+                t += d
+        rest = rest >> 1
+        k += 1
+    return first
+
+
+@qd.func
+def meets_polyp(world: World, view: View, scene, b, origin, ray, k, s_origin, swell):
     """1 if the ray, with nothing else in its way, first meets polyp k on its side in the lumen."""
-    t, leave = sphere_span(world, scene, origin, ray, k)
-    near = 0.002 * world.polyps[(scene * NP + k) * ROWS + 4].y
+    t, leave = span(view, b, origin, ray, k)
+    near = 0.002 * view.polyps[(b * NP + k) * POLYP_ROWS + 4].y
     met = 0
     d = 1e9
     for _step in range(32):
         if t > leave or d < near:
             break
-        d = polyp_distance(world, scene, k, origin + ray * t)
+        d = polyp_distance(view, b, k, origin + ray * t)
         if d >= near:
             t += 0.95 * d
     if d < near:
         s = guess_s(world, scene, origin, ray, t, s_origin)
-        c = locate(world, scene, origin + ray * t, ray, s)
-        gap, _safe = wall_gap(world, scene, c)
+        c, _row = locate(world, scene, origin + ray * t, ray, s)
+        gap, _safe = wall_gap(world, scene, c, swell)
         if gap >= 0.0:
             met = 1
     return met

@@ -20,10 +20,16 @@ TILE = 8
 """Pixels a side of the tiles that are cone-marched first."""
 CELL = 4
 """Pixels between the rays of the lattice."""
+METER_STEP = 2
+"""Tiles between the rays that meter the light."""
 FAR_MM = 280.0
 """Rays end here: nothing is lit farther away."""
-CAMERA_ROWS = 5
+CAMERA_ROWS = 11
 """Rows of four numbers a camera: see `View.cameras`."""
+POLYP_ROWS = 6
+"""Rows of four numbers a polyp: see `sim.polyps.Polyp.table_row`."""
+LOOK_ROWS = 6
+"""Rows of four numbers a look: see `World.looks`."""
 STATS = 6
 """Numbers a polyp in `Target.stats`."""
 
@@ -35,32 +41,45 @@ class World:
     centreline  4 rows a sample: point, curvature 1 | tangent, curvature 2 | normal, narrowest
                 radius within 10 mm | binormal, 0
     wall        radius, safe step per mm of gap, dR/ds, dR/dangle / R
-    crevice     radius less its blurred self, mm: positive in crevices, negative on crests
-    polyps      5 rows each: see `sim.polyps.Polyp.table_row`
-    looks       3 rows each: mucosa RGB, vessels | tone, gloss, bump, noise | turn u, turn v, 0, 0
-    texture     `sim.texture.detail_texture`
+    coat        on every second sample: crevice (radius less its blurred self, mm), tone, cover
+                (stool 0..1, fluid 1..2), stain (below 0: foam)
+    looks       LOOK_ROWS each: mucosa RGB, vessels | tone, gloss, bump, 0 | turn u, turn v, lamps,
+                0 | stool RGB, 0 | fluid RGB, 0 | stain RGB, 0
+    sensors     SENSOR_ROWS each: see `sim.sensor.CameraSettings.table_rows`
+    lamps       3 each: right, down in mm from the lens, 0, 0
+    rays        unit directions in camera axes (right, down, forward), of a grid that is padded to
+                whole tiles and one more row and column, row-major
+    screens     a pixel each: 0 where the picture shows, else 1 << 24 | B << 16 | G << 8 | R
+    detail      `sim.texture.detail_texture`
+    bubbles     `sim.texture.bubble_texture`
     """
 
     centreline: Vec4Array
     wall: Vec4Array
-    crevice: FloatArray
-    polyps: Vec4Array
+    coat: Vec4Array
     looks: Vec4Array
-    texture: Vec4Array
+    sensors: Vec4Array
+    lamps: Vec4Array
+    rays: Vec4Array
+    screens: IntArray
+    detail: IntArray
+    bubbles: IntArray
 
 
 @dataclass
 class View:
-    """The batch's cameras.
+    """The batch's cameras, and the polyps as they are at each camera's time.
 
-    cameras  CAMERA_ROWS rows each: position, s | right, scene | down, frame seed | forward, gain |
-             lamp offset along right, along down, 0, 0
-    rays     unit directions in camera axes (right, down, forward), of a grid that is padded to
-             whole tiles and one more row and column, row-major
+    cameras  CAMERA_ROWS rows each: position, s | right, scene | down, frame seed | forward, bit
+             mask of the polyps that may be near | movement during the exposure in mm along right,
+             down, forward, 0 | turn during the exposure in rad, 0 | peristalsis: share
+             of the radius, turns at s = 0, 0, 0 | metered pose: position, s | right, 0 | down, 0 |
+             forward, 0
+    polyps   POLYP_ROWS rows a polyp, MAX_POLYPS polyps a camera
     """
 
     cameras: Vec4Array
-    rays: Vec4Array
+    polyps: Vec4Array
 
 
 @dataclass
@@ -69,9 +88,12 @@ class Target:
 
     tile_t, tile_mask  per tile: distance in mm that is free for all its rays; polyps in its cone
     lattice            per lattice ray: 1 / distance, and s at the wall that it meets
-    light              per frame: sum over the lattice of the light that comes back, fixed point
+    light              per frame: sum of the metered light, fixed point, and number of rays
+    gain               per frame: exposure over the metered light
+    radiance           linear RGB before exposure, distance along the ray in mm (FAR_MM: nothing
+                       is met; 0: the screen covers the pixel)
+    normals            unit normal of the surface in camera axes, 0 (or of no use: one element)
     image              R | G << 8 | B << 16 | instance << 24
-    depth              distance along the ray in mm (FAR_MM where nothing is met)
     stats              per frame and polyp: visible pixels, unoccluded pixels, x0, y0, x1, y1
     """
 
@@ -79,6 +101,8 @@ class Target:
     tile_mask: IntArray
     lattice: Vec2Array
     light: IntArray
+    gain: FloatArray
+    radiance: Vec4Array
+    normals: Vec4Array
     image: IntArray
-    depth: FloatArray
     stats: IntArray

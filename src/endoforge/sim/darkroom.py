@@ -1,0 +1,136 @@
+"""Puts together what `kernels.develop` works on, and runs it: from linear light to 8 bits."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from endoforge.sim.kernels import develop, jpeg
+from endoforge.sim.kernels.types import TILE
+from endoforge.sim.sensor import (
+    CURVE_FIRST,
+    CURVE_LENGTH,
+    CURVE_SHIFT,
+    GRAIN_SIZE,
+    GRAIN_STEPS,
+    LUMA_TOP,
+    MOST_TAPS,
+    SENSOR_ROWS,
+)
+
+BLOCK = 16
+"""Pixels a side of what JPEG codes together: four blocks of luma, one of Cb, one of Cr."""
+PER_BLOCK = 6 * 64
+Array = NDArray[np.float64]
+
+
+class Darkroom:
+    """Develops up to `batch_size` frames of a renderer's arrays, on their device.
+
+    It reads `world.sensors`, `world.screens`, `world.rays`, `view.cameras`, `target.radiance` and
+    `target.gain`, and writes `target.image`.
+    """
+
+    def __init__(
+        self, world: Any, view: Any, target: Any, batch_size: int, height: int, width: int
+    ) -> None:
+        self.picture = (height, width)
+        self.tiles = (-(-height // TILE), -(-width // TILE))
+        self.blocks = (-(-height // BLOCK), -(-width // BLOCK))
+        flags = world.sensors[2::SENSOR_ROWS, 1]
+        self.with_jpeg = bool((flags > 0).any())
+        device = target.image.device
+        pixels = batch_size * height * width
+        coefficients = PER_BLOCK * self.blocks[0] * self.blocks[1] if self.with_jpeg else 1
+        self.room: Any = develop.Darkroom(
+            cameras=view.cameras,
+            rays=world.rays,
+            sensors=world.sensors,
+            screens=world.screens,
+            radiance=target.radiance,
+            gain=target.gain,
+            image=target.image,
+            flow=torch.zeros(2 * batch_size * self.tiles[0] * self.tiles[1], 4, device=device),
+            light=torch.zeros(pixels, 4, device=device),
+            coded=torch.zeros(pixels, dtype=torch.int32, device=device),
+            grain=torch.from_numpy(grain_table()).to(device),
+            curve=torch.from_numpy(response_table()).to(device),
+            disk=torch.from_numpy(disk_table()).to(device),
+            planes=torch.zeros(batch_size * coefficients, device=device),
+        )
+
+    def develop(self, count: int) -> None:
+        """Develop the first `count` frames of `target`."""
+        room, picture, tiles, blocks = self.room, self.picture, self.tiles, self.blocks
+        develop.find_flow(room, count, *tiles)
+        develop.spread_light(room, count, *picture, tiles[0])
+        develop.expose(room, count, *picture, *tiles)
+        develop.sharpen(room, count, *picture, tiles[0], *blocks)
+        if self.with_jpeg:
+            jpeg.fill_planes(room, count, *picture, *blocks)
+            jpeg.transform_columns(room, False, count, *blocks)
+            jpeg.quantise_rows(room, count, *blocks)
+            jpeg.transform_columns(room, True, count, *blocks)
+            jpeg.show(room, count, *picture, tiles[0], *blocks)
+
+
+def respond(light: Array) -> Array:
+    """Linear light to 0..1 of the display: gamma of about 1.8, a soft shoulder, white from 3.5."""
+    x = light + 0.5 * light**2
+    bright = np.sqrt(x / (1 + x))
+    return np.minimum(bright * (0.64 + 0.43 * bright), 1.0)
+
+
+def response_table() -> NDArray[np.int32]:
+    """(CURVE_LENGTH,) int32, 0..LUMA_TOP: `respond` in the middle of each step of a float's bits.
+
+    Half a step is 0.4 % of the light, a quarter of a grey level. The first step is black.
+    """
+    steps = np.arange(CURVE_FIRST, CURVE_FIRST + CURVE_LENGTH, dtype=np.int32)
+    bits = (steps << CURVE_SHIFT) + (1 << (CURVE_SHIFT - 1))
+    light = bits.view(np.float32).astype(np.float64)
+    light[0] = 0.0
+    return np.rint(LUMA_TOP * respond(light)).astype(np.int32)
+
+
+def grain_table() -> NDArray[np.int32]:
+    """(GRAIN_SIZE^2,) int32: noise of a Bayer sensor after bilinear demosaicing, unit variance.
+
+    Most of it is common to the channels, as video processors take colour noise out. R, G and B,
+    10 bits each, GRAIN_STEPS a standard deviation about 512. It tiles: its edges meet.
+    """
+    rng = np.random.default_rng(20_250_101)
+    white = rng.normal(size=(GRAIN_SIZE, GRAIN_SIZE))
+    y, x = np.mgrid[0:GRAIN_SIZE, 0:GRAIN_SIZE] % 2
+    common = _smooth(rng.normal(size=white.shape)) + 0.5 * rng.normal(size=white.shape)
+    common /= common.std()
+    packed = np.zeros((GRAIN_SIZE, GRAIN_SIZE), np.int64)
+    for channel, sites in enumerate(((y == 0) & (x == 0), (y + x) == 1, (y == 1) & (x == 1))):
+        noise = _smooth(np.where(sites, white, 0.0)) / _smooth(sites.astype(np.float64))
+        noise = noise / noise.std() + 2.0 * common
+        steps = np.rint(noise / noise.std() * GRAIN_STEPS)
+        packed |= (np.clip(steps, -512, 511).astype(np.int64) + 512) << (10 * channel)
+    return packed.astype(np.int32).reshape(-1)
+
+
+def _smooth(values: Array) -> Array:
+    """3 x 3 binomial filter with wrapped edges: bilinear interpolation between sites."""
+    for axis in (0, 1):
+        values = (np.roll(values, 1, axis) + 2 * values + np.roll(values, -1, axis)) / 4
+    return values
+
+
+def disk_table() -> NDArray[np.float32]:
+    """(MOST_TAPS, 4) float32: x, y in the unit disk, in opposite pairs; every start is even.
+
+    Roberts' R2 sequence on the half disk, mirrored; rings of the same area hold one pair each.
+    """
+    k = np.arange(MOST_TAPS // 2) + 1
+    ring = ((0.5 + k * 0.7548776662466927) % 1).argsort().argsort()
+    radius = np.sqrt((ring + 0.5) / len(ring))
+    angle = np.pi * ((0.5 + k * 0.5698402909980532) % 1)
+    table = np.zeros((MOST_TAPS, 4), np.float32)
+    table[0::2, 0], table[0::2, 1] = radius * np.cos(angle), radius * np.sin(angle)
+    table[1::2] = -table[0::2]
+    return table

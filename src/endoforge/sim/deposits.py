@@ -1,0 +1,138 @@
+"""What lies on the wall: pools of fluid, stool, foam, blood and dye."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from endoforge.sim.centreline import ALONG_STEP_MM, NUM_ALONG, Centreline
+from endoforge.sim.nuisances import Nuisances
+from endoforge.sim.wall import COLUMN_ANGLES, NUM_AROUND, Array, Grid, patches
+
+POOL_REACH_MM = 75.0
+"""A pool goes no farther from its middle than this."""
+STOOL_MM = 1.6
+"""Thickness of the thickest stool."""
+
+
+@dataclass(frozen=True)
+class Deposits:
+    """Amounts on the wall, each (NUM_ALONG, NUM_AROUND).
+
+    `fluid` depth in mm; `stool` and `foam` 0..1; `stain` 0..1 of what `stain_colour` (linear RGB
+    that multiplies the mucosa's) says: blood or dye; dye gathers in grooves.
+    """
+
+    fluid: Grid
+    stool: Grid
+    foam: Grid
+    stain: Grid
+    stain_colour: tuple[float, float, float]
+    in_grooves: float
+    fluid_colour: tuple[float, float, float]
+
+
+def lay_deposits(
+    rng: np.random.Generator, line: Centreline, radius: Grid, nuisances: Nuisances
+) -> tuple[Grid, Deposits]:
+    """The wall's radius with what lies on it, and what that is."""
+    down = _down(rng)
+    low = _lowness(line, down)
+    pooled = _pools(rng, line, radius, down, nuisances.fluid)
+    fluid = np.maximum(radius - pooled, 0)
+    stool = _spots(rng, nuisances.stool, 3.2, low) * (fluid < 0.2)
+    foam = _foam(rng, nuisances.bubbles, low, fluid)
+    stain, colour, grooves = _stain(rng, nuisances)
+    covered = pooled - STOOL_MM * np.minimum(stool, 0.25 * pooled)
+    shade = rng.uniform(0.25, 0.75)
+    fluid_colour = (0.66 * shade, rng.uniform(0.38, 0.52) * shade, rng.uniform(0.06, 0.2) * shade)
+    return covered, Deposits(fluid, stool, foam, stain, colour, grooves, fluid_colour)
+
+
+def no_deposits() -> Deposits:
+    """A clean wall."""
+    clean = np.zeros((NUM_ALONG, NUM_AROUND), np.float32)
+    return Deposits(clean, clean, clean, clean, (1.0, 1.0, 1.0), 0.0, (1.0, 1.0, 1.0))
+
+
+def _down(rng: np.random.Generator) -> Array:
+    """Which way things fall: the patient lies on the back or on a side."""
+    angle = rng.uniform(0, 2 * np.pi)
+    return np.array([np.cos(angle), -0.15, np.sin(angle)]) / np.hypot(1, 0.15)
+
+
+def _lowness(line: Centreline, down: Array) -> Grid:
+    """(NUM_ALONG, NUM_AROUND) cosine between each place's outward direction and down."""
+    x, y = line.normals @ down, line.binormals @ down
+    cosine = np.outer(x, np.cos(COLUMN_ANGLES)) + np.outer(y, np.sin(COLUMN_ANGLES))
+    return cosine.astype(np.float32)
+
+
+def _pools(
+    rng: np.random.Generator, line: Centreline, radius: Grid, down: Array, strength: float
+) -> Grid:
+    """The wall with level pools in it: each is a horizontal plane that cuts the low side off.
+
+    In the cross-section at s the plane lies `level` mm from the centreline, downwards.
+    """
+    pooled = radius.copy()
+    height = line.points @ down
+    x, y = line.normals @ down, line.binormals @ down
+    across = np.maximum(np.hypot(x, y), 0.05)
+    room = cv2.blur(radius.min(axis=1)[:, None], (1, 2 * int(20 / ALONG_STEP_MM) + 1))[:, 0]
+    to_low = np.arctan2(y, x)
+    for _ in range(round(9 * strength)):
+        middle_s = rng.uniform(60.0, line.length_mm - 30.0)
+        row = int(line.row(middle_s))
+        least = radius[row].min()
+        if across[row] < 0.5:
+            continue  # the colon runs downhill here: nothing stays
+        # It covers the lowest 5 to 45 per cent of the radius.
+        level = height[row] + across[row] * least * (1.0 - rng.uniform(0.02, 0.25 + 0.3 * strength))
+        first = max(row - int(POOL_REACH_MM / ALONG_STEP_MM), 0)
+        rows = slice(first, min(row + int(POOL_REACH_MM / ALONG_STEP_MM), NUM_ALONG))
+        away = (np.arange(rows.start, rows.stop) - row) * ALONG_STEP_MM / POOL_REACH_MM
+        depth = (level - height[rows]) / across[rows] + 25.0 * away**4
+        depth = np.maximum(depth, 0.45 * room[rows])
+        cosine = np.cos(COLUMN_ANGLES[None, :] - to_low[rows, None])
+        plane = depth[:, None] / np.maximum(cosine, 0.05)
+        pooled[rows] = np.minimum(pooled[rows], plane.astype(np.float32))
+    return pooled
+
+
+def _spots(rng: np.random.Generator, strength: float, size_mm: float, low: Grid) -> Grid:
+    """Amounts 0..1 of what sticks in spots of about `size_mm`, in clusters, most of it low."""
+    if strength == 0:
+        return np.zeros((NUM_ALONG, NUM_AROUND), np.float32)
+    columns = size_mm * NUM_AROUND / 120.0
+    clusters = patches(rng, 45.0, 50.0) + 0.5 * low
+    spots = patches(rng, size_mm, columns) + 0.5 * patches(rng, 0.45 * size_mm, 0.45 * columns)
+    # The higher the strength, the lower the bar that noise must pass.
+    amount = 0.7 * clusters + 0.9 * spots - (2.6 - 2.1 * strength)
+    return np.asarray(np.clip(2.2 * amount, 0, 1), np.float32)
+
+
+def _foam(rng: np.random.Generator, strength: float, low: Grid, fluid: Grid) -> Grid:
+    """Bubbles gather at the rims of pools and in patches of their own."""
+    if strength == 0:
+        return np.zeros((NUM_ALONG, NUM_AROUND), np.float32)
+    rim = cv2.GaussianBlur((fluid > 0.2).astype(np.float32), (0, 0), 5)
+    rim = 4 * rim * (1 - rim)
+    clusters = patches(rng, 22.0, 24.0) + 0.4 * low + 1.2 * rim
+    return np.asarray(np.clip(1.2 * (clusters - (2.3 - 1.7 * strength)), 0, 1), np.float32)
+
+
+def _stain(
+    rng: np.random.Generator, nuisances: Nuisances
+) -> tuple[Grid, tuple[float, float, float], float]:
+    """Blood where there is blood, else dye: its amount, its colour, how much lies in grooves."""
+    red, blue = (0.62, 0.10, 0.08), (0.22, 0.42, 0.95)
+    strength = max(nuisances.blood, nuisances.dye)
+    bleeding = nuisances.blood >= nuisances.dye
+    if strength == 0:
+        return np.zeros((NUM_ALONG, NUM_AROUND), np.float32), red, 0.0
+    wide = patches(rng, 60.0, 60.0) if bleeding else patches(rng, 160.0, 200.0)
+    fine = patches(rng, 5.0, 9.0) if bleeding else patches(rng, 14.0, 16.0)
+    bar = 2.3 - 2.0 * strength if bleeding else 1.0 - 1.8 * strength
+    amount = np.clip(1.5 * (wide + 0.7 * fine - bar), 0, 1)
+    return np.asarray(amount, np.float32), red if bleeding else blue, 0.0 if bleeding else 1.0

@@ -1,0 +1,203 @@
+"""The flight of the scope through a scene: every capture of a whole procedure.
+
+The itinerary says where the scope is to be. Here it is made smooth, swayed by breathing, kept clear
+of wall and polyps, and turned: at ahead or at what it inspects, with a hand that never is still.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from endoforge.sim.camera import CameraState, Pose
+from endoforge.sim.itinerary import STEP_S, Leg, Planner
+from endoforge.sim.lumen import Lumen, smooth
+from endoforge.sim.randomization import draw
+from endoforge.sim.scene import Scene
+from endoforge.sim.streams import Stream, smooth_noise, stream
+
+CAPTURE_INTERVAL_S = 6 * STEP_S
+"""Simulated time between two captures: 0.33 s."""
+CLOSE_MM = (20.0, 40.0)
+"""The interval halves while the centre of any polyp is so far from the camera, straight."""
+LOOK_AHEAD_MM = 32.0
+WANDER_MM = 7.0
+"""How far the scope strays off its lane."""
+EASE_S = 0.22
+"""Standard deviation of the smoothing of its movements."""
+RETRACT_STEPS = 9
+"""Time over which it gives way to what stands in its way, on either side: half a second."""
+TURN_S = 0.25
+"""The same of its turns."""
+SPIRAL_S = 6.0
+"""Once round the wall with its looks aside."""
+MOST_ASIDE_RAD = 1.1
+AIM_ERROR_RAD = 0.13
+ROLL_RAD = 0.5
+
+Array = NDArray[np.float64]
+
+
+def fly(scene: Scene) -> list[CameraState]:
+    """All captures of a scene's procedure, from the rectum to the cecum and back."""
+    rng = stream(scene.seed, Stream.CAMERA)
+    lumen = Lumen(scene)
+    legs = Planner(scene, lumen, rng).legs()
+    s_mm, xy_mm = _course(scene, lumen, legs, rng)
+    position = lumen.to_world(s_mm, xy_mm)
+    axes = _axes(scene, lumen, legs, s_mm, position, rng)
+    return _states(scene, s_mm, position, axes)
+
+
+def thin(states: list[CameraState], max_frames: int | None) -> list[CameraState]:
+    """At most `max_frames` (1 or more) of the captures, evenly spread; None: all of them."""
+    if max_frames is None or len(states) <= max_frames:
+        return states
+    kept = np.linspace(0, len(states) - 1, max_frames).round().astype(int)
+    return [states[index] for index in kept]
+
+
+def _course(
+    scene: Scene, lumen: Lumen, legs: list[Leg], rng: np.random.Generator
+) -> tuple[Array, Array]:
+    """(N,) s and (N, 2) offset of the camera in mm at every step, clear of everything."""
+    wanted_s = np.concatenate([leg.s_mm for leg in legs])
+    s_mm = smooth(wanted_s[:, None], EASE_S / STEP_S)[:, 0]
+    count = len(s_mm)
+    stray = np.stack([_noise(rng, count, 3.0) for _ in range(2)], axis=1)
+    wanted = lumen.lane_at(s_mm) + WANDER_MM * stray
+    end = 0
+    for leg in legs:
+        start, end = end, end + len(leg.s_mm)
+        if leg.xy_mm is not None:
+            wanted[start:end] = leg.xy_mm
+    xy_mm = smooth(wanted, EASE_S / STEP_S) + _breathing(scene, lumen, s_mm, rng)
+    return s_mm, lumen.retract(s_mm, xy_mm, RETRACT_STEPS)
+
+
+def _breathing(scene: Scene, lumen: Lumen, s_mm: Array, rng: np.random.Generator) -> Array:
+    """(N, 2) mm: the colon goes to and fro 12 to 18 times a minute, in one direction of space."""
+    seconds = np.arange(len(s_mm)) * STEP_S
+    phase = 2 * np.pi * (seconds * rng.uniform(12, 18) / 60 + rng.random())
+    phase += 0.3 * _noise(rng, len(s_mm), 10.0)
+    direction = rng.normal(size=3)
+    direction /= np.linalg.norm(direction)
+    sway = 0.5 * draw(rng, scene.ranges.anatomy.breathing_mm) * np.sin(phase)
+    return np.asarray(sway[:, None] * (lumen.frames(s_mm)[:, 1:3] @ direction))
+
+
+def _axes(
+    scene: Scene,
+    lumen: Lumen,
+    legs: list[Leg],
+    s_mm: Array,
+    position: Array,
+    rng: np.random.Generator,
+) -> Array:
+    """(N, 3, 3) right, down, forward of the camera at every step."""
+    _, normal, binormal, tangent = lumen.frames(s_mm).transpose(1, 0, 2)
+    forward = _unit(smooth(_directions(lumen, legs, s_mm, position, rng), TURN_S / STEP_S))
+    jitter = np.radians(draw(rng, scene.ranges.motion.jitter_deg))
+    across = np.stack([_tremor(rng, len(s_mm)) for _ in range(2)], axis=1) * jitter
+    forward = _unit(forward + across[:, :1] * normal + across[:, 1:] * binormal)
+    # The frame of the centreline, turned the shortest way to look forward, then rolled.
+    half = (tangent + forward) / np.maximum(1 + _dot(tangent, forward), 0.02)
+    right = normal - _dot(normal, forward) * half
+    right = _unit(right - _dot(right, forward) * forward)
+    down = np.cross(forward, right)
+    roll = ROLL_RAD * _noise(rng, len(s_mm), 12.0)[:, None]
+    turned = np.cos(roll) * right + np.sin(roll) * down
+    return np.stack([turned, np.cross(forward, turned), forward], axis=1)
+
+
+def _directions(
+    lumen: Lumen, legs: list[Leg], s_mm: Array, position: Array, rng: np.random.Generator
+) -> Array:
+    """(N, 3) unit vectors: where the scope wants to look, with sudden changes."""
+    ahead_s = np.minimum(s_mm + LOOK_AHEAD_MM, lumen.length_mm - 5.0)
+    ahead = _unit(lumen.to_world(ahead_s, lumen.lane_at(ahead_s)) - position)
+    _, normal, binormal, _ = lumen.frames(s_mm).transpose(1, 0, 2)
+    count = len(s_mm)
+    tilt, spiral = _spiral(rng, count)
+    error = [AIM_ERROR_RAD * _noise(rng, count, 1.2) for _ in range(2)]
+    directions = np.empty((count, 3))
+    end = 0
+    for leg in legs:
+        start, end = end, end + len(leg.s_mm)
+        part = slice(start, end)
+        if leg.aim_mm is None:
+            aside = np.tan(np.clip(leg.look_rad * tilt[part], 0.0, MOST_ASIDE_RAD))
+            straight, (x, y) = ahead[part], aside * spiral[:, part]
+        else:
+            straight, (x, y) = _unit(leg.aim_mm - position[part]), [e[part] for e in error]
+        directions[part] = straight + x[:, None] * normal[part] + y[:, None] * binormal[part]
+    return _unit(directions)
+
+
+def _spiral(rng: np.random.Generator, count: int) -> tuple[Array, Array]:
+    """Looks round the wall: (count,) share of the way aside, (2, count) which way."""
+    tilt = 0.8 + 0.5 * _noise(rng, count, 2.0)
+    turns = np.arange(count) * STEP_S / SPIRAL_S + 0.3 * _noise(rng, count, 3.0)
+    phase = 2 * np.pi * rng.choice([-1.0, 1.0]) * (turns + rng.random())
+    return tilt, np.stack([np.cos(phase), np.sin(phase)])
+
+
+def _noise(rng: np.random.Generator, count: int, seconds: float) -> Array:
+    """(count,) noise of variance 1 that varies over so many seconds; drawn in handy lengths."""
+    return smooth_noise(rng, -(-count // 256) * 256, seconds / STEP_S)[:count]
+
+
+def _tremor(rng: np.random.Generator, count: int) -> Array:
+    """(count,) noise of variance 1 between about 1 and 4 Hz: the slope of noise below 2.5 Hz."""
+    slope = np.gradient(_noise(rng, count, 1 / (np.pi * 2.5)))
+    return np.asarray(slope / slope.std())
+
+
+def _states(scene: Scene, s_mm: Array, position: Array, axes: Array) -> list[CameraState]:
+    velocity, turn = _rates(position, axes)
+    poses = [Pose(*pose) for pose in zip(position, axes, s_mm.tolist(), strict=True)]
+    lag = round(scene.camera.lag_s / STEP_S)
+    return [
+        CameraState(
+            time_s=step * STEP_S,
+            pose=poses[step],
+            velocity_mm_s=velocity[step],
+            turn_rad_s=turn[step],
+            metered=poses[max(step - lag, 0)],
+        )
+        for step in _captures(scene, position)
+    ]
+
+
+def _captures(scene: Scene, position: Array) -> list[int]:
+    """Steps at which a picture is taken."""
+    close = np.zeros(len(position), bool)
+    for polyp in scene.polyps:
+        distance = np.linalg.norm(position - np.asarray(polyp.centre), axis=1)
+        close |= (distance >= CLOSE_MM[0]) & (distance <= CLOSE_MM[1])
+    steps, step = [], 0
+    while step < len(position):
+        steps.append(step)
+        step += 3 if close[step] else 6
+    return steps
+
+
+def _rates(position: Array, axes: Array) -> tuple[Array, Array]:
+    """(N, 3) mm/s and (N, 3) rad/s in camera axes, by central differences."""
+    earlier = np.maximum(np.arange(len(position)) - 1, 0)
+    later = np.minimum(earlier + 2, len(position) - 1)
+    seconds = ((later - earlier) * STEP_S)[:, None]
+    moved = (position[later] - position[earlier]) / seconds
+    velocity = np.einsum("nij,nj->ni", axes, moved)
+    turned = axes[earlier] @ axes[later].transpose(0, 2, 1)
+    skew = 0.5 * (turned - turned.transpose(0, 2, 1))
+    turn = np.stack([skew[:, 2, 1], skew[:, 0, 2], skew[:, 1, 0]], axis=1) / seconds
+    return velocity, turn
+
+
+def _unit(vectors: Array) -> Array:
+    unit: Array = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return unit
+
+
+def _dot(a: Array, b: Array) -> Array:
+    dot: Array = (a * b).sum(axis=1, keepdims=True)
+    return dot

@@ -1,0 +1,401 @@
+"""From linear light to the recorded frame: lens, sensor and video processor, in five passes.
+
+1. `find_flow`: per tile, how the picture moves during the exposure.
+2. `spread_light`: the lens's point spread, on linear light, over what the screen leaves open.
+3. `expose`: blur by motion and defocus, vignette, exposure, white balance, the response to light,
+   noise; coded as luma and chroma.
+4. `sharpen`: the video processor's unsharp mask; frames without JPEG are done then.
+5. `kernels.jpeg`: the others go through JPEG.
+
+All but the first run one thread per column of TILE pixels: neighbours in a row read neighbouring
+pixels, and what a row of pixels shares is summed once. In a pass no thread writes what another
+reads: every engine makes the same picture up to the rounding of its arithmetic.
+"""
+
+from dataclasses import dataclass
+
+import quadrants as qd
+
+from endoforge.sim.kernels.types import (
+    CAMERA_ROWS,
+    TILE,
+    FloatArray,
+    IntArray,
+    Vec4Array,
+    vec2,
+    vec3,
+    vec4,
+)
+from endoforge.sim.sensor import (
+    CORING,
+    CURVE_FIRST,
+    CURVE_LENGTH,
+    CURVE_SHIFT,
+    FOCUS_MM,
+    GRAIN_SIZE,
+    GRAIN_STEPS,
+    LUMA_TOP,
+    SENSOR_ROWS,
+)
+
+SPREAD = 0.1664
+"""Share of a pixel's light that falls on each neighbour in a row: a Gaussian of 0.6 px."""
+LEAST_BLUR_PX = 1.3
+"""Blur shorter than this is left out."""
+LONGEST_FLOW_PX = 40.0
+LEAST_CIRCLE_PX = 0.4
+LARGEST_CIRCLE_PX = 6.0
+"""Radius of the circle of confusion at most."""
+
+LUMA_BITS = 12
+OPEN = 1 << 20
+"""Bit of `Darkroom.coded` that says that the picture shows here, not the screen."""
+COUNTED = OPEN | 4095
+"""Luma and the bit above: sums of up to 256 of them keep apart."""
+CORE2 = (CORING * LUMA_TOP * 256) ** 2
+GRAIN_SCALE = LUMA_TOP / GRAIN_STEPS * 65536.0
+"""Deviation 1 in luma steps per step of the grain table, in 1/65536."""
+
+
+@dataclass
+class Darkroom:
+    """What the passes read, write and hand on; `sim.darkroom` puts it together.
+
+    cameras, rays    as in `types.View`
+    sensors          SENSOR_ROWS rows a scene: see `sim.sensor.CameraSettings.table_rows`
+    screens          per scene and pixel: 0, or 0x01000000 | R | G << 8 | B << 16 that covers it
+    radiance         linear RGB before the gain; distance in mm, 0 where the screen covers it
+    gain             of each frame
+    image            R | G << 8 | B << 16 | instance << 24: the instance is left as it is
+    flow             2 rows a tile: pixels of motion, x and y, by rotation | by translation, times
+                     mm; pixels per radian, cosine off the axis, its change per pixel across, down
+    light            linear RGB after the lens, weighted | its weight
+    coded            luma, 12 bits | Cb, 8 bits | open, 1 bit | Cr, 8 bits
+    grain            `sim.darkroom.grain_table`
+    curve            `sim.darkroom.response_table`
+    disk             `sim.darkroom.disk_table`
+    planes           per frame luma, Cb, Cr about 0 (these two at half size), in whole JPEG blocks
+    """
+
+    cameras: Vec4Array
+    rays: Vec4Array
+    sensors: Vec4Array
+    screens: IntArray
+    radiance: Vec4Array
+    gain: FloatArray
+    image: IntArray
+    flow: Vec4Array
+    light: Vec4Array
+    coded: IntArray
+    grain: IntArray
+    curve: IntArray
+    disk: Vec4Array
+    planes: FloatArray
+
+
+@qd.func
+def scene_of(room: Darkroom, b):
+    return qd.cast(room.cameras[b * CAMERA_ROWS + 1].w, qd.i32)
+
+
+@qd.func
+def in_pixels(motion, right, down):
+    """Motion of a unit direction as pixels: least squares on the picture's local basis."""
+    a = right.dot(right)
+    b = right.dot(down)
+    c = down.dot(down)
+    u = right.dot(motion)
+    v = down.dot(motion)
+    scale = 1.0 / qd.max(a * c - b * b, 1e-12)
+    return vec2((c * u - b * v) * scale, (a * v - b * u) * scale)
+
+
+@qd.kernel
+def find_flow(room: Darkroom, batch: qd.i32, tiles_y: qd.i32, tiles_x: qd.i32):
+    """A point P seen by a camera that moves by m and turns by w moves by -m - w x P."""
+    columns = tiles_x * TILE + 1
+    for b, ty, tx in qd.ndrange(batch, tiles_y, tiles_x):
+        first = scene_of(room, b) * (tiles_y * TILE + 1) * columns
+        middle = first + (ty * TILE + TILE // 2) * columns + tx * TILE + TILE // 2
+        half = TILE // 2
+        ray = room.rays[middle].xyz
+        right = (room.rays[middle + half].xyz - room.rays[middle - half].xyz) * (1.0 / TILE)
+        down = room.rays[middle + half * columns].xyz - room.rays[middle - half * columns].xyz
+        down = down * (1.0 / TILE)
+        movement = room.cameras[b * CAMERA_ROWS + 4].xyz
+        rotation = room.cameras[b * CAMERA_ROWS + 5].xyz
+        turned = in_pixels(ray.cross(rotation), right, down)
+        moved = in_pixels(-movement, right, down)
+        tile = (b * tiles_y + ty) * tiles_x + tx
+        focal_px = 1.0 / qd.sqrt(qd.max(right.cross(down).norm(), 1e-12))
+        room.flow[2 * tile] = vec4(turned.x, turned.y, moved.x, moved.y)
+        room.flow[2 * tile + 1] = vec4(focal_px, ray.z, right.z, down.z)
+
+
+@qd.func
+def row_light(room: Darkroom, row, left, x, right):
+    """Light of three pixels of a row, weighted; the screen's pixels weigh nothing."""
+    p = room.radiance[row + left]
+    q = room.radiance[row + x]
+    r = room.radiance[row + right]
+    wp = qd.select(p.w > 0.0, SPREAD, 0.0)
+    wq = qd.select(q.w > 0.0, 1.0 - 2.0 * SPREAD, 0.0)
+    wr = qd.select(r.w > 0.0, SPREAD, 0.0)
+    rgb = p.xyz * wp + q.xyz * wq + r.xyz * wr
+    return vec4(rgb.x, rgb.y, rgb.z, wp + wq + wr)
+
+
+@qd.kernel
+def spread_light(room: Darkroom, batch: qd.i32, height: qd.i32, width: qd.i32, strips: qd.i32):
+    """The lens's point spread: 3 x 3 pixels of a Gaussian."""
+    for b, strip, x in qd.ndrange(batch, strips, width):
+        left = qd.max(x - 1, 0)
+        right = qd.min(x + 1, width - 1)
+        first = b * height * width
+        y0 = strip * TILE
+        above = row_light(room, first + qd.max(y0 - 1, 0) * width, left, x, right)
+        here = row_light(room, first + y0 * width, left, x, right)
+        for y in range(y0, qd.min(y0 + TILE, height)):
+            below = row_light(room, first + qd.min(y + 1, height - 1) * width, left, x, right)
+            room.light[first + y * width + x] = (above + below) * SPREAD + here * (
+                1.0 - 2.0 * SPREAD
+            )
+            above = here
+            here = below
+
+
+@qd.func
+def gather(room: Darkroom, first, y, x, height, width, path, circle, size2):
+    """Light summed over `path` (pixels, centred) and a disk of radius `circle`.
+
+    `size2`, its squared extent, decides on 4, 8, 16 or 32 samples: never much more than a pixel
+    apart on a path. Places are counted in 1/65536 px. Near the edge they are kept in the frame.
+    """
+    log2_taps = 2
+    if size2 > 9.0:
+        log2_taps = qd.select(size2 > 49.0, qd.select(size2 > 100.0, 5, 4), 3)
+    taps = 1 << log2_taps
+    path_x = qd.cast(path.x * 65536.0, qd.i32)
+    path_y = qd.cast(path.y * 65536.0, qd.i32)
+    step_x = path_x >> log2_taps
+    step_y = path_y >> log2_taps
+    at_x = (x << 16) + 32768 - ((path_x - step_x) >> 1)
+    at_y = (y << 16) + 32768 - ((path_y - step_y) >> 1)
+    inside = qd.min(qd.min(x, y), qd.min(width - 1 - x, height - 1 - y)) >= taps
+    total = vec4(0.0)
+    if inside and circle < LEAST_CIRCLE_PX:
+        for _k in range(taps):
+            total += room.light[first + (at_y >> 16) * width + (at_x >> 16)]
+            at_x += step_x
+            at_y += step_y
+    else:
+        radius = circle * 65536.0
+        for k in range(taps):
+            point = room.disk[k].xy
+            j = (at_x + qd.cast(point.x * radius, qd.i32)) >> 16
+            i = (at_y + qd.cast(point.y * radius, qd.i32)) >> 16
+            if not inside:
+                i = qd.math.clamp(i, 0, height - 1)
+                j = qd.math.clamp(j, 0, width - 1)
+            total += room.light[first + i * width + j]
+            at_x += step_x
+            at_y += step_y
+    return total
+
+
+@qd.func
+def respond(room: Darkroom, light):
+    """Linear light to display luma steps, 0..LUMA_TOP: one look-up by exponent and 7 bits more."""
+    place = (qd.bit_cast(light, qd.i32) >> CURVE_SHIFT) - CURVE_FIRST
+    place = qd.select(place < 0, 0, place)
+    return room.curve[qd.select(place > CURVE_LENGTH - 1, CURVE_LENGTH - 1, place)]
+
+
+@qd.func
+def scrambled(x):
+    """Scrambled bits of x (Wellons' lowbias32)."""
+    h = qd.cast(x, qd.u32)
+    h ^= h >> 16
+    h *= qd.u32(0x7FEB352D)
+    h ^= h >> 15
+    h *= qd.u32(0x846CA68B)
+    h ^= h >> 16
+    return qd.cast(h, qd.i32)
+
+
+@qd.func
+def coded_pixel(red, green, blue):
+    """Display RGB in 0..LUMA_TOP as luma and chroma of BT.601, as JPEG has them."""
+    r = qd.select(red < 0, 0, qd.select(red > LUMA_TOP, LUMA_TOP, red))
+    g = qd.select(green < 0, 0, qd.select(green > LUMA_TOP, LUMA_TOP, green))
+    b = qd.select(blue < 0, 0, qd.select(blue > LUMA_TOP, LUMA_TOP, blue))
+    y = (1225 * r + 2404 * g + 467 * b + 2048) >> 12
+    # 255 / 4095 / 1.772 and 255 / 4095 / 1.402 in 1/65536.
+    cb = ((b - y) * 2303 + 8421376) >> 16
+    cr = ((r - y) * 2911 + 8421376) >> 16
+    return y | (cb << LUMA_BITS) | OPEN | (cr << 21)
+
+
+@qd.kernel
+def expose(
+    room: Darkroom,
+    batch: qd.i32,
+    height: qd.i32,
+    width: qd.i32,
+    tiles_y: qd.i32,
+    tiles_x: qd.i32,
+):
+    """Blurred light, times vignette, gain and white balance, through the response, with noise."""
+    for b, ty, x in qd.ndrange(batch, tiles_y, width):
+        scene = scene_of(room, b)
+        balance = room.sensors[scene * SENSOR_ROWS]
+        noise = room.sensors[scene * SENSOR_ROWS + 1]
+        noise.x *= GRAIN_SCALE * GRAIN_SCALE
+        noise.y *= GRAIN_SCALE * GRAIN_SCALE / LUMA_TOP
+        optics = room.sensors[scene * SENSOR_ROWS + 2]
+        seed = qd.cast(room.cameras[b * CAMERA_ROWS + 2].w, qd.i32)
+        tile = (b * tiles_y + ty) * tiles_x + (x >> 3)
+        flow = room.flow[2 * tile]
+        lens = room.flow[2 * tile + 1]
+        open_px = optics.x * lens.x
+        half = qd.cast(TILE // 2, qd.f32)
+        cosine = lens.y + (qd.cast(x & (TILE - 1), qd.f32) - half) * lens.z - half * lens.w
+        dim = 1.0 - noise.z * (1.0 - cosine)
+        patch = scrambled(scrambled(seed) + ty * tiles_x + (x >> 3))
+        grain_x = (patch + x) & (GRAIN_SIZE - 1)
+        grain_y = patch >> 12
+        gain = room.gain[b] * balance.xyz
+        first = b * height * width
+        for y in range(ty * TILE, qd.min((ty + 1) * TILE, height)):
+            pixel = first + y * width + x
+            distance = room.radiance[pixel].w
+            code = 0
+            if distance > 0.0:
+                nearness = 1.0 / distance
+                path = flow.xy + flow.zw * nearness
+                circle = open_px * qd.abs(nearness - 1.0 / FOCUS_MM)
+                size2 = path.dot(path) + 4.0 * circle * circle
+                light = vec4(0.0)
+                if size2 < LEAST_BLUR_PX * LEAST_BLUR_PX:
+                    light = room.light[pixel]
+                else:
+                    if size2 > 100.0:
+                        path *= qd.min(LONGEST_FLOW_PX * qd.rsqrt(path.dot(path) + 1e-6), 1.0)
+                        circle = qd.min(circle, LARGEST_CIRCLE_PX)
+                    light = gather(room, first, y, x, height, width, path, circle, size2)
+                colour = light.xyz * gain * (qd.max(dim, 0.0) / light.w)
+                grey = colour.dot(vec3(0.2126, 0.7152, 0.0722))
+                colour = grey + balance.w * (colour - grey)
+                red = respond(room, colour.x)
+                green = respond(room, colour.y)
+                blue = respond(room, colour.z)
+                sigma = qd.sqrt(noise.x + noise.y * qd.cast(green, qd.f32))
+                rough_by = qd.cast(sigma, qd.i32)
+                place = ((grain_y + y) & (GRAIN_SIZE - 1)) * GRAIN_SIZE + grain_x
+                rough = room.grain[place]
+                red += (rough_by * ((rough & 1023) - 512)) >> 16
+                green += (rough_by * (((rough >> 10) & 1023) - 512)) >> 16
+                blue += (rough_by * ((rough >> 20) - 512)) >> 16
+                code = coded_pixel(red, green, blue)
+            room.coded[pixel] = code
+            dim += noise.z * lens.w
+
+
+@qd.func
+def row_sum(room: Darkroom, row, x, width):
+    """Binomial sum over five pixels of a row: of their luma and of how many are open."""
+    e = room.coded[row + qd.max(x - 2, 0)] & COUNTED
+    d = room.coded[row + qd.max(x - 1, 0)] & COUNTED
+    c = room.coded[row + x] & COUNTED
+    b = room.coded[row + qd.min(x + 1, width - 1)] & COUNTED
+    a = room.coded[row + qd.min(x + 2, width - 1)] & COUNTED
+    return a + e + 4 * (b + d) + 6 * c
+
+
+@qd.func
+def byte(value):
+    """A number in 1/65536 as 0..255."""
+    whole = (value + 32768) >> 16
+    return qd.select(whole < 0, 0, qd.select(whole > 255, 255, whole))
+
+
+@qd.func
+def packed_rgb(y, cb, cr):
+    """Luma 0..255 in 1/65536 and chroma about 0 in 1/16 as R | G << 8 | B << 16 (BT.601)."""
+    r = byte(y + 5743 * cr)
+    g = byte(y - 1410 * cb - 2925 * cr)
+    b = byte(y + 7258 * cb)
+    return r | (g << 8) | (b << 16)
+
+
+@qd.func
+def chroma(code):
+    """Cb and Cr about 0 of a coded pixel."""
+    return ((code >> LUMA_BITS) & 255) - 128, ((code >> 21) & 255) - 128
+
+
+@qd.func
+def screen_luma(colour):
+    """Luma 0..255 of a pixel of the screen."""
+    r = qd.cast(colour & 255, qd.f32)
+    g = qd.cast((colour >> 8) & 255, qd.f32)
+    b = qd.cast((colour >> 16) & 255, qd.f32)
+    return 0.299 * r + 0.587 * g + 0.114 * b
+
+
+@qd.kernel
+def sharpen(
+    room: Darkroom,
+    batch: qd.i32,
+    height: qd.i32,
+    width: qd.i32,
+    tiles_y: qd.i32,
+    blocks_y: qd.i32,
+    blocks_x: qd.i32,
+):
+    """Unsharp mask: luma plus its difference to a Gaussian of 1 px, unless that is small.
+
+    To the image, or to JPEG's luma plane. Chroma stays as soft as it is.
+    """
+    for b, ty, x in qd.ndrange(batch, tiles_y, width):
+        scene = scene_of(room, b)
+        amount = room.sensors[scene * SENSOR_ROWS + 1].w * (1.0 / 256.0)
+        jpeg = room.sensors[scene * SENSOR_ROWS + 2].y
+        first = b * height * width
+        screen = scene * height * width
+        y0 = ty * TILE
+        s0 = row_sum(room, first + qd.max(y0 - 2, 0) * width, x, width)
+        s1 = row_sum(room, first + qd.max(y0 - 1, 0) * width, x, width)
+        s2 = row_sum(room, first + y0 * width, x, width)
+        s3 = row_sum(room, first + qd.min(y0 + 1, height - 1) * width, x, width)
+        for y in range(y0, qd.min(y0 + TILE, height)):
+            s4 = row_sum(room, first + qd.min(y + 2, height - 1) * width, x, width)
+            total = s0 + s4 + 4 * (s1 + s3) + 6 * s2
+            s0 = s1
+            s1 = s2
+            s2 = s3
+            s3 = s4
+            pixel = first + y * width + x
+            code = room.coded[pixel]
+            luma = 0.0
+            colour = 0
+            if code == 0:
+                colour = room.screens[screen + y * width + x] & 0xFFFFFF
+                luma = screen_luma(colour)
+            else:
+                own = code & LUMA_TOP
+                open_share = total >> 20
+                apart = own * open_share - (total & (OPEN - 1))
+                if open_share != 256:
+                    apart = apart * 256 // open_share
+                far = qd.cast(apart, qd.f32)
+                own += qd.cast(far * amount * (1.0 - CORE2 / (far * far + CORE2)), qd.i32)
+                own = qd.select(own < 0, 0, qd.select(own > LUMA_TOP, LUMA_TOP, own))
+                luma = qd.cast(own, qd.f32) * (255.0 / LUMA_TOP)
+                cb, cr = chroma(code)
+                colour = packed_rgb(own * 4081, cb * 16, cr * 16)
+            if jpeg > 0.0:
+                place = (b * blocks_y * 384 + y * 16) * blocks_x + x
+                room.planes[place] = luma - 128.0
+            else:
+                room.image[pixel] = (room.image[pixel] & -16777216) | colour

@@ -1,0 +1,182 @@
+"""JPEG's losses: chroma at half size, 8 x 8 cosine transforms, quantisation. No bits are written.
+
+(ITU-T T.81; the chroma comes back by the triangle filter of libjpeg's "fancy upsampling".)
+All on `Darkroom.planes`, in place; frames whose scene has no JPEG are passed over.
+"""
+
+import math
+
+import quadrants as qd
+
+from endoforge.sim.kernels.develop import Darkroom, chroma, packed_rgb, scene_of
+from endoforge.sim.kernels.types import TILE
+from endoforge.sim.sensor import QUANTISATION_ROW, SENSOR_ROWS
+
+vec8 = qd.types.vector(8, qd.f32)
+
+C1, C2, C3, C4, C5, C6, C7 = (0.5 * math.cos(k * math.pi / 16) for k in range(1, 8))
+
+
+@qd.func
+def forward(v):
+    """Orthonormal cosine transform (DCT-II) of 8 numbers, even and odd parts apart."""
+    s0, s1, s2, s3 = v[0] + v[7], v[1] + v[6], v[2] + v[5], v[3] + v[4]
+    d0, d1, d2, d3 = v[0] - v[7], v[1] - v[6], v[2] - v[5], v[3] - v[4]
+    return vec8(
+        C4 * (s0 + s1 + s2 + s3),
+        C1 * d0 + C3 * d1 + C5 * d2 + C7 * d3,
+        C2 * (s0 - s3) + C6 * (s1 - s2),
+        C3 * d0 - C7 * d1 - C1 * d2 - C5 * d3,
+        C4 * (s0 - s1 - s2 + s3),
+        C5 * d0 - C1 * d1 + C7 * d2 + C3 * d3,
+        C6 * (s0 - s3) - C2 * (s1 - s2),
+        C7 * d0 - C5 * d1 + C3 * d2 - C1 * d3,
+    )
+
+
+@qd.func
+def inverse(f):
+    """The transpose of `forward`."""
+    p, q = C4 * (f[0] + f[4]), C4 * (f[0] - f[4])
+    r, s = C2 * f[2] + C6 * f[6], C6 * f[2] - C2 * f[6]
+    e0, e1, e2, e3 = p + r, q + s, q - s, p - r
+    o0 = C1 * f[1] + C3 * f[3] + C5 * f[5] + C7 * f[7]
+    o1 = C3 * f[1] - C7 * f[3] - C1 * f[5] - C5 * f[7]
+    o2 = C5 * f[1] - C1 * f[3] + C7 * f[5] + C3 * f[7]
+    o3 = C7 * f[1] - C5 * f[3] + C3 * f[5] - C1 * f[7]
+    return vec8(e0 + o0, e1 + o1, e2 + o2, e3 + o3, e3 - o3, e2 - o2, e1 - o1, e0 - o0)
+
+
+@qd.func
+def has_jpeg(room: Darkroom, b):
+    return room.sensors[scene_of(room, b) * SENSOR_ROWS + 2].y > 0.0
+
+
+@qd.func
+def covering_chroma(colour):
+    """Cb and Cr about 0 of a pixel of the screen."""
+    r = qd.cast(colour & 255, qd.f32)
+    g = qd.cast((colour >> 8) & 255, qd.f32)
+    b = qd.cast((colour >> 16) & 255, qd.f32)
+    luma = 0.299 * r + 0.587 * g + 0.114 * b
+    return (b - luma) * (1.0 / 1.772), (r - luma) * (1.0 / 1.402)
+
+
+@qd.kernel
+def fill_planes(
+    room: Darkroom,
+    batch: qd.i32,
+    height: qd.i32,
+    width: qd.i32,
+    blocks_y: qd.i32,
+    blocks_x: qd.i32,
+):
+    """Chroma, averaged over 2 x 2 pixels; beyond the frame's edge all repeats its last pixels."""
+    for b, y, x in qd.ndrange(batch, blocks_y * 8, blocks_x * 8):
+        if has_jpeg(room, b):
+            luma = b * blocks_y * blocks_x * 384
+            luma_width = blocks_x * 16
+            screen = scene_of(room, b) * height * width
+            cb = 0.0
+            cr = 0.0
+            for k in qd.static(range(4)):
+                i = qd.min(y * 2 + k // 2, height - 1)
+                j = qd.min(x * 2 + k % 2, width - 1)
+                code = room.coded[(b * height + i) * width + j]
+                if code != 0:
+                    u, v = chroma(code)
+                    cb += qd.cast(u, qd.f32)
+                    cr += qd.cast(v, qd.f32)
+                else:
+                    u, v = covering_chroma(room.screens[screen + i * width + j])
+                    cb += u
+                    cr += v
+                if y * 2 + k // 2 > i or x * 2 + k % 2 > j:
+                    place = luma + (y * 2 + k // 2) * luma_width + x * 2 + k % 2
+                    room.planes[place] = room.planes[luma + i * luma_width + j]
+            place = luma + blocks_y * blocks_x * 256 + y * blocks_x * 8 + x
+            room.planes[place] = cb * 0.25
+            room.planes[place + blocks_y * blocks_x * 64] = cr * 0.25
+
+
+@qd.kernel
+def transform_columns(
+    room: Darkroom, back: qd.template(), batch: qd.i32, blocks_y: qd.i32, blocks_x: qd.i32
+):
+    """Cosine transform of the columns of all blocks, or back. Cr's blocks follow Cb's."""
+    for b, strip, x in qd.ndrange(batch, blocks_y * 2, blocks_x * 24):
+        if has_jpeg(room, b):
+            stride = blocks_x * 16
+            place = b * blocks_y * blocks_x * 384 + strip * 8 * stride + x
+            if x >= stride:
+                place = b * blocks_y * blocks_x * 384 + blocks_y * blocks_x * 256
+                place += strip * 8 * (blocks_x * 8) + x - stride
+                stride = blocks_x * 8
+            v = vec8(0.0)
+            for k in qd.static(range(8)):
+                v[k] = room.planes[place + k * stride]
+            if qd.static(back):
+                v = inverse(v)
+            else:
+                v = forward(v)
+            for k in qd.static(range(8)):
+                room.planes[place + k * stride] = v[k]
+
+
+@qd.kernel
+def quantise_rows(room: Darkroom, batch: qd.i32, blocks_y: qd.i32, blocks_x: qd.i32):
+    """Rows of all blocks: transformed, rounded to the quantisation table's steps, and back."""
+    for b, row, block in qd.ndrange(batch, blocks_y * 16, blocks_x * 3):
+        if has_jpeg(room, b):
+            place = b * blocks_y * blocks_x * 384 + row * blocks_x * 16 + block * 8
+            table = scene_of(room, b) * SENSOR_ROWS + QUANTISATION_ROW + (row & 7) * 2
+            if block >= blocks_x * 2:
+                place = b * blocks_y * blocks_x * 384 + blocks_y * blocks_x * 256
+                place += row * blocks_x * 8 + (block - blocks_x * 2) * 8
+                table += 16
+            v = vec8(0.0)
+            for k in qd.static(range(8)):
+                v[k] = room.planes[place + k]
+            v = forward(v)
+            low = room.sensors[table]
+            high = room.sensors[table + 1]
+            for k in qd.static(range(4)):
+                v[k] = low[k] * qd.floor(v[k] / low[k] + 0.5)
+                v[k + 4] = high[k] * qd.floor(v[k + 4] / high[k] + 0.5)
+            v = inverse(v)
+            for k in qd.static(range(8)):
+                room.planes[place + k] = v[k]
+
+
+@qd.kernel
+def show(
+    room: Darkroom,
+    batch: qd.i32,
+    height: qd.i32,
+    width: qd.i32,
+    strips: qd.i32,
+    blocks_y: qd.i32,
+    blocks_x: qd.i32,
+):
+    """Luma, and chroma between its four nearest samples, to the image."""
+    for b, strip, x in qd.ndrange(batch, strips, width):
+        if has_jpeg(room, b):
+            luma = b * blocks_y * blocks_x * 384
+            cb = luma + blocks_y * blocks_x * 256
+            cr = cb + blocks_y * blocks_x * 64
+            near = x >> 1
+            far = qd.math.clamp(near - 1 + 2 * (x & 1), 0, blocks_x * 8 - 1)
+            for y in range(strip * TILE, qd.min((strip + 1) * TILE, height)):
+                row = (y >> 1) * blocks_x * 8
+                other = qd.math.clamp((y >> 1) - 1 + 2 * (y & 1), 0, blocks_y * 8 - 1)
+                other *= blocks_x * 8
+                u = 9.0 * room.planes[cb + row + near] + room.planes[cb + other + far]
+                u += 3.0 * (room.planes[cb + row + far] + room.planes[cb + other + near])
+                v = 9.0 * room.planes[cr + row + near] + room.planes[cr + other + far]
+                v += 3.0 * (room.planes[cr + row + far] + room.planes[cr + other + near])
+                bright = room.planes[luma + y * blocks_x * 16 + x] + 128.0
+                pixel = (b * height + y) * width + x
+                colour = packed_rgb(
+                    qd.cast(bright * 65536.0, qd.i32), qd.cast(u, qd.i32), qd.cast(v, qd.i32)
+                )
+                room.image[pixel] = (room.image[pixel] & -16777216) | colour

@@ -1,0 +1,254 @@
+"""The colon's wall: its radius around the centreline, segment by segment.
+
+The wall is a height field R(s, a): its distance in mm from the centreline. `a` is the *diamond
+angle* of the offset (x, y), a pseudo-angle in [0, 4) which needs no arc tangent.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from endoforge.sim.centreline import ALONG_STEP_MM, NUM_ALONG, SEGMENTS
+from endoforge.sim.randomization import AnatomyRanges, draw
+from endoforge.sim.streams import smooth_noise
+
+NUM_AROUND = 256
+"""Samples of the wall's table around the centreline."""
+MIN_RADIUS_MM = 7.0
+CAP_MM = 15.0
+"""Both ends of the tube are rounded off over this length."""
+
+Array = NDArray[np.float64]
+Grid = NDArray[np.float32]
+"""(NUM_ALONG, NUM_AROUND)."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """What the wall of a part of the colon is like, as in an insufflated adult colon.
+
+    `calibre_mm` mean radius; `triangle` how far three taeniae pull the cross-section into a
+    triangle; `fold_mm` height of its folds, `spacing` multiplies the distance between them,
+    `extent` half the angle that one spans (rad; 1.05 is a third of the circle), `missing` the
+    share that isn't there; `diverticula` its share of those.
+    """
+
+    calibre_mm: float
+    triangle: float
+    fold_mm: float
+    spacing: float
+    extent: float
+    missing: float
+    diverticula: float
+
+
+ANATOMY: dict[str, Segment] = {
+    "rectum": Segment(20.5, 0.02, 9.0, 1.9, 1.15, 0.6, 0.0),
+    "sigmoid": Segment(15.5, 0.03, 5.0, 0.85, 1.10, 0.15, 1.0),
+    "descending": Segment(17.0, 0.05, 5.5, 1.0, 1.05, 0.15, 0.45),
+    "transverse": Segment(20.5, 0.13, 8.5, 1.05, 0.95, 0.08, 0.1),
+    "ascending": Segment(24.0, 0.09, 10.0, 1.25, 1.0, 0.1, 0.15),
+    "cecum": Segment(27.0, 0.05, 7.0, 1.3, 1.0, 0.3, 0.05),
+}
+
+
+def angle_to_diamond(angle: float | Array) -> Array:
+    """Diamond angle in [0, 4) of an angle in radians."""
+    x, y = np.cos(angle), np.sin(angle)
+    a = y / (np.abs(x) + np.abs(y))
+    return np.asarray(np.where(x < 0, 2 - a, a) % 4.0)
+
+
+def diamond_to_angle(a: float | Array) -> Array:
+    """Angle in (-pi, pi] of a diamond angle."""
+    a = np.mod(a, 4.0)
+    y = np.where(a < 1, a, np.where(a < 3, 2 - a, a - 4))
+    x = np.where(a < 2, 1 - a, a - 3)
+    return np.arctan2(y, x)
+
+
+COLUMN_ANGLES = diamond_to_angle(np.arange(NUM_AROUND) * 4.0 / NUM_AROUND)
+"""(NUM_AROUND,) angle in rad of every column."""
+
+
+def along_segments(values: dict[str, float], ends: Array, blur_mm: float = 14.0) -> Array:
+    """(NUM_ALONG,) a number of each segment along the colon, with soft passages between."""
+    s = np.arange(NUM_ALONG) * ALONG_STEP_MM
+    part = np.minimum(np.searchsorted(ends, s), len(SEGMENTS) - 1)
+    steps = np.array([values[name] for name in SEGMENTS])[part]
+    soft = cv2.GaussianBlur(
+        steps[:, None], (1, 0), 0, sigmaY=blur_mm / ALONG_STEP_MM, borderType=cv2.BORDER_REPLICATE
+    )
+    return np.asarray(soft[:, 0], np.float64)
+
+
+def make_calibre(rng: np.random.Generator, ranges: AnatomyRanges, ends: Array) -> Array:
+    """(NUM_ALONG,) mean radius in mm: the segment's, narrower at flexures, never quite even."""
+    calibre = along_segments({k: v.calibre_mm for k, v in ANATOMY.items()}, ends)
+    s = np.arange(NUM_ALONG) * ALONG_STEP_MM
+    for flexure_s in (ends[0], ends[2], ends[3]):
+        calibre *= 1 - 0.14 * np.exp(-(((s - flexure_s) / 22.0) ** 2))
+    calibre *= draw(rng, ranges.calibre)
+    return calibre * (1 + 0.05 * smooth_noise(rng, NUM_ALONG, 50.0 / ALONG_STEP_MM))
+
+
+def make_wall(
+    rng: np.random.Generator,
+    ranges: AnatomyRanges,
+    calibre: Array,
+    ends: Array,
+    length_mm: float,
+    diverticula: float,
+) -> Grid:
+    """The wall of a colon with this calibre: (NUM_ALONG, NUM_AROUND) radius in mm."""
+    twist = 0.3 * smooth_noise(rng, NUM_ALONG, 110.0 / ALONG_STEP_MM)
+    triangle = along_segments({k: v.triangle for k, v in ANATOMY.items()}, ends)
+    triangle *= rng.uniform(0.7, 1.3)
+    pulled = np.cos(3 * (COLUMN_ANGLES[None, :] - twist[:, None]))
+    radius = (calibre[:, None] * (1 - triangle[:, None] * pulled)).astype(np.float32)
+    radius -= _folds(rng, ranges, ends, calibre, twist)
+    radius += 0.2 * patches(rng, 9.0, 9.0)
+    np.maximum(radius, MIN_RADIUS_MM, out=radius)
+    _add_diverticula(rng, radius, ends, diverticula)
+    _add_cecum(rng, radius, length_mm)
+    return close_ends(radius, length_mm)
+
+
+def patches(rng: np.random.Generator, along_mm: float, columns: float) -> Grid:
+    """Noise of about unit variance, patches of about that size, seamless around."""
+    rows = int(NUM_ALONG * ALONG_STEP_MM / along_mm) + 1
+    around = int(NUM_AROUND / columns)
+    coarse = rng.normal(size=(rows, around)).astype(np.float32)
+    wrapped = np.concatenate([coarse[:, -3:], coarse, coarse[:, :3]], axis=1)
+    factor = NUM_AROUND / around
+    width = round(wrapped.shape[1] * factor)
+    fine = cv2.resize(wrapped, (width, NUM_ALONG), interpolation=cv2.INTER_CUBIC)
+    start = round(3 * factor)
+    return np.asarray(1.3 * fine[:, start : start + NUM_AROUND], np.float32)
+
+
+def close_ends(radius: Grid, length_mm: float) -> Grid:
+    """Round both ends of the tube off; beyond them there is none."""
+    s = np.arange(NUM_ALONG, dtype=np.float32) * ALONG_STEP_MM
+    to_end = np.clip(np.minimum(s, length_mm - s) / CAP_MM, 0, 1)
+    return radius * np.sqrt(to_end * (2 - to_end))[:, None]
+
+
+def _folds(
+    rng: np.random.Generator, ranges: AnatomyRanges, ends: Array, calibre: Array, twist: Array
+) -> Grid:
+    """Height in mm of the haustral (semilunar) folds: crescents between the three taeniae."""
+    height = np.zeros((NUM_ALONG, NUM_AROUND), np.float32)
+    steepness = draw(rng, ranges.fold_height)
+    ring_s = rng.uniform(20.0, 34.0)
+    while ring_s < ends[-1] - 12.0:
+        segment = ANATOMY[SEGMENTS[min(int(np.searchsorted(ends, ring_s)), len(SEGMENTS) - 1)]]
+        row = int(ring_s / ALONG_STEP_MM)
+        highest = steepness * min(segment.fold_mm, 0.5 * calibre[row])
+        for third in range(3):
+            crescent = _crescent(rng, third, highest, segment.extent)
+            if rng.random() > segment.missing:
+                crescent.raise_on(height, ring_s, float(twist[row]))
+        ring_s += draw(rng, ranges.fold_spacing_mm) * segment.spacing
+    return height
+
+
+@dataclass(frozen=True)
+class _Crescent:
+    """One fold: where its middle is against its ring (mm, rad), how high, thick (mm) and wide
+    (rad) it is, and how its crest leans and waves along the colon (mm)."""
+
+    shift: float
+    middle: float
+    peak: float
+    width: float
+    extent: float
+    tilt: float
+    phase: float
+
+    def raise_on(self, height: Grid, ring_s: float, twist: float) -> None:
+        """Raise it on `height`, in place; where folds meet, they merge."""
+        offset = np.mod(COLUMN_ANGLES - self.middle - twist + np.pi, 2 * np.pi) - np.pi
+        position = ring_s + self.shift
+        crest = position + 1.8 * np.sin(2 * offset + self.phase) + self.tilt * offset
+        first = max(int((position - 14.0) / ALONG_STEP_MM), 0)
+        last = int((position + 14.0) / ALONG_STEP_MM)
+        s = np.arange(first, last, dtype=np.float32)[:, None] * ALONG_STEP_MM
+        x2 = ((s - crest.astype(np.float32)) / self.width) ** 2
+        span = (self.peak * np.exp(-((offset / self.extent) ** 4))).astype(np.float32)
+        # Nothing is left at the window's edge, where it would leave a step.
+        fold = np.maximum(span / (1 + x2 * (1 + 0.25 * x2)) - 0.004 * span, 0)
+        before = height[first:last]
+        height[first:last] = np.maximum(before, fold) + 0.25 * np.minimum(before, fold)
+
+
+def _crescent(rng: np.random.Generator, third: int, highest: float, extent: float) -> _Crescent:
+    return _Crescent(
+        shift=2.8 * rng.normal(),
+        middle=np.pi / 3 + third * 2 * np.pi / 3 + 0.12 * rng.normal(),
+        peak=highest * rng.uniform(0.55, 1.15),
+        width=rng.uniform(1.7, 3.0),
+        extent=extent * rng.uniform(0.75, 1.2),
+        tilt=2.0 * rng.normal(),
+        phase=rng.uniform(0, 2 * np.pi),
+    )
+
+
+def _add_diverticula(rng: np.random.Generator, radius: Grid, ends: Array, strength: float) -> None:
+    """Push pouches out of the wall, in place: round mouths of 3 to 7 mm, deeper than wide."""
+    shares = np.array([ANATOMY[name].diverticula for name in SEGMENTS])
+    shares = shares * np.diff(ends, prepend=0.0)
+    for _ in range(round(60 * strength)):
+        part = int(rng.choice(len(SEGMENTS), p=shares / shares.sum()))
+        s_mm = rng.uniform(ends[part - 1] if part else 0.0, ends[part])
+        angle, mouth = rng.uniform(-np.pi, np.pi), rng.uniform(1.5, 3.4)
+        pit(radius, s_mm, angle, mouth, depth_mm=mouth * rng.uniform(1.4, 2.4))
+
+
+def _add_cecum(rng: np.random.Generator, radius: Grid, length_mm: float) -> None:
+    """The ileocecal valve, two lips on the last fold's level, and the appendix's orifice."""
+    angle, valve_s = rng.uniform(-np.pi, np.pi), length_mm - rng.uniform(52.0, 64.0)
+    lip = rng.uniform(4.5, 6.5)
+    for side in (-1, 1):
+        mound(radius, valve_s + side * 0.75 * lip, angle, (0.7 * lip, 1.7 * lip), lip)
+    pit(radius, valve_s, angle, 1.6, depth_mm=3.0)
+    appendix_s, across = length_mm - rng.uniform(14.0, 19.0), angle + rng.uniform(1.5, 4.5)
+    mound(radius, appendix_s, across, (4.5, 5.5), 1.6)
+    pit(radius, appendix_s, across, 1.8, depth_mm=6.0)
+
+
+def pit(radius: Grid, s_mm: float, angle: float, mouth_mm: float, depth_mm: float) -> None:
+    """A round pouch with a mouth of that radius, in place."""
+    _bulge(radius, s_mm, angle, (mouth_mm, mouth_mm), depth_mm, flat=6)
+
+
+def mound(
+    radius: Grid, s_mm: float, angle: float, half_mm: tuple[float, float], height_mm: float
+) -> None:
+    """A rounded hill of half-widths along and around the colon, in place."""
+    _bulge(radius, s_mm, angle, half_mm, -height_mm, flat=2)
+
+
+def _bulge(
+    radius: Grid,
+    s_mm: float,
+    angle: float,
+    half_mm: tuple[float, float],
+    out_mm: float,
+    flat: int,
+) -> None:
+    reach = 2.4 * half_mm[0]
+    first = max(int((s_mm - reach) / ALONG_STEP_MM), 0)
+    last = min(int((s_mm + reach) / ALONG_STEP_MM) + 2, NUM_ALONG)
+    rows = radius[first:last]
+    if not len(rows):
+        return
+    s = np.arange(first, last)[:, None] * ALONG_STEP_MM
+    offset = np.mod(COLUMN_ANGLES - angle + np.pi, 2 * np.pi) - np.pi
+    middle = radius[min(int(s_mm / ALONG_STEP_MM), NUM_ALONG - 1)]
+    around = offset * middle[np.abs(offset).argmin()]
+    d2 = ((s - s_mm) / half_mm[0]) ** 2 + (around / half_mm[1]) ** 2
+    rows += (out_mm * np.exp(-np.power(d2, flat / 2))).astype(np.float32)
+    np.maximum(rows, MIN_RADIUS_MM - 2.0, out=rows)
