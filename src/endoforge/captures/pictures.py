@@ -1,5 +1,6 @@
 """Pictures on disk to arrays and back."""
 
+import os
 from pathlib import Path
 
 import cv2
@@ -11,6 +12,8 @@ from endoforge.captures.tally import Unusable
 
 # Boxes are of the pixels as stored, so a camera's note on how to turn the picture is ignored.
 _DECODE = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+
+_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
@@ -34,9 +37,23 @@ def picture_size(path: Path) -> tuple[int, int]:
         raise Unusable("image unreadable", str(error)) from error
 
 
-def encode_png(image: NDArray[np.uint8]) -> bytes:
-    """(H, W, 3) uint8 RGB to the bytes of a PNG file, by OpenCV's default: its fastest level."""
-    encoded, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+def encode_png(image: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
+    """The bytes of a PNG file, by OpenCV's default: its fastest level.
+
+    `image` is (H, W, 3) uint8 RGB, or (H, W) uint8 or uint16 of one channel.
+    """
+    pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
+    encoded, data = cv2.imencode(".png", pixels)
     if not encoded:
         raise ValueError(f"can't encode a picture of shape {image.shape} as PNG")
     return data.tobytes()
+
+
+def is_whole_png(path: Path) -> bool:
+    """Whether the file is there and ends as a PNG file ends."""
+    try:
+        with path.open("rb") as file:
+            file.seek(-len(_PNG_END), os.SEEK_END)
+            return file.read() == _PNG_END
+    except OSError:
+        return False

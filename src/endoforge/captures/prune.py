@@ -6,14 +6,15 @@ from pathlib import Path
 
 from endoforge.captures.config import PruneConfig
 from endoforge.captures.index import FrameRecord, RunInfo, index_root
-from endoforge.captures.schema import MANIFEST_NAME
+from endoforge.captures.schema import MANIFEST_NAME, PICTURE_EXTRAS, POSES_NAME
 from endoforge.captures.tally import Tally
 from endoforge.core.errors import UserError
 from endoforge.core.files import write_atomic
 from endoforge.core.progress import Advance, progress
 
 # Labels first: while old frames go, no label is left without its image.
-FRAME_FOLDERS = ("labels", "images", "overlays")
+FRAME_FOLDERS = ("labels", "images", "overlays", *PICTURE_EXTRAS)
+RUN_FILES = (MANIFEST_NAME, POSES_NAME)
 
 
 @dataclass
@@ -89,17 +90,18 @@ def _prune_run(
         _remove_what_is_left(target)
         return
     report.runs += 1
-    manifest = run.path / MANIFEST_NAME
-    if manifest.is_file():
-        _copy(run, manifest, target)
+    for name in RUN_FILES:
+        if (run.path / name).is_file():
+            _copy(run, run.path / name, target)
 
 
 def _files_of(run: RunInfo, frame: FrameRecord) -> Iterator[Path]:
     """A frame's files in the order to write them: its label comes last."""
     yield frame.image_path
-    overlay = run.path / "overlays" / f"{frame.label_path.stem}.png"
-    if overlay.is_file():
-        yield overlay
+    for folder in ("overlays", *PICTURE_EXTRAS):
+        picture = run.path / folder / f"{frame.label_path.stem}.png"
+        if picture.is_file():
+            yield picture
     yield frame.label_path
 
 
@@ -121,8 +123,9 @@ def _remove_stale_frames(target: Path, written: set[Path]) -> None:
 
 
 def _remove_what_is_left(target: Path) -> None:
-    """Of an earlier copy whose run has no frame left: its manifest and its empty folders."""
-    (target / MANIFEST_NAME).unlink(missing_ok=True)
+    """Of an earlier copy whose run has no frame left: what is of the run, and its empty folders."""
+    for name in RUN_FILES:
+        (target / name).unlink(missing_ok=True)
     for folder in (*(target / name for name in FRAME_FOLDERS), target):
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()

@@ -1,39 +1,48 @@
 """Writes a capture run so that whatever is killed when, what lies on disk is whole."""
 
+import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from endoforge import __version__
-from endoforge.captures.pictures import encode_png
+from endoforge.captures.pictures import encode_png, is_whole_png
 from endoforge.captures.schema import (
     MANIFEST_NAME,
     FrameLabel,
     RunManifest,
+    extra_name,
     image_name,
     label_name,
 )
 from endoforge.core.errors import UserError
-from endoforge.core.files import write_atomic, write_json_atomic
+from endoforge.core.files import FolderLock, remove_unfinished, write_atomic, write_json_atomic
+
+Picture = NDArray[np.uint8] | NDArray[np.uint16]
 
 
 class RunRecorder:
     """One run being written. Several threads may write different frames at once.
 
-    A frame's image is there before its label, each by rename. Until `finish`, the manifest says
-    `complete: false`, and so it stays if the recorder dies.
+    A frame's pictures are there before its label, each by rename. Until `finish`, the manifest
+    says `complete: false`, and so it stays if the recorder dies. The folder is locked until
+    `close`: no other process can go on with it meanwhile.
     """
 
-    def __init__(self, run_dir: Path, manifest: RunManifest) -> None:
+    def __init__(self, run_dir: Path, manifest: RunManifest, lock: FolderLock) -> None:
         self.run_dir = run_dir
+        self.done: frozenset[int] = frozenset()
+        """Frames that were whole when the recorder was opened."""
         self.num_frames = 0
         self._manifest = manifest
-        self._lock = Lock()
-        self._write_manifest(complete=False)
+        self._lock = lock
+        self._counting = Lock()
 
     @classmethod
     def create(
@@ -58,32 +67,95 @@ class RunRecorder:
             max_frames=max_frames,
             endoforge={"version": __version__, **extra},
         )
-        return cls(run_dir, manifest)
+        recorder = cls(run_dir, manifest, FolderLock(run_dir))
+        try:
+            recorder._write_manifest(complete=False)
+            (run_dir / "images").mkdir()
+            (run_dir / "labels").mkdir()
+        except OSError:
+            recorder.close()
+            shutil.rmtree(run_dir)
+            raise
+        return recorder
 
-    def write(self, image: NDArray[np.uint8], label: FrameLabel) -> None:
-        """Write `image`, (H, W, 3) uint8 RGB, then `label`; both are whole on return.
+    @classmethod
+    def reopen(cls, run_dir: Path, manifest: RunManifest, extras: tuple[str, ...]) -> "RunRecorder":
+        """Go on with a run that was left unfinished; `extras` are the pictures beside its images.
 
-        Raises ValueError if the label names another image than `image_name(label.frame_id)`, or
-        if the frame was written before.
+        What isn't whole goes: unfinished files, labels that can't be read or lack a picture.
+        Raises UserError if another process writes this run.
+        """
+        try:
+            lock = FolderLock(run_dir)
+        except BlockingIOError:
+            raise UserError(f"{run_dir}: another process is writing this run; let it end") from None
+        for folder in (run_dir, *(path for path in run_dir.iterdir() if path.is_dir())):
+            remove_unfinished(folder)
+        recorder = cls(run_dir, manifest, lock)
+        recorder.done = _whole_frames(run_dir, extras)
+        recorder.num_frames = len(recorder.done)
+        return recorder
+
+    def write(
+        self, image: NDArray[np.uint8], label: FrameLabel, extras: Mapping[str, Picture] = {}
+    ) -> None:
+        """Write `image`, (H, W, 3) uint8 RGB, the `extras`, then `label`; all whole on return.
+
+        `extras` are pictures by the name of their folder. Raises ValueError if the label names
+        another image than `image_name(label.frame_id)`, or if the frame was written before.
         """
         if label.image != image_name(label.frame_id) or not label.image_present:
             raise ValueError(f"frame {label.frame_id} must name {image_name(label.frame_id)}")
         label_path = self.run_dir / label_name(label.frame_id)
         if label_path.exists():
             raise ValueError(f"frame {label.frame_id} is already in {self.run_dir}")
-        write_atomic(self.run_dir / label.image, encode_png(image))
+        self._write_new(label.image, encode_png(image))
+        for kind, picture in extras.items():
+            self._write_new(extra_name(kind, label.frame_id), encode_png(picture))
+        label_path.parent.mkdir(exist_ok=True)  # a run that was killed early may lack it
         write_json_atomic(label_path, label.model_dump(mode="json"))
-        with self._lock:
+        with self._counting:
             self.num_frames += 1
+
+    def write_file(self, name: str, text: str) -> None:
+        """Write a file of the whole run, such as its poses."""
+        write_atomic(self.run_dir / name, text.encode())
 
     def finish(self) -> None:
         """Say in the manifest how many frames there are, and that the run is complete."""
         self._write_manifest(complete=True)
+        self.close()
+
+    def close(self) -> None:
+        """Let others have the folder, finished or not."""
+        self._lock.release()
+
+    def _write_new(self, name: str, data: bytes) -> None:
+        path = self.run_dir / name
+        path.parent.mkdir(exist_ok=True)
+        write_atomic(path, data)
 
     def _write_manifest(self, *, complete: bool) -> None:
         fields = self._manifest.model_dump(mode="json")
         fields["endoforge"] |= {"frames": self.num_frames, "complete": complete}
         write_json_atomic(self.run_dir / MANIFEST_NAME, fields)
+
+
+def _whole_frames(run_dir: Path, extras: tuple[str, ...]) -> frozenset[int]:
+    """The frames whose label and pictures are whole; other labels are removed."""
+    whole = set()
+    for path in (run_dir / "labels").glob("frame_*.json"):
+        try:
+            frame = FrameLabel.model_validate_json(path.read_bytes()).frame_id
+        except ValidationError:
+            path.unlink()
+            continue
+        names = [image_name(frame), *(extra_name(kind, frame) for kind in extras)]
+        if all(is_whole_png(run_dir / name) for name in names):
+            whole.add(frame)
+        else:
+            path.unlink()
+    return frozenset(whole)
 
 
 def _make_run_folder(root: Path, unix_ms: int) -> Path:
@@ -95,6 +167,4 @@ def _make_run_folder(root: Path, unix_ms: int) -> Path:
         except FileExistsError:
             unix_ms += 1
             continue
-        (run_dir / "images").mkdir()
-        (run_dir / "labels").mkdir()
         return run_dir

@@ -20,6 +20,11 @@ SCHEMA_VERSION = 1
 MANIFEST_NAME = "run_manifest.json"
 DEFAULT_CLASS = "polyp"
 
+PICTURE_EXTRAS = ("instance", "depth", "normals")
+"""More ground truth: each a folder of pictures named as the frames' own."""
+POSES_NAME = "poses.txt"
+"""The camera's poses of all frames of the run, in TUM's format."""
+
 U64 = Annotated[int, Field(ge=0, lt=2**64)]
 
 
@@ -41,6 +46,11 @@ def image_name(frame_id: int) -> str:
 def label_name(frame_id: int) -> str:
     """Where a frame's label lies within its run: `labels/frame_00007.json`."""
     return f"labels/frame_{frame_id:05d}.json"
+
+
+def extra_name(kind: str, frame_id: int) -> str:
+    """Where a frame's picture of more ground truth lies: `depth/frame_00007.png`."""
+    return f"{kind}/frame_{frame_id:05d}.png"
 
 
 class _Contract(BaseModel):
@@ -73,8 +83,12 @@ class PolypLabel(_Contract):
     paris: str | None = None
     diameter_mm: float | None = None
     distance_mm: float | None = None
+    instance: int | None = None
+    """Its value in the frame's instance image, where there is one."""
 
-    added_by_us = frozenset({"label", "visibility", "paris", "diameter_mm", "distance_mm"})
+    added_by_us = frozenset(
+        {"label", "visibility", "paris", "diameter_mm", "distance_mm", "instance"}
+    )
 
     @property
     def class_name(self) -> str:

@@ -27,6 +27,12 @@ def write_atomic(path: Path, data: bytes, *, sync: bool = False) -> None:
         sync_folder(path.parent)
 
 
+def remove_unfinished(folder: Path) -> None:
+    """Remove the temporary files that a killed `write_atomic` left in `folder`."""
+    for path in folder.glob(".*.tmp"):
+        path.unlink(missing_ok=True)
+
+
 def write_json_atomic(path: Path, value: Any, *, sync: bool = False) -> None:
     """`value` as readable JSON; NaN and infinity are refused, since they aren't JSON."""
     text = json.dumps(value, indent=2, allow_nan=False)
@@ -50,3 +56,32 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+class FolderLock:
+    """Marks a folder as one process's own; the system takes the mark away when the process ends.
+
+    Where the system has no such marks (Windows, some network file systems), every process gets it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Raises BlockingIOError if another process, or another lock of this one, holds it."""
+        self._descriptor: int | None = None
+        if os.name != "posix":
+            return
+        import fcntl
+
+        self._descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.release()
+            raise
+        except OSError:
+            self.release()
+
+    def release(self) -> None:
+        """Give the folder back; a second call does nothing."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None

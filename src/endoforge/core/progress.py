@@ -13,9 +13,9 @@ PLAIN_LINE_EVERY_S = 10.0
 
 
 class Advance(Protocol):
-    """Report that `count` more units are done."""
+    """Report that `count` more units are done, and, once it is known better, the `total`."""
 
-    def __call__(self, count: int = 1) -> None: ...
+    def __call__(self, count: int = 1, *, total: int | None = None) -> None: ...
 
 
 @contextmanager
@@ -42,27 +42,28 @@ def _bar(label: str, total: int, unit: str) -> Iterator[Advance]:
         task = bar.add_task(label, total=total, rate="")
         started = time.monotonic()
 
-        def advance(count: int = 1) -> None:
+        def advance(count: int = 1, *, total: int | None = None) -> None:
             done = bar.tasks[0].completed + count
             per_second = done / max(time.monotonic() - started, 1e-9)
-            bar.update(task, advance=count, rate=f"{per_second:,.1f} {unit}/s")
+            bar.update(task, advance=count, total=total, rate=f"{per_second:,.1f} {unit}/s")
 
         yield advance
 
 
 @contextmanager
 def _lines(label: str, total: int, unit: str) -> Iterator[Advance]:
-    done, started = 0, time.monotonic()
+    done, expected, started = 0, total, time.monotonic()
     next_line = started + PLAIN_LINE_EVERY_S
 
-    def advance(count: int = 1) -> None:
-        nonlocal done, next_line
+    def advance(count: int = 1, *, total: int | None = None) -> None:
+        nonlocal done, next_line, expected
         done += count
+        expected = total or expected
         now = time.monotonic()
-        if now >= next_line and done < total:
+        if now >= next_line and done < expected:
             next_line = now + PLAIN_LINE_EVERY_S
             rate = done / (now - started)
-            left = (total - done) / rate if rate else 0.0
-            log.info("%s: %d/%d, %.1f %s/s, %.0f s left", label, done, total, rate, unit, left)
+            left = (expected - done) / rate if rate else 0.0
+            log.info("%s: %d/%d, %.1f %s/s, %.0f s left", label, done, expected, rate, unit, left)
 
     yield advance

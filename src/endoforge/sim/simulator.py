@@ -1,0 +1,218 @@
+"""The simulator as a Python API: from a seed to batches of labelled frames on the device.
+
+`Simulator` gives one run's frames; `bake` and `render_runs`, which it is made of, are what
+`datagen` is made of too.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from endoforge.core.errors import UserError
+from endoforge.sim.camera import CameraState, fly, thin
+from endoforge.sim.engine import Engine, RendererName, start_engine
+from endoforge.sim.labels import PolypView, polyp_views
+from endoforge.sim.optics import Lens
+from endoforge.sim.randomization import Randomization
+from endoforge.sim.renderer import Frames, Renderer, Shot
+from endoforge.sim.scene import Scene, make_scene
+from endoforge.sim.streams import Stream, stream
+
+BATCH_CPU, BATCH_GPU = 4, 64
+"""Frames rendered at once."""
+GROUP_BATCHES, GROUP_RUNS = 16, 64
+"""On a GPU, runs are put together until they fill so many batches, or are so many."""
+LEAST_SIDE_PX, MOST_SIDE_PX = 64, 4096
+
+
+@dataclass(frozen=True, eq=False)
+class BakedRun:
+    """A run that is ready to be rendered: its scene, its flight, and the noise of every frame.
+
+    `wanted` are the numbers of the frames to render, of `states`.
+    """
+
+    scene: Scene = field(repr=False)
+    lens: Lens
+    states: Sequence[CameraState] = field(repr=False)
+    noise_seeds: Sequence[int] = field(repr=False)
+    wanted: Sequence[int] = field(repr=False)
+
+    @property
+    def seed(self) -> int:
+        """The run's seed, from which all of it follows."""
+        return self.scene.seed
+
+
+@dataclass(frozen=True, eq=False)
+class FrameTruth:
+    """What is true of one frame: where the camera was, and each polyp as the picture shows it."""
+
+    run: BakedRun = field(repr=False)
+    frame_id: int
+    """Its number within the run, from 0."""
+    views: tuple[PolypView, ...]
+    """The polyps in the picture, those without a box too (see `sim.labels`)."""
+
+    @property
+    def state(self) -> CameraState:
+        """The camera at that moment."""
+        return self.run.states[self.frame_id]
+
+    @property
+    def boxes(self) -> NDArray[np.float32]:
+        """(N, 4) float32: x0, y0, x1, y1 in pixels, right and bottom exclusive."""
+        boxes = [view.box_px for view in self.views if view.box_px is not None]
+        return np.array(boxes, np.float32).reshape(-1, 4)
+
+    @property
+    def instances(self) -> NDArray[np.uint8]:
+        """(N,) uint8: each box's value in the instance image."""
+        return np.array([v.instance for v in self.views if v.box_px is not None], np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """B frames. The tensors are views of the renderer's buffers: clone what must outlive the next.
+
+    `rgb` (B, H, W, 3) uint8; `instance` (B, H, W) uint8, 0 the wall and k a polyp; `depth`
+    (B, H, W) float32, mm along the ray, 0 under the screen's mask, 280 where nothing is met;
+    `normals` (B, H, W, 3) float32 unit vectors in camera axes (right, down, forward), or None.
+    """
+
+    rgb: torch.Tensor
+    instance: torch.Tensor
+    depth: torch.Tensor
+    normals: torch.Tensor | None
+    labels: list[FrameTruth]
+
+    @property
+    def states(self) -> list[CameraState]:
+        """The B cameras."""
+        return [label.state for label in self.labels]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+class Simulator:
+    """The frames of one simulated colonoscopy, in batches, on the renderer's device.
+
+    >>> for batch in Simulator(7, size=(256, 256), max_frames=100):
+    ...     learn(batch.rgb, [label.boxes for label in batch.labels])
+
+    `seed` is the run's: `sim.streams.run_seed(s, i)` is that of run i of `datagen --seed s`.
+    `size` is (width, height) in pixels; `max_frames` spreads so many over the procedure (None:
+    all of its captures); `batch_size` None suits the renderer. It can be iterated again, and
+    gives the same frames; one iteration at a time. Raises UserError for what can't be used.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        *,
+        randomization: Randomization = Randomization(),
+        size: tuple[int, int] = (640, 360),
+        max_frames: int | None = None,
+        batch_size: int | None = None,
+        renderer: RendererName = "auto",
+        normals: bool = False,
+    ) -> None:
+        if not 0 <= seed < 2**64:
+            raise UserError(f"seed {seed}: must be between 0 and 2^64 - 1")
+        if min(size) < LEAST_SIDE_PX or max(size) > MOST_SIDE_PX:
+            raise UserError(
+                f"size {size}: each side must be {LEAST_SIDE_PX} to {MOST_SIDE_PX} pixels"
+            )
+        for name, number in (("max_frames", max_frames), ("batch_size", batch_size)):
+            if number is not None and number < 1:
+                raise UserError(f"{name} {number}: must be 1 or more")
+        self.engine = start_engine(renderer)
+        self.run = bake(seed, randomization, size, max_frames)
+        self.batch_size = min(batch_size or default_batch_size(self.engine), self.num_frames)
+        self._renderer = Renderer(*size, self.engine, self.batch_size, normals=normals)
+
+    @property
+    def num_frames(self) -> int:
+        """Frames of the whole run."""
+        return len(self.run.states)
+
+    def __len__(self) -> int:
+        """Batches of the whole run."""
+        return -(-self.num_frames // self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return render_runs(self._renderer, [self.run])
+
+
+def default_batch_size(engine: Engine) -> int:
+    """Frames at once that suit the engine."""
+    return BATCH_CPU if engine.name == "cpu" else BATCH_GPU
+
+
+def bake(
+    seed: int,
+    randomization: Randomization,
+    size: tuple[int, int],
+    max_frames: int | None,
+    done: frozenset[int] = frozenset(),
+) -> BakedRun:
+    """A run from its seed, ready to render but for the frames that are `done` already.
+
+    Takes some tenths of a second on a CPU, and may run in any thread. `size` is (width, height).
+    """
+    scene = make_scene(seed, randomization)
+    scene.tables()  # makes and keeps them: the renderer only has to copy them
+    states = thin(fly(scene), max_frames)
+    noise = stream(seed, Stream.SENSOR).integers(0, 2**20, size=len(states))
+    wanted = [frame for frame in range(len(states)) if frame not in done]
+    return BakedRun(scene, scene.lens(*size), states, noise.tolist(), wanted)
+
+
+def render_runs(renderer: Renderer, runs: Iterable[BakedRun]) -> Iterator[Batch]:
+    """The wanted frames of the runs, in order, in batches that may hold frames of several runs.
+
+    A frame's pixels don't depend on what it shares a batch with. Runs are taken from the iterable
+    only as they are needed.
+    """
+    for group in _groups(runs, renderer):
+        shots = [
+            (run, frame, Shot(run.states[frame], place, run.noise_seeds[frame]))
+            for place, run in enumerate(group)
+            for frame in run.wanted
+        ]
+        if shots:
+            renderer.load([run.scene for run in group])
+        for first in range(0, len(shots), renderer.batch_size):
+            some = shots[first : first + renderer.batch_size]
+            frames = renderer.render([shot for _, _, shot in some])
+            yield _batch(frames, [(run, frame) for run, frame, _ in some])
+
+
+def _groups(runs: Iterable[BakedRun], renderer: Renderer) -> Iterator[list[BakedRun]]:
+    """Runs whose scenes are loaded together: one on a CPU, which gains nothing from more."""
+    on_cpu = renderer.engine.name == "cpu"
+    most_runs = 1 if on_cpu else GROUP_RUNS
+    enough = GROUP_BATCHES * renderer.batch_size
+    group: list[BakedRun] = []
+    for run in runs:
+        group.append(run)
+        if len(group) >= most_runs or sum(len(one.wanted) for one in group) >= enough:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _batch(frames: Frames, shown: Sequence[tuple[BakedRun, int]]) -> Batch:
+    stats = frames.stats.cpu().numpy()
+    labels = [
+        FrameTruth(
+            run, frame, tuple(polyp_views(run.scene, run.states[frame].pose, stats[row]))
+        )
+        for row, (run, frame) in enumerate(shown)
+    ]
+    return Batch(frames.rgb, frames.instance, frames.depth, frames.normals, labels)
