@@ -8,7 +8,8 @@ from pathlib import Path
 
 from endoforge import __version__
 from endoforge.datagen.config import DatagenConfig
-from endoforge.datagen.generate import DatagenReport, generate
+from endoforge.datagen.generate import generate
+from endoforge.datagen.report import DatagenReport
 
 FRAMES, ROUNDS = 100, 3
 

@@ -15,6 +15,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, make_dataclass, replace
+from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from endoforge import __version__
@@ -183,20 +184,33 @@ class _Formatter(logging.Formatter):
 
 
 def _datagen(config: Any) -> None:
+    if config.print_randomization:
+        from endoforge.datagen.job import randomization_of
+        from endoforge.sim.randomization import randomization_toml
+
+        _print([randomization_toml(randomization_of(config))])
+        return
     from endoforge.datagen.generate import generate
 
-    seed = _seed_from_environment() if config.seed is None else config.seed
-    _print(generate(replace(config, seed=seed)).lines())
+    _print(generate(replace(config, seed=_seed(config))).lines())
 
 
-def _seed_from_environment() -> int:
-    """POLYP_SEED if it is set, else the time in milliseconds."""
+def _seed(config: Any) -> int | None:
+    """From the flag, POLYP_SEED, the runs to resume, or else the time; None: the manifest's."""
+    if config.seed is not None or config.from_manifest is not None:
+        return cast(int | None, config.seed)
     text = os.environ.get("POLYP_SEED")
-    if text is None:
-        return time.time_ns() // 1_000_000
-    if not text.isdecimal() or int(text) >= 2**64:
-        raise UserError(f"POLYP_SEED={text}: must be a whole number between 0 and 2^64 - 1")
-    return int(text)
+    if text is not None:
+        if not text.isdecimal() or int(text) >= 2**64:
+            raise UserError(f"POLYP_SEED={text}: must be a whole number between 0 and 2^64 - 1")
+        return int(text)
+    if config.resume:
+        from endoforge.datagen.resume import seed_to_resume
+
+        return seed_to_resume(Path(config.output_root))
+    if config.run_range is not None:
+        raise UserError("--run-range: give --seed too, so that all parts are of one data set")
+    return time.time_ns() // 1_000_000
 
 
 def _prune_empty(config: Any) -> None:

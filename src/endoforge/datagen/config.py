@@ -1,6 +1,8 @@
 """What `datagen` takes."""
 
-from dataclasses import dataclass
+import os
+import re
+from dataclasses import dataclass, fields
 from typing import Annotated, Literal
 
 from tyro.conf import arg
@@ -9,6 +11,8 @@ from endoforge.core.errors import UserError
 from endoforge.core.sizes import parse_size
 
 MAX_SEED = 2**64 - 1
+SAVED = ("instance", "depth", "normals", "pose")
+"""What --save can name, in the order in which it is kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,11 +29,35 @@ class DatagenConfig:
     output_root: Annotated[str, arg(metavar="FOLDER")] = "assets/datasets/captures"
     """Folder that gets the run folders (made if it isn't there)."""
 
-    max_frames: int = 200
-    """Frames a run; the camera's path is spread over them."""
+    max_frames: Annotated[int | None, arg(metavar="INT")] = None
+    """Frames a run at most, spread evenly over it. Default: all captures, about 1,000."""
 
-    runs: int = 1
-    """Runs to record, each of another seed."""
+    runs: Annotated[int | None, arg(metavar="INT")] = None
+    """Runs of the data set, each of another seed. Default: 1, or as --run-range needs."""
+
+    run_range: Annotated[str | None, arg(metavar="A:B")] = None
+    """Record runs A to B - 1 of the data set only: a part for one of several jobs."""
+
+    workers: Annotated[int | None, arg(metavar="INT")] = None
+    """Threads that prepare scenes and write files. Default: one a CPU core."""
+
+    polyps: Annotated[str | None, arg(metavar="MIN-MAX")] = None
+    """Polyps a run, such as 12-20; in place of the randomisation's."""
+
+    randomization: Annotated[str | None, arg(metavar="FILE.toml")] = None
+    """Ranges that runs are drawn from, in place of the defaults that the file names."""
+
+    print_randomization: bool = False
+    """Print the ranges in effect as TOML, and do nothing else."""
+
+    from_manifest: Annotated[str | None, arg(metavar="FILE")] = None
+    """Make the run of this run_manifest.json again, bit for bit, under --output-root."""
+
+    save: Annotated[str | None, arg(metavar="KIND,...")] = None
+    """More ground truth beside the images: any of instance,depth,normals,pose."""
+
+    resume: bool = False
+    """Go on with the unfinished runs of this data set under --output-root; skip finished ones."""
 
     prune_empty: bool = False
     """Afterwards copy the frames with polyps to --prune-output-root (as `prune-empty` does)."""
@@ -46,15 +74,19 @@ class DatagenConfig:
     def __post_init__(self) -> None:
         if self.seed is not None and not 0 <= self.seed <= MAX_SEED:
             raise UserError(f"--seed {self.seed}: must be between 0 and 2^64 - 1")
-        if self.max_frames < 1:
-            raise UserError(f"--max-frames {self.max_frames}: must be 1 or more")
-        if self.runs < 1:
-            raise UserError(f"--runs {self.runs}: must be 1 or more")
+        for flag in ("max_frames", "runs", "workers"):
+            number = getattr(self, flag)
+            if number is not None and number < 1:
+                raise UserError(f"--{flag.replace('_', '-')} {number}: must be 1 or more")
         width, height = self.size
         if not (64 <= width <= 4096 and 64 <= height <= 4096):
             raise UserError(f"--resolution {self.resolution}: each side must be 64 to 4096 pixels")
         if self.prune_output_root is not None and not self.prune_empty:
             raise UserError("--prune-output-root: needs --prune-empty")
+        if self.from_manifest is not None:
+            self._refuse_what_the_manifest_says()
+        # Each raises UserError for what it can't read.
+        _ = self.run_indices, self.polyp_count, self.saved
 
     @property
     def size(self) -> tuple[int, int]:
@@ -65,3 +97,57 @@ class DatagenConfig:
     def pruned_root(self) -> str:
         """Where pruned copies go."""
         return self.prune_output_root or self.output_root.rstrip("/") + "_filtered"
+
+    @property
+    def run_indices(self) -> range:
+        """Which runs of the data set to record."""
+        if self.run_range is None:
+            return range(self.runs or 1)
+        match = re.fullmatch(r"(\d+):(\d+)", self.run_range.strip())
+        if match is None or int(match[1]) >= int(match[2]):
+            raise UserError(f"--run-range {self.run_range}: expected A:B with A < B, such as 0:10")
+        indices = range(int(match[1]), int(match[2]))
+        if self.runs is not None and indices.stop > self.runs:
+            raise UserError(f"--run-range {self.run_range}: must lie within 0:{self.runs} (--runs)")
+        return indices
+
+    @property
+    def polyp_count(self) -> tuple[int, int] | None:
+        """(least, most) polyps a run, if they were given."""
+        if self.polyps is None:
+            return None
+        match = re.fullmatch(r"(\d+)-(\d+)", self.polyps.strip())
+        if match is None or int(match[1]) > int(match[2]):
+            raise UserError(f"--polyps {self.polyps}: expected MIN-MAX such as 12-20")
+        return int(match[1]), int(match[2])
+
+    @property
+    def saved(self) -> tuple[str, ...]:
+        """The kinds that --save names, each once, in the order of `SAVED`."""
+        kinds = [kind.strip() for kind in self.save.split(",")] if self.save is not None else []
+        for kind in kinds:
+            if kind not in SAVED:
+                raise UserError(f"--save {self.save}: expected any of {','.join(SAVED)}")
+        return tuple(kind for kind in SAVED if kind in kinds)
+
+    @property
+    def num_workers(self) -> int:
+        """Threads that prepare and write."""
+        return self.workers or _cpu_cores()
+
+    def _refuse_what_the_manifest_says(self) -> None:
+        defaults = {field.name: field.default for field in fields(DatagenConfig)}
+        for flag in (
+            "seed", "max_frames", "runs", "run_range", "polyps", "randomization", "save",
+            "resolution",
+        ):  # fmt: skip
+            if getattr(self, flag) != defaults[flag]:
+                name = f"--{flag.replace('_', '-')}"
+                raise UserError(f"{name}: --from-manifest has its own; leave one of them out")
+
+
+def _cpu_cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

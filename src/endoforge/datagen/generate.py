@@ -1,75 +1,50 @@
-"""The loop of `datagen`: a scene, its flight, batches of pictures, and files."""
+"""The loop of `datagen`: scenes are baked ahead, rendered in batches, and written behind."""
 
+import errno
 import logging
 import time
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar, cast
 
 from endoforge.captures.config import PruneConfig
-from endoforge.captures.prune import PruneReport, prune_empty
-from endoforge.captures.recorder import RunRecorder
-from endoforge.captures.schema import FrameLabel, PolypLabel, image_name
-from endoforge.core.progress import Advance, progress
+from endoforge.captures.prune import prune_empty
+from endoforge.core.errors import UserError
+from endoforge.core.progress import progress
 from endoforge.datagen.config import DatagenConfig
-from endoforge.sim.camera import CAPTURE_INTERVAL_S, Pose, fly
-from endoforge.sim.engine import Engine, start_engine
-from endoforge.sim.labels import PolypView, polyp_views
-from endoforge.sim.optics import Lens
-from endoforge.sim.renderer import Renderer, Shot
-from endoforge.sim.scene import Scene, make_scene
-from endoforge.sim.streams import Stream, run_seed, stream
+from endoforge.datagen.job import Job, make_job
+from endoforge.datagen.output import USUAL_FRAMES, Output
+from endoforge.datagen.report import DatagenReport
+from endoforge.datagen.resume import Found, find_runs
+from endoforge.sim.engine import Engine, RendererName, start_engine
+from endoforge.sim.renderer import Renderer
+from endoforge.sim.simulator import BakedRun, bake, default_batch_size, render_runs
 
 log = logging.getLogger(__name__)
 
-BATCH_CPU, BATCH_GPU = 4, 64
-"""Frames rendered at once, and so the most that wait for their files."""
-NUM_WRITERS = 4
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
-
-@dataclass
-class DatagenReport:
-    """What was written."""
-
-    output_root: Path
-    renderer: str
-    run_dirs: list[Path] = field(default_factory=list)
-    frames: int = 0
-    frames_with_polyps: int = 0
-    boxes: int = 0
-    seconds: float = 0.0
-    pruned: PruneReport | None = None
-
-    def lines(self) -> list[str]:
-        """The summary for people."""
-        rate = self.frames / max(self.seconds, 1e-9)
-        lines = [
-            f"{self.output_root}: {len(self.run_dirs)} runs, {self.frames} frames, "
-            f"{self.frames_with_polyps} with polyps, {self.boxes} boxes "
-            f"({self.seconds:.1f} s, {rate:.1f} frames/s, renderer {self.renderer})"
-        ]
-        return lines + (self.pruned.lines() if self.pruned else [])
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def generate(config: DatagenConfig) -> DatagenReport:
-    """Record `config.runs` runs; the config's seed must be set.
+    """Record the runs that `config` asks for; its seed must be set, or `from_manifest`.
 
-    Raises UserError if the renderer isn't there or the output can't be written.
+    Raises UserError if the renderer isn't there, the settings don't fit what is to be resumed, or
+    the disk is full. Whatever ends it, frames and labels on disk are whole.
     """
-    if config.seed is None:
-        raise ValueError("the seed must be chosen before generate()")
-    engine = start_engine(config.renderer)
-    report = DatagenReport(Path(config.output_root), engine.name)
+    job = make_job(config)
+    engine = start_engine(cast(RendererName, job.renderer))
+    report = DatagenReport(job.output_root, engine.name)
+    found = find_runs(job.output_root, job.data_set, engine.name) if job.resume else Found()
+    todo = [index for index in job.run_indices if index not in found.complete]
+    report.complete_before = len(job.run_indices) - len(todo)
     started = time.monotonic()
-    log.info("base seed %d, renderer %s", config.seed, engine.name)
-    with progress("simulating", config.runs * config.max_frames, "frames") as advance:
-        for run in range(config.runs):
-            _record_run(make_scene(run_seed(config.seed, run)), config, engine, report, advance)
+    log.info("base seed %d, renderer %s", job.data_set.base_seed, engine.name)
+    _record(job, engine, found, todo, report)
     report.seconds = time.monotonic() - started
     if config.prune_empty:
         pruning = PruneConfig(input=config.output_root, output=config.pruned_root)
@@ -77,112 +52,56 @@ def generate(config: DatagenConfig) -> DatagenReport:
     return report
 
 
-def _record_run(
-    scene: Scene, config: DatagenConfig, engine: Engine, report: DatagenReport, advance: Advance
-) -> None:
-    lens = Lens(*config.size)
-    poses = list(fly(scene, config.max_frames))
-    batch_size = BATCH_CPU if engine.name == "cpu" else BATCH_GPU
-    renderer = Renderer([scene], lens, engine, min(batch_size, len(poses)))
-    recorder = RunRecorder.create(
-        Path(config.output_root),
-        seed=scene.seed,
-        max_frames=config.max_frames,
-        extra=_manifest_extra(scene, lens, engine),
-    )
-    try:
-        _record_frames(scene, lens, poses, renderer, recorder, report, advance)
-    except BaseException:
-        log.warning("unfinished: %d whole frames in %s", recorder.num_frames, recorder.run_dir)
-        raise
-    recorder.finish()
-    report.run_dirs.append(recorder.run_dir)
+def _record(job: Job, engine: Engine, found: Found, todo: list[int], report: DatagenReport) -> None:
+    data_set = job.data_set
+    batch_size = default_batch_size(engine)
+    renderer = Renderer(*data_set.size, engine, batch_size, normals="normals" in data_set.saved)
+    expected = len(todo) * (data_set.max_frames or USUAL_FRAMES)
+    with (
+        ThreadPoolExecutor(job.workers) as pool,
+        progress("simulating", expected, "frames") as advance,
+    ):
+        output = Output(job, found, pool, report, advance)
+        try:
+            baked = in_parallel(pool, partial(_bake, job), todo, 2 * job.workers)
+            for batch in render_runs(renderer, output.opened(baked, len(todo))):
+                output.put(batch)
+            output.settle()
+        except BaseException as error:
+            pool.shutdown(cancel_futures=True)
+            _explain(job, output.close(), error)
+            raise
 
 
-def _record_frames(
-    scene: Scene,
-    lens: Lens,
-    poses: Sequence[Pose],
-    renderer: Renderer,
-    recorder: RunRecorder,
-    report: DatagenReport,
-    advance: Advance,
-) -> None:
-    """Render batch after batch; the files of one are written while the next is rendered."""
-    noise = stream(scene.seed, Stream.SENSOR).integers(0, 2**20, size=len(poses))
-    pending: list[tuple[Future[None], FrameLabel]] = []
-    with ThreadPoolExecutor(NUM_WRITERS) as writers:
-        for first in range(0, len(poses), renderer.batch_size):
-            span = range(first, min(first + renderer.batch_size, len(poses)))
-            frames = renderer.render([Shot(poses[i], 0, int(noise[i])) for i in span])
-            images = frames.rgb.cpu().numpy().copy()
-            stats = frames.stats.cpu().numpy()
-            _settle(pending, report, advance)
-            labels = [frame_label(i, poses[i], lens, scene, stats[k]) for k, i in enumerate(span)]
-            pending = [
-                (writers.submit(recorder.write, image, label), label)
-                for image, label in zip(images, labels, strict=True)
-            ]
-        _settle(pending, report, advance)
+def _bake(job: Job, run_index: int) -> tuple[int, BakedRun]:
+    data_set = job.data_set
+    seed = data_set.seed_of(run_index)
+    return run_index, bake(seed, data_set.randomization, data_set.size, data_set.max_frames)
 
 
-def _settle(
-    pending: Sequence[tuple[Future[None], FrameLabel]], report: DatagenReport, advance: Advance
-) -> None:
-    """Wait until the frames of a batch are on disk, then count them."""
-    for written, label in pending:
-        written.result()
-        boxes = sum(polyp.bbox_px is not None for polyp in label.polyp_labels)
-        report.frames += 1
-        report.frames_with_polyps += boxes > 0
-        report.boxes += boxes
-        advance()
+def _explain(job: Job, frames: int, error: BaseException) -> None:
+    """Say what is safe and how to go on; raises UserError in place of a full disk."""
+    safe = f"{frames} whole frames of this job are in {job.output_root}"
+    go_on = f"the same command with {job.resume_flags} goes on"
+    if _is_full(error) or _is_full(error.__cause__):
+        raise UserError(
+            f"{job.output_root}: no space left on the disk; {safe}; make space, then {go_on}"
+        ) from error
+    log.warning("unfinished: %s; %s", safe, go_on)
 
 
-def frame_label(
-    frame_id: int, pose: Pose, lens: Lens, scene: Scene, stats: NDArray[np.int32]
-) -> FrameLabel:
-    """The label of a frame, from its (MAX_POLYPS, 6) pixel counts.
-
-    Its clock is the simulated one, which starts at 0: the same seed gives the same bytes.
-    """
-    sim_time = round(frame_id * CAPTURE_INTERVAL_S, 6)
-    return FrameLabel(
-        frame_id=frame_id,
-        sim_time=sim_time,
-        unix_time=sim_time,
-        image=image_name(frame_id),
-        image_present=True,
-        camera_active=True,
-        polyp_seed=scene.seed,
-        polyp_labels=[_polyp_label(view, lens) for view in polyp_views(scene, pose, stats)],
-        camera={"pose": pose.as_json(), "intrinsics": lens.intrinsics()},
-    )
+def _is_full(error: BaseException | None) -> bool:
+    return isinstance(error, OSError) and error.errno in FULL
 
 
-def _polyp_label(view: PolypView, lens: Lens) -> PolypLabel:
-    box = view.box_px
-    norm = None
-    if box is not None:
-        x0, y0, x1, y1 = box
-        norm = (x0 / lens.width, y0 / lens.height, x1 / lens.width, y1 / lens.height)
-    return PolypLabel(
-        center_world=view.polyp.centre,
-        bbox_px=box,
-        bbox_norm=norm,
-        label="polyp",
-        visibility=round(view.visibility, 4),
-        paris=view.polyp.paris,
-        diameter_mm=round(view.polyp.diameter_mm, 3),
-        distance_mm=round(view.distance_mm, 3),
-    )
-
-
-def _manifest_extra(scene: Scene, lens: Lens, engine: Engine) -> dict[str, Any]:
-    return {
-        "renderer": engine.name,
-        "resolution": [lens.width, lens.height],
-        "units": "mm",
-        "diagonal_fov_deg": lens.diagonal_fov_deg,
-        "scene": scene.parameters(),
-    }
+def in_parallel(
+    pool: Executor, make: Callable[[Item], Result], items: Iterable[Item], ahead: int
+) -> Iterator[Result]:
+    """`make(item)` of each, in order, made in the pool; at most `ahead` are begun and not taken."""
+    begun: deque[Future[Result]] = deque()
+    for item in items:
+        if len(begun) == ahead:
+            yield begun.popleft().result()
+        begun.append(pool.submit(make, item))
+    while begun:
+        yield begun.popleft().result()

@@ -17,7 +17,8 @@ from endoforge.captures.prune import prune_empty
 from endoforge.core.errors import UserError
 from endoforge.core.files import write_json_atomic
 from endoforge.datagen.config import DatagenConfig
-from endoforge.datagen.generate import DatagenReport, generate
+from endoforge.datagen.generate import generate
+from endoforge.datagen.report import DatagenReport
 from endoforge.demo.config import DemoConfig
 from endoforge.evaluate.config import EvalConfig
 from endoforge.evaluate.evaluate import EvalResult, run_eval

@@ -158,9 +158,8 @@ def bake(
     randomization: Randomization,
     size: tuple[int, int],
     max_frames: int | None,
-    done: frozenset[int] = frozenset(),
 ) -> BakedRun:
-    """A run from its seed, ready to render but for the frames that are `done` already.
+    """A run from its seed, ready to render.
 
     Takes some tenths of a second on a CPU, and may run in any thread. `size` is (width, height).
     """
@@ -168,8 +167,7 @@ def bake(
     scene.tables()  # makes and keeps them: the renderer only has to copy them
     states = thin(fly(scene), max_frames)
     noise = stream(seed, Stream.SENSOR).integers(0, 2**20, size=len(states))
-    wanted = [frame for frame in range(len(states)) if frame not in done]
-    return BakedRun(scene, scene.lens(*size), states, noise.tolist(), wanted)
+    return BakedRun(scene, scene.lens(*size), states, noise.tolist(), range(len(states)))
 
 
 def render_runs(renderer: Renderer, runs: Iterable[BakedRun]) -> Iterator[Batch]:
@@ -210,9 +208,7 @@ def _groups(runs: Iterable[BakedRun], renderer: Renderer) -> Iterator[list[Baked
 def _batch(frames: Frames, shown: Sequence[tuple[BakedRun, int]]) -> Batch:
     stats = frames.stats.cpu().numpy()
     labels = [
-        FrameTruth(
-            run, frame, tuple(polyp_views(run.scene, run.states[frame].pose, stats[row]))
-        )
+        FrameTruth(run, frame, tuple(polyp_views(run.scene, run.states[frame].pose, stats[row])))
         for row, (run, frame) in enumerate(shown)
     ]
     return Batch(frames.rgb, frames.instance, frames.depth, frames.normals, labels)

@@ -1,0 +1,88 @@
+"""More ground truth beside the images: what `--save` writes, and in which units."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from endoforge.sim.camera import CameraState
+from endoforge.sim.kernels.types import FAR_MM
+
+DEPTH_UNIT_MM = 0.01
+
+DESCRIPTIONS: dict[str, dict[str, Any]] = {
+    "instance": {
+        "path": "instance/frame_XXXXX.png",
+        "format": "8-bit PNG, one channel",
+        "values": "0: no polyp; k: the polyp whose label has instance k",
+    },
+    "depth": {
+        "path": "depth/frame_XXXXX.png",
+        "format": "16-bit PNG, one channel",
+        "unit_mm": DEPTH_UNIT_MM,
+        "values": "distance along the pixel's ray; 0: none (under the mask, or beyond "
+        f"{FAR_MM:g} mm)",
+    },
+    "normals": {
+        "path": "normals/frame_XXXXX.png",
+        "format": "8-bit PNG, RGB",
+        "values": "(n + 1) / 2 * 255 of the unit normal in camera axes (right, down, forward); "
+        "0 0 0: none, where depth is",
+    },
+    "pose": {
+        "path": "poses.txt",
+        "format": "TUM: timestamp tx ty tz qx qy qz qw, one line a frame",
+        "values": "seconds of simulated time, mm, and the rotation world_from_camera",
+    },
+}
+"""What the manifest says of each."""
+
+
+def depth_picture(depth_mm: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """(H, W) uint16 in units of 0.01 mm; 0 where nothing is measured."""
+    measured = _measured(depth_mm)
+    steps = np.rint(np.where(measured, depth_mm, 0) / DEPTH_UNIT_MM)
+    return steps.astype(np.uint16)
+
+
+def normals_picture(
+    normals: NDArray[np.float32], depth_mm: NDArray[np.float32]
+) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 from (H, W, 3) unit vectors; 0 0 0 where nothing is measured."""
+    steps = np.rint((normals + 1) * 127.5).clip(0, 255)
+    return np.where(_measured(depth_mm)[..., None], steps, 0).astype(np.uint8)
+
+
+def _measured(depth_mm: NDArray[np.float32]) -> NDArray[np.bool_]:
+    measured: NDArray[np.bool_] = (depth_mm > 0) & (depth_mm < FAR_MM)
+    return measured
+
+
+def poses_text(states: Sequence[CameraState]) -> str:
+    """The camera's course in the TUM RGB-D benchmark's format: mm, world_from_camera."""
+    lines = ["# timestamp tx ty tz qx qy qz qw: s, mm, world_from_camera"]
+    for state in states:
+        numbers = [*state.pose.position, *quaternion_xyzw(state.pose.axes.T)]
+        lines.append(f"{state.time_s:.6f} " + " ".join(f"{number:.9g}" for number in numbers))
+    return "\n".join(lines) + "\n"
+
+
+def quaternion_xyzw(rotation: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(4,) unit quaternion x, y, z, w with w >= 0, of a (3, 3) rotation.
+
+    Its outer product is a linear function of the rotation; the row with the largest entry on the
+    diagonal gives it without loss of digits (Shepperd 1978, J. Guidance and Control 1:223).
+    """
+    (a, b, c), (d, e, f), (g, h, i) = rotation
+    outer = np.array(
+        [
+            [1 + a - e - i, b + d, c + g, h - f],
+            [b + d, 1 - a + e - i, f + h, c - g],
+            [c + g, f + h, 1 - a - e + i, d - b],
+            [h - f, c - g, d - b, 1 + a + e + i],
+        ]
+    )
+    row = outer[int(np.argmax(np.diag(outer)))]
+    quaternion: NDArray[np.float64] = row / np.linalg.norm(row)
+    return quaternion if quaternion[3] >= 0 else -quaternion

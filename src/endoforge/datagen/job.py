@@ -1,0 +1,164 @@
+"""What a job is to make: from flags, or from the manifest of a run that is to be made again.
+
+Nothing here needs torch or a renderer.
+"""
+
+import logging
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from endoforge import __version__
+from endoforge.captures.schema import PICTURE_EXTRAS, RunManifest
+from endoforge.core.errors import UserError
+from endoforge.datagen.config import SAVED, DatagenConfig
+from endoforge.sim.randomization import Randomization, load_randomization, parse_randomization
+from endoforge.sim.streams import run_seed
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSet:
+    """All that the pixels and labels of a data set follow from, but for the renderer."""
+
+    base_seed: int
+    size: tuple[int, int]
+    """(width, height) in pixels."""
+    max_frames: int | None
+    saved: tuple[str, ...]
+    randomization: Randomization = field(default_factory=Randomization)
+
+    def seed_of(self, run_index: int) -> int:
+        """The seed of a run, whoever makes it."""
+        return run_seed(self.base_seed, run_index)
+
+    @property
+    def pictures(self) -> tuple[str, ...]:
+        """Those of `saved` that are pictures, one a frame."""
+        return tuple(kind for kind in self.saved if kind in PICTURE_EXTRAS)
+
+    def settings(self, renderer: str) -> dict[str, Any]:
+        """As the manifest keeps them, under `endoforge`; equal settings make equal runs."""
+        return {
+            "version": __version__,
+            "renderer": renderer,
+            "resolution": list(self.size),
+            "save": list(self.saved),
+            "base_seed": self.base_seed,
+            "randomization": as_json(self.randomization),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """Runs of a data set to make, and how."""
+
+    data_set: DataSet
+    run_indices: range
+    renderer: str
+    output_root: Path
+    workers: int
+    resume: bool
+    resume_flags: str
+    """What to add to the command line so that it goes on where this job stopped."""
+
+
+def make_job(config: DatagenConfig) -> Job:
+    """From flags whose seed is chosen; UserError for a file that can't be used."""
+    if config.from_manifest is not None:
+        return _again(config, Path(config.from_manifest))
+    if config.seed is None:
+        raise ValueError("the seed must be chosen before a job is made")
+    data_set = DataSet(
+        base_seed=config.seed,
+        size=config.size,
+        max_frames=config.max_frames,
+        saved=config.saved,
+        randomization=randomization_of(config),
+    )
+    return _job(config, data_set, config.run_indices, config.renderer)
+
+
+def randomization_of(config: DatagenConfig) -> Randomization:
+    """The ranges in effect."""
+    if config.from_manifest is not None:
+        return _again(config, Path(config.from_manifest)).data_set.randomization
+    file = config.randomization
+    ranges = Randomization() if file is None else load_randomization(Path(file))
+    if config.polyp_count is None:
+        return ranges
+    try:
+        return parse_randomization(
+            asdict(ranges) | {"polyps": asdict(ranges.polyps) | {"count": config.polyp_count}}
+        )
+    except ValueError as error:
+        raise UserError(f"--polyps {config.polyps}: {error}") from error
+
+
+def as_json(randomization: Randomization) -> dict[str, Any]:
+    """Nested dicts and lists, as JSON gives them back."""
+    values: dict[str, Any] = _listed(asdict(randomization))
+    return values
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _listed(item) for name, item in value.items()}
+    return [_listed(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _job(config: DatagenConfig, data_set: DataSet, run_indices: range, renderer: str) -> Job:
+    again = config.from_manifest is not None
+    return Job(
+        resume_flags="--resume" if again else f"--seed {data_set.base_seed} --resume",
+        data_set=data_set,
+        run_indices=run_indices,
+        renderer=renderer,
+        output_root=Path(config.output_root),
+        workers=config.num_workers,
+        resume=config.resume,
+    )
+
+
+def _again(config: DatagenConfig, path: Path) -> Job:
+    """The job of one run, as its manifest tells."""
+    try:
+        manifest = RunManifest.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"--from-manifest {path}: can't be read ({error.strerror})") from error
+    except ValidationError as error:
+        raise UserError(f"--from-manifest {path}: isn't a run's manifest") from error
+    ours = manifest.endoforge or {}
+    try:
+        width, height = ours["resolution"]
+        data_set = DataSet(
+            base_seed=int(ours["base_seed"]),
+            size=(int(width), int(height)),
+            max_frames=manifest.max_frames,
+            saved=tuple(kind for kind in SAVED if kind in ours["save"]),
+            randomization=parse_randomization(ours["randomization"]),
+        )
+        run_index, renderer, version = int(ours["run_index"]), ours["renderer"], ours["version"]
+    except KeyError as error:
+        raise UserError(
+            f"--from-manifest {path}: lacks endoforge.{error.args[0]}; it was written by another "
+            "tool or an older version, and can't be made again from it"
+        ) from error
+    except (TypeError, ValueError) as error:
+        raise UserError(f"--from-manifest {path}: {error}") from error
+    if data_set.seed_of(run_index) != manifest.seed:
+        raise UserError(f"--from-manifest {path}: its seed isn't that of run {run_index}")
+    if version != __version__:
+        raise UserError(
+            f"--from-manifest {path}: made by version {version}, this is {__version__}, which "
+            f"draws other pixels; install endoforge {version}"
+        )
+    chosen = renderer if config.renderer == "auto" else config.renderer
+    if chosen != renderer:
+        log.warning(
+            "%s was made with %s: with %s pixels may differ a little", path, renderer, chosen
+        )
+    return _job(config, data_set, range(run_index, run_index + 1), chosen)

@@ -1,0 +1,104 @@
+"""What an earlier job left under an output root, so that another one can go on with it."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from endoforge.captures.schema import MANIFEST_NAME, RunManifest
+from endoforge.core.errors import UserError
+from endoforge.datagen.job import DataSet
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A run that was left before its end."""
+
+    run_dir: Path
+    manifest: RunManifest
+
+
+@dataclass
+class Found:
+    """Runs of a data set by their index: those that are complete, and the others."""
+
+    complete: dict[int, Path] = field(default_factory=dict)
+    unfinished: dict[int, Unfinished] = field(default_factory=dict)
+
+
+def find_runs(root: Path, data_set: DataSet, renderer: str) -> Found:
+    """What `root` holds of the data set.
+
+    Of several folders of one run a complete one counts, else the newest; the others are left
+    alone, and logged. Raises UserError if runs of the same base seed were made with other
+    settings.
+    """
+    found, spare = Found(), 0
+    wanted = data_set.settings(renderer) | {"max_frames": data_set.max_frames}
+    for run_dir, manifest, ours in _manifests(root):
+        if ours["base_seed"] != data_set.base_seed:
+            continue
+        _refuse_other_settings(run_dir, wanted, ours | {"max_frames": manifest.max_frames})
+        index = ours["run_index"]
+        spare += index in found.complete or index in found.unfinished
+        if ours.get("complete"):
+            found.complete.setdefault(index, run_dir)
+        else:
+            found.unfinished[index] = Unfinished(run_dir, manifest)
+    for index in found.complete:
+        found.unfinished.pop(index, None)
+    if spare:
+        log.warning("%s: %d more folders of the same runs are left as they are", root, spare)
+    return found
+
+
+def seed_to_resume(root: Path) -> int:
+    """The base seed of the one data set with unfinished runs under `root`; UserError if not one."""
+    seeds = {ours["base_seed"] for _, _, ours in _manifests(root) if not ours.get("complete")}
+    if not seeds:
+        raise UserError(f"--resume: no unfinished run in {root}; say which data set with --seed")
+    if len(seeds) > 1:
+        several = ", ".join(map(str, sorted(seeds)))
+        raise UserError(
+            f"--resume: {root} has unfinished runs of several data sets; choose with --seed, one "
+            f"of {several}"
+        )
+    return int(seeds.pop())
+
+
+def _manifests(root: Path) -> Iterator[tuple[Path, RunManifest, dict[str, Any]]]:
+    """The runs that this tool wrote, oldest first: folder, manifest, and our part of it."""
+    unreadable = 0
+    for run_dir in sorted(root.glob("run_*"), key=lambda path: (len(path.name), path.name)):
+        try:
+            manifest = RunManifest.model_validate_json((run_dir / MANIFEST_NAME).read_bytes())
+        except (OSError, ValidationError):
+            unreadable += 1
+            continue
+        ours = manifest.endoforge or {}
+        if "base_seed" in ours and "run_index" in ours:
+            yield run_dir, manifest, ours
+    if unreadable:
+        log.warning("%s: %d folders without a manifest are left as they are", root, unreadable)
+
+
+def _refuse_other_settings(run_dir: Path, wanted: dict[str, Any], there: dict[str, Any]) -> None:
+    for place, here, other in _differences(wanted, there, ""):
+        raise UserError(
+            f"--resume: {run_dir} of the same base seed was made with {place} {other}, now it is "
+            f"{here}; give the same flags, or another --output-root"
+        )
+
+
+def _differences(here: Any, there: Any, place: str) -> Iterator[tuple[str, Any, Any]]:
+    """Every leaf of `here` that `there` has otherwise: its dotted name, here, there."""
+    if isinstance(here, dict) and isinstance(there, dict):
+        for name, value in here.items():
+            yield from _differences(value, there.get(name), f"{place}.{name}" if place else name)
+    elif here != there:
+        yield place, here, there
