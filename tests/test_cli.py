@@ -4,6 +4,7 @@ import json
 import logging
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -64,6 +65,18 @@ def test_the_journey_command_by_command(
     record = json.loads(Path("eval.jsonl").read_text())
     assert [entry["iou"] for entry in record["val_metrics"]] == [0.5, 0.75]
     assert len(record["pr_curve"]) == 19
+
+
+def test_the_randomization_that_is_printed_can_be_read_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("datagen", "--print-randomization", "--polyps", "3-5") == 0
+    printed = capsys.readouterr().out
+    (tmp_path / "ranges.toml").write_text(printed)
+    assert tomllib.loads(printed)["polyps"]["count"] == [3, 5]
+    assert run("datagen", "--print-randomization", "--randomization", tmp_path / "ranges.toml") == 0
+    assert capsys.readouterr().out == printed
+    assert [path.name for path in tmp_path.iterdir()] == ["ranges.toml"]
 
 
 def test_devices_marks_one_pick_each(capsys: pytest.CaptureFixture[str]) -> None:
@@ -140,6 +153,11 @@ def test_every_flag_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> Non
         (["datagen", "--resolution", "big"], ["--resolution", "640x360"]),
         (["datagen", "--renderer", "metal"], ["--renderer metal", "cpu"]),
         (["datagen", "--seed", "-3"], ["--seed -3"]),
+        (["datagen", "--run-range", "0:2"], ["--run-range", "--seed"]),
+        (["datagen", "--polyps", "9"], ["--polyps 9", "12-20"]),
+        (["datagen", "--randomization", "no.toml"], ["no.toml"]),
+        (["datagen", "--from-manifest", "no.json"], ["no.json"]),
+        (["datagen", "--resume"], ["--resume", "--seed"]),
         (["demo", "--output-root", "taken"], ["taken", "another folder"]),
         (["train", "--log-level", "loud"], ["--log-level", "debug"]),
     ],

@@ -6,12 +6,21 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from endoforge import __version__
+from endoforge.captures import recorder as recorder_module
 from endoforge.captures.index import index_root
 from endoforge.captures.pictures import read_picture
 from endoforge.captures.recorder import RunRecorder
-from endoforge.captures.schema import FrameLabel, PolypLabel, image_name
+from endoforge.captures.schema import (
+    MANIFEST_NAME,
+    FrameLabel,
+    PolypLabel,
+    RunManifest,
+    image_name,
+)
+from endoforge.core import files
 from endoforge.core.errors import UserError
 
 
@@ -178,3 +187,71 @@ def test_a_root_that_is_a_file_is_a_user_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"can't make a run folder in .*file"):
         new_recorder(tmp_path / "file")
+
+
+def test_extras_are_written_as_they_are_before_the_label(tmp_path, monkeypatch):
+    recorder = new_recorder(tmp_path)
+    depth = np.array([[0, 1, 65535]], np.uint16)
+    instance = np.array([[0, 24, 255]], np.uint8)
+    order = []
+    write = files.write_atomic
+    for module in (files, recorder_module):
+        monkeypatch.setattr(
+            module,
+            "write_atomic",
+            lambda path, data, **others: (order.append(path), write(path, data, **others)),
+        )
+    recorder.write(picture(0), frame_label(7), {"depth": depth, "instance": instance})
+    folders = [path.parent.name for path in order]
+    assert folders == ["images", "depth", "instance", "labels"]
+    assert np.array_equal(np.asarray(Image.open(order[1])), depth)
+    assert np.array_equal(np.asarray(Image.open(order[2])), instance)
+    assert {path.stem for path in order} == {"frame_00007"}
+
+
+def reopened(recorder, *extras):
+    manifest = RunManifest.model_validate_json((recorder.run_dir / MANIFEST_NAME).read_bytes())
+    return RunRecorder.reopen(recorder.run_dir, manifest, extras)
+
+
+def test_a_run_is_gone_on_with_from_what_is_whole(tmp_path):
+    recorder = new_recorder(tmp_path, units="mm")
+    for number in range(5):
+        recorder.write(picture(number), frame_label(number), {"depth": np.zeros((2, 2), np.uint16)})
+    recorder.close()
+    (recorder.run_dir / "depth/frame_00001.png").unlink()
+    (recorder.run_dir / "labels/frame_00002.json").write_text('{"frame_id": 2')
+    image = recorder.run_dir / "images/frame_00003.png"
+    image.write_bytes(image.read_bytes()[:-1])
+    (recorder.run_dir / "images/.frame_00009.png.77.tmp").write_bytes(b"")
+
+    again = reopened(recorder, "depth")
+    assert again.done == {0, 4}
+    labels = sorted(path.name for path in (recorder.run_dir / "labels").iterdir())
+    assert labels == ["frame_00000.json", "frame_00004.json"]
+    assert not list(recorder.run_dir.rglob("*.tmp"))
+    again.write(picture(3), frame_label(3))
+    again.finish()
+    assert np.array_equal(read_picture(image), picture(3))
+    manifest = index_root(tmp_path).runs[0].manifest
+    assert manifest.started_at_unix == recorder._manifest.started_at_unix
+    assert manifest.endoforge["frames"] == 3
+    assert manifest.endoforge["complete"] is True
+
+
+def test_one_process_at_a_time_writes_a_run(tmp_path):
+    recorder = new_recorder(tmp_path)
+    with pytest.raises(UserError, match="another process is writing this run"):
+        reopened(recorder)
+    recorder.close()
+    reopened(recorder).close()
+
+
+def test_a_folder_whose_manifest_finds_no_space_is_not_left(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(recorder_module, "write_json_atomic", full)
+    with pytest.raises(OSError, match="No space"):
+        new_recorder(tmp_path)
+    assert list(tmp_path.iterdir()) == []

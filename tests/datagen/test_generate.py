@@ -10,72 +10,83 @@ import pytest
 from endoforge.captures.index import index_root
 from endoforge.core.errors import UserError
 from endoforge.datagen.config import DatagenConfig
-from endoforge.datagen.generate import frame_label, generate
+from endoforge.datagen.generate import generate
+from endoforge.sim import simulator
 
-SMALL = "160x96"
-
-
-def record(root: Path, seed: int, **flags: object) -> list[Path]:
-    config = DatagenConfig(
-        seed=seed, output_root=str(root), resolution=SMALL, renderer="cpu", **flags
-    )
-    return generate(config).run_dirs
-
-
-def pixels_and_labels(run_dir: Path) -> dict[str, bytes]:
-    """The bytes of a run's frames by their names."""
-    frames = sorted((run_dir / "images").iterdir()) + sorted((run_dir / "labels").iterdir())
-    return {str(path.relative_to(run_dir)): path.read_bytes() for path in frames}
+from .conftest import contents, data_set, job
 
 
 def test_the_same_seed_writes_the_same_bytes_and_another_seed_other_ones(tmp_path: Path) -> None:
-    [one] = record(tmp_path / "one", 5, max_frames=6)
-    [again] = record(tmp_path / "again", 5, max_frames=6)
-    [other] = record(tmp_path / "other", 6, max_frames=6)
-    assert len(pixels_and_labels(one)) == 12
-    assert pixels_and_labels(one) == pixels_and_labels(again)
-    images = "images/frame_00002.png", "labels/frame_00002.json"
-    for name in images:
-        assert pixels_and_labels(one)[name] != pixels_and_labels(other)[name]
+    [one] = job(tmp_path / "one", seed=5, max_frames=6).run_dirs
+    [again] = job(tmp_path / "again", seed=5, max_frames=6).run_dirs
+    [other] = job(tmp_path / "other", seed=6, max_frames=6).run_dirs
+    assert len(contents(one)) == 13  # 6 images, 6 labels, the manifest
+    assert contents(one) == contents(again)
+    for name in ("images/frame_00002.png", "labels/frame_00002.json"):
+        assert contents(one)[name] != contents(other)[name]
 
 
-def test_the_runs_of_a_data_set_differ_and_do_not_depend_on_their_number(tmp_path: Path) -> None:
-    three = record(tmp_path / "three", 9, runs=3, max_frames=2)
-    [first] = record(tmp_path / "one", 9, runs=1, max_frames=2)
-    seeds = [json.loads((run / "run_manifest.json").read_text())["seed"] for run in three]
-    assert len(set(seeds)) == 3
-    assert pixels_and_labels(three[0]) == pixels_and_labels(first)
-    assert pixels_and_labels(three[0]) != pixels_and_labels(three[1])
+def test_all_captures_are_recorded_unless_max_frames_thins_them(tmp_path: Path) -> None:
+    captures = len(simulator.Simulator(0, size=(160, 96), renderer="cpu").run.states)
+    run = simulator.bake(0, simulator.Randomization(), (160, 96), 7)
+    assert captures > 100
+    assert len(run.states) == 7
+    assert job(tmp_path, seed=0, max_frames=captures + 99, workers=2).frames > 100
+
+
+def test_no_part_of_a_data_set_depends_on_how_it_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batches, groups, workers and parts: the bytes are those of the plainest job."""
+    flags = {"seed": 9, "max_frames": 5, "save": "instance,depth,normals,pose"}
+    job(tmp_path / "plain", runs=4, workers=1, **flags)
+    job(tmp_path / "parts", run_range="2:4", workers=5, **flags)
+    job(tmp_path / "parts", run_range="0:2", runs=4, **flags)
+    # As on a GPU: three runs share their batches of 7, which cross from run to run.
+    monkeypatch.setattr("endoforge.datagen.generate.default_batch_size", lambda _: 7)
+    monkeypatch.setattr(simulator, "_runs_a_group", lambda _: 3)
+    job(tmp_path / "groups", runs=4, workers=3, **flags)
+    plain = data_set(tmp_path / "plain")
+    assert sorted(plain) == [0, 1, 2, 3]
+    images = {run["images/frame_00000.png"] for run in plain.values()}
+    assert len(images) == 4
+    assert data_set(tmp_path / "parts") == plain
+    assert data_set(tmp_path / "groups") == plain
 
 
 def test_what_is_written_is_what_the_format_says(tmp_path: Path) -> None:
-    [run_dir] = record(tmp_path, 3, max_frames=8)
+    [run_dir] = job(tmp_path, seed=3, max_frames=8).run_dirs
     manifest = json.loads((run_dir / "run_manifest.json").read_text())
     assert manifest["schema_version"] == 1
     assert manifest["max_frames"] == 8
     assert manifest["run_dir"] == str(run_dir)
     ours = manifest["endoforge"]
     assert (ours["complete"], ours["frames"], ours["units"]) == (True, 8, "mm")
+    assert (ours["base_seed"], ours["run_index"], ours["frames_planned"]) == (3, 0, 8)
     assert ours["resolution"] == [160, 96]
+    assert ours["randomization"]["polyps"]["count"] == [12, 20]
     assert ours["scene"]["seed"] == manifest["seed"]
 
-    label = json.loads((run_dir / "labels" / "frame_00003.json").read_text())
-    assert label["frame_id"] == 3
-    assert label["sim_time"] == pytest.approx(0.99)
-    assert label["image_present"] is label["camera_active"] is True
-    assert label["polyp_seed"] == manifest["seed"]
-    assert set(label["camera"]) == {"pose", "intrinsics"}
-    image = cv2.imread(str(run_dir / label["image"]))
+    times = []
+    for path in sorted((run_dir / "labels").iterdir()):
+        label = json.loads(path.read_text())
+        times.append(label["sim_time"])
+        assert label["image_present"] is label["camera_active"] is True
+        assert label["polyp_seed"] == manifest["seed"]
+        assert set(label["camera"]) == {"pose", "intrinsics"}
+        assert all("instance" not in polyp for polyp in label["polyp_labels"])
+    assert times == sorted(set(times))
+    image = cv2.imread(str(run_dir / "images/frame_00003.png"))
     assert image.shape == (96, 160, 3)
     assert image.std() > 10
 
 
 def test_boxes_in_pixels_and_in_shares_are_the_same_and_lie_in_the_picture(tmp_path: Path) -> None:
-    record(tmp_path, 11, max_frames=30)
+    job(tmp_path, seed=11, max_frames=30)
     boxes = 0
     for path in tmp_path.glob("run_*/labels/*.json"):
         for polyp in json.loads(path.read_text())["polyp_labels"]:
-            assert polyp["paris"] in ("Is", "Ip", "IIa")
+            assert polyp["paris"] in ("Is", "Isp", "Ip", "IIa")
             assert 0 <= polyp["visibility"] <= 1
             if polyp["bbox_px"] is None:
                 assert polyp["bbox_norm"] is None
@@ -93,50 +104,57 @@ def test_boxes_in_pixels_and_in_shares_are_the_same_and_lie_in_the_picture(tmp_p
     assert not index.dropped
 
 
-def test_pruned_copies_hold_the_frames_with_boxes(tmp_path: Path) -> None:
+def test_pruned_copies_hold_the_frames_with_boxes_and_their_extras(tmp_path: Path) -> None:
     config = DatagenConfig(
-        seed=2, output_root=str(tmp_path / "raw"), max_frames=40, resolution=SMALL,
-        renderer="cpu", prune_empty=True,
+        seed=2, output_root=str(tmp_path / "raw"), max_frames=40, resolution="160x96",
+        renderer="cpu", prune_empty=True, save="depth,pose",
     )  # fmt: skip
     report = generate(config)
     assert config.pruned_root == str(tmp_path / "raw_filtered")
-    kept = index_root(tmp_path / "raw_filtered").frames
+    kept = index_root(tmp_path / "raw_filtered", strict=True).frames
     assert report.pruned is not None
     assert len(kept) == report.pruned.kept == report.frames_with_polyps < report.frames
     assert all(len(frame.boxes) for frame in kept)
+    [run_dir] = (tmp_path / "raw_filtered").iterdir()
+    images = {path.name for path in (run_dir / "images").iterdir()}
+    assert {path.name for path in (run_dir / "depth").iterdir()} == images
+    assert (run_dir / "poses.txt").read_bytes() == (
+        tmp_path / "raw" / run_dir.name / "poses.txt"
+    ).read_bytes()
 
 
-def test_interrupted_it_leaves_whole_frames_and_says_how_many(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def interrupt(frame_id: int, *rest: object) -> object:
-        if frame_id == 9:
-            raise KeyboardInterrupt
-        return frame_label(frame_id, *rest)  # type: ignore[arg-type]
-
-    monkeypatch.setattr("endoforge.datagen.generate.frame_label", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        record(tmp_path, 3, max_frames=40)
-    [run_dir] = tmp_path.iterdir()
-    names = {path.stem for path in (run_dir / "images").iterdir()}
-    assert names == {path.stem for path in (run_dir / "labels").iterdir()}
-    assert len(names) == 8  # the two batches of four before it
-    assert f"8 whole frames in {run_dir}" in caplog.text
-    assert not json.loads((run_dir / "run_manifest.json").read_text())["endoforge"]["complete"]
-    assert len(index_root(tmp_path).frames) == 8
+def test_a_manifest_makes_its_run_again_bit_for_bit(tmp_path: Path) -> None:
+    ranges = tmp_path / "ranges.toml"
+    ranges.write_text("[polyps]\ncount = [2, 3]\n")
+    flags = {"randomization": str(ranges), "max_frames": 4, "resolution": "128x80"}
+    runs = job(tmp_path / "first", seed=21, runs=2, save="pose,depth", **flags).run_dirs
+    ranges.unlink()
+    path = str(runs[1] / "run_manifest.json")
+    [again] = job(tmp_path / "again", from_manifest=path).run_dirs
+    assert contents(again) == contents(runs[1])
+    assert contents(again)["run_manifest.json"]["endoforge"]["randomization"]["polyps"][
+        "count"
+    ] == [2, 3]
 
 
-@pytest.mark.parametrize(
-    ("flags", "message"),
-    [
-        ({"seed": -1}, "--seed -1"),
-        ({"runs": 0}, "--runs 0"),
-        ({"max_frames": 0}, "--max-frames 0"),
-        ({"resolution": "640"}, "--resolution"),
-        ({"resolution": "32x32"}, "--resolution 32x32"),
-        ({"prune_output_root": "x"}, "--prune-output-root: needs --prune-empty"),
-    ],
-)
-def test_bad_settings_are_named(flags: dict[str, object], message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        DatagenConfig(**flags)  # type: ignore[arg-type]
+def test_a_manifest_that_cannot_be_made_again_is_named(tmp_path: Path) -> None:
+    [run_dir] = job(tmp_path, seed=21, max_frames=1).run_dirs
+    path = run_dir / "run_manifest.json"
+    good = json.loads(path.read_text())
+    ours = good["endoforge"]
+
+    def refusal(manifest: object) -> str:
+        path.write_text(json.dumps(manifest))
+        with pytest.raises(UserError) as error:
+            job(tmp_path / "again", from_manifest=str(path))
+        return str(error.value)
+
+    assert "isn't a run's manifest" in refusal({"seed": 1})
+    assert "lacks endoforge.resolution" in refusal(good | {"endoforge": None})
+    assert "version 0.0.1" in refusal(good | {"endoforge": ours | {"version": "0.0.1"}})
+    assert "isn't that of run 4" in refusal(good | {"endoforge": ours | {"run_index": 4}})
+    assert "polyps" in refusal(good | {"endoforge": ours | {"randomization": {"polyps": 1}}})
+    path.unlink()
+    with pytest.raises(UserError, match="can't be read"):
+        job(tmp_path / "again", from_manifest=str(path))
+    assert not (tmp_path / "again").exists()

@@ -191,9 +191,8 @@ def render_runs(renderer: Renderer, runs: Iterable[BakedRun]) -> Iterator[Batch]
 
 
 def _groups(runs: Iterable[BakedRun], renderer: Renderer) -> Iterator[list[BakedRun]]:
-    """Runs whose scenes are loaded together: one on a CPU, which gains nothing from more."""
-    on_cpu = renderer.engine.name == "cpu"
-    most_runs = 1 if on_cpu else GROUP_RUNS
+    """Runs whose scenes are loaded together."""
+    most_runs = _runs_a_group(renderer.engine)
     enough = GROUP_BATCHES * renderer.batch_size
     group: list[BakedRun] = []
     for run in runs:
@@ -203,6 +202,11 @@ def _groups(runs: Iterable[BakedRun], renderer: Renderer) -> Iterator[list[Baked
             group = []
     if group:
         yield group
+
+
+def _runs_a_group(engine: Engine) -> int:
+    """At most; a CPU gains nothing from more than one."""
+    return 1 if engine.name == "cpu" else GROUP_RUNS
 
 
 def _batch(frames: Frames, shown: Sequence[tuple[BakedRun, int]]) -> Batch:

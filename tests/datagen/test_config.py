@@ -1,0 +1,64 @@
+"""What `datagen` can be told, and what it answers to what it can't."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from endoforge.core.errors import UserError
+from endoforge.datagen.config import DatagenConfig
+from endoforge.datagen.job import randomization_of
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"seed": -1}, "--seed -1"),
+        ({"runs": 0}, "--runs 0"),
+        ({"max_frames": 0}, "--max-frames 0"),
+        ({"workers": 0}, "--workers 0"),
+        ({"resolution": "640"}, "--resolution"),
+        ({"resolution": "32x32"}, "--resolution 32x32"),
+        ({"prune_output_root": "x"}, "--prune-output-root: needs --prune-empty"),
+        ({"run_range": "3"}, "--run-range 3: expected A:B"),
+        ({"run_range": "3:3"}, "--run-range 3:3: expected A:B with A < B"),
+        ({"run_range": "3:9", "runs": 8}, "--run-range 3:9: must lie within 0:8"),
+        ({"polyps": "20-12"}, "--polyps 20-12: expected MIN-MAX"),
+        ({"polyps": "many"}, "--polyps many"),
+        ({"save": "depth,colour"}, "--save depth,colour: expected any of instance,depth,normals"),
+        ({"save": ""}, "--save : expected any of"),
+        ({"from_manifest": "m.json", "seed": 0}, "--seed: --from-manifest has its own"),
+        ({"from_manifest": "m.json", "runs": 2}, "--runs: --from-manifest has its own"),
+        ({"from_manifest": "m.json", "save": "pose"}, "--save: --from-manifest has its own"),
+    ],
+)
+def test_bad_settings_are_named(flags: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        DatagenConfig(**flags)
+
+
+def test_runs_and_their_parts() -> None:
+    assert DatagenConfig().run_indices == range(1)
+    assert DatagenConfig(runs=8).run_indices == range(8)
+    assert DatagenConfig(run_range="3:9").run_indices == range(3, 9)
+    assert DatagenConfig(run_range="3:8", runs=8).run_indices == range(3, 8)
+
+
+def test_what_is_saved_is_kept_in_one_order() -> None:
+    assert DatagenConfig().saved == ()
+    assert DatagenConfig(save="pose, depth,pose").saved == ("depth", "pose")
+
+
+def test_ranges_come_from_the_defaults_a_file_and_the_flag_in_turn(tmp_path: Path) -> None:
+    file = tmp_path / "ranges.toml"
+    file.write_text("[polyps]\ncount = [1, 2]\nbehind_folds = 0.5\n")
+    from_file = randomization_of(DatagenConfig(randomization=str(file)))
+    both = randomization_of(DatagenConfig(randomization=str(file), polyps="4-6"))
+    assert randomization_of(DatagenConfig()).polyps.count == (12, 20)
+    assert (from_file.polyps.count, from_file.polyps.behind_folds) == ((1, 2), 0.5)
+    assert (both.polyps.count, both.polyps.behind_folds) == ((4, 6), 0.5)
+
+
+def test_more_polyps_than_a_scene_holds_are_refused() -> None:
+    with pytest.raises(UserError, match=r"--polyps 12-99: polyps\.count"):
+        randomization_of(DatagenConfig(polyps="12-99"))
