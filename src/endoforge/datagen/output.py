@@ -45,7 +45,7 @@ class Output:
         self._report, self._advance = report, advance
         self._open: dict[int, _OpenRun] = {}
         self._pending: deque[tuple[int, Future[FrameLabel]]] = deque()
-        self._expected, self._seen = 0, 0
+        self._runs, self._wanted, self._lengths = 0, 0, 0
 
     def opened(self, runs: Iterable[tuple[int, BakedRun]], num_runs: int) -> Iterator[BakedRun]:
         """Makes a folder for each (run index, run), or goes on with one; gives what it lacks."""
@@ -53,7 +53,7 @@ class Output:
             recorder = self._recorder(index, run)
             wanted = [frame for frame in run.wanted if frame not in recorder.done]
             self._open[run.seed] = _OpenRun(recorder, run, len(wanted))
-            self._foresee(len(wanted), num_runs)
+            self._foresee(len(wanted), len(run.states), num_runs)
             if wanted:
                 yield replace(run, wanted=wanted)
             else:
@@ -121,12 +121,16 @@ class Output:
             extra=_about(data_set, self._report.renderer, index, run),
         )
 
-    def _foresee(self, frames: int, num_runs: int) -> None:
-        """Tell the progress how many frames there will be, as far as can be known."""
-        self._seen += 1
-        self._expected += frames
-        mean = self._expected / self._seen
-        self._advance(0, total=self._expected + round((num_runs - self._seen) * mean))
+    def _foresee(self, wanted: int, of: int, num_runs: int) -> None:
+        """Tell the progress how many frames there will be, as far as can be known.
+
+        Runs that are still to come are taken to be as long as those before, with all to be made.
+        """
+        self._runs += 1
+        self._wanted += wanted
+        self._lengths += of
+        to_come = (num_runs - self._runs) * self._lengths / self._runs
+        self._advance(0, total=self._wanted + round(to_come))
 
 
 @dataclass(frozen=True)

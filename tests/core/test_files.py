@@ -1,0 +1,50 @@
+"""Files written whole, and folders of one process."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from endoforge.core.files import FolderLock, remove_unfinished, write_atomic
+
+
+class NoSpace:
+    """An open file that takes nothing."""
+
+    def __enter__(self) -> "NoSpace":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def write(self, _: bytes) -> None:
+        raise OSError(28, os.strerror(28))
+
+
+def test_a_write_that_fails_names_the_file_and_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "labels.json"
+    path.write_text("old")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", lambda *_: NoSpace())
+        with pytest.raises(OSError, match=r"labels\.json"):
+            write_atomic(path, b"new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_only_temporary_files_are_removed(tmp_path: Path) -> None:
+    for name in (".a.png.12.tmp", ".hidden", "a.tmp", "a.png"):
+        (tmp_path / name).touch()
+    remove_unfinished(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".hidden", "a.png", "a.tmp"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the system has no such locks")
+def test_a_folder_is_locked_until_it_is_released(tmp_path: Path) -> None:
+    lock = FolderLock(tmp_path)
+    with pytest.raises(BlockingIOError):
+        FolderLock(tmp_path)
+    lock.release()
+    FolderLock(tmp_path).release()
