@@ -150,3 +150,21 @@ def test_runs_of_other_roots_in_the_output_stay(captures):
 def test_an_input_without_a_name_is_a_user_error():
     with pytest.raises(UserError, match="--input: expected the name of a folder"):
         PruneConfig(input=" ")
+
+
+def test_extras_go_with_their_frames(captures):
+    """Depth and poses are copied with the frames that are kept, and go when those go."""
+    run = captures / "run_1"
+    (run / "depth").mkdir()
+    for number in (0, 1):
+        (run / f"depth/frame_{number:05d}.png").write_bytes(b"depth")
+    (run / "poses.txt").write_text("# poses")
+    _, output = prune(captures)
+    copied = sorted(snapshot(output / "run_1"))
+    assert [name for name in copied if name.startswith("depth")] == ["depth/frame_00000.png"]
+    assert (output / "run_1/poses.txt").read_text() == "# poses"
+
+    for label in (run / "labels").iterdir():
+        label.unlink()
+    prune(captures)
+    assert not (output / "run_1").exists()

@@ -53,9 +53,9 @@ def test_a_line_of_poses_takes_camera_axes_to_the_worlds() -> None:
 
 
 def test_the_files_say_what_the_simulator_says(tmp_path: Path) -> None:
-    [run_dir] = job(tmp_path, seed=3, max_frames=6, save="instance,depth,normals,pose").run_dirs
+    [run_dir] = job(tmp_path, seed=3, max_frames=24, save="instance,depth,normals,pose").run_dirs
     [batch, *_] = truth = list(
-        Simulator(run_seed(3, 0), size=(160, 96), max_frames=6, batch_size=6, normals=True,
+        Simulator(run_seed(3, 0), size=(160, 96), max_frames=24, batch_size=24, normals=True,
                   renderer="cpu")
     )  # fmt: skip
     assert len(truth) == 1
@@ -82,7 +82,7 @@ def test_the_files_say_what_the_simulator_says(tmp_path: Path) -> None:
             seen.add(polyp["instance"])
     assert seen
     poses = np.loadtxt(run_dir / "poses.txt")
-    assert poses.shape == (6, 8)
+    assert poses.shape == (24, 8)
     np.testing.assert_allclose(poses[:, 0], [state.time_s for state in batch.states], atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(poses[:, 4:], axis=1), 1, atol=1e-6)
     extras = json.loads((run_dir / "run_manifest.json").read_text())["endoforge"]["extras"]

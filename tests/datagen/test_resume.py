@@ -173,6 +173,21 @@ def test_a_run_that_another_process_writes_is_not_touched(tmp_path: Path) -> Non
     assert job(tmp_path, **FLAGS | {"runs": 1}, resume=True).frames == 4
 
 
+def test_of_several_folders_of_a_run_a_complete_one_counts_else_the_newest(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, two, three = (job(tmp_path, **FLAGS | {"runs": 1}).run_dirs[0] for _ in range(3))
+    before = contents(one)
+    for run_dir in (one, three):
+        break_off(run_dir, 2, leftovers=False)
+    assert job(tmp_path, **FLAGS | {"runs": 1}, resume=True).frames == 0
+    assert "2 more folders of the same runs are left as they are" in caplog.text
+    break_off(two, 5, leftovers=False)
+    assert job(tmp_path, **FLAGS | {"runs": 1}, resume=True).run_dirs == [three]
+    assert contents(three) == before
+    assert not manifest(one)["endoforge"]["complete"]
+
+
 def command(root: Path) -> list[str]:
     return [
         sys.executable, "-m", "endoforge", "datagen", "--seed", "4", "--runs", "3",
@@ -251,6 +266,19 @@ def test_a_full_disk_ends_it_in_one_line_and_after_making_space_it_goes_on(
         assert len(index_root(tmp_path).frames) == labels
     assert cli.run([*argv, "--resume"]) == 0
     assert data_set(tmp_path) == whole
+
+
+def test_a_full_disk_is_also_told_where_not_even_a_folder_fits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object, **__: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("endoforge.captures.recorder._make_run_folder", full)
+    assert cli.run(command(tmp_path)[3:]) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "no space left on the disk; 0 whole frames" in line
+    assert "--seed 4 --resume goes on" in line
 
 
 def test_interrupted_it_leaves_whole_frames_and_says_how_to_go_on(
