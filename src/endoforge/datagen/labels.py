@@ -33,7 +33,7 @@ def _polyp_label(view: PolypView, lens: Lens, with_instance: bool) -> PolypLabel
         x0, y0, x1, y1 = box
         norm = (x0 / lens.width, y0 / lens.height, x1 / lens.width, y1 / lens.height)
     return PolypLabel(
-        center_world=view.polyp.centre,
+        center_world=view.centre,
         bbox_px=box,
         bbox_norm=norm,
         label="polyp",

@@ -18,7 +18,7 @@ from endoforge.datagen.job import DataSet, Job
 from endoforge.datagen.labels import frame_label
 from endoforge.datagen.report import DatagenReport
 from endoforge.datagen.resume import Found
-from endoforge.sim.camera import CAPTURE_INTERVAL_S
+from endoforge.sim.flight import CAPTURE_INTERVAL_S
 from endoforge.sim.simulator import BakedRun, Batch, FrameTruth
 
 USUAL_FRAMES = 1000

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from endoforge.sim.camera import Pose
-from endoforge.sim.polyps import Polyp
+from endoforge.sim.camera import CameraState
+from endoforge.sim.polyps import Polyp, polyp_shifts
 from endoforge.sim.scene import Scene
 
 MIN_VISIBLE_PX = 64
@@ -22,25 +22,34 @@ MIN_VISIBLE_PX = 64
 class PolypView:
     """A polyp as one picture shows it.
 
-    `box_px` is (x0, y0, x1, y1), right and bottom exclusive, or None. `visibility` is visible
-    pixels over those that it would have with nothing in front of it, 0..1.
+    `instance` is its value in the instance image; `box_px` is (x0, y0, x1, y1), right and bottom
+    exclusive, or None. `visibility` is visible pixels over those that it would have with nothing
+    in front of it, 0..1. `centre` (3,) mm is where peristalsis has carried it, `distance_mm` from
+    there to the camera.
     """
 
     polyp: Polyp
+    instance: int
     box_px: tuple[int, int, int, int] | None
     visibility: float
+    centre: tuple[float, float, float]
     distance_mm: float
 
 
-def polyp_views(scene: Scene, pose: Pose, stats: NDArray[np.int32]) -> Iterator[PolypView]:
+def polyp_views(scene: Scene, state: CameraState, stats: NDArray[np.int32]) -> Iterator[PolypView]:
     """The polyps in one picture, by its (MAX_POLYPS, 6) pixel counts (`renderer.Frames.stats`)."""
-    for polyp, (visible, unoccluded, *box) in zip(scene.polyps, stats.tolist(), strict=False):
+    shifts = polyp_shifts(scene.swells, state.time_s)
+    counts = zip(scene.polyps, shifts, stats.tolist(), strict=False)
+    for instance, (polyp, shift, (visible, unoccluded, *box)) in enumerate(counts, start=1):
         if visible == 0 and unoccluded == 0:
             continue
         x0, y0, x1, y1 = box
+        x, y, z = np.add(polyp.centre, shift).tolist()
         yield PolypView(
             polyp=polyp,
+            instance=instance,
             box_px=(x0, y0, x1, y1) if visible >= MIN_VISIBLE_PX else None,
             visibility=min(1.0, visible / max(unoccluded, 1)),
-            distance_mm=float(np.linalg.norm(np.subtract(polyp.centre, pose.position))),
+            centre=(x, y, z),
+            distance_mm=float(np.linalg.norm(np.subtract((x, y, z), state.pose.position))),
         )

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from endoforge.sim.anatomy import WAVE_MM, WAVE_S
+from endoforge.sim.anatomy import WAVE_S
 from endoforge.sim.camera import CameraState, Pose
 from endoforge.sim.darkroom import Darkroom
 from endoforge.sim.engine import Engine, wait
@@ -18,6 +18,7 @@ from endoforge.sim.kernels.types import (
     CAMERA_ROWS,
     CELL,
     FAR_MM,
+    LOOK_ROWS,
     POLYP_ROWS,
     STATS,
     TILE,
@@ -26,7 +27,7 @@ from endoforge.sim.kernels.types import (
     World,
 )
 from endoforge.sim.optics import Lens
-from endoforge.sim.polyps import MAX_POLYPS, POLYP_COLUMNS, polyp_shifts, polyp_table, swells
+from endoforge.sim.polyps import MAX_POLYPS, POLYP_COLUMNS, polyp_shifts, polyp_table
 from endoforge.sim.scene import Scene, SceneTables
 from endoforge.sim.screen import Screen
 from endoforge.sim.texture import bubble_texture, detail_texture
@@ -78,7 +79,6 @@ class _Loaded:
     screen: Screen
     lens: Lens
     polyps: NDArray[np.float32]
-    swells: NDArray[np.float64]
     reaches: NDArray[np.float64]
 
 
@@ -111,13 +111,14 @@ class Renderer:
         """Put the scenes on the device, in the place of those before."""
         self._loaded = [_load(scene, self.width, self.height) for scene in scenes]
         grids = [self._grid(loaded.lens) for loaded in self._loaded]
-        self.spread = max(_widest_tile(grid) for grid in grids)
-        self.pixel_angle = max(1.0 / loaded.lens.focal_px for loaded in self._loaded)
-        tables = [scene.tables() for scene in scenes]
+        tables = [scene.tables for scene in scenes]
         joined = {
             field.name: self._array(np.concatenate([getattr(t, field.name) for t in tables]))
             for field in fields(SceneTables)
         }
+        looks = joined["looks"].view(len(scenes), LOOK_ROWS, 4)
+        for look, loaded, grid in zip(looks, self._loaded, grids, strict=True):
+            look[1, 3], look[2, 3] = _widest_tile(grid), 1.0 / loaded.lens.focal_px
         screens = np.concatenate([loaded.screen.pixels.reshape(-1) for loaded in self._loaded])
         self.world: Any = World(
             **joined,
@@ -143,13 +144,13 @@ class Renderer:
         self.target.light.zero_()
         self.target.stats.view(-1, STATS)[:] = torch.tensor(EMPTY_STATS, dtype=torch.int32)
 
-        world, view, target, pixel = self.world, self.view, self.target, self.pixel_angle
+        world, view, target = self.world, self.view, self.target
         picture, tiles = (count, self.height, self.width), self.tiles
         passes.meter(world, view, target, *picture, *tiles)
         passes.set_gain(world, view, target, count)
-        passes.cone_march(world, view, target, self.spread, count, *tiles)
-        passes.trace_lattice(world, view, target, pixel, count, *tiles)
-        passes.draw(world, view, target, pixel, use_lattice, self.normals, *picture, *tiles)
+        passes.cone_march(world, view, target, count, *tiles)
+        passes.trace_lattice(world, view, target, count, *tiles)
+        passes.draw(world, view, target, use_lattice, self.normals, *picture, *tiles)
         passes.count_unoccluded(world, view, target, *picture, *tiles)
         self._darkroom.develop(count)
         wait(self.engine)
@@ -161,7 +162,7 @@ class Renderer:
         polyps = np.empty((len(shots), MAX_POLYPS, POLYP_COLUMNS), np.float32)
         for shot, camera, table in zip(shots, cameras, polyps, strict=True):
             loaded = self._loaded[shot.scene]
-            shifts = polyp_shifts(loaded.swells, shot.state.time_s)
+            shifts = polyp_shifts(loaded.scene.swells, shot.state.time_s)
             table[:] = loaded.polyps
             table[: len(shifts), 0:3] += shifts
             table[: len(shifts), 8:11] += shifts
@@ -211,7 +212,6 @@ def _load(scene: Scene, width: int, height: int) -> _Loaded:
         screen=scene.screen(width, height),
         lens=scene.lens(width, height),
         polyps=polyp_table(scene.polyps),
-        swells=swells(scene.polyps, scene.anatomy),
         reaches=np.array([FAR_MM + polyp.bound_mm for polyp in scene.polyps]),
     )
 

@@ -1,6 +1,7 @@
 """A scene: everything about one simulated colonoscopy, and the tables that the kernels read."""
 
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import cv2
@@ -12,7 +13,7 @@ from endoforge.sim.centreline import ALONG_STEP_MM, NUM_ALONG, SEGMENTS
 from endoforge.sim.deposits import Deposits
 from endoforge.sim.nuisances import Nuisances, make_nuisances
 from endoforge.sim.optics import Lens
-from endoforge.sim.polyps import Polyp, make_polyps
+from endoforge.sim.polyps import Polyp, make_polyps, swells
 from endoforge.sim.randomization import MucosaRanges, Randomization, draw
 from endoforge.sim.screen import Screen, make_screen
 from endoforge.sim.sensor import CameraSettings, make_camera_settings
@@ -75,8 +76,14 @@ class Scene:
         window = self.screen(width, height).window
         return Lens(width, height, self.camera.fov_deg, self.camera.k1, window)
 
+    @cached_property
+    def swells(self) -> NDArray[np.float64]:
+        """`polyps.swells`: how peristalsis carries the polyps."""
+        return swells(self.polyps, self.anatomy)
+
+    @cached_property
     def tables(self) -> SceneTables:
-        """What the kernels read of it."""
+        """What the kernels read of it; made when first asked for."""
         return SceneTables(
             centreline=_centreline_table(self.anatomy),
             wall=_wall_table(self.anatomy.radius),

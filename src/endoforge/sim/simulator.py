@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from endoforge.core.errors import UserError
-from endoforge.sim.camera import CameraState, fly, thin
+from endoforge.sim.camera import CameraState
 from endoforge.sim.engine import Engine, RendererName, start_engine
+from endoforge.sim.flight import fly, thin
 from endoforge.sim.labels import PolypView, polyp_views
 from endoforge.sim.optics import Lens
 from endoforge.sim.randomization import Randomization
@@ -164,9 +165,9 @@ def bake(
     Takes some tenths of a second on a CPU, and may run in any thread. `size` is (width, height).
     """
     scene = make_scene(seed, randomization)
-    scene.tables()  # makes and keeps them: the renderer only has to copy them
+    _ = scene.tables  # made here, in the worker: the renderer only has to copy them
     states = thin(fly(scene), max_frames)
-    noise = stream(seed, Stream.SENSOR).integers(0, 2**20, size=len(states))
+    noise = stream(seed, Stream.NOISE).integers(0, 2**20, size=len(states))
     return BakedRun(scene, scene.lens(*size), states, noise.tolist(), range(len(states)))
 
 
@@ -212,7 +213,7 @@ def _runs_a_group(engine: Engine) -> int:
 def _batch(frames: Frames, shown: Sequence[tuple[BakedRun, int]]) -> Batch:
     stats = frames.stats.cpu().numpy()
     labels = [
-        FrameTruth(run, frame, tuple(polyp_views(run.scene, run.states[frame].pose, stats[row])))
+        FrameTruth(run, frame, tuple(polyp_views(run.scene, run.states[frame], stats[row])))
         for row, (run, frame) in enumerate(shown)
     ]
     return Batch(frames.rgb, frames.instance, frames.depth, frames.normals, labels)

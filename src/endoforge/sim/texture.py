@@ -23,7 +23,8 @@ Picture = NDArray[np.float32]
 def detail_texture() -> NDArray[np.int32]:
     """(T,) four bytes each: all mip levels one after another, each row-major.
 
-    The channels, lowest byte first, are vessels (0..1), tone (about -1..1), and the bump's slopes along u and v.
+    The channels, lowest byte first, are vessels (0..1), tone (about -1..1), and the bump's slopes
+    along u and v.
     """
     rng = stream(0, Stream.TEXTURE)
     vessels = _vessels(rng)
@@ -40,8 +41,8 @@ def detail_texture() -> NDArray[np.int32]:
 def bubble_texture() -> NDArray[np.int32]:
     """(T,) four bytes each: all mip levels one after another, each row-major.
 
-    The channels, lowest byte first, are the bubbles' slopes along u and v, how bright their rim is (0..1), and how
-    much foam there must be for a bubble to be (0..1; more where there is none).
+    The channels, lowest byte first, are the bubbles' slopes along u and v, how bright their rim is
+    (0..1), and how much foam there must be for a bubble to be (0..1; more where there is none).
     """
     rng = stream(1, Stream.TEXTURE)
     level = np.zeros((SIZE, SIZE, 4), np.float32)

@@ -193,8 +193,8 @@ def blended(world: World, view: View, scene, b, p, ray, s_guess, mask):
     """Wall and the masked polyps as one surface.
 
     Returns the distance, the nearest polyp's id (0: the wall), whether a polyp bends the surface
-    here, the curve coordinates, the wall's slopes and the centreline's row. The join is the polynomial
-    smooth minimum (Quilez), the id that of the nearer of the two, unblended.
+    here, the curve coordinates, the wall's slopes and the centreline's row. The join is the
+    polynomial smooth minimum (Quilez), the id that of the nearer of the two, unblended.
     """
     c, row = locate(world, scene, p, ray, s_guess)
     slopes = wall_slopes(world, scene, c, swelling(view, b))

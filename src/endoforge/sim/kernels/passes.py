@@ -36,6 +36,7 @@ from endoforge.sim.kernels.types import (
     CAMERA_ROWS,
     CELL,
     FAR_MM,
+    LOOK_ROWS,
     METER_STEP,
     POLYP_ROWS,
     STATS,
@@ -122,12 +123,11 @@ def cone_march(
     world: World,
     view: View,
     target: Target,
-    spread: qd.f32,
     batch: qd.i32,
     tiles_y: qd.i32,
     tiles_x: qd.i32,
 ):
-    """Tiles: `spread` is the tangent of the largest half angle of a tile's cone."""
+    """Tiles; their cones' half angle is that of the lens's widest tile."""
     for b, ty, tx in qd.ndrange(batch, tiles_y, tiles_x):
         origin = view.cameras[b * CAMERA_ROWS].xyz
         scene = scene_of(view, b)
@@ -135,6 +135,7 @@ def cone_march(
         middle_x = tx * TILE + TILE // 2
         ray = grid_ray(world, view, b, 0, scene, middle_y, middle_x, tiles_y, tiles_x)
         swell = swelling(view, b)
+        spread = world.looks[scene * LOOK_ROWS + 1].w
         mask = 0
         t_limit = FAR_MM
         k = 0
@@ -172,7 +173,6 @@ def trace_lattice(
     world: World,
     view: View,
     target: Target,
-    pixel_angle: qd.f32,
     batch: qd.i32,
     tiles_y: qd.i32,
     tiles_x: qd.i32,
@@ -183,6 +183,7 @@ def trace_lattice(
         s_origin = view.cameras[b * CAMERA_ROWS].w
         scene = scene_of(view, b)
         swell = swelling(view, b)
+        pixel_angle = world.looks[scene * LOOK_ROWS + 2].w
         ray = grid_ray(world, view, b, 0, scene, i * CELL, j * CELL, tiles_y, tiles_x)
         ty = qd.min(i * CELL // TILE, tiles_y - 1)
         tx = qd.min(j * CELL // TILE, tiles_x - 1)
@@ -228,7 +229,6 @@ def draw(
     world: World,
     view: View,
     target: Target,
-    pixel_angle: qd.f32,
     use_lattice: qd.template(),
     with_normals: qd.template(),
     batch: qd.i32,
@@ -254,6 +254,7 @@ def draw(
         scene = scene_of(view, b)
         num_lamps, lamps = lamps_at(world, scene, right, down)
         swell = swelling(view, b)
+        pixel_angle = world.looks[scene * LOOK_ROWS + 2].w
         tile = (b * tiles_y + i * CELL // TILE) * tiles_x + j * CELL // TILE
         tile_mask = target.tile_mask[tile]
         place = (b * lattice_y + i) * lattice_x + j

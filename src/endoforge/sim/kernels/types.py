@@ -43,8 +43,9 @@ class World:
     wall        radius, safe step per mm of gap, dR/ds, dR/dangle / R
     coat        on every second sample: crevice (radius less its blurred self, mm), tone, cover
                 (stool 0..1, fluid 1..2), stain (below 0: foam)
-    looks       LOOK_ROWS each: mucosa RGB, vessels | tone, gloss, bump, 0 | turn u, turn v, lamps,
-                0 | stool RGB, 0 | fluid RGB, 0 | stain RGB, 0
+    looks       LOOK_ROWS each: mucosa RGB, vessels | tone, gloss, bump, tangent of a
+                tile's half angle | turn u, turn v, lamps, rad per pixel | stool RGB, 0 | fluid RGB,
+                0 | stain RGB, 0
     sensors     SENSOR_ROWS each: see `sim.sensor.CameraSettings.table_rows`
     lamps       3 each: right, down in mm from the lens, 0, 0
     rays        unit directions in camera axes (right, down, forward), of a grid that is padded to
