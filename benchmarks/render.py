@@ -6,28 +6,28 @@ import statistics
 import time
 
 from endoforge import __version__
-from endoforge.sim.camera import fly
 from endoforge.sim.engine import Engine, start_engine
-from endoforge.sim.optics import Lens
+from endoforge.sim.flight import fly, thin
 from endoforge.sim.renderer import Renderer, Shot
 from endoforge.sim.scene import Scene, make_scene
 
 SIZES = ((640, 360), (256, 256))
-NUM_SCENES, POSITIONS, ROUNDS = 4, 12, 3
+NUM_SCENES, POSITIONS, ROUNDS = 8, 8, 3
 
 
 def frames_per_second(
     scenes: list[Scene], size: tuple[int, int], engine: Engine, batch: int
 ) -> float:
     """Median over the batches; every batch mixes scenes and positions."""
-    flights = [list(fly(scene, POSITIONS)) for scene in scenes]
+    flights = [thin(fly(scene), POSITIONS) for scene in scenes]
     shots = [
         Shot(flights[scene][position], scene, position)
         for position in range(POSITIONS)
         for scene in range(len(scenes))
     ]
     shots = (shots * (batch // len(shots) + 1))[: max(len(shots), batch)]
-    renderer = Renderer(scenes, Lens(*size), engine, batch)
+    renderer = Renderer(*size, engine, batch)
+    renderer.load(scenes)
     batches = [shots[first : first + batch] for first in range(0, len(shots) - batch + 1, batch)]
     renderer.render(batches[0])
     rates = []
@@ -44,7 +44,7 @@ def seconds_per_scene(seeds: range) -> float:
     times = []
     for seed in seeds:
         started = time.perf_counter()
-        make_scene(seed).tables()
+        _ = make_scene(seed).tables
         times.append(time.perf_counter() - started)
     return statistics.median(times)
 

@@ -21,8 +21,9 @@ LEAST_MM: dict[Paris, float] = {"Ip": 6.0, "Isp": 5.0, "Is": 3.0, "IIa": 4.0}
 
 MAX_POLYPS = MOST_POLYPS
 """Rows of the kernel's table."""
-POLYP_COLUMNS = 24
-"""Numbers a polyp in the kernel's table: six rows of four."""
+POLYP_COLUMNS = 28
+"""Numbers a polyp in the kernel's table: seven rows of four."""
+MOST_BLEND_MM = 2.0
 PLACE_TRIES = 200
 LEE_TRIES = 24
 MARGIN_MM = 35.0
@@ -65,10 +66,35 @@ class Polyp:
 
     @property
     def bound_mm(self) -> float:
-        """Radius of the sphere about `centre` that holds all of it, its blended rim included."""
-        to_base = float(np.linalg.norm(np.subtract(self.base, self.centre)))
-        stalk = to_base + 1.5 * self.stalk_mm if self.stalk_mm > 0 else 0.0
-        return 1.12 * max(self.half_width_mm, self.half_height_mm, stalk) + self.blend_mm
+        """Radius of the sphere that holds all of it and of what it bends.
+
+        Its centre lies `towards_base` of the way from the head's centre to the base.
+        """
+        return self._bare_bound_mm + 2 * self.lobe_mm + self.blend_mm
+
+    @property
+    def bound_centre(self) -> Vector:
+        """(3,) mm of that sphere's centre."""
+        centre: Vector = np.asarray(self.centre)
+        return centre + self.towards_base * (np.asarray(self.base) - centre)
+
+    @property
+    def towards_base(self) -> float:
+        """Share of the way from the head's centre to the base: 0 for a polyp without a stalk."""
+        if self.stalk_mm == 0:
+            return 0.0
+        return max(self._bare_bound_mm - self.diameter_mm / 2, 0.0) / self._to_base_mm
+
+    @property
+    def _bare_bound_mm(self) -> float:
+        head = self.diameter_mm / 2
+        if self.stalk_mm == 0:
+            return head
+        return max(0.5 * (head + self._to_base_mm + 1.5 * self.stalk_mm), head)
+
+    @property
+    def _to_base_mm(self) -> float:
+        return float(np.linalg.norm(np.subtract(self.base, self.centre)))
 
     def table_row(self) -> list[float]:
         """Its POLYP_COLUMNS numbers, in the order that `kernels.geometry.polyp_distance` reads."""
@@ -79,6 +105,8 @@ class Polyp:
             *self.tint, self.pattern,
             self.blend_mm, self.bound_mm, self.s_mm, self.lobe_mm,
             self.vessels, self.mucus, self.shell_mm, 0.0,
+            self.half_width_mm**-2, self.half_height_mm**-2, 0.67 / self.half_width_mm,
+            self.towards_base,
         ]  # fmt: skip
 
     @property
@@ -103,7 +131,7 @@ class Polyp:
     @property
     def lobe_mm(self) -> float:
         """Height of the lobes on its surface."""
-        return 0.04 * self.lobes * min(self.half_width_mm, self.half_height_mm)
+        return 0.06 * self.lobes * min(self.half_width_mm, self.half_height_mm)
 
 
 def polyp_table(polyps: tuple[Polyp, ...]) -> NDArray[np.float32]:
@@ -154,7 +182,7 @@ def make_polyps(seed: int, anatomy: Anatomy, ranges: PolypRanges) -> tuple[Polyp
 
 
 def _apart(one: Polyp, other: Polyp) -> bool:
-    distance = float(np.linalg.norm(np.subtract(one.centre, other.centre)))
+    distance = float(np.linalg.norm(one.bound_centre - other.bound_centre))
     return distance > one.bound_mm + other.bound_mm + 2.0
 
 
@@ -187,9 +215,9 @@ def _grow(
     wall, away, along = anatomy.wall_at(s_mm, angle)
     half_width, stalk, base = diameter / 2, 0.0, wall
     if paris == "Is":
-        half_height = half_width * rng.uniform(0.62, 1.0)
-        centre = wall + rng.uniform(0.1, 0.45) * half_height * away
-        blend = rng.uniform(0.3, 0.8) * half_width
+        half_height = half_width * rng.uniform(0.5, 1.0)
+        centre = wall + rng.uniform(-0.1, 0.35) * half_height * away
+        blend = min(rng.uniform(0.35, 0.9) * half_width, MOST_BLEND_MM)
     elif paris == "IIa":
         half_height = min(rng.uniform(0.22, 0.36) * half_width + 0.4, 2.8)
         centre = wall + 0.3 * half_height * away
@@ -202,7 +230,7 @@ def _grow(
         centre = wall + (length + 0.55 * half_height) * away + lean * along
         stalk = half_width * (rng.uniform(0.28, 0.42) if paris == "Ip" else rng.uniform(0.5, 0.7))
         base = wall - away
-        blend = 0.25 * half_width + 0.6
+        blend = min(0.25 * half_width + 0.6, MOST_BLEND_MM)
     polyp = Polyp(
         paris=paris,
         s_mm=s_mm,

@@ -81,9 +81,9 @@ class PolypRanges:
     """Paris IIa: slightly raised"""
     behind_folds: Share = 0.25
     """share that grows in the lee of a fold"""
-    redness: Annotated[Range, within(-0.5, 0.5)] = (-0.06, 0.18)
+    redness: Annotated[Range, within(-0.5, 0.5)] = (-0.04, 0.26)
     """more (or less) red than the mucosa around it"""
-    paleness: Annotated[Range, within(1e-3)] = (0.86, 1.12)
+    paleness: Annotated[Range, within(1e-3)] = (0.78, 1.06)
     """multiplies its brightness"""
     pattern: ShareRange = (0.2, 1.0)
     """of pits and gyri on the surface"""
@@ -175,9 +175,9 @@ class CameraRanges:
     """white balance: below 0 greenish, above 0 magenta"""
     saturation: Annotated[Range, within(1e-3)] = (0.8, 1.2)
     """1 leaves colours as they are"""
-    shot_noise: Annotated[Range, within(0)] = (0.0, 0.02)
+    shot_noise: Annotated[Range, within(0)] = (0.0, 0.012)
     """standard deviation at full brightness, grows with the root of the light"""
-    read_noise: Annotated[Range, within(0)] = (0.0, 0.012)
+    read_noise: Annotated[Range, within(0)] = (0.0, 0.007)
     """standard deviation in the dark"""
     vignette: ShareRange = (0.0, 0.6)
     """share of the light that is missing in the corners"""

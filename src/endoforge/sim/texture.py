@@ -57,7 +57,7 @@ def bubble_texture() -> NDArray[np.int32]:
         inside = r < 1
         steep = r / np.sqrt(np.maximum(1.05 - r * r, 0.08)) / np.maximum(np.hypot(x, y), 0.5)
         needed = np.float32(np.clip(rng.uniform(0.05, 0.9) - 0.012 * radius, 0.03, 1))
-        bubble = np.stack([-x * steep, -y * steep, r**6, np.full_like(r, needed)], axis=-1)
+        bubble = np.stack([x * steep, y * steep, r**6, np.full_like(r, needed)], axis=-1)
         level[patch] = np.where(inside[..., None], bubble, level[patch])
     return _packed(_with_mip_levels(level), BUBBLE_ZERO, BUBBLE_SCALE)
 

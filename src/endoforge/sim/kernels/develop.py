@@ -50,7 +50,7 @@ LARGEST_CIRCLE_PX = 6.0
 LUMA_BITS = 12
 OPEN = 1 << 20
 """Bit of `Darkroom.coded` that says that the picture shows here, not the screen."""
-COUNTED = OPEN | 4095
+COUNTED = OPEN | LUMA_TOP
 """Luma and the bit above: sums of up to 256 of them keep apart."""
 CORE2 = (CORING * LUMA_TOP * 256) ** 2
 GRAIN_SCALE = LUMA_TOP / GRAIN_STEPS * 65536.0
@@ -116,16 +116,14 @@ def find_flow(room: Darkroom, batch: qd.i32, tiles_y: qd.i32, tiles_x: qd.i32):
     columns = tiles_x * TILE + 1
     for b, ty, tx in qd.ndrange(batch, tiles_y, tiles_x):
         first = scene_of(room, b) * (tiles_y * TILE + 1) * columns
-        middle = first + (ty * TILE + TILE // 2) * columns + tx * TILE + TILE // 2
         half = TILE // 2
+        middle = first + (ty * TILE + half) * columns + tx * TILE + half
         ray = room.rays[middle].xyz
         right = (room.rays[middle + half].xyz - room.rays[middle - half].xyz) * (1.0 / TILE)
         down = room.rays[middle + half * columns].xyz - room.rays[middle - half * columns].xyz
         down = down * (1.0 / TILE)
-        movement = room.cameras[b * CAMERA_ROWS + 4].xyz
-        rotation = room.cameras[b * CAMERA_ROWS + 5].xyz
-        turned = in_pixels(ray.cross(rotation), right, down)
-        moved = in_pixels(-movement, right, down)
+        turned = in_pixels(ray.cross(room.cameras[b * CAMERA_ROWS + 5].xyz), right, down)
+        moved = in_pixels(-room.cameras[b * CAMERA_ROWS + 4].xyz, right, down)
         tile = (b * tiles_y + ty) * tiles_x + tx
         focal_px = 1.0 / qd.sqrt(qd.max(right.cross(down).norm(), 1e-12))
         room.flow[2 * tile] = vec4(turned.x, turned.y, moved.x, moved.y)

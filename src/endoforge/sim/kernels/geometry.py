@@ -161,18 +161,17 @@ def polyp_distance(view: View, b, k, p):
     r1 = view.polyps[row + 1]
     r2 = view.polyps[row + 2]
     q = p - r0.xyz
-    height = r0.w
-    width = r1.w
+    r6 = view.polyps[row + 6]
     along = q.dot(r1.xyz)
     across = qd.max(q.dot(q) - along * along, 0.0)
-    e = across / (width * width)
-    g = along * along / (height * height)
+    e = across * r6.x
+    g = along * along * r6.y
     k0 = qd.sqrt(e + g)
-    k1 = qd.sqrt(e / (width * width) + g / (height * height))
+    k1 = qd.sqrt(e * r6.x + g * r6.y)
     d = k0 * (k0 - 1.0) / (k1 + 1e-6)
     if d < 1.0:
         # They go with the polyp: its base doesn't move against its head.
-        w = 0.67 / width
+        w = r6.z
         turn = r0.xyz - r2.xyz
         lobes = wave(q.x * w + turn.x) * wave(q.y * w + turn.y) + wave(q.z * 1.2 * w + turn.z)
         d += view.polyps[row + 4].w * lobes
@@ -222,20 +221,30 @@ def blended(world: World, view: View, scene, b, p, ray, s_guess, mask):
 
 
 @qd.func
+def bounding_sphere(view: View, b, k):
+    """Centre and radius of a sphere that holds all of polyp k and of what it bends."""
+    row = (b * NP + k) * POLYP_ROWS
+    head = view.polyps[row].xyz
+    towards_base = view.polyps[row + 6].w
+    return head + towards_base * (view.polyps[row + 2].xyz - head), view.polyps[row + 4].y
+
+
+@qd.func
 def span(view: View, b, origin, ray, k):
     """Where the ray enters and leaves what bounds polyp k; entry > exit if it misses it.
 
     That is an ellipsoid, within which the polyp bends the surface; with a stalk it is a sphere.
     """
     row = (b * NP + k) * POLYP_ROWS
-    q = origin - view.polyps[row].xyz
+    centre, bound = bounding_sphere(view, b, k)
+    q = origin - centre
     axis = view.polyps[row + 1].xyz
     shell = view.polyps[row + 5].z
     height = view.polyps[row].w + shell
     width = view.polyps[row + 1].w + shell
     if shell == 0.0:
-        height = view.polyps[row + 4].y
-        width = height
+        height = bound
+        width = bound
     # Made a unit sphere by scaling along the axis and across it.
     q_axis = q.dot(axis)
     ray_axis = ray.dot(axis)
@@ -276,7 +285,7 @@ def touch(view: View, b, origin, ray, mask, t_limit, epsilon):
                 apart = polyp_distance(view, b, k, origin + ray * t) - blend
                 if apart < epsilon * t:
                     break
-                t += 0.9 * apart + epsilon * t
+                t += 1.2 * apart + epsilon * t
             if t <= leave:
                 kept |= 1 << k
                 first = qd.min(first, t)

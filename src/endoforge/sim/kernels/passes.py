@@ -16,6 +16,7 @@ import quadrants as qd
 
 from endoforge.sim.kernels.geometry import (
     NP,
+    bounding_sphere,
     guess_s,
     locate,
     swelling,
@@ -38,7 +39,6 @@ from endoforge.sim.kernels.types import (
     FAR_MM,
     LOOK_ROWS,
     METER_STEP,
-    POLYP_ROWS,
     STATS,
     TILE,
     Target,
@@ -50,9 +50,10 @@ from endoforge.sim.kernels.types import (
 )
 from endoforge.sim.sensor import SENSOR_ROWS
 
-EXPOSURE = 1.1
-"""Mean light that the automatic exposure aims at, before the camera's response."""
-LIGHT_SCALE = 1e5
+EXPOSURE = 1.9
+"""Light that the automatic exposure aims at, before the camera's response: the root of the mean
+square, so that what is bright counts more."""
+LIGHT_SCALE = 1e8
 """Fixed point of `Target.light`: whole numbers add up to the same in any order."""
 METER_AT = 7
 """First of the camera's rows that hold the pose from which light is metered."""
@@ -103,8 +104,8 @@ def meter(
             slopes = wall_slopes(world, scene, c, swell)
             normal, _around, _along = wall_frame(world, row, c, slopes)
             facing = qd.max(-normal.dot(ray) / qd.sqrt(normal.dot(normal) + 1e-9), 0.0)
-            back = qd.min(facing / (t * t + 9.0), 0.02)
-            qd.atomic_add(target.light[2 * b], qd.cast(back * LIGHT_SCALE, qd.i32))
+            back = qd.min(facing / (t * t + 9.0), 0.06)
+            qd.atomic_add(target.light[2 * b], qd.cast(back * back * LIGHT_SCALE, qd.i32))
             qd.atomic_add(target.light[2 * b + 1], 1)
 
 
@@ -114,8 +115,8 @@ def set_gain(world: World, view: View, target: Target, batch: qd.i32):
     for b in range(batch):
         exposure = EXPOSURE * world.sensors[scene_of(view, b) * SENSOR_ROWS + 2].z
         rays = qd.max(target.light[2 * b + 1], 1)
-        metered = qd.cast(target.light[2 * b], qd.f32) / (LIGHT_SCALE * qd.cast(rays, qd.f32))
-        target.gain[b] = exposure / qd.max(metered, 1e-5)
+        square = qd.cast(target.light[2 * b], qd.f32) / (LIGHT_SCALE * qd.cast(rays, qd.f32))
+        target.gain[b] = exposure / qd.sqrt(qd.max(square, 1e-10))
 
 
 @qd.kernel
@@ -137,20 +138,17 @@ def cone_march(
         swell = swelling(view, b)
         spread = world.looks[scene * LOOK_ROWS + 1].w
         mask = 0
-        t_limit = FAR_MM
         k = 0
         rest = qd.cast(view.cameras[b * CAMERA_ROWS + 3].w, qd.i32)
         while rest != 0:
             if rest & 1:
-                row = (b * NP + k) * POLYP_ROWS
-                v = view.polyps[row].xyz - origin
-                bound = view.polyps[row + 4].y
+                centre, bound = bounding_sphere(view, b, k)
+                v = centre - origin
                 t_middle = v.dot(ray)
                 off2 = v.dot(v) - t_middle * t_middle
                 reach = bound + spread * qd.max(t_middle + bound, 0.0) * 1.05
                 if t_middle > -bound and off2 < reach * reach and t_middle - bound < FAR_MM:
                     mask |= 1 << k
-                    t_limit = qd.min(t_limit, qd.max(t_middle - reach * 1.05, 0.0))
             rest = rest >> 1
             k += 1
         t = 0.2
@@ -159,12 +157,12 @@ def cone_march(
             c, _row = locate(world, scene, origin + ray * t, ray, s)
             _gap, safe = wall_gap(world, scene, c, swell)
             free = safe - spread * t
-            if free < 0.35 * spread * t + 0.02 or t > t_limit:
+            if free < 0.35 * spread * t + 0.02 or t > FAR_MM:
                 break
             t += free
             s = c.x + c.w * free
         tile = (b * tiles_y + ty) * tiles_x + tx
-        target.tile_t[tile] = qd.min(t, t_limit)
+        target.tile_t[tile] = t
         target.tile_mask[tile] = mask
 
 

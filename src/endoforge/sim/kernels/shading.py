@@ -18,6 +18,8 @@ LEAST_SHINE2 = 0.945
 """Squared cosine below which a glint is under a thousandth of its peak."""
 WET_ROUGHNESS = 1.7
 """The film of mucus is this much bumpier than the tissue under it."""
+GLINT = 4.5
+"""Light that the film throws back, against what tissue of albedo 1 does."""
 WRAP = 0.25
 """Light that enters the tissue and leaves beside it brightens what looks away ("wrap" lighting)."""
 NEAR_MM2 = 9.0
@@ -212,7 +214,9 @@ def surface(
     around,
     along,
 ):
-    """(albedo, bump to add to the normal, crevice, gloss factor, foam) at a point of the surface.
+    """(albedo, bump, film, crevice, gloss factor) at a point of the surface.
+
+    `bump` is added to the normal of the tissue, `film` to that of the wet film which glints.
 
     The wall is mapped along the centreline and around it, a polyp by angle from its axis.
     """
@@ -259,24 +263,23 @@ def surface(
     albedo *= vec3(qd.sqrt(tone), tone, tone) * tint
     slope = style.z * (1.0 + 1.3 * pattern) / (1.0 + 0.02 * t)
     if mucus > 0.0:
-        film = qd.math.clamp(1.5 * (mucus + 0.45 * detail.y - 0.42), 0.0, 0.6)
-        albedo += (vec3(0.66, 0.50, 0.22) - albedo) * film
+        cap = qd.math.clamp(1.5 * (mucus + 0.45 * detail.y - 0.42), 0.0, 0.6)
+        albedo += (vec3(0.66, 0.50, 0.22) - albedo) * cap
     rough = 1.0
     wet = 1.0
     if coat.w != 0.0 or coat.z > 0.0:
         albedo, rough, wet = cover_up(world, scene, albedo, coat, detail)
     bump = slope * rough * (detail.z * along_u + detail.w * along_v)
-    foam = vec4(0.0)
+    film = WET_ROUGHNESS * bump
     if coat.w < 0.0:
         scale = TILE_MM / BUBBLE_TILE_MM
         foam = texel(world.bubbles, u * scale, v * scale, mip_level(footprint * scale))
         foam = (foam - BUBBLE_ZERO) * BUBBLE_SCALE
         there = qd.math.clamp((foam.w + coat.w * 1.15 + 0.05) * -12.0, 0.0, 1.0)
-        foam.w = there
-        bump += there * 1.3 * (foam.x * along_u + foam.y * along_v)
-        albedo += (vec3(0.82, 0.80, 0.74) - albedo) * qd.min(there * (0.12 + 0.5 * foam.z), 1.0)
-        wet += 1.5 * there
-    return albedo, bump, crevice, wet
+        film = film * (1.0 - there) + there * 1.3 * (foam.x * along_u + foam.y * along_v)
+        albedo += (vec3(0.85, 0.83, 0.76) - albedo) * there * (0.10 + 0.45 * foam.z)
+        wet += (3.0 - wet) * there
+    return albedo, bump, film, crevice, wet
 
 
 @qd.func
@@ -300,12 +303,12 @@ def shade(
 ):
     """Linear radiance (3,) of the point p at distance t along the ray."""
     style = world.looks[scene * LOOK_ROWS + 1]
-    albedo, bump, crevice, gloss = surface(
+    albedo, bump, film, crevice, gloss = surface(
         world, view, scene, b, p, t, c, n, ray, instance, pixel_angle, wall_radius, around, along
     )
     tissue = n + bump
     tissue = tissue / qd.sqrt(tissue.dot(tissue) + 1e-9)
-    wet = n + WET_ROUGHNESS * bump
+    wet = n + film
     occlusion = qd.math.clamp(1.0 - 0.085 * crevice, 0.3, 1.25)
     diffuse, glint = lamp_light(
         vec3(lamps[0, 0], lamps[0, 1], lamps[0, 2]) - ray * t, tissue, wet, ray
@@ -320,4 +323,4 @@ def shade(
     # Light that the lumen's walls pass on: weak, and redder with every bounce.
     scattered = occlusion / (t * t + 900.0)
     light = vec3(diffuse * share * occlusion) + albedo * vec3(0.30, 0.16, 0.12) * scattered
-    return albedo * light + vec3(1.0, 0.98, 0.94) * (2.0 * share * glint * style.y * gloss)
+    return albedo * light + vec3(1.0, 0.98, 0.94) * (GLINT * share * glint * style.y * gloss)

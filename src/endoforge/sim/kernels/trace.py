@@ -20,6 +20,8 @@ from endoforge.sim.kernels.types import FAR_MM, POLYP_ROWS, View, World, vec4
 MAX_STEPS = 64
 OVER_RELAXED = 1.3
 """Steps on the wall go this much beyond the safe one; `newton` pulls an overshoot back."""
+POLYP_RELAXED = 1.35
+"""The same on polyps, which are thick: what this steps across is thinner than a pixel."""
 TOLERANCE = 0.03
 """Share of the distance by which a predicted hit may be off before its pixel is traced."""
 
@@ -113,13 +115,16 @@ def meet_polyps(
         world, view, scene, b, origin + ray * t, ray, s, mask
     )
     for _step in range(MAX_STEPS):
-        if d < 0.1 * epsilon * t or (d < epsilon * t and d < 0.5 * before):
+        near = epsilon * t
+        if qd.abs(d) < 0.1 * near or (d > -near and d < near and d < 0.5 * before):
             met = 1
             break
-        if t > t_wall:
+        if t > t_wall and d > 0.0:
             break
-        before = d
-        step = qd.max(0.95 * d, 0.1 * epsilon * t)
+        before = qd.abs(d)
+        step = d
+        if d > 0.0:
+            step = qd.max(POLYP_RELAXED * d, 0.1 * near)
         t += step
         s = c.x + c.w * step
         d, instance, bent, c, slopes, row = blended(

@@ -26,7 +26,7 @@ FAR_MM = 280.0
 """Rays end here: nothing is lit farther away."""
 CAMERA_ROWS = 11
 """Rows of four numbers a camera: see `View.cameras`."""
-POLYP_ROWS = 6
+POLYP_ROWS = 7
 """Rows of four numbers a polyp: see `sim.polyps.Polyp.table_row`."""
 LOOK_ROWS = 6
 """Rows of four numbers a look: see `World.looks`."""
