@@ -158,11 +158,14 @@ def swells(polyps: tuple[Polyp, ...], anatomy: Anatomy) -> NDArray[np.float64]:
     return rows
 
 
-def polyp_shifts(rows: NDArray[np.float64], time_s: float) -> NDArray[np.float64]:
-    """(P, 3) mm: where peristalsis has carried the polyps at a time, from `swells`."""
-    turn = 2 * np.pi * time_s / WAVE_S
+def polyp_shifts(
+    rows: NDArray[np.float64], time_s: float | NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(..., P, 3) mm: where peristalsis has carried the polyps at times (...), from `swells`."""
+    turn = 2 * np.pi * np.asarray(time_s)[..., None] / WAVE_S
     wave = np.sin(turn) * rows[:, 3] + np.cos(turn) * rows[:, 4]
-    return rows[:, :3] * wave[:, None]
+    shifts: NDArray[np.float64] = rows[:, :3] * wave[..., None]
+    return shifts
 
 
 def make_polyps(seed: int, anatomy: Anatomy, ranges: PolypRanges) -> tuple[Polyp, ...]:

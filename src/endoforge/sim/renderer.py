@@ -9,10 +9,11 @@ import torch
 from numpy.typing import NDArray
 
 from endoforge.sim.anatomy import WAVE_S
-from endoforge.sim.camera import CameraState, Pose
+from endoforge.sim.camera import CameraState
 from endoforge.sim.darkroom import Darkroom
 from endoforge.sim.engine import Engine, wait
 from endoforge.sim.kernels import passes
+from endoforge.sim.kernels.passes import METER_AT
 from endoforge.sim.kernels.shading import MAX_LAMPS
 from endoforge.sim.kernels.types import (
     CAMERA_ROWS,
@@ -151,22 +152,20 @@ class Renderer:
         passes.cone_march(world, view, target, count, *tiles)
         passes.trace_lattice(world, view, target, count, *tiles)
         passes.draw(world, view, target, use_lattice, self.normals, *picture, *tiles)
-        passes.count_unoccluded(world, view, target, *picture, *tiles)
+        passes.count(world, view, target, *picture, *tiles)
         self._darkroom.develop(count)
         wait(self.engine)
         return self._frames(count)
 
     def _place(self, shots: Sequence[Shot]) -> None:
         """Write the cameras, and the polyps as they are at each camera's time."""
-        cameras = np.empty((len(shots), CAMERA_ROWS, 4), np.float32)
+        cameras = np.zeros((len(shots), CAMERA_ROWS, 4), np.float32)
         polyps = np.empty((len(shots), MAX_POLYPS, POLYP_COLUMNS), np.float32)
-        for shot, camera, table in zip(shots, cameras, polyps, strict=True):
-            loaded = self._loaded[shot.scene]
-            shifts = polyp_shifts(loaded.scene.swells, shot.state.time_s)
-            table[:] = loaded.polyps
-            table[: len(shifts), 0:3] += shifts
-            table[: len(shifts), 8:11] += shifts
-            camera[:] = _camera_rows(shot, loaded, table)
+        for place in sorted({shot.scene for shot in shots}):
+            rows = [row for row, shot in enumerate(shots) if shot.scene == place]
+            some, loaded = [shots[row] for row in rows], self._loaded[place]
+            polyps[rows] = moved = _moved_polyps(some, loaded)
+            cameras[rows] = _camera_rows(some, loaded, moved)
         self.view.cameras[: cameras.size // 4] = torch.from_numpy(cameras.reshape(-1, 4))
         self.view.polyps[: polyps.size // 4] = torch.from_numpy(polyps.reshape(-1, 4))
 
@@ -212,37 +211,53 @@ def _load(scene: Scene, width: int, height: int) -> _Loaded:
         screen=scene.screen(width, height),
         lens=scene.lens(width, height),
         polyps=polyp_table(scene.polyps),
-        reaches=np.array([FAR_MM + polyp.bound_mm for polyp in scene.polyps]),
+        reaches=np.array([FAR_MM + 2 * polyp.bound_mm for polyp in scene.polyps]),
     )
 
 
-def _camera_rows(shot: Shot, loaded: _Loaded, polyps: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(CAMERA_ROWS, 4) float32 in the order of `kernels.types.View.cameras`."""
-    state, scene = shot.state, loaded.scene
+def _moved_polyps(shots: Sequence[Shot], loaded: _Loaded) -> NDArray[np.float32]:
+    """(N, MAX_POLYPS, POLYP_COLUMNS): a scene's polyps at the times of N shots."""
+    shifts = polyp_shifts(loaded.scene.swells, np.array([shot.state.time_s for shot in shots]))
+    moved = np.repeat(loaded.polyps[None], len(shots), axis=0)
+    number = shifts.shape[1]
+    moved[:, :number, 0:3] += shifts
+    moved[:, :number, 8:11] += shifts
+    return moved
+
+
+def _camera_rows(
+    shots: Sequence[Shot], loaded: _Loaded, polyps: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """(N, CAMERA_ROWS, 4) in the order of `kernels.types.View.cameras`; one scene's N shots."""
+    states, scene = [shot.state for shot in shots], loaded.scene
+    rows = np.zeros((len(shots), CAMERA_ROWS, 4), np.float32)
+    for first, poses in (
+        (0, [state.pose for state in states]),
+        (METER_AT, [state.metered for state in states]),
+    ):
+        rows[:, first, :3] = np.stack([pose.position for pose in poses])
+        rows[:, first, 3] = [pose.s_mm for pose in poses]
+        rows[:, first + 1 : first + 4, :3] = np.stack([pose.axes for pose in poses])
+    rows[:, 1, 3] = shots[0].scene
+    rows[:, 2, 3] = [shot.noise_seed for shot in shots]
+    rows[:, 3, 3] = _near_masks(rows, loaded, polyps)
     exposure_s = scene.camera.exposure_s
-    near = _near_mask(state.pose, loaded, polyps)
-    rows = [
-        *_pose_rows(state.pose, shot.scene, shot.noise_seed, near),
-        [*(state.velocity_mm_s * exposure_s), 0.0],
-        [*(state.turn_rad_s * exposure_s), 0.0],
-        [scene.anatomy.peristalsis, (state.time_s / WAVE_S) % 1.0, 0.0, 0.0],
-        *_pose_rows(state.metered, 0.0, 0.0, 0.0),
-    ]
-    return np.array(rows, np.float32)
+    rows[:, 4, :3] = exposure_s * np.stack([state.velocity_mm_s for state in states])
+    rows[:, 5, :3] = exposure_s * np.stack([state.turn_rad_s for state in states])
+    rows[:, 6, 0] = scene.anatomy.peristalsis
+    rows[:, 6, 1] = [(state.time_s / WAVE_S) % 1.0 for state in states]
+    return rows
 
 
-def _pose_rows(pose: Pose, scene: float, noise_seed: float, near: float) -> list[list[float]]:
-    right, down, forward = pose.axes.tolist()
-    return [[*pose.position, pose.s_mm], [*right, scene], [*down, noise_seed], [*forward, near]]
-
-
-def _near_mask(pose: Pose, loaded: _Loaded, polyps: NDArray[np.float32]) -> float:
-    """Bit k: polyp k may be seen, for it is near enough both in space and along the colon."""
+def _near_masks(
+    cameras: NDArray[np.float32], loaded: _Loaded, polyps: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """(N,) numbers; bit k: polyp k may be seen, for it is near in space and along the colon."""
     number = len(loaded.reaches)
-    away = np.linalg.norm(polyps[:number, :3] - pose.position, axis=1)
-    along = np.abs(polyps[:number, 18] - pose.s_mm)
+    away = np.linalg.norm(polyps[:, :number, :3] - cameras[:, None, 0, :3], axis=2)
+    along = np.abs(polyps[:, :number, 18] - cameras[:, None, 0, 3])
     near = (away < loaded.reaches) & (along < 1.5 * loaded.reaches)
-    return float(np.sum(near * 2 ** np.arange(number)))
+    return np.asarray(near @ (2.0 ** np.arange(number)))
 
 
 def _lamp_rows(scene: Scene) -> NDArray[np.float32]:

@@ -297,10 +297,11 @@ def touch(view: View, b, origin, ray, mask, t_limit, epsilon):
 @qd.func
 def polyp_gradient(view: View, b, k, p, d, step):
     """Gradient of polyp k's distance at p, where it is d, by differences over `step` mm."""
-    x = polyp_distance(view, b, k, p + vec3(step, 0.0, 0.0))
-    y = polyp_distance(view, b, k, p + vec3(0.0, step, 0.0))
-    z = polyp_distance(view, b, k, p + vec3(0.0, 0.0, step))
-    return (vec3(x, y, z) - d) / step
+    gradient = vec3(0.0)
+    for axis in range(3):
+        along = vec3(axis == 0, axis == 1, axis == 2)
+        gradient += along * (polyp_distance(view, b, k, p + along * step) - d)
+    return gradient / step
 
 
 @qd.func

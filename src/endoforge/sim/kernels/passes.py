@@ -7,7 +7,7 @@
 3. `trace_lattice`: every CELL-th pixel traces the wall.
 4. `draw`: each pixel predicts its hit from the lattice, checks it with one evaluation, and traces
    only where the check fails or a polyp may be near; then it is shaded.
-5. `count_unoccluded`: how many pixels each polyp would have with nothing in front of it.
+5. `count`: the pixels and boxes of the polyps, and how many each would have with nothing before it.
 
 What the camera makes of the light is in `develop`.
 """
@@ -200,17 +200,6 @@ def trace_lattice(
 
 
 @qd.func
-def note_pixels(target: Target, b, instance, count, x0, y0, x1, y1):
-    """Count visible pixels of a polyp and widen its box (right and bottom edges exclusive)."""
-    place = (b * NP + instance - 1) * STATS
-    qd.atomic_add(target.stats[place], count)
-    qd.atomic_min(target.stats[place + 2], x0)
-    qd.atomic_min(target.stats[place + 3], y0)
-    qd.atomic_max(target.stats[place + 4], x1)
-    qd.atomic_max(target.stats[place + 5], y1)
-
-
-@qd.func
 def is_smooth(a00, a01, a10, a11):
     """1 if the wall between four lattice rays looks like one bent sheet."""
     twist = qd.abs(a00.x + a11.x - a01.x - a10.x)
@@ -236,13 +225,11 @@ def draw(
     tiles_x: qd.i32,
 ):
     """Pixels, one thread a cell of CELL x CELL."""
-    cells_y = (height + CELL - 1) // CELL
-    cells_x = (width + CELL - 1) // CELL
     lattice_y = tiles_y * (TILE // CELL) + 1
     lattice_x = tiles_x * (TILE // CELL) + 1
     grid_y = tiles_y * TILE + 1
     grid_x = tiles_x * TILE + 1
-    for b, i, j in qd.ndrange(batch, cells_y, cells_x):
+    for b, i, j in qd.ndrange(batch, (height + CELL - 1) // CELL, (width + CELL - 1) // CELL):
         row = b * CAMERA_ROWS
         origin = view.cameras[row].xyz
         s_origin = view.cameras[row].w
@@ -265,13 +252,6 @@ def draw(
         if qd.static(use_lattice):
             smooth, nearest = is_smooth(a00, a01, a10, a11)
             t_free = qd.max(t_free, 0.9 / nearest)
-        # The visible pixels of one polyp: noted when another one comes, and at the end.
-        noted = 0
-        count = 0
-        x0 = width
-        y0 = height
-        x1 = 0
-        y1 = 0
         for yy in range(CELL):
             for xx in range(CELL):
                 y = i * CELL + yy
@@ -286,9 +266,10 @@ def draw(
                         guess = vec2(0.0)
                         if smooth:
                             across = qd.cast(xx, qd.f32) * (1.0 / CELL)
+                            below = qd.cast(yy, qd.f32) * (1.0 / CELL)
                             upper = a00 + (a01 - a00) * across
                             lower = a10 + (a11 - a10) * across
-                            guess = upper + (lower - upper) * (qd.cast(yy, qd.f32) * (1.0 / CELL))
+                            guess = upper + (lower - upper) * below
                         t, c, normal, around, along, instance_here, radius = meet(
                             world, view, scene, b, origin, ray, s_origin, guess, t_free,
                             tile_mask, swell, pixel_angle,
@@ -308,27 +289,10 @@ def draw(
                     if qd.static(with_normals):
                         seen = vec3(unit.dot(right), unit.dot(down), unit.dot(forward))
                         target.normals[pixel] = vec4(seen.x, seen.y, seen.z, 0.0)
-                    if instance > 0:
-                        if instance != noted:
-                            if noted > 0:
-                                note_pixels(target, b, noted, count, x0, y0, x1, y1)
-                            noted = instance
-                            count = 0
-                            x0 = width
-                            y0 = height
-                            x1 = 0
-                            y1 = 0
-                        count += 1
-                        x0 = qd.min(x0, x)
-                        y0 = qd.min(y0, y)
-                        x1 = qd.max(x1, x + 1)
-                        y1 = qd.max(y1, y + 1)
-        if noted > 0:
-            note_pixels(target, b, noted, count, x0, y0, x1, y1)
 
 
 @qd.kernel
-def count_unoccluded(
+def count(
     world: World,
     view: View,
     target: Target,
@@ -338,33 +302,39 @@ def count_unoccluded(
     tiles_y: qd.i32,
     tiles_x: qd.i32,
 ):
-    """Pixels that each polyp would have if neither folds nor other polyps stood before it.
-
-    Those where it is seen are among them; the others are traced.
+    """Each polyp's visible pixels and their box; and the pixels that it would have if neither
+    folds nor other polyps stood before it: the visible ones, and of the others those whose rays
+    meet it. One thread a row of a tile.
     """
-    for b, ty, tx in qd.ndrange(batch, tiles_y, tiles_x):
-        mask = target.tile_mask[(b * tiles_y + ty) * tiles_x + tx]
-        origin = view.cameras[b * CAMERA_ROWS].xyz
-        s_origin = view.cameras[b * CAMERA_ROWS].w
-        scene = scene_of(view, b)
-        swell = swelling(view, b)
+    for b, y, tx in qd.ndrange(batch, height, tiles_x):
+        mask = target.tile_mask[(b * tiles_y + y // TILE) * tiles_x + tx]
         k = 0
         while mask != 0:
             if mask & 1:
-                count = 0
-                for yy in range(TILE):
-                    for xx in range(TILE):
-                        y = ty * TILE + yy
-                        x = tx * TILE + xx
-                        if y < height and x < width:
-                            if (target.image[(b * height + y) * width + x] >> 24) & 255 == k + 1:
-                                count += 1
-                            elif world.screens[(scene * height + y) * width + x] == 0:
-                                ray = grid_ray(world, view, b, 0, scene, y, x, tiles_y, tiles_x)
-                                count += meets_polyp(
-                                    world, view, scene, b, origin, ray, k, s_origin, swell
-                                )
-                if count > 0:
-                    qd.atomic_add(target.stats[(b * NP + k) * STATS + 1], count)
+                scene = scene_of(view, b)
+                visible = 0
+                unoccluded = 0
+                first = width
+                last = 0
+                for x in range(tx * TILE, qd.min((tx + 1) * TILE, width)):
+                    if (target.image[(b * height + y) * width + x] >> 24) & 255 == k + 1:
+                        visible += 1
+                        first = qd.min(first, x)
+                        last = x + 1
+                    elif world.screens[(scene * height + y) * width + x] == 0:
+                        ray = grid_ray(world, view, b, 0, scene, y, x, tiles_y, tiles_x)
+                        unoccluded += meets_polyp(
+                            world, view, scene, b, view.cameras[b * CAMERA_ROWS].xyz, ray, k,
+                            view.cameras[b * CAMERA_ROWS].w, swelling(view, b),
+                        )  # fmt: skip
+                place = (b * NP + k) * STATS
+                if visible + unoccluded > 0:
+                    qd.atomic_add(target.stats[place + 1], visible + unoccluded)
+                if visible > 0:
+                    qd.atomic_add(target.stats[place], visible)
+                    qd.atomic_min(target.stats[place + 2], first)
+                    qd.atomic_min(target.stats[place + 3], y)
+                    qd.atomic_max(target.stats[place + 4], last)
+                    qd.atomic_max(target.stats[place + 5], y + 1)
             mask = mask >> 1
             k += 1

@@ -108,14 +108,14 @@ def meet_polyps(
     """
     t = entry
     s = guess_s(world, scene, origin, ray, entry, s_origin)
-    epsilon = pixel_angle
     before = 1e9
     met = 0
-    d, instance, bent, c, slopes, row = blended(
-        world, view, scene, b, origin + ray * t, ray, s, mask
-    )
+    d, instance, bent, c, slopes, row = 0.0, 0, 0, vec4(0.0), vec4(0.0), 0
     for _step in range(MAX_STEPS):
-        near = epsilon * t
+        d, instance, bent, c, slopes, row = blended(
+            world, view, scene, b, origin + ray * t, ray, s, mask
+        )
+        near = pixel_angle * t
         if qd.abs(d) < 0.1 * near or (d > -near and d < near and d < 0.5 * before):
             met = 1
             break
@@ -127,9 +127,6 @@ def meet_polyps(
             step = qd.max(POLYP_RELAXED * d, 0.1 * near)
         t += step
         s = c.x + c.w * step
-        d, instance, bent, c, slopes, row = blended(
-            world, view, scene, b, origin + ray * t, ray, s, mask
-        )
     return met, t, d, instance, bent, c, slopes, row
 
 
