@@ -1,9 +1,16 @@
 """Where the endoscope is, where it looks, and how it moves."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+
+from endoforge.sim.anatomy import WAVE_S
+
+CAMERA_ROWS = 11
+MOVE_ROW, WAVE_ROW, METER_ROW = 4, 6, 7
+"""Rows of four numbers a camera, and the first of some of them: see `kernels.types.View`."""
 
 Array = NDArray[np.float64]
 
@@ -41,6 +48,19 @@ class CameraState:
     velocity_mm_s: Array
     turn_rad_s: Array
     metered: Pose
+
+    @cached_property
+    def rows(self) -> NDArray[np.float32]:
+        """(CAMERA_ROWS, 4) of what `kernels.types.View.cameras` holds, so far as the state says it:
+        movement is per second. Made when first asked for.
+        """
+        rows = np.zeros((CAMERA_ROWS, 4), np.float32)
+        for first, pose in ((0, self.pose), (METER_ROW, self.metered)):
+            rows[first, :3], rows[first, 3] = pose.position, pose.s_mm
+            rows[first + 1 : first + 4, :3] = pose.axes
+        rows[MOVE_ROW, :3], rows[MOVE_ROW + 1, :3] = self.velocity_mm_s, self.turn_rad_s
+        rows[WAVE_ROW, 1] = (self.time_s / WAVE_S) % 1.0
+        return rows
 
 
 def look_at(position: Array, target: Array, down: Array, s_mm: float) -> Pose:

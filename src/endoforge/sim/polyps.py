@@ -161,10 +161,12 @@ def swells(polyps: tuple[Polyp, ...], anatomy: Anatomy) -> NDArray[np.float64]:
 def polyp_shifts(
     rows: NDArray[np.float64], time_s: float | NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """(..., P, 3) mm: where peristalsis has carried the polyps at times (...), from `swells`."""
+    """(..., P, 3) mm: where peristalsis has carried polyps at times (...), from (..., P, 5) of
+    `swells`.
+    """
     turn = 2 * np.pi * np.asarray(time_s)[..., None] / WAVE_S
-    wave = np.sin(turn) * rows[:, 3] + np.cos(turn) * rows[:, 4]
-    shifts: NDArray[np.float64] = rows[:, :3] * wave[..., None]
+    wave = np.sin(turn) * rows[..., 3] + np.cos(turn) * rows[..., 4]
+    shifts: NDArray[np.float64] = rows[..., :3] * wave[..., None]
     return shifts
 
 

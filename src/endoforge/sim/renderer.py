@@ -8,12 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from endoforge.sim.anatomy import WAVE_S
-from endoforge.sim.camera import CameraState
+from endoforge.sim.camera import MOVE_ROW, WAVE_ROW, CameraState
 from endoforge.sim.darkroom import Darkroom
 from endoforge.sim.engine import Engine, wait
 from endoforge.sim.kernels import passes
-from endoforge.sim.kernels.passes import METER_AT
 from endoforge.sim.kernels.shading import MAX_LAMPS
 from endoforge.sim.kernels.types import (
     CAMERA_ROWS,
@@ -28,9 +26,8 @@ from endoforge.sim.kernels.types import (
     World,
 )
 from endoforge.sim.optics import Lens
-from endoforge.sim.polyps import MAX_POLYPS, POLYP_COLUMNS, polyp_shifts, polyp_table
+from endoforge.sim.polyps import MAX_POLYPS, polyp_shifts, polyp_table
 from endoforge.sim.scene import Scene, SceneTables
-from endoforge.sim.screen import Screen
 from endoforge.sim.texture import bubble_texture, detail_texture
 
 EMPTY_STATS = (0, 0, 1 << 30, 1 << 30, 0, 0)
@@ -72,17 +69,6 @@ class Frames:
         return self.rgbi[..., 3]
 
 
-@dataclass(frozen=True)
-class _Loaded:
-    """What the renderer keeps of a scene beside its tables."""
-
-    scene: Scene
-    screen: Screen
-    lens: Lens
-    polyps: NDArray[np.float32]
-    reaches: NDArray[np.float64]
-
-
 class Renderer:
     """Renders up to `batch_size` shots at once, `width` x `height`, of the scenes last loaded.
 
@@ -102,31 +88,36 @@ class Renderer:
         self.engine = engine
         self.batch_size = batch_size
         self.normals = normals
+        self._span = CELL if engine.name == "cpu" else 1
         self.tiles = (-(-height // TILE), -(-width // TILE))
-        self._loaded: list[_Loaded] = []
         self._detail = torch.from_numpy(detail_texture()).to(engine.device)
         self._bubbles = torch.from_numpy(bubble_texture()).to(engine.device)
         self.target = self._target()
 
     def load(self, scenes: Sequence[Scene]) -> None:
         """Put the scenes on the device, in the place of those before."""
-        self._loaded = [_load(scene, self.width, self.height) for scene in scenes]
-        grids = [self._grid(loaded.lens) for loaded in self._loaded]
+        lenses = [scene.lens(self.width, self.height) for scene in scenes]
+        grids = [self._grid(lens) for lens in lenses]
+        self._polyps = np.stack([polyp_table(scene.polyps) for scene in scenes])
+        self._swells = np.stack([_swells(scene) for scene in scenes])
+        self._reaches = np.stack([_reaches(scene) for scene in scenes])
+        self._exposures = np.array([scene.camera.exposure_s for scene in scenes])
+        self._peristalses = np.array([scene.anatomy.peristalsis for scene in scenes])
         tables = [scene.tables for scene in scenes]
         joined = {
             field.name: self._array(np.concatenate([getattr(t, field.name) for t in tables]))
             for field in fields(SceneTables)
         }
         looks = joined["looks"].view(len(scenes), LOOK_ROWS, 4)
-        for look, loaded, grid in zip(looks, self._loaded, grids, strict=True):
-            look[1, 3], look[2, 3] = _widest_tile(grid), 1.0 / loaded.lens.focal_px
-        screens = np.concatenate([loaded.screen.pixels.reshape(-1) for loaded in self._loaded])
+        for look, lens, grid in zip(looks, lenses, grids, strict=True):
+            look[1, 3], look[2, 3] = _widest_tile(grid), 1.0 / lens.focal_px
+        screens = [scene.screen(self.width, self.height).pixels for scene in scenes]
         self.world: Any = World(
             **joined,
             sensors=self._array(np.concatenate([s.camera.table_rows() for s in scenes])),
             lamps=self._array(np.concatenate([_lamp_rows(scene) for scene in scenes])),
             rays=self._array(np.concatenate([_four_columns(grid) for grid in grids])),
-            screens=torch.from_numpy(screens.astype(np.int32)).to(self.engine.device),
+            screens=torch.from_numpy(np.stack(screens).reshape(-1)).to(self.engine.device),
             detail=self._detail,
             bubbles=self._bubbles,
         )
@@ -151,7 +142,7 @@ class Renderer:
         passes.set_gain(world, view, target, count)
         passes.cone_march(world, view, target, count, *tiles)
         passes.trace_lattice(world, view, target, count, *tiles)
-        passes.draw(world, view, target, use_lattice, self.normals, *picture, *tiles)
+        passes.draw(world, view, target, use_lattice, self.normals, self._span, *picture, *tiles)
         passes.count(world, view, target, *picture, *tiles)
         self._darkroom.develop(count)
         wait(self.engine)
@@ -159,13 +150,18 @@ class Renderer:
 
     def _place(self, shots: Sequence[Shot]) -> None:
         """Write the cameras, and the polyps as they are at each camera's time."""
-        cameras = np.zeros((len(shots), CAMERA_ROWS, 4), np.float32)
-        polyps = np.empty((len(shots), MAX_POLYPS, POLYP_COLUMNS), np.float32)
-        for place in sorted({shot.scene for shot in shots}):
-            rows = [row for row, shot in enumerate(shots) if shot.scene == place]
-            some, loaded = [shots[row] for row in rows], self._loaded[place]
-            polyps[rows] = moved = _moved_polyps(some, loaded)
-            cameras[rows] = _camera_rows(some, loaded, moved)
+        scenes = np.array([shot.scene for shot in shots])
+        times = np.array([shot.state.time_s for shot in shots])
+        polyps = self._polyps[scenes]
+        shifts = polyp_shifts(self._swells[scenes], times)
+        polyps[:, :, 0:3] += shifts
+        polyps[:, :, 8:11] += shifts
+        cameras = np.stack([shot.state.rows for shot in shots])
+        cameras[:, 1, 3] = scenes
+        cameras[:, 2, 3] = [shot.noise_seed for shot in shots]
+        cameras[:, 3, 3] = _near_masks(cameras, polyps, self._reaches[scenes])
+        cameras[:, MOVE_ROW : MOVE_ROW + 2] *= self._exposures[scenes, None, None]
+        cameras[:, WAVE_ROW, 0] = self._peristalses[scenes]
         self.view.cameras[: cameras.size // 4] = torch.from_numpy(cameras.reshape(-1, 4))
         self.view.polyps[: polyps.size // 4] = torch.from_numpy(polyps.reshape(-1, 4))
 
@@ -205,59 +201,29 @@ class Renderer:
         return torch.zeros(*shape, dtype=dtype, device=self.engine.device)
 
 
-def _load(scene: Scene, width: int, height: int) -> _Loaded:
-    return _Loaded(
-        scene=scene,
-        screen=scene.screen(width, height),
-        lens=scene.lens(width, height),
-        polyps=polyp_table(scene.polyps),
-        reaches=np.array([FAR_MM + 2 * polyp.bound_mm for polyp in scene.polyps]),
-    )
-
-
-def _moved_polyps(shots: Sequence[Shot], loaded: _Loaded) -> NDArray[np.float32]:
-    """(N, MAX_POLYPS, POLYP_COLUMNS): a scene's polyps at the times of N shots."""
-    shifts = polyp_shifts(loaded.scene.swells, np.array([shot.state.time_s for shot in shots]))
-    moved = np.repeat(loaded.polyps[None], len(shots), axis=0)
-    number = shifts.shape[1]
-    moved[:, :number, 0:3] += shifts
-    moved[:, :number, 8:11] += shifts
-    return moved
-
-
-def _camera_rows(
-    shots: Sequence[Shot], loaded: _Loaded, polyps: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """(N, CAMERA_ROWS, 4) in the order of `kernels.types.View.cameras`; one scene's N shots."""
-    states, scene = [shot.state for shot in shots], loaded.scene
-    rows = np.zeros((len(shots), CAMERA_ROWS, 4), np.float32)
-    for first, poses in (
-        (0, [state.pose for state in states]),
-        (METER_AT, [state.metered for state in states]),
-    ):
-        rows[:, first, :3] = np.stack([pose.position for pose in poses])
-        rows[:, first, 3] = [pose.s_mm for pose in poses]
-        rows[:, first + 1 : first + 4, :3] = np.stack([pose.axes for pose in poses])
-    rows[:, 1, 3] = shots[0].scene
-    rows[:, 2, 3] = [shot.noise_seed for shot in shots]
-    rows[:, 3, 3] = _near_masks(rows, loaded, polyps)
-    exposure_s = scene.camera.exposure_s
-    rows[:, 4, :3] = exposure_s * np.stack([state.velocity_mm_s for state in states])
-    rows[:, 5, :3] = exposure_s * np.stack([state.turn_rad_s for state in states])
-    rows[:, 6, 0] = scene.anatomy.peristalsis
-    rows[:, 6, 1] = [(state.time_s / WAVE_S) % 1.0 for state in states]
+def _swells(scene: Scene) -> NDArray[np.float64]:
+    """(MAX_POLYPS, 5) of `polyps.swells`; polyps that aren't there stay where they are."""
+    rows = np.zeros((MAX_POLYPS, 5))
+    rows[: len(scene.polyps)] = scene.swells
     return rows
 
 
+def _reaches(scene: Scene) -> NDArray[np.float32]:
+    """(MAX_POLYPS,) mm from which a polyp can't be seen any more; 0 for those that aren't there."""
+    reaches = np.zeros(MAX_POLYPS, np.float32)
+    reaches[: len(scene.polyps)] = [FAR_MM + 2 * polyp.bound_mm for polyp in scene.polyps]
+    return reaches
+
+
 def _near_masks(
-    cameras: NDArray[np.float32], loaded: _Loaded, polyps: NDArray[np.float32]
-) -> NDArray[np.float64]:
+    cameras: NDArray[np.float32], polyps: NDArray[np.float32], reaches: NDArray[np.float32]
+) -> NDArray[np.float32]:
     """(N,) numbers; bit k: polyp k may be seen, for it is near in space and along the colon."""
-    number = len(loaded.reaches)
-    away = np.linalg.norm(polyps[:, :number, :3] - cameras[:, None, 0, :3], axis=2)
-    along = np.abs(polyps[:, :number, 18] - cameras[:, None, 0, 3])
-    near = (away < loaded.reaches) & (along < 1.5 * loaded.reaches)
-    return np.asarray(near @ (2.0 ** np.arange(number)))
+    offset = polyps[:, :, :3] - cameras[:, None, 0, :3]
+    along = np.abs(polyps[:, :, 18] - cameras[:, None, 0, 3])
+    near = ((offset * offset).sum(axis=2) < reaches**2) & (along < 1.5 * reaches)
+    bits = 2.0 ** np.arange(MAX_POLYPS, dtype=np.float32)
+    return np.asarray(near.astype(np.float32) @ bits, np.float32)
 
 
 def _lamp_rows(scene: Scene) -> NDArray[np.float32]:

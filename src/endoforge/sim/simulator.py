@@ -167,6 +167,7 @@ def bake(
     scene = make_scene(seed, randomization)
     _ = scene.tables  # made here, in the worker: the renderer only has to copy them
     states = thin(fly(scene), max_frames)
+    _ = [state.rows for state in states]
     noise = stream(seed, Stream.NOISE).integers(0, 2**20, size=len(states))
     return BakedRun(scene, scene.lens(*size), states, noise.tolist(), range(len(states)))
 

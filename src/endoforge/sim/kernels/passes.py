@@ -14,6 +14,7 @@ What the camera makes of the light is in `develop`.
 
 import quadrants as qd
 
+from endoforge.sim.camera import METER_ROW
 from endoforge.sim.kernels.geometry import (
     NP,
     bounding_sphere,
@@ -55,8 +56,6 @@ EXPOSURE = 1.9
 square, so that what is bright counts more."""
 LIGHT_SCALE = 1e8
 """Fixed point of `Target.light`: whole numbers add up to the same in any order."""
-METER_AT = 7
-"""First of the camera's rows that hold the pose from which light is metered."""
 
 
 @qd.func
@@ -95,9 +94,9 @@ def meter(
         x = j * METER_STEP * TILE + TILE // 2
         if y < height and x < width and world.screens[(scene * height + y) * width + x] == 0:
             swell = swelling(view, b)
-            origin = view.cameras[b * CAMERA_ROWS + METER_AT].xyz
-            ray = grid_ray(world, view, b, METER_AT, scene, y, x, tiles_y, tiles_x)
-            s = view.cameras[b * CAMERA_ROWS + METER_AT].w
+            origin = view.cameras[b * CAMERA_ROWS + METER_ROW].xyz
+            ray = grid_ray(world, view, b, METER_ROW, scene, y, x, tiles_y, tiles_x)
+            s = view.cameras[b * CAMERA_ROWS + METER_ROW].w
             t, c, row = trace_wall(world, scene, origin, ray, 0.2, s, swell, 0.01)
             near = qd.cast(view.cameras[b * CAMERA_ROWS + 3].w, qd.i32)
             t = first_polyp(view, b, origin, ray, near, t)
@@ -218,18 +217,19 @@ def draw(
     target: Target,
     use_lattice: qd.template(),
     with_normals: qd.template(),
+    span: qd.template(),
     batch: qd.i32,
     height: qd.i32,
     width: qd.i32,
     tiles_y: qd.i32,
     tiles_x: qd.i32,
 ):
-    """Pixels, one thread a cell of CELL x CELL."""
+    """Pixels, one thread a square of `span` x `span`: CELL, or 1 where threads are plenty."""
     lattice_y = tiles_y * (TILE // CELL) + 1
     lattice_x = tiles_x * (TILE // CELL) + 1
     grid_y = tiles_y * TILE + 1
     grid_x = tiles_x * TILE + 1
-    for b, i, j in qd.ndrange(batch, (height + CELL - 1) // CELL, (width + CELL - 1) // CELL):
+    for b, i, j in qd.ndrange(batch, (height + span - 1) // span, (width + span - 1) // span):
         row = b * CAMERA_ROWS
         origin = view.cameras[row].xyz
         s_origin = view.cameras[row].w
@@ -240,9 +240,11 @@ def draw(
         num_lamps, lamps = lamps_at(world, scene, right, down)
         swell = swelling(view, b)
         pixel_angle = world.looks[scene * LOOK_ROWS + 2].w
-        tile = (b * tiles_y + i * CELL // TILE) * tiles_x + j * CELL // TILE
+        tile = (b * tiles_y + i * span // TILE) * tiles_x + j * span // TILE
         tile_mask = target.tile_mask[tile]
-        place = (b * lattice_y + i) * lattice_x + j
+        cell_y = i * span // CELL
+        cell_x = j * span // CELL
+        place = (b * lattice_y + cell_y) * lattice_x + cell_x
         a00 = target.lattice[place]
         a01 = target.lattice[place + 1]
         a10 = target.lattice[place + lattice_x]
@@ -252,10 +254,10 @@ def draw(
         if qd.static(use_lattice):
             smooth, nearest = is_smooth(a00, a01, a10, a11)
             t_free = qd.max(t_free, 0.9 / nearest)
-        for yy in range(CELL):
-            for xx in range(CELL):
-                y = i * CELL + yy
-                x = j * CELL + xx
+        for yy in range(span):
+            for xx in range(span):
+                y = i * span + yy
+                x = j * span + xx
                 if y < height and x < width:
                     radiance = vec4(0.0)
                     instance = 0
@@ -265,8 +267,8 @@ def draw(
                         ray = right * local.x + down * local.y + forward * local.z
                         guess = vec2(0.0)
                         if smooth:
-                            across = qd.cast(xx, qd.f32) * (1.0 / CELL)
-                            below = qd.cast(yy, qd.f32) * (1.0 / CELL)
+                            across = qd.cast(x - cell_x * CELL, qd.f32) * (1.0 / CELL)
+                            below = qd.cast(y - cell_y * CELL, qd.f32) * (1.0 / CELL)
                             upper = a00 + (a01 - a00) * across
                             lower = a10 + (a11 - a10) * across
                             guess = upper + (lower - upper) * below

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import quadrants as qd
 
+from endoforge.sim.camera import CAMERA_ROWS as CAMERA_ROWS
+
 vec2 = qd.math.vec2
 vec3 = qd.math.vec3
 vec4 = qd.math.vec4
@@ -24,8 +26,6 @@ METER_STEP = 2
 """Tiles between the rays that meter the light."""
 FAR_MM = 280.0
 """Rays end here: nothing is lit farther away."""
-CAMERA_ROWS = 11
-"""Rows of four numbers a camera: see `View.cameras`."""
 POLYP_ROWS = 7
 """Rows of four numbers a polyp: see `sim.polyps.Polyp.table_row`."""
 LOOK_ROWS = 6
