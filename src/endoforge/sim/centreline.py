@@ -88,7 +88,7 @@ def make_centreline(points: Array, length_mm: float, calibre: Array) -> Centreli
     smoothed until it doesn't.
     """
     rows = int(length_mm / ALONG_STEP_MM) + 1
-    s = np.arange(rows) * ALONG_STEP_MM
+    s = np.arange(rows, dtype=np.float64) * ALONG_STEP_MM
     line = _even(points, s)
     for _ in range(200):
         tangents = np.gradient(line, ALONG_STEP_MM, axis=0)
@@ -132,8 +132,8 @@ def _framed(line: Array, length_mm: float) -> Centreline:
 def _any_normal(tangent: Array) -> Array:
     """+x, made square to the tangent (+y if the tangent is near +x)."""
     guess = np.array([1.0, 0, 0]) if abs(tangent[0]) < 0.8 else np.array([0, 1.0, 0])
-    normal: Array = guess - guess @ tangent * tangent
-    return normal / np.linalg.norm(normal)
+    normal = guess - guess @ tangent * tangent
+    return np.asarray(normal / np.linalg.norm(normal))
 
 
 def _arc_lengths(points: Array) -> Array:
@@ -145,7 +145,7 @@ def _even(points: Array, s: Array) -> Array:
     """The curve through `points`, its length stretched to the last of `s`, sampled at `s`."""
     arc = _arc_lengths(points)
     even = np.stack([np.interp(s, arc * s[-1] / arc[-1], points[:, k]) for k in range(3)], axis=1)
-    return even * (s[-1] / arc[-1])
+    return np.asarray(even * (s[-1] / arc[-1]))
 
 
 def _blurred(points: Array, sigma: float) -> Array:

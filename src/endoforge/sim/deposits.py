@@ -58,14 +58,14 @@ def no_deposits() -> Deposits:
 def _down(rng: np.random.Generator) -> Array:
     """Which way things fall: the patient lies on the back or on a side."""
     angle = rng.uniform(0, 2 * np.pi)
-    return np.array([np.cos(angle), -0.15, np.sin(angle)]) / np.hypot(1, 0.15)
+    return np.asarray(np.array([np.cos(angle), -0.15, np.sin(angle)]) / np.hypot(1, 0.15))
 
 
 def _lowness(line: Centreline, down: Array) -> Grid:
     """(NUM_ALONG, NUM_AROUND) cosine between each place's outward direction and down."""
     x, y = line.normals @ down, line.binormals @ down
     cosine = np.outer(x, np.cos(COLUMN_ANGLES)) + np.outer(y, np.sin(COLUMN_ANGLES))
-    return cosine.astype(np.float32)
+    return np.asarray(cosine, np.float32)
 
 
 def _pools(

@@ -218,12 +218,11 @@ def _radius_and_room(scene: Scene) -> tuple[Array, Array]:
     columns = np.rint(angle_to_diamond(angles) * NUM_AROUND / 4).astype(int) % NUM_AROUND
     s_mm = np.arange(0.0, anatomy.length_mm, ROW_MM)
     rows = np.clip(np.rint(s_mm / ALONG_STEP_MM).astype(int), 0, len(anatomy.radius) - 1)
-    narrow = anatomy.radius * (1 - scene.ranges.anatomy.peristalsis[1])
+    narrow = np.asarray(anatomy.radius * (1 - scene.ranges.anatomy.peristalsis[1]), np.float64)
     curvature = anatomy.centreline.curvature[anatomy.centreline.row(s_mm)]
     bend = np.hypot(*curvature.T)[:, None]
-    low = np.where(bend < 0.01, _least_within(narrow, 4.0)[rows], _least_within(narrow, 6.0)[rows])[
-        :, columns
-    ]
+    straight, bent = _least_within(narrow, 4.0)[rows], _least_within(narrow, 6.0)[rows]
+    low = np.asarray(np.where(bend < 0.01, straight, bent))[:, columns]
     inward = curvature @ np.stack([np.cos(angles), np.sin(angles)])
     room = np.minimum(_ball_room(low), MOST_BENT / np.maximum(inward, 1e-3))
     return anatomy.radius[rows][:, columns], room

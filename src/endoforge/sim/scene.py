@@ -170,8 +170,8 @@ def _narrowest_nearby(radius: Grid) -> Grid:
     That is 10 mm in space even where a bend shortens lengths by half.
     """
     reach = 2 * int(20.0 / ALONG_STEP_MM) + 1
-    least: Grid = cv2.erode(radius.min(axis=1)[:, None], np.ones((reach, 1), np.uint8))[:, 0]
-    return least
+    least = cv2.erode(radius.min(axis=1)[:, None], np.ones((reach, 1), np.uint8))
+    return np.asarray(least[:, 0], np.float32)
 
 
 def _wall_table(radius: Grid) -> NDArray[np.float32]:
@@ -185,7 +185,8 @@ def _wall_table(radius: Grid) -> NDArray[np.float32]:
     per_rad = (1 / (ends[2:] - ends[:-2])).astype(np.float32)
     wrapped = np.concatenate([radius[:, -1:], radius, radius[:, :1]], axis=1)
     around[:] = (wrapped[:, 2:] - wrapped[:, :-2]) * per_rad / np.maximum(radius, 0.5)
-    slope = np.clip(_steepest_nearby(radius, cv2.magnitude(along, around)), 0.25, STEEPEST)
+    slope = np.asarray(cv2.magnitude(along, around), np.float32)
+    slope = np.clip(_steepest_nearby(radius, slope), 0.25, STEEPEST)
     table[..., 0] = radius
     table[..., 1] = 1 / np.sqrt(1 + slope * slope)
     return table.reshape(-1, 4)
@@ -224,7 +225,8 @@ def _coat_table(scene: Scene) -> NDArray[np.float32]:
     """
     deposits, size = scene.anatomy.deposits, (NUM_AROUND // COAT_STEP, NUM_ALONG // COAT_STEP)
     rng = stream(scene.seed, Stream.TONE)
-    crevice = _crevice(cv2.resize(scene.anatomy.radius, size, interpolation=cv2.INTER_AREA))
+    coarse = cv2.resize(scene.anatomy.radius, size, interpolation=cv2.INTER_AREA)
+    crevice = _crevice(np.asarray(coarse, np.float32))
     tone = 0.6 * patches(rng, 28.0, 32.0) + 0.4 * patches(rng, 9.0, 10.0)
     cover = np.where(deposits.fluid > 0.05, 1 + np.minimum(deposits.fluid / 2, 1), deposits.stool)
     stain = np.where(deposits.foam > 0, -deposits.foam, deposits.stain)

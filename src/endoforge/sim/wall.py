@@ -133,7 +133,7 @@ def close_ends(radius: Grid, length_mm: float) -> Grid:
     """Round both ends of the tube off; beyond them there is none."""
     s = np.arange(NUM_ALONG, dtype=np.float32) * ALONG_STEP_MM
     to_end = np.clip(np.minimum(s, length_mm - s) / CAP_MM, 0, 1)
-    return radius * np.sqrt(to_end * (2 - to_end))[:, None]
+    return np.asarray(radius * np.sqrt(to_end * (2 - to_end))[:, None], np.float32)
 
 
 def _folds(
