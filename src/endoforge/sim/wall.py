@@ -121,7 +121,7 @@ def patches(rng: np.random.Generator, along_mm: float, columns: float) -> Grid:
     rows = int(NUM_ALONG * ALONG_STEP_MM / along_mm) + 1
     around = int(NUM_AROUND / columns)
     coarse = rng.normal(size=(rows, around)).astype(np.float32)
-    wrapped = np.concatenate([coarse[:, -3:], coarse, coarse[:, :3]], axis=1)
+    wrapped = np.pad(coarse, ((0, 0), (3, 3)), mode="wrap")
     factor = NUM_AROUND / around
     width = round(wrapped.shape[1] * factor)
     fine = cv2.resize(wrapped, (width, NUM_ALONG), interpolation=cv2.INTER_CUBIC)
