@@ -21,23 +21,9 @@ from endoforge.sim.sensor import (
     quantisation_table,
 )
 from tests.sim.develop_reference import Exposure, developed, respond
+from tests.sim.scenes import PLAIN_CAMERA
 
-PLAIN = CameraSettings(
-    fov_deg=120.0,
-    k1=0.0,
-    lamps=((3.0, 0.0),),
-    exposure=1.0,
-    lag_s=0.3,
-    exposure_s=0.0,
-    white_balance=(1.0, 1.0, 1.0),
-    saturation=1.0,
-    shot_noise=0.0,
-    read_noise=0.0,
-    vignette=0.0,
-    sharpening=0.0,
-    jpeg=0.0,
-    defocus=0.0,
-)
+PLAIN = replace(PLAIN_CAMERA, fov_deg=120.0, lamps=((3.0, 0.0),))
 pytestmark = pytest.mark.usefixtures("cpu")
 
 Image = NDArray[np.uint8]
@@ -63,12 +49,13 @@ def develop(
     def flat(values: NDArray[np.float64]) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(values, np.float32).reshape(-1, 4))
 
+    rays = np.tile(np.concatenate([grid, np.zeros((len(grid), 1))], axis=1), (count, 1))
     world = SimpleNamespace(
         sensors=flat(np.concatenate([each.table_rows() for each in settings])),
         screens=torch.from_numpy(screens.reshape(-1)),
+        rays=flat(rays),
     )
-    rays = np.tile(np.concatenate([grid, np.zeros((len(grid), 1))], axis=1), (count, 1))
-    view = SimpleNamespace(cameras=flat(cameras), rays=flat(rays))
+    view = SimpleNamespace(cameras=flat(cameras))
     target = SimpleNamespace(
         radiance=flat(np.stack([frame.radiance for frame in frames])),
         gain=torch.tensor([frame.gain for frame in frames], dtype=torch.float32),

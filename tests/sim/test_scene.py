@@ -1,87 +1,31 @@
 """Scenes, flights, lenses and labels, without rendering."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from endoforge.sim.anatomy import (
-    LENGTH_MM,
-    MAX_CURVATURE,
-    angle_to_diamond,
-    diamond_to_angle,
-    make_anatomy,
-    straight_anatomy,
-)
 from endoforge.sim.camera import look_at
+from endoforge.sim.centreline import ALONG_STEP_MM, NUM_ALONG
 from endoforge.sim.labels import MIN_VISIBLE_PX, polyp_views
 from endoforge.sim.optics import Lens
-from endoforge.sim.polyps import KINDS, MAX_POLYPS
-from endoforge.sim.scene import Scene, make_look, make_scene
+from endoforge.sim.polyps import MAX_POLYPS
+from endoforge.sim.randomization import Randomization
+from endoforge.sim.scene import make_scene
 from endoforge.sim.streams import run_seed, smooth_noise
-from tests.sim.reference import Reference
-
-SEEDS = range(8)
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_every_scene_has_each_kind_and_no_two_polyps_touch(seed: int) -> None:
-    polyps = make_scene(seed).polyps
-    assert {polyp.paris for polyp in polyps} == set(KINDS)
-    assert len(polyps) <= MAX_POLYPS
-    for i, one in enumerate(polyps):
-        for other in polyps[:i]:
-            apart = np.linalg.norm(np.subtract(one.centre, other.centre))
-            assert apart > one.half_width_mm + other.half_width_mm
+from endoforge.sim.wall import COLUMN_ANGLES, NUM_AROUND, angle_to_diamond
+from tests.sim.scenes import along_z, ball, still, tube
 
 
 def test_the_same_seed_gives_the_same_scene_and_another_seed_another() -> None:
     one, again, other = make_scene(5), make_scene(5), make_scene(6)
     assert one.parameters() == again.parameters()
     assert (one.anatomy.radius == again.anatomy.radius).all()
+    assert (one.tables.coat == again.tables.coat).all()
     assert one.parameters() != other.parameters()
     assert (one.anatomy.radius != other.anatomy.radius).any()
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_polyps_grow_out_of_the_wall(seed: int) -> None:
-    """Their base is at the wall; the top of the head stands in the lumen."""
-    scene = make_scene(seed)
-    reference = Reference(scene)
-    for polyp in scene.polyps:
-        s = np.array([polyp.s_mm])
-        top = np.array(polyp.centre) + polyp.half_height_mm * np.array(polyp.axis)
-        (base_gap,) = reference.wall_distance(
-            *reference.curve_coordinates(np.array([polyp.base]), s)
-        )
-        (top_gap,) = reference.wall_distance(*reference.curve_coordinates(top[None], s))
-        assert abs(base_gap) < 2.5
-        assert top_gap > 0.4
-
-
-def test_a_centreline_bends_no_more_than_it_may_and_keeps_its_length() -> None:
-    line = make_anatomy(9).centreline
-    assert np.linalg.norm(line.curvature, axis=1).max() <= MAX_CURVATURE
-    steps = np.linalg.norm(np.diff(line.points, axis=0), axis=1)
-    assert steps.sum() == pytest.approx(LENGTH_MM, rel=1e-4)
-    frames = np.stack([line.normals, line.binormals, line.tangents], axis=1)
-    assert np.abs(frames @ frames.transpose(0, 2, 1) - np.eye(3)).max() < 1e-9
-
-
-def test_a_straight_tube_runs_along_z() -> None:
-    line = straight_anatomy(20.0).centreline
-    np.testing.assert_allclose(line.to_world(150.0, 3.0, -4.0), [3.0, -4.0, 150.0], atol=1e-9)
-
-
-def test_diamond_angles_turn_back_into_angles() -> None:
-    angles = np.linspace(-math.pi + 1e-6, math.pi, 37)
-    np.testing.assert_allclose(diamond_to_angle(angle_to_diamond(angles)), angles, atol=1e-12)
-    np.testing.assert_allclose(
-        angle_to_diamond(np.array([0, math.pi / 2, math.pi, -math.pi / 2])),
-        [0, 1, 2, 3],
-        atol=1e-12,
-    )
 
 
 def test_smooth_noise_has_unit_variance_and_is_smooth() -> None:
@@ -124,12 +68,12 @@ def counts(rows: list[tuple[int, int, int, int, int, int]]) -> NDArray[np.int32]
 
 def test_the_label_rule() -> None:
     scene = make_scene(1)
-    pose = look_at(np.zeros(3), np.array([0.0, 0, 1]), np.array([0.0, 1, 0]), 0.0)
+    state = still(look_at(np.zeros(3), np.array([0.0, 0, 1]), np.array([0.0, 1, 0]), 0.0))
     assert MIN_VISIBLE_PX == 64
     views = list(
         polyp_views(
             scene,
-            pose,
+            state,
             counts(
                 [
                     (64, 128, 10, 20, 18, 28),  # just enough of it, half hidden
@@ -144,11 +88,93 @@ def test_the_label_rule() -> None:
     assert [view.box_px for view in views] == [(10, 20, 18, 28), None, None, (0, 0, 10, 7)]
     assert [view.visibility for view in views] == [0.5, 1.0, 0.0, 1.0]
     assert [view.polyp for view in views] == [scene.polyps[k] for k in (0, 1, 2, 4)]
-    first = views[0]
-    assert first.distance_mm == pytest.approx(np.linalg.norm(scene.polyps[0].centre))
+    assert [view.instance for view in views] == [1, 2, 3, 5]
+
+
+def test_a_label_says_where_peristalsis_has_carried_the_polyp() -> None:
+    """At s = 120 mm the wave is sin(2 pi t / 9 s): 5 % of 20 mm outwards (+y) after 2.25 s."""
+    scene = tube(ball(120.0, y=18.0), peristalsis=0.05)
+    seen = counts([(100, 100, 0, 0, 10, 10)])
+    for time_s, y in ((0.0, 18.0), (2.25, 19.0), (6.75, 17.0), (9.0, 18.0)):
+        (view,) = polyp_views(scene, still(along_z(100.0), time_s), seen)
+        np.testing.assert_allclose(view.centre, (0.0, y, 120.0), atol=1e-9)
+        assert view.distance_mm == pytest.approx(math.hypot(20.0, y))
 
 
 def test_a_scene_without_polyps_labels_nothing() -> None:
-    scene = Scene(4, straight_anatomy(20.0), (), make_look(4))
-    pose = look_at(np.zeros(3), np.array([0.0, 0, 1]), np.array([0.0, 1, 0]), 0.0)
-    assert list(polyp_views(scene, pose, counts([]))) == []
+    assert list(polyp_views(tube(), still(along_z()), counts([]))) == []
+
+
+def test_a_lens_fills_the_screens_window() -> None:
+    scene = next(
+        scene for scene in map(make_scene, range(9)) if scene.screen(320, 180).style == "octagonal"
+    )
+    window, lens = scene.screen(320, 180).window, scene.lens(320, 180)
+    assert lens.window == window
+    x0, y0, x1, y1 = window
+    assert lens.principal_point == ((x0 + x1 - 1) / 2, (y0 + y1 - 1) / 2)
+    angle = math.radians(scene.camera.fov_deg / 2)
+    corner = lens.project(np.array([math.sin(angle), 0.0, math.cos(angle)]))
+    assert corner[0] - lens.principal_point[0] == pytest.approx(math.hypot(x1 - x0, y1 - y0) / 2)
+
+
+def test_the_tables_of_a_straight_tube_say_so() -> None:
+    """Radius 20 mm everywhere and no slopes; nothing on the wall, no crevices."""
+    tables = tube().tables
+    np.testing.assert_array_equal(tables.wall[:, 0], 20)
+    np.testing.assert_array_equal(tables.wall[:, 2:], 0)
+    np.testing.assert_allclose(tables.coat[:, [0, 2, 3]], 0, atol=1e-5)
+    assert tables.wall[:, 1].min() > 0.95
+
+
+def test_slopes_of_the_wall_are_those_of_its_radius() -> None:
+    """R = 20 + 3 sin(2 pi s / 60) + 2 cos(3 a) mm."""
+    s_mm = np.arange(NUM_ALONG)[:, None] * ALONG_STEP_MM
+    radius = 20 + 3 * np.sin(2 * np.pi * s_mm / 60) + 2 * np.cos(3 * COLUMN_ANGLES)
+    scene = tube()
+    anatomy = replace(scene.anatomy, radius=radius.astype(np.float32))
+    table = replace(scene, anatomy=anatomy).tables.wall.reshape(NUM_ALONG, NUM_AROUND, 4)
+    _, safe, along, around = np.moveaxis(table, -1, 0)[:, 1:-1]
+    shape = np.ones(along.shape)
+    slope_along = 2 * np.pi / 60 * 3 * np.cos(2 * np.pi * s_mm / 60)[1:-1] * shape
+    slope_around = -6 * np.sin(3 * COLUMN_ANGLES) / radius[1:-1]
+    np.testing.assert_allclose(along, slope_along, atol=1e-3)
+    np.testing.assert_allclose(around, slope_around, atol=2e-2)
+    assert (safe <= 1 / np.sqrt(1 + along**2 + around**2) + 1e-6).all()
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_safe_steps_never_pass_through_the_wall(seed: int) -> None:
+    """From a place g mm inside the wall, g x safe mm in any direction across the table's plane.
+
+    Taken on the unrolled wall, along s and around at the radius where the step ends.
+    """
+    scene = make_scene(seed)
+    table = scene.tables.wall.reshape(NUM_ALONG, NUM_AROUND, 4)
+    radius, safe = table[..., 0], table[..., 1]
+    rows = np.random.default_rng(seed).integers(60, 1400, 4000)
+    columns = np.random.default_rng(seed + 1).integers(0, NUM_AROUND, 4000)
+    for gap_share in (0.2, 0.5):
+        here = radius[rows, columns] * (1 - gap_share)
+        step = radius[rows, columns] * gap_share * safe[rows, columns]
+        for turn in np.linspace(0, 2 * np.pi, 16, endpoint=False):
+            along = np.rint(step * np.cos(turn) / ALONG_STEP_MM).astype(int)
+            angle = COLUMN_ANGLES[columns] + np.arctan2(step * np.sin(turn), here)
+            r = np.hypot(here, step * np.sin(turn))
+            around = np.rint(angle_to_diamond(angle) * NUM_AROUND / 4).astype(int) % NUM_AROUND
+            there = radius[np.clip(rows + along, 0, NUM_ALONG - 1), around]
+            assert (r > there + 0.3).mean() < 5e-3
+
+
+def test_ranges_narrowed_to_a_point_give_that_point() -> None:
+    ranges = Randomization()
+    polyps = replace(ranges.polyps, count=(5, 5), diameter_mm=(6.0, 6.0))
+    anatomy = replace(ranges.anatomy, length_mm=(1300.0, 1300.0), peristalsis=(0.02, 0.02))
+    camera = replace(ranges.camera, fov_deg=(133.0, 133.0), lamps=(3, 3))
+    scene = make_scene(3, replace(ranges, polyps=polyps, anatomy=anatomy, camera=camera))
+    assert scene.anatomy.length_mm == 1300.0
+    assert scene.anatomy.peristalsis == 0.02
+    assert scene.camera.fov_deg == 133.0
+    assert len(scene.camera.lamps) == 3
+    assert len(scene.polyps) == 5
+    assert all(p.half_width_mm == 3.0 for p in scene.polyps)
