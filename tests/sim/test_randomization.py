@@ -1,0 +1,134 @@
+"""The ranges: documented, checked, and the same after a round trip through TOML."""
+
+import json
+import tomllib
+from dataclasses import asdict, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from endoforge.core.errors import UserError
+from endoforge.sim.randomization import (
+    Nuisance,
+    Randomization,
+    draw,
+    draw_nuisance,
+    load_randomization,
+    parse_randomization,
+    randomization_toml,
+)
+
+CHANGED = replace(
+    Randomization(),
+    polyps=replace(Randomization().polyps, count=(3, 5), share_ip=0.5),
+    nuisances=replace(
+        Randomization().nuisances, stool=Nuisance(probability=0.1, strength=(0.2, 0.3))
+    ),
+)
+
+
+@pytest.mark.parametrize("ranges", [Randomization(), CHANGED])
+def test_it_comes_back_from_toml_as_it_was(ranges: Randomization, tmp_path: Path) -> None:
+    file = tmp_path / "ranges.toml"
+    file.write_text(randomization_toml(ranges))
+    assert load_randomization(file) == ranges
+
+
+def test_it_comes_back_from_a_manifests_json() -> None:
+    assert parse_randomization(json.loads(json.dumps(asdict(CHANGED)))) == CHANGED
+
+
+def test_a_file_with_one_line_changes_that_alone(tmp_path: Path) -> None:
+    file = tmp_path / "ranges.toml"
+    file.write_text("[nuisances.blood]\nprobability = 1.0\nstrength = [0.5, 0.5]\n")
+    blood = Nuisance(probability=1.0, strength=(0.5, 0.5))
+    expected = replace(Randomization(), nuisances=replace(Randomization().nuisances, blood=blood))
+    assert load_randomization(file) == expected
+
+
+def leaves(values: Any, path: str = "") -> dict[str, Any]:
+    """Every number or range of it by its dotted name; a `Nuisance` counts as one."""
+    if not is_dataclass(values) or isinstance(values, Nuisance):
+        return {path: values}
+    return {
+        name: leaf
+        for field in fields(values)
+        for name, leaf in leaves(
+            getattr(values, field.name), f"{path}.{field.name}".strip(".")
+        ).items()
+    }
+
+
+def test_every_range_is_documented() -> None:
+    """In the TOML by the line or the table, in the dataclass by its docstring."""
+    text = randomization_toml(Randomization())
+    for name in leaves(Randomization()):
+        *_, table, leaf = f".{name}".split(".")
+        lines = text.splitlines()
+        plain = [line for line in lines if line.startswith(f"{leaf} = ")]
+        tables = [k for k, line in enumerate(lines) if line == f"[{name}]"]
+        assert plain or tables, name
+        for line in plain:
+            assert len(line.partition("# ")[2]) > 3, f"{table}.{line}"
+        for k in tables:
+            assert lines[k - 1].startswith("# "), name
+
+
+def test_the_toml_is_as_wide_as_a_line_and_parses_to_the_values() -> None:
+    text = randomization_toml(Randomization())
+    assert max(map(len, text.splitlines())) <= 110
+    assert tomllib.loads(text) == json.loads(json.dumps(asdict(Randomization())))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[polyps]\ncount = [5, 3]", r"polyps\.count.*\[5, 3\] is not a range"),
+        ("[polyps]\ncount = [0, 99]", r"polyps\.count.*b <= 24"),
+        ("[polyps]\ncount = 12", r"polyps\.count"),
+        ("[polyps]\ncounts = [1, 2]", r"polyps\.counts"),
+        ("[polyps]\nshare_ip = 0\nshare_isp = 0\nshare_is = 0\nshare_iia = 0", "must be above 0"),
+        ("[anatomy]\nperistalsis = [0.0, 0.5]", r"anatomy\.peristalsis.*0\.1"),
+        ("[anatomy]\nlength_mm = [100, 1600]", r"anatomy\.length_mm.*600"),
+        ("[camera]\nfov_deg = [100, 190]", r"camera\.fov_deg.*170"),
+        ("[nuisances.stool]\nprobability = 1.5\nstrength = [0, 1]", r"stool\.probability"),
+        ("[nuisances.stool]\nprobability = 0.5\nstrength = [0, 2]", r"stool\.strength"),
+        ("[nuisances.snow]\nprobability = 0.5\nstrength = [0, 1]", "snow"),
+        ("[camera", "ranges.toml"),
+    ],
+)
+def test_what_is_wrong_is_named_with_the_file(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "ranges.toml"
+    file.write_text(text)
+    with pytest.raises(UserError, match=message) as raised:
+        load_randomization(file)
+    assert str(file) in str(raised.value)
+
+
+def test_a_file_that_is_not_there_or_no_text_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"none\.toml: can't be read"):
+        load_randomization(tmp_path / "none.toml")
+    (tmp_path / "picture.toml").write_bytes(b"\xff\xd8\xff\xe0")
+    with pytest.raises(UserError, match=r"picture\.toml: can't be read"):
+        load_randomization(tmp_path / "picture.toml")
+
+
+def test_draws_are_even_over_their_range() -> None:
+    rng = np.random.default_rng(0)
+    drawn = np.array([draw(rng, (2.0, 6.0)) for _ in range(2000)])
+    assert drawn.min() >= 2
+    assert drawn.max() <= 6
+    np.testing.assert_allclose(np.percentile(drawn, [25, 50, 75]), [3, 4, 5], atol=0.2)
+    assert draw(rng, (3.0, 3.0)) == 3.0
+
+
+def test_a_nuisance_takes_as_many_numbers_whether_it_is_there_or_not() -> None:
+    after = []
+    for probability in (0.0, 1.0):
+        rng = np.random.default_rng(1)
+        strength = draw_nuisance(rng, Nuisance(probability=probability, strength=(0.4, 0.6)))
+        assert strength == 0 if probability == 0 else 0.4 <= strength <= 0.6
+        after.append(rng.random())
+    assert after[0] == after[1]
