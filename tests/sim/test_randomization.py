@@ -76,9 +76,8 @@ def test_every_range_is_documented() -> None:
             assert lines[k - 1].startswith("# "), name
 
 
-def test_the_toml_is_as_wide_as_a_line_and_parses_to_the_values() -> None:
+def test_the_toml_parses_to_the_values() -> None:
     text = randomization_toml(Randomization())
-    assert max(map(len, text.splitlines())) <= 110
     assert tomllib.loads(text) == json.loads(json.dumps(asdict(Randomization())))
 
 
