@@ -130,6 +130,7 @@ def test_runs_are_taken_only_as_they_are_needed(cpu: Engine) -> None:
     assert taken == [0, 1]
 
 
+@pytest.mark.slow
 def test_the_example_in_the_documents_runs() -> None:
     example = ROOT / "docs/examples/simulate.py"
     done = subprocess.run([sys.executable, example], capture_output=True, text=True, check=False)
