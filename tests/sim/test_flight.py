@@ -16,7 +16,7 @@ from endoforge.sim.nuisances import Nuisances
 from endoforge.sim.scene import Scene, make_scene
 from endoforge.sim.wall import COLUMN_ANGLES
 from tests.sim.reference import Reference
-from tests.sim.scenes import tube
+from tests.sim.scenes import ball, tube
 
 SEEDS = range(6)
 Array = NDArray[np.float64]
@@ -212,6 +212,19 @@ def test_a_straight_tube_is_free_up_to_the_clearance() -> None:
     gap = lumen.gap(s_mm, np.array([[0.0, 0.0], [10.0, 0.0], [0.0, -18.0]]))
     np.testing.assert_allclose(gap, [16.15, 6.15, -1.85], atol=0.01)
     assert (lumen.lane == 0).all()
+
+
+@pytest.mark.parametrize(("peristalsis", "gap_mm"), [(0.0, 3.33), (0.05, 2.33)])
+def test_a_polyp_keeps_its_clearance_wherever_peristalsis_carries_it(
+    peristalsis: float, gap_mm: float
+) -> None:
+    """10 mm from a ball of 4 mm, its lobes filled up to 0.32 mm: 5.68, less 2 and 0.35 mm.
+
+    Peristalsis may bring it 5 % of 20 mm nearer.
+    """
+    lumen = Lumen(tube(ball(300.0), peristalsis=peristalsis))
+    gap = lumen.gap(np.array([300.0]), np.array([[10.0, 0.0]]))
+    assert gap[0] == pytest.approx(gap_mm, abs=0.01)
 
 
 def test_a_course_through_the_wall_is_drawn_back_towards_the_lane() -> None:

@@ -47,6 +47,7 @@ class Lumen:
         self.table = np.stack([line.points, line.normals, line.binormals, line.tangents], axis=1)
         self.length_mm = scene.anatomy.length_mm
         self.polyps = scene.polyps
+        self.carried_mm = np.linalg.norm(scene.swells[:, :3], axis=1)
         self.radius, self.room = _radius_and_room(scene)
         self.lane = self._find_lane()
 
@@ -88,11 +89,12 @@ class Lumen:
         """(N,) mm by which places keep more than the clearance; below 0 no camera may be there."""
         least: Array = self._look_up(self.room, s_mm, xy_mm) - np.hypot(*xy_mm.T)
         wall = least + WALL_CLEARANCE_MM
-        for polyp in self.polyps:
+        for polyp, carried in zip(self.polyps, self.carried_mm.tolist(), strict=True):
             reach = 2.5 * (polyp.bound_mm + POLYP_CLEARANCE_MM + 4.0)
             (near,) = np.nonzero(np.abs(s_mm - polyp.s_mm) < reach)
             if len(near):
                 distance = polyp_distance(polyp, self.to_world(s_mm[near], xy_mm[near]))
+                distance -= carried  # by peristalsis, at most, towards the camera
                 # Polyp and wall merge over blend_mm (a smooth minimum), which fills the corner.
                 merged = np.maximum(1 - np.abs(wall[near] - distance) / polyp.blend_mm, 0)
                 surface = np.minimum(wall[near], distance) - polyp.blend_mm * merged**2 / 4
