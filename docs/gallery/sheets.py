@@ -1,0 +1,296 @@
+"""The sheets of the gallery: what each shows."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import cv2
+import matplotlib
+import numpy as np
+
+from endoforge.sim.anatomy import Anatomy
+from endoforge.sim.camera import CameraState
+from endoforge.sim.centreline import SEGMENTS
+from endoforge.sim.flight import fly
+from endoforge.sim.lumen import Lumen
+from endoforge.sim.polyps import KINDS, Paris
+from endoforge.sim.randomization import Randomization
+from endoforge.sim.scene import Scene, make_scene
+from endoforge.sim.streams import run_seed
+
+from .layout import Picture, captioned, grid, matrix, with_scale
+from .studio import Studio, Taken, ahead, facing, plain_ranges, with_nuisance
+
+SEGMENT_SEED, POLYP_SEED, NUISANCE_SEED, TRUTH_SEED, RANDOM_SEED = 4, 21, 6, 12, 2026
+SIZES_MM = (6.0, 10.0, 18.0)
+STRENGTHS = (0.0, 0.3, 0.6, 1.0)
+ON_THE_WALL = ("highlights", "bubbles", "stool", "fluid")
+COLOURING = ("blood", "dye", "diverticula", "red_out")
+OF_THE_CAMERA = ("defocus", "motion_blur", "jpeg", "overlay")
+ABOUT = {
+    "highlights": "glints on wet\nmucosa", "bubbles": "and foam", "stool": "residue",
+    "fluid": "pools on the\nlower side", "blood": "streaks, stains", "dye": "indigo carmine\nin grooves",
+    "diverticula": "pouches of\nthe wall", "red_out": "the tip comes\nto the wall",
+    "defocus": "detail, pixel\nby pixel", "motion_blur": "detail, pixel\nby pixel",
+    "jpeg": "detail, pixel\nby pixel", "overlay": "mask, text,\ninset",
+}  # fmt: skip
+DEPTHS_MM = (0.0, 120.0)
+INSTANCE_COLOURS = matplotlib.colormaps["Set2"].colors  # type: ignore[attr-defined]
+
+
+def segment_sheet(studio: Studio) -> Picture:
+    """The way in: six segments, a flexure, the ileocecal valve, the appendix's orifice."""
+    scene = make_scene(SEGMENT_SEED, plain_ranges(count=(0, 0)))
+    lumen, ends = Lumen(scene), [0.0, *scene.anatomy.segment_ends]
+    stops = {
+        name.capitalize(): ahead(lumen, 0.55 * start + 0.45 * end, 40.0)
+        for name, start, end in zip(SEGMENTS, ends, ends[1:], strict=False)
+    }
+    stops["Cecum"] = ahead(lumen, ends[-1] - 85.0, 40.0)
+    places = {
+        "Hepatic flexure": ahead(lumen, ends[4] - 24.0, 40.0),
+        "Ileocecal valve": _towards(scene.anatomy, lumen, valve_at(scene.anatomy), 20.0),
+        "Appendix's orifice": _towards(scene.anatomy, lumen, appendix_at(scene.anatomy), 24.0),
+    }
+    stops |= places
+    tiles = [studio.tile_of(taken) for taken in studio.take(scene, stops.values())]
+    return grid(tiles, list(stops), columns=3)
+
+
+def valve_at(anatomy: Anatomy) -> tuple[float, float]:
+    """Where (s mm, angle) two lips with a slit in between stand in the cecum."""
+
+    def lips(s_mm: float, angle: float) -> float:
+        beside = [anatomy.radius_at(s_mm + off, angle) for off in (-4.5, 4.5)]
+        return anatomy.radius_at(s_mm, angle) - max(beside) - 0.3 * sum(beside)
+
+    return _best_place(lips, anatomy.length_mm - 64.0, anatomy.length_mm - 52.0)
+
+
+def appendix_at(anatomy: Anatomy) -> tuple[float, float]:
+    """Where (s mm, angle) there is a pit in the end of the cecum."""
+
+    def pit(s_mm: float, angle: float) -> float:
+        around = [anatomy.radius_at(s_mm, angle + turn) for turn in (-0.4, 0.4)]
+        return anatomy.radius_at(s_mm, angle) - sum(around) / 2
+
+    return _best_place(pit, anatomy.length_mm - 19.0, anatomy.length_mm - 14.0)
+
+
+def _best_place(
+    score: Callable[[float, float], float], first_mm: float, last_mm: float
+) -> tuple[float, float]:
+    places = [
+        (float(s), float(a))
+        for s in np.arange(first_mm, last_mm, 0.75)
+        for a in np.linspace(-np.pi, np.pi, 128)
+    ]
+    return max(places, key=lambda place: score(*place))
+
+
+def _towards(
+    anatomy: Anatomy, lumen: Lumen, place: tuple[float, float], before_mm: float
+) -> CameraState:
+    wall, _, _ = anatomy.wall_at(*place)
+    return facing(lumen, place[0] - before_mm, wall)
+
+
+def polyp_sheet(
+    studio: Studio, kinds: Sequence[Paris] = KINDS, sizes_mm: Sequence[float] = SIZES_MM
+) -> Picture:
+    """Each Paris kind (rows) at each size (columns), as the scope finds it."""
+    rows = [[_portrait(studio, kind, size) for size in sizes_mm] for kind in kinds]
+    about = {"Ip": "on a stalk", "Isp": "on a short,\nbroad neck", "Is": "sits on the\nwall"}
+    labels = [f"{kind}\n{about.get(kind, 'slightly raised')}" for kind in kinds]
+    return matrix(rows, labels, [f"{size:g} mm" for size in sizes_mm])
+
+
+def _portrait(studio: Studio, kind: Paris, size_mm: float) -> Picture:
+    """The flight's view that shows a polyp of that kind and size best."""
+    shares = {f"share_{name.lower()}": float(name == kind) for name in KINDS}
+    seed = POLYP_SEED + KINDS.index(kind)
+    scene = make_scene(seed, plain_ranges(count=(14, 14), diameter_mm=(size_mm, size_mm), **shares))
+    wanted = 0.012 * size_mm
+    states = _near_polyps(scene, size_mm, 0.7 if kind in ("Ip", "Isp") else 0.85)
+    state = studio.best(scene, states, partial(_shows_one, share=wanted))
+    return studio.tile_of(studio.take(scene, [state])[0])
+
+
+def _near_polyps(scene: Scene, size_mm: float, most_from_above: float) -> list[CameraState]:
+    """The captures that look at a polyp from some of its diameters away, aslant.
+
+    `most_from_above` is the cosine between line of sight and polyp's axis: stalks want less.
+    """
+    centres = np.array([polyp.centre for polyp in scene.polyps])
+    axes = np.array([polyp.axis for polyp in scene.polyps])
+
+    def looks(state: CameraState) -> bool:
+        away = centres - state.pose.position
+        distance = np.linalg.norm(away, axis=1)
+        in_view = away @ state.pose.axes[2] > 0.9 * distance
+        aslant = np.abs((away * axes).sum(axis=1)) < most_from_above * distance
+        near = (distance > 0.8 * size_mm + 4) & (distance < 3.0 * size_mm + 6)
+        return bool((in_view & aslant & near).any())
+
+    return [state for state in fly(scene) if looks(state)]
+
+
+def _shows_one(taken: Taken, share: float) -> float:
+    """How well the largest polyp in the picture is seen: whole, in the middle, of that share."""
+    height, width = taken.instance.shape
+    views = [view for view in taken.views if view.box_px is not None]
+    if not views:
+        return -100.0
+    best = max(views, key=lambda view: float((taken.instance == view.instance).sum()))
+    assert best.box_px is not None
+    x0, y0, x1, y1 = best.box_px
+    fills = float((taken.instance == best.instance).mean())
+    middle = np.hypot((x0 + x1) / width - 1, (y0 + y1) / height - 1)
+    cut = x0 <= 1 or y0 <= 1 or x1 >= width - 1 or y1 >= height - 1
+    room = float(np.median(taken.depth)) / 25.0
+    return (
+        3.0 * best.visibility - 2.0 * abs(np.log(fills / share)) - 1.2 * middle - 3.0 * cut
+        + min(room, 1.0) - 0.5 * (len(views) - 1) + _open(taken)
+    )  # fmt: skip
+
+
+def _open(taken: Taken) -> float:
+    """0..1: how much of the picture is neither right before the lens nor dark."""
+    brightness = taken.rgb.mean(axis=2)
+    return float(((taken.depth > 9) & (brightness > 25) & (brightness < 235)).mean())
+
+
+def nuisance_sheet(
+    studio: Studio, names: Sequence[str], strengths: Sequence[float] = STRENGTHS
+) -> Picture:
+    """Each nuisance (rows) from none to as much as is ever seen (columns)."""
+    base = make_scene(NUISANCE_SEED, plain_ranges())
+    rows = [
+        _to_the_wall(studio, base, len(strengths))
+        if name == "red_out"
+        else _strengths(studio, base, name, strengths)
+        for name in names
+    ]
+    labels = [f"{name.replace('_', ' ').replace('jpeg', 'JPEG')}\n{ABOUT[name]}" for name in names]
+    headings = ["none" if strength == 0 else f"strength {strength:g}" for strength in strengths]
+    return matrix(rows, labels, headings)
+
+
+def _strengths(studio: Studio, base: Scene, name: str, strengths: Sequence[float]) -> list[Picture]:
+    scenes = [with_nuisance(base, name, strength) for strength in strengths]
+    state = _telling_view(studio, scenes)
+    tile = studio.tile_of if name not in ("defocus", "motion_blur", "jpeg") else studio.detail_of
+    return [tile(studio.take(scene, [state])[0]) for scene in scenes]
+
+
+def _telling_view(studio: Studio, scenes: Sequence[Scene]) -> CameraState:
+    """Of the flight, the view that differs most between the strengths, preferably with a polyp."""
+    states = fly(scenes[-1])
+    states = states[:: max(len(states) // studio.tries, 1)]
+    series = [studio.take(scene, states, small=True) for scene in scenes]
+
+    def score(place: int) -> float:
+        shots = [taken[place] for taken in series]
+        steps = [
+            float(np.abs(a.rgb.astype(float) - b.rgb).mean())
+            for a, b in zip(shots, shots[1:], strict=False)
+        ]
+        polyp = any(view.box_px is not None for view in shots[0].views)
+        return (min(steps) + 0.3 * sum(steps)) * (1.0 + 0.3 * polyp) * _open(shots[0]) ** 3
+
+    return states[max(range(len(states)), key=score)]
+
+
+def _to_the_wall(studio: Studio, base: Scene, count: int) -> list[Picture]:
+    """Frames of one touch of the wall, from afar to against it, with how far it is."""
+    scene = with_nuisance(base, "red_out", 1.0)
+    states = fly(scene)
+    middles = np.array([_middle_mm(taken) for taken in studio.take(scene, states[::2], small=True)])
+    last = 2 * int(middles.argmin())
+    approach = states[max(last - 16, 0) : last + 1]
+    taken = studio.take(scene, approach)
+    away = np.array([_middle_mm(one) for one in taken])
+    wanted = np.geomspace(max(away.max(), away[-1] + 1), away[-1], count)
+    chosen = [int(np.abs(away - mm).argmin()) for mm in wanted]
+    return [captioned(studio.tile_of(taken[k]), f"{away[k]:.0f} mm away") for k in sorted(chosen)]
+
+
+def _middle_mm(taken: Taken) -> float:
+    height, width = taken.depth.shape
+    return float(np.median(taken.depth[height // 3 : -height // 3, width // 3 : -width // 3]))
+
+
+def truth_sheet(studio: Studio) -> Picture:
+    """One frame as RGB, instance, depth and normals."""
+    scene = make_scene(TRUTH_SEED, plain_ranges(count=(20, 20), diameter_mm=(6.0, 16.0)))
+    states = [state for state in fly(scene) if state.pose.s_mm < scene.anatomy.length_mm - 60]
+    state = studio.best(scene, states, _shows_several)
+    taken = studio.take(scene, [state])[0]
+    tiles = [taken.rgb, _instances(taken), _depths(taken), _normals(taken)]
+    captions = [
+        "RGB",
+        "Instance, with boxes",
+        "Depth in mm along the ray",
+        "Normals: right, down, forward as RGB",
+    ]
+    return grid(tiles, captions, columns=2)
+
+
+def _shows_several(taken: Taken) -> float:
+    shares = sorted(
+        (float((taken.instance == view.instance).mean()) for view in taken.views if view.box_px),
+        reverse=True,
+    )
+    seen = sum(min(share, 0.06) for share in shares[:3])
+    return seen * _open(taken) ** 3
+
+
+def _instances(taken: Taken) -> Picture:
+    """Each polyp in a colour of its own on the dimmed picture, with its box."""
+    grey = cv2.cvtColor(cv2.cvtColor(taken.rgb, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    picture = (0.4 * grey).astype(np.uint8)
+    line = max(taken.rgb.shape[0] // 180, 1)
+    for number, view in enumerate(view for view in taken.views if view.box_px is not None):
+        colour = tuple(round(255 * part) for part in INSTANCE_COLOURS[number % 8])
+        picture[taken.instance == view.instance] = colour
+        x0, y0, x1, y1 = view.box_px or (0, 0, 0, 0)
+        cv2.rectangle(picture, (x0, y0), (x1 - 1, y1 - 1), colour, line)
+    return picture
+
+
+def _depths(taken: Taken) -> Picture:
+    least, most = DEPTHS_MM
+    ramp = matplotlib.colormaps["turbo_r"]
+    shares = np.clip((taken.depth - least) / (most - least), 0, 1)
+    picture = (255 * ramp(shares)[..., :3]).astype(np.uint8)
+    bar = (255 * ramp(np.linspace(1, 0, 256))[:, None, :3]).astype(np.uint8)
+    marks = [(k / 4, f"{least + k / 4 * (most - least):.0f}") for k in range(5)]
+    return with_scale(picture, bar, marks)
+
+
+def _normals(taken: Taken) -> Picture:
+    return np.asarray(np.rint((taken.normals + 1) * 127.5), np.uint8)
+
+
+def random_sheet(studio: Studio, count: int = 24, columns: int = 4) -> Picture:
+    """Frames of the default randomisation: a run each, a moment of it each, none picked."""
+    tiles = [_random_tile(studio, number) for number in range(count)]
+    return grid(tiles, [""] * count, columns)
+
+
+def _random_tile(studio: Studio, number: int) -> Picture:
+    scene = make_scene(run_seed(RANDOM_SEED, number), Randomization())
+    states = fly(scene)
+    moment = int(np.random.default_rng([RANDOM_SEED, number]).integers(len(states)))
+    return studio.tile_of(studio.take(scene, [states[moment]])[0])
+
+
+SHEETS: dict[str, Callable[[Studio], Picture]] = {
+    "segments": segment_sheet,
+    "polyps": polyp_sheet,
+    "nuisances-wall": partial(nuisance_sheet, names=ON_THE_WALL),
+    "nuisances-colour": partial(nuisance_sheet, names=COLOURING),
+    "nuisances-camera": partial(nuisance_sheet, names=OF_THE_CAMERA),
+    "truth": truth_sheet,
+    "random": random_sheet,
+}
+"""Each sheet by its file's name."""
