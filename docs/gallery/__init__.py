@@ -1,1 +1,1 @@
-"""The pictures of gallery.md: what is staged (`sheets`), taken (`studio`) and laid out (`layout`)."""
+"""The pictures of gallery.md: staged by `sheets`, taken by `studio`, laid out by `layout`."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import pairwise
 
 import cv2
 import matplotlib
@@ -11,6 +12,7 @@ from endoforge.sim.anatomy import Anatomy
 from endoforge.sim.camera import CameraState
 from endoforge.sim.centreline import SEGMENTS
 from endoforge.sim.flight import fly
+from endoforge.sim.itinerary import viewing_distance
 from endoforge.sim.lumen import Lumen
 from endoforge.sim.polyps import KINDS, Paris
 from endoforge.sim.randomization import Randomization
@@ -18,22 +20,34 @@ from endoforge.sim.scene import Scene, make_scene
 from endoforge.sim.streams import run_seed
 
 from .layout import Picture, captioned, grid, matrix, with_scale
-from .studio import Studio, Taken, ahead, facing, plain_ranges, with_nuisance
+from .studio import (
+    FOV_RAD,
+    Studio,
+    Taken,
+    ahead,
+    facing,
+    plain_ranges,
+    spread,
+    views_of,
+    with_nuisance,
+)
 
-SEGMENT_SEED, POLYP_SEED, NUISANCE_SEED, TRUTH_SEED, RANDOM_SEED = 4, 21, 6, 12, 2026
+SEGMENT_SEED, POLYP_SEED, NUISANCE_SEED, TRUTH_SEED, RANDOM_SEED = 4, 21, 12, 3, 2026
 SIZES_MM = (6.0, 10.0, 18.0)
 STRENGTHS = (0.0, 0.3, 0.6, 1.0)
 ON_THE_WALL = ("highlights", "bubbles", "stool", "fluid")
-COLOURING = ("blood", "dye", "diverticula", "red_out")
+COLOURING = ("blood", "dye", "diverticula")
 OF_THE_CAMERA = ("defocus", "motion_blur", "jpeg", "overlay")
 ABOUT = {
     "highlights": "glints on wet\nmucosa", "bubbles": "and foam", "stool": "residue",
-    "fluid": "pools on the\nlower side", "blood": "streaks, stains", "dye": "indigo carmine\nin grooves",
-    "diverticula": "pouches of\nthe wall", "red_out": "the tip comes\nto the wall",
+    "fluid": "pools on the\nlower side", "blood": "streaks, stains",
+    "dye": "indigo carmine\nin grooves",
+    "diverticula": "pouches of\nthe wall",
     "defocus": "detail, pixel\nby pixel", "motion_blur": "detail, pixel\nby pixel",
     "jpeg": "detail, pixel\nby pixel", "overlay": "mask, text,\ninset",
 }  # fmt: skip
-DEPTHS_MM = (0.0, 120.0)
+DEPTHS_MM = (0.0, 80.0)
+APART_S, FAR_AWAY_MM = 8.0, 1000.0
 INSTANCE_COLOURS = matplotlib.colormaps["Set2"].colors  # type: ignore[attr-defined]
 
 
@@ -105,33 +119,18 @@ def polyp_sheet(
 
 
 def _portrait(studio: Studio, kind: Paris, size_mm: float) -> Picture:
-    """The flight's view that shows a polyp of that kind and size best."""
+    """The best of many views from aside of polyps of that kind and size."""
     shares = {f"share_{name.lower()}": float(name == kind) for name in KINDS}
     seed = POLYP_SEED + KINDS.index(kind)
     scene = make_scene(seed, plain_ranges(count=(14, 14), diameter_mm=(size_mm, size_mm), **shares))
-    wanted = 0.012 * size_mm
-    states = _near_polyps(scene, size_mm, 0.7 if kind in ("Ip", "Isp") else 0.85)
-    state = studio.best(scene, states, partial(_shows_one, share=wanted))
+    lumen, rng, share = Lumen(scene), np.random.default_rng(seed), 0.011 * size_mm
+    states = [
+        state
+        for polyp in scene.polyps
+        for state in views_of(lumen, polyp, viewing_distance(size_mm, share, FOV_RAD), rng)
+    ]
+    state = studio.best(scene, states, partial(_shows_one, share=share))
     return studio.tile_of(studio.take(scene, [state])[0])
-
-
-def _near_polyps(scene: Scene, size_mm: float, most_from_above: float) -> list[CameraState]:
-    """The captures that look at a polyp from some of its diameters away, aslant.
-
-    `most_from_above` is the cosine between line of sight and polyp's axis: stalks want less.
-    """
-    centres = np.array([polyp.centre for polyp in scene.polyps])
-    axes = np.array([polyp.axis for polyp in scene.polyps])
-
-    def looks(state: CameraState) -> bool:
-        away = centres - state.pose.position
-        distance = np.linalg.norm(away, axis=1)
-        in_view = away @ state.pose.axes[2] > 0.9 * distance
-        aslant = np.abs((away * axes).sum(axis=1)) < most_from_above * distance
-        near = (distance > 0.8 * size_mm + 4) & (distance < 3.0 * size_mm + 6)
-        return bool((in_view & aslant & near).any())
-
-    return [state for state in fly(scene) if looks(state)]
 
 
 def _shows_one(taken: Taken, share: float) -> float:
@@ -164,12 +163,7 @@ def nuisance_sheet(
 ) -> Picture:
     """Each nuisance (rows) from none to as much as is ever seen (columns)."""
     base = make_scene(NUISANCE_SEED, plain_ranges())
-    rows = [
-        _to_the_wall(studio, base, len(strengths))
-        if name == "red_out"
-        else _strengths(studio, base, name, strengths)
-        for name in names
-    ]
+    rows = [_strengths(studio, base, name, strengths) for name in names]
     labels = [f"{name.replace('_', ' ').replace('jpeg', 'JPEG')}\n{ABOUT[name]}" for name in names]
     headings = ["none" if strength == 0 else f"strength {strength:g}" for strength in strengths]
     return matrix(rows, labels, headings)
@@ -184,44 +178,61 @@ def _strengths(studio: Studio, base: Scene, name: str, strengths: Sequence[float
 
 def _telling_view(studio: Studio, scenes: Sequence[Scene]) -> CameraState:
     """Of the flight, the view that differs most between the strengths, preferably with a polyp."""
-    states = fly(scenes[-1])
-    states = states[:: max(len(states) // studio.tries, 1)]
+    before_cecum = scenes[0].anatomy.length_mm - 90.0
+    states = [state for state in fly(scenes[-1]) if state.pose.s_mm < before_cecum]
+    states = spread(states, studio.tries)
     series = [studio.take(scene, states, small=True) for scene in scenes]
 
     def score(place: int) -> float:
         shots = [taken[place] for taken in series]
-        steps = [
-            float(np.abs(a.rgb.astype(float) - b.rgb).mean())
-            for a, b in zip(shots, shots[1:], strict=False)
-        ]
+        steps = [_changed(a, b) for a, b in pairwise(shots)]
         polyp = any(view.box_px is not None for view in shots[0].views)
-        return (min(steps) + 0.3 * sum(steps)) * (1.0 + 0.3 * polyp) * _open(shots[0]) ** 3
+        tells = min(min(steps) + 0.03 * sum(steps), 0.08)
+        return tells * (1.0 + 0.3 * polyp) * _open(shots[0]) ** 3 * _open(shots[-1]) ** 3
 
     return states[max(range(len(states)), key=score)]
 
 
-def _to_the_wall(studio: Studio, base: Scene, count: int) -> list[Picture]:
-    """Frames of one touch of the wall, from afar to against it, with how far it is."""
-    scene = with_nuisance(base, "red_out", 1.0)
-    states = fly(scene)
-    middles = np.array([_middle_mm(taken) for taken in studio.take(scene, states[::2], small=True)])
-    last = 2 * int(middles.argmin())
-    approach = states[max(last - 16, 0) : last + 1]
-    taken = studio.take(scene, approach)
-    away = np.array([_middle_mm(one) for one in taken])
-    wanted = np.geomspace(max(away.max(), away[-1] + 1), away[-1], count)
-    chosen = [int(np.abs(away - mm).argmin()) for mm in wanted]
-    return [captioned(studio.tile_of(taken[k]), f"{away[k]:.0f} mm away") for k in sorted(chosen)]
+def _changed(one: Taken, other: Taken) -> float:
+    """0..1: how differently two pictures look, most of all in a part of them."""
+    return float(np.sqrt(np.square(one.rgb.astype(float) - other.rgb).mean())) / 255
+
+
+def red_out_sheet(studio: Studio, strengths: Sequence[float] = STRENGTHS[1:]) -> Picture:
+    """How often the tip comes to the wall: the moments of a run in which it is nearest."""
+    base = make_scene(NUISANCE_SEED, plain_ranges())
+    rows = [_nearest(studio, with_nuisance(base, "red_out", strength)) for strength in strengths]
+    labels = [f"strength {strength:g}\nnearest moments\nof a run" for strength in strengths]
+    return matrix(rows, labels, [""] * len(rows[0]))
+
+
+def _nearest(studio: Studio, scene: Scene, count: int = 4) -> list[Picture]:
+    """Moments some seconds apart, in their order."""
+    states = spread(fly(scene), 8 * studio.tries)
+    away = np.array([_middle_mm(taken) for taken in studio.take(scene, states, small=True)])
+    times = np.array([state.time_s for state in states])
+    chosen = []
+    for _ in range(count):
+        chosen.append(int(away.argmin()))
+        away[np.abs(times - times[chosen[-1]]) < APART_S] += FAR_AWAY_MM
+    pictures = studio.take(scene, [states[place] for place in sorted(chosen)])
+    return [captioned(studio.tile_of(one), f"{_middle_mm(one):.0f} mm") for one in pictures]
 
 
 def _middle_mm(taken: Taken) -> float:
+    """The most of the distances to the wall in the middle; FAR_AWAY_MM where there is a polyp."""
     height, width = taken.depth.shape
-    return float(np.median(taken.depth[height // 3 : -height // 3, width // 3 : -width // 3]))
+    middle = slice(height // 4, -height // 4), slice(width // 4, -width // 4)
+    return (
+        FAR_AWAY_MM
+        if taken.instance[middle].any()
+        else float(np.percentile(taken.depth[middle], 90))
+    )
 
 
 def truth_sheet(studio: Studio) -> Picture:
     """One frame as RGB, instance, depth and normals."""
-    scene = make_scene(TRUTH_SEED, plain_ranges(count=(20, 20), diameter_mm=(6.0, 16.0)))
+    scene = make_scene(TRUTH_SEED, plain_ranges(count=(24, 24), diameter_mm=(5.0, 11.0)))
     states = [state for state in fly(scene) if state.pose.s_mm < scene.anatomy.length_mm - 60]
     state = studio.best(scene, states, _shows_several)
     taken = studio.take(scene, [state])[0]
@@ -236,12 +247,12 @@ def truth_sheet(studio: Studio) -> Picture:
 
 
 def _shows_several(taken: Taken) -> float:
-    shares = sorted(
-        (float((taken.instance == view.instance).mean()) for view in taken.views if view.box_px),
-        reverse=True,
-    )
-    seen = sum(min(share, 0.06) for share in shares[:3])
-    return seen * _open(taken) ** 3
+    """How well the largest three polyps are seen, and how deep the picture goes."""
+    views = [view for view in taken.views if view.box_px is not None]
+    shares = sorted(float((taken.instance == view.instance).mean()) for view in views)[-3:]
+    seen = sum(min(share, 0.03) ** 0.5 for share in shares)
+    deep = min(float(np.percentile(taken.depth, 95)) / DEPTHS_MM[1], 1.0)
+    return seen * deep * _open(taken) ** 3
 
 
 def _instances(taken: Taken) -> Picture:
@@ -289,6 +300,7 @@ SHEETS: dict[str, Callable[[Studio], Picture]] = {
     "polyps": polyp_sheet,
     "nuisances-wall": partial(nuisance_sheet, names=ON_THE_WALL),
     "nuisances-colour": partial(nuisance_sheet, names=COLOURING),
+    "red-out": red_out_sheet,
     "nuisances-camera": partial(nuisance_sheet, names=OF_THE_CAMERA),
     "truth": truth_sheet,
     "random": random_sheet,

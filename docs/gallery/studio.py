@@ -1,5 +1,6 @@
 """Takes pictures of scenes: what is rendered, small for choosing views and large for sheets."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -14,6 +15,7 @@ from endoforge.sim.engine import start_engine
 from endoforge.sim.labels import PolypView, polyp_views
 from endoforge.sim.lumen import Lumen
 from endoforge.sim.nuisances import Nuisances
+from endoforge.sim.polyps import Polyp
 from endoforge.sim.randomization import Randomization, parse_randomization
 from endoforge.sim.renderer import Renderer, Shot
 from endoforge.sim.scene import Scene, make_look
@@ -23,6 +25,8 @@ from .layout import Picture
 
 SMALL = (192, 108)
 """Pixels of the pictures that views are chosen by."""
+FOV_DEG = 140
+FOV_RAD = math.radians(FOV_DEG)
 SHINE = 0.35
 """Highlights of a scene in which nothing else disturbs."""
 
@@ -44,7 +48,7 @@ class Studio:
     `tries` is the number of views that are looked at to find one.
     """
 
-    def __init__(self, tile: tuple[int, int] = (320, 180), tries: int = 96) -> None:
+    def __init__(self, tile: tuple[int, int] = (320, 180), tries: int = 160) -> None:
         self.tile, self.tries = tile, tries
         engine = start_engine("cpu")
         self._large = Renderer(2 * tile[0], 2 * tile[1], engine, normals=True)
@@ -105,15 +109,16 @@ def plain_ranges(**polyps: Any) -> Randomization:
     nuisances: dict[str, Any] = {field.name: off for field in fields(Nuisances)}
     nuisances["highlights"] = {"probability": 1.0, "strength": [SHINE, SHINE]}
     camera = {
-        "fov_deg": [140, 140], "distortion": [0, 0], "exposure": [1, 1], "temperature": [0, 0],
-        "tint": [0, 0], "saturation": [1, 1], "shot_noise": [0.004, 0.004],
-        "read_noise": [0.003, 0.003], "vignette": [0.25, 0.25], "sharpening": [0.4, 0.4], "jpeg": off,
+        "fov_deg": [FOV_DEG, FOV_DEG], "distortion": [0, 0], "exposure": [1, 1],
+        "temperature": [0, 0], "tint": [0, 0], "saturation": [1, 1], "shot_noise": [0.004, 0.004],
+        "read_noise": [0.003, 0.003], "vignette": [0.25, 0.25], "sharpening": [0.4, 0.4],
+        "jpeg": off,
     }  # fmt: skip
     return parse_randomization({"nuisances": nuisances, "camera": camera, "polyps": polyps})
 
 
 def with_nuisance(scene: Scene, name: str, strength: float) -> Scene:
-    """The scene with one nuisance (or "jpeg") at a strength and all others off, polyps as they are."""
+    """The scene with one nuisance (or "jpeg") at a strength, the others off, the same polyps."""
     shown: dict[str, float] = {"highlights": SHINE}
     if name != "jpeg":
         shown[name] = strength
@@ -154,3 +159,22 @@ def _on_lane(lumen: Lumen, s_mm: float) -> NDArray[np.float64]:
     place = np.array([s_mm])
     position: NDArray[np.float64] = lumen.to_world(place, lumen.lane_at(place))[0]
     return position
+
+
+def views_of(
+    lumen: Lumen, polyp: Polyp, distance_mm: float, rng: np.random.Generator, tries: int = 24
+) -> list[CameraState]:
+    """Clear views of a polyp from so far away, more from aside than from above, upright."""
+    centre, axis = np.asarray(polyp.centre), np.asarray(polyp.axis)
+    aim = centre + 0.25 * (np.asarray(polyp.base) - centre)
+    target_s, target_xy = lumen.from_world(centre, polyp.s_mm)
+    states = []
+    for lift in rng.uniform(0.1, 0.75, tries):
+        aside = np.cross(axis, rng.normal(size=3))
+        aside /= np.linalg.norm(aside)
+        position = aim + distance_mm * (math.sin(lift) * axis + math.cos(lift) * aside)
+        s_mm, xy_mm = lumen.from_world(position, polyp.s_mm)
+        place = np.array([s_mm]), xy_mm[None]
+        if lumen.gap(*place)[0] > 0 and lumen.in_sight(*place, target_s, target_xy)[0]:
+            states.append(at_rest(look_at(position, aim, -axis, s_mm)))
+    return states
