@@ -146,7 +146,7 @@ def _shows_one(taken: Taken, share: float) -> float:
     middle = np.hypot((x0 + x1) / width - 1, (y0 + y1) / height - 1)
     cut = x0 <= 1 or y0 <= 1 or x1 >= width - 1 or y1 >= height - 1
     room = float(np.median(taken.depth)) / 25.0
-    return (
+    return float(
         3.0 * best.visibility - 2.0 * abs(np.log(fills / share)) - 1.2 * middle - 3.0 * cut
         + min(room, 1.0) - 0.5 * (len(views) - 1) + _open(taken)
     )  # fmt: skip
@@ -188,6 +188,10 @@ def _telling_view(studio: Studio, scenes: Sequence[Scene]) -> CameraState:
         steps = [_changed(a, b) for a, b in pairwise(shots)]
         polyp = any(view.box_px is not None for view in shots[0].views)
         tells = min(min(steps) + 0.03 * sum(steps), 0.08)
+        covered = float(
+            (np.abs(shots[0].rgb - shots[-1].rgb.astype(float)).max(axis=2) > 50).mean()
+        )
+        tells *= 1.0 - max(covered - 0.3, 0.0)
         return tells * (1.0 + 0.3 * polyp) * _open(shots[0]) ** 3 * _open(shots[-1]) ** 3
 
     return states[max(range(len(states)), key=score)]
@@ -234,7 +238,7 @@ def truth_sheet(studio: Studio) -> Picture:
     """One frame as RGB, instance, depth and normals."""
     scene = make_scene(TRUTH_SEED, plain_ranges(count=(24, 24), diameter_mm=(5.0, 11.0)))
     states = [state for state in fly(scene) if state.pose.s_mm < scene.anatomy.length_mm - 60]
-    state = studio.best(scene, states, _shows_several)
+    state = studio.best(scene, states, _shows_several, 6 * studio.tries)
     taken = studio.take(scene, [state])[0]
     tiles = [taken.rgb, _instances(taken), _depths(taken), _normals(taken)]
     captions = [
@@ -248,11 +252,15 @@ def truth_sheet(studio: Studio) -> Picture:
 
 def _shows_several(taken: Taken) -> float:
     """How well the largest three polyps are seen, and how deep the picture goes."""
-    views = [view for view in taken.views if view.box_px is not None]
-    shares = sorted(float((taken.instance == view.instance).mean()) for view in views)[-3:]
-    seen = sum(min(share, 0.03) ** 0.5 for share in shares)
+    height, width = taken.instance.shape
+    shares = []
+    for view in taken.views:
+        x0, y0, x1, y1 = view.box_px or (0, 0, 0, 0)
+        if min(x0, y0) > 2 and x1 < width - 2 and y1 < height - 2 and view.visibility > 0.8:
+            shares.append(float((taken.instance == view.instance).mean()))
+    seen = sum(min(share, 0.03) ** 0.5 for share in sorted(shares)[-3:])
     deep = min(float(np.percentile(taken.depth, 95)) / DEPTHS_MM[1], 1.0)
-    return seen * deep * _open(taken) ** 3
+    return seen * deep * _open(taken) ** 2
 
 
 def _instances(taken: Taken) -> Picture:

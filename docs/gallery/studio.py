@@ -77,10 +77,14 @@ class Studio:
         return np.ascontiguousarray(taken.rgb[y : y + height, x : x + width])
 
     def best(
-        self, scene: Scene, states: Sequence[CameraState], score: Callable[[Taken], float]
+        self,
+        scene: Scene,
+        states: Sequence[CameraState],
+        score: Callable[[Taken], float],
+        tries: int | None = None,
     ) -> CameraState:
         """Of `tries` of the states, evenly spread, the one whose small picture scores highest."""
-        some = spread(states, self.tries)
+        some = spread(states, tries or self.tries)
         scores = [score(taken) for taken in self.take(scene, some, small=True)]
         return some[int(np.argmax(scores))]
 
