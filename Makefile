@@ -2,6 +2,7 @@
 # make demo   the whole journey: simulate, prune, train, evaluate, report (demo/report.html)
 # make test   ruff, mypy, import layers, tests
 # make figures  renew the pictures of the README
+# make gallery  renew the pictures of docs/gallery.md
 # make clean  remove what `make demo` wrote (the environment stays)
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.endoforge-env
 
-.PHONY: env demo test figures clean
+.PHONY: env demo test figures gallery clean
 .DEFAULT_GOAL := env
 
 env: $(STAMP)
@@ -40,6 +41,9 @@ test: env
 
 figures: env
 	$(BIN)/python docs/make_figures.py
+
+gallery: env
+	$(BIN)/python docs/make_gallery.py
 
 clean:
 	rm -rf demo

@@ -260,7 +260,7 @@ def _shows_several(taken: Taken) -> float:
             shares.append(float((taken.instance == view.instance).mean()))
     seen = sum(min(share, 0.03) ** 0.5 for share in sorted(shares)[-3:])
     deep = min(float(np.percentile(taken.depth, 95)) / DEPTHS_MM[1], 1.0)
-    return seen * deep * _open(taken) ** 2
+    return float(seen * deep * _open(taken) ** 2)
 
 
 def _instances(taken: Taken) -> Picture:
