@@ -32,12 +32,13 @@ from .studio import (
     with_nuisance,
 )
 
-SEGMENT_SEED, POLYP_SEED, NUISANCE_SEED, TRUTH_SEED, RANDOM_SEED = 4, 21, 12, 3, 2026
+SEGMENT_SEED, POLYP_SEED, NUISANCE_SEED, TRUTH_SEED, RANDOM_SEED = 4, 33, 12, 3, 2026
 SIZES_MM = (6.0, 10.0, 18.0)
 STRENGTHS = (0.0, 0.3, 0.6, 1.0)
 ON_THE_WALL = ("highlights", "bubbles", "stool", "fluid")
 COLOURING = ("blood", "dye", "diverticula")
 OF_THE_CAMERA = ("defocus", "motion_blur", "jpeg", "overlay")
+DETAILS = ("defocus", "motion_blur", "jpeg")
 ABOUT = {
     "highlights": "glints on wet\nmucosa", "bubbles": "and foam", "stool": "residue",
     "fluid": "pools on the\nlower side", "blood": "streaks, stains",
@@ -171,13 +172,17 @@ def nuisance_sheet(
 
 def _strengths(studio: Studio, base: Scene, name: str, strengths: Sequence[float]) -> list[Picture]:
     scenes = [with_nuisance(base, name, strength) for strength in strengths]
-    state = _telling_view(studio, scenes)
-    tile = studio.tile_of if name not in ("defocus", "motion_blur", "jpeg") else studio.detail_of
+    detail = name in DETAILS
+    state = _telling_view(studio, scenes, evenly=not detail)
+    tile = studio.detail_of if detail else studio.tile_of
     return [tile(studio.take(scene, [state])[0]) for scene in scenes]
 
 
-def _telling_view(studio: Studio, scenes: Sequence[Scene]) -> CameraState:
-    """Of the flight, the view that differs most between the strengths, preferably with a polyp."""
+def _telling_view(studio: Studio, scenes: Sequence[Scene], *, evenly: bool) -> CameraState:
+    """Of the flight, the view that differs most between the strengths, preferably with a polyp.
+
+    `evenly`: from each strength to the next; else in all, and seen from near.
+    """
     before_cecum = scenes[0].anatomy.length_mm - 90.0
     states = [state for state in fly(scenes[-1]) if state.pose.s_mm < before_cecum]
     states = spread(states, studio.tries)
@@ -187,11 +192,13 @@ def _telling_view(studio: Studio, scenes: Sequence[Scene]) -> CameraState:
         shots = [taken[place] for taken in series]
         steps = [_changed(a, b) for a, b in pairwise(shots)]
         polyp = any(view.box_px is not None for view in shots[0].views)
-        tells = min(min(steps) + 0.03 * sum(steps), 0.08)
+        tells = min(min(steps) * evenly + (0.03 if evenly else 1.0) * sum(steps), 0.08)
         covered = float(
             (np.abs(shots[0].rgb - shots[-1].rgb.astype(float)).max(axis=2) > 50).mean()
         )
         tells *= 1.0 - max(covered - 0.3, 0.0)
+        if not evenly:
+            tells *= 15.0 / max(float(np.median(shots[0].depth)), 6.0)
         return tells * (1.0 + 0.3 * polyp) * _open(shots[0]) ** 3 * _open(shots[-1]) ** 3
 
     return states[max(range(len(states)), key=score)]
