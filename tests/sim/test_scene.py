@@ -69,23 +69,23 @@ def counts(rows: list[tuple[int, int, int, int, int, int]]) -> NDArray[np.int32]
 def test_the_label_rule() -> None:
     scene = make_scene(1)
     state = still(look_at(np.zeros(3), np.array([0.0, 0, 1]), np.array([0.0, 1, 0]), 0.0))
-    assert MIN_VISIBLE_PX == 64
+    assert MIN_VISIBLE_PX == 128
     views = list(
         polyp_views(
             scene,
             state,
             counts(
                 [
-                    (64, 128, 10, 20, 18, 28),  # just enough of it, half hidden
-                    (63, 63, 1, 2, 9, 10),  # too few pixels: no box
+                    (128, 256, 10, 20, 26, 28),  # just enough of it, half hidden
+                    (127, 127, 1, 2, 13, 14),  # too few pixels: no box
                     (0, 50, 1 << 30, 1 << 30, 0, 0),  # wholly hidden
                     (0, 0, 1 << 30, 1 << 30, 0, 0),  # not in the picture
-                    (70, 60, 0, 0, 10, 7),  # the blended rim counts as seen: never above 1
+                    (140, 130, 0, 0, 14, 10),  # the blended rim counts as seen: never above 1
                 ]
             ),
         )
     )
-    assert [view.box_px for view in views] == [(10, 20, 18, 28), None, None, (0, 0, 10, 7)]
+    assert [view.box_px for view in views] == [(10, 20, 26, 28), None, None, (0, 0, 14, 10)]
     assert [view.visibility for view in views] == [0.5, 1.0, 0.0, 1.0]
     assert [view.polyp for view in views] == [scene.polyps[k] for k in (0, 1, 2, 4)]
     assert [view.instance for view in views] == [1, 2, 3, 5]
@@ -94,7 +94,7 @@ def test_the_label_rule() -> None:
 def test_a_label_says_where_peristalsis_has_carried_the_polyp() -> None:
     """At s = 120 mm the wave is sin(2 pi t / 9 s): 5 % of 20 mm outwards (+y) after 2.25 s."""
     scene = tube(ball(120.0, y=18.0), peristalsis=0.05)
-    seen = counts([(100, 100, 0, 0, 10, 10)])
+    seen = counts([(200, 200, 0, 0, 20, 10)])
     for time_s, y in ((0.0, 18.0), (2.25, 19.0), (6.75, 17.0), (9.0, 18.0)):
         (view,) = polyp_views(scene, still(along_z(100.0), time_s), seen)
         np.testing.assert_allclose(view.centre, (0.0, y, 120.0), atol=1e-9)

@@ -11,7 +11,9 @@ from endoforge.sim.wall import COLUMN_ANGLES, NUM_AROUND, Array, Grid, patches
 
 POOL_REACH_MM = 75.0
 """A pool goes no farther from its middle than this."""
-STOOL_MM = 1.6
+STOOL_FROM = 0.35
+"""Amounts of stool up to this only stain."""
+STOOL_MM = 1.3
 """Thickness of the thickest stool."""
 
 
@@ -37,15 +39,16 @@ def lay_deposits(
 ) -> tuple[Grid, Deposits]:
     """The wall's radius with what lies on it, and what that is."""
     down = _down(rng)
+    shade = rng.uniform(0.25, 0.75)
+    fluid_colour = (0.66 * shade, rng.uniform(0.38, 0.52) * shade, rng.uniform(0.06, 0.2) * shade)
     low = _lowness(line, down)
     pooled = _pools(rng, line, radius, down, nuisances.fluid)
     fluid = np.maximum(radius - pooled, 0)
     stool = _spots(rng, nuisances.stool, 3.2, low) * (fluid < 0.2)
     foam = _foam(rng, nuisances.bubbles, low, fluid)
     stain, colour, grooves = _stain(rng, nuisances)
-    covered = pooled - STOOL_MM * np.minimum(stool, 0.25 * pooled)
-    shade = rng.uniform(0.25, 0.75)
-    fluid_colour = (0.66 * shade, rng.uniform(0.38, 0.52) * shade, rng.uniform(0.06, 0.2) * shade)
+    thick = np.maximum(stool - STOOL_FROM, 0) / (1 - STOOL_FROM)
+    covered = pooled - STOOL_MM * np.minimum(thick, 0.25 * pooled)
     return covered, Deposits(fluid, stool, foam, stain, colour, grooves, fluid_colour)
 
 
@@ -87,13 +90,13 @@ def _pools(
         least = radius[row].min()
         if across[row] < 0.5:
             continue  # the colon runs downhill here: nothing stays
-        # It covers the lowest 5 to 45 per cent of the radius.
-        level = height[row] + across[row] * least * (1.0 - rng.uniform(0.02, 0.25 + 0.3 * strength))
+        # It covers the lowest 2 to 40 per cent of the radius.
+        level = height[row] + across[row] * least * (1.0 - rng.uniform(0.02, 0.15 + 0.25 * strength))
         first = max(row - int(POOL_REACH_MM / ALONG_STEP_MM), 0)
         rows = slice(first, min(row + int(POOL_REACH_MM / ALONG_STEP_MM), NUM_ALONG))
         away = (np.arange(rows.start, rows.stop) - row) * ALONG_STEP_MM / POOL_REACH_MM
-        depth = (level - height[rows]) / across[rows] + 25.0 * away**4
-        depth = np.maximum(depth, 0.45 * room[rows])
+        depth = (level - height[rows]) / across[rows] + 20.0 * away**8
+        depth = np.maximum(depth, 0.4 * room[rows])
         cosine = np.cos(COLUMN_ANGLES[None, :] - to_low[rows, None])
         plane = depth[:, None] / np.maximum(cosine, 0.05)
         pooled[rows] = np.minimum(pooled[rows], plane.astype(np.float32))
@@ -126,7 +129,7 @@ def _stain(
     rng: np.random.Generator, nuisances: Nuisances
 ) -> tuple[Grid, tuple[float, float, float], float]:
     """Blood where there is blood, else dye: its amount, its colour, how much lies in grooves."""
-    red, blue = (0.62, 0.10, 0.08), (0.22, 0.42, 0.95)
+    red, blue = (0.34, 0.04, 0.035), (0.22, 0.42, 0.95)
     strength = max(nuisances.blood, nuisances.dye)
     bleeding = nuisances.blood >= nuisances.dye
     if strength == 0:

@@ -20,7 +20,7 @@ STEP_S = 0.055
 """Of the flight's grid in time: a sixth of the capture interval."""
 FIRST_MM = 25.0
 MOST_RED_OUTS = 8
-SHARE_OF_PICTURE = (0.06, 1.7)
+SHARE_OF_PICTURE = (0.08, 2.2)
 """Of a polyp's box, as an inspection would have it: the logarithm is drawn evenly in between.
 
 What is drawn is more than what comes: clearance keeps the scope away, and flat polyps look small.

@@ -15,7 +15,8 @@ from endoforge.sim.camera import CameraState
 from endoforge.sim.polyps import Polyp, polyp_shifts
 from endoforge.sim.scene import Scene
 
-MIN_VISIBLE_PX = 64
+MIN_VISIBLE_PX = 128
+"""About 11 x 11: nobody marks smaller ones in real footage."""
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,8 @@ class Polyp:
     def _bare_bound_mm(self) -> float:
         head = self.diameter_mm / 2
         if self.stalk_mm == 0:
-            return head
+            # First-order distances are short of the true ones beside the axes.
+            return 1.06 * head
         return max(0.5 * (head + self._to_base_mm + 1.5 * self.stalk_mm), head)
 
     @property

@@ -81,15 +81,15 @@ class PolypRanges:
     """Paris IIa: slightly raised"""
     behind_folds: Share = 0.25
     """share that grows in the lee of a fold"""
-    redness: Annotated[Range, within(-0.5, 0.5)] = (-0.04, 0.26)
+    redness: Annotated[Range, within(-0.5, 0.5)] = (-0.03, 0.28)
     """more (or less) red than the mucosa around it"""
-    paleness: Annotated[Range, within(1e-3)] = (0.78, 1.06)
+    paleness: Annotated[Range, within(1e-3)] = (0.72, 1.02)
     """multiplies its brightness"""
     pattern: ShareRange = (0.2, 1.0)
     """of pits and gyri on the surface"""
     lobes: ShareRange = (0.1, 1.0)
     """how lobed the surface is"""
-    mucus: ShareRange = (0.0, 0.7)
+    mucus: ShareRange = (0.0, 0.55)
     """cap of yellowish mucus"""
 
     def __post_init__(self) -> None:
@@ -103,7 +103,7 @@ class MucosaRanges:
 
     red: ShareRange = (0.66, 0.9)
     """albedo"""
-    green_of_red: ShareRange = (0.34, 0.55)
+    green_of_red: ShareRange = (0.32, 0.5)
     """the lower, the redder"""
     blue_of_green: ShareRange = (0.5, 0.85)
     """the lower, the more yellow"""
@@ -165,7 +165,7 @@ class CameraRanges:
     """beside the lens"""
     lamp_offset_mm: Annotated[Range, within(1e-3)] = (2.5, 4.2)
     """from the lens"""
-    exposure: Annotated[Range, within(1e-3)] = (0.75, 1.35)
+    exposure: Annotated[Range, within(1e-3)] = (0.7, 1.2)
     """brightness that the automatic exposure aims at; 1 is usual"""
     exposure_lag_s: Annotated[Range, within(0)] = (0.05, 0.5)
     """the automatic exposure answers to what was seen this long ago"""

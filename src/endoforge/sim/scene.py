@@ -22,6 +22,8 @@ from endoforge.sim.wall import COLUMN_ANGLES, NUM_AROUND, Grid, patches
 
 STEEPEST = 4.0
 """Slopes of the wall are taken as no steeper than this when steps are bounded."""
+FLUID_MM = 7.0
+"""Fluid of this depth hides what is under it."""
 COAT_STEP = 2
 """The coat's table has every second row and column of the wall's."""
 
@@ -137,7 +139,7 @@ def make_look(seed: int, ranges: MucosaRanges, nuisances: Nuisances) -> Look:
         bump=draw(rng, ranges.bump),
         turn_u=rng.uniform(0, 1),
         turn_v=rng.uniform(0, 1),
-        stool=(brown, brown * rng.uniform(0.55, 0.8), brown * rng.uniform(0.1, 0.25)),
+        stool=(brown, brown * rng.uniform(0.52, 0.74), brown * rng.uniform(0.08, 0.22)),
     )
 
 
@@ -220,7 +222,7 @@ def _coat_table(scene: Scene) -> NDArray[np.float32]:
     """Crevice, tone, cover and stain on every second sample of the wall.
 
     Crevice is the radius less its mean over about 7 mm: deep places get less of the scattered
-    light. Cover is stool from 0 to 1, and from 1 to 2 fluid on top, up to 2 mm deep. Stain is
+    light. Cover is stool from 0 to 1, and from 1 to 2 fluid on top, up to FLUID_MM deep. Stain is
     0..1; below 0 it is foam.
     """
     deposits, size = scene.anatomy.deposits, (NUM_AROUND // COAT_STEP, NUM_ALONG // COAT_STEP)
@@ -228,7 +230,7 @@ def _coat_table(scene: Scene) -> NDArray[np.float32]:
     coarse = cv2.resize(scene.anatomy.radius, size, interpolation=cv2.INTER_AREA)
     crevice = _crevice(np.asarray(coarse, np.float32))
     tone = 0.6 * patches(rng, 28.0, 32.0) + 0.4 * patches(rng, 9.0, 10.0)
-    cover = np.where(deposits.fluid > 0.05, 1 + np.minimum(deposits.fluid / 2, 1), deposits.stool)
+    cover = np.where(deposits.fluid > 0.05, 1 + np.minimum(deposits.fluid / FLUID_MM, 1), deposits.stool)
     stain = np.where(deposits.foam > 0, -deposits.foam, deposits.stain)
     fine = [cv2.resize(grid, size, interpolation=cv2.INTER_AREA) for grid in (tone, cover, stain)]
     grooves = np.clip(0.3 + 0.35 * crevice, 0, 1) if deposits.in_grooves else 1.0

@@ -12,13 +12,13 @@ BUBBLE_TILE_MM = 22.0
 """The same of the bubbles."""
 TEXELS_PER_MM = texture.SIZE / TILE_MM
 TOP_LEVEL = texture.LEVELS - 1
-LOG2_SHARPNESS = 8
+LOG2_SHARPNESS = 9
 """Blinn-Phong exponent of the wet surface: 2 to this power."""
-LEAST_SHINE2 = 0.945
+LEAST_SHINE2 = 0.973
 """Squared cosine below which a glint is under a thousandth of its peak."""
-WET_ROUGHNESS = 1.7
+WET_ROUGHNESS = 1.1
 """The film of mucus is this much bumpier than the tissue under it."""
-GLINT = 4.5
+GLINT = 8.0
 """Light that the film throws back, against what tissue of albedo 1 does."""
 WRAP = 0.25
 """Light that enters the tissue and leaves beside it brightens what looks away ("wrap" lighting)."""
@@ -167,6 +167,11 @@ def polyp_place(view: View, b, instance, p, turn):
     spread = width * (POLYP_SCALE / TILE_MM) * (1.0 + low * (0.36 + 0.21 * low))
     u = q.dot(along_u) * spread + turn.y + 0.37 * qd.cast(instance, qd.f32)
     v = q.dot(along_v) * spread + turn.x
+    from_head = p - view.polyps[row].xyz
+    if from_head.dot(from_head) > 1.5 * width * width:
+        # The stalk: straight along it, and across the view of most of it.
+        u = from_head.dot(along_u + along_v) * (0.7 * POLYP_SCALE / TILE_MM) + turn.y
+        v = from_head.dot(axis) * (POLYP_SCALE / TILE_MM) + turn.x
     return u, v, along_u, along_v, low
 
 
@@ -191,7 +196,7 @@ def cover_up(world: World, scene, albedo, coat, detail):
         if coat.z > 1.0:
             depth = coat.z - 1.0
             fluid = world.looks[scene * LOOK_ROWS + 4].xyz
-            albedo += (fluid - albedo) * qd.min(0.25 + 0.75 * depth, 1.0)
+            albedo += (fluid - albedo) * qd.min(0.3 + 0.8 * depth, 1.0)
             rough = 0.12
             wet = 1.6
     return albedo, rough, wet
@@ -264,7 +269,7 @@ def surface(
     slope = style.z * (1.0 + 1.3 * pattern) / (1.0 + 0.02 * t)
     if mucus > 0.0:
         cap = qd.math.clamp(1.5 * (mucus + 0.45 * detail.y - 0.42), 0.0, 0.6)
-        albedo += (vec3(0.66, 0.50, 0.22) - albedo) * cap
+        albedo += (vec3(0.62, 0.45, 0.21) - albedo) * cap
     rough = 1.0
     wet = 1.0
     if coat.w != 0.0 or coat.z > 0.0:

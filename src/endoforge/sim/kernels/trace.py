@@ -22,6 +22,8 @@ OVER_RELAXED = 1.3
 """Steps on the wall go this much beyond the safe one; `newton` pulls an overshoot back."""
 POLYP_RELAXED = 1.35
 """The same on polyps, which are thick: what this steps across is thinner than a pixel."""
+STRAIGHT = 0.65
+"""A ray that closes so much of each step as it comes within a pixel's width will hit a polyp."""
 TOLERANCE = 0.03
 """Share of the distance by which a predicted hit may be off before its pixel is traced."""
 
@@ -108,7 +110,8 @@ def meet_polyps(
     """
     t = entry
     s = guess_s(world, scene, origin, ray, entry, s_origin)
-    before = 1e9
+    before = 0.0
+    step = 0.0
     met = 0
     d, instance, bent, c, slopes, row = 0.0, 0, 0, vec4(0.0), vec4(0.0), 0
     for _step in range(MAX_STEPS):
@@ -116,12 +119,13 @@ def meet_polyps(
             world, view, scene, b, origin + ray * t, ray, s, mask
         )
         near = pixel_angle * t
-        if qd.abs(d) < 0.1 * near or (d > -near and d < near and d < 0.5 * before):
+        straight = d < near and (before - d) * step > STRAIGHT * step * step
+        if qd.abs(d) < 0.1 * near or (d > -near and (d < 0.0 or straight)):
             met = 1
             break
         if t > t_wall and d > 0.0:
             break
-        before = qd.abs(d)
+        before = d
         step = d
         if d > 0.0:
             step = qd.max(POLYP_RELAXED * d, 0.1 * near)
