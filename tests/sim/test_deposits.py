@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from endoforge.sim.anatomy import Anatomy, make_anatomy
 from endoforge.sim.centreline import ALONG_STEP_MM, NUM_ALONG
-from endoforge.sim.deposits import STOOL_MM, Deposits, lay_deposits
+from endoforge.sim.deposits import STOOL_FROM, STOOL_MM, Deposits, lay_deposits
 from endoforge.sim.deposits import _down as gravity
 from endoforge.sim.nuisances import Nuisances
 from endoforge.sim.randomization import AnatomyRanges
@@ -85,7 +85,8 @@ def test_stool_lies_on_the_wall_and_not_on_fluid(clean: Anatomy) -> None:
     assert (deposits.fluid[on_stool] < 0.2).all()
     risen = clean.radius - deposits.fluid - radius
     body = clean.radius > 10
-    np.testing.assert_allclose(risen[body], STOOL_MM * deposits.stool[body], atol=2e-5)
+    thick = np.maximum(deposits.stool - STOOL_FROM, 0) / (1 - STOOL_FROM)
+    np.testing.assert_allclose(risen[body], STOOL_MM * thick[body], atol=2e-5)
 
 
 def pool_heights(colon: Anatomy, radius: Grid, wet: NDArray[np.bool_], down: Array) -> Array:
@@ -161,11 +162,11 @@ def test_blood_is_red_and_dye_is_blue_and_gathers_in_grooves(clean: Anatomy) -> 
 
 
 def test_the_coat_says_what_lies_where() -> None:
-    """Cover: 1 to 2 under fluid, its depth over 2 mm above 1; stain below 0 where there is foam."""
+    """Cover: 1 to 2 under fluid, its depth over 7 mm above 1; stain below 0 where there is foam."""
     scene = make_scene(1)
     fluid = np.zeros((NUM_ALONG, NUM_AROUND), np.float32)
     foam, stool = fluid.copy(), fluid.copy()
-    fluid[400:500, 20:60], foam[600:700, 20:60], stool[800:900, 20:60] = 1.0, 0.7, 0.4
+    fluid[400:500, 20:60], foam[600:700, 20:60], stool[800:900, 20:60] = 3.5, 0.7, 0.4
     deposits = Deposits(fluid, stool, foam, 0 * fluid, (1, 1, 1), 0.0, (1, 1, 1))
     scene = replace(scene, anatomy=replace(scene.anatomy, deposits=deposits))
     coat = scene.tables.coat.reshape(NUM_ALONG // 2, NUM_AROUND // 2, 4)

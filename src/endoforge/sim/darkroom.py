@@ -1,5 +1,6 @@
 """Puts together what `kernels.develop` works on, and runs it: from linear light to 8 bits."""
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -82,6 +83,7 @@ def respond(light: Array) -> Array:
     return np.minimum(bright * (0.64 + 0.43 * bright), 1.0)
 
 
+@cache
 def response_table() -> NDArray[np.int32]:
     """(CURVE_LENGTH,) int32, 0..LUMA_TOP: `respond` in the middle of each step of a float's bits.
 
@@ -94,6 +96,7 @@ def response_table() -> NDArray[np.int32]:
     return np.rint(LUMA_TOP * respond(light)).astype(np.int32)
 
 
+@cache
 def grain_table() -> NDArray[np.int32]:
     """(GRAIN_SIZE^2,) int32: noise of a Bayer sensor after bilinear demosaicing, unit variance.
 
@@ -121,6 +124,7 @@ def _smooth(values: Array) -> Array:
     return values
 
 
+@cache
 def disk_table() -> NDArray[np.float32]:
     """(MOST_TAPS, 4) float32: x, y in the unit disk, in opposite pairs; every start is even.
 

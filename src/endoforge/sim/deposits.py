@@ -91,7 +91,9 @@ def _pools(
         if across[row] < 0.5:
             continue  # the colon runs downhill here: nothing stays
         # It covers the lowest 2 to 40 per cent of the radius.
-        level = height[row] + across[row] * least * (1.0 - rng.uniform(0.02, 0.15 + 0.25 * strength))
+        level = height[row] + across[row] * least * (
+            1.0 - rng.uniform(0.02, 0.15 + 0.25 * strength)
+        )
         first = max(row - int(POOL_REACH_MM / ALONG_STEP_MM), 0)
         rows = slice(first, min(row + int(POOL_REACH_MM / ALONG_STEP_MM), NUM_ALONG))
         away = (np.arange(rows.start, rows.stop) - row) * ALONG_STEP_MM / POOL_REACH_MM

@@ -153,8 +153,10 @@ def _tremor(rng: np.random.Generator, count: int) -> Array:
 
 def _states(scene: Scene, s_mm: Array, position: Array, axes: Array) -> list[CameraState]:
     velocity, turn = _rates(position, axes)
-    poses = [Pose(*pose) for pose in zip(position, axes, s_mm.tolist(), strict=True)]
+    captures = _captures(scene, position)
     lag = round(scene.camera.lag_s / STEP_S)
+    needed = set(captures) | {max(step - lag, 0) for step in captures}
+    poses = {step: Pose(position[step], axes[step], float(s_mm[step])) for step in needed}
     return [
         CameraState(
             time_s=step * STEP_S,
@@ -163,7 +165,7 @@ def _states(scene: Scene, s_mm: Array, position: Array, axes: Array) -> list[Cam
             turn_rad_s=turn[step],
             metered=poses[max(step - lag, 0)],
         )
-        for step in _captures(scene, position)
+        for step in captures
     ]
 
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+TILE = 8
+"""Pixels a side of the tiles that the kernels march first; grids of rays are padded to them."""
+
 
 @dataclass(frozen=True)
 class Lens:
@@ -66,9 +69,9 @@ class Lens:
         Beyond the frame's corners the model may turn back on itself; there the angle stops at pi.
         """
         angle = radius.copy()
-        for _ in range(6):
-            slope = np.maximum(1 + 3 * self.k1 * angle**2, 0.2)
-            angle -= (angle + self.k1 * angle**3 - radius) / slope
+        for _ in range(4):
+            bend = self.k1 * angle * angle
+            angle -= (angle + bend * angle - radius) / np.maximum(1 + 3 * bend, 0.2)
         return np.clip(angle, 0.0, np.pi)
 
     def intrinsics(self) -> dict[str, object]:
@@ -85,3 +88,20 @@ class Lens:
             "cy": cy,
             "k": [self.k1, 0.0, 0.0, 0.0],
         }
+
+
+def ray_table(lens: Lens) -> tuple[NDArray[np.float32], float]:
+    """What the kernels read of a lens: (N, 4) float32 directions, and the widest tile.
+
+    The directions are those of a grid that is padded to whole tiles and one more row and column,
+    row-major, their fourth column 0. The widest tile's is the tangent of the largest angle between
+    a tile's middle ray and those of its corners.
+    """
+    rows, columns = (-(-side // TILE) for side in (lens.height, lens.width))
+    grid = lens.rays(rows * TILE + 1, columns * TILE + 1)
+    middle = grid[TILE // 2 :: TILE, TILE // 2 :: TILE]
+    corners = [grid[y::TILE, x::TILE][:rows, :columns] for y in (0, TILE) for x in (0, TILE)]
+    cosine = min(float((middle * corner).sum(-1).min()) for corner in corners)
+    table = np.zeros((grid.shape[0] * grid.shape[1], 4), np.float32)
+    table[:, :3] = grid.reshape(-1, 3)
+    return table, 1.02 * math.tan(math.acos(cosine))

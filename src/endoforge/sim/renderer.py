@@ -25,7 +25,6 @@ from endoforge.sim.kernels.types import (
     View,
     World,
 )
-from endoforge.sim.optics import Lens
 from endoforge.sim.polyps import MAX_POLYPS, polyp_shifts, polyp_table
 from endoforge.sim.scene import Scene, SceneTables
 from endoforge.sim.texture import bubble_texture, detail_texture
@@ -96,8 +95,7 @@ class Renderer:
 
     def load(self, scenes: Sequence[Scene]) -> None:
         """Put the scenes on the device, in the place of those before."""
-        lenses = [scene.lens(self.width, self.height) for scene in scenes]
-        grids = [self._grid(lens) for lens in lenses]
+        optics = [scene.optics(self.width, self.height) for scene in scenes]
         self._polyps = np.stack([polyp_table(scene.polyps) for scene in scenes])
         self._swells = np.stack([_swells(scene) for scene in scenes])
         self._reaches = np.stack([_reaches(scene) for scene in scenes])
@@ -109,15 +107,15 @@ class Renderer:
             for field in fields(SceneTables)
         }
         looks = joined["looks"].view(len(scenes), LOOK_ROWS, 4)
-        for look, lens, grid in zip(looks, lenses, grids, strict=True):
-            look[1, 3], look[2, 3] = _widest_tile(grid), 1.0 / lens.focal_px
-        screens = [scene.screen(self.width, self.height).pixels for scene in scenes]
+        for look, eye in zip(looks, optics, strict=True):
+            look[1, 3], look[2, 3] = eye.widest_tile, 1.0 / eye.lens.focal_px
+        screens = np.stack([eye.screen.pixels for eye in optics])
         self.world: Any = World(
             **joined,
             sensors=self._array(np.concatenate([s.camera.table_rows() for s in scenes])),
             lamps=self._array(np.concatenate([_lamp_rows(scene) for scene in scenes])),
-            rays=self._array(np.concatenate([_four_columns(grid) for grid in grids])),
-            screens=torch.from_numpy(np.stack(screens).reshape(-1)).to(self.engine.device),
+            rays=self._array(np.concatenate([eye.rays for eye in optics])),
+            screens=torch.from_numpy(screens.reshape(-1)).to(self.engine.device),
             detail=self._detail,
             bubbles=self._bubbles,
         )
@@ -174,9 +172,6 @@ class Renderer:
             stats=self.target.stats.view(self.batch_size, MAX_POLYPS, STATS)[:count],
         )
 
-    def _grid(self, lens: Lens) -> NDArray[np.float64]:
-        return lens.rays(self.tiles[0] * TILE + 1, self.tiles[1] * TILE + 1)
-
     def _target(self) -> Any:
         tiles = self.batch_size * self.tiles[0] * self.tiles[1]
         per_tile = TILE // CELL
@@ -230,20 +225,3 @@ def _lamp_rows(scene: Scene) -> NDArray[np.float32]:
     rows = np.zeros((MAX_LAMPS, 4), np.float32)
     rows[: len(scene.camera.lamps), :2] = scene.camera.lamps
     return rows
-
-
-def _four_columns(grid: NDArray[np.float64]) -> NDArray[np.float32]:
-    flat = grid.reshape(-1, 3)
-    return np.concatenate([flat, np.zeros((len(flat), 1))], axis=1).astype(np.float32)
-
-
-def _widest_tile(grid: NDArray[np.float64]) -> float:
-    """Tangent of the largest angle between a tile's middle ray and those of its corners."""
-    middle = grid[TILE // 2 :: TILE, TILE // 2 :: TILE]
-    rows, columns = middle.shape[:2]
-    cosine = 1.0
-    for dy in (0, TILE):
-        for dx in (0, TILE):
-            corner = grid[dy::TILE, dx::TILE][:rows, :columns]
-            cosine = min(cosine, float((middle * corner).sum(-1).min()))
-    return float(np.tan(np.arccos(cosine))) * 1.02

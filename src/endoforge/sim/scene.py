@@ -12,7 +12,7 @@ from endoforge.sim.anatomy import Anatomy, make_anatomy
 from endoforge.sim.centreline import ALONG_STEP_MM, NUM_ALONG, SEGMENTS
 from endoforge.sim.deposits import Deposits
 from endoforge.sim.nuisances import Nuisances, make_nuisances
-from endoforge.sim.optics import Lens
+from endoforge.sim.optics import Lens, ray_table
 from endoforge.sim.polyps import Polyp, make_polyps, swells
 from endoforge.sim.randomization import MucosaRanges, Randomization, draw
 from endoforge.sim.screen import Screen, make_screen
@@ -58,6 +58,16 @@ class SceneTables:
 
 
 @dataclass(frozen=True)
+class Optics:
+    """How frames of one size are seen: the screen, the lens, and its `optics.ray_table`."""
+
+    screen: Screen
+    lens: Lens
+    rays: NDArray[np.float32]
+    widest_tile: float
+
+
+@dataclass(frozen=True)
 class Scene:
     """One colon with its polyps, and the camera that goes through it."""
 
@@ -71,12 +81,23 @@ class Scene:
 
     def screen(self, width: int, height: int) -> Screen:
         """What the video processor draws on frames of this size."""
-        return make_screen(self.seed, self.nuisances.overlay, width, height)
+        return self.optics(width, height).screen
 
     def lens(self, width: int, height: int) -> Lens:
         """The run's lens for frames of this size: its picture fills the screen's window."""
-        window = self.screen(width, height).window
-        return Lens(width, height, self.camera.fov_deg, self.camera.k1, window)
+        return self.optics(width, height).lens
+
+    def optics(self, width: int, height: int) -> Optics:
+        """Screen and lens for frames of this size; made when first asked for."""
+        if (width, height) not in self._optics:
+            screen = make_screen(self.seed, self.nuisances.overlay, width, height)
+            lens = Lens(width, height, self.camera.fov_deg, self.camera.k1, screen.window)
+            self._optics[width, height] = Optics(screen, lens, *ray_table(lens))
+        return self._optics[width, height]
+
+    @cached_property
+    def _optics(self) -> dict[tuple[int, int], Optics]:
+        return {}
 
     @cached_property
     def swells(self) -> NDArray[np.float64]:
@@ -230,7 +251,9 @@ def _coat_table(scene: Scene) -> NDArray[np.float32]:
     coarse = cv2.resize(scene.anatomy.radius, size, interpolation=cv2.INTER_AREA)
     crevice = _crevice(np.asarray(coarse, np.float32))
     tone = 0.6 * patches(rng, 28.0, 32.0) + 0.4 * patches(rng, 9.0, 10.0)
-    cover = np.where(deposits.fluid > 0.05, 1 + np.minimum(deposits.fluid / FLUID_MM, 1), deposits.stool)
+    cover = np.where(
+        deposits.fluid > 0.05, 1 + np.minimum(deposits.fluid / FLUID_MM, 1), deposits.stool
+    )
     stain = np.where(deposits.foam > 0, -deposits.foam, deposits.stain)
     fine = [cv2.resize(grid, size, interpolation=cv2.INTER_AREA) for grid in (tone, cover, stain)]
     grooves = np.clip(0.3 + 0.35 * crevice, 0, 1) if deposits.in_grooves else 1.0

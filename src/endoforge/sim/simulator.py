@@ -165,7 +165,7 @@ def bake(
     Takes some tenths of a second on a CPU, and may run in any thread. `size` is (width, height).
     """
     scene = make_scene(seed, randomization)
-    _ = scene.tables  # made here, in the worker: the renderer only has to copy them
+    _ = scene.tables, scene.optics(*size)  # made here, in the worker: the renderer only copies
     states = thin(fly(scene), max_frames)
     _ = [state.rows for state in states]
     noise = stream(seed, Stream.NOISE).integers(0, 2**20, size=len(states))

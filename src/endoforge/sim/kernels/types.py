@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import quadrants as qd
 
 from endoforge.sim.camera import CAMERA_ROWS as CAMERA_ROWS
+from endoforge.sim.optics import TILE as TILE
 
 vec2 = qd.math.vec2
 vec3 = qd.math.vec3
@@ -18,8 +19,6 @@ IntArray = qd.types.ndarray(dtype=qd.i32, ndim=1)
 Vec2Array = qd.types.ndarray(dtype=vec2, ndim=1)
 Vec4Array = qd.types.ndarray(dtype=vec4, ndim=1)
 
-TILE = 8
-"""Pixels a side of the tiles that are cone-marched first."""
 CELL = 4
 """Pixels between the rays of the lattice."""
 METER_STEP = 2
