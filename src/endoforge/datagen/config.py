@@ -30,7 +30,7 @@ class DatagenConfig:
     """Folder that gets the run folders (made if it isn't there)."""
 
     max_frames: Annotated[int | None, arg(metavar="INT")] = None
-    """Frames a run at most, spread evenly over it. Default: all captures, about 1,000."""
+    """Frames a run at most, spread evenly over it. Default: all captures, about 1,400."""
 
     runs: Annotated[int | None, arg(metavar="INT")] = None
     """Runs of the data set, each of another seed. Default: 1, or as --run-range needs."""

@@ -21,7 +21,7 @@ from endoforge.datagen.resume import Found
 from endoforge.sim.flight import CAPTURE_INTERVAL_S
 from endoforge.sim.simulator import BakedRun, Batch, FrameTruth
 
-USUAL_FRAMES = 1000
+USUAL_FRAMES = 1400
 """Captures of a procedure, for the time left until the first one is known."""
 
 
