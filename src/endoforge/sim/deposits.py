@@ -87,13 +87,12 @@ def _pools(
     for _ in range(round(9 * strength)):
         middle_s = rng.uniform(60.0, line.length_mm - 30.0)
         row = int(line.row(middle_s))
-        least = radius[row].min()
+        usual = float(np.median(radius[row]))
         if across[row] < 0.5:
             continue  # the colon runs downhill here: nothing stays
-        # It covers the lowest 2 to 40 per cent of the radius.
-        level = height[row] + across[row] * least * (
-            1.0 - rng.uniform(0.02, 0.15 + 0.25 * strength)
-        )
+        # In its middle it is as deep as 5 to 60 per cent of the radius.
+        deep = 0.05 + rng.random() * (0.1 + 0.45 * strength)
+        level = height[row] + across[row] * usual * (1.0 - deep)
         first = max(row - int(POOL_REACH_MM / ALONG_STEP_MM), 0)
         rows = slice(first, min(row + int(POOL_REACH_MM / ALONG_STEP_MM), NUM_ALONG))
         away = (np.arange(rows.start, rows.stop) - row) * ALONG_STEP_MM / POOL_REACH_MM

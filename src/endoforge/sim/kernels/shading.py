@@ -187,18 +187,19 @@ def cover_up(world: World, scene, albedo, coat, detail):
     if coat.w > 0.0:
         stain = world.looks[scene * LOOK_ROWS + 5].xyz
         albedo *= 1.0 + (stain - 1.0) * qd.min(coat.w * (1.0 + 0.5 * detail.y), 1.0)
-    if coat.z > 0.0:
+    if coat.z > 1.0:
+        # Shallow fluid only tints.
+        depth = coat.z - 1.0
+        fluid = world.looks[scene * LOOK_ROWS + 4].xyz
+        albedo += (fluid - albedo) * qd.min(0.3 + 0.8 * depth, 1.0)
+        rough = 0.12
+        wet = 1.6
+    elif coat.z > 0.0:
         # Its edge frays with the detail's tone.
         stool = qd.math.clamp(coat.z * 1.6 + 0.5 * detail.y - 0.3, 0.0, 1.0)
         brown = world.looks[scene * LOOK_ROWS + 3].xyz * (1.0 + 0.45 * detail.y)
         albedo += (brown - albedo) * stool
         rough += 1.2 * stool
-        if coat.z > 1.0:
-            depth = coat.z - 1.0
-            fluid = world.looks[scene * LOOK_ROWS + 4].xyz
-            albedo += (fluid - albedo) * qd.min(0.3 + 0.8 * depth, 1.0)
-            rough = 0.12
-            wet = 1.6
     return albedo, rough, wet
 
 
