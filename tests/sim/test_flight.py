@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from endoforge.sim.camera import CameraState
 from endoforge.sim.centreline import ALONG_STEP_MM
 from endoforge.sim.flight import CAPTURE_INTERVAL_S, CLOSE_MM, fly, thin
-from endoforge.sim.itinerary import STEP_S, viewing_distance
+from endoforge.sim.itinerary import STEP_S, Planner, viewing_distance
 from endoforge.sim.lumen import POLYP_CLEARANCE_MM, WALL_CLEARANCE_MM, Lumen
 from endoforge.sim.nuisances import Nuisances
 from endoforge.sim.scene import Scene, make_scene
@@ -186,6 +186,13 @@ def test_red_out_strength_brings_the_tip_to_the_wall() -> None:
         return int((~inside).sum())
 
     assert touching(1.0) > 8 > 1 >= touching(0.0)
+
+
+def test_a_run_with_little_red_out_has_one_moment_of_it() -> None:
+    for seed in range(6):
+        scene = replace(make_scene(seed), polyps=(), nuisances=Nuisances(red_out=1e-6))
+        planner = Planner(scene, Lumen(scene), np.random.default_rng(seed))
+        assert planner.touches_in + planner.touches_out == 1
 
 
 def test_the_same_seed_flies_the_same_and_another_seed_another_flight() -> None:

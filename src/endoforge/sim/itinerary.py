@@ -65,7 +65,8 @@ class Planner:
         self.polyps = scene.polyps
         self.look_rad = math.radians(draw(rng, self.motion.look_around_deg))
         self.deepest_mm = lumen.deepest()
-        touches = int(rng.binomial(MOST_RED_OUTS, scene.nuisances.red_out))
+        strength = scene.nuisances.red_out
+        touches = max(int(rng.binomial(MOST_RED_OUTS, strength)), int(strength > 0))
         self.touches_in = int(rng.integers(0, touches + 1))
         self.touches_out = touches - self.touches_in
 
