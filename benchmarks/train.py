@@ -25,7 +25,8 @@ def random_batch(size: int) -> Batch:
     corners = rng.uniform(0.05, 0.6, size=(size, 2, 2))
     boxes = np.concatenate([corners, corners + 0.2], axis=2).astype(np.float32)
     images = rng.integers(0, 256, size=(size, SIZE[1], SIZE[0], 3), dtype=np.uint8)
-    return Batch(images, boxes, np.full(size, 2, np.int64), np.arange(size))
+    counts = np.full(size, 2, np.int64)
+    return Batch(images, boxes, counts, np.arange(size), slice(0, size), size)
 
 
 def images_per_second(do: Callable[[int], object], batch_size: int) -> float:

@@ -27,6 +27,8 @@ def batch():
         boxes=boxes,
         num_boxes=np.array([1, 0]),
         indices=np.array([0, 1]),
+        rows=slice(0, 2),
+        num_all=2,
     )
 
 

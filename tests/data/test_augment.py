@@ -8,8 +8,8 @@ from endoforge.data.augment import (
     LARGEST_NOISE,
     LEAST_AREA_LEFT,
     Warp,
-    add_noise_,
     augment,
+    draw,
     flip,
     random_warp,
     warp_boxes,
@@ -41,6 +41,10 @@ def extent(image):
     if len(rows) == 0:
         return None
     return [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+
+
+def draws_for(images, seed=0):
+    return draw(len(images), tuple(images.shape[2:]), generator(seed))
 
 
 def one(num=1):
@@ -110,7 +114,8 @@ def test_augment_gives_views_of_the_same_kind_and_leaves_its_input():
     images, boxes = torch.rand(6, 3, HEIGHT, WIDTH), torch.tensor([[[0.3, 0.3, 0.6, 0.6]]] * 6)
     num_boxes = torch.tensor([1, 0, 1, 1, 1, 1])
     before = images.clone()
-    views, moved, counts = augment(images, boxes * num_boxes[:, None, None], num_boxes, generator())
+    boxes = boxes * num_boxes[:, None, None]
+    views, moved, counts = augment(images, boxes, num_boxes, draws_for(images))
     assert views.shape == images.shape
     assert views.min() >= 0
     assert views.max() <= 1
@@ -123,9 +128,9 @@ def test_augment_gives_views_of_the_same_kind_and_leaves_its_input():
 def test_a_seed_gives_one_view_and_every_picture_its_own():
     images = torch.rand(1, 3, HEIGHT, WIDTH).expand(4, -1, -1, -1)
     nothing = (torch.zeros(4, 1, 4), torch.zeros(4, dtype=torch.int64))
-    views = augment(images, *nothing, generator(1))[0]
-    assert torch.equal(views, augment(images, *nothing, generator(1))[0])
-    assert not torch.equal(views, augment(images, *nothing, generator(2))[0])
+    views = augment(images, *nothing, draws_for(images, 1))[0]
+    assert torch.equal(views, augment(images, *nothing, draws_for(images, 1))[0])
+    assert not torch.equal(views, augment(images, *nothing, draws_for(images, 2))[0])
     assert all(not torch.equal(views[0], views[other]) for other in (1, 2, 3))
 
 
@@ -133,24 +138,33 @@ def test_colours_change_but_a_picture_stays_recognisable():
     """Over many views the mean colour wanders about the original's, in each channel."""
     grey = torch.full((64, 3, 16, 16), 0.5)
     nothing = (torch.zeros(64, 1, 4), torch.zeros(64, dtype=torch.int64))
-    middles = augment(grey, *nothing, generator())[0][:, :, 4:12, 4:12].mean((2, 3))
+    middles = augment(grey, *nothing, draws_for(grey))[0][:, :, 4:12, 4:12].mean((2, 3))
     assert torch.allclose(middles.mean(0), torch.full((3,), 0.5), atol=0.1)
     assert (middles.std(0) > 0.03).all()
     assert ((middles > 0.1) & (middles < 0.9)).all()
 
 
 def test_noise_differs_from_pixel_to_pixel_and_stays_small():
-    grey = torch.full((64, 3, 16, 16), 0.5)
-    add_noise_(grey, generator())
-    spread = (grey - 0.5).std((1, 2, 3))
+    draws = draw(64, (16, 16), generator())
+    spread = (draws.noise_strength * draws.noise).std((1, 2, 3))
     assert 0.3 * LARGEST_NOISE < spread.mean() < 0.7 * LARGEST_NOISE  # uniform from 0
     assert spread.max() < 1.2 * LARGEST_NOISE
+
+
+def test_rows_of_the_draws_give_rows_of_the_views():
+    images, boxes = torch.rand(5, 3, HEIGHT, WIDTH), torch.rand(5, 2, 4).sort(2).values
+    num_boxes, draws = torch.tensor([2, 1, 0, 2, 2]), draws_for(images)
+    whole = augment(images, boxes, num_boxes, draws)
+    for rows in (slice(0, 2), slice(2, 5), slice(3, 3)):
+        part = augment(images[rows], boxes[rows], num_boxes[rows], draws.rows(rows))
+        for one_part, of_whole in zip(part, whole, strict=True):
+            assert torch.allclose(one_part, of_whole[rows], atol=1e-6)
 
 
 def test_a_view_has_noise():
     grey = torch.full((4, 3, HEIGHT, WIDTH), 0.5)
     nothing = (torch.zeros(4, 1, 4), torch.zeros(4, dtype=torch.int64))
-    middles = augment(grey, *nothing, generator())[0][:, :, 20:28, 36:44]
+    middles = augment(grey, *nothing, draws_for(grey))[0][:, :, 20:28, 36:44]
     assert (middles.std((2, 3)) > 0).all()
 
 

@@ -28,15 +28,25 @@ def available_devices() -> list[str]:
 
 
 def pick_device(name: DeviceName) -> torch.device:
-    """The device of that name, or for `auto` the best one; UserError where it isn't there."""
+    """The device of that name, or for `auto` the best one; UserError where it isn't there.
+
+    Of the processes that torchrun starts on a machine, each gets an accelerator of its own.
+    """
     import torch
 
     available = available_devices()
-    if name == "auto":
-        return torch.device(available[0])
-    if name not in available:
+    if name != "auto" and name not in available:
         raise UserError(f"--device {name}: not usable here; there is {', '.join(available)}")
-    return torch.device(name)
+    device = torch.device(available[0] if name == "auto" else name)
+    if device.type == "cpu" or not torch.distributed.is_torchelastic_launched():
+        return device
+    number, there = torch.distributed.get_node_local_rank(), torch.accelerator.device_count()
+    if number >= there:
+        raise UserError(
+            f"process {number + 1} of this machine has no {device.type} device of its own: start "
+            f"as many as there are, torchrun --nproc-per-node {there}"
+        )
+    return torch.device(device.type, number)
 
 
 def describe_device(device: torch.device) -> str:

@@ -10,12 +10,14 @@ from torch import Tensor, nn
 
 from endoforge.backends.base import StepResult
 from endoforge.backends.devices import describe_device
-from endoforge.data.augment import augment
+from endoforge.backends.group import Group
+from endoforge.backends.sync_norm import synchronise_norms
+from endoforge.data.augment import augment, draw, seeded_generator
 from endoforge.data.loader import Batch
 from endoforge.detect.detections import Detections
-from endoforge.detect.loss import detection_loss
+from endoforge.detect.loss import DetectionLoss, detection_loss
 from endoforge.detect.predict import predict, to_input
-from endoforge.detect.tinydet import TinyDet, TinyDetConfig, build_tinydet
+from endoforge.detect.tinydet import TinyDetConfig, build_tinydet
 
 WEIGHT_DECAY = 0.05
 MAX_GRADIENT_NORM = 10.0
@@ -27,40 +29,54 @@ class TorchBackend:
     """AdamW on TinyDet, with an exponential moving average of the weights for use.
 
     The average (Polyak and Juditsky 1992) is steadier than the weights that it follows, which
-    counts most when training is short. Deterministic on the CPU for a given number of threads.
+    counts most when training is short. Deterministic on a machine, on the CPU for a given number of
+    threads. The processes of a `group` each hold the whole model and learn from their part of each
+    batch; but for rounding, they go the way of one process that learns from all of it.
     """
 
-    def __init__(self, model_config: TinyDetConfig, *, seed: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        model_config: TinyDetConfig,
+        *,
+        seed: int,
+        device: torch.device,
+        group: Group | None = None,
+    ) -> None:
+        torch.backends.cudnn.deterministic = True
         self.model_config = model_config
         self._seed = seed
         self._device = device
-        self._model = build_tinydet(model_config, seed)
-        self._model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._averaged = copy.deepcopy(self._model).eval()
+        self._group = group or Group()
+        model = build_tinydet(model_config, seed)
+        model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._averaged = copy.deepcopy(model).eval()
+        self._model = synchronise_norms(model, self._group, device)
         self._num_steps = 0
         self._optimizer = _build_optimizer(self._model, device)
 
     @property
     def device(self) -> str:
-        return describe_device(self._device)
+        processes = f"{self._group.size} processes, " if self._group.size > 1 else ""
+        return processes + describe_device(self._device)
 
     @property
     def required_divisor(self) -> int:
-        return self._model.required_divisor
+        return self._averaged.required_divisor
 
     def step(self, batch: Batch, *, lr: float, epoch: int, step: int) -> StepResult:
         images, boxes, num_boxes = self._augmented(batch, epoch, step)
         self._model.train()
         raw = self._model(images)
-        loss = detection_loss(raw, boxes, num_boxes, self.model_config.stride)
+        loss = self._loss(raw, boxes, num_boxes)
         self._optimizer.zero_grad(set_to_none=True)
         loss.total.backward()  # type: ignore[no-untyped-call]
+        total = self._add_up_gradients(loss.total.detach())
         nn.utils.clip_grad_norm_(self._model.parameters(), MAX_GRADIENT_NORM)
         for group in self._optimizer.param_groups:
             group["lr"] = lr
         self._optimizer.step()
         self._follow()
-        return StepResult(loss.total.detach(), loss.mean_iou)
+        return StepResult(total, loss.mean_iou)
 
     def predict(self, images: NDArray[np.uint8]) -> list[Detections]:
         return predict(self._averaged, images)
@@ -86,9 +102,26 @@ class TorchBackend:
         """The batch on the device, augmented by what (seed, epoch, step) draw."""
         boxes = torch.from_numpy(batch.boxes).to(self._device, non_blocking=True)
         num_boxes = torch.from_numpy(batch.num_boxes).to(self._device, non_blocking=True)
-        generator = _generator(self._seed, epoch, step)
         images = to_input(batch.images, self._device)
-        return augment(images, boxes, num_boxes, generator)
+        generator = seeded_generator(self._seed, epoch, step)
+        draws = draw(batch.num_all, batch.images.shape[1:3], generator).rows(batch.rows)
+        return augment(images, boxes, num_boxes, draws.to(self._device))
+
+    def _loss(self, raw: Tensor, boxes: Tensor, num_boxes: Tensor) -> DetectionLoss:
+        stride = self.model_config.stride
+        return detection_loss(raw, boxes, num_boxes, stride, self._group.add_up)
+
+    def _add_up_gradients(self, loss: Tensor) -> Tensor:
+        """Gradients, in place, and the loss: what all processes have of them, added up."""
+        if self._group.size == 1:
+            return loss
+        gradients = [p.grad for p in self._model.parameters() if p.grad is not None]
+        parts = [loss, *gradients]
+        flat = self._group.add_up(torch.cat([part.reshape(-1) for part in parts]))
+        total, *summed = torch.split(flat, [part.numel() for part in parts])
+        for gradient, one in zip(gradients, summed, strict=True):
+            gradient.copy_(one.view_as(gradient))
+        return total[0]
 
     @torch.no_grad()
     def _follow(self) -> None:
@@ -128,7 +161,7 @@ class TorchBackend:
                 }
 
 
-def _build_optimizer(model: TinyDet, device: torch.device) -> torch.optim.AdamW:
+def _build_optimizer(model: nn.Module, device: torch.device) -> torch.optim.AdamW:
     """AdamW (Loshchilov and Hutter 2019) that leaves biases and norms undecayed."""
     kernels = [p for p in model.parameters() if p.ndim > 1]
     others = [p for p in model.parameters() if p.ndim <= 1]
@@ -138,12 +171,6 @@ def _build_optimizer(model: TinyDet, device: torch.device) -> torch.optim.AdamW:
     ]
     fused = device.type in ("cpu", "cuda")
     return torch.optim.AdamW(groups, fused=fused)
-
-
-def _generator(*key: int) -> torch.Generator:
-    """A CPU generator seeded by all of `key`."""
-    [seed] = np.random.SeedSequence(key).generate_state(1, np.uint64)
-    return torch.Generator().manual_seed(int(seed) >> 1)
 
 
 def _to_cpu(tensors: dict[str, Any]) -> dict[str, Tensor]:

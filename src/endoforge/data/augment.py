@@ -1,13 +1,14 @@
 """Random views of a batch, on the device that holds it: one warp, then colour, then noise.
 
 Images are (B, 3, H, W) float32 in 0..1. Boxes are (B, M, 4) float32 xyxy in 0..1, of which the
-first `num_boxes[b]` count and the rest are zeros. All randomness comes from a generator on the
-CPU, so that a seed gives the same views on every device.
+first `num_boxes[b]` count and the rest are zeros. Chance is drawn on the CPU and for whole batches,
+so that a seed gives the same views on every device and on any number of them.
 """
 
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional
@@ -21,6 +22,12 @@ LARGEST_NOISE = 0.01
 Views = tuple[Tensor, Tensor, Tensor]
 
 
+def seeded_generator(*key: int) -> Generator:
+    """A generator on the CPU, seeded by all of `key`."""
+    [seed] = np.random.SeedSequence(key).generate_state(1, np.uint64)
+    return Generator().manual_seed(int(seed) >> 1)
+
+
 @dataclass(frozen=True, eq=False)
 class Warp:
     """Where each picture's points go: `new = scale * old + shift`, in 0..1 of width and height.
@@ -32,17 +39,59 @@ class Warp:
     shift: Tensor
 
 
-def augment(images: Tensor, boxes: Tensor, num_boxes: Tensor, generator: Generator) -> Views:
-    """A random view of each picture, its boxes, and how many are left.
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """What chance decided for B pictures: (B, ...) each, but for the noise that they share."""
+
+    warp: Warp
+    gain: Tensor
+    """(B, 3, 1, 1)"""
+    contrast: Tensor
+    """(B, 1, 1, 1), as the next three."""
+    saturation: Tensor
+    tone: Tensor
+    noise_strength: Tensor
+    noise: Tensor
+    """(1, 3, H, W)"""
+
+    def rows(self, rows: slice) -> "Draws":
+        """Of these pictures only."""
+        warp = Warp(self.warp.scale[rows], self.warp.shift[rows])
+        colours = (self.gain[rows], self.contrast[rows], self.saturation[rows], self.tone[rows])
+        return Draws(warp, *colours, self.noise_strength[rows], self.noise)
+
+    def to(self, device: torch.device) -> "Draws":
+        """On `device`."""
+        warp = Warp(self.warp.scale.to(device), self.warp.shift.to(device))
+        colours = (self.gain, self.contrast, self.saturation, self.tone)
+        others = (*colours, self.noise_strength, self.noise)
+        return Draws(warp, *(tensor.to(device) for tensor in others))
+
+
+def draw(count: int, image_hw: tuple[int, int], generator: Generator) -> Draws:
+    """Chance for `count` pictures, on the CPU."""
+    warp = random_warp(count, generator)
+
+    def factor(spread: float, channels: int = 1) -> Tensor:
+        return _uniform((count, channels, 1, 1), 1 - spread, 1 + spread, generator)
+
+    gain = factor(BRIGHTNESS) * factor(TINT, channels=3)
+    contrast, saturation, tone = factor(CONTRAST), factor(SATURATION), factor(TONE) - 1
+    noise = torch.randn(1, 3, *image_hw, generator=generator)
+    strength = _uniform((count, 1, 1, 1), 0, LARGEST_NOISE, generator)
+    return Draws(warp, gain, contrast, saturation, tone, strength, noise)
+
+
+def augment(images: Tensor, boxes: Tensor, num_boxes: Tensor, draws: Draws) -> Views:
+    """The view of each picture that `draws` decided, its boxes, and how many are left.
 
     Mirrored both ways, scaled, shifted, recoloured, with noise. Boxes follow the pixels and are
-    clipped; one with less than a quarter of its area in view is removed.
+    clipped; one with less than a quarter of its area in view is removed. All on one device.
     """
-    warp = _to(images.device, random_warp(len(images), generator))
-    views = warp_images(images, warp)
-    recolour_(views, generator)
-    add_noise_(views, generator)
-    return views, *warp_boxes(boxes, num_boxes, warp)
+    views = warp_images(images, draws.warp)
+    recolour_(views, draws)
+    views.addcmul_(draws.noise_strength, draws.noise).clamp_(0, 1)
+    return views, *warp_boxes(boxes, num_boxes, draws.warp)
 
 
 def flip(
@@ -72,6 +121,8 @@ def random_warp(count: int, generator: Generator) -> Warp:
 
 def warp_images(images: Tensor, warp: Warp) -> Tensor:
     """(B, 3, H, W), sampled bilinearly; what lies outside of a picture is black."""
+    if len(images) == 0:  # affine_grid refuses, and a process may have no part of a short batch
+        return images
     # The grid asks of each new point where it was, in coordinates that go from -1 to 1.
     old_scale = 1 / warp.scale
     old_shift = (1 - 2 * warp.shift) * old_scale - 1
@@ -91,16 +142,9 @@ def warp_boxes(boxes: Tensor, num_boxes: Tensor, warp: Warp) -> tuple[Tensor, Te
     return _kept_first(clipped * kept[:, :, None], kept), kept.sum(1)
 
 
-def recolour_(images: Tensor, generator: Generator) -> None:
+def recolour_(images: Tensor, draws: Draws) -> None:
     """Change saturation, contrast about the mean, brightness, tint and tone of each, in place."""
-    count, device = len(images), images.device
-
-    def factor(spread: float, channels: int = 1) -> Tensor:
-        shape = (count, channels, 1, 1)
-        return _uniform(shape, 1 - spread, 1 + spread, generator).to(device)
-
-    gain = factor(BRIGHTNESS) * factor(TINT, channels=3)
-    contrast, saturation, tone = factor(CONTRAST), factor(SATURATION), factor(TONE) - 1
+    gain, contrast, saturation, tone = draws.gain, draws.contrast, draws.saturation, draws.tone
     grey = 0.299 * images[:, :1] + 0.587 * images[:, 1:2] + 0.114 * images[:, 2:]
     mean = grey.mean((1, 2, 3), keepdim=True)
     images.mul_(gain * contrast * saturation)
@@ -110,19 +154,8 @@ def recolour_(images: Tensor, generator: Generator) -> None:
     images.mul_(1 + tone - tone * images)
 
 
-def add_noise_(images: Tensor, generator: Generator) -> None:
-    """Add sensor noise, in place: one field for the batch, of another strength in each picture."""
-    field = torch.randn(1, *images.shape[1:], generator=generator).to(images.device)
-    strength = _uniform((len(images), 1, 1, 1), 0, LARGEST_NOISE, generator)
-    images.addcmul_(strength.to(images.device), field).clamp_(0, 1)
-
-
 def _uniform(shape: tuple[int, ...], low: float, high: float, generator: Generator) -> Tensor:
     return low + (high - low) * torch.rand(shape, generator=generator)
-
-
-def _to(device: torch.device, warp: Warp) -> Warp:
-    return Warp(warp.scale.to(device), warp.shift.to(device))
 
 
 def _area(boxes: Tensor) -> Tensor:

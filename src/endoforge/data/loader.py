@@ -10,9 +10,22 @@ from endoforge.core.errors import UserError
 from endoforge.data.pack import Pack
 
 
+@dataclass(frozen=True)
+class Shard:
+    """One of several equal parts, by number: what each of `count` processes takes of a batch."""
+
+    number: int = 0
+    count: int = 1
+
+    def of(self, length: int) -> slice:
+        """The rows of `length` that are in this part; the parts follow each other without gaps."""
+        first, end = (length * place // self.count for place in (self.number, self.number + 1))
+        return slice(first, end)
+
+
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """B inputs with at most M boxes each.
+    """B inputs with at most M boxes each: the rows `rows` of a batch of `num_all`.
 
     `images` (B, H, W, 3) uint8 RGB; `boxes` (B, M, 4) float32 xyxy in 0..1, the first
     `num_boxes[b]` of each row are boxes and the rest zeros; `num_boxes` (B,) int64; `indices`
@@ -23,18 +36,30 @@ class Batch:
     boxes: NDArray[np.float32]
     num_boxes: NDArray[np.int64]
     indices: NDArray[np.int64]
+    rows: slice
+    num_all: int
 
 
 class Loader:
-    """Batches of a pack: shuffled anew each epoch, or in the pack's order if `seed` is None."""
+    """Batches of a pack: shuffled anew each epoch, or in the pack's order if `seed` is None.
+
+    Of each batch it gives the part that is `shard`; `batch_size` is that of the whole.
+    """
 
     def __init__(
-        self, pack: Pack, batch_size: int, *, seed: int | None, drop_last: bool = False
+        self,
+        pack: Pack,
+        batch_size: int,
+        *,
+        seed: int | None,
+        drop_last: bool = False,
+        shard: Shard | None = None,
     ) -> None:
         self.pack = pack
         self.batch_size = batch_size
         self.seed = seed
         self.drop_last = drop_last
+        self.shard = shard or Shard()
         self.num_boxes = np.array([len(boxes) for boxes in pack.boxes], dtype=np.int64)
         self.boxes = _pad(pack.boxes, max(1, int(self.num_boxes.max())))
         if len(self) == 0:
@@ -48,23 +73,34 @@ class Loader:
         whole, rest = divmod(len(self.pack), self.batch_size)
         return whole + (rest > 0 and not self.drop_last)
 
-    def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """The batches of `epoch` from number `start` on, the same whatever was asked before."""
+    def batches(self, epoch: int, start: int = 0, stride: int = 1) -> Iterator[Batch]:
+        """The batches of `epoch` with the numbers `start`, `start + stride` and so on.
+
+        They are the same whatever was asked before.
+        """
         order = self._order(epoch)
-        for step in range(start, len(self)):
+        for step in range(start, len(self), stride):
             yield self._batch(order[step * self.batch_size : (step + 1) * self.batch_size])
+
+    def num_frames(self, first: int, end: int) -> int:
+        """Frames in the batches from number `first` up to `end`."""
+        return min(end * self.batch_size, len(self.pack)) - first * self.batch_size
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
         if self.seed is None:
             return np.arange(len(self.pack))
         return np.random.default_rng([self.seed, epoch]).permutation(len(self.pack))
 
-    def _batch(self, indices: NDArray[np.int64]) -> Batch:
+    def _batch(self, whole: NDArray[np.int64]) -> Batch:
+        rows = self.shard.of(len(whole))
+        indices = whole[rows]
         return Batch(
             images=np.asarray(self.pack.images[indices]),
             boxes=self.boxes[indices],
             num_boxes=self.num_boxes[indices],
             indices=indices,
+            rows=rows,
+            num_all=len(whole),
         )
 
 

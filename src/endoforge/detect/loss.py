@@ -1,6 +1,7 @@
 """The loss of TinyDet: quality focal loss on objectness, CIoU on boxes."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -22,20 +23,28 @@ EPSILON = 1e-7
 class DetectionLoss:
     """Scalars on the device: `total` to go backward from, and `mean_iou` to look at.
 
-    `mean_iou` is the mean overlap of the positive cells' boxes with their truth, before the step;
-    0 for a batch without boxes.
+    `total` is the share of these pictures in the loss of the whole batch: the shares of all its
+    parts add up to it. `mean_iou` is that of the whole batch: the mean overlap of the positive
+    cells' boxes with their truth, before the step; 0 for a batch without boxes.
     """
 
     total: Tensor
     mean_iou: Tensor
 
 
-def detection_loss(raw: Tensor, boxes: Tensor, num_boxes: Tensor, stride: int) -> DetectionLoss:
+def detection_loss(
+    raw: Tensor,
+    boxes: Tensor,
+    num_boxes: Tensor,
+    stride: int,
+    add_up: Callable[[Tensor], Tensor] = lambda own: own,
+) -> DetectionLoss:
     """The loss of a batch.
 
     `raw` is (B, 5, H, W) from the net; `boxes` (B, M, 4) xyxy in 0..1 of the input, of which the
     first `num_boxes` (B,) count. Both terms are sums over the batch, divided by its number of
-    positive cells.
+    positive cells. Where these pictures are a part of a batch, `add_up` gives the sum of a tensor
+    over all its parts.
     """
     grid_hw = (raw.shape[2], raw.shape[3])
     size = torch.tensor([grid_hw[1], grid_hw[0]], device=raw.device).repeat(2) * stride
@@ -46,11 +55,12 @@ def detection_loss(raw: Tensor, boxes: Tensor, num_boxes: Tensor, stride: int) -
     iou, ciou = complete_iou(said, truth)
 
     quality = torch.where(targets.positive, iou.detach(), 0.0)
-    num_positive = targets.positive.sum().clamp(min=1)
+    sums = add_up(torch.stack([quality.sum(), targets.positive.sum().to(quality.dtype)]))
+    num_positive = sums[1].clamp(min=1)
     objectness_loss = quality_focal_loss(raw[:, 0].flatten(1), quality).sum() / num_positive
     box_loss = torch.where(targets.positive, 1 - ciou, 0.0).sum() / num_positive
     total = objectness_loss + BOX_LOSS_WEIGHT * box_loss
-    return DetectionLoss(total, quality.sum() / num_positive)
+    return DetectionLoss(total, sums[0] / num_positive)
 
 
 def quality_focal_loss(logits: Tensor, quality: Tensor) -> Tensor:

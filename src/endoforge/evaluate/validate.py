@@ -1,19 +1,23 @@
 """Every frame of a loader through a detector, and the metrics of what it found."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from endoforge.data.augment import flip
+from endoforge.backends.group import Group
+from endoforge.data.augment import flip, seeded_generator
 from endoforge.data.loader import Batch, Loader
 from endoforge.detect.detections import Detections
 from endoforge.evaluate.metrics import Metrics, measure
 
 Predict = Callable[[NDArray[np.uint8]], list[Detections]]
 """(B, H, W, 3) uint8 RGB pictures to the detections of each."""
+
+_Found = tuple[list[Detections], list[NDArray[np.float32]]]
+"""Of the pictures of a batch."""
 
 
 @dataclass(frozen=True)
@@ -34,25 +38,37 @@ def validate(
     iou_threshs: Sequence[float],
     flip_probability: float = 0.0,
     seed: int = 0,
+    group: Group | None = None,
     on_batch: Callable[[int], None] = lambda _: None,
 ) -> Validation:
     """Ask `predict` about every frame of `loader`, and measure.
 
     With a `flip_probability`, so large a share of the frames is mirrored, the same ones each time
-    for a `seed`. `on_batch` is told the number of frames of each batch when it is done; what it
-    raises ends the validation.
+    for a `seed`. The processes of a `group` share the batches, none twice, and all get the result.
+    `on_batch` is told the number of frames when batches are done, of all processes together, and
+    equally often in each of them; what it raises ends the validation.
     """
-    generator = torch.Generator().manual_seed(seed)
-    detections: list[Detections] = []
-    truths: list[NDArray[np.float32]] = []
-    for batch in loader.batches(epoch=0):
-        if flip_probability > 0:
-            batch = _flipped(batch, flip_probability, generator)
-        detections += predict(batch.images)
-        truths += [rows[:n] for rows, n in zip(batch.boxes, batch.num_boxes, strict=True)]
-        on_batch(len(batch.indices))
+    group = group or Group()
+    asked = loader.batches(0, start=group.rank, stride=group.size)
+    found: list[_Found] = []
+    for first in range(0, len(loader), group.size):
+        if (batch := next(asked, None)) is not None:
+            if flip_probability > 0:
+                number = first + group.rank
+                batch = _flipped(batch, flip_probability, seeded_generator(seed, number))
+            truths = [rows[:n] for rows, n in zip(batch.boxes, batch.num_boxes, strict=True)]
+            found.append((predict(batch.images), truths))
+        on_batch(loader.num_frames(first, first + group.size))
+    in_order = _deal_out(group.gather(found), len(loader))
+    detections = [one for picked, _ in in_order for one in picked]
+    truths = [one for _, true in in_order for one in true]
     metrics = measure(detections, truths, obj_thresh=obj_thresh, iou_threshs=iou_threshs)
     return Validation(metrics, detections, truths, len(loader))
+
+
+def _deal_out(found: list[list[_Found]], count: int) -> list[_Found]:
+    """What each process found, in the order of the batches, which they had taken in turns."""
+    return [found[number % len(found)][number // len(found)] for number in range(count)]
 
 
 def _flipped(batch: Batch, probability: float, generator: torch.Generator) -> Batch:
@@ -63,9 +79,9 @@ def _flipped(batch: Batch, probability: float, generator: torch.Generator) -> Ba
         probability,
         generator,
     )
-    return Batch(
+    return replace(
+        batch,
         images=np.ascontiguousarray(images.permute(0, 2, 3, 1).numpy()),
         boxes=boxes.numpy(),
         num_boxes=num_boxes.numpy(),
-        indices=batch.indices,
     )

@@ -1,0 +1,117 @@
+"""The processes that train together, as torchrun starts them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TypeVar, cast
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from endoforge.core.errors import UserError
+from endoforge.data.loader import Shard
+
+Value = TypeVar("Value")
+
+LONGEST_WAIT = timedelta(hours=6)
+"""For a process that is still loading or measuring. One that died is noticed at once."""
+
+
+class Group:
+    """One of `size` processes that train together; a process alone is a group of one.
+
+    All of them must call its methods in the same order. Where another one has died, these raise
+    UserError.
+    """
+
+    def __init__(
+        self, rank: int = 0, size: int = 1, control: dist.ProcessGroup | None = None
+    ) -> None:
+        self.rank = rank
+        self.size = size
+        self._control = control
+        self._ballot = torch.zeros(1)
+        self._poll: dist.Work | None = None
+
+    @property
+    def is_main(self) -> bool:
+        """Is this the one process that writes?"""
+        return self.rank == 0
+
+    @property
+    def shard(self) -> Shard:
+        """The part of each batch that is this process's."""
+        return Shard(self.rank, self.size)
+
+    def add_up(self, tensor: Tensor) -> Tensor:
+        """`tensor`, changed in place to its sum over the processes, each with its own."""
+        if self.size > 1:
+            with named_errors():
+                dist.all_reduce(tensor)
+        return tensor
+
+    def from_main(self, value: Value | None) -> Value:
+        """The main process's `value`, whatever the others give."""
+        if self.size == 1:
+            return cast(Value, value)
+        box = [value]
+        with named_errors():
+            dist.broadcast_object_list(box, src=0, group=self._control)
+        return cast(Value, box[0])
+
+    def gather(self, value: Value) -> list[Value]:
+        """The values of all processes, in their order."""
+        if self.size == 1:
+            return [value]
+        values = [value] * self.size
+        with named_errors():
+            dist.all_gather_object(values, value, group=self._control)
+        return values
+
+    def vote(self, wish: bool) -> bool:
+        """Did anyone wish it? Of several processes, all hear of a wish at the same later call.
+
+        The votes of one call are counted until the next, while the device works.
+        """
+        if self.size == 1:
+            return wish
+        with named_errors():
+            if self._poll is not None:
+                self._poll.wait()
+            wished = self._poll is not None and self._ballot.item() > 0
+            self._ballot = torch.tensor([float(wish)])
+            self._poll = dist.all_reduce(self._ballot, group=self._control, async_op=True)
+        return wished
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[Group]:
+    """The group that torchrun made this process a part of, to work on `device`; else one alone."""
+    if not dist.is_torchelastic_launched():
+        yield Group()
+        return
+    with named_errors():
+        if device.type == "cpu":
+            dist.init_process_group("gloo", timeout=LONGEST_WAIT)
+        else:
+            torch.accelerator.set_device_index(device)
+            backend = f"cpu:gloo,{device.type}:{dist.get_default_backend_for_device(device)}"
+            dist.init_process_group(backend, timeout=LONGEST_WAIT)
+        control = dist.new_group(backend="gloo", timeout=LONGEST_WAIT)
+    yield Group(dist.get_rank(), dist.get_world_size(), control)
+    # After an error, to take leave of the others could wait for the dead.
+    dist.destroy_process_group()
+
+
+@contextmanager
+def named_errors() -> Iterator[None]:
+    """Say that another process is gone, where a talk with it broke off."""
+    try:
+        yield
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"lost the other processes of this training ({reason}): one of them ended; "
+            "its own message says why"
+        ) from error

@@ -1,0 +1,74 @@
+"""Batch norm whose batch is that of all processes together."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from endoforge.backends.group import Group
+
+
+def synchronise_norms(model: nn.Module, group: Group, device: torch.device) -> nn.Module:
+    """`model` with every batch norm taking its statistics over the batches of all of `group`.
+
+    PyTorch's own needs an accelerator; a CPU gets ours.
+    """
+    if group.size == 1:
+        return model
+    if device.type != "cpu":
+        synchronised: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(  # type: ignore[no-untyped-call]
+            model
+        )
+        return synchronised
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.BatchNorm2d):
+                setattr(module, name, _CpuSyncBatchNorm(child, group))
+    return model
+
+
+class _CpuSyncBatchNorm(nn.BatchNorm2d):
+    """Batch norm (Ioffe and Szegedy 2015) over the pictures of all processes."""
+
+    def __init__(self, norm: nn.BatchNorm2d, group: Group) -> None:
+        super().__init__(norm.num_features, norm.eps, norm.momentum)
+        self.load_state_dict(norm.state_dict())
+        self._group = group
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(x)
+        count = self._sum(x.new_tensor([x.numel() / x.shape[1]]))
+        mean = self._sum(x.sum((0, 2, 3))) / count
+        centred = x - mean[:, None, None]
+        variance = self._sum(centred.square().sum((0, 2, 3))) / count
+        self._follow(mean.detach(), (variance * count / (count - 1)).detach())
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        return centred * scale[:, None, None] + self.bias[:, None, None]
+
+    @torch.no_grad()
+    def _follow(self, mean: Tensor, unbiased_variance: Tensor) -> None:
+        assert self.momentum is not None
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(unbiased_variance, self.momentum)
+        self.num_batches_tracked.add_(1)
+
+    def _sum(self, own: Tensor) -> Tensor:
+        total: Tensor = _SumOfAll.apply(own, self._group)  # type: ignore[no-untyped-call]
+        return total
+
+
+class _SumOfAll(torch.autograd.Function):
+    """The sum over all processes. Each one's loss depends on it, so its slopes add up too."""
+
+    @staticmethod
+    def forward(ctx: Any, own: Tensor, group: Group) -> Tensor:
+        ctx.group = group
+        return group.add_up(own.clone())
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, None]:
+        return ctx.group.add_up(slopes[0].clone()), None
