@@ -10,6 +10,8 @@ import inspect
 import io
 import logging
 import os
+import shlex
+import signal
 import sys
 import time
 import traceback
@@ -19,7 +21,7 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from endoforge import __version__
-from endoforge.core.errors import UserError
+from endoforge.core.errors import Resumable, UserError
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -35,6 +37,8 @@ class Command:
     config: str
     """`module:ClassName`, imported when the command is parsed."""
     run: Callable[[Any], None]
+    in_processes: bool = False
+    """Whether torchrun may start several processes of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +54,7 @@ class General:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line `argv` (default: the process's) and exit."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(run(list(sys.argv[1:] if argv is None else argv)))
 
 
@@ -63,6 +68,8 @@ def run(argv: list[str]) -> int:
         return _dispatch(argv)
     except UserError as error:
         return _fail(f"endoforge: error: {error}", EXIT_USAGE, debug)
+    except Resumable:
+        return _fail(f"endoforge: interrupted; go on with: {_resuming(argv)}", EXIT_INTERRUPTED)
     except KeyboardInterrupt:
         return _fail("endoforge: interrupted", EXIT_INTERRUPTED, debug)
     except BrokenPipeError:
@@ -76,11 +83,29 @@ def run(argv: list[str]) -> int:
         return _fail(f"endoforge: bug: {kind}: {error} ({ISSUES})", EXIT_BUG, debug)
 
 
-def _fail(line: str, code: int, debug: bool) -> int:
+def _fail(line: str, code: int, debug: bool = False) -> int:
     if debug:
         traceback.print_exc()
-    print(line, file=sys.stderr)
+    if _rank() and code == EXIT_INTERRUPTED:
+        return code  # the first process says it for all
+    print(f"process {_rank()}: {line}" if _launched() else line, file=sys.stderr)
     return code
+
+
+def _resuming(argv: list[str]) -> str:
+    """The command that goes on with the training of this one."""
+    command = shlex.join(["endoforge", *(word for word in argv if word != "--fresh")])
+    return f"the same torchrun, {command}" if _launched() else command
+
+
+def _launched() -> bool:
+    """Did torchrun start this process?"""
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def _rank() -> int:
+    """The number of this process among those that torchrun started."""
+    return int(os.environ.get("RANK", 0)) if _launched() else 0
 
 
 def _dispatch(argv: list[str]) -> int:
@@ -94,6 +119,9 @@ def _dispatch(argv: list[str]) -> int:
     if command is None:
         known = ", ".join(COMMANDS)
         raise UserError(f"no command {argv[0]!r}; choose from {known} (endoforge --help)")
+    if _launched() and not command.in_processes:
+        several = ", ".join(name for name, other in COMMANDS.items() if other.in_processes)
+        raise UserError(f"{argv[0]} runs as one process; torchrun is for {several}")
     config, general = parse(argv[0], argv[1:])
     _start_logging(general.log_level)
     command.run(config)
@@ -171,7 +199,12 @@ def default_log_level() -> LogLevel:
 
 
 def _start_logging(level: LogLevel) -> None:
-    """Messages on stderr as they are; warnings and errors say that they are."""
+    """Messages on stderr as they are; warnings and errors say that they are.
+
+    Of the processes that torchrun started the first speaks for all.
+    """
+    if _rank() and level != "debug":
+        level = "error"
     handler = logging.StreamHandler()
     handler.setFormatter(_Formatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
@@ -250,7 +283,8 @@ def _demo(config: Any) -> None:
 
 
 def _print(lines: list[str]) -> None:
-    print("\n".join(lines), flush=True)
+    if not _rank():
+        print("\n".join(lines), flush=True)
 
 
 COMMANDS = {
@@ -278,11 +312,13 @@ COMMANDS = {
         "train a detector, or go on with a training",
         "endoforge.train.config:TrainConfig",
         _train,
+        in_processes=True,
     ),
     "train-hp": Command(
         "train with settings for a longer run",
         "endoforge.train.config:TrainHpConfig",
         _train,
+        in_processes=True,
     ),
     "eval": Command(
         "measure a checkpoint on every frame of a folder",

@@ -6,77 +6,200 @@ from endoforge.core.errors import UserError
 from endoforge.detect.tinydet import TinyDetConfig
 from endoforge.detect.weights import WeightsMetadata, load_weights
 from endoforge.train import checkpoint as checkpoint_module
-from endoforge.train.checkpoint import CheckpointFolder
+from endoforge.train.checkpoint import CheckpointFolder, changed_settings
 from endoforge.train.config import TrainConfig
 from endoforge.train.state import TrainState
 
 METADATA = WeightsMetadata(model=TinyDetConfig(), input_size=(64, 32), resize_mode="force")
 
 
-def folder_in(path, **facts):
-    return CheckpointFolder(
-        path, config=TrainConfig(), metadata=METADATA, facts={"--seed": "1"} | facts
+def folder_in(path, *, fresh=False, **facts):
+    folder = CheckpointFolder(
+        path,
+        config=TrainConfig(fresh=fresh),
+        metadata=METADATA,
+        facts={"--seed": "1"} | facts,
     )
+    folder.open()
+    return folder
+
+
+def backend_of(seed):
+    return TorchBackend(METADATA.model, seed=seed, device=torch.device("cpu"))
 
 
 @pytest.fixture
 def backend():
-    return TorchBackend(METADATA.model, seed=0, device=torch.device("cpu"))
+    return backend_of(0)
 
 
-def test_an_empty_folder_is_a_new_training(tmp_path, backend):
-    assert folder_in(tmp_path / "new" / "folder").load(backend) == TrainState()
+def save(folder, backend, state):
+    folder.save(backend.weights(), backend.state_dict(), state)
+
+
+def saved_twice(folder, backend):
+    """The states of two saves, the older first."""
+    states = TrainState(epoch=1), TrainState(epoch=2)
+    for state in states:
+        save(folder, backend, state)
+    return states
+
+
+def flip_a_bit(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 4
+    path.write_bytes(data)
+
+
+def truncate(kept):
+    return lambda path: path.write_bytes(path.read_bytes()[:kept])
+
+
+def replace_by(thing):
+    return lambda path: torch.save(thing, path)
+
+
+SPOILING = {
+    "empty": truncate(0),
+    "ten bytes": truncate(10),
+    "half": truncate(100_000),
+    "all but the last byte": truncate(-1),
+    "a bit flipped": flip_a_bit,
+    "text": lambda path: path.write_text("hello"),
+    "a foreign state": replace_by({"model": torch.zeros(1)}),
+    "a list": replace_by([1, 2]),
+    "another version's": replace_by({"format": 99}),
+}
+spoilings = pytest.mark.parametrize("spoil", SPOILING.values(), ids=SPOILING.keys())
+
+
+def test_an_empty_folder_is_a_new_training(tmp_path):
+    assert folder_in(tmp_path / "new" / "folder").load() is None
 
 
 def test_a_state_comes_back(tmp_path, backend):
     state = TrainState(epoch=3, step=2, loss_sum=1.5, best_mean_iou=0.25, best_epoch=1)
-    folder_in(tmp_path).save(backend, state)
-    other = TorchBackend(METADATA.model, seed=1, device=torch.device("cpu"))
-    assert folder_in(tmp_path).load(other) == state
+    save(folder_in(tmp_path), backend, state)
+    saved = folder_in(tmp_path).load()
+    assert saved.state == state
+    assert saved.config["epochs"] == 1
+    other = backend_of(1)
+    other.load_state_dict(saved.backend)
     assert torch.equal(other.weights()["stem.0.0.weight"], backend.weights()["stem.0.0.weight"])
 
 
 def test_the_weights_say_what_they_are_for(tmp_path, backend):
     folder = folder_in(tmp_path)
-    folder.save_best(backend)
-    folder.save(backend, TrainState())
+    folder.save_best(backend.weights())
+    save(folder, backend, TrainState())
     for path in (folder.weights_path, folder.best_path):
         model, metadata = load_weights(path)
         assert metadata == METADATA
         assert torch.equal(model.stem[0][0].weight, backend.weights()["stem.0.0.weight"])
 
 
-@pytest.mark.parametrize("kept", [0, 10, 100_000, -1])
-def test_a_truncated_state_is_refused_by_name(tmp_path, backend, kept):
+def test_the_best_weights_can_become_the_ones_to_use(tmp_path, backend):
     folder = folder_in(tmp_path)
-    folder.save(backend, TrainState())
-    folder.state_path.write_bytes(folder.state_path.read_bytes()[:kept])
-    with pytest.raises(UserError, match=r"tinydet_state\.pt: truncated, or not a training state"):
-        folder.load(backend)
+    folder.save_best(backend_of(5).weights())
+    save(folder, backend, TrainState())
+    folder.use_best()
+    assert folder.weights_path.read_bytes() == folder.best_path.read_bytes()
 
 
-def test_foreign_states_are_refused_by_name(tmp_path, backend):
+@spoilings
+def test_a_spoilt_state_is_refused_by_name(spoil, tmp_path, backend):
     folder = folder_in(tmp_path)
-    for foreign in ({"model": torch.zeros(1)}, [1, 2]):
-        torch.save(foreign, folder.state_path)
-        with pytest.raises(UserError, match=r"tinydet_state\.pt: not a training state"):
-            folder.load(backend)
-    folder.state_path.write_text("hello")
+    save(folder, backend, TrainState())
+    spoil(folder.state_path)
+    with pytest.raises(UserError, match=r"tinydet_state\.pt: .*not a training state.*--fresh"):
+        folder.load()
+
+
+@spoilings
+def test_the_state_before_a_spoilt_one_is_used(spoil, tmp_path, backend, caplog):
+    folder = folder_in(tmp_path)
+    older, _ = saved_twice(folder, backend)
+    spoil(folder.state_path)
+    assert folder.load().state == older
+    assert "tinydet_state.pt: " in caplog.text
+    assert "going on from the state before it" in caplog.text
+
+
+def test_the_state_before_a_lost_one_is_used(tmp_path, backend):
+    folder = folder_in(tmp_path)
+    older, newer = saved_twice(folder, backend)
+    assert folder.load().state == newer
+    folder.state_path.unlink()
+    assert folder.load().state == older
+
+
+def test_two_spoilt_states_are_refused_by_the_name_of_the_last(tmp_path, backend):
+    folder = folder_in(tmp_path)
+    saved_twice(folder, backend)
+    for path in (folder.state_path, folder.previous_path):
+        path.write_text("hello")
     with pytest.raises(UserError, match=r"tinydet_state\.pt: truncated"):
-        folder.load(backend)
+        folder.load()
+
+
+def test_without_hard_links_the_state_before_is_a_copy(tmp_path, backend, monkeypatch):
+    def refuse(*_):
+        raise PermissionError("no links here")
+
+    monkeypatch.setattr("os.link", refuse)
+    folder = folder_in(tmp_path)
+    older, _ = saved_twice(folder, backend)
+    folder.state_path.unlink()
+    assert folder.load().state == older
 
 
 def test_what_differs_is_said_with_the_mend(tmp_path, backend):
-    folder_in(tmp_path).save(backend, TrainState())
+    save(folder_in(tmp_path), backend, TrainState())
     with pytest.raises(UserError) as caught:
-        folder_in(tmp_path, **{"--seed": "2", "the model": "new"}).load(backend)
+        folder_in(tmp_path, **{"--seed": "2", "the model": "new"}).load()
     assert "--seed was 1, now 2; the model was not there, now new" in str(caught.value)
-    assert "give another --ckpt-dir" in str(caught.value)
+    assert "another --ckpt-dir" in str(caught.value)
+    assert "--fresh" in str(caught.value)
+
+
+def test_another_training_is_not_passed_over_for_the_state_before_it(tmp_path, backend):
+    save(folder_in(tmp_path), backend, TrainState())
+    save(folder_in(tmp_path, **{"--seed": "2"}), backend, TrainState())
+    with pytest.raises(UserError, match="--seed was 2, now 1"):
+        folder_in(tmp_path).load()
+
+
+def test_fresh_removes_the_training_and_nothing_else(tmp_path, backend, caplog):
+    folder = folder_in(tmp_path)
+    folder.save_best(backend.weights())
+    saved_twice(folder, backend)
+    (tmp_path / "notes.txt").write_text("mine")
+    with caplog.at_level("INFO"):
+        folder_in(tmp_path, fresh=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+    assert "removing the training" in caplog.text
+
+
+def test_unfinished_files_of_a_killed_training_are_swept_up(tmp_path):
+    (tmp_path / ".tinydet_state.pt.123.tmp").write_bytes(b"half")
+    folder_in(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_changed_settings_are_told_in_the_words_of_the_command_line():
+    saved = {"epochs": 2, "patience": 0, "metrics_out": None, "device": "cpu"}
+    now = {"epochs": 4, "patience": 0, "metrics_out": "m.jsonl", "device": "auto"}
+    assert changed_settings(saved, now) == [
+        "--epochs was 2, now 4",
+        "--metrics-out was not given, now m.jsonl",
+        "--device was cpu, now auto",
+    ]
 
 
 def test_a_save_cut_short_anywhere_leaves_the_state_of_before(tmp_path, backend, monkeypatch):
     folder = folder_in(tmp_path)
-    folder.save(backend, TrainState(epoch=1))
+    before = TrainState(epoch=1)
+    save(folder, backend, before)
 
     def fail(*_, **__):
         raise OSError("disk full")
@@ -85,6 +208,6 @@ def test_a_save_cut_short_anywhere_leaves_the_state_of_before(tmp_path, backend,
         with monkeypatch.context() as patch:
             patch.setattr(checkpoint_module, writer, fail)
             with pytest.raises(OSError, match="disk full"):
-                folder.save(backend, TrainState(epoch=2))
-        assert folder.load(backend) == TrainState(epoch=1)
+                save(folder, backend, TrainState(epoch=2))
+        assert folder.load().state == before
         load_weights(folder.weights_path)

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from endoforge.backends.group import Group
 from endoforge.core.errors import UserError
 from endoforge.train.data import load_data
 
@@ -14,7 +15,7 @@ def test_the_summary_shows_both_sides_and_what_was_dropped(make_root, small_conf
     root = make_root(3, 5)
     (next(root.glob("run_*")) / "labels" / "frame_00000.json").write_text("{")
     with caplog.at_level("INFO"):
-        data = load_data(small_config(input_root=str(root)))
+        data = load_data(small_config(input_root=str(root)), Group())
     lines = caplog.text
     assert f"{root}: 3 runs, 14 usable frames" in lines
     assert "dropped 1 x frame: label malformed" in lines
@@ -27,9 +28,9 @@ def test_the_summary_shows_both_sides_and_what_was_dropped(make_root, small_conf
 
 def test_a_split_manifest_is_written_then_kept(small_config, tmp_path):
     path = tmp_path / "split.json"
-    first = load_data(small_config(split_manifest=str(path)))
+    first = load_data(small_config(split_manifest=str(path)), Group())
     assert set(json.loads(path.read_text())) == {"train", "val", "seed", "fingerprint"}
-    again = load_data(small_config(split_manifest=str(path), seed=1, val_ratio=0.7))
+    again = load_data(small_config(split_manifest=str(path), seed=1, val_ratio=0.7), Group())
     assert [frame.key for frame in again.train.frames] == [
         frame.key for frame in first.train.frames
     ]
@@ -38,10 +39,10 @@ def test_a_split_manifest_is_written_then_kept(small_config, tmp_path):
 
 def test_real_runs_validate_and_all_others_train(small_config, small_root, make_root):
     real = make_root(1, 4, name="real", seed=3)
-    data = load_data(small_config(real_val_dir=str(real)))
+    data = load_data(small_config(real_val_dir=str(real)), Group())
     assert (len(data.train), len(data.val)) == (15, 4)
     with pytest.raises(UserError, match="is in --input-root too"):
-        load_data(small_config(real_val_dir=str(small_root)))
+        load_data(small_config(real_val_dir=str(small_root)), Group())
 
 
 def test_a_root_without_usable_frames_is_named(make_root, small_config):
@@ -49,14 +50,14 @@ def test_a_root_without_usable_frames_is_named(make_root, small_config):
     for label in root.rglob("*.json"):
         label.write_text("{")
     with pytest.raises(UserError, match=str(root)):
-        load_data(small_config(input_root=str(root)))
+        load_data(small_config(input_root=str(root)), Group())
     real = make_root(1, 4, name="real", seed=3)
     with pytest.raises(UserError, match="no usable frame in"):
-        load_data(small_config(input_root=str(root), real_val_dir=str(real)))
+        load_data(small_config(input_root=str(root), real_val_dir=str(real)), Group())
 
 
 def test_strict_stops_at_the_first_bad_label(make_root, small_config):
     root = make_root(2, 3)
     (next(root.glob("run_*")) / "labels" / "frame_00001.json").write_text("{")
     with pytest.raises(UserError, match=r"frame_00001\.json"):
-        load_data(small_config(input_root=str(root), strict=True))
+        load_data(small_config(input_root=str(root), strict=True), Group())

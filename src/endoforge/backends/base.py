@@ -21,6 +21,25 @@ class StepResult:
     """Mean overlap of the boxes of the positive cells with their truth, before the step."""
 
 
+@dataclass(frozen=True, eq=False)
+class BatchView:
+    """What a step would learn from, and what the detector says of it before the step.
+
+    `images` is (B, H, W, 3) float32 RGB in 0..1; `boxes` (B, M, 4) float32 xyxy in 0..1, of which
+    the first `num_boxes` (B,) count; `positive` (B, h, w) bool the cells that must find a box;
+    `raw` (B, 5, h, w) float32 the detector's raw output.
+    """
+
+    images: NDArray[np.float32]
+    boxes: NDArray[np.float32]
+    num_boxes: NDArray[np.int64]
+    positive: NDArray[np.bool_]
+    raw: NDArray[np.float32]
+    detections: list[Detections]
+    loss: float
+    mean_iou: float
+
+
 class Backend(Protocol):
     """Trains a detector and asks it; built from a model's configuration and a seed.
 
@@ -45,12 +64,20 @@ class Backend(Protocol):
         """Augment a batch and learn from it; `epoch` and `step` in it seed the augmentation."""
         ...
 
+    def view(self, batch: Batch, *, epoch: int, step: int) -> BatchView:
+        """The batch as `step` would learn from it; changes nothing."""
+        ...
+
     def predict(self, images: NDArray[np.uint8]) -> list[Detections]:
         """Detections in each of (B, H, W, 3) uint8 RGB pictures, in 0..1 of the picture."""
         ...
 
     def weights(self) -> dict[str, Tensor]:
         """The model to use, as `predict` uses it: tensors on the CPU by name."""
+        ...
+
+    def load_weights(self, weights: dict[str, Tensor]) -> None:
+        """Start from weights that `weights` gave."""
         ...
 
     def state_dict(self) -> dict[str, Any]:

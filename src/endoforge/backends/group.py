@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
@@ -51,14 +51,14 @@ class Group:
                 dist.all_reduce(tensor)
         return tensor
 
-    def from_main(self, value: Value | None) -> Value:
+    def from_main(self, value: Value) -> Value:
         """The main process's `value`, whatever the others give."""
         if self.size == 1:
-            return cast(Value, value)
+            return value
         box = [value]
         with named_errors():
             dist.broadcast_object_list(box, src=0, group=self._control)
-        return cast(Value, box[0])
+        return box[0]
 
     def gather(self, value: Value) -> list[Value]:
         """The values of all processes, in their order."""

@@ -38,13 +38,24 @@ class _CpuSyncBatchNorm(nn.BatchNorm2d):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return super().forward(x)
-        count = self._sum(x.new_tensor([x.numel() / x.shape[1]]))
-        mean = self._sum(x.sum((0, 2, 3))) / count
-        centred = x - mean[:, None, None]
-        variance = self._sum(centred.square().sum((0, 2, 3))) / count
+        count, mean, variance = self._statistics(x)
         self._follow(mean.detach(), (variance * count / (count - 1)).detach())
         scale = self.weight * torch.rsqrt(variance + self.eps)
-        return centred * scale[:, None, None] + self.bias[:, None, None]
+        shift = self.bias - mean * scale
+        return torch.addcmul(shift[:, None, None], x, scale[:, None, None])
+
+    def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Values a channel, and mean and variance of each: in one sum, of doubles."""
+        own = [
+            x.sum((0, 2, 3), dtype=torch.float64),
+            x.square().sum((0, 2, 3), dtype=torch.float64),
+        ]
+        own.append(torch.full((1,), x.numel() / x.shape[1], dtype=torch.float64))
+        total: Tensor = _SumOfAll.apply(torch.cat(own), self._group)  # type: ignore[no-untyped-call]
+        count, num_channels = total[-1:], x.shape[1]
+        mean = total[:num_channels] / count
+        variance = total[num_channels:-1] / count - mean.square()
+        return count.to(x.dtype), mean.to(x.dtype), variance.clamp(min=0).to(x.dtype)
 
     @torch.no_grad()
     def _follow(self, mean: Tensor, unbiased_variance: Tensor) -> None:
@@ -55,10 +66,6 @@ class _CpuSyncBatchNorm(nn.BatchNorm2d):
         self.running_mean.lerp_(mean, self.momentum)
         self.running_var.lerp_(unbiased_variance, self.momentum)
         self.num_batches_tracked.add_(1)
-
-    def _sum(self, own: Tensor) -> Tensor:
-        total: Tensor = _SumOfAll.apply(own, self._group)  # type: ignore[no-untyped-call]
-        return total
 
 
 class _SumOfAll(torch.autograd.Function):

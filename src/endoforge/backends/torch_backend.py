@@ -8,12 +8,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from endoforge.backends.base import StepResult
+from endoforge.backends.base import BatchView, StepResult
 from endoforge.backends.devices import describe_device
 from endoforge.backends.group import Group
 from endoforge.backends.sync_norm import synchronise_norms
 from endoforge.data.augment import augment, draw, seeded_generator
 from endoforge.data.loader import Batch
+from endoforge.detect.assign import assign_cells
+from endoforge.detect.decode import decode_batch
 from endoforge.detect.detections import Detections
 from endoforge.detect.loss import DetectionLoss, detection_loss
 from endoforge.detect.predict import predict, to_input
@@ -78,11 +80,34 @@ class TorchBackend:
         self._follow()
         return StepResult(total, loss.mean_iou)
 
+    @torch.no_grad()
+    def view(self, batch: Batch, *, epoch: int, step: int) -> BatchView:
+        images, boxes, num_boxes = self._augmented(batch, epoch, step)
+        raw, stride = self._averaged(images), self.model_config.stride
+        loss = detection_loss(raw, boxes, num_boxes, stride)
+        grid = (raw.shape[2], raw.shape[3])
+        size = torch.tensor(images.shape[:1:-1], device=self._device).repeat(2)
+        targets = assign_cells(boxes * size, num_boxes, grid, stride)
+        return BatchView(
+            images=images.permute(0, 2, 3, 1).cpu().numpy(),
+            boxes=boxes.cpu().numpy(),
+            num_boxes=num_boxes.cpu().numpy(),
+            positive=targets.positive.reshape(-1, *grid).cpu().numpy(),
+            raw=raw.cpu().numpy(),
+            detections=decode_batch(raw, stride),
+            loss=float(loss.total),
+            mean_iou=float(loss.mean_iou),
+        )
+
     def predict(self, images: NDArray[np.uint8]) -> list[Detections]:
         return predict(self._averaged, images)
 
     def weights(self) -> dict[str, Tensor]:
         return _to_cpu(self._averaged.state_dict())
+
+    def load_weights(self, weights: dict[str, Tensor]) -> None:
+        self._model.load_state_dict(weights)
+        self._averaged.load_state_dict(weights)
 
     def state_dict(self) -> dict[str, Any]:
         return {

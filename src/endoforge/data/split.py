@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from endoforge.captures.index import CaptureIndex, FrameRecord
 from endoforge.core.errors import UserError
 from endoforge.core.files import write_json_atomic
+from endoforge.data.stratify import stratified_runs
 
 log = logging.getLogger(__name__)
 
@@ -38,9 +39,12 @@ class SplitManifest(BaseModel):
     fingerprint: str
 
 
-def split_by_run(index: CaptureIndex, val_ratio: float, seed: int) -> Split:
+def split_by_run(
+    index: CaptureIndex, val_ratio: float, seed: int, *, stratify: bool = False
+) -> Split:
     """Give whole runs to validation, as near to `val_ratio` (0..1) of the frames as can be.
 
+    With `stratify`, as near to that share of the frames without, with one and with more boxes.
     Of the choices that come equally near, `seed` picks one. Neither side is empty. A lone run is
     split by time, with a gap between. Raises UserError if there are too few frames to split.
     """
@@ -52,7 +56,10 @@ def split_by_run(index: CaptureIndex, val_ratio: float, seed: int) -> Split:
         )
     if len(sizes) == 1:
         return _split_by_time(index.frames, val_ratio)
-    val_runs = _pick_runs(sizes, val_ratio * len(index.frames), seed)
+    if stratify:
+        val_runs = stratified_runs(index.frames, val_ratio, seed)
+    else:
+        val_runs = _pick_runs(sizes, val_ratio * len(index.frames), seed)
     train = [frame for frame in index.frames if frame.run not in val_runs]
     val = [frame for frame in index.frames if frame.run in val_runs]
     return Split(train, val)
@@ -142,11 +149,22 @@ def load_split(path: Path, index: CaptureIndex) -> Split:
         [by_key[key] for key in manifest.val],
         len(by_key) - len(listed),
     )
+    _check_runs_apart(path, split)
     if fingerprint(split.train + split.val) != manifest.fingerprint:
         log.warning("labels have changed since %s was written; its split is kept", path)
     if split.left_out:
         log.warning("%d frames are not listed in %s and are left out", split.left_out, path)
     return split
+
+
+def _check_runs_apart(path: Path, split: Split) -> None:
+    """A lone run may be on both sides, as `split_by_run` puts it; of several, none may."""
+    train_runs, val_runs = ({frame.run for frame in side} for side in (split.train, split.val))
+    if (both := train_runs & val_runs) and len(train_runs | val_runs) > 1:
+        raise UserError(
+            f"{path} has frames of {min(both)} on both sides, and neighbouring frames look alike: "
+            "delete it to split anew"
+        )
 
 
 def _read_manifest(path: Path) -> SplitManifest:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from endoforge.captures.config import PruneConfig
 from endoforge.captures.prune import prune_empty
-from endoforge.core.errors import UserError
+from endoforge.core.errors import Resumable, UserError
 from endoforge.core.files import write_json_atomic
 from endoforge.datagen.config import DatagenConfig
 from endoforge.datagen.generate import generate
@@ -30,7 +30,7 @@ from endoforge.evaluate.figures import (
 )
 from endoforge.evaluate.report import Report, headline, write_report
 from endoforge.train.config import TrainConfig
-from endoforge.train.loop import train
+from endoforge.train.loop import TrainResult, train
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ def run_demo(config: DemoConfig) -> DemoResult:
         pruned = prune_empty(pruning)
         _log_lines(pruned.lines())
     with clock.step("train", f"{EPOCHS} epochs on {pruned.kept} frames"):
-        result = train(_train_config(root, config.seed))
+        result = _train(root, config.seed)
     with clock.step("evaluate", "on the colons that training never saw, empty frames too"):
         evaluation = run_eval(
             EvalConfig(
@@ -127,6 +127,13 @@ def _simulate(root: Path, seed: int, runs: int) -> DatagenReport:
     report = generate(config)
     _log_lines(report.lines())
     return report
+
+
+def _train(root: Path, seed: int) -> TrainResult:
+    try:
+        return train(_train_config(root, seed))
+    except Resumable:
+        raise KeyboardInterrupt from None  # the demo would start afresh
 
 
 def _train_config(root: Path, seed: int) -> TrainConfig:

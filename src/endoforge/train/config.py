@@ -18,6 +18,7 @@ from endoforge.evaluate.config import (
 
 Scheduler = Literal["linear", "cosine"]
 ResizeMode = Literal["letterbox", "force"]
+BackendName = Literal["torch"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,12 @@ class TrainConfig:
 
     input_root: Annotated[str, arg(metavar="FOLDER")] = DEFAULT_INPUT_ROOT
     """Folder that holds the capture runs (run_* folders)."""
+
+    fresh: bool = False
+    """Start over: remove the training that --ckpt-dir holds."""
+
+    demo_checkpoint: Annotated[str | None, arg(metavar="FILE")] = None
+    """Start a new training from these weights instead of random ones; the model alone is loaded."""
 
     ckpt_dir: Annotated[str, arg(metavar="FOLDER")] = "checkpoints"
     """Folder for the weights and the state to resume from."""
@@ -52,6 +59,9 @@ class TrainConfig:
     seed: int = 42
     """Decides the split, the first weights, the order of the frames and their augmentation."""
 
+    backend: BackendName = "torch"
+    """What computes."""
+
     device: DeviceName = "auto"
     """Where to compute; auto picks the fastest there is (`endoforge devices` lists them)."""
 
@@ -72,6 +82,9 @@ class TrainConfig:
 
     val_ratio: float = 0.2
     """Share of the frames to hold out for validation, in whole runs."""
+
+    stratify_split: bool = False
+    """Hold out runs that show as many polyps: frames with no, one and more boxes match in share."""
 
     split_manifest: Annotated[str | None, arg(metavar="FILE")] = None
     """JSON file that says which frames train and which validate; written if it isn't there."""
@@ -106,6 +119,9 @@ class TrainConfig:
     patience_min_delta: float = 0.0
     """What the validation IoU must gain to count as better for --patience."""
 
+    debug_batch: bool = False
+    """Draw the first batch as training sees it, to debug_batch.png in --ckpt-dir; print ranges."""
+
     log_every: int = 1
     """Steps from one line of the log to the next; 0 logs epochs only."""
 
@@ -126,8 +142,8 @@ class TrainConfig:
         self._check_learning_rates()
         self._check_shares()
         self._check_choices()
-        if self.split_manifest is not None and self.real_val_dir is not None:
-            raise UserError("--split-manifest doesn't go with --real-val-dir: leave one out")
+        if self.real_val_dir is not None:
+            self._check_split_is_ours()
 
     @property
     def input_size(self) -> tuple[int, int]:
@@ -156,6 +172,14 @@ class TrainConfig:
         checks.check_at_least("--ckpt-every-steps", self.ckpt_every_steps, 0, example="500")
         checks.check_at_least("--ckpt-every-epochs", self.ckpt_every_epochs, 0, example="1")
 
+    def _check_split_is_ours(self) -> None:
+        for flag, given in (
+            ("--split-manifest", self.split_manifest is not None),
+            ("--stratify-split", self.stratify_split),
+        ):
+            if given:
+                raise UserError(f"{flag} doesn't go with --real-val-dir: leave one out")
+
     def _check_learning_rates(self) -> None:
         checks.check_positive("--lr-start", self.lr_start, example="1e-3")
         checks.check_positive("--lr-end", self.lr_end, example="1e-4")
@@ -169,6 +193,7 @@ class TrainConfig:
         checks.check_probability("--patience-min-delta", self.patience_min_delta, example="0.005")
 
     def _check_choices(self) -> None:
+        checks.check_choice("--backend", self.backend, get_args(BackendName))
         checks.check_choice("--scheduler", self.scheduler, get_args(Scheduler))
         checks.check_choice("--device", self.device, get_args(DeviceName))
         checks.check_choice("--resize-mode", self.resize_mode, get_args(ResizeMode))

@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from endoforge.backends.group import Group
 from endoforge.captures.index import CaptureIndex, FrameRecord, index_root
 from endoforge.core.errors import UserError
 from endoforge.data.pack import Pack, pack_frames
@@ -23,11 +24,29 @@ class TrainingData:
     val_fingerprint: str
 
 
-def load_data(config: TrainConfig) -> TrainingData:
+def load_data(config: TrainConfig, group: Group) -> TrainingData:
     """Find, split and pack what `config` names, and log a summary of it.
 
-    Raises UserError where a side has no frame that can be used, naming where it looked.
+    Of several processes the main one goes first, and writes what the others then find. Raises
+    UserError where a side has no frame that can be used, naming where it looked, and where the
+    processes found different data.
     """
+    if group.is_main:
+        data = _load(config)
+        group.from_main(None)
+    else:
+        group.from_main(None)
+        data = _load(config)
+    found = group.gather((data.train_fingerprint, data.val_fingerprint))
+    if any(one != found[0] for one in found):
+        raise UserError(
+            "the processes of this training see different data: give all machines the same "
+            "--input-root, and a --split-manifest if its frames come from a split"
+        )
+    return data
+
+
+def _load(config: TrainConfig) -> TrainingData:
     index = index_root(Path(config.input_root), strict=config.strict)
     _log_searched(index)
     split = _split(config, index)
@@ -74,12 +93,14 @@ def _split(config: TrainConfig, index: CaptureIndex) -> Split:
     """By the manifest or the folder of real runs that `config` names, else by run."""
     if config.real_val_dir is not None:
         return Split(_usable(index), _real_frames(config.real_val_dir, index, config.strict))
+    stratify = config.stratify_split
     if config.split_manifest is None:
-        return split_by_run(index, config.val_ratio, config.seed)
+        return split_by_run(index, config.val_ratio, config.seed, stratify=stratify)
     path = Path(config.split_manifest)
     if path.exists():
+        log.info("split as in %s", path)
         return load_split(path, index)
-    split = split_by_run(index, config.val_ratio, config.seed)
+    split = split_by_run(index, config.val_ratio, config.seed, stratify=stratify)
     save_split(path, split, config.seed)
     log.info("split saved to %s", path)
     return split

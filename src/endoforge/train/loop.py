@@ -2,13 +2,17 @@
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import SupportsFloat
 
+import torch
+
 from endoforge.backends.base import Backend, StepResult
 from endoforge.backends.devices import pick_device
+from endoforge.backends.group import Group, joined
 from endoforge.backends.torch_backend import TorchBackend
+from endoforge.core.errors import Resumable
 from endoforge.core.progress import progress
 from endoforge.data.loader import Loader
 from endoforge.detect.tinydet import TinyDetConfig
@@ -17,12 +21,15 @@ from endoforge.evaluate.checks import check_size
 from endoforge.evaluate.config import VALIDATION_BATCH_SIZE
 from endoforge.evaluate.metrics import Metrics
 from endoforge.evaluate.validate import Validation, validate
-from endoforge.train.checkpoint import CheckpointFolder, Facts
+from endoforge.train.checkpoint import CheckpointFolder, changed_settings
 from endoforge.train.config import TrainConfig
 from endoforge.train.data import TrainingData, load_data
+from endoforge.train.debug import draw_batch
+from endoforge.train.facts import StartWeights, facts_of, load_start
 from endoforge.train.reports import EpochReport, Pace, Plan, Sink, StepReport
 from endoforge.train.schedule import learning_rate
 from endoforge.train.sinks import build_sinks, outcome_to
+from endoforge.train.state import TrainState
 from endoforge.train.stop import Stop, StopRequested, stop_on_signal
 
 log = logging.getLogger(__name__)
@@ -39,16 +46,22 @@ class TrainResult:
     epochs: int
     """Epochs done, those before a resume too."""
     best_mean_iou: float | None
+    best_epoch: int | None
+    """From 0."""
     metrics: Metrics | None
     """Of the last validation; None where there was nothing left to do."""
+    best_is_used: bool
+    """Whether the best weights are the ones at the end: so with a patience."""
 
     def lines(self) -> list[str]:
         """The summary for people."""
         scores = [f"last validation: {self.metrics.summary()}"] if self.metrics else []
-        best = "" if self.best_mean_iou is None else f" (mean IoU {self.best_mean_iou:.3f})"
+        best = ""
+        if self.best_mean_iou is not None and self.best_epoch is not None:
+            best = f" (epoch {self.best_epoch + 1}, mean IoU {self.best_mean_iou:.3f})"
         return [
             *scores,
-            f"weights  {self.checkpoint}",
+            f"weights  {self.checkpoint}{' (the best)' if self.best_is_used else ''}",
             f"best     {self.best_checkpoint}{best}",
         ]
 
@@ -56,36 +69,44 @@ class TrainResult:
 def train(config: TrainConfig) -> TrainResult:
     """Train a detector as `config` says, or go on with the training that its folder holds.
 
-    Raises UserError for input that can't be used, and KeyboardInterrupt when the user stops it,
-    with the state saved.
+    Of several processes that torchrun started, each works on its part, and the main one writes.
+    Raises UserError for input that can't be used, and Resumable when the user stops it, with the
+    state saved.
     """
-    sinks = build_sinks(config)
-    with outcome_to(sinks):
-        training = prepare(config, sinks)
-        with stop_on_signal() as stop:
-            return training.run(stop)
+    device = pick_device(config.device)
+    with joined(device) as group:
+        sinks = build_sinks(config) if group.is_main else []
+        with outcome_to(sinks):
+            training = prepare(config, device, group, sinks)
+            with stop_on_signal(group) as stop:
+                return training.run(stop)
 
 
-def prepare(config: TrainConfig, sinks: list[Sink]) -> "Training":
+def prepare(
+    config: TrainConfig, device: torch.device, group: Group, sinks: list[Sink]
+) -> "Training":
     """Load the data, build the detector, and bring both to where the training stands."""
     model = TinyDetConfig()
-    backend = TorchBackend(model, seed=config.seed, device=pick_device(config.device))
-    check_size("--target-size", config.target_size, backend.required_divisor)
-    check_size(
-        "--val-target-size",
-        config.val_target_size or config.target_size,
-        backend.required_divisor,
-    )
-    data = load_data(config)
+    backend = TorchBackend(model, seed=config.seed, device=device, group=group)
+    divisor = backend.required_divisor
+    check_size("--target-size", config.target_size, divisor)
+    check_size("--val-target-size", config.val_target_size or config.target_size, divisor)
+    start = load_start(config.demo_checkpoint, model)
+    data = load_data(config, group)
     metadata = WeightsMetadata(
         model=model,
         input_size=config.val_input_size,
         resize_mode=config.val_resize_mode or config.resize_mode,
     )
     checkpoints = CheckpointFolder(
-        Path(config.ckpt_dir), config=config, metadata=metadata, facts=_facts(config, data, model)
+        Path(config.ckpt_dir),
+        config=config,
+        metadata=metadata,
+        facts=facts_of(config, data, model, start),
     )
-    return Training(config, backend, data, checkpoints, sinks)
+    training = Training(config, backend, data, checkpoints, sinks, group)
+    training.open(start)
+    return training
 
 
 class Training:
@@ -98,43 +119,67 @@ class Training:
         data: TrainingData,
         checkpoints: CheckpointFolder,
         sinks: list[Sink],
+        group: Group,
     ) -> None:
         self.config = config
         self.backend = backend
         self.checkpoints = checkpoints
         self.sinks = sinks
+        self.group = group
         self.train_loader = Loader(
-            data.train, config.batch_size, seed=config.seed, drop_last=config.drop_last
+            data.train,
+            config.batch_size,
+            seed=config.seed,
+            drop_last=config.drop_last,
+            shard=group.shard,
         )
         self.val_loader = Loader(data.val, VALIDATION_BATCH_SIZE, seed=None)
-        self.state = checkpoints.load(backend)
+        self.state = TrainState()
         self.pace = Pace()
         self.validation: Validation | None = None
         self.unread_losses: list[SupportsFloat] = []
 
+    def open(self, start: StartWeights | None) -> None:
+        """Go to where the training in the folder stands; a new one starts from `start`."""
+        saved = None
+        if self.group.is_main:
+            self.checkpoints.open()
+            saved = self.checkpoints.load()
+        saved = self.group.from_main(saved)
+        if saved is not None:
+            self.state = saved.state
+            self.backend.load_state_dict(saved.backend)
+            for line in changed_settings(saved.config, asdict(self.config)):
+                log.info("since the last session, %s", line)
+        elif start is not None:
+            self.backend.load_weights(start.tensors)
+            log.info("starting from the weights of %s", self.config.demo_checkpoint)
+
     def run(self, stop: Stop) -> TrainResult:
-        """Train to the end; when stopped, save before StopRequested goes on its way."""
+        """Train to the end; when stopped, save and raise Resumable."""
         self._announce()
         try:
+            if self.config.debug_batch:
+                self._draw_first_batch()
             while not self._finished():
                 self._train_and_validate_epoch(stop)
-        except StopRequested:
+        except StopRequested as stopped:
             self._save()
-            log.warning(
-                "stopped; saved in %s: the same command goes on from there", self.config.ckpt_dir
-            )
-            raise
+            where = f"epoch {self.state.epoch + 1} after step {self.state.step}"
+            log.warning("stopped in %s; saved in %s", where, self.config.ckpt_dir)
+            raise Resumable from stopped
         return self._result()
 
     def _train_and_validate_epoch(self, stop: Stop) -> None:
         started = time.monotonic()
         self._train_epoch(stop)
         self.validation = self._validate(stop)
-        is_best = self.state.note_validation(
-            self.validation.metrics.mean_iou, self.config.patience_min_delta
-        )
+        metrics, delta = self.validation.metrics, self.config.patience_min_delta
+        is_best = self.state.note_validation(metrics.mean_iou, delta)
         if is_best:
-            self.checkpoints.save_best(self.backend)
+            self.state.best_validation = metrics.to_record(self.validation.batches)
+        if is_best and self.group.is_main:
+            self.checkpoints.save_best(self.backend.weights())
         self._report_epoch(self.validation, is_best, time.monotonic() - started)
         self.state.next_epoch()
         if self._finished() or _due(self.state.epoch, self.config.ckpt_every_epochs):
@@ -148,7 +193,7 @@ class Training:
             result = self.backend.step(batch, lr=lr, epoch=state.epoch, step=state.step)
             state.step += 1
             self.unread_losses.append(result.loss)
-            self.pace.step_done(len(batch.indices))
+            self.pace.step_done(batch.num_all)
             self._report_step(lr, result)
             if _due(self._steps_done(), self.config.ckpt_every_steps):
                 self._save()
@@ -168,6 +213,7 @@ class Training:
                 iou_threshs=self.config.iou_thresholds,
                 flip_probability=self.config.val_flip_prob,
                 seed=self.config.seed,
+                group=self.group,
                 on_batch=on_batch,
             )
 
@@ -192,7 +238,16 @@ class Training:
 
     def _save(self) -> None:
         self._read_losses()
-        self.checkpoints.save(self.backend, self.state)
+        if self.group.is_main:
+            self.checkpoints.save(self.backend.weights(), self.backend.state_dict(), self.state)
+
+    def _draw_first_batch(self) -> None:
+        if self.group.is_main:
+            batch = next(self.train_loader.batches(self.state.epoch))
+            view = self.backend.view(batch, epoch=self.state.epoch, step=0)
+            path = Path(self.config.ckpt_dir) / "debug_batch.png"
+            for line in draw_batch(path, view):
+                log.info("%s", line)
 
     def _read_losses(self) -> None:
         """Add the epoch's losses up; put off until needed, since reading waits for the device."""
@@ -206,6 +261,8 @@ class Training:
             steps_per_epoch=len(self.train_loader),
             seed=self.config.seed,
             device=self.backend.device,
+            training_id=self.state.training_id,
+            epochs_done=self.state.epoch,
         )
         for sink in self.sinks:
             sink.start(plan)
@@ -219,7 +276,8 @@ class Training:
         more = "a larger --patience" if self.state.epoch < self.config.epochs else "more --epochs"
         return (
             f"the training in {self.config.ckpt_dir} is finished after {self.state.epoch} epochs: "
-            f"give {more} to go on, or another --ckpt-dir to start a new one"
+            f"give {more} to go on, --fresh to start over, or another --ckpt-dir to train anew "
+            "beside it"
         )
 
     def _report_step(self, lr: float, result: StepResult) -> None:
@@ -250,28 +308,17 @@ class Training:
     def _result(self) -> TrainResult:
         if self.validation is not None and self.state.epoch < self.config.epochs:
             log.info("stopped early: no better validation in %d epochs", self.config.patience)
+        if self.config.patience > 0 and self.group.is_main:
+            self.checkpoints.use_best()
         return TrainResult(
             checkpoint=self.checkpoints.weights_path,
             best_checkpoint=self.checkpoints.best_path,
             epochs=self.state.epoch,
             best_mean_iou=self.state.best_mean_iou,
+            best_epoch=self.state.best_epoch,
             metrics=self.validation.metrics if self.validation else None,
+            best_is_used=self.config.patience > 0,
         )
-
-
-def _facts(config: TrainConfig, data: TrainingData, model: TinyDetConfig) -> Facts:
-    """What a resumed training must share with the one that was saved."""
-    return {
-        "the model": str(model.to_json()),
-        "--seed": str(config.seed),
-        "--batch-size": str(config.batch_size),
-        "--drop-last": str(config.drop_last),
-        "--target-size": config.target_size,
-        "--resize-mode": config.resize_mode,
-        "--max-boxes": str(config.max_boxes),
-        "the training frames": f"{len(data.train)} ({data.train_fingerprint[:12]})",
-        "the validation frames": f"{len(data.val)} ({data.val_fingerprint[:12]})",
-    }
 
 
 def _due(count: int, every: int) -> bool:

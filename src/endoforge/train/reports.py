@@ -16,6 +16,10 @@ class Plan:
     steps_per_epoch: int
     seed: int
     device: str
+    training_id: str
+    """Of this training, whatever sessions it takes."""
+    epochs_done: int
+    """In earlier sessions, up to the state that this one goes on from."""
 
 
 @dataclass(frozen=True, kw_only=True)

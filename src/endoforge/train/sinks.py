@@ -1,5 +1,6 @@
 """Where the reports of a training go. The loop knows none of these by name."""
 
+import json
 import logging
 import math
 import os
@@ -14,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.progress import TimeRemainingColumn as Remaining
 
-from endoforge.core.files import append_json_line, write_json_atomic
+from endoforge.core.files import append_json_line, write_atomic, write_json_atomic
 from endoforge.train.config import TrainConfig
 from endoforge.train.reports import EpochReport, Plan, Sink, StepReport
 
@@ -30,7 +31,7 @@ def build_sinks(config: TrainConfig) -> list[Sink]:
     sinks: list[Sink] = [ProgressBar()] if on_terminal else []
     sinks.append(LogLines(0 if on_terminal else config.log_every))
     if config.metrics_out is not None:
-        sinks.append(MetricsFile(Path(config.metrics_out), config.seed))
+        sinks.append(MetricsFile(Path(config.metrics_out)))
     if config.status_file is not None:
         sinks.append(StatusFile(Path(config.status_file)))
     return sinks
@@ -144,23 +145,42 @@ class ProgressBar:
 
 
 class MetricsFile:
-    """JSON Lines: an object an epoch."""
+    """JSON Lines: an object an epoch, once for each epoch whatever happens between."""
 
-    def __init__(self, path: Path, seed: int) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
-        self._seed = seed
+        self._plan: Plan | None = None
 
     def start(self, plan: Plan) -> None:
-        """Nothing to write yet."""
+        """Remove the lines of epochs that were lost with a crash, and will come again."""
+        self._plan = plan
+        if not self._path.exists():
+            return
+        lines = self._path.read_bytes().splitlines(keepends=True)
+        kept = [line for line in lines if not self._comes_again(line)]
+        if kept != lines:
+            log.info("%s: %d epochs come again", self._path, len(lines) - len(kept))
+            write_atomic(self._path, b"".join(kept), sync=True)
+
+    def _comes_again(self, line: bytes) -> bool:
+        assert self._plan is not None
+        try:
+            record = json.loads(line)
+            ours = record["training"] == self._plan.training_id
+            return bool(ours and record["epoch"] > self._plan.epochs_done)
+        except (ValueError, KeyError, TypeError):  # another program's line
+            return False
 
     def step(self, report: StepReport) -> None:
         """Steps aren't written."""
 
     def epoch(self, report: EpochReport) -> None:
+        assert self._plan is not None
         validation = report.validation
         record = {
             "epoch": report.epoch,
-            "seed": self._seed,
+            "seed": self._plan.seed,
+            "training": self._plan.training_id,
             **validation.metrics.to_record(validation.batches),
             "loss": _finite(report.loss),
             "lr": report.lr,

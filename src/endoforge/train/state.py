@@ -1,6 +1,12 @@
 """Where a training stands: all that the loop changes beside the backend's own state."""
 
-from dataclasses import dataclass
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+
+def _new_id() -> str:
+    return uuid.uuid4().hex[:12]
 
 
 @dataclass(kw_only=True)
@@ -10,6 +16,8 @@ class TrainState:
     `step` equal to the steps of an epoch means that the epoch is trained but not yet validated.
     """
 
+    training_id: str = field(default_factory=_new_id)
+    """Tells its lines from others' in a metrics file; no part of the arithmetic."""
     epoch: int = 0
     step: int = 0
     loss_sum: float = 0.0
@@ -18,6 +26,8 @@ class TrainState:
     """Of the best validation so far, whose weights are kept."""
     best_epoch: int | None = None
     """The epoch of that validation, from 0."""
+    best_validation: dict[str, Any] | None = None
+    """Its metrics, as a metrics file has them."""
     mean_iou_to_beat: float | None = None
     """Of the last validation that counted as a gain for the patience."""
     epochs_without_gain: int = 0

@@ -3,11 +3,17 @@
 import logging
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from endoforge.backends.group import Group
+
 log = logging.getLogger(__name__)
+
+SAME_REQUEST_S = 1.0
+"""A terminal and torchrun may both pass one Ctrl-C on."""
 
 
 class StopRequested(KeyboardInterrupt):
@@ -15,30 +21,36 @@ class StopRequested(KeyboardInterrupt):
 
 
 class Stop:
-    """Whether a stop was asked for."""
+    """Whether a stop was asked for, of this process or another of its group."""
 
-    def __init__(self) -> None:
-        self.requested = False
+    def __init__(self, group: Group) -> None:
+        self.requested_at: float | None = None
+        self._group = group
 
     def check(self) -> None:
-        """Called between steps: raises StopRequested if a stop was asked for."""
-        if self.requested:
+        """Called between steps, equally often by all processes of the group.
+
+        Raises StopRequested, in all of them at the same step, if a stop was asked for.
+        """
+        if self._group.vote(self.requested_at is not None):
             raise StopRequested
 
 
 @contextmanager
-def stop_on_signal() -> Iterator[Stop]:
+def stop_on_signal(group: Group) -> Iterator[Stop]:
     """Note Ctrl-C and SIGTERM instead of dying of them; the second time, die at once.
 
     Outside the main thread, which alone gets signals, nothing is changed.
     """
-    stop = Stop()
+    stop = Stop(group)
 
     def note(_number: int, _frame: FrameType | None) -> None:
-        if stop.requested:
+        now = time.monotonic()
+        if stop.requested_at is None:
+            stop.requested_at = now
+            log.warning("stopping after this step; again to stop at once, without saving")
+        elif now - stop.requested_at > SAME_REQUEST_S:
             raise KeyboardInterrupt
-        stop.requested = True
-        log.warning("stopping after this step; again to stop at once, without saving")
 
     if threading.current_thread() is not threading.main_thread():
         yield stop

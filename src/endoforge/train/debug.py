@@ -1,0 +1,111 @@
+"""A look at a batch as training sees it: `--debug-batch`."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from endoforge.backends.base import BatchView
+from endoforge.captures.overlay import Color, draw_boxes
+from endoforge.captures.pictures import encode_png
+from endoforge.core.files import write_atomic
+from endoforge.detect.detections import Detections
+
+MOST_PICTURES = 16
+SHOWN_DETECTIONS = 3
+LEAST_WIDTH, GAP = 480, 6
+TRUTH: Color = (79, 209, 165)
+CELL: Color = (242, 176, 94)
+DETECTION: Color = (122, 183, 255)
+PAPER = (15, 19, 23)
+
+Picture = NDArray[np.uint8]
+
+
+def draw_batch(path: Path, view: BatchView) -> list[str]:
+    """Draw the first pictures of a batch to `path` (PNG), and tell the ranges of all of it.
+
+    With each picture go its true boxes, the cells that must find them, and the best detections.
+    """
+    num_shown = min(len(view.images), MOST_PICTURES)
+    tiles = [_tile(view, number) for number in range(num_shown)]
+    columns = int(np.ceil(np.sqrt(num_shown)))
+    rows = [_row(tiles[first : first + columns], columns) for first in range(0, num_shown, columns)]
+    sheet = _stack([*rows, _key(rows[0].shape[1])])
+    write_atomic(path, encode_png(sheet))
+    return [*_range_lines(view), f"first batch: drawn to {path}"]
+
+
+def _tile(view: BatchView, number: int) -> Picture:
+    picture = np.rint(view.images[number] * 255).astype(np.uint8)
+    zoom = int(np.ceil(LEAST_WIDTH / picture.shape[1]))
+    size = (picture.shape[1] * zoom, picture.shape[0] * zoom)
+    canvas = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_NEAREST), np.uint8)
+    best = _first(view.detections[number], SHOWN_DETECTIONS)
+    captions = [f"{score:.2f}" for score in best.scores]
+    canvas = draw_boxes(canvas, best.boxes, DETECTION, captions)
+    canvas = draw_boxes(canvas, view.boxes[number][: view.num_boxes[number]], TRUTH, thickness=2)
+    cell_height, cell_width = (
+        canvas.shape[0] / view.positive.shape[1],
+        canvas.shape[1] / view.positive.shape[2],
+    )
+    for row, column in np.argwhere(view.positive[number]):
+        centre = (round((column + 0.5) * cell_width), round((row + 0.5) * cell_height))
+        cv2.circle(canvas, centre, 3, CELL, -1, cv2.LINE_AA)
+    return canvas
+
+
+def _first(detections: Detections, count: int) -> Detections:
+    return Detections(detections.boxes[:count], detections.scores[:count])
+
+
+def _row(tiles: list[Picture], columns: int) -> Picture:
+    blank = np.full_like(tiles[0], PAPER)
+    tiles = tiles + [blank] * (columns - len(tiles))
+    gap = np.full((tiles[0].shape[0], GAP, 3), PAPER, np.uint8)
+    parts = [part for tile in tiles for part in (tile, gap)][:-1]
+    return np.concatenate(parts, axis=1)
+
+
+def _stack(rows: list[Picture]) -> Picture:
+    gap = np.full((GAP, rows[0].shape[1], 3), PAPER, np.uint8)
+    return np.concatenate([part for row in rows for part in (row, gap)][:-1], axis=0)
+
+
+def _key(width: int) -> Picture:
+    """What the colours mean, on a strip as wide as the rows."""
+    strip = np.full((28, width, 3), PAPER, np.uint8)
+    left = 10
+    for text, color in (
+        ("truth", TRUTH),
+        ("cells that must find it", CELL),
+        ("best detections", DETECTION),
+    ):
+        cv2.putText(strip, text, (left, 19), cv2.FONT_HERSHEY_SIMPLEX, 0.5, color, 1, cv2.LINE_AA)
+        left += 20 + cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.5, 1)[0][0]
+    return strip
+
+
+def _range_lines(view: BatchView) -> list[str]:
+    """Shapes, and from where to where the values go."""
+    height, width = view.images.shape[1:3]
+    counted = np.arange(view.boxes.shape[1]) < view.num_boxes[:, None]
+    boxes = view.boxes[counted]
+    sides = (boxes[:, 2:] - boxes[:, :2]) * [width, height]
+    channels = view.images.reshape(-1, 3)
+    lines = [
+        f"images      {len(view.images)} of {width}x{height}, {_span(channels)}, mean of red, "
+        f"green, blue {' '.join(f'{mean:.3f}' for mean in channels.mean(axis=0))}",
+        f"boxes       {len(boxes)}, {view.num_boxes.min()} to {view.num_boxes.max()} a picture, "
+        f"corners {_span(boxes)}, sides {_span(sides)} pixels",
+        f"targets     {view.positive.sum()} of {view.positive.size} cells must find a box",
+        f"objectness  logits {_span(view.raw[:, 0])}",
+        f"distances   logs of strides {_span(view.raw[:, 1:])}",
+        f"loss        {view.loss:.4f}, mean IoU {view.mean_iou:.3f}",
+    ]
+    return [f"first batch: {line}" for line in lines]
+
+
+def _span(values: NDArray[np.floating]) -> str:
+    return f"{values.min():.3f} to {values.max():.3f}" if values.size else "none"

@@ -1,0 +1,63 @@
+"""What makes a training the one that it is: what it starts from, and what must not change."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from endoforge.core.errors import UserError
+from endoforge.detect.tinydet import TinyDetConfig
+from endoforge.detect.weights import load_weights
+from endoforge.train.checkpoint import Facts
+from endoforge.train.config import TrainConfig
+from endoforge.train.data import TrainingData
+
+
+@dataclass(frozen=True, eq=False)
+class StartWeights:
+    """Weights to start a new training from, and the SHA-256 of their file."""
+
+    tensors: dict[str, Tensor]
+    digest: str
+
+
+def load_start(path: str | None, model: TinyDetConfig) -> StartWeights | None:
+    """The weights of `--demo-checkpoint`; raises UserError if they aren't of `model`."""
+    if path is None:
+        return None
+    start, metadata = load_weights(Path(path))
+    if metadata.model != model:
+        raise UserError(
+            f"--demo-checkpoint {path}: of another model ({metadata.model.to_json()}) than the one "
+            f"to train ({model.to_json()}): name weights of that one"
+        )
+    digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    return StartWeights(start.state_dict(), digest)
+
+
+def facts_of(
+    config: TrainConfig, data: TrainingData, model: TinyDetConfig, start: StartWeights | None
+) -> Facts:
+    """What a resumed training must share with the one that was saved.
+
+    Beside what decides each step, these are the settings that decide which validation is the best.
+    """
+    return {
+        "the model": str(model.to_json()),
+        "the weights of --demo-checkpoint": start.digest[:12] if start else "none",
+        "--seed": str(config.seed),
+        "--batch-size": str(config.batch_size),
+        "--drop-last": str(config.drop_last),
+        "--target-size": config.target_size,
+        "--resize-mode": config.resize_mode,
+        "--max-boxes": str(config.max_boxes),
+        "--val-target-size": config.val_target_size or config.target_size,
+        "--val-resize-mode": config.val_resize_mode or config.resize_mode,
+        "--val-max-boxes": str(config.val_max_boxes or config.max_boxes),
+        "--val-flip-prob": str(config.val_flip_prob),
+        "--val-obj-thresh": str(config.val_obj_thresh),
+        "--val-iou-thresh": str(config.val_iou_thresh),
+        "the training frames": f"{len(data.train)} ({data.train_fingerprint[:12]})",
+        "the validation frames": f"{len(data.val)} ({data.val_fingerprint[:12]})",
+    }
