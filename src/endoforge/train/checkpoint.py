@@ -98,6 +98,10 @@ class CheckpointFolder:
         """Write all but the best weights; on return they outlive a power cut."""
         save_weights(self.weights_path, weights, self._metadata)
         write_json_atomic(self.json_path, self._readable(state), sync=True)
+        self.save_state(backend, state)
+
+    def save_state(self, backend: dict[str, Any], state: TrainState) -> None:
+        """Write the state alone: enough to resume from."""
         contents = {
             "format": STATE_FORMAT,
             "facts": self._facts,

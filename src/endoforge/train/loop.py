@@ -151,9 +151,13 @@ class Training:
             self.backend.load_state_dict(saved.backend)
             for line in changed_settings(saved.config, asdict(self.config)):
                 log.info("since the last session, %s", line)
-        elif start is not None:
+            return
+        if start is not None:
             self.backend.load_weights(start.tensors)
             log.info("starting from the weights of %s", self.config.demo_checkpoint)
+        if self.group.is_main:
+            # A training that can't be saved shouldn't begin, and one that is killed keeps its name.
+            self.checkpoints.save_state(self.backend.state_dict(), self.state)
 
     def run(self, stop: Stop) -> TrainResult:
         """Train to the end; when stopped, save and raise Resumable."""

@@ -152,14 +152,15 @@ class MetricsFile:
         self._plan: Plan | None = None
 
     def start(self, plan: Plan) -> None:
-        """Remove the lines of epochs that were lost with a crash, and will come again."""
+        """Remove the lines of epochs that were lost with a crash, and a line that was cut short."""
         self._plan = plan
         if not self._path.exists():
             return
         lines = self._path.read_bytes().splitlines(keepends=True)
-        kept = [line for line in lines if not self._comes_again(line)]
+        whole = [line for line in lines if line.endswith(b"\n")]
+        kept = [line for line in whole if not self._comes_again(line)]
         if kept != lines:
-            log.info("%s: %d epochs come again", self._path, len(lines) - len(kept))
+            log.info("%s: removed %d lines that come again", self._path, len(lines) - len(kept))
             write_atomic(self._path, b"".join(kept), sync=True)
 
     def _comes_again(self, line: bytes) -> bool:
