@@ -1,5 +1,6 @@
 """The processes that train together, as torchrun starts them."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -110,7 +111,8 @@ def named_errors() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        reason = str(error).splitlines()[0]
+        # After the place in the library's source, and before its advice.
+        reason = re.sub(r"^\[[^\]]*\] ", "", str(error)).splitlines()[0].split(". ")[0]
         raise UserError(
             f"lost the other processes of this training ({reason}): one of them ended; "
             "its own message says why"
