@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -113,3 +114,51 @@ def test_predictions_are_of_each_picture_alone(batch):
     alone = [model.predict(batch.images[i : i + 1])[0] for i in range(2)]
     for one, other in zip(together, alone, strict=True):
         assert one.scores == pytest.approx(other.scores, abs=1e-5)
+
+
+def test_seeds_differ_in_first_weights_and_in_augmentation(batch):
+    one, other = backend(seed=0), backend(seed=1)
+    assert not same(one.weights(), other.weights())
+    views = [model.view(batch, epoch=0, step=0).images for model in (one, other, backend(seed=0))]
+    assert not np.array_equal(views[0], views[1])
+    assert np.array_equal(views[0], views[2])
+
+
+def test_a_view_is_what_a_step_learns_from_and_changes_nothing(batch):
+    looked, plain = backend(), backend()
+    view = looked.view(batch, epoch=0, step=0)
+    assert same(looked.state_dict(), plain.state_dict())
+    assert view.images.shape == (2, 32, 48, 3)
+    assert (view.images.min() >= 0, view.images.max() <= 1) == (True, True)
+    assert view.positive.shape == (2, 4, 6)
+    assert view.positive[0].any()
+    assert not view.positive[1].any()
+    assert view.num_boxes.tolist() == [1, 0]
+    assert len(view.detections) == 2
+    # The true box holds the red square: redder inside than outside.
+    x0, y0, x1, y1 = np.rint(view.boxes[0, 0] * [48, 32, 48, 32]).astype(int)
+    redness = view.images[0, ..., 0] - view.images[0, ..., 2]
+    inside = redness[y0 + 2 : y1 - 2, x0 + 2 : x1 - 2].mean()
+    assert inside > 0.2 > redness.mean()
+
+
+def test_a_part_of_a_batch_gets_the_views_of_the_whole(batch):
+    whole = backend().view(batch, epoch=3, step=7)
+    part = replace(
+        batch,
+        images=batch.images[1:],
+        boxes=batch.boxes[1:],
+        num_boxes=batch.num_boxes[1:],
+        indices=batch.indices[1:],
+        rows=slice(1, 2),
+    )
+    assert np.allclose(backend().view(part, epoch=3, step=7).images[0], whole.images[1], atol=1e-6)
+
+
+def test_weights_can_be_started_from(batch):
+    trained, fresh = backend(), backend(seed=5)
+    train(trained, batch, range(2))
+    fresh.load_weights(trained.weights())
+    assert same(fresh.weights(), trained.weights())
+    assert same(fresh.state_dict()["model"], trained.weights())
+    assert fresh.state_dict()["num_steps"] == 0

@@ -5,7 +5,7 @@ import pytest
 
 from endoforge.captures.tally import Tally
 from endoforge.core.errors import UserError
-from endoforge.data.loader import Loader
+from endoforge.data.loader import Loader, Shard
 from endoforge.data.pack import Pack
 
 
@@ -69,3 +69,25 @@ def test_a_pack_without_any_box_still_has_a_place_for_one():
     batch = next(Loader(pack_of(1), 1, seed=None).batches(0))
     assert batch.boxes.shape == (1, 1, 4)
     assert batch.num_boxes.tolist() == [0]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+def test_shards_are_the_batch_without_overlap_and_in_its_order(count):
+    whole = Loader(pack_of(10), 4, seed=3)
+    parts = [Loader(pack_of(10), 4, seed=3, shard=Shard(n, count)) for n in range(count)]
+    assert {len(part) for part in parts} == {len(whole)}
+    for batch, *shards in zip(whole.batches(2), *(part.batches(2) for part in parts), strict=True):
+        assert np.concatenate([shard.indices for shard in shards]).tolist() == (
+            batch.indices.tolist()
+        )
+        assert {shard.num_all for shard in shards} == {batch.num_all} == {len(batch.indices)}
+        for shard in shards:
+            assert np.array_equal(shard.images, batch.images[shard.rows])
+        assert max(len(s.indices) for s in shards) - min(len(s.indices) for s in shards) <= 1
+
+
+def test_every_so_many_batches_can_be_taken():
+    loader = Loader(pack_of(10), 3, seed=None)
+    taken = [batch.indices.tolist() for batch in loader.batches(0, start=1, stride=2)]
+    assert taken == [[3, 4, 5], [9]]
+    assert [loader.num_frames(0, 2), loader.num_frames(2, 4), loader.num_frames(3, 5)] == [6, 4, 1]

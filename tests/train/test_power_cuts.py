@@ -76,7 +76,7 @@ class _File:
 
 
 @pytest.fixture
-def config(small_config, tmp_path):
+def config(small_config):
     """Two epochs of two steps, with everything that a training writes."""
 
     def make(folder: Path):

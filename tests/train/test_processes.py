@@ -21,7 +21,7 @@ FILES = ["tinydet.safetensors", "tinydet_best.safetensors"]
 
 
 @pytest.fixture
-def config(small_config, tmp_path):
+def config(small_config):
     """Ten frames in batches of four, of which the last has two; five to validate, one batch."""
 
     def make(folder: Path, **others):

@@ -1,0 +1,42 @@
+"""A thousand epochs hold no more memory than a hundred."""
+
+import gc
+import resource
+from pathlib import Path
+
+import pytest
+
+from endoforge.train.loop import train
+
+MOST_GROWTH_MB = 8
+
+
+def resident_mb() -> float:
+    gc.collect()
+    with Path("/proc/self/statm").open() as file:
+        return int(file.read().split()[1]) * resource.getpagesize() / 2**20
+
+
+@pytest.mark.slow
+def test_a_thousand_epochs_hold_no_more_memory_than_a_hundred(small_config, recorder, tmp_path):
+    seen = {}
+
+    def look(report):
+        recorder.steps.clear()
+        recorder.epochs.clear()
+        if report.epoch in (200, 1000):
+            seen[report.epoch] = resident_mb(), len(gc.get_objects())
+
+    recorder.after_epoch = look
+    train(
+        small_config(
+            epochs=1000,
+            batch_size=10,
+            ckpt_every_epochs=50,
+            log_every=0,
+            metrics_out=str(tmp_path / "metrics.jsonl"),
+            status_file=str(tmp_path / "status.json"),
+        )
+    )
+    assert seen[1000][0] - seen[200][0] < MOST_GROWTH_MB
+    assert seen[1000][1] - seen[200][1] < 2000
