@@ -2,6 +2,7 @@
 # make demo   the whole journey: simulate, prune, train, evaluate, report (demo/report.html)
 # make test   ruff, mypy, import layers, tests
 # make figures  renew the pictures of the README
+# make flags   renew the tables of flags in docs/training.md
 # make gallery  renew the pictures of docs/gallery.md
 # make clean  remove what `make demo` wrote (the environment stays)
 
@@ -10,7 +11,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.endoforge-env
 
-.PHONY: env demo test figures gallery clean
+.PHONY: env demo test figures flags gallery clean
 .DEFAULT_GOAL := env
 
 env: $(STAMP)
@@ -41,6 +42,9 @@ test: env
 
 figures: env
 	$(BIN)/python docs/make_figures.py
+
+flags: env
+	$(BIN)/python docs/make_flag_tables.py
 
 gallery: env
 	$(BIN)/python docs/make_gallery.py

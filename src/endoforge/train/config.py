@@ -32,14 +32,14 @@ class TrainConfig:
     input_root: Annotated[str, arg(metavar="FOLDER")] = DEFAULT_INPUT_ROOT
     """Folder that holds the capture runs (run_* folders)."""
 
+    ckpt_dir: Annotated[str, arg(metavar="FOLDER")] = "checkpoints"
+    """Folder for the weights and the state to resume from."""
+
     fresh: bool = False
     """Start over: remove the training that --ckpt-dir holds."""
 
     demo_checkpoint: Annotated[str | None, arg(metavar="FILE")] = None
     """Start a new training from these weights instead of random ones; the model alone is loaded."""
-
-    ckpt_dir: Annotated[str, arg(metavar="FOLDER")] = "checkpoints"
-    """Folder for the weights and the state to resume from."""
 
     epochs: int = 1
     """Times that every training frame is seen."""
