@@ -4,6 +4,7 @@ import ast
 import inspect
 import sys
 from dataclasses import fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ def explanations(config: type[Any]) -> dict[str, str]:
         if isinstance(node, ast.ClassDef) and node.name == config.__name__
     ]
     found = {}
-    for node, following in zip(body, body[1:], strict=False):
+    for node, following in pairwise(body):
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             assert isinstance(following, ast.Expr)
             assert isinstance(following.value, ast.Constant)
