@@ -21,6 +21,7 @@ def folder_in(path, *, fresh=False, **facts):
         facts={"--seed": "1"} | facts,
     )
     folder.open()
+    folder.close()
     return folder
 
 
@@ -211,3 +212,12 @@ def test_a_save_cut_short_anywhere_leaves_the_state_of_before(tmp_path, backend,
                 save(folder, backend, TrainState(epoch=2))
         assert folder.load().state == before
         load_weights(folder.weights_path)
+
+
+def test_two_trainings_cannot_have_one_folder(tmp_path):
+    folder = folder_in(tmp_path)
+    folder.open()
+    with pytest.raises(UserError, match=r"another training is running in .*another --ckpt-dir"):
+        folder_in(tmp_path)
+    folder.close()
+    folder_in(tmp_path)

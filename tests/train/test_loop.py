@@ -205,6 +205,30 @@ def test_sizes_that_do_not_fit_the_detector_are_refused_before_loading(small_con
         train(config)
 
 
+def test_a_training_that_diverges_stops_and_keeps_the_state_of_before(small_config, tmp_path):
+    train(small_config(epochs=1))
+    before = (tmp_path / "checkpoints" / "tinydet_state.pt").read_bytes()
+    with pytest.raises(UserError, match=r"diverged in epoch 2.*a lower --lr-start"):
+        train(small_config(epochs=3, lr_start=1e30, lr_end=1e30))
+    assert (tmp_path / "checkpoints" / "tinydet_state.pt").read_bytes() == before
+    assert train(small_config(epochs=2)).epochs == 2
+
+
+def test_weights_that_are_no_numbers_are_not_saved(small_config, recorder, tmp_path):
+    """The loss of the step that spoils them is still a number."""
+    state = tmp_path / "checkpoints" / "tinydet_state.pt"
+    begun = []
+
+    def spoil(report):
+        begun[:] = [state.read_bytes()]
+
+    recorder.after_step = spoil
+    with pytest.raises(UserError, match="diverged in epoch 1"):
+        train(small_config(lr_start=1e38, lr_end=1e38, ckpt_every_steps=1))
+    assert len(recorder.steps) == 1
+    assert state.read_bytes() == begun[0]
+
+
 def test_drop_last_leaves_the_partial_batch_out(small_config, recorder):
     train(small_config(epochs=1, batch_size=4, drop_last=True))
     assert recorder.plan.steps_per_epoch == 2

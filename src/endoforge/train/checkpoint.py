@@ -16,7 +16,7 @@ from torch import Tensor
 
 import endoforge
 from endoforge.core.errors import UserError
-from endoforge.core.files import remove_unfinished, write_atomic, write_json_atomic
+from endoforge.core.files import FolderLock, remove_unfinished, write_atomic, write_json_atomic
 from endoforge.detect.weights import WeightsMetadata, save_weights
 from endoforge.train.config import TrainConfig
 from endoforge.train.state import TrainState
@@ -55,19 +55,35 @@ class CheckpointFolder:
         self.previous_path = folder / "tinydet_state_previous.pt"
         self.json_path = folder / "train.json"
         self._folder = folder
+        self._lock: FolderLock | None = None
         self._config = config
         self._metadata = metadata
         self._facts = facts
 
     def open(self) -> None:
-        """Make the folder ready to be written to; with `--fresh`, remove the training in it."""
+        """Make the folder ready to be written to; with `--fresh`, remove the training in it.
+
+        Raises UserError if another training has it open.
+        """
         self._folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock = FolderLock(self._folder)
+        except BlockingIOError as error:
+            raise UserError(
+                f"another training is running in {self._folder}: wait for it, or give another "
+                "--ckpt-dir"
+            ) from error
         remove_unfinished(self._folder)
         states = (self.previous_path, self.state_path)
         if self._config.fresh and any(path.exists() for path in states):
             log.info("--fresh: removing the training in %s", self._folder)
             for path in (*states, self.best_path, self.weights_path, self.json_path):
                 path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Let other trainings have the folder."""
+        if self._lock is not None:
+            self._lock.release()
 
     def load(self) -> Saved | None:
         """Where the training stands; None where there is none.

@@ -1,7 +1,10 @@
 """The training loop."""
 
 import logging
+import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import SupportsFloat
@@ -12,7 +15,7 @@ from endoforge.backends.base import Backend, StepResult
 from endoforge.backends.devices import pick_device
 from endoforge.backends.group import Group, joined
 from endoforge.backends.torch_backend import TorchBackend
-from endoforge.core.errors import Resumable
+from endoforge.core.errors import Resumable, UserError
 from endoforge.core.progress import progress
 from endoforge.data.loader import Loader
 from endoforge.detect.tinydet import TinyDetConfig
@@ -78,14 +81,14 @@ def train(config: TrainConfig) -> TrainResult:
         sinks = build_sinks(config) if group.is_main else []
         with outcome_to(sinks):
             training = prepare(config, device, group, sinks)
-            with stop_on_signal(group) as stop:
+            with training.opened(), stop_on_signal(group) as stop:
                 return training.run(stop)
 
 
 def prepare(
     config: TrainConfig, device: torch.device, group: Group, sinks: list[Sink]
 ) -> "Training":
-    """Load the data, build the detector, and bring both to where the training stands."""
+    """Load the data and build the detector."""
     model = TinyDetConfig()
     backend = TorchBackend(model, seed=config.seed, device=device, group=group)
     divisor = backend.required_divisor
@@ -104,9 +107,7 @@ def prepare(
         metadata=metadata,
         facts=facts_of(config, data, model, start),
     )
-    training = Training(config, backend, data, checkpoints, sinks, group)
-    training.open(start)
-    return training
+    return Training(config, backend, data, checkpoints, sinks, group, start)
 
 
 class Training:
@@ -120,12 +121,14 @@ class Training:
         checkpoints: CheckpointFolder,
         sinks: list[Sink],
         group: Group,
+        start: StartWeights | None,
     ) -> None:
         self.config = config
         self.backend = backend
         self.checkpoints = checkpoints
         self.sinks = sinks
         self.group = group
+        self.start = start
         self.train_loader = Loader(
             data.train,
             config.batch_size,
@@ -139,12 +142,19 @@ class Training:
         self.validation: Validation | None = None
         self.unread_losses: list[SupportsFloat] = []
 
-    def open(self, start: StartWeights | None) -> None:
-        """Go to where the training in the folder stands; a new one starts from `start`."""
-        saved = None
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Hold the folder, and go to where the training in it stands."""
         if self.group.is_main:
             self.checkpoints.open()
-            saved = self.checkpoints.load()
+        try:
+            self._go_to_where_it_stands()
+            yield
+        finally:
+            self.checkpoints.close()
+
+    def _go_to_where_it_stands(self) -> None:
+        saved = self.checkpoints.load() if self.group.is_main else None
         saved = self.group.from_main(saved)
         if saved is not None:
             self.state = saved.state
@@ -152,8 +162,8 @@ class Training:
             for line in changed_settings(saved.config, asdict(self.config)):
                 log.info("since the last session, %s", line)
             return
-        if start is not None:
-            self.backend.load_weights(start.tensors)
+        if self.start is not None:
+            self.backend.load_weights(self.start.tensors)
             log.info("starting from the weights of %s", self.config.demo_checkpoint)
         if self.group.is_main:
             # A training that can't be saved shouldn't begin, and one that is killed keeps its name.
@@ -242,8 +252,12 @@ class Training:
 
     def _save(self) -> None:
         self._read_losses()
-        if self.group.is_main:
-            self.checkpoints.save(self.backend.weights(), self.backend.state_dict(), self.state)
+        if not self.group.is_main:
+            return
+        weights = self.backend.weights()
+        if not all(tensor.isfinite().all() for tensor in weights.values()):
+            raise self._diverged()
+        self.checkpoints.save(weights, self.backend.state_dict(), self.state)
 
     def _draw_first_batch(self) -> None:
         if self.group.is_main:
@@ -258,6 +272,15 @@ class Training:
         for loss in self.unread_losses:
             self.state.loss_sum += float(loss)
         self.unread_losses.clear()
+        if not math.isfinite(self.state.loss_sum):
+            raise self._diverged()
+
+    def _diverged(self) -> UserError:
+        return UserError(
+            f"training diverged in epoch {self.state.epoch + 1}: the loss is no number any more; the "
+            f"last save in {self.config.ckpt_dir} is from before: a lower --lr-start goes on from "
+            "there, with --fresh it starts over"
+        )
 
     def _announce(self) -> None:
         plan = Plan(
