@@ -20,7 +20,17 @@ def runs(frames):
 def bare_index(tmp_path, sizes):
     """An index of runs with these numbers of frames, of which nothing is on disk."""
     frames = [
-        FrameRecord(f"run_{run}", number, tmp_path, tmp_path / f"{number}.json", None, ())
+        FrameRecord(
+            run=f"run_{run}",
+            run_path=tmp_path / f"run_{run}",
+            frame_id=number,
+            label=f"labels/{number}.json",
+            image=f"images/{number}.png",
+            digest=b"",
+            image_bytes=0,
+            classes=(),
+            boxes=None,
+        )
         for run, size in enumerate(sizes)
         for number in range(size)
     ]
@@ -112,7 +122,7 @@ def test_new_frames_are_left_out_and_changed_labels_warned_of(tmp_path, index_of
     with caplog.at_level(logging.WARNING):
         loaded = load_split(tmp_path / "split.json", index_of([3]))
     assert loaded.left_out == 3
-    assert "labels have changed" in caplog.text
+    assert "frames have changed" in caplog.text
     assert "3 frames are not listed" in caplog.text
 
 
@@ -140,12 +150,22 @@ def test_a_frame_on_both_sides_is_a_user_error(tmp_path, index_of):
         load_split(tmp_path / "split.json", index)
 
 
-def test_the_fingerprint_is_of_the_labels_whatever_their_order(index_of):
-    frames = index_of([2, 1]).frames
-    before = fingerprint(frames)
-    assert fingerprint(reversed(frames)) == before
-    frames[0].label_path.touch()
-    assert fingerprint(frames) == before
-    assert fingerprint(frames[1:]) != before
-    frames[0].label_path.write_text("{}")
-    assert fingerprint(frames) != before
+def test_the_fingerprint_is_of_the_labels_and_image_sizes_whatever_their_order(index_of):
+    index = index_of([2, 1])
+    label, image = index.frames[0].label_path, index.frames[0].image_path
+    before = fingerprint(index.frames)
+
+    def now():
+        return fingerprint(index_root(index.root).frames)
+
+    assert fingerprint(reversed(index.frames)) == before
+    assert fingerprint(index.frames[1:]) != before
+    label.touch()
+    image.touch()
+    assert now() == before
+    image.write_bytes(image.read_bytes() + b" ")
+    assert now() != before
+    image.write_bytes(image.read_bytes()[:-1])
+    assert now() == before
+    label.write_text(label.read_text().replace("0.5", "0.6"))
+    assert now() != before

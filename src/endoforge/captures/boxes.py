@@ -1,12 +1,13 @@
 """From the boxes as written to boxes that can be used."""
 
+import math
+import struct
 from collections.abc import Callable
-
-import numpy as np
-from numpy.typing import NDArray
 
 from endoforge.captures.schema import Corners, PolypLabel
 from endoforge.captures.tally import Unusable
+
+_AS_FLOAT32 = struct.Struct("4f")
 
 
 def normalised_corners(
@@ -25,14 +26,14 @@ def normalised_corners(
     return x0 / width, y0 / height, x1 / width, y1 / height
 
 
-def usable_box(corners: Corners) -> NDArray[np.float32]:
-    """(4,) float32 xyxy, clipped to 0..1; raises Unusable if it isn't a box within the picture."""
-    if not np.isfinite(corners).all():
+def usable_box(corners: Corners) -> Corners:
+    """xyxy clipped to 0..1, as float32 has it; raises Unusable if it isn't a box in the picture."""
+    if not all(map(math.isfinite, corners)):
         raise Unusable("NaN or infinite")
     x0, y0, x1, y1 = corners
     if x1 < x0 or y1 < y0:
         raise Unusable("reversed corners")
-    box = np.clip(corners, 0.0, 1.0).astype(np.float32)
-    if box[0] >= box[2] or box[1] >= box[3]:
+    x0, y0, x1, y1 = _AS_FLOAT32.unpack(_AS_FLOAT32.pack(*(min(max(v, 0.0), 1.0) for v in corners)))
+    if x0 >= x1 or y0 >= y1:
         raise Unusable("no area within the picture")
-    return box
+    return x0, y0, x1, y1

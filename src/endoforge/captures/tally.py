@@ -19,25 +19,38 @@ class Unusable(Exception):
 
 @dataclass
 class Tally:
-    """Counts by reason, with the first examples of each; `strict` turns a drop into an error."""
+    """Counts by reason, with the first examples of each; `strict` turns a drop into an error.
+
+    `by_run` counts by reason and the name of the run.
+    """
 
     strict: bool = False
     counts: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)
+    by_run: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def drop(self, reason: str, where: str, detail: str = "") -> None:
-        """Count a defect at `where`; raises UserError if strict."""
+        """Count a defect at `where`, which begins with its run; raises UserError if strict."""
         example = f"{where} ({detail})" if detail else where
         if self.strict:
             raise UserError(f"{example}: {reason}; mend it, or leave out --strict to go on without")
         self.count(reason, example)
 
     def count(self, reason: str, example: str, number: int = 1) -> None:
-        """Count what was left out by design, strict or not."""
+        """Count what was left out by design, strict or not; `example` begins with its run."""
         self.counts[reason] += number
+        self.by_run[reason, example.partition("/")[0]] += number
         shown = self.examples.setdefault(reason, [])
         if len(shown) < EXAMPLES_KEPT:
             shown.append(example)
+
+    def add(self, later: "Tally") -> None:
+        """Count what `later` counted."""
+        self.counts.update(later.counts)
+        self.by_run.update(later.by_run)
+        for reason, examples in later.examples.items():
+            shown = self.examples.setdefault(reason, [])
+            shown += examples[: EXAMPLES_KEPT - len(shown)]
 
     def lines(self) -> list[str]:
         """One line a reason, the most frequent first: `12 x frame: image missing, such as ...`."""

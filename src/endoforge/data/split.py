@@ -107,11 +107,14 @@ def _split_by_time(frames: Sequence[FrameRecord], val_ratio: float) -> Split:
 
 
 def fingerprint(frames: Iterable[FrameRecord]) -> str:
-    """SHA-256 over the keys, sorted, and what their labels say: the same data, the same value."""
+    """SHA-256 over the keys, sorted, what their labels say, and their images' sizes.
+
+    The same data, the same value, whatever the files' times; as the index read them.
+    """
     digest = hashlib.sha256()
     for frame in sorted(frames, key=lambda frame: frame.key):
         digest.update(frame.key.encode() + b"\0")
-        digest.update(hashlib.sha256(frame.label_path.read_bytes()).digest())
+        digest.update(frame.digest + frame.image_bytes.to_bytes(8, "little"))
     return digest.hexdigest()
 
 
@@ -131,7 +134,7 @@ def load_split(path: Path, index: CaptureIndex) -> Split:
     """The split saved at `path`, on the frames of `index`.
 
     Raises UserError if the file can't be used, if a label that it lists isn't among the usable
-    frames, or if one is on both sides. Warns if labels have changed since.
+    frames, or if one is on both sides. Warns if frames have changed since.
     """
     manifest = _read_manifest(path)
     by_key = {frame.key: frame for frame in index.frames}
@@ -151,7 +154,7 @@ def load_split(path: Path, index: CaptureIndex) -> Split:
     )
     _check_runs_apart(path, split)
     if fingerprint(split.train + split.val) != manifest.fingerprint:
-        log.warning("labels have changed since %s was written; its split is kept", path)
+        log.warning("frames have changed since %s was written; its split is kept", path)
     if split.left_out:
         log.warning("%d frames are not listed in %s and are left out", split.left_out, path)
     return split

@@ -81,7 +81,7 @@ def run_eval(config: EvalConfig) -> EvalResult:
 
 
 def _load_frames(config: EvalConfig, metadata: WeightsMetadata) -> Pack:
-    index = index_root(Path(config.input_root), strict=config.strict)
+    index = index_root(Path(config.input_root), strict=config.strict, cache=True)
     pack = pack_frames(
         index.frames,
         size=metadata.input_size,

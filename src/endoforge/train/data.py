@@ -47,7 +47,7 @@ def load_data(config: TrainConfig, group: Group) -> TrainingData:
 
 
 def _load(config: TrainConfig) -> TrainingData:
-    index = index_root(Path(config.input_root), strict=config.strict)
+    index = index_root(Path(config.input_root), strict=config.strict, cache=True)
     _log_searched(index)
     split = _split(config, index)
     train = pack_frames(
@@ -108,7 +108,7 @@ def _split(config: TrainConfig, index: CaptureIndex) -> Split:
 
 def _real_frames(folder: str, training: CaptureIndex, strict: bool) -> list[FrameRecord]:
     """Every usable frame of `folder`, none of which may be trained on."""
-    real = index_root(Path(folder), strict=strict)
+    real = index_root(Path(folder), strict=strict, cache=True)
     _log_searched(real)
     trained_on = {frame.label_path.resolve() for frame in training.frames}
     if shared := [f for f in real.frames if f.label_path.resolve() in trained_on]:

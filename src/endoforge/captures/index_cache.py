@@ -1,0 +1,137 @@
+"""What an index read, kept in the user's cache folder until files of the root change.
+
+One file a root: a line of JSON that says of which root, by which version, and the checksum of the
+rest, then the runs as JSON. A cache that can't be used costs time, never an error.
+"""
+
+import hashlib
+import json
+import logging
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from platformdirs import user_cache_path
+
+from endoforge import __version__
+from endoforge.captures.listing import RunFolders
+from endoforge.captures.run_frames import DIGEST_BYTES, RunFrames, read_run
+from endoforge.captures.tally import Tally
+from endoforge.core.files import write_atomic
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1
+
+
+class IndexCache:
+    """The runs of one root: as they were kept before, and as they are to be kept."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = str(root.resolve())
+        name = hashlib.sha256(repr(self._root).encode()).hexdigest()[:32]
+        self._path = user_cache_path("endoforge", appauthor=False) / "index" / f"{name}.index"
+        self._before = self._load()
+        self._runs: dict[str, dict[str, Any]] = {}
+
+    def read_run(self, folders: RunFolders, *, strict: bool) -> RunFrames:
+        """As `run_frames.read_run`, but opens no label if the run is as it was."""
+        name = folders.path.name
+        kept = self._before.get(name)
+        if kept and _is_of(kept, folders) and not (strict and kept["dropped"]):
+            self._runs[name] = kept
+            return _decode(kept, name)
+        frames = read_run(folders, strict=strict)
+        if folders.trustworthy:
+            self._runs[name] = _encode(folders, frames)
+        return frames
+
+    def save(self) -> None:
+        """Keep the runs that were read, if they aren't those that were kept before."""
+        if self._runs == self._before:
+            return
+        body = json.dumps(self._runs, separators=(",", ":")).encode()
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(self._path, self._head(body) + b"\n" + body)
+            _remove_orphans(self._path.parent)
+        except OSError as error:
+            log.debug("the index of %s can't be kept: %s", self._root, error)
+
+    def _load(self) -> dict[str, dict[str, Any]]:
+        try:
+            head, _, body = self._path.read_bytes().partition(b"\n")
+        except OSError as error:
+            log.debug("no index of %s was kept: %s", self._root, error)
+            return {}
+        if head != self._head(body):
+            log.debug("%s is damaged or of another version: reading all labels", self._path)
+            return {}
+        runs: dict[str, dict[str, Any]] = json.loads(body)
+        return runs
+
+    def _head(self, body: bytes) -> bytes:
+        head = {
+            "root": self._root,
+            "format": FORMAT,
+            "version": __version__,
+            "checksum": hashlib.sha256(body).hexdigest(),
+        }
+        return json.dumps(head).encode()
+
+
+def _remove_orphans(folder: Path) -> None:
+    """Remove what was kept of roots that are gone."""
+    for path in folder.glob("*.index"):
+        try:
+            with path.open("rb") as file:
+                root = json.loads(file.readline())["root"]
+        except (ValueError, KeyError, TypeError):
+            continue  # no file of ours
+        if not Path(root).exists():
+            path.unlink(missing_ok=True)
+
+
+def _is_of(kept: dict[str, Any], folders: RunFolders) -> bool:
+    for name in kept["folders"]:
+        folders.listing(name)
+    return bool(kept["signature"] == folders.signature)
+
+
+def _encode(folders: RunFolders, frames: RunFrames) -> dict[str, Any]:
+    """As JSON; the arrays as hexadecimal digits of little-endian bytes."""
+    numbers = {classes: n for n, classes in enumerate(dict.fromkeys(frames.classes))}
+    return {
+        "signature": folders.signature,
+        "folders": folders.names,
+        "labels": frames.labels,
+        "images": frames.images,
+        "frame_ids": frames.frame_ids,
+        "image_bytes": frames.image_bytes,
+        "digests": b"".join(frames.digests).hex(),
+        "class_lists": list(numbers),
+        "classes": [numbers[classes] for classes in frames.classes],
+        "boxes": frames.boxes.astype("<f4").tobytes().hex(),
+        "dropped": frames.tally.counts,
+        "examples": frames.tally.examples,
+    }
+
+
+def _decode(kept: dict[str, Any], run: str) -> RunFrames:
+    digests = bytes.fromhex(kept["digests"])
+    class_lists = [tuple(classes) for classes in kept["class_lists"]]
+    boxes = np.frombuffer(bytes.fromhex(kept["boxes"]), "<f4").astype(np.float32)
+    by_run = {(reason, run): number for reason, number in kept["dropped"].items()}
+    return RunFrames(
+        labels=kept["labels"],
+        images=kept["images"],
+        frame_ids=kept["frame_ids"],
+        image_bytes=kept["image_bytes"],
+        digests=[digests[i : i + DIGEST_BYTES] for i in range(0, len(digests), DIGEST_BYTES)],
+        classes=[class_lists[n] for n in kept["classes"]],
+        boxes=boxes.reshape(-1, 4),
+        tally=Tally(
+            counts=Counter(kept["dropped"]), examples=kept["examples"], by_run=Counter(by_run)
+        ),
+    )

@@ -1,0 +1,158 @@
+"""The labels of one run, read and judged: the frames that can be used, and why others can't."""
+
+import hashlib
+import os
+import posixpath
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from io import FileIO
+from pathlib import PureWindowsPath
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from endoforge.captures.boxes import normalised_corners, usable_box
+from endoforge.captures.listing import RunFolders
+from endoforge.captures.pictures import picture_size
+from endoforge.captures.schema import Corners, FrameLabel
+from endoforge.captures.tally import Tally, Unusable
+
+LABEL_PATTERN = re.compile(r"frame_(\d+)\.json")
+IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg"}
+DIGEST_BYTES = 16
+
+
+@dataclass
+class RunFrames:
+    """The N usable frames of a run by number, column by column, and a tally of what was dropped.
+
+    `labels` and `images` are paths relative to the run, `image_bytes` sizes, `digests` the first 16
+    bytes of the SHA-256 of each label's bytes; `boxes` is (M, 4) float32 xyxy in 0..1, of which
+    each frame has as many as it has `classes`.
+    """
+
+    labels: list[str] = field(default_factory=list)
+    images: list[str] = field(default_factory=list)
+    frame_ids: list[int] = field(default_factory=list)
+    image_bytes: list[int] = field(default_factory=list)
+    digests: list[bytes] = field(default_factory=list)
+    classes: list[tuple[str, ...]] = field(default_factory=list)
+    boxes: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 4), np.float32))
+    tally: Tally = field(default_factory=Tally)
+
+
+def read_run(folders: RunFolders, *, strict: bool) -> RunFrames:
+    """Every label of a run; tallies frames and boxes of no use, and images without a label.
+
+    Raises UserError at the first of those if `strict`.
+    """
+    run, tally = folders.path.name, Tally(strict=strict)
+    frames, boxes = RunFrames(tally=tally), list[Corners]()
+    label_folder = f"{folders.path / 'labels'}{os.sep}"
+    claimed = set()
+    for name in _label_names(folders, tally):
+        where = f"{run}/labels/{name}"
+        claimed.add(f"images/{name.removesuffix('.json')}")
+        try:
+            label, digest = _read_label(label_folder + name)
+            image = _inner_path(label.image)
+            claimed.add(posixpath.splitext(image)[0])
+            num_bytes = _image_bytes(folders, label, image)
+            corners, classes = _usable_boxes(folders, label, image, where, tally)
+        except Unusable as unusable:
+            tally.drop(f"frame: {unusable.reason}", where, unusable.detail)
+            continue
+        frames.labels.append(f"labels/{name}")
+        frames.images.append(image)
+        frames.frame_ids.append(label.frame_id)
+        frames.image_bytes.append(num_bytes)
+        frames.digests.append(digest)
+        frames.classes.append(classes)
+        boxes += corners
+    for image in _images_without_label(folders, claimed):
+        tally.drop("image: no label names it", f"{run}/{image}")
+    frames.boxes = np.array(boxes, np.float32).reshape(-1, 4)
+    return frames
+
+
+def first_fault(error: OSError | ValidationError) -> str:
+    """What is wrong with a file, in a line."""
+    if isinstance(error, OSError):
+        return str(error)
+    fault = error.errors()[0]
+    place = ".".join(map(str, fault["loc"]))
+    return f"{place}: {fault['msg']}" if place else fault["msg"]
+
+
+def _label_names(folders: RunFolders, tally: Tally) -> list[str]:
+    numbered = []
+    for name in folders.listing("labels").names:
+        if match := LABEL_PATTERN.fullmatch(name):
+            numbered.append((int(match[1]), name))
+        elif name.endswith(".json"):
+            where = f"{folders.path.name}/labels/{name}"
+            tally.drop("frame: label not named frame_<number>.json", where)
+    return [name for _, name in sorted(numbered)]
+
+
+def _images_without_label(folders: RunFolders, claimed: set[str]) -> Iterator[str]:
+    for name in folders.listing("images").names:
+        stem, suffix = posixpath.splitext(name)
+        if suffix.lower() in IMAGE_SUFFIXES and f"images/{stem}" not in claimed:
+            yield f"images/{name}"
+
+
+def _read_label(path: str) -> tuple[FrameLabel, bytes]:
+    try:
+        with FileIO(path) as file:
+            data = file.readall()
+        label = FrameLabel.model_validate_json(data)
+    except (OSError, ValidationError) as error:
+        raise Unusable("label malformed", first_fault(error)) from error
+    return label, hashlib.sha256(data).digest()[:DIGEST_BYTES]
+
+
+def _inner_path(image: str) -> str:
+    """`image` in its plainest form, forward slashes; raises Unusable if it leaves the run."""
+    path = posixpath.normpath(image.replace("\\", "/"))
+    if posixpath.isabs(path) or PureWindowsPath(path).drive or path.split("/")[0] == "..":
+        raise Unusable("image path leaves the run folder", image)
+    return path
+
+
+def _image_bytes(folders: RunFolders, label: FrameLabel, image: str) -> int:
+    """Its size; raises Unusable if it isn't there, or lies outside the run by a link."""
+    if not label.image_present:
+        raise Unusable("image_present is false")
+    if (size := folders.plain_size(image)) is not None:
+        return size
+    path = folders.path / image
+    try:
+        size = path.stat().st_size if path.is_file() else None
+    except OSError as error:
+        raise Unusable("image missing", str(error)) from error
+    if size is None:
+        raise Unusable("image missing", image)
+    if folders.leads_out(path):
+        raise Unusable("image path leaves the run folder", image)
+    return size
+
+
+def _usable_boxes(
+    folders: RunFolders, label: FrameLabel, image: str, where: str, tally: Tally
+) -> tuple[list[Corners], tuple[str, ...]]:
+    """Boxes and class names of the polyps that can be seen; tallies the rest."""
+    boxes, classes = [], []
+    for polyp in label.polyp_labels:
+        corners = normalised_corners(polyp, partial(picture_size, folders.path / image))
+        if corners is None:
+            continue
+        try:
+            boxes.append(usable_box(corners))
+            classes.append(polyp.class_name)
+        except Unusable as unusable:
+            tally.drop(f"box: {unusable.reason}", where, unusable.detail)
+    return boxes, tuple(classes)
