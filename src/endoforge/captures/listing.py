@@ -20,9 +20,13 @@ _Entry = tuple[str, bool, int, int, int, int, int]
 
 @dataclass(frozen=True)
 class Listing:
-    """The entries of one folder; none if it isn't there. `real` is its path without links."""
+    """The entries of one folder, sorted; none if it isn't there. `real` is its path without links.
+
+    `within_run`: whether that lies in the run's folder.
+    """
 
     real: Path
+    within_run: bool
     entries: list[_Entry]
 
     @cached_property
@@ -50,8 +54,11 @@ class Listing:
         return max((max(entry[-2:]) for entry in self.entries), default=0)
 
 
-def list_folder(folder: Path) -> Listing:
-    """The folder as it is now. Raises UserError if it may not be read."""
+def list_folder(folder: Path, run: Path) -> Listing:
+    """The folder as it is now, of a run whose path without links is `run`.
+
+    Raises UserError if it may not be read.
+    """
     entries: list[_Entry] = []
     try:
         with os.scandir(folder) as found:
@@ -61,8 +68,8 @@ def list_folder(folder: Path) -> Listing:
     except PermissionError as error:
         raise UserError(f"can't read the folder {folder}: {error.strerror}") from error
     except (OSError, ValueError):  # not there, no folder, or a name that no folder can have
-        return Listing(folder, [])
-    return Listing(real, sorted(entries))
+        return Listing(folder, False, [])
+    return Listing(real, real.is_relative_to(run), sorted(entries))
 
 
 def _state(entry: os.DirEntry[str]) -> tuple[int, int, int, int, int]:
@@ -81,7 +88,9 @@ class RunFolders:
         self.path = path
         self._started_ns = time.time_ns()
         self._real = path.resolve()
-        self._listings = {name: list_folder(path / name) for name in ("labels", "images")}
+        self._listings: dict[str, Listing] = {}
+        for name in ("labels", "images"):
+            self.listing(name)
 
     @property
     def names(self) -> list[str]:
@@ -91,15 +100,14 @@ class RunFolders:
     def listing(self, name: str) -> Listing:
         """Of a folder relative to the run."""
         if name not in self._listings:
-            self._listings[name] = list_folder(self.path / name)
+            self._listings[name] = list_folder(self.path / name, self._real)
         return self._listings[name]
 
     def plain_size(self, image: str) -> int | None:
         """The image's size in bytes if it surely lies in the run: a file, not reached by a link."""
         folder, _, name = image.rpartition("/")
         listing = self.listing(folder)
-        size = listing.plain_files.get(name)
-        return size if listing.real.is_relative_to(self._real) else None
+        return listing.plain_files.get(name) if listing.within_run else None
 
     def leads_out(self, path: Path) -> bool:
         """Whether `path`, its links followed, lies outside the run."""

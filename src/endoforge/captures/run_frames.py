@@ -1,14 +1,13 @@
 """The labels of one run, read and judged: the frames that can be used, and why others can't."""
 
 import hashlib
+import ntpath
 import os
 import posixpath
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from io import FileIO
-from pathlib import PureWindowsPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,7 +117,7 @@ def _read_label(path: str) -> tuple[FrameLabel, bytes]:
 def _inner_path(image: str) -> str:
     """`image` in its plainest form, forward slashes; raises Unusable if it leaves the run."""
     path = posixpath.normpath(image.replace("\\", "/"))
-    if posixpath.isabs(path) or PureWindowsPath(path).drive or path.split("/")[0] == "..":
+    if posixpath.isabs(path) or ntpath.splitdrive(path)[0] or path.split("/")[0] == "..":
         raise Unusable("image path leaves the run folder", image)
     return path
 
@@ -147,7 +146,7 @@ def _usable_boxes(
     """Boxes and class names of the polyps that can be seen; tallies the rest."""
     boxes, classes = [], []
     for polyp in label.polyp_labels:
-        corners = normalised_corners(polyp, partial(picture_size, folders.path / image))
+        corners = normalised_corners(polyp, lambda: picture_size(folders.path / image))
         if corners is None:
             continue
         try:
