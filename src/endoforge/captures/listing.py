@@ -13,9 +13,9 @@ from endoforge.core.errors import UserError
 SETTLED_S = 2.0
 """A file's time may stand still for so long while its content changes (FAT's clock is coarsest)."""
 
-# Name, whether it is a link, then of what it leads to, 0 if nothing: mode, inode, size in bytes,
-# mtime and ctime in ns.
-_Entry = tuple[str, bool, int, int, int, int, int]
+# Name, whether it is a link, then of what it leads to, 0 if nothing: mode, size in bytes, mtime
+# and ctime in ns.
+_Entry = tuple[str, bool, int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Listing:
         """Sizes in bytes of the regular files that are no links, by name."""
         return {
             name: size
-            for name, link, mode, _, size, _, _ in self.entries
+            for name, link, mode, size, _, _ in self.entries
             if not link and stat.S_ISREG(mode)
         }
 
@@ -72,12 +72,12 @@ def list_folder(folder: Path, run: Path) -> Listing:
     return Listing(real, real.is_relative_to(run), sorted(entries))
 
 
-def _state(entry: os.DirEntry[str]) -> tuple[int, int, int, int, int]:
+def _state(entry: os.DirEntry[str]) -> tuple[int, int, int, int]:
     try:
         s = entry.stat()
     except OSError:
-        return 0, 0, 0, 0, 0
-    return s.st_mode, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns
+        return 0, 0, 0, 0
+    return s.st_mode, s.st_size, s.st_mtime_ns, s.st_ctime_ns
 
 
 class RunFolders:
@@ -115,7 +115,7 @@ class RunFolders:
 
     @property
     def signature(self) -> str:
-        """Another one whenever a name, a size, a time, an inode or a folder's place is another."""
+        """Another one whenever a name, a size, a time or a folder's place is another."""
         digest = hashlib.sha256()
         for name, listing in sorted(self._listings.items()):
             digest.update(repr((name, str(listing.real), listing.entries)).encode())
