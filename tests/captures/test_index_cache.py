@@ -70,7 +70,7 @@ def contents(index):
     tally = index.tally
     return {
         "root": index.root,
-        "runs": index.runs,
+        "runs": [(run.name, run.path, run.manifest) for run in index.runs],
         "frames": frames,
         "counts": list(tally.counts.items()),
         "examples": list(tally.examples.items()),
@@ -189,9 +189,17 @@ def test_an_image_removed_from_another_folder_is_noticed(root):
 
 
 def test_a_changed_manifest_is_noticed(root):
-    assert cached(root).runs[1].manifest.seed == 2**64 - 1
-    rewrite(root / "run_2/run_manifest.json", str(2**64 - 1).encode(), b"7" + b" " * 19)
-    assert cached(root).runs[1].manifest.seed == 7
+    manifest = root / "run_2/run_manifest.json"
+    malformed = "run: manifest malformed (its frames are kept)", "run_2"
+    assert cached(root).tally.by_run[malformed] == 0
+    rewrite(manifest, b'"seed"', b"'seed'")
+    assert cached(root).tally.by_run[malformed] == 1
+    time.sleep(2 * SETTLED_S)
+    cached(root)
+    rewrite(manifest, b"'seed'", b'"seed"')
+    assert cached(root).tally.by_run[malformed] == 0
+    manifest.unlink()
+    assert contents(cached(root)) == contents(index_root(root))
 
 
 def test_runs_come_and_go(root, opened, cache_folder):

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 
@@ -11,8 +12,8 @@ from pydantic import ValidationError
 
 from endoforge.captures.index_cache import IndexCache
 from endoforge.captures.listing import RunFolders
-from endoforge.captures.run_frames import RunFrames, first_fault, read_run
-from endoforge.captures.schema import MANIFEST_NAME, RunManifest
+from endoforge.captures.run_frames import RunFrames, read_manifest, read_run
+from endoforge.captures.schema import RunManifest
 from endoforge.captures.tally import Tally
 from endoforge.core.errors import UserError
 from endoforge.core.progress import progress
@@ -20,11 +21,18 @@ from endoforge.core.progress import progress
 
 @dataclass(frozen=True)
 class RunInfo:
-    """One run folder; `manifest` is None where there is none that can be read."""
+    """One run folder."""
 
     name: str
     path: Path
-    manifest: RunManifest | None
+
+    @cached_property
+    def manifest(self) -> RunManifest | None:
+        """Read when first asked for; None where there is none that can be read."""
+        try:
+            return read_manifest(self.path)
+        except (OSError, ValidationError):
+            return None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -96,7 +104,7 @@ def index_root(root: Path, *, strict: bool = False, cache: bool = False) -> Capt
     known = IndexCache(root) if cache else None
     with progress("reading labels", len(folders), "runs") as advance:
         for folder in folders:
-            run = RunInfo(folder.name, folder, _read_manifest(folder, index.tally))
+            run = RunInfo(folder.name, folder)
             index.runs.append(run)
             frames = (known.read_run if known else read_run)(RunFolders(folder), strict=strict)
             index.frames.extend(_records(run, frames))
@@ -130,18 +138,6 @@ def _run_order(folder: Path) -> tuple[bool, int, str]:
     number = folder.name.removeprefix("run_")
     numbered = number.isascii() and number.isdigit()
     return not numbered, int(number) if numbered else 0, folder.name
-
-
-def _read_manifest(folder: Path, tally: Tally) -> RunManifest | None:
-    path = folder / MANIFEST_NAME
-    try:
-        return RunManifest.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValidationError) as error:
-        where = f"{folder.name}/{MANIFEST_NAME}"
-        tally.drop("run: manifest malformed (its frames are kept)", where, first_fault(error))
-        return None
 
 
 def _records(run: RunInfo, frames: RunFrames) -> list[FrameRecord]:

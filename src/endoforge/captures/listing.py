@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from endoforge.captures.schema import MANIFEST_NAME
 from endoforge.core.errors import UserError
 
 SETTLED_S = 2.0
@@ -72,7 +73,7 @@ def list_folder(folder: Path, run: Path) -> Listing:
     return Listing(real, real.is_relative_to(run), sorted(entries))
 
 
-def _state(entry: os.DirEntry[str]) -> tuple[int, int, int, int]:
+def _state(entry: os.DirEntry[str] | Path) -> tuple[int, int, int, int]:
     try:
         s = entry.stat()
     except OSError:
@@ -81,13 +82,17 @@ def _state(entry: os.DirEntry[str]) -> tuple[int, int, int, int]:
 
 
 class RunFolders:
-    """The folders of a run that hold labels and images, each listed once, when first asked for."""
+    """The folders of a run that hold labels and images, each listed once, when first asked for.
+
+    What is read later is of the listing's state or a newer one, never of an older one.
+    """
 
     def __init__(self, path: Path) -> None:
         """`path` is the run's; labels/ and images/ are listed now."""
         self.path = path
         self._started_ns = time.time_ns()
         self._real = path.resolve()
+        self._manifest = _state(path / MANIFEST_NAME)
         self._listings: dict[str, Listing] = {}
         for name in ("labels", "images"):
             self.listing(name)
@@ -116,7 +121,7 @@ class RunFolders:
     @property
     def signature(self) -> str:
         """Another one whenever a name, a size, a time or a folder's place is another."""
-        digest = hashlib.sha256()
+        digest = hashlib.sha256(repr(self._manifest).encode())
         for name, listing in sorted(self._listings.items()):
             digest.update(repr((name, str(listing.real), listing.entries)).encode())
         return digest.hexdigest()
@@ -129,5 +134,7 @@ class RunFolders:
         with links, which lead to where no listing looks.
         """
         oldest_tick = self._started_ns - SETTLED_S * 1e9
-        listings = self._listings.values()
-        return all(one.newest_ns < oldest_tick and not one.has_links for one in listings)
+        if any(listing.has_links for listing in self._listings.values()):
+            return False
+        newest = (listing.newest_ns for listing in self._listings.values())
+        return max(*newest, *self._manifest[-2:]) < oldest_tick

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from io import FileIO
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from pydantic import ValidationError
 from endoforge.captures.boxes import normalised_corners, usable_box
 from endoforge.captures.listing import RunFolders
 from endoforge.captures.pictures import picture_size
-from endoforge.captures.schema import Corners, FrameLabel
+from endoforge.captures.schema import MANIFEST_NAME, Corners, FrameLabel, RunManifest
 from endoforge.captures.tally import Tally, Unusable
 
 LABEL_PATTERN = re.compile(r"frame_(\d+)\.json")
@@ -43,15 +44,24 @@ class RunFrames:
     tally: Tally = field(default_factory=Tally)
 
 
+def read_manifest(run: Path) -> RunManifest | None:
+    """None if there is none; raises OSError or ValidationError if it can't be read."""
+    try:
+        return RunManifest.model_validate_json((run / MANIFEST_NAME).read_bytes())
+    except FileNotFoundError:
+        return None
+
+
 def read_run(folders: RunFolders, *, strict: bool) -> RunFrames:
     """Every label of a run; tallies frames and boxes of no use, and images without a label.
 
-    Raises UserError at the first of those if `strict`.
+    A malformed manifest is tallied too. Raises UserError at the first of all these if `strict`.
     """
     run, tally = folders.path.name, Tally(strict=strict)
     frames, boxes = RunFrames(tally=tally), list[Corners]()
     label_folder = f"{folders.path / 'labels'}{os.sep}"
     claimed = set()
+    _check_manifest(folders, tally)
     for name in _label_names(folders, tally):
         where = f"{run}/labels/{name}"
         claimed.add(f"images/{name.removesuffix('.json')}")
@@ -77,7 +87,15 @@ def read_run(folders: RunFolders, *, strict: bool) -> RunFrames:
     return frames
 
 
-def first_fault(error: OSError | ValidationError) -> str:
+def _check_manifest(folders: RunFolders, tally: Tally) -> None:
+    try:
+        read_manifest(folders.path)
+    except (OSError, ValidationError) as error:
+        where = f"{folders.path.name}/{MANIFEST_NAME}"
+        tally.drop("run: manifest malformed (its frames are kept)", where, _first_fault(error))
+
+
+def _first_fault(error: OSError | ValidationError) -> str:
     """What is wrong with a file, in a line."""
     if isinstance(error, OSError):
         return str(error)
@@ -110,7 +128,7 @@ def _read_label(path: str) -> tuple[FrameLabel, bytes]:
             data = file.readall()
         label = FrameLabel.model_validate_json(data)
     except (OSError, ValidationError) as error:
-        raise Unusable("label malformed", first_fault(error)) from error
+        raise Unusable("label malformed", _first_fault(error)) from error
     return label, hashlib.sha256(data).digest()[:DIGEST_BYTES]
 
 

@@ -110,13 +110,19 @@ def _real_frames(folder: str, training: CaptureIndex, strict: bool) -> list[Fram
     """Every usable frame of `folder`, none of which may be trained on."""
     real = index_root(Path(folder), strict=strict, cache=True)
     _log_searched(real)
-    trained_on = {frame.label_path.resolve() for frame in training.frames}
-    if shared := [f for f in real.frames if f.label_path.resolve() in trained_on]:
+    trained_on = set(map(_file_of, training.frames))
+    if shared := [frame for frame in real.frames if _file_of(frame) in trained_on]:
         raise UserError(
             f"--real-val-dir {folder}: {shared[0].key} is in --input-root too; "
             "give a folder whose runs aren't trained on"
         )
     return _usable(real)
+
+
+def _file_of(frame: FrameRecord) -> tuple[int, int]:
+    """Device and inode of the label: the same for one file by two paths."""
+    found = frame.label_path.stat()
+    return found.st_dev, found.st_ino
 
 
 def _usable(index: CaptureIndex) -> list[FrameRecord]:
