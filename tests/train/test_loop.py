@@ -219,10 +219,10 @@ def test_weights_that_are_no_numbers_are_not_saved(small_config, recorder, tmp_p
     state = tmp_path / "checkpoints" / "tinydet_state.pt"
     begun = []
 
-    def spoil(report):
+    def note(_report):
         begun[:] = [state.read_bytes()]
 
-    recorder.after_step = spoil
+    recorder.after_step = note
     with pytest.raises(UserError, match="diverged in epoch 1"):
         train(small_config(lr_start=1e38, lr_end=1e38, ckpt_every_steps=1))
     assert len(recorder.steps) == 1

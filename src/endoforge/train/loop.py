@@ -277,9 +277,9 @@ class Training:
 
     def _diverged(self) -> UserError:
         return UserError(
-            f"training diverged in epoch {self.state.epoch + 1}: the loss is no number any more; the "
-            f"last save in {self.config.ckpt_dir} is from before: a lower --lr-start goes on from "
-            "there, with --fresh it starts over"
+            f"training diverged in epoch {self.state.epoch + 1}: loss or weights are no numbers; "
+            f"the last save in {self.config.ckpt_dir} is from before: a lower --lr-start goes on "
+            "from there, with --fresh it starts over"
         )
 
     def _announce(self) -> None:
