@@ -1,59 +1,239 @@
-"""Our metrics against pycocotools, the reference."""
+"""Our metrics against pycocotools, the reference: 1e-6, whatever the boxes.
+
+The adversarial cases lie on a grid of 1/16, which floats hold exactly. So overlaps are the same to
+the last bit here and there, tie with each other, and hit thresholds (0.5, 0.75) exactly.
+"""
 
 import contextlib
 import io
+import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
+from pycocotools.cocoeval import COCOeval, Params
 
 from endoforge.detect.detections import Detections
-from endoforge.evaluate.matching import match_picture
 from endoforge.evaluate.metrics import COCO_IOUS, measure
 
 THRESHOLDS = [0.3, *COCO_IOUS]
+SCORE = 0.5
+MAX_DETECTIONS = 100
+GRID = 16
+PIXELS = 1024
+"""How far the reference blows the boxes up: a power of two keeps what floats hold exactly."""
 
 
-def reference(detections, truths):
-    """pycocotools' evaluation at THRESHOLDS, of boxes blown up to pixels of 1000 by 1000."""
-    truth_rows = [(image, box) for image, boxes in enumerate(truths, 1) for box in boxes]
-    truth = COCO()
-    truth.dataset = {
-        "info": {},
-        "images": [{"id": image} for image in range(1, len(truths) + 1)],
-        "categories": [{"id": 1}],
-        "annotations": [
-            {"id": number, "iscrowd": 0, **annotation(image, box)}
-            for number, (image, box) in enumerate(truth_rows, 1)
-        ],
-    }
+def reference(detections, truths, thresholds=THRESHOLDS):
+    """pycocotools' evaluation of the boxes blown up to pixels of PIXELS by PIXELS."""
+    evaluation = COCOeval(_coco(truths), _coco([d.boxes for d in detections], detections), "bbox")
+    evaluation.params.iouThrs = np.array(thresholds)
+    evaluation.params.areaRng = [[0, 1e10]]
+    evaluation.params.areaRngLbl = ["all"]
+    evaluation.params.maxDets = [1, 10, MAX_DETECTIONS]
     with contextlib.redirect_stdout(io.StringIO()):
-        truth.createIndex()
-        results = truth.loadRes(
-            [
-                {"score": float(score), **annotation(image, box)}
-                for image, found in enumerate(detections, 1)
-                for box, score in zip(found.boxes, found.scores, strict=True)
-            ]
-        )
-        evaluation = COCOeval(truth, results, "bbox")
-        evaluation.params.iouThrs = np.array(THRESHOLDS)
-        evaluation.params.areaRng = [[0, 1e10]]
-        evaluation.params.areaRngLbl = ["all"]
-        evaluation.params.maxDets = [1, 10, 100]
         evaluation.evaluate()
         evaluation.accumulate()
     return evaluation
 
 
-def annotation(image, box):
-    x0, y0, x1, y1 = box.astype(float) * 1000
+def _coco(boxes_by_picture, detections=None):
+    """A data set of truths, or of detections with their scores (loadRes can't take none)."""
+    rows = []
+    for picture, boxes in enumerate(boxes_by_picture):
+        for place, box in enumerate(boxes):
+            row = {"id": len(rows) + 1, "iscrowd": 0, **_annotation(picture + 1, box)}
+            if detections is not None:
+                row["score"] = float(detections[picture].scores[place])
+            rows.append(row)
+    coco = COCO()
+    pictures = [{"id": number + 1} for number in range(len(boxes_by_picture))]
+    coco.dataset = {"images": pictures, "categories": [{"id": 1}], "annotations": rows}
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco.createIndex()
+    return coco
+
+
+def _annotation(image, box):
+    x0, y0, x1, y1 = (float(value) * PIXELS for value in box)
     sides = [x1 - x0, y1 - y0]
-    bbox = [x0, y0, *sides]
-    return {"image_id": image, "category_id": 1, "bbox": bbox, "area": sides[0] * sides[1]}
+    return {"image_id": image, "category_id": 1, "bbox": [x0, y0, *sides], "area": math.prod(sides)}
+
+
+def average_precisions(evaluation):
+    """By threshold; pycocotools says -1 where AP isn't defined."""
+    values = evaluation.eval["precision"][:, :, 0, 0, 2].mean(axis=1).tolist()
+    return [None if value == -1 else value for value in values]
+
+
+def counts(evaluation, row, truths, detections, score):
+    """Counted from pycocotools' matches at one IoU: hits, false ones, misses, and mean IoU."""
+    hits = false = 0
+    overlaps = 0.0
+    first_id = {}
+    for picture, boxes in enumerate(truths, 1):
+        first_id[picture] = sum(map(len, truths[: picture - 1])) + 1
+    for picture in (found for found in evaluation.evalImgs if found is not None):
+        image = picture["image_id"]
+        for place, matched in enumerate(picture["dtMatches"][row]):
+            if np.float32(picture["dtScores"][place]) < np.float32(score):
+                continue
+            if matched:
+                truth = truths[image - 1][int(matched) - first_id[image]]
+                overlaps += slow_iou(detections[image - 1].boxes[place], truth)
+                hits += 1
+            else:
+                false += 1
+    num_truths = sum(map(len, truths))
+    return hits, false, num_truths - hits, overlaps / max(num_truths, 1)
+
+
+def slow_iou(a, b):
+    a, b = ([float(value) for value in box] for box in (a, b))
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    common = max(width, 0) * max(height, 0)
+    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b))
+    return common / (areas - common)
+
+
+def check_against_pycocotools(detections, truths, thresholds=THRESHOLDS):
+    """Everything that `measure` says."""
+    metrics = measure(detections, truths, obj_thresh=SCORE, iou_threshs=thresholds)
+    evaluation = reference(detections, truths, thresholds)
+    precision = average_precisions(evaluation)
+    assert [entry.average_precision for entry in metrics.at_iou] == approx(precision)
+    by_iou = dict(zip(thresholds, precision, strict=True))
+    if any(map(len, truths)):
+        assert metrics.ap == approx(np.mean([by_iou[iou] for iou in COCO_IOUS]))
+        assert metrics.ap_by_iou == approx([by_iou[iou] for iou in COCO_IOUS])
+    else:
+        assert metrics.ap is metrics.ap_by_iou is None
+    assert metrics.ap50 == approx(by_iou[0.5])
+    assert metrics.ap75 == approx(by_iou[0.75])
+    for row, entry in enumerate(metrics.at_iou):
+        hits, false, missed, mean_iou = counts(evaluation, row, truths, detections, SCORE)
+        ours = (entry.true_positives, entry.false_positives, entry.false_negatives)
+        assert ours == (hits, false, missed)
+        assert entry.precision == approx(hits / max(hits + false, 1))
+        assert entry.recall == approx(hits / max(hits + missed, 1))
+        assert entry.mean_iou == approx(mean_iou)
+    for point in metrics.pr_curve[::6]:
+        hits, false, missed, _ = counts(evaluation, 0, truths, detections, point.obj_thresh)
+        assert (point.true_positives, point.false_positives) == (hits, false)
+        assert point.false_negatives == missed
+    no_nan(metrics)
+
+
+def approx(expected):
+    return pytest.approx(expected, abs=1e-6)
+
+
+def no_nan(value):
+    """No NaN anywhere in a metrics object."""
+    parts = asdict(value) if hasattr(value, "__dataclass_fields__") else value
+    if isinstance(parts, dict):
+        parts = list(parts.values())
+    if isinstance(parts, (list, tuple)):
+        for part in parts:
+            no_nan(part)
+    elif isinstance(parts, (float, np.ndarray)):
+        assert not np.isnan(parts).any()
+
+
+def detections_of(rows):
+    """(score, x0, y0, x1, y1) rows in any order, best first; equal scores stay in their order."""
+    table = np.array(sorted(rows, key=lambda row: -row[0]), np.float32).reshape(-1, 5)
+    return Detections(table[:, 1:], table[:, 0])
+
+
+def truths_of(rows):
+    return np.array(rows, np.float32).reshape(-1, 4)
+
+
+def _edges(least):
+    pair = st.tuples(st.integers(0, GRID - least), st.integers(least, GRID))
+    return pair.map(lambda edges: (edges[0], min(GRID, edges[0] + edges[1])))
+
+
+GRID_BOXES = st.tuples(_edges(1), _edges(1)).map(
+    lambda xy: tuple(value / GRID for value in (xy[0][0], xy[1][0], xy[0][1], xy[1][1]))
+)
+SCORES = st.sampled_from([0.25, 0.5, 0.75])
+"""Few levels, so that scores tie; one is the score threshold itself."""
+
+
+def changed(box, kind):
+    """`box` itself, shifted by a step of the grid, its left half, its upper 3/4, or a flat one."""
+    x0, y0, x1, y1 = box
+    if kind == "shifted":
+        return (x0 + 1 / GRID, y0, min(x1 + 1 / GRID, 2.0), y1)
+    if kind == "half":  # IoU exactly 0.5
+        return (x0, y0, (x0 + x1) / 2, y1)
+    if kind == "three quarters":  # IoU exactly 0.75
+        return (x0, y0, x1, y0 + (y1 - y0) * 0.75)
+    return (x0, y0, x0, y1) if kind == "flat" else box
+
+
+@st.composite
+def pictures(draw):
+    """Truths (with duplicates) and detections: near truths, nested, duplicate, or anywhere."""
+    truths = draw(st.lists(GRID_BOXES, max_size=4))
+    truths += [box for box in truths if draw(st.integers(0, 3)) == 0]
+    kinds = st.sampled_from(["same", "shifted", "half", "three quarters", "flat"])
+    found = [(draw(SCORES), *box) for box in draw(st.lists(GRID_BOXES, max_size=3))]
+    for box in truths:
+        for kind in draw(st.lists(kinds, max_size=3)):
+            found.append((draw(SCORES), *changed(box, kind)))
+    found *= draw(st.sampled_from([1, 1, 1, 2, 30]))  # duplicates, and crowds of over 100
+    return detections_of(draw(st.permutations(found)) if len(found) < 20 else found), truths_of(
+        truths
+    )
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(pictures(), min_size=1, max_size=5))
+def test_everything_agrees_with_pycocotools_where_overlaps_and_scores_tie(cases):
+    check_against_pycocotools([found for found, _ in cases], [truths for _, truths in cases])
+
+
+LEFT, RIGHT = (0.0, 0.0, 0.5, 0.5), (0.5, 0.5, 1.0, 1.0)
+HALF, THREE_QUARTERS = changed(LEFT, "half"), changed(LEFT, "three quarters")
+HAND_MADE = {
+    "no detections": ([[]], [[LEFT]]),
+    "no truth": ([[(0.75, *LEFT)]], [[]]),
+    "nothing at all": ([[], []], [[], []]),
+    "one picture of two has truth": ([[(0.75, *LEFT)], [(0.75, *LEFT)]], [[], [LEFT]]),
+    "overlaps of exactly 0.5": ([[(0.75, *HALF)]], [[LEFT]]),
+    "overlaps of exactly 0.75": ([[(0.75, *THREE_QUARTERS)]], [[LEFT]]),
+    "the same detection three times": ([[(0.5, *LEFT)] * 3], [[LEFT]]),
+    "the same truth three times": ([[(0.5, *LEFT)] * 2], [[LEFT] * 3]),
+    "two truths overlap alike": ([[(0.75, 0, 0, 0.5, 1)]], [[(0, 0, 0.25, 1), (0.25, 0, 0.5, 1)]]),
+    "nested": ([[(0.75, *HALF), (0.5, *LEFT)]], [[LEFT, HALF, (0.0, 0.0, 0.125, 0.125)]]),
+    "scores tie between pictures": ([[(0.5, *RIGHT)], [(0.5, *LEFT)]], [[LEFT], [LEFT]]),
+    "a crowd with the hit last": ([[(0.5, *RIGHT)] * 100 + [(0.5, *LEFT)]], [[LEFT]]),
+    "a crowd with the hit 100th": ([[(0.5, *RIGHT)] * 99 + [(0.5, *LEFT)] * 5], [[LEFT]]),
+    "a crowd of truths": ([[(0.5, *LEFT)] * 120], [[LEFT] * 150]),
+    "detections without area": ([[(0.75, 0, 0, 0, 0), (0.5, 0.5, 0, 0.5, 1)]], [[LEFT]]),
+    "a whole picture": ([[(0.75, 0, 0, 1, 1)]], [[(0, 0, 1, 1)]]),
+}
+
+
+@pytest.mark.parametrize("name", HAND_MADE)
+def test_hand_made_cases_agree_with_pycocotools(name):
+    found, truths = HAND_MADE[name]
+    check_against_pycocotools([*map(detections_of, found)], [*map(truths_of, truths)])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 8), st.integers(0, 12), st.sampled_from([3, 1000]))
+@example(seed=0, num_pictures=3, crowd=150, levels=1000)
+@example(seed=1, num_pictures=2, crowd=40, levels=1)
+def test_everything_agrees_with_pycocotools_on_boxes_anywhere(seed, num_pictures, crowd, levels):
+    check_against_pycocotools(*random_case(seed, num_pictures, crowd, levels))
 
 
 def random_case(seed, num_pictures, crowd, levels):
@@ -77,30 +257,36 @@ def random_boxes(rng, count):
     return np.concatenate([low, low + 0.05 + rng.random((count, 2)) * 0.25], 1).astype(np.float32)
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(1, 8), st.integers(1, 12), st.sampled_from([3, 1000]))
-@example(seed=0, num_pictures=3, crowd=150, levels=1000)
-@example(seed=1, num_pictures=2, crowd=40, levels=1)
-def test_average_precision_agrees_with_pycocotools(seed, num_pictures, crowd, levels):
-    detections, truths = random_case(seed, num_pictures, crowd, levels)
-    if not any(map(len, truths)) or not any(map(len, detections)):
-        return
-    metrics = measure(detections, truths, obj_thresh=0.3, iou_threshs=THRESHOLDS)
-    precision = reference(detections, truths).eval["precision"][:, :, 0, 0, 2].mean(axis=1)
-    ours = [entry.average_precision for entry in metrics.at_iou]
-    assert ours == pytest.approx(precision.tolist(), abs=1e-6)
-    assert metrics.ap == pytest.approx(precision[1:].mean(), abs=1e-6)
-    assert metrics.ap50 == pytest.approx(precision[THRESHOLDS.index(0.5)], abs=1e-6)
-    assert metrics.ap75 == pytest.approx(precision[THRESHOLDS.index(0.75)], abs=1e-6)
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 6), st.integers(0, 6), st.randoms())
+def test_the_order_of_the_pictures_does_not_matter(seed, num_pictures, crowd, random):
+    detections, truths = random_case(seed, num_pictures, crowd, levels=1000)
+    detections = [*map(without_ties, detections, range(num_pictures))]
+    order = list(range(num_pictures))
+    random.shuffle(order)
+
+    def record(places):
+        found, true = [detections[i] for i in places], [truths[i] for i in places]
+        metrics = measure(found, true, obj_thresh=SCORE, iou_threshs=THRESHOLDS)
+        no_nan(metrics)
+        entries = metrics.to_record(batches=1).pop("val_metrics")
+        values = [tuple(entry.values()) for entry in entries] + [metrics.ap_by_iou or ()]
+        points = [astuple(point) for point in metrics.pr_curve]
+        return [number for row in values + points for number in row]
+
+    def astuple(point):
+        return tuple(asdict(point).values())
+
+    assert record(range(num_pictures)) == [
+        value if value is None else approx(value) for value in record(order)
+    ]
 
 
-@settings(max_examples=25, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.sampled_from([3, 1000]))
-def test_the_matching_is_that_of_pycocotools(seed, levels):
-    detections, truths = random_case(seed, 1, 8, levels)
-    if not len(truths[0]) or not len(detections[0]):
-        return
-    matched = reference(detections, truths).evalImgs[0]["dtMatches"] > 0
-    for row, threshold in enumerate(THRESHOLDS):
-        ours = match_picture(detections[0], truths[0], threshold) > 0
-        assert ours.tolist() == matched[row].tolist()
+def without_ties(found, picture):
+    """The same boxes with scores that no other detection of any picture has, best first."""
+    scores = np.linspace(0.9, 0.1, len(found)) - picture * 1e-4
+    return Detections(found.boxes, scores.astype(np.float32))
+
+
+def test_the_thresholds_are_those_of_pycocotools_to_the_last_bit():
+    assert list(COCO_IOUS) == Params("bbox").iouThrs.tolist()

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -104,5 +104,5 @@ def _record(config: EvalConfig, validation: Validation, seconds: float) -> dict[
         "input_root": config.input_root,
         **metrics.to_record(validation.batches),
         "seconds": round(seconds, 3),
-        "pr_curve": [asdict(point) for point in metrics.pr_curve],
+        "pr_curve": [point.to_record() for point in metrics.pr_curve],
     }

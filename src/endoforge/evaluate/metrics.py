@@ -12,8 +12,8 @@ from endoforge.detect.detections import Detections
 from endoforge.evaluate.coco import Truths, average_precisions
 from endoforge.evaluate.matching import Matches, match_all
 
-COCO_IOUS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
-"""0.50, 0.55 .. 0.95: the thresholds over which COCO averages AP."""
+COCO_IOUS: tuple[float, ...] = tuple(np.linspace(0.5, 0.95, 10).tolist())
+"""0.50, 0.55 .. 0.95, the thresholds over which COCO averages AP, as pycocotools rounds them."""
 
 OBJECTNESS_SWEEP = tuple(round(0.05 * step, 2) for step in range(1, 20))
 """0.05, 0.10 .. 0.95."""
@@ -51,11 +51,27 @@ class ThresholdMetrics:
 
 @dataclass(frozen=True, kw_only=True)
 class SweepPoint:
-    """Precision and recall of the detections from one score on."""
+    """The detections from one score on: how many are right, and what that makes."""
 
     obj_thresh: float
     precision: float
     recall: float
+    true_positives: int
+    false_positives: int
+    false_negatives: int
+
+    @property
+    def f1(self) -> float:
+        """The harmonic mean of precision and recall; 0 where both are."""
+        return 2 * self.precision * self.recall / max(self.precision + self.recall, 1e-9)
+
+    def to_record(self) -> dict[str, float]:
+        """An entry of `pr_curve` in a metrics file."""
+        return {
+            "obj_thresh": self.obj_thresh,
+            "precision": self.precision,
+            "recall": self.recall,
+        }
 
 
 @dataclass(frozen=True)
@@ -79,6 +95,8 @@ class Metrics:
     """COCO's AP, averaged over IoU 0.50:0.95; None, like the next two, where there is no truth."""
     ap50: float | None
     ap75: float | None
+    ap_by_iou: tuple[float, ...] | None
+    """AP at each of COCO_IOUS, whose mean is `ap`."""
     images: int
     num_truths: int
     pr_curve: tuple[SweepPoint, ...]
@@ -130,10 +148,12 @@ def measure(
         _threshold_metrics(iou, match.above(obj_thresh), precisions[iou])
         for iou, match in zip(iou_threshs, matches, strict=True)
     ]
+    ap_by_iou = _known([precisions[iou] for iou in COCO_IOUS])
     return Metrics(
         obj_thresh=obj_thresh,
         at_iou=tuple(at_iou),
-        ap=_mean([precisions[iou] for iou in COCO_IOUS]),
+        ap=None if ap_by_iou is None else sum(ap_by_iou) / len(ap_by_iou),
+        ap_by_iou=ap_by_iou,
         ap50=precisions[0.5],
         ap75=precisions[0.75],
         images=len(truths),
@@ -173,7 +193,14 @@ def _threshold_metrics(iou: float, matches: Matches, precision: float | None) ->
 
 def _sweep_point(matches: Matches, score: float) -> SweepPoint:
     counted = matches.above(score)
-    return SweepPoint(obj_thresh=score, precision=counted.precision, recall=counted.recall)
+    return SweepPoint(
+        obj_thresh=score,
+        precision=counted.precision,
+        recall=counted.recall,
+        true_positives=counted.true_positives,
+        false_positives=counted.false_positives,
+        false_negatives=counted.false_negatives,
+    )
 
 
 def _curve(matches: Matches) -> PrecisionRecallCurve:
@@ -182,9 +209,10 @@ def _curve(matches: Matches) -> PrecisionRecallCurve:
     return PrecisionRecallCurve(matches.scores, precision, right / max(matches.num_truths, 1))
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+def _known(values: Sequence[float | None]) -> tuple[float, ...] | None:
+    """`values` if all of them are there."""
+    known = tuple(value for value in values if value is not None)
+    return known if len(known) == len(values) else None
 
 
 def _number(value: float | None) -> str:
