@@ -211,7 +211,14 @@ HAND_MADE = {
     "overlaps of exactly 0.75": ([[(0.75, *THREE_QUARTERS)]], [[LEFT]]),
     "the same detection three times": ([[(0.5, *LEFT)] * 3], [[LEFT]]),
     "the same truth three times": ([[(0.5, *LEFT)] * 2], [[LEFT] * 3]),
-    "two truths overlap alike": ([[(0.75, 0, 0, 0.5, 1)]], [[(0, 0, 0.25, 1), (0.25, 0, 0.5, 1)]]),
+    "the last of two truths that overlap alike": (
+        [[(0.75, 0, 0, 0.5, 1), (0.5, 0.25, 0, 0.5, 1)]],
+        [[(0, 0, 0.25, 1), (0.25, 0, 0.5, 1)]],
+    ),
+    "the first of two truths that overlap alike": (
+        [[(0.75, 0, 0, 0.5, 1), (0.5, 0, 0, 0.25, 1)]],
+        [[(0, 0, 0.25, 1), (0.25, 0, 0.5, 1)]],
+    ),
     "nested": ([[(0.75, *HALF), (0.5, *LEFT)]], [[LEFT, HALF, (0.0, 0.0, 0.125, 0.125)]]),
     "scores tie between pictures": ([[(0.5, *RIGHT)], [(0.5, *LEFT)]], [[LEFT], [LEFT]]),
     "a crowd with the hit last": ([[(0.5, *RIGHT)] * 100 + [(0.5, *LEFT)]], [[LEFT]]),
