@@ -73,17 +73,15 @@ def counts(evaluation, row, truths, detections, score):
     """Counted from pycocotools' matches at one IoU: hits, false ones, misses, and mean IoU."""
     hits = false = 0
     overlaps = 0.0
-    first_id = {}
-    for picture, boxes in enumerate(truths, 1):
-        first_id[picture] = sum(map(len, truths[: picture - 1])) + 1
+    first_id = {picture: sum(map(len, truths[:picture])) + 1 for picture in range(len(truths))}
     for picture in (found for found in evaluation.evalImgs if found is not None):
-        image = picture["image_id"]
+        image = picture["image_id"] - 1
         for place, matched in enumerate(picture["dtMatches"][row]):
             if np.float32(picture["dtScores"][place]) < np.float32(score):
                 continue
             if matched:
-                truth = truths[image - 1][int(matched) - first_id[image]]
-                overlaps += slow_iou(detections[image - 1].boxes[place], truth)
+                truth = truths[image][int(matched) - first_id[image]]
+                overlaps += slow_iou(detections[image].boxes[place], truth)
                 hits += 1
             else:
                 false += 1
