@@ -21,7 +21,7 @@ from endoforge.datagen.generate import generate
 from endoforge.datagen.report import DatagenReport
 from endoforge.demo.config import DemoConfig
 from endoforge.evaluate.config import EvalConfig
-from endoforge.evaluate.evaluate import EvalResult, run_eval
+from endoforge.evaluate.evaluate import run_eval
 from endoforge.evaluate.figures import (
     detection_grid,
     loss_curve,
@@ -29,6 +29,7 @@ from endoforge.evaluate.figures import (
     quality_curves,
 )
 from endoforge.evaluate.report import Report, headline, write_report
+from endoforge.evaluate.result import EvalResult
 from endoforge.train.config import TrainConfig
 from endoforge.train.loop import TrainResult, train
 

@@ -18,13 +18,17 @@ VALIDATION_BATCH_SIZE = 16
 
 @dataclass(frozen=True, kw_only=True)
 class EvalConfig:
-    """Measure a checkpoint on every frame of a folder of capture runs."""
+    """Measure a checkpoint on the frames of a folder of capture runs."""
 
     checkpoint: Annotated[str, arg(metavar="FILE")] = "checkpoints/tinydet.safetensors"
     """Weights to measure, as `train` writes them."""
 
     input_root: Annotated[str, arg(metavar="FOLDER")] = DEFAULT_INPUT_ROOT
-    """Folder that holds the capture runs (run_* folders), or one run. Every frame counts."""
+    """Folder that holds the capture runs (run_* folders), or one run. Every frame counts, but for
+    --split-manifest."""
+
+    split_manifest: Annotated[str | None, arg(metavar="FILE")] = None
+    """Measure the validation frames of this split alone, as `train --split-manifest` wrote it."""
 
     val_obj_thresh: float = DEFAULT_OBJ_THRESH
     """Score from which a detection counts in precision, recall and mean IoU, 0 to 1."""

@@ -1,26 +1,22 @@
-"""The `eval` command: a checkpoint, measured on every frame of a root."""
+"""The `eval` command: a checkpoint, measured on the frames of a root."""
 
 import logging
 import time
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from endoforge.backends.devices import pick_device
-from endoforge.captures.index import FrameRecord, index_root
+from endoforge.backends.devices import describe_device, pick_device
+from endoforge.captures.index import index_root
 from endoforge.core.files import append_json_line
 from endoforge.core.progress import progress
 from endoforge.data.loader import Loader
 from endoforge.data.pack import Pack, pack_frames
-from endoforge.detect.detections import Detections
+from endoforge.data.split import load_split
 from endoforge.detect.predict import predict
 from endoforge.detect.weights import WeightsMetadata, load_weights
 from endoforge.evaluate.config import EvalConfig
-from endoforge.evaluate.metrics import Metrics
+from endoforge.evaluate.result import EvalResult
 from endoforge.evaluate.validate import Validation, validate
 
 log = logging.getLogger(__name__)
@@ -28,34 +24,15 @@ log = logging.getLogger(__name__)
 EVERY_BOX = 1_000_000
 
 
-@dataclass(frozen=True, kw_only=True)
-class EvalResult:
-    """A measured checkpoint. The lists run alike; boxes are in 0..1 of the input, as `images` are.
-
-    `images` is (N, H, W, 3) uint8 RGB, letterboxed as the checkpoint wants its input.
-    """
-
-    metrics: Metrics
-    metadata: WeightsMetadata
-    frames: list[FrameRecord]
-    images: NDArray[np.uint8]
-    detections: list[Detections]
-    truths: list[NDArray[np.float32]]
-    seconds: float
-
-    def lines(self) -> list[str]:
-        """The summary for people."""
-        return [self.metrics.summary()]
-
-
 def run_eval(config: EvalConfig) -> EvalResult:
-    """Measure `config.checkpoint` on every frame of `config.input_root`.
+    """Measure `config.checkpoint` on the frames of `config.input_root`.
 
-    Raises UserError for a checkpoint or a root that can't be used.
+    Raises UserError for a checkpoint, a root or a split that can't be used.
     """
     model, metadata = load_weights(Path(config.checkpoint))
-    model.to(pick_device(config.device))
-    pack = _load_frames(config, metadata)
+    device = pick_device(config.device)
+    model.to(device)
+    root, pack, left_out = _load_frames(config, metadata)
     loader = Loader(pack, config.batch_size, seed=None)
     started = time.monotonic()
     with progress("measuring", len(pack), "frames") as advance:
@@ -70,8 +47,13 @@ def run_eval(config: EvalConfig) -> EvalResult:
     if config.metrics_out is not None:
         append_json_line(Path(config.metrics_out), _record(config, validation, seconds))
     return EvalResult(
+        config=config,
         metrics=validation.metrics,
         metadata=metadata,
+        num_parameters=sum(parameter.numel() for parameter in model.parameters()),
+        device=describe_device(device),
+        root=root,
+        left_out=left_out,
         frames=pack.frames,
         images=pack.images,
         detections=validation.detections,
@@ -80,20 +62,29 @@ def run_eval(config: EvalConfig) -> EvalResult:
     )
 
 
-def _load_frames(config: EvalConfig, metadata: WeightsMetadata) -> Pack:
+def _load_frames(config: EvalConfig, metadata: WeightsMetadata) -> tuple[Path, Pack, list[str]]:
+    """The root, the frames to measure, and what was left out and why."""
     index = index_root(Path(config.input_root), strict=config.strict, cache=True)
+    frames, left_out = index.frames, index.tally.lines()
+    if config.split_manifest is not None:
+        split = load_split(Path(config.split_manifest), index)
+        frames = split.val
+        others = len(index.frames) - len(frames)
+        left_out.append(f"{others} x frame: not of the validation in {config.split_manifest}")
     pack = pack_frames(
-        index.frames,
+        frames,
         size=metadata.input_size,
         resize_mode=metadata.resize_mode,
         max_boxes=EVERY_BOX,
         strict=config.strict,
         label="evaluation",
     )
-    log.info("%d frames of %d runs in %s", len(pack), len(index.runs), index.root)
-    for line in index.tally.lines() + pack.tally.lines():
+    left_out += pack.tally.lines()
+    num_runs = len({frame.run for frame in pack.frames})
+    log.info("%d frames of %d runs in %s", len(pack), num_runs, index.root)
+    for line in left_out:
         log.warning("left out: %s", line)
-    return pack
+    return index.root, pack, left_out
 
 
 def _record(config: EvalConfig, validation: Validation, seconds: float) -> dict[str, Any]:
@@ -102,6 +93,7 @@ def _record(config: EvalConfig, validation: Validation, seconds: float) -> dict[
     return {
         "checkpoint": config.checkpoint,
         "input_root": config.input_root,
+        "split_manifest": config.split_manifest,
         **metrics.to_record(validation.batches),
         "seconds": round(seconds, 3),
         "pr_curve": [point.to_record() for point in metrics.pr_curve],

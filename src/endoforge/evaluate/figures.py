@@ -17,9 +17,9 @@ from endoforge.captures.overlay import Color, draw_boxes
 from endoforge.captures.pictures import read_picture
 from endoforge.data.letterbox import resize_picture
 from endoforge.detect.detections import Detections
-from endoforge.evaluate.evaluate import EvalResult
 from endoforge.evaluate.matching import match_picture
 from endoforge.evaluate.metrics import Metrics
+from endoforge.evaluate.result import EvalResult
 
 INK, LINES = "#aeb7c2", "#2b323b"
 GREEN, AMBER, BLUE = "#4fd1a5", "#f2b05e", "#7ab7ff"

@@ -1,0 +1,41 @@
+"""What `eval` found."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from endoforge.captures.index import FrameRecord
+from endoforge.detect.detections import Detections
+from endoforge.detect.weights import WeightsMetadata
+from endoforge.evaluate.config import EvalConfig
+from endoforge.evaluate.metrics import Metrics
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalResult:
+    """A measured checkpoint. The lists run alike; boxes are in 0..1 of the input, as `images` are.
+
+    `images` is (N, H, W, 3) uint8 RGB, letterboxed as the checkpoint wants its input.
+    """
+
+    config: EvalConfig
+    metrics: Metrics
+    metadata: WeightsMetadata
+    num_parameters: int
+    device: str
+    """What computed, for people."""
+    root: Path
+    """The folder of the runs."""
+    left_out: list[str]
+    """What could not be measured or was not asked for, and why: a line for each reason."""
+    frames: list[FrameRecord]
+    images: NDArray[np.uint8]
+    detections: list[Detections]
+    truths: list[NDArray[np.float32]]
+    seconds: float
+
+    def lines(self) -> list[str]:
+        """The summary for people."""
+        return [self.metrics.summary()]
