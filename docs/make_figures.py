@@ -24,7 +24,7 @@ def main() -> None:
         checkpoint=str(DEMO / "checkpoints" / "tinydet_best.safetensors"),
         input_root=str(DEMO / "unseen"),
     )
-    pictures = detection_grid(run_eval(config), OF, config.val_obj_thresh)
+    pictures = detection_grid(run_eval(config), OF)
     step = len(pictures) // (ROWS * COLUMNS)
     chosen = pictures[step // 2 :: step][: ROWS * COLUMNS]
     tiles = [cv2.imdecode(np.frombuffer(p.jpeg, np.uint8), cv2.IMREAD_COLOR) for p in chosen]

@@ -2,8 +2,6 @@
 
 import json
 import logging
-import os
-import platform
 import shutil
 import time
 from collections import Counter
@@ -20,15 +18,26 @@ from endoforge.datagen.config import DatagenConfig
 from endoforge.datagen.generate import generate
 from endoforge.datagen.report import DatagenReport
 from endoforge.demo.config import DemoConfig
+from endoforge.evaluate.charts import loss_curve, quality_curves
 from endoforge.evaluate.config import EvalConfig
-from endoforge.evaluate.evaluate import run_eval
-from endoforge.evaluate.figures import (
-    detection_grid,
-    loss_curve,
-    precision_recall_curve,
-    quality_curves,
+from endoforge.evaluate.eval_report import (
+    detector_facts,
+    frame_groups,
+    machine_facts,
+    quality_charts,
+    threshold_facts,
 )
-from endoforge.evaluate.report import Report, headline, write_report
+from endoforge.evaluate.evaluate import run_eval
+from endoforge.evaluate.report import (
+    SIMULATED_ONLY,
+    Charts,
+    Commands,
+    Facts,
+    Frames,
+    Report,
+    headline,
+    write_report,
+)
 from endoforge.evaluate.result import EvalResult
 from endoforge.train.config import TrainConfig
 from endoforge.train.loop import TrainResult, train
@@ -38,7 +47,6 @@ log = logging.getLogger(__name__)
 TRAIN_RUNS, UNSEEN_RUNS = 18, 5
 FRAMES_A_RUN = 52
 EPOCHS, BATCH_SIZE = 24, 8
-NUM_PICTURES = 12
 MARK = "demo.json"
 """This file says that a folder was made by the demo, and may be made anew."""
 
@@ -157,20 +165,30 @@ def _train_config(root: Path, seed: int) -> TrainConfig:
 def _write_report(demo: DemoResult, config: DemoConfig, generated: list[DatagenReport]) -> None:
     root, metrics = demo.root, demo.evaluation.metrics
     history = [json.loads(line) for line in _read_lines(root / "train_metrics.jsonl")]
+    evaluation = demo.evaluation
     report = Report(
         title="EndoForge demo",
         subtitle=(
             f"A detector that learned to find polyps in {TRAIN_RUNS} simulated colons, measured on "
             f"{metrics.images} frames of {UNSEEN_RUNS} colons that it never saw."
         ),
-        metrics=metrics,
-        charts=[loss_curve(history), quality_curves(history), precision_recall_curve(metrics)],
-        pictures=detection_grid(demo.evaluation, NUM_PICTURES, metrics.obj_thresh),
-        facts=[
-            ("Data", _data_facts(root, generated)),
-            ("Machine", _machine_facts(demo, generated[0].renderer)),
+        tiles=headline(metrics),
+        sections=[
+            Charts("How it learned", [loss_curve(history), quality_curves(history)]),
+            Charts("How good it is on the unseen colons", quality_charts(evaluation)),
+            Frames("Unseen frames, with truth and detections", frame_groups(evaluation)),
+            Facts(
+                "What was measured",
+                [
+                    ("Detector", detector_facts(evaluation)),
+                    ("Data", _data_facts(root, generated)),
+                    ("Thresholds", threshold_facts(evaluation)),
+                    ("Machine", _machine_facts(demo, generated[0].renderer)),
+                ],
+            ),
+            Commands("Make it again", [f"endoforge demo --seed {config.seed}"]),
         ],
-        commands=[f"endoforge demo --seed {config.seed}"],
+        footer=SIMULATED_ONLY,
     )
     write_report(root / "report.html", report)
 
@@ -197,8 +215,7 @@ def _polyps_by_kind(run_dirs: list[Path]) -> list[tuple[str, int]]:
 
 def _machine_facts(demo: DemoResult, renderer: str) -> list[tuple[str, str]]:
     return [
-        ("system", f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"),
-        ("Python", platform.python_version()),
+        *machine_facts(demo.evaluation),
         ("renderer", renderer),
         *((step, f"{seconds:.1f} s") for step, seconds in demo.seconds.items()),
     ]

@@ -42,6 +42,9 @@ class EvalConfig:
     metrics_out: Annotated[str | None, arg(metavar="FILE")] = None
     """Append the metrics to this file, one JSON object a line."""
 
+    report: Annotated[str | None, arg(metavar="FOLDER")] = None
+    """Write report.html to this folder: charts, the best and the worst frames, and facts."""
+
     batch_size: int = VALIDATION_BATCH_SIZE
     """Frames that go through the detector at once; changes speed and memory, not the result."""
 

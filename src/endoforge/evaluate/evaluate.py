@@ -2,12 +2,13 @@
 
 import logging
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from endoforge.backends.devices import describe_device, pick_device
-from endoforge.captures.index import index_root
+from endoforge.captures.index import CaptureIndex, index_root
 from endoforge.core.files import append_json_line
 from endoforge.core.progress import progress
 from endoforge.data.loader import Loader
@@ -32,7 +33,7 @@ def run_eval(config: EvalConfig) -> EvalResult:
     model, metadata = load_weights(Path(config.checkpoint))
     device = pick_device(config.device)
     model.to(device)
-    root, pack, left_out = _load_frames(config, metadata)
+    index, pack, left_out = _load_frames(config, metadata)
     loader = Loader(pack, config.batch_size, seed=None)
     started = time.monotonic()
     with progress("measuring", len(pack), "frames") as advance:
@@ -46,13 +47,14 @@ def run_eval(config: EvalConfig) -> EvalResult:
     seconds = time.monotonic() - started
     if config.metrics_out is not None:
         append_json_line(Path(config.metrics_out), _record(config, validation, seconds))
-    return EvalResult(
+    result = EvalResult(
         config=config,
         metrics=validation.metrics,
         metadata=metadata,
         num_parameters=sum(parameter.numel() for parameter in model.parameters()),
         device=describe_device(device),
-        root=root,
+        root=index.root,
+        simulated=_simulated(index, pack),
         left_out=left_out,
         frames=pack.frames,
         images=pack.images,
@@ -60,10 +62,19 @@ def run_eval(config: EvalConfig) -> EvalResult:
         truths=validation.truths,
         seconds=seconds,
     )
+    return result if config.report is None else _with_report(result, Path(config.report))
 
 
-def _load_frames(config: EvalConfig, metadata: WeightsMetadata) -> tuple[Path, Pack, list[str]]:
-    """The root, the frames to measure, and what was left out and why."""
+def _with_report(result: EvalResult, folder: Path) -> EvalResult:
+    from endoforge.evaluate.eval_report import write_eval_report  # matplotlib takes its time
+
+    return replace(result, report=write_eval_report(folder, result))
+
+
+def _load_frames(
+    config: EvalConfig, metadata: WeightsMetadata
+) -> tuple[CaptureIndex, Pack, list[str]]:
+    """What the root holds, the frames to measure, and what was left out and why."""
     index = index_root(Path(config.input_root), strict=config.strict, cache=True)
     frames, left_out = index.frames, index.tally.lines()
     if config.split_manifest is not None:
@@ -84,7 +95,17 @@ def _load_frames(config: EvalConfig, metadata: WeightsMetadata) -> tuple[Path, P
     log.info("%d frames of %d runs in %s", len(pack), num_runs, index.root)
     for line in left_out:
         log.warning("left out: %s", line)
-    return index.root, pack, left_out
+    return index, pack, left_out
+
+
+def _simulated(index: CaptureIndex, pack: Pack) -> bool:
+    """Whether every measured run has a scene in its manifest."""
+    simulated = {
+        run.name
+        for run in index.runs
+        if run.manifest is not None and "scene" in (run.manifest.endoforge or {})
+    }
+    return {frame.run for frame in pack.frames} <= simulated
 
 
 def _record(config: EvalConfig, validation: Validation, seconds: float) -> dict[str, Any]:

@@ -1,49 +1,27 @@
-"""The pictures of a report: curves as SVG, frames with their boxes as JPEG."""
+"""Frames with their boxes drawn, for reports and for curious eyes."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
-from matplotlib import rc_context
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from endoforge.captures.index import FrameRecord
 from endoforge.captures.overlay import Color, draw_boxes
 from endoforge.captures.pictures import read_picture
 from endoforge.data.letterbox import resize_picture
 from endoforge.detect.detections import Detections
 from endoforge.evaluate.matching import match_picture
-from endoforge.evaluate.metrics import Metrics
 from endoforge.evaluate.result import EvalResult
-
-INK, LINES = "#aeb7c2", "#2b323b"
-GREEN, AMBER, BLUE = "#4fd1a5", "#f2b05e", "#7ab7ff"
-"""The colours of `report.html`."""
-STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "endoforge",
-    "font.size": 10,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": LINES,
-    "axes.facecolor": "none",
-    "axes.titlelocation": "left",
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "grid.color": LINES,
-    "legend.frameon": False,
-}
 
 TRUTH: Color = (79, 209, 165)
 HIT: Color = (122, 183, 255)
 FALSE: Color = (242, 176, 94)
 """Box colours: a truth box, a detection that found one, a detection that found none."""
+DARK: Color = (15, 19, 23)
 JPEG_QUALITY = 88
+WIDTH_PX = 640
+"""About how wide frames are shown, so that lines and letters are neither coarse nor tiny."""
 
 
 @dataclass(frozen=True)
@@ -54,107 +32,75 @@ class Picture:
     caption: str
 
 
-def loss_curve(history: Sequence[dict[str, Any]]) -> str:
-    """Training loss by epoch, as SVG; `history` holds the lines of a training's metrics file."""
-    with rc_context(STYLE):
-        figure, axes = _new_chart()
-        epochs = [record["epoch"] for record in history]
-        _plot(axes, epochs, [_number(record["loss"]) for record in history], AMBER, "loss")
-        return _finish(figure, axes, "Training loss", "epoch")
-
-
-def quality_curves(history: Sequence[dict[str, Any]]) -> str:
-    """AP50, AP and mean IoU of each epoch's validation, as SVG; `history` as above."""
-    with rc_context(STYLE):
-        figure, axes = _new_chart()
-        epochs = [record["epoch"] for record in history]
-        _plot(axes, epochs, [_number(record["ap50"]) for record in history], GREEN, "AP50")
-        _plot(axes, epochs, [_number(record["ap"]) for record in history], BLUE, "AP 50:95")
-        mean_iou = [record["val_metrics"][0]["mean_iou"] for record in history]
-        _plot(axes, epochs, mean_iou, INK, "mean IoU")
-        axes.set_ylim(0, 1)
-        axes.legend(loc="lower right")
-        return _finish(figure, axes, "Validation, runs held out of training", "epoch")
-
-
-def precision_recall_curve(metrics: Metrics) -> str:
-    """Precision over recall at IoU 0.5, with the point of the score threshold, as SVG."""
-    with rc_context(STYLE):
-        figure, axes = _new_chart()
-        curve = metrics.curve
-        axes.plot(curve.recall, curve.precision, color=GREEN, linewidth=2)
-        axes.fill_between(curve.recall, curve.precision, color=GREEN, alpha=0.12)
-        point = metrics.at_iou[0]
-        axes.plot(point.recall, point.precision, "o", color=AMBER, markersize=8)
-        axes.annotate(
-            f"score {metrics.obj_thresh:g}",
-            (point.recall, point.precision),
-            xytext=(-10, -16),
-            textcoords="offset points",
-            ha="right",
-            color=AMBER,
-        )
-        axes.set_xlim(0, 1)
-        axes.set_ylim(0, 1.02)
-        return _finish(figure, axes, "Precision over recall, IoU 0.5", "recall", "precision")
-
-
-def detection_grid(result: EvalResult, count: int, obj_thresh: float) -> list[Picture]:
+def detection_grid(result: EvalResult, count: int) -> list[Picture]:
     """`count` of the measured frames, evenly spread, with truth boxes and detections."""
-    places = np.unique(np.linspace(0, len(result.frames) - 1, count).round().astype(int))
-    return [_frame_with_boxes(result, int(place), obj_thresh) for place in places]
+    return frames_with_boxes(result, evenly_spread(len(result.frames), count))
 
 
-def _frame_with_boxes(result: EvalResult, place: int, obj_thresh: float) -> Picture:
-    frame = result.frames[place]
+def evenly_spread(length: int, count: int) -> list[int]:
+    """Up to `count` places of `length`, from the first to the last."""
+    places = np.linspace(0, length - 1, min(count, length)).round().astype(int)
+    return [int(place) for place in np.unique(places)]
+
+
+def frames_with_boxes(result: EvalResult, places: Sequence[int]) -> list[Picture]:
+    """The frames at these places of `result`, with truth boxes and detections."""
+    return [_frame_with_boxes(result, place) for place in places]
+
+
+def draw_found(
+    picture: NDArray[np.uint8],
+    truth: NDArray[np.float32],
+    found: Detections,
+    hits: NDArray[np.bool_],
+) -> NDArray[np.uint8]:
+    """A copy of `picture` with its truth boxes and detections, with their scores; 0..1 of it."""
+    drawn = draw_boxes(picture, truth, TRUTH, thickness=2)
+    for mask, color in ((hits, HIT), (~hits, FALSE)):
+        drawn = draw_boxes(drawn, found.boxes[mask], color, thickness=2)
+    for box, score, hit in zip(found.boxes, found.scores, hits, strict=True):
+        _tag(drawn, f"{score:.2f}", box, HIT if hit else FALSE)
+    return drawn
+
+
+def _tag(canvas: NDArray[np.uint8], text: str, box: NDArray[np.float32], color: Color) -> None:
+    """`text` on a plate above the left end of the box, or inside it where there is no room."""
+    height, width = canvas.shape[:2]
+    scale = max(0.35, 0.5 * width / WIDTH_PX)
+    (text_width, text_height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
+    plate_width, plate_height = text_width + 8, text_height + 8
+    left = min(max(0, round(float(box[0]) * width)), width - plate_width)
+    top = round(float(box[1]) * height)
+    top = top - plate_height if top >= plate_height else top
+    end = (left + plate_width - 1, top + plate_height - 1)
+    cv2.rectangle(canvas, (left, top), end, color, cv2.FILLED)
+    place = (left + 4, top + text_height + 4)
+    cv2.putText(canvas, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, DARK, 1, cv2.LINE_AA)
+
+
+def _frame_with_boxes(result: EvalResult, place: int) -> Picture:
+    frame, metrics = result.frames[place], result.metrics
     picture = read_picture(frame.image_path)
     _, placement = resize_picture(picture, result.metadata.input_size, result.metadata.resize_mode)
-    found = result.detections[place].above(obj_thresh)
-    hits = match_picture(found, result.truths[place], 0.5) > 0
-    in_picture = placement.to_picture(found.boxes)
-    drawn = draw_boxes(picture, placement.to_picture(result.truths[place]), TRUTH, thickness=2)
-    for mask, color in ((hits, HIT), (~hits, FALSE)):
-        captions = [f"{score:.2f}" for score in found.scores[mask]]
-        drawn = draw_boxes(drawn, in_picture[mask], color, captions, thickness=2)
-    return Picture(_jpeg(drawn), _caption(frame, found, hits, len(result.truths[place])))
+    found = result.detections[place].above(metrics.obj_thresh)
+    hits = match_picture(found, result.truths[place], metrics.at_iou[0].iou) > 0
+    in_picture = Detections(placement.to_picture(found.boxes), found.scores)
+    drawn = draw_found(_to_width(picture), frame.boxes, in_picture, hits)
+    right, truths = int(hits.sum()), len(result.truths[place])
+    what = f"{right} of {truths} found" if truths else "no polyp"
+    caption = f"{frame.run} #{frame.frame_id}: {what}, {len(found) - right} false"
+    return Picture(_jpeg(drawn), caption)
 
 
-def _caption(
-    frame: FrameRecord, found: Detections, hits: NDArray[np.bool_], num_truths: int
-) -> str:
-    right = int(hits.sum())
-    return (
-        f"{frame.run} #{frame.frame_id}: {right} of {num_truths} found, {len(found) - right} false"
-    )
+def _to_width(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """`picture` at WIDTH_PX, of the same shape."""
+    height, width = picture.shape[:2]
+    size = (WIDTH_PX, max(1, round(height * WIDTH_PX / width)))
+    method = cv2.INTER_AREA if width > WIDTH_PX else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(picture, size, interpolation=method), dtype=np.uint8)
 
 
 def _jpeg(image: NDArray[np.uint8]) -> bytes:
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     return data.tobytes()
-
-
-def _plot(axes: Axes, x: Sequence[float], y: Sequence[float], color: str, label: str) -> None:
-    axes.plot(x, y, color=color, label=label, linewidth=2, marker="o", markersize=3)
-
-
-def _new_chart() -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(4.6, 3.4), layout="constrained")
-    return figure, figure.subplots()
-
-
-def _finish(figure: Figure, axes: Axes, title: str, x_label: str, y_label: str = "") -> str:
-    """Label the chart and give it as SVG."""
-    axes.set_title(title)
-    axes.set_xlabel(x_label)
-    axes.set_ylabel(y_label)
-    axes.grid(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    text = buffer.getvalue()
-    return text[text.index("<svg") :]
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else value

@@ -75,7 +75,14 @@ def match_all(
 def match_picture(
     detections: Detections, truth: NDArray[np.float32], iou_threshold: float
 ) -> NDArray[np.float64]:
-    """The overlap of each detection with the truth box that it found, 0 for none.
+    """The overlap of each detection with the truth box that it found, 0 for none."""
+    return assign_picture(detections, truth, iou_threshold)[0]
+
+
+def assign_picture(
+    detections: Detections, truth: NDArray[np.float32], iou_threshold: float
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The overlap of each detection with the truth box that it found, 0 for none; and which, or -1.
 
     As COCO matches: the detections choose in order of their scores, each the truth box not yet
     taken that it overlaps most (the last of equals), by at least the threshold.
@@ -83,9 +90,10 @@ def match_picture(
     overlaps = pairwise_iou(detections.boxes, truth)
     least = min(iou_threshold, 1 - 1e-10)
     found = np.zeros(len(detections))
+    places = np.full(len(detections), -1, dtype=np.int64)
     for row in range(len(detections) if len(truth) else 0):
         best = len(truth) - 1 - int(np.argmax(overlaps[row, ::-1]))
         if overlaps[row, best] >= least:
-            found[row] = overlaps[row, best]
+            found[row], places[row] = overlaps[row, best], best
             overlaps[:, best] = -1.0
-    return found
+    return found, places

@@ -1,50 +1,116 @@
 """A report as one HTML file that needs nothing beside it."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
+from typing import Protocol
 
 from endoforge import __version__
 from endoforge.core.files import write_atomic
+from endoforge.evaluate.charts import Chart
 from endoforge.evaluate.figures import Picture
 from endoforge.evaluate.metrics import Metrics
 
 Table = Sequence[tuple[str, str]]
 """Rows of a name and its value."""
 
+SIMULATED_ONLY = "Simulated frames only: these numbers say nothing about real patients."
+RESEARCH_ONLY = "A research tool: these numbers say nothing about real patients."
+
+
+class Section(Protocol):
+    """A part of a report, under a heading of its own. Texts are plain, and get escaped."""
+
+    @property
+    def heading(self) -> str:
+        """What stands above it."""
+        ...
+
+    def html(self) -> str:
+        """What stands below the heading."""
+        ...
+
+
+@dataclass(frozen=True)
+class Charts:
+    """Charts beside each other."""
+
+    heading: str
+    charts: Sequence[Chart]
+
+    def html(self) -> str:
+        return f'<div class="charts">{_joined(map(_chart, self.charts))}</div>'
+
+
+@dataclass(frozen=True)
+class FrameGroup:
+    """Frames that were picked by one rule, which the reader is told."""
+
+    heading: str
+    rule: str
+    pictures: Sequence[Picture]
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Frames with their boxes, in groups, and a key to the colours."""
+
+    heading: str
+    groups: Sequence[FrameGroup]
+
+    def html(self) -> str:
+        return KEY + _joined(_frame_group(group) for group in self.groups)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Tables beside each other, each with its heading."""
+
+    heading: str
+    tables: Sequence[tuple[str, Table]]
+
+    def html(self) -> str:
+        return f'<div class="facts">{_joined(_table(*table) for table in self.tables)}</div>'
+
+
+@dataclass(frozen=True)
+class Commands:
+    """Lines for a shell."""
+
+    heading: str
+    lines: Sequence[str]
+
+    def html(self) -> str:
+        return f"<pre>{escape(chr(10).join(self.lines))}</pre>"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What a report says. Charts are SVG; all other texts are plain and get escaped."""
+    """What a report says."""
 
     title: str
     subtitle: str
-    metrics: Metrics
-    charts: Sequence[str]
-    pictures: Sequence[Picture]
-    facts: Sequence[tuple[str, Table]]
-    """Tables, each with its heading."""
-    commands: Sequence[str]
-    """What makes this again."""
+    tiles: Table
+    sections: Sequence[Section]
+    footer: str
 
 
 def write_report(path: Path, report: Report) -> None:
-    """Write `report` to `path` in one step."""
+    """Write `report` to `path` in one step, making its folder if need be."""
     template = files("endoforge.evaluate").joinpath("report.html").read_text(encoding="utf-8")
     page = Template(template).substitute(
         title=escape(report.title),
         subtitle=escape(report.subtitle),
         version=__version__,
-        tiles="\n".join(_tile(name, value) for name, value in headline(report.metrics)),
-        charts="\n".join(f'<figure class="chart">{chart}</figure>' for chart in report.charts),
-        pictures="\n".join(_picture(picture) for picture in report.pictures),
-        facts="\n".join(_table(heading, table) for heading, table in report.facts),
-        commands=escape("\n".join(report.commands)),
+        tiles=_joined(_tile(name, value) for name, value in report.tiles),
+        sections=_joined(map(_section, report.sections)),
+        footer=escape(report.footer),
     )
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, page.encode())
 
 
@@ -52,20 +118,50 @@ def headline(metrics: Metrics) -> Table:
     """The numbers that people look for first."""
     first = metrics.at_iou[0]
     return [
-        ("AP50", _score(metrics.ap50)),
-        ("AP 50:95", _score(metrics.ap)),
-        ("mean IoU", _score(first.mean_iou)),
-        ("precision", _score(first.precision)),
-        ("recall", _score(first.recall)),
+        ("AP50", _number(metrics.ap50)),
+        ("AP 50:95", _number(metrics.ap)),
+        ("mean IoU", _number(first.mean_iou)),
+        ("precision", _number(first.precision)),
+        ("recall", _number(first.recall)),
     ]
 
 
-def _score(value: float | None) -> str:
+KEY = """
+<p class="key"><span><i style="color: var(--green)"></i>truth</span>
+<span><i style="color: var(--blue)"></i>detection that found a polyp</span>
+<span><i style="color: var(--amber)"></i>detection that found none</span></p>
+"""
+
+
+def _number(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.3f}"
 
 
+def _joined(parts: Iterable[str]) -> str:
+    return "\n".join(parts)
+
+
+def _section(section: Section) -> str:
+    return f"<section>\n<h2>{escape(section.heading)}</h2>\n{section.html()}\n</section>"
+
+
 def _tile(name: str, value: str) -> str:
-    return f'<div class="tile"><b>{escape(value)}</b><span>{escape(name)}</span></div>'
+    size = "" if value[:1].isdigit() else ' class="word"'
+    return f'<div class="tile"><b{size}>{escape(value)}</b><span>{escape(name)}</span></div>'
+
+
+def _chart(chart: Chart) -> str:
+    title = escape(chart.title)
+    return f'<figure class="chart" aria-label="{title}"><h3>{title}</h3>{chart.svg}</figure>'
+
+
+def _frame_group(group: FrameGroup) -> str:
+    pictures = _joined(map(_picture, group.pictures)) or '<p class="none">There is none.</p>'
+    heading, rule = escape(group.heading), escape(group.rule)
+    return (
+        f'<div class="group"><h3>{heading}</h3><p>{rule}</p></div>'
+        f'\n<div class="frames">{pictures}</div>'
+    )
 
 
 def _picture(picture: Picture) -> str:
@@ -79,4 +175,4 @@ def _picture(picture: Picture) -> str:
 
 def _table(heading: str, table: Table) -> str:
     rows = "".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in table)
-    return f"<section><h3>{escape(heading)}</h3><table>{rows}</table></section>"
+    return f"<div><h3>{escape(heading)}</h3><table>{rows}</table></div>"

@@ -28,6 +28,8 @@ class EvalResult:
     """What computed, for people."""
     root: Path
     """The folder of the runs."""
+    simulated: bool
+    """Whether all of the frames come from EndoForge's simulator, as their runs' manifests say."""
     left_out: list[str]
     """What could not be measured or was not asked for, and why: a line for each reason."""
     frames: list[FrameRecord]
@@ -35,7 +37,10 @@ class EvalResult:
     detections: list[Detections]
     truths: list[NDArray[np.float32]]
     seconds: float
+    report: Path | None = None
+    """The page that was written, if one was asked for."""
 
     def lines(self) -> list[str]:
         """The summary for people."""
-        return [self.metrics.summary()]
+        report = [] if self.report is None else [f"report   {self.report}"]
+        return [self.metrics.summary(), *report]

@@ -1,0 +1,164 @@
+"""The report of `eval`, and the parts of it that other reports share."""
+
+import os
+import platform
+import shlex
+from dataclasses import fields
+from pathlib import Path
+
+import torch
+
+from endoforge.evaluate.breakdown import (
+    BEST_RULE,
+    WORST_RULE,
+    best_frames,
+    recall_by_size,
+    score_frames,
+    worst_frames,
+)
+from endoforge.evaluate.charts import (
+    Chart,
+    precision_by_iou,
+    precision_recall_curve,
+    recall_by_size_chart,
+    score_curves,
+)
+from endoforge.evaluate.config import EvalConfig
+from endoforge.evaluate.figures import detection_grid, frames_with_boxes
+from endoforge.evaluate.report import (
+    RESEARCH_ONLY,
+    SIMULATED_ONLY,
+    Charts,
+    Commands,
+    Facts,
+    FrameGroup,
+    Frames,
+    Report,
+    Table,
+    headline,
+    write_report,
+)
+from endoforge.evaluate.result import EvalResult
+
+FRAMES_A_GROUP = 6
+
+
+def write_eval_report(folder: Path, result: EvalResult) -> Path:
+    """Write `folder`/report.html about `result`, and say where it is."""
+    metrics = result.metrics
+    report = Report(
+        title=f"Evaluation of {Path(result.config.checkpoint).name}",
+        subtitle=(
+            f"Measured on {metrics.images:,} frames of {_num_runs(result):,} runs that show "
+            f"polyps {metrics.num_truths:,} times."
+        ),
+        tiles=headline(metrics),
+        sections=[
+            Charts("Curves", quality_charts(result)),
+            Frames("Frames, with truth and detections", frame_groups(result)),
+            Facts(
+                "What was measured",
+                [
+                    ("Detector", detector_facts(result)),
+                    ("Data", data_facts(result)),
+                    ("Thresholds", threshold_facts(result)),
+                    ("Machine", [*machine_facts(result), ("seconds", f"{result.seconds:.1f}")]),
+                ],
+            ),
+            Commands("Make it again", [eval_command(result.config)]),
+        ],
+        footer=_footer(result),
+    )
+    path = folder / "report.html"
+    write_report(path, report)
+    return path
+
+
+def quality_charts(result: EvalResult) -> list[Chart]:
+    """How good the detections are, from four sides."""
+    return [
+        precision_recall_curve(result.metrics),
+        score_curves(result.metrics),
+        precision_by_iou(result.metrics),
+        recall_by_size_chart(recall_by_size(result)),
+    ]
+
+
+def frame_groups(result: EvalResult) -> list[FrameGroup]:
+    """The worst frames, the best, and some of all."""
+    scores = score_frames(result)
+    worst = [score.place for score in worst_frames(scores, FRAMES_A_GROUP)]
+    best = [score.place for score in best_frames(scores, FRAMES_A_GROUP)]
+    return [
+        FrameGroup("Worst", WORST_RULE, frames_with_boxes(result, worst)),
+        FrameGroup("Best", BEST_RULE, frames_with_boxes(result, best)),
+        FrameGroup("Evenly spread", "Whatever they show.", detection_grid(result, FRAMES_A_GROUP)),
+    ]
+
+
+def detector_facts(result: EvalResult) -> Table:
+    """The weights, and what they are of."""
+    width, height = result.metadata.input_size
+    return [
+        ("checkpoint", str(Path(result.config.checkpoint).resolve())),
+        ("input", f"{width}x{height}, {result.metadata.resize_mode}"),
+        ("parameters", f"{result.num_parameters:,}"),
+        ("written by", f"EndoForge {result.metadata.version}"),
+    ]
+
+
+def data_facts(result: EvalResult) -> Table:
+    """The frames, and what is not among them."""
+    with_boxes = sum(len(boxes) > 0 for boxes in result.truths)
+    split = result.config.split_manifest
+    return [
+        ("root", str(result.root.resolve())),
+        *([] if split is None else [("split", f"validation frames of {Path(split).resolve()}")]),
+        ("runs", f"{_num_runs(result):,}"),
+        ("frames", f"{len(result.frames):,}"),
+        ("with polyps", f"{with_boxes:,}, {result.metrics.num_truths:,} boxes"),
+        ("empty", f"{len(result.frames) - with_boxes:,}"),
+        *(("left out", line) for line in result.left_out or ["nothing"]),
+    ]
+
+
+def threshold_facts(result: EvalResult) -> Table:
+    """What was counted, from which score on, at each IoU."""
+    metrics = result.metrics
+    counts = [
+        (
+            f"IoU {entry.iou:g}",
+            f"{entry.true_positives:,} found, {entry.false_negatives:,} missed, "
+            f"{entry.false_positives:,} false",
+        )
+        for entry in metrics.at_iou
+    ]
+    return [("score", f"{metrics.obj_thresh:g} or more"), *counts]
+
+
+def machine_facts(result: EvalResult) -> Table:
+    """What it ran on."""
+    return [
+        ("system", f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"),
+        ("device", result.device),
+        ("Python, torch", f"{platform.python_version()}, {torch.__version__}"),
+    ]
+
+
+def eval_command(config: EvalConfig) -> str:
+    """What a shell makes the same evaluation of: all that isn't a default, and what is measured."""
+    words = ["endoforge", "eval"]
+    for field in fields(config):
+        value, flag = getattr(config, field.name), "--" + field.name.replace("_", "-")
+        if value == field.default and field.name not in ("checkpoint", "input_root"):
+            continue
+        words += [flag] if value is True else [flag, str(value)]
+    return shlex.join(words)
+
+
+def _num_runs(result: EvalResult) -> int:
+    return len({frame.run for frame in result.frames})
+
+
+def _footer(result: EvalResult) -> str:
+    return SIMULATED_ONLY if result.simulated else RESEARCH_ONLY
