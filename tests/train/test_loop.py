@@ -138,6 +138,7 @@ def test_a_crash_between_checkpoints_costs_only_the_steps_since(
     recorder.steps.clear()
     train(config)
     assert (recorder.steps[0].epoch, recorder.steps[0].step) == (1, 4)
+    assert (recorder.plan.epochs_done, recorder.plan.steps_done) == (0, 3)
     assert_same_training(tmp_path / "checkpoints", uninterrupted)
 
 

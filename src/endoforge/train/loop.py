@@ -290,6 +290,7 @@ class Training:
             device=self.backend.device,
             training_id=self.state.training_id,
             epochs_done=self.state.epoch,
+            steps_done=self._steps_done(),
         )
         for sink in self.sinks:
             sink.start(plan)

@@ -20,6 +20,8 @@ class Plan:
     """Of this training, whatever sessions it takes."""
     epochs_done: int
     """In earlier sessions, up to the state that this one goes on from."""
+    steps_done: int
+    """In all epochs of those sessions together."""
 
 
 @dataclass(frozen=True, kw_only=True)
