@@ -168,22 +168,22 @@ def test_a_view_has_noise():
     assert (middles.std((2, 3)) > 0).all()
 
 
-@pytest.mark.parametrize("probability", [0.0, 1.0])
-def test_flip_mirrors_picture_and_boxes_together(probability):
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_flip_mirrors_picture_and_boxes_together(mirrored):
     images = painted([10, 5, 30, 20])
     boxes, counts = torch.cat([normalised([10, 5, 30, 20]), torch.zeros(1, 1, 4)], 1), one()
-    flipped, moved, left = flip(images, boxes, counts, probability, generator())
-    expected = [WIDTH - 30, 5, WIDTH - 10, 20] if probability else [10, 5, 30, 20]
+    flipped, moved, left = flip(images, boxes, counts, torch.tensor([mirrored]))
+    expected = [WIDTH - 30, 5, WIDTH - 10, 20] if mirrored else [10, 5, 30, 20]
     assert extent(flipped[0]) == expected
     assert torch.allclose(moved[0, :1], normalised(expected)[0])
     assert not moved[0, 1].any()
     assert left.tolist() == [1]
 
 
-def test_flip_decides_for_each_picture():
-    images = painted([0, 0, 10, 10]).expand(200, -1, -1, -1)
-    boxes = normalised([0, 0, 10, 10]).expand(200, -1, -1)
-    flipped, moved, _ = flip(images, boxes, one().expand(200), 0.5, generator())
-    mirrored = flipped[:, 0, 0, 0] == 0
-    assert 70 < mirrored.sum() < 130
+def test_flip_mirrors_each_picture_as_told():
+    images = painted([0, 0, 10, 10]).expand(3, -1, -1, -1)
+    boxes = normalised([0, 0, 10, 10]).expand(3, -1, -1)
+    mirrored = torch.tensor([True, False, True])
+    flipped, moved, _ = flip(images, boxes, one().expand(3), mirrored)
+    assert torch.equal(flipped[:, 0, 0, 0] == 0, mirrored)
     assert torch.equal(moved[:, 0, 0] > 0.5, mirrored)

@@ -69,7 +69,25 @@ def test_validation_flips_pictures_and_boxes_alike(loader):
     assert result.metrics.at_iou[0].recall == 1
     assert result.metrics.mean_iou == pytest.approx(1)
     assert np.array_equal(np.concatenate(seen)[:, :, ::-1], loader.pack.images)
+    assert np.array_equal(np.concatenate(seen), [result.picture(place) for place in range(5)])
     assert validate(predict, loader, obj_thresh=0.3, iou_threshs=[0.5]).metrics.mean_iou == 0
+
+
+def test_a_validation_gives_its_pictures_as_the_detector_saw_them(loader):
+    seen = []
+
+    def predict(images):
+        seen.append(images)
+        return [Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32)) for _ in images]
+
+    result = validate(
+        predict, loader, obj_thresh=0.3, iou_threshs=[0.5], flip_probability=0.5, seed=3
+    )
+    assert 0 < result.mirrored.sum() < 5
+    assert np.array_equal(np.concatenate(seen), [result.picture(place) for place in range(5)])
+    assert np.array_equal(result.images, loader.pack.images)
+    result.picture(0)[:] = 0
+    assert result.images[0].any(), "drawing on a picture must not change the pack"
 
 
 def test_validation_keeps_the_last_partial_batch_and_says_how_far_it_is(loader):

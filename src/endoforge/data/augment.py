@@ -94,11 +94,8 @@ def augment(images: Tensor, boxes: Tensor, num_boxes: Tensor, draws: Draws) -> V
     return views, *warp_boxes(boxes, num_boxes, draws.warp)
 
 
-def flip(
-    images: Tensor, boxes: Tensor, num_boxes: Tensor, probability: float, generator: Generator
-) -> Views:
-    """Mirror each picture left to right with `probability`, and its boxes with it."""
-    mirrored = (torch.rand(len(images), generator=generator) < probability).to(images.device)
+def flip(images: Tensor, boxes: Tensor, num_boxes: Tensor, mirrored: Tensor) -> Views:
+    """Mirror those pictures left to right that `mirrored`, (B,) bool, picks, and their boxes."""
     flipped = torch.where(mirrored[:, None, None, None], images.flip(3), images)
     horizontal = mirrored.to(boxes.dtype)
     still = torch.zeros_like(horizontal)

@@ -16,8 +16,8 @@ from endoforge.evaluate.metrics import Metrics, measure
 Predict = Callable[[NDArray[np.uint8]], list[Detections]]
 """(B, H, W, 3) uint8 RGB pictures to the detections of each."""
 
-_Found = tuple[list[Detections], list[NDArray[np.float32]]]
-"""Of the pictures of a batch."""
+_Found = tuple[list[Detections], list[NDArray[np.float32]], NDArray[np.bool_]]
+"""Of the pictures of a batch: what was found, what is true, and which of them were mirrored."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,18 @@ class Validation:
     """What was found, beside what is true, in the order of the loader's pack; 0..1 of the input."""
 
     metrics: Metrics
+    images: NDArray[np.uint8]
+    """(N, H, W, 3) RGB, the pack's: as they are on disk, before any was mirrored."""
+    mirrored: NDArray[np.bool_]
+    """(N,): which of them the detector saw mirrored, and their boxes with them."""
     detections: list[Detections]
     truths: list[NDArray[np.float32]]
     batches: int
+
+    def picture(self, place: int) -> NDArray[np.uint8]:
+        """A copy of the picture at `place` as the detector saw it, (H, W, 3) uint8 RGB."""
+        seen = self.images[place][:, ::-1] if self.mirrored[place] else self.images[place]
+        return np.array(seen)
 
 
 def validate(
@@ -53,17 +62,22 @@ def validate(
     found: list[_Found] = []
     for first in range(0, len(loader), group.size):
         if (batch := next(asked, None)) is not None:
-            if flip_probability > 0:
-                number = first + group.rank
-                batch = _flipped(batch, flip_probability, seeded_generator(seed, number))
+            mirrored = _drawn(len(batch.images), flip_probability, seed, first + group.rank)
+            batch = _flipped(batch, mirrored) if flip_probability > 0 else batch
             truths = [rows[:n] for rows, n in zip(batch.boxes, batch.num_boxes, strict=True)]
-            found.append((predict(batch.images), truths))
+            found.append((predict(batch.images), truths, mirrored))
         on_batch(loader.num_frames(first, first + group.size))
     in_order = _deal_out(group.gather(found), len(loader))
-    detections = [one for picked, _ in in_order for one in picked]
-    truths = [one for _, true in in_order for one in true]
-    metrics = measure(detections, truths, obj_thresh=obj_thresh, iou_threshs=iou_threshs)
-    return Validation(metrics, detections, truths, len(loader))
+    detections = [one for picked, _, _ in in_order for one in picked]
+    truths = [one for _, true, _ in in_order for one in true]
+    return Validation(
+        metrics=measure(detections, truths, obj_thresh=obj_thresh, iou_threshs=iou_threshs),
+        images=loader.pack.images,
+        mirrored=np.concatenate([mirrored for _, _, mirrored in in_order]),
+        detections=detections,
+        truths=truths,
+        batches=len(loader),
+    )
 
 
 def _deal_out(found: list[list[_Found]], count: int) -> list[_Found]:
@@ -71,13 +85,18 @@ def _deal_out(found: list[list[_Found]], count: int) -> list[_Found]:
     return [found[number % len(found)][number // len(found)] for number in range(count)]
 
 
-def _flipped(batch: Batch, probability: float, generator: torch.Generator) -> Batch:
+def _drawn(count: int, probability: float, seed: int, number: int) -> NDArray[np.bool_]:
+    """(count,): which pictures of batch `number` to mirror."""
+    drawn = torch.rand(count, generator=seeded_generator(seed, number))
+    return (drawn < probability).numpy()
+
+
+def _flipped(batch: Batch, mirrored: NDArray[np.bool_]) -> Batch:
     images, boxes, num_boxes = flip(
         torch.from_numpy(batch.images).permute(0, 3, 1, 2),
         torch.from_numpy(batch.boxes),
         torch.from_numpy(batch.num_boxes),
-        probability,
-        generator,
+        torch.from_numpy(mirrored),
     )
     return replace(
         batch,
