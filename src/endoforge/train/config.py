@@ -137,6 +137,9 @@ class TrainConfig:
     status_file: Annotated[str | None, arg(metavar="FILE")] = None
     """Keep a JSON file that says how far the training is."""
 
+    tensorboard: Annotated[str | None, arg(metavar="FOLDER")] = None
+    """Write curves and sample pictures to this folder, for `tensorboard --logdir` to show."""
+
     def __post_init__(self) -> None:
         self._check_counts()
         self._check_learning_rates()

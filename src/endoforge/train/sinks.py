@@ -18,6 +18,7 @@ from rich.progress import TimeRemainingColumn as Remaining
 from endoforge.core.files import append_json_line, write_atomic, write_json_atomic
 from endoforge.train.config import TrainConfig
 from endoforge.train.reports import EpochReport, Plan, Sink, StepReport
+from endoforge.train.tensorboard import TensorBoard
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,8 @@ def build_sinks(config: TrainConfig) -> list[Sink]:
         sinks.append(MetricsFile(Path(config.metrics_out)))
     if config.status_file is not None:
         sinks.append(StatusFile(Path(config.status_file)))
+    if config.tensorboard is not None:
+        sinks.append(TensorBoard(Path(config.tensorboard), config.log_every))
     return sinks
 
 
