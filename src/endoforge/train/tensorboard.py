@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from endoforge.captures.overlay import Color, draw_boxes
 from endoforge.core.errors import UserError
+from endoforge.evaluate.figures import draw_found, evenly_spread
 from endoforge.evaluate.matching import match_all, match_picture
 from endoforge.evaluate.metrics import OBJECTNESS_SWEEP, Metrics
 from endoforge.evaluate.validate import Validation
@@ -19,10 +19,6 @@ FLUSH_EVERY_S = 10
 
 SCORES = (0.0, *OBJECTNESS_SWEEP, 1.0)
 """TensorBoard takes the points of a curve to lie at even scores from 0 to 1."""
-
-TRUTH: Color = (79, 209, 165)
-HIT: Color = (122, 183, 255)
-FALSE: Color = (242, 176, 94)
 
 
 class TensorBoard:
@@ -97,8 +93,7 @@ class TensorBoard:
 
     def _add_pictures(self, validation: Validation, step: int) -> None:
         """The same ones each epoch, evenly spread."""
-        last = len(validation.images) - 1
-        for place in np.unique(np.linspace(0, last, NUM_PICTURES).round().astype(int)).tolist():
+        for place in evenly_spread(len(validation.images), NUM_PICTURES):
             picture = _with_boxes(validation, place)
             self._writer.add_image(f"validation/{place:05d}", picture, step, dataformats="HWC")
 
@@ -132,8 +127,4 @@ def _with_boxes(validation: Validation, place: int) -> NDArray[np.uint8]:
     metrics, truth = validation.metrics, validation.truths[place]
     found = validation.detections[place].above(metrics.obj_thresh)
     hits = match_picture(found, truth, metrics.at_iou[0].iou) > 0
-    drawn = draw_boxes(validation.picture(place), truth, TRUTH)
-    for mask, color in ((hits, HIT), (~hits, FALSE)):
-        captions = [f"{score:.2f}" for score in found.scores[mask]]
-        drawn = draw_boxes(drawn, found.boxes[mask], color, captions)
-    return drawn
+    return draw_found(validation.picture(place), truth, found, hits)
