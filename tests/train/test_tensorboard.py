@@ -158,6 +158,23 @@ def test_epochs_that_come_again_are_there_once(small_config, recorder, folder):
     assert steps_of(events, "validation/AP50") == [5, 10]
 
 
+def test_a_validation_that_comes_again_is_there_once(small_config, recorder, folder):
+    config = small_config(tensorboard=str(folder), ckpt_every_epochs=0, ckpt_every_steps=5)
+
+    def crash(_):
+        raise RuntimeError("the power went")  # the epoch's last step is saved, its end isn't
+
+    recorder.after_epoch = crash
+    with pytest.raises(RuntimeError):
+        train(config)
+    recorder.after_epoch = lambda _: None
+    train(config)
+    events = read(folder)
+    assert steps_of(events, "validation/AP50") == [5, 10]
+    assert [event.step for event in events.Tensors(CURVE)] == [5, 10]
+    assert steps_of(events, "train/loss") == [1, 2, 3, 4, 6, 7, 8, 9, 10]
+
+
 TRUTH = np.array([[0.125, 0.25, 0.5, 0.75]], np.float32)
 NO_TRUTH = np.zeros((0, 4), np.float32)
 

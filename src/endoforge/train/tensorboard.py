@@ -39,7 +39,7 @@ class TensorBoard:
         """Take back what lies beyond the state that training goes on from: it comes again."""
         self._plan = plan
         self._writer = self._writer_class(
-            str(self._folder), purge_step=plan.steps_done + 1, flush_secs=FLUSH_EVERY_S
+            str(self._folder), purge_step=_comes_again(plan), flush_secs=FLUSH_EVERY_S
         )
 
     def step(self, report: StepReport) -> None:
@@ -96,6 +96,16 @@ class TensorBoard:
         for place in evenly_spread(len(validation.images), NUM_PICTURES):
             picture = _with_boxes(validation, place)
             self._writer.add_image(f"validation/{place:05d}", picture, step, dataformats="HWC")
+
+
+def _comes_again(plan: Plan) -> int:
+    """The first step that is written again.
+
+    After the last step of an epoch that is yet to be validated, that step itself: the validation
+    lies there too. Its scalars are lost with it, one point of many.
+    """
+    end_of_epoch = (plan.epochs_done + 1) * plan.steps_per_epoch
+    return plan.steps_done + (plan.steps_done < end_of_epoch)
 
 
 def _import_writer() -> Any:
