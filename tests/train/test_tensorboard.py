@@ -285,13 +285,17 @@ def test_what_is_not_defined_is_left_out(folder):
     assert values_of(events, "validation/precision") == [0]
 
 
-def test_without_the_package_one_line_says_what_to_install(small_config, folder, monkeypatch):
+def test_without_the_package_one_line_says_what_to_install(
+    small_config, folder, monkeypatch, tmp_path
+):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    config = small_config(tensorboard=str(folder), input_root="nowhere")
+    status = tmp_path / "status.json"
+    config = small_config(tensorboard=str(folder), input_root="nowhere", status_file=str(status))
     with pytest.raises(UserError, match=r'pip install "endoforge\[tensorboard\]"') as caught:
         train(config)
     assert "\n" not in str(caught.value)
     assert not folder.exists()
+    assert not status.exists(), "it would say for ever that training runs"
 
 
 def test_it_is_off_unless_asked_for():

@@ -27,16 +27,19 @@ BAR_EVERY_S = 0.2
 
 
 def build_sinks(config: TrainConfig) -> list[Sink]:
-    """The sinks that `config` asks for; on a terminal a bar stands for the lines of the steps."""
+    """The sinks that `config` asks for; on a terminal a bar stands for the lines of the steps.
+
+    What may refuse comes before the status file, which says at once that training runs.
+    """
     on_terminal = sys.stderr.isatty()
     sinks: list[Sink] = [ProgressBar()] if on_terminal else []
     sinks.append(LogLines(0 if on_terminal else config.log_every))
+    if config.tensorboard is not None:
+        sinks.append(TensorBoard(Path(config.tensorboard), config.log_every))
     if config.metrics_out is not None:
         sinks.append(MetricsFile(Path(config.metrics_out)))
     if config.status_file is not None:
         sinks.append(StatusFile(Path(config.status_file)))
-    if config.tensorboard is not None:
-        sinks.append(TensorBoard(Path(config.tensorboard), config.log_every))
     return sinks
 
 
