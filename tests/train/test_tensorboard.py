@@ -12,6 +12,7 @@ from tensorboard.backend.event_processing.plugin_event_accumulator import (
     EventAccumulator as PluginEventAccumulator,
 )
 from tensorboard.plugins.pr_curve import metadata as pr_metadata
+from tensorboard.summary.writer import event_file_writer
 from tensorboard.util.tensor_util import make_ndarray
 
 from endoforge.core.errors import UserError
@@ -30,6 +31,15 @@ VALIDATION_TAGS = {
 }
 CURVE = "validation/precision_over_recall"
 EVERYTHING = {"scalars": 0, "images": 0, "tensors": 0}
+
+
+@pytest.fixture(autouse=True)
+def _files_sort_as_they_were_written(monkeypatch):
+    """A number a process counts up ends their names: of one second, the 10th sorts before the 9th.
+
+    Sessions of a training are processes of their own; here they aren't.
+    """
+    monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(0))
 
 
 @pytest.fixture
