@@ -34,8 +34,8 @@ def result_of(frames, obj_thresh=0.3, iou=0.5):
         detections.append(Detections(boxes_found, np.array([s for s, _ in rows], np.float32)))
         truths.append(np.array(boxes, np.float32).reshape(-1, 4))
     records = [
-        FrameRecord("run_1", place, Path("x.png"), Path("x.json"), boxes, ("polyp",) * len(boxes))
-        for place, boxes in enumerate(truths)
+        FrameRecord("run_1", Path("run_1"), n, "x.json", "x.png", b"", 0, ("polyp",) * len(b), b)
+        for n, b in enumerate(truths)
     ]
     model = TinyDetConfig()
     return EvalResult(

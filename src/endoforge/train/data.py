@@ -10,6 +10,7 @@ from endoforge.core.errors import UserError
 from endoforge.data.pack import Pack, pack_frames
 from endoforge.data.split import Split, fingerprint, load_split, save_split, split_by_run
 from endoforge.train.config import TrainConfig
+from endoforge.train.summary import summary_lines
 
 log = logging.getLogger(__name__)
 
@@ -32,11 +33,11 @@ def load_data(config: TrainConfig, group: Group) -> TrainingData:
     processes found different data.
     """
     if group.is_main:
-        data = _load(config)
+        data = _load(config, writes=True)
         group.from_main(None)
     else:
         group.from_main(None)
-        data = _load(config)
+        data = _load(config, writes=False)
     found = group.gather((data.train_fingerprint, data.val_fingerprint))
     if any(one != found[0] for one in found):
         raise UserError(
@@ -46,10 +47,17 @@ def load_data(config: TrainConfig, group: Group) -> TrainingData:
     return data
 
 
-def _load(config: TrainConfig) -> TrainingData:
+def _load(config: TrainConfig, *, writes: bool) -> TrainingData:
     index = index_root(Path(config.input_root), strict=config.strict, cache=True)
     _log_searched(index)
-    split = _split(config, index)
+    tallies = [index.tally]
+    if config.real_val_dir is None:
+        split = _split(config, index, writes=writes)
+    else:
+        real = index_root(Path(config.real_val_dir), strict=config.strict, cache=True)
+        _log_searched(real)
+        tallies.append(real.tally)
+        split = _split_off_real(index, real)
     train = pack_frames(
         split.train,
         size=config.input_size,
@@ -66,33 +74,16 @@ def _load(config: TrainConfig) -> TrainingData:
         strict=config.strict,
         label="validation",
     )
-    for line in summary_lines(train, val, split.left_out):
+    for line in summary_lines(train, val, split.left_out, tallies):
         log.info("%s", line)
+    for name, pack in (("training", train), ("validation", val)):
+        for line in pack.tally.lines():
+            log.warning("dropped from %s: %s", name, line)
     return TrainingData(train, val, fingerprint(train.frames), fingerprint(val.frames))
 
 
-def summary_lines(train: Pack, val: Pack, left_out: int) -> list[str]:
-    """Both sides of a split beside each other, then what was dropped and why."""
-    rows = [
-        ("runs", _num_runs),
-        ("frames", len),
-        ("with boxes", _num_with_boxes),
-        ("empty", lambda pack: len(pack) - _num_with_boxes(pack)),
-        ("boxes", lambda pack: sum(len(boxes) for boxes in pack.boxes)),
-    ]
-    lines = [f"{'':12}{'training':>12}{'validation':>12}"]
-    lines += [f"{name:12}{count(train):12,}{count(val):12,}" for name, count in rows]
-    if left_out:
-        lines.append(f"left out by the split: {left_out:,} frames")
-    lines += [f"training dropped {line}" for line in train.tally.lines()]
-    lines += [f"validation dropped {line}" for line in val.tally.lines()]
-    return lines
-
-
-def _split(config: TrainConfig, index: CaptureIndex) -> Split:
-    """By the manifest or the folder of real runs that `config` names, else by run."""
-    if config.real_val_dir is not None:
-        return Split(_usable(index), _real_frames(config.real_val_dir, index, config.strict))
+def _split(config: TrainConfig, index: CaptureIndex, *, writes: bool) -> Split:
+    """By the manifest that `config` names, else by run; a manifest that isn't there is written."""
     stratify = config.stratify_split
     if config.split_manifest is None:
         return split_by_run(index, config.val_ratio, config.seed, stratify=stratify)
@@ -101,22 +92,21 @@ def _split(config: TrainConfig, index: CaptureIndex) -> Split:
         log.info("split as in %s", path)
         return load_split(path, index)
     split = split_by_run(index, config.val_ratio, config.seed, stratify=stratify)
-    save_split(path, split, config.seed)
-    log.info("split saved to %s", path)
+    if writes:
+        save_split(path, split, config.seed)
+        log.info("split saved to %s", path)
     return split
 
 
-def _real_frames(folder: str, training: CaptureIndex, strict: bool) -> list[FrameRecord]:
-    """Every usable frame of `folder`, none of which may be trained on."""
-    real = index_root(Path(folder), strict=strict, cache=True)
-    _log_searched(real)
-    trained_on = set(map(_file_of, training.frames))
+def _split_off_real(index: CaptureIndex, real: CaptureIndex) -> Split:
+    """Every usable frame of `real` validates; none of them may be trained on."""
+    trained_on = set(map(_file_of, index.frames))
     if shared := [frame for frame in real.frames if _file_of(frame) in trained_on]:
         raise UserError(
-            f"--real-val-dir {folder}: {shared[0].key} is in --input-root too; "
+            f"--real-val-dir {real.root}: {shared[0].key} is in --input-root too; "
             "give a folder whose runs aren't trained on"
         )
-    return _usable(real)
+    return Split(_usable(index), _usable(real))
 
 
 def _file_of(frame: FrameRecord) -> tuple[int, int]:
@@ -136,11 +126,3 @@ def _log_searched(index: CaptureIndex) -> None:
     log.info("%s: %d runs, %d usable frames", index.root, len(index.runs), len(index.frames))
     for line in index.tally.lines():
         log.warning("dropped %s", line)
-
-
-def _num_runs(pack: Pack) -> int:
-    return len({frame.run for frame in pack.frames})
-
-
-def _num_with_boxes(pack: Pack) -> int:
-    return sum(len(boxes) > 0 for boxes in pack.boxes)
