@@ -58,6 +58,7 @@ def test_a_training_under_way_goes_on_from_its_state_not_from_the_other_weights(
 ):
     start = weights_file(tmp_path / "start.safetensors")
     train(small_config(demo_checkpoint=start, epochs=1))
+    caplog.clear()
     with caplog.at_level("INFO"):
         train(small_config(demo_checkpoint=start, epochs=2))
     assert "starting from the weights" not in caplog.text
