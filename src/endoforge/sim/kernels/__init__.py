@@ -8,3 +8,5 @@ import os
 
 # quadrants prints a banner on import; what our commands print is theirs alone.
 os.environ.setdefault("ENABLE_QUADRANTS_HEADER_PRINT", "false")
+# In notebooks it announces how it passes on the prints of kernels; ours print nothing.
+os.environ.setdefault("QD_ENABLE_PYBUF", "0")
