@@ -1,5 +1,7 @@
+import errno
 import json
 import math
+import os
 
 import numpy as np
 import pytest
@@ -191,3 +193,39 @@ def test_a_root_without_runs_says_where_it_looked(tmp_path):
         index_root(tmp_path)
     with pytest.raises(UserError, match=r"no folder .*missing"):
         index_root(tmp_path / "missing")
+
+
+@pytest.mark.parametrize("folder", ["labels", "images"])
+def test_a_folder_that_cannot_be_read_is_never_taken_for_an_empty_one(
+    foreign_run, monkeypatch, folder
+):
+    run = foreign_run("run_1")
+    run.frame(0, [])
+    fail_to_list(monkeypatch, run.path / folder)
+    with pytest.raises(UserError, match=f"can't read the folder .*/{folder}: Input/output error"):
+        index_root(run.path)
+
+
+def test_another_folder_that_cannot_be_listed_stops_nothing(foreign_run, monkeypatch):
+    run = foreign_run("run_1")
+    (run.path / "images").rename(run.path / "pictures")
+    (run.path / "images").mkdir()
+    (run.path / run.image(0)).rename(run.path / "pictures/a.png")
+    run.label(0, "pictures/a.png", [])
+    run.label(1, "pictures/b.png", [])
+    fail_to_list(monkeypatch, run.path / "pictures")
+    index = index_root(run.path)
+    assert [frame.frame_id for frame in index.frames] == [0]
+    assert index.dropped == {"frame: image missing": 1}
+
+
+def fail_to_list(monkeypatch, folder):
+    """As of a failing disk."""
+    scandir = os.scandir
+
+    def fails(path):
+        if os.fspath(path) == os.fspath(folder):
+            raise OSError(errno.EIO, "Input/output error")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", fails)

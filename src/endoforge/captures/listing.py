@@ -58,7 +58,7 @@ class Listing:
 def list_folder(folder: Path, run: Path) -> Listing:
     """The folder as it is now, of a run whose path without links is `run`.
 
-    Raises UserError if it may not be read.
+    Raises OSError if it is there but can't be read.
     """
     entries: list[_Entry] = []
     try:
@@ -66,9 +66,7 @@ def list_folder(folder: Path, run: Path) -> Listing:
             for entry in found:
                 entries.append((entry.name, entry.is_symlink(), *_state(entry)))
         real = folder.resolve()
-    except PermissionError as error:
-        raise UserError(f"can't read the folder {folder}: {error.strerror}") from error
-    except (OSError, ValueError):  # not there, no folder, or a name that no folder can have
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # a null is in no folder's name
         return Listing(folder, False, [])
     return Listing(real, real.is_relative_to(run), sorted(entries))
 
@@ -88,14 +86,21 @@ class RunFolders:
     """
 
     def __init__(self, path: Path) -> None:
-        """`path` is the run's; labels/ and images/ are listed now."""
+        """`path` is the run's; labels/ and images/ are listed now.
+
+        Raises UserError if one of them is there but can't be read.
+        """
         self.path = path
         self._started_ns = time.time_ns()
         self._real = path.resolve()
         self._manifest = _state(path / MANIFEST_NAME)
         self._listings: dict[str, Listing] = {}
         for name in ("labels", "images"):
-            self.listing(name)
+            try:
+                self._listings[name] = list_folder(path / name, self._real)
+            except OSError as error:
+                problem = f"can't read the folder {path / name}: {error.strerror}"
+                raise UserError(problem) from error
 
     @property
     def names(self) -> list[str]:
@@ -103,9 +108,13 @@ class RunFolders:
         return list(self._listings)
 
     def listing(self, name: str) -> Listing:
-        """Of a folder relative to the run."""
+        """Of a folder relative to the run; empty if it can't be read."""
         if name not in self._listings:
-            self._listings[name] = list_folder(self.path / name, self._real)
+            folder = self.path / name
+            try:
+                self._listings[name] = list_folder(folder, self._real)
+            except OSError:  # what is wrong shows when its images are looked for one by one
+                self._listings[name] = Listing(folder, False, [])
         return self._listings[name]
 
     def plain_size(self, image: str) -> int | None:
