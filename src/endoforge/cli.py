@@ -208,6 +208,7 @@ def _start_logging(level: LogLevel) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_Formatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.getLogger("matplotlib").setLevel("WARNING")  # else it tells of its font cache
 
 
 class _Formatter(logging.Formatter):
