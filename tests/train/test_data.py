@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 
@@ -11,63 +12,115 @@ def runs_of(pack):
     return {frame.run for frame in pack.frames}
 
 
-def table_in(text):
-    """The cells of the summary's rows by their names."""
-    lines = [record.split("  ") for record in text.splitlines()]
-    parts = [[part.strip() for part in line if part.strip()] for line in lines]
-    return {row[0].split("] ")[-1]: row[1:] for row in parts if len(row) > 2}
+def label_of(run, number):
+    return run / f"labels/frame_{number:05d}.json"
 
 
-def test_the_summary_shows_both_sides_and_what_was_dropped(make_root, small_config, caplog):
-    root = make_root(3, 5)
-    first, second, third = sorted(root.glob("run_*"))
-    (first / "labels" / "frame_00000.json").write_text("{")
-    for picture in (first / "images" / "frame_00001.png", second / "images" / "frame_00002.png"):
-        picture.write_text("no picture")
-    for label in third.glob("labels/*.json"):
-        label.write_text("{")
-    manifest = root / "split.json"
-    config = small_config(input_root=str(root), split_manifest=str(manifest), val_ratio=0.5)
+def spoil_labels(run, numbers):
+    for number in numbers:
+        label_of(run, number).write_text("{")
+
+
+def spoil_image(run, number):
+    (run / f"images/frame_{number:05d}.png").write_bytes(b"not a picture")
+
+
+def add_boxes(run, number, boxes):
+    label = json.loads(label_of(run, number).read_text())
+    label["polyp_labels"] += [{"center_world": [0, 0, 0], "bbox_norm": box} for box in boxes]
+    label_of(run, number).write_text(json.dumps(label))
+
+
+def with_split(root, path, val_run):
+    """A manifest that validates on this run and trains on those that have a good label."""
+    sides = {"train": [], "val": []}
+    for label in sorted(root.rglob("frame_*.json")):
+        if label.read_text() != "{":
+            side = "val" if label.parents[1] == val_run else "train"
+            sides[side].append(label.relative_to(root).as_posix())
+    path.write_text(json.dumps(sides | {"seed": 0, "fingerprint": ""}))
+    return {"split_manifest": str(path)}
+
+
+def summary(caplog, config):
+    """The table that a training logs: the names of its columns, and the cells of each row."""
+    caplog.clear()
     with caplog.at_level("INFO"):
-        data = load_data(config, Group())
-    assert f"{root}: 3 runs, 9 usable frames" in caplog.text
-    assert "dropped 6 x frame: label malformed, such as run_" in caplog.text
-    assert "dropped from training: 1 x frame: image unreadable, such as run_" in caplog.text
-    assert not runs_of(data.train) & runs_of(data.val)
-    messages = "\n".join(record.message for record in caplog.records)
-    sides = 1 if runs_of(data.train) == {second.name} else -1
-    assert table_in(messages) == {
-        "training": ["validation", "neither"],
-        "runs": ["1", "1"],
-        "frames": ["4", "3"][::sides],
-        "with boxes": ["3 (75.0 %)", "2 (66.7 %)"][::sides],
-        "one box": ["3 (75.0 %)", "2 (66.7 %)"][::sides],
-        "more boxes": ["0 ( 0.0 %)", "0 ( 0.0 %)"],
-        "empty": ["1 (25.0 %)", "1 (33.3 %)"][::sides],
-        "boxes": ["3", "2"][::sides],
-        "dropped frame: image unreadable": ["1", "1", "0"],
-        "dropped frame: label malformed": [*["0", "1"][::sides], "5"],
-    }
+        load_data(config, Group())
+    lines = [record.getMessage() for record in caplog.records]
+    (head,) = (k for k, line in enumerate(lines) if line.split()[:1] == ["training"])
+    rows = [re.split(r"\s{2,}", line.strip()) for line in lines[head + 1 :]]
+    return lines[head].split(), {name: cells for name, *cells in rows}
 
 
-def test_nothing_dropped_is_said_too(small_config, caplog):
-    with caplog.at_level("INFO"):
-        load_data(small_config(), Group())
-    messages = "\n".join(record.message for record in caplog.records)
-    assert table_in(messages)["dropped"] == ["0", "0"]
-
-
-def test_what_real_runs_lost_counts_on_the_side_of_validation(
-    make_root, small_config, small_root, caplog
+def test_the_summary_shows_both_sides_and_what_was_dropped(
+    make_root, small_config, tmp_path, caplog
 ):
-    real = make_root(1, 4, name="real", seed=3)
-    next(real.rglob("frame_00001.json")).write_text("{")
-    with caplog.at_level("INFO"):
-        load_data(small_config(real_val_dir=str(real)), Group())
-    messages = "\n".join(record.message for record in caplog.records)
-    assert table_in(messages)["dropped frame: label malformed"] == ["0", "1"]
-    assert f"{small_root}: 3 runs" in messages
-    assert f"{real}: 1 runs" in messages
+    root = make_root(4, 5)
+    first, second, val, bad = sorted(root.iterdir())
+    spoil_labels(first, [0])
+    spoil_labels(val, [1, 2])
+    spoil_labels(bad, range(5))
+    spoil_image(second, 1)
+    spoil_image(val, 3)
+    add_boxes(second, 0, [[0, 0, 0.5, 0.5], [0.5, 0, 0.25, 1]])
+    split = with_split(root, tmp_path / "split.json", val)
+    columns, rows = summary(caplog, small_config(input_root=str(root), **split))
+    assert columns == ["training", "validation", "neither"]
+    assert rows == {
+        "runs": ["2", "1"],
+        "frames": ["8", "2"],
+        "with boxes": ["6 (75.0 %)", "1 (50.0 %)"],
+        "one box": ["5 (62.5 %)", "1 (50.0 %)"],
+        "more boxes": ["1 (12.5 %)", "0 (0.0 %)"],
+        "empty (no box)": ["2 (25.0 %)", "1 (50.0 %)"],
+        "boxes": ["7", "1"],
+        "dropped": ["2", "3", "5"],
+        "label malformed": ["1", "2", "5"],
+        "image unreadable": ["1", "1"],
+        "boxes dropped": ["1", "0"],
+        "reversed corners": ["1", "0"],
+    }
+    assert f"{root}: 4 runs, 12 usable frames" in caplog.text
+    assert f"dropped 8 x frame: label malformed, such as {first.name}/" in caplog.text
+    assert f"dropped 1 x frame: image unreadable, such as {second.name}/" in caplog.text
+
+
+def test_no_run_is_on_both_sides_of_the_summary(make_root, small_config):
+    data = load_data(small_config(input_root=str(make_root(3, 5))), Group())
+    assert data.train.frames
+    assert data.val.frames
+    assert not runs_of(data.train) & runs_of(data.val)
+
+
+def test_a_summary_without_a_fault_has_two_columns(small_config, caplog):
+    columns, rows = summary(caplog, small_config())
+    assert columns == ["training", "validation"]
+    assert rows["dropped"] == rows["boxes dropped"] == ["0", "0"]
+    assert list(rows)[-2:] == ["dropped", "boxes dropped"]
+
+
+def test_what_a_lone_run_drops_is_of_neither_side(make_root, small_config, caplog):
+    root = make_root(1, 12)
+    (run,) = root.iterdir()
+    spoil_labels(run, [3])
+    spoil_image(run, 0)
+    _, rows = summary(caplog, small_config(input_root=str(root)))
+    assert rows["label malformed"] == ["0", "0", "1"]
+    assert rows["image unreadable"] == ["1", "0"]
+
+
+def test_what_the_real_runs_drop_is_of_validation(make_root, small_config, caplog):
+    root, real = make_root(2, 5), make_root(2, 5, name="real")  # runs of the same names
+    first, second = sorted(real.iterdir())
+    spoil_labels(first, range(5))
+    spoil_labels(second, [0])
+    spoil_labels(next(root.iterdir()), [1])
+    config = small_config(input_root=str(root), real_val_dir=str(real))
+    columns, rows = summary(caplog, config)
+    assert columns == ["training", "validation"]
+    assert rows["frames"] == ["9", "4"]
+    assert rows["label malformed"] == ["1", "6"]
 
 
 def test_a_split_manifest_is_written_then_kept(small_config, tmp_path):

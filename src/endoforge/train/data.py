@@ -6,11 +6,12 @@ from pathlib import Path
 
 from endoforge.backends.group import Group
 from endoforge.captures.index import CaptureIndex, FrameRecord, index_root
+from endoforge.captures.tally import Tally
 from endoforge.core.errors import UserError
 from endoforge.data.pack import Pack, pack_frames
 from endoforge.data.split import Split, fingerprint, load_split, save_split, split_by_run
 from endoforge.train.config import TrainConfig
-from endoforge.train.summary import summary_lines
+from endoforge.train.summary import dropped_by_side, summary_lines
 
 log = logging.getLogger(__name__)
 
@@ -50,14 +51,11 @@ def load_data(config: TrainConfig, group: Group) -> TrainingData:
 def _load(config: TrainConfig, *, writes: bool) -> TrainingData:
     index = index_root(Path(config.input_root), strict=config.strict, cache=True)
     _log_searched(index)
-    tallies = [index.tally]
-    if config.real_val_dir is None:
+    real = _real_index(config, index)
+    if real is None:
         split = _split(config, index, writes=writes)
     else:
-        real = index_root(Path(config.real_val_dir), strict=config.strict, cache=True)
-        _log_searched(real)
-        tallies.append(real.tally)
-        split = _split_off_real(index, real)
+        split = Split(_usable(index), _usable(real))
     train = pack_frames(
         split.train,
         size=config.input_size,
@@ -74,11 +72,11 @@ def _load(config: TrainConfig, *, writes: bool) -> TrainingData:
         strict=config.strict,
         label="validation",
     )
-    for line in summary_lines(train, val, split.left_out, tallies):
+    _log_dropped(train.tally)
+    _log_dropped(val.tally)
+    dropped = dropped_by_side(split, index, real, train, val)
+    for line in summary_lines(train, val, dropped, split.left_out):
         log.info("%s", line)
-    for name, pack in (("training", train), ("validation", val)):
-        for line in pack.tally.lines():
-            log.warning("dropped from %s: %s", name, line)
     return TrainingData(train, val, fingerprint(train.frames), fingerprint(val.frames))
 
 
@@ -98,15 +96,19 @@ def _split(config: TrainConfig, index: CaptureIndex, *, writes: bool) -> Split:
     return split
 
 
-def _split_off_real(index: CaptureIndex, real: CaptureIndex) -> Split:
-    """Every usable frame of `real` validates; none of them may be trained on."""
-    trained_on = set(map(_file_of, index.frames))
+def _real_index(config: TrainConfig, training: CaptureIndex) -> CaptureIndex | None:
+    """Of the folder of real runs, if `config` names one; none of its frames may be trained on."""
+    if config.real_val_dir is None:
+        return None
+    real = index_root(Path(config.real_val_dir), strict=config.strict, cache=True)
+    _log_searched(real)
+    trained_on = set(map(_file_of, training.frames))
     if shared := [frame for frame in real.frames if _file_of(frame) in trained_on]:
         raise UserError(
-            f"--real-val-dir {real.root}: {shared[0].key} is in --input-root too; "
+            f"--real-val-dir {config.real_val_dir}: {shared[0].key} is in --input-root too; "
             "give a folder whose runs aren't trained on"
         )
-    return Split(_usable(index), _usable(real))
+    return real
 
 
 def _file_of(frame: FrameRecord) -> tuple[int, int]:
@@ -124,5 +126,9 @@ def _usable(index: CaptureIndex) -> list[FrameRecord]:
 
 def _log_searched(index: CaptureIndex) -> None:
     log.info("%s: %d runs, %d usable frames", index.root, len(index.runs), len(index.frames))
-    for line in index.tally.lines():
+    _log_dropped(index.tally)
+
+
+def _log_dropped(tally: Tally) -> None:
+    for line in tally.lines():
         log.warning("dropped %s", line)

@@ -1,71 +1,89 @@
 """What a training starts from, for people: both sides of the split beside each other."""
 
 from collections import Counter
-from collections.abc import Sequence
 
-from endoforge.captures.tally import Tally
+import numpy as np
+from numpy.typing import NDArray
+
+from endoforge.captures.index import CaptureIndex
 from endoforge.data.pack import Pack
-from endoforge.data.stratify import group_counts
+from endoforge.data.split import Split
 
 SIDES = ("training", "validation", "neither")
-FIRST_WIDTH, WIDTH = 40, 18
-"""Of the columns, in characters."""
+Dropped = Counter[tuple[str, str]]
+"""By reason and side."""
 
 
-def summary_lines(train: Pack, val: Pack, left_out: int, found: Sequence[Tally]) -> list[str]:
-    """A table of training and validation: runs, frames with and without boxes, what was dropped.
+def dropped_by_side(
+    split: Split, index: CaptureIndex, real: CaptureIndex | None, train: Pack, val: Pack
+) -> Dropped:
+    """What the indexes and the packs dropped; what `real`, if any, dropped is of validation.
 
-    `found` tallies what the index of each folder dropped; it is put down to the side that has the
-    run's other frames, or to neither where none or both have some. `left_out` is the number of
-    frames that the split put on neither side.
+    What `index` dropped is of the side that has frames of its run; of neither, if none or both do.
     """
-    dropped = _dropped(train, val, found)
-    sides = SIDES if any(counts["neither"] for counts in dropped.values()) else SIDES[:2]
-    lines = [_row("", sides)]
-    columns = [_cells(pack) for pack in (train, val)]
-    lines += [_row(name, [column[name] for column in columns]) for name in columns[0]]
-    if not dropped:
-        lines.append(_row("dropped", ["0"] * len(sides)))
-    for reason, counts in sorted(dropped.items()):
-        lines.append(_row(f"dropped {reason}", [f"{counts[side]:,}" for side in sides]))
+    train_runs = {frame.run for frame in split.train}
+    val_runs = {frame.run for frame in split.val} if real is None else set()
+    dropped: Dropped = Counter()
+    for (reason, run), number in index.tally.by_run.items():
+        in_train, in_val = run in train_runs, run in val_runs
+        side = "neither" if in_train == in_val else "training" if in_train else "validation"
+        dropped[reason, side] += number
+    tallies = [("training", train.tally), ("validation", val.tally)]
+    tallies += [("validation", real.tally)] if real else []
+    for side, tally in tallies:
+        for reason, number in tally.counts.items():
+            dropped[reason, side] += number
+    return dropped
+
+
+def summary_lines(train: Pack, val: Pack, dropped: Dropped, left_out: int) -> list[str]:
+    """A table of both sides beside each other, with what was dropped of each and why."""
+    packs = (train, val)
+    counts = [_box_counts(pack) for pack in packs]
+    rows = [
+        ("", *SIDES[:2]),
+        ("runs", *(f"{len({frame.run for frame in pack.frames}):,}" for pack in packs)),
+        ("frames", *(f"{len(pack):,}" for pack in packs)),
+        ("with boxes", *(_share(each > 0) for each in counts)),
+        ("  one box", *(_share(each == 1) for each in counts)),
+        ("  more boxes", *(_share(each > 1) for each in counts)),
+        ("empty (no box)", *(_share(each == 0) for each in counts)),
+        ("boxes", *(f"{each.sum():,}" for each in counts)),
+        *_dropped_rows("dropped", "frame: ", dropped),
+        *_dropped_rows("boxes dropped", "box: ", dropped),
+    ]
+    if any(len(row) > 3 for row in rows):
+        rows[0] = ("", *SIDES)
+    name_width, width = max(len(row[0]) for row in rows), max(len(c) for r in rows for c in r[1:])
+    lines = [
+        f"{name:{name_width}}" + "".join(f"  {cell:>{width}}" for cell in cells)
+        for name, *cells in rows
+    ]
     if left_out:
         lines.append(f"left out by the split: {left_out:,} frames")
     return lines
 
 
-def _cells(pack: Pack) -> dict[str, str]:
-    """What the rows say of one side."""
-    empty, one, more = (int(count) for count in group_counts(pack.frames))
-
-    def share(count: int) -> str:
-        return f"{count:,} ({100 * count / len(pack):4.1f} %)"
-
-    return {
-        "runs": f"{len(_runs(pack)):,}",
-        "frames": f"{len(pack):,}",
-        "with boxes": share(one + more),
-        "  one box": share(one),
-        "  more boxes": share(more),
-        "empty": share(empty),
-        "boxes": f"{sum(len(boxes) for boxes in pack.boxes):,}",
-    }
-
-
-def _dropped(train: Pack, val: Pack, found: Sequence[Tally]) -> dict[str, Counter[str]]:
-    """How much was dropped on each side, by reason."""
-    train_runs, val_runs = _runs(train), _runs(val)
-    dropped: dict[str, Counter[str]] = {}
-    for tally in (*found, train.tally, val.tally):
-        for (reason, run), number in tally.by_run.items():
-            on_one_side = (run in train_runs) != (run in val_runs)
-            side = SIDES[run in val_runs] if on_one_side else "neither"
-            dropped.setdefault(reason, Counter())[side] += number
-    return dropped
+def _dropped_rows(title: str, kind: str, dropped: Dropped) -> list[tuple[str, ...]]:
+    """All reasons of a kind together, then each, the most frequent first."""
+    by_reason: Counter[str] = Counter()
+    for (reason, _), number in dropped.items():
+        if reason.startswith(kind):
+            by_reason[reason] += number
+    reasons = [reason for reason, _ in by_reason.most_common()]
+    groups = [(title, reasons)]
+    groups += [(f"  {reason.removeprefix(kind)}", [reason]) for reason in reasons]
+    rows = []
+    for name, members in groups:
+        train, val, neither = (sum(dropped[reason, side] for reason in members) for side in SIDES)
+        shown = [train, val, neither] if neither else [train, val]
+        rows.append((name, *(f"{number:,}" for number in shown)))
+    return rows
 
 
-def _runs(pack: Pack) -> set[str]:
-    return {frame.run for frame in pack.frames}
+def _box_counts(pack: Pack) -> NDArray[np.int64]:
+    return np.array([len(boxes) for boxes in pack.boxes], np.int64)
 
 
-def _row(name: str, cells: Sequence[str]) -> str:
-    return f"{name:{FIRST_WIDTH}}" + "".join(f"{cell:>{WIDTH}}" for cell in cells)
+def _share(members: NDArray[np.bool_]) -> str:
+    return f"{members.sum():,} ({100 * members.mean():.1f} %)"
