@@ -25,12 +25,14 @@ from endoforge.detect.tinydet import TinyDet, TinyDetConfig
 WARM_UP, STEPS = 8, 40
 
 
-def random_batch(count: int, size: tuple[int, int], group: Group) -> Batch:
+def random_batch(count: int, size: tuple[int, int], group: Group, device: torch.device) -> Batch:
     """Noise with two boxes a picture: the arithmetic doesn't care."""
     rng = np.random.default_rng(group.rank)
     corners = rng.uniform(0.05, 0.6, size=(count, 2, 2))
     boxes = np.concatenate([corners, corners + 0.2], axis=2).astype(np.float32)
-    images = rng.integers(0, 256, size=(count, size[1], size[0], 3), dtype=np.uint8)
+    images = torch.from_numpy(
+        rng.integers(0, 256, size=(count, size[1], size[0], 3), dtype=np.uint8)
+    ).to(device)
     rows = slice(group.rank * count, (group.rank + 1) * count)
     two_each = np.full(count, 2, np.int64)
     return Batch(images, boxes, two_each, np.arange(count), rows, count * group.size)
@@ -63,10 +65,13 @@ def main() -> None:
 def measure(
     arguments: argparse.Namespace, device: torch.device, group: Group
 ) -> dict[str, str | int | float]:
-    backend = TorchBackend(TinyDetConfig(), seed=0, device=device, group=group)
+    batch_size = arguments.batch_size * group.size
+    backend = TorchBackend(
+        TinyDetConfig(), seed=0, device=device, batch_size=batch_size, group=group
+    )
     size = parse_size(arguments.size, "--size")
-    batch = random_batch(arguments.batch_size, size, group)
-    one = random_batch(1, size, group)
+    batch = random_batch(arguments.batch_size, size, group, device)
+    one = random_batch(1, size, group, device)
 
     def train(step: int) -> float:
         return float(backend.step(batch, lr=1e-3, epoch=0, step=step).loss)

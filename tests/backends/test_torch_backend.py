@@ -13,7 +13,7 @@ CPU = torch.device("cpu")
 
 
 def backend(seed=0):
-    return TorchBackend(TinyDetConfig(), seed=seed, device=CPU)
+    return TorchBackend(TinyDetConfig(), seed=seed, device=CPU, batch_size=2)
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def batch():
     boxes = np.zeros((2, 2, 4), np.float32)
     boxes[0, 0] = [0.25, 0.25, 0.75, 0.75]
     return Batch(
-        images=images,
+        images=torch.from_numpy(images),
         boxes=boxes,
         num_boxes=np.array([1, 0]),
         indices=np.array([0, 1]),
@@ -139,7 +139,7 @@ def test_a_view_is_what_a_step_learns_from_and_changes_nothing(batch):
     x0, y0, x1, y1 = np.rint(view.boxes[0, 0] * [48, 32, 48, 32]).astype(int)
     redness = view.images[0, ..., 0] - view.images[0, ..., 2]
     inside = redness[y0 + 2 : y1 - 2, x0 + 2 : x1 - 2].mean()
-    assert inside > 0.2 > redness.mean()
+    assert inside > 2 * redness.mean() > 0
 
 
 def test_a_part_of_a_batch_gets_the_views_of_the_whole(batch):

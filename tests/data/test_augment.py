@@ -7,10 +7,12 @@ import torch
 from endoforge.data.augment import (
     LARGEST_NOISE,
     LEAST_AREA_LEFT,
+    Draws,
     Warp,
     augment,
     draw,
     flip,
+    noise_tile,
     random_warp,
     warp_boxes,
     warp_images,
@@ -43,8 +45,10 @@ def extent(image):
     return [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
 
 
-def draws_for(images, seed=0):
-    return draw(len(images), tuple(images.shape[2:]), generator(seed))
+def chance_for(images, seed=0):
+    """Draws for the images, and the tile that their noise comes from."""
+    size = tuple(images.shape[2:])
+    return draw(len(images), size, generator(seed)), noise_tile(size, generator())
 
 
 def one(num=1):
@@ -58,7 +62,7 @@ def test_boxes_follow_the_painted_pixels(monkeypatch):
     for _ in range(300):
         x0, y0 = rng.integers(0, WIDTH - 12), rng.integers(0, HEIGHT - 12)
         box_px = [x0, y0, rng.integers(x0 + 8, WIDTH + 1), rng.integers(y0 + 8, HEIGHT + 1)]
-        warp = random_warp(1, draws)
+        warp = random_warp(torch.rand(1, 5, generator=draws))
         pixels = extent(warp_images(painted(box_px), warp)[0])
         boxes, count = warp_boxes(normalised(box_px), one(), warp)
         area = (box_px[2] - box_px[0]) * (box_px[3] - box_px[1]) * float(warp.scale.abs().prod())
@@ -115,7 +119,7 @@ def test_augment_gives_views_of_the_same_kind_and_leaves_its_input():
     num_boxes = torch.tensor([1, 0, 1, 1, 1, 1])
     before = images.clone()
     boxes = boxes * num_boxes[:, None, None]
-    views, moved, counts = augment(images, boxes, num_boxes, draws_for(images))
+    views, moved, counts = augment(images, boxes, num_boxes, *chance_for(images))
     assert views.shape == images.shape
     assert views.min() >= 0
     assert views.max() <= 1
@@ -128,9 +132,9 @@ def test_augment_gives_views_of_the_same_kind_and_leaves_its_input():
 def test_a_seed_gives_one_view_and_every_picture_its_own():
     images = torch.rand(1, 3, HEIGHT, WIDTH).expand(4, -1, -1, -1)
     nothing = (torch.zeros(4, 1, 4), torch.zeros(4, dtype=torch.int64))
-    views = augment(images, *nothing, draws_for(images, 1))[0]
-    assert torch.equal(views, augment(images, *nothing, draws_for(images, 1))[0])
-    assert not torch.equal(views, augment(images, *nothing, draws_for(images, 2))[0])
+    views = augment(images, *nothing, *chance_for(images, 1))[0]
+    assert torch.equal(views, augment(images, *nothing, *chance_for(images, 1))[0])
+    assert not torch.equal(views, augment(images, *nothing, *chance_for(images, 2))[0])
     assert all(not torch.equal(views[0], views[other]) for other in (1, 2, 3))
 
 
@@ -138,25 +142,43 @@ def test_colours_change_but_a_picture_stays_recognisable():
     """Over many views the mean colour wanders about the original's, in each channel."""
     grey = torch.full((64, 3, 16, 16), 0.5)
     nothing = (torch.zeros(64, 1, 4), torch.zeros(64, dtype=torch.int64))
-    middles = augment(grey, *nothing, draws_for(grey))[0][:, :, 4:12, 4:12].mean((2, 3))
+    middles = augment(grey, *nothing, *chance_for(grey))[0][:, :, 4:12, 4:12].mean((2, 3))
     assert torch.allclose(middles.mean(0), torch.full((3,), 0.5), atol=0.1)
     assert (middles.std(0) > 0.03).all()
     assert ((middles > 0.1) & (middles < 0.9)).all()
 
 
 def test_noise_differs_from_pixel_to_pixel_and_stays_small():
+    tile = noise_tile((16, 16), generator())
+    assert tile.shape == (1, 3, 32, 32)
+    assert abs(tile.std() - 1) < 0.1
+    # Nothing but noise tells a view of grey from the same view of a noiseless tile.
+    grey = torch.full((64, 3, 16, 16), 0.5)
+    nothing = (torch.zeros(64, 1, 4), torch.zeros(64, dtype=torch.int64))
     draws = draw(64, (16, 16), generator())
-    spread = (draws.noise_strength * draws.noise).std((1, 2, 3))
+    noisy, plain = (augment(grey, *nothing, draws, one)[0] for one in (tile, 0 * tile))
+    spread = (noisy - plain)[:, :, 4:12, 4:12].std((1, 2, 3))
     assert 0.3 * LARGEST_NOISE < spread.mean() < 0.7 * LARGEST_NOISE  # uniform from 0
     assert spread.max() < 1.2 * LARGEST_NOISE
 
 
+def test_noise_begins_where_it_was_drawn_and_goes_on_at_the_other_end():
+    tile = torch.arange(4 * 6.0).reshape(1, 1, 4, 6).expand(-1, 3, -1, -1) / 100
+    draws = draw(1, (2, 3), generator())
+    draws = Draws(torch.full_like(draws.own, 0.5), torch.tensor([3, 4]))
+    black = torch.zeros(1, 3, 2, 3)
+    nothing = (torch.zeros(1, 1, 4), torch.zeros(1, dtype=torch.int64))
+    views = augment(black, *nothing, draws, tile)[0]
+    expected = torch.tensor([[22, 23, 18], [4, 5, 0]]) / 100 * LARGEST_NOISE / 2
+    assert torch.allclose(views[0, 0], expected)
+
+
 def test_rows_of_the_draws_give_rows_of_the_views():
     images, boxes = torch.rand(5, 3, HEIGHT, WIDTH), torch.rand(5, 2, 4).sort(2).values
-    num_boxes, draws = torch.tensor([2, 1, 0, 2, 2]), draws_for(images)
-    whole = augment(images, boxes, num_boxes, draws)
+    num_boxes, (draws, tile) = torch.tensor([2, 1, 0, 2, 2]), chance_for(images)
+    whole = augment(images, boxes, num_boxes, draws, tile)
     for rows in (slice(0, 2), slice(2, 5), slice(3, 3)):
-        part = augment(images[rows], boxes[rows], num_boxes[rows], draws.rows(rows))
+        part = augment(images[rows], boxes[rows], num_boxes[rows], draws.rows(rows), tile)
         for one_part, of_whole in zip(part, whole, strict=True):
             assert torch.allclose(one_part, of_whole[rows], atol=1e-6)
 
@@ -164,7 +186,7 @@ def test_rows_of_the_draws_give_rows_of_the_views():
 def test_a_view_has_noise():
     grey = torch.full((4, 3, HEIGHT, WIDTH), 0.5)
     nothing = (torch.zeros(4, 1, 4), torch.zeros(4, dtype=torch.int64))
-    middles = augment(grey, *nothing, draws_for(grey))[0][:, :, 20:28, 36:44]
+    middles = augment(grey, *nothing, *chance_for(grey))[0][:, :, 20:28, 36:44]
     assert (middles.std((2, 3)) > 0).all()
 
 

@@ -54,7 +54,7 @@ def test_the_seed_decides_the_weights_and_nothing_else():
     again = build_tinydet(TinyDetConfig(), seed=5).state_dict()
     other = build_tinydet(TinyDetConfig(), seed=6).state_dict()
     assert all(torch.equal(first[name], again[name]) for name in first)
-    assert not torch.equal(first["stem.0.0.weight"], other["stem.0.0.weight"])
+    assert not torch.equal(first["stem.1.0.weight"], other["stem.1.0.weight"])
 
 
 def test_the_configuration_survives_json():

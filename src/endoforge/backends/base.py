@@ -68,7 +68,7 @@ class Backend(Protocol):
         """The batch as `step` would learn from it; changes nothing."""
         ...
 
-    def predict(self, images: NDArray[np.uint8]) -> list[Detections]:
+    def predict(self, images: Tensor) -> list[Detections]:
         """Detections in each of (B, H, W, 3) uint8 RGB pictures, in 0..1 of the picture."""
         ...
 

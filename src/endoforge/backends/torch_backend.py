@@ -1,25 +1,30 @@
 """Training on PyTorch: CPU, CUDA, MPS or XPU."""
 
 import copy
+import logging
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor, autocast, nn
+from torch._dynamo.exc import TorchDynamoException
 
 from endoforge.backends.base import BatchView, StepResult
+from endoforge.backends.cuda_graph import GraphedFunction, TensorFunction, compile_for_training
 from endoforge.backends.devices import describe_device
 from endoforge.backends.group import Group
 from endoforge.backends.sync_norm import synchronise_norms
-from endoforge.data.augment import augment, draw, seeded_generator
+from endoforge.data.augment import Draws, Views, augment, draw, noise_tile, seeded_generator
 from endoforge.data.loader import Batch
 from endoforge.detect.assign import assign_cells
+from endoforge.detect.boxes import to_pixels
 from endoforge.detect.decode import decode_batch
 from endoforge.detect.detections import Detections
-from endoforge.detect.loss import DetectionLoss, detection_loss
+from endoforge.detect.loss import detection_loss
 from endoforge.detect.predict import predict, to_input
 from endoforge.detect.tinydet import TinyDetConfig, build_tinydet
+
+log = logging.getLogger(__name__)
 
 WEIGHT_DECAY = 0.05
 MAX_GRADIENT_NORM = 10.0
@@ -34,6 +39,10 @@ class TorchBackend:
     counts most when training is short. Deterministic on a machine, on the CPU for a given number of
     threads. The processes of a `group` each hold the whole model and learn from their part of each
     batch; but for rounding, they go the way of one process that learns from all of it.
+
+    On one CUDA GPU, batches of `batch_size` are learned from in bfloat16 (where it has that) by a
+    compiled step, replayed as one CUDA graph; other batches by the same step, neither compiled nor
+    recorded.
     """
 
     def __init__(
@@ -42,19 +51,24 @@ class TorchBackend:
         *,
         seed: int,
         device: torch.device,
+        batch_size: int,
         group: Group | None = None,
     ) -> None:
         torch.backends.cudnn.deterministic = True
         self.model_config = model_config
         self._seed = seed
         self._device = device
+        self._batch_size = batch_size
         self._group = group or Group()
         model = build_tinydet(model_config, seed)
         model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._averaged = copy.deepcopy(model).eval()
         self._model = synchronise_norms(model, self._group, device)
         self._num_steps = 0
+        self._share = torch.zeros((), device=device)
         self._optimizer = _build_optimizer(self._model, device)
+        self._tiles: dict[tuple[int, int], Tensor] = {}
+        self._graphs: dict[tuple[torch.Size, ...], TensorFunction] = {}
 
     @property
     def device(self) -> str:
@@ -66,28 +80,21 @@ class TorchBackend:
         return self._averaged.required_divisor
 
     def step(self, batch: Batch, *, lr: float, epoch: int, step: int) -> StepResult:
-        images, boxes, num_boxes = self._augmented(batch, epoch, step)
-        self._model.train()
-        raw = self._model(images)
-        loss = self._loss(raw, boxes, num_boxes)
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.total.backward()  # type: ignore[no-untyped-call]
-        total = self._add_up_gradients(loss.total.detach())
-        nn.utils.clip_grad_norm_(self._model.parameters(), MAX_GRADIENT_NORM)
-        for group in self._optimizer.param_groups:
-            group["lr"] = lr
-        self._optimizer.step()
-        self._follow()
-        return StepResult(total, loss.mean_iou)
+        self._num_steps += 1
+        self._share.fill_(1 - _kept(self._num_steps))
+        self._set_lr(lr)
+        inputs = self._inputs(batch, epoch, step)
+        is_whole = batch.num_all == self._batch_size
+        total, mean_iou = (self._fast(inputs) if is_whole else self._learn)(*inputs)
+        return StepResult(total, mean_iou)
 
     @torch.no_grad()
     def view(self, batch: Batch, *, epoch: int, step: int) -> BatchView:
-        images, boxes, num_boxes = self._augmented(batch, epoch, step)
+        images, boxes, num_boxes = _views(*self._inputs(batch, epoch, step))
         raw, stride = self._averaged(images), self.model_config.stride
         loss = detection_loss(raw, boxes, num_boxes, stride)
         grid = (raw.shape[2], raw.shape[3])
-        size = torch.tensor(images.shape[:1:-1], device=self._device).repeat(2)
-        targets = assign_cells(boxes * size, num_boxes, grid, stride)
+        targets = assign_cells(to_pixels(boxes, grid, stride), num_boxes, grid, stride)
         return BatchView(
             images=images.permute(0, 2, 3, 1).cpu().numpy(),
             boxes=boxes.cpu().numpy(),
@@ -99,7 +106,7 @@ class TorchBackend:
             mean_iou=float(loss.mean_iou),
         )
 
-    def predict(self, images: NDArray[np.uint8]) -> list[Detections]:
+    def predict(self, images: Tensor) -> list[Detections]:
         return predict(self._averaged, images)
 
     def weights(self) -> dict[str, Tensor]:
@@ -123,18 +130,84 @@ class TorchBackend:
         self._load_optimizer_state(state["optimizer"])
         self._num_steps = state["num_steps"]
 
-    def _augmented(self, batch: Batch, epoch: int, step: int) -> tuple[Tensor, Tensor, Tensor]:
-        """The batch on the device, augmented by what (seed, epoch, step) draw."""
-        boxes = torch.from_numpy(batch.boxes).to(self._device, non_blocking=True)
-        num_boxes = torch.from_numpy(batch.num_boxes).to(self._device, non_blocking=True)
-        images = to_input(batch.images, self._device)
+    def _inputs(self, batch: Batch, epoch: int, step: int) -> list[Tensor]:
+        """On the device: the batch, and what (seed, epoch, step) draw for it, as `_views` wants."""
+        image_hw = (batch.images.shape[1], batch.images.shape[2])
         generator = seeded_generator(self._seed, epoch, step)
-        draws = draw(batch.num_all, batch.images.shape[1:3], generator).rows(batch.rows)
-        return augment(images, boxes, num_boxes, draws.to(self._device))
+        draws = draw(batch.num_all, image_hw, generator).rows(batch.rows)
+        given = (
+            batch.images,
+            torch.from_numpy(batch.boxes),
+            torch.from_numpy(batch.num_boxes),
+            draws.own,
+            draws.noise_at,
+        )
+        on_device = [tensor.to(self._device, non_blocking=True) for tensor in given]
+        return [*on_device, self._tile(image_hw)]
 
-    def _loss(self, raw: Tensor, boxes: Tensor, num_boxes: Tensor) -> DetectionLoss:
-        stride = self.model_config.stride
-        return detection_loss(raw, boxes, num_boxes, stride, self._group.add_up)
+    def _tile(self, image_hw: tuple[int, int]) -> Tensor:
+        if image_hw not in self._tiles:
+            tile = noise_tile(image_hw, seeded_generator(self._seed))
+            self._tiles[image_hw] = tile.to(self._device)
+        return self._tiles[image_hw]
+
+    def _learn(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """A step, all of it on the device: its loss and its mean IoU."""
+        return self._learn_by(self._forward, inputs)
+
+    def _learn_by(self, forward: TensorFunction, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        self._model.train()
+        own_total, mean_iou = forward(*inputs)
+        self._optimizer.zero_grad(set_to_none=True)
+        own_total.backward()  # type: ignore[no-untyped-call]
+        total = self._add_up_gradients(own_total.detach())
+        nn.utils.clip_grad_norm_(self._model.parameters(), MAX_GRADIENT_NORM)
+        self._optimizer.step()
+        self._follow()
+        return total, mean_iou.detach()
+
+    def _forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """The views of a batch, what the net says of them, and the loss."""
+        views, boxes, num_boxes = _views(*inputs)
+        with autocast(self._device.type, torch.bfloat16, enabled=_has_bfloat16(self._device)):
+            raw = self._model(views)
+        loss = detection_loss(
+            raw.float(), boxes, num_boxes, self.model_config.stride, self._group.add_up
+        )
+        return loss.total, loss.mean_iou
+
+    def _fast(self, inputs: Sequence[Tensor]) -> TensorFunction:
+        """The step for inputs like these: on one CUDA GPU compiled and recorded, else as it is."""
+        if self._device.type != "cuda" or self._group.size > 1:
+            return self._learn
+        shapes = tuple(given.shape for given in inputs)
+        if shapes not in self._graphs:
+            self._graphs[shapes] = self._recorded(inputs)
+        return self._graphs[shapes]
+
+    def _recorded(self, inputs: Sequence[Tensor]) -> GraphedFunction:
+        compiled = compile_for_training(self._forward)
+        try:
+            return GraphedFunction(
+                lambda *given: self._learn_by(compiled, given), inputs, self._changing()
+            )
+        except TorchDynamoException as error:
+            reason = str(error).strip().splitlines()[0]
+            log.info("the step isn't compiled, which makes it slower (%s)", reason)
+            return GraphedFunction(self._learn, inputs, self._changing())
+
+    def _changing(self) -> list[Tensor]:
+        """Every tensor that a step changes."""
+        moments = [tensor for state in self._optimizer.state.values() for tensor in state.values()]
+        nets = [net.state_dict().values() for net in (self._model, self._averaged)]
+        return [*moments, *nets[0], *nets[1]]
+
+    def _set_lr(self, lr: float) -> None:
+        for group in self._optimizer.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(lr)
+            else:
+                group["lr"] = lr
 
     def _add_up_gradients(self, loss: Tensor) -> Tensor:
         """Gradients, in place, and the loss: what all processes have of them, added up."""
@@ -150,52 +223,71 @@ class TorchBackend:
 
     @torch.no_grad()
     def _follow(self) -> None:
-        """Move the averaged weights towards the present ones; quickly at first.
-
-        The share kept grows as (1 + n) / (10 + n) over the steps n, up to AVERAGE_DECAY, so that
-        the untrained start is soon forgotten.
-        """
-        self._num_steps += 1
-        kept = min(AVERAGE_DECAY, (1 + self._num_steps) / (10 + self._num_steps))
-        present = self._model.state_dict()
-        for name, average in self._averaged.state_dict().items():
-            if average.is_floating_point():
-                average.lerp_(present[name], 1 - kept)
-            else:
-                average.copy_(present[name])
+        """Move the averaged weights, and norms' statistics, towards the present ones."""
+        nets = (self._averaged, self._model)
+        averages, present = (list(net.state_dict().values()) for net in nets)
+        floats = [number for number, one in enumerate(averages) if one.is_floating_point()]
+        moving = [averages[number] for number in floats]
+        ahead = torch._foreach_sub([present[number] for number in floats], moving)
+        torch._foreach_mul_(ahead, self._share)
+        torch._foreach_add_(moving, ahead)
 
     def _optimizer_state(self) -> dict[str, dict[str, Tensor]]:
         """AdamW's moments by parameter name."""
         return {
             name: _to_cpu(self._optimizer.state[parameter])
             for name, parameter in self._model.named_parameters()
-            if parameter in self._optimizer.state
         }
 
     def _load_optimizer_state(self, state: dict[str, dict[str, Tensor]]) -> None:
-        """The moments must lie in memory as their parameters do: fused AdamW walks both at once."""
-        step_device = self._device if self._optimizer.defaults["fused"] else torch.device("cpu")
-        self._optimizer.state.clear()
+        """In place: a recorded step goes on with the tensors that it knows."""
         for name, parameter in self._model.named_parameters():
-            if name in state:
-                entry = state[name]
-                self._optimizer.state[parameter] = {
-                    "step": entry["step"].to(step_device),
-                    "exp_avg": torch.empty_like(parameter).copy_(entry["exp_avg"]).detach(),
-                    "exp_avg_sq": torch.empty_like(parameter).copy_(entry["exp_avg_sq"]).detach(),
-                }
+            for key, tensor in self._optimizer.state[parameter].items():
+                tensor.copy_(state[name][key])
+
+
+def _views(
+    images: Tensor,
+    boxes: Tensor,
+    num_boxes: Tensor,
+    chance: Tensor,
+    noise_at: Tensor,
+    tile: Tensor,
+) -> Views:
+    """What a step learns from, of a batch and what was drawn for it."""
+    return augment(to_input(images), boxes, num_boxes, Draws(chance, noise_at), tile)
+
+
+def _kept(num_steps: int) -> float:
+    """Of the averaged weights, in a step; less at first, so that the start is soon forgotten."""
+    return min(AVERAGE_DECAY, (1 + num_steps) / (10 + num_steps))
+
+
+def _has_bfloat16(device: torch.device) -> bool:
+    """Does the device compute in bfloat16 faster than in float32? CPUs seldom do."""
+    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def _build_optimizer(model: nn.Module, device: torch.device) -> torch.optim.AdamW:
-    """AdamW (Loshchilov and Hutter 2019) that leaves biases and norms undecayed."""
+    """AdamW (Loshchilov and Hutter 2019) that leaves biases and norms undecayed; moments made."""
     kernels = [p for p in model.parameters() if p.ndim > 1]
     others = [p for p in model.parameters() if p.ndim <= 1]
     groups = [
         {"params": kernels, "weight_decay": WEIGHT_DECAY},
         {"params": others, "weight_decay": 0.0},
     ]
+    on_gpu = device.type == "cuda"
+    # What a recorded step reads must lie on the device.
+    lr = torch.zeros((), device=device) if on_gpu else 0.0
     fused = device.type in ("cpu", "cuda")
-    return torch.optim.AdamW(groups, fused=fused)
+    optimizer = torch.optim.AdamW(groups, lr=lr, fused=fused, capturable=on_gpu)
+    for parameter in model.parameters():
+        optimizer.state[parameter] = {
+            "step": torch.zeros((), device=device if fused else "cpu"),
+            "exp_avg": torch.zeros_like(parameter),
+            "exp_avg_sq": torch.zeros_like(parameter),
+        }
+    return optimizer
 
 
 def _to_cpu(tensors: dict[str, Any]) -> dict[str, Tensor]:

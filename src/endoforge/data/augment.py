@@ -18,6 +18,11 @@ LARGEST_SHIFT = 0.06
 LEAST_AREA_LEFT = 0.25
 BRIGHTNESS, CONTRAST, SATURATION, TINT, TONE = 0.12, 0.12, 0.12, 0.04, 0.12
 LARGEST_NOISE = 0.01
+NUM_DRAWS = 13
+"""Numbers that chance gives each picture: 2 mirrors, a scale, 2 shifts, 4 of colour, 3 of tint, and
+the strength of the noise."""
+TILES = 2
+"""The noise tile is so many times the picture, each way."""
 
 Views = tuple[Tensor, Tensor, Tensor]
 
@@ -41,57 +46,49 @@ class Warp:
 
 @dataclass(frozen=True, eq=False)
 class Draws:
-    """What chance decided for B pictures: (B, ...) each, but for the noise that they share."""
+    """What chance decided for B pictures.
 
-    warp: Warp
-    gain: Tensor
-    """(B, 3, 1, 1)"""
-    contrast: Tensor
-    """(B, 1, 1, 1), as the next three."""
-    saturation: Tensor
-    tone: Tensor
-    noise_strength: Tensor
-    noise: Tensor
-    """(1, 3, H, W)"""
+    `own` is (B, NUM_DRAWS) float32, uniform in 0..1, a row for each picture; `noise_at` (2,) int64,
+    the row and column of the noise tile at which these pictures' common noise begins.
+    """
+
+    own: Tensor
+    noise_at: Tensor
 
     def rows(self, rows: slice) -> "Draws":
         """Of these pictures only."""
-        warp = Warp(self.warp.scale[rows], self.warp.shift[rows])
-        colours = (self.gain[rows], self.contrast[rows], self.saturation[rows], self.tone[rows])
-        return Draws(warp, *colours, self.noise_strength[rows], self.noise)
-
-    def to(self, device: torch.device) -> "Draws":
-        """On `device`."""
-        warp = Warp(self.warp.scale.to(device), self.warp.shift.to(device))
-        colours = (self.gain, self.contrast, self.saturation, self.tone)
-        others = (*colours, self.noise_strength, self.noise)
-        return Draws(warp, *(tensor.to(device) for tensor in others))
+        return Draws(self.own[rows], self.noise_at)
 
 
 def draw(count: int, image_hw: tuple[int, int], generator: Generator) -> Draws:
-    """Chance for `count` pictures, on the CPU."""
-    warp = random_warp(count, generator)
-
-    def factor(spread: float, channels: int = 1) -> Tensor:
-        return _uniform((count, channels, 1, 1), 1 - spread, 1 + spread, generator)
-
-    gain = factor(BRIGHTNESS) * factor(TINT, channels=3)
-    contrast, saturation, tone = factor(CONTRAST), factor(SATURATION), factor(TONE) - 1
-    noise = torch.randn(1, 3, *image_hw, generator=generator)
-    strength = _uniform((count, 1, 1, 1), 0, LARGEST_NOISE, generator)
-    return Draws(warp, gain, contrast, saturation, tone, strength, noise)
+    """Chance for `count` pictures of `image_hw`, on the CPU."""
+    own = torch.rand(count, NUM_DRAWS, generator=generator)
+    at = [torch.randint(0, TILES * side, (), generator=generator) for side in image_hw]
+    return Draws(own, torch.stack(at))
 
 
-def augment(images: Tensor, boxes: Tensor, num_boxes: Tensor, draws: Draws) -> Views:
+def noise_tile(image_hw: tuple[int, int], generator: Generator) -> Tensor:
+    """Standard normal noise on the CPU, (1, 3, TILES * H, TILES * W), to take views' noise from.
+
+    It costs a step nothing but a copy, where noise drawn anew would be most of its chance.
+    """
+    height, width = image_hw
+    return torch.randn(1, 3, TILES * height, TILES * width, generator=generator)
+
+
+def augment(images: Tensor, boxes: Tensor, num_boxes: Tensor, draws: Draws, tile: Tensor) -> Views:
     """The view of each picture that `draws` decided, its boxes, and how many are left.
 
-    Mirrored both ways, scaled, shifted, recoloured, with noise. Boxes follow the pixels and are
-    clipped; one with less than a quarter of its area in view is removed. All on one device.
+    Mirrored both ways, scaled, shifted, recoloured, with noise of the `noise_tile`. Boxes follow
+    the pixels and are clipped; one with less than a quarter of its area in view is removed. All on
+    one device.
     """
-    views = warp_images(images, draws.warp)
-    recolour_(views, draws)
-    views.addcmul_(draws.noise_strength, draws.noise).clamp_(0, 1)
-    return views, *warp_boxes(boxes, num_boxes, draws.warp)
+    warp = random_warp(draws.own[:, :5])
+    views = warp_images(images, warp)
+    recolour_(views, draws.own[:, 5:12])
+    strength = LARGEST_NOISE * draws.own[:, 12, None, None, None]
+    views.addcmul_(strength, _noise(tile, draws.noise_at, views.shape[2:])).clamp_(0, 1)
+    return views, *warp_boxes(boxes, num_boxes, warp)
 
 
 def flip(images: Tensor, boxes: Tensor, num_boxes: Tensor, mirrored: Tensor) -> Views:
@@ -106,13 +103,15 @@ def flip(images: Tensor, boxes: Tensor, num_boxes: Tensor, mirrored: Tensor) -> 
     return flipped, *warp_boxes(boxes, num_boxes, warp)
 
 
-def random_warp(count: int, generator: Generator) -> Warp:
-    """Mirror each axis half of the time, scale about the centre, then shift."""
+def random_warp(chance: Tensor) -> Warp:
+    """Mirror each axis half of the time, scale about the centre, then shift.
+
+    `chance` is (B, 5), uniform in 0..1.
+    """
+    mirrored = torch.where(chance[:, :2] < 0.5, -1.0, 1.0)
     smallest, largest = math.log(SMALLEST_SCALE), math.log(LARGEST_SCALE)
-    magnified = torch.exp(_uniform((count, 1), smallest, largest, generator))
-    mirrored = torch.randint(0, 2, (count, 2), generator=generator) * 2 - 1
-    scale = magnified * mirrored
-    moved = _uniform((count, 2), -LARGEST_SHIFT, LARGEST_SHIFT, generator)
+    scale = torch.exp(_between(smallest, largest, chance[:, 2:3])) * mirrored
+    moved = _between(-LARGEST_SHIFT, LARGEST_SHIFT, chance[:, 3:5])
     return Warp(scale, 0.5 + moved - 0.5 * scale)
 
 
@@ -139,9 +138,15 @@ def warp_boxes(boxes: Tensor, num_boxes: Tensor, warp: Warp) -> tuple[Tensor, Te
     return _kept_first(clipped * kept[:, :, None], kept), kept.sum(1)
 
 
-def recolour_(images: Tensor, draws: Draws) -> None:
-    """Change saturation, contrast about the mean, brightness, tint and tone of each, in place."""
-    gain, contrast, saturation, tone = draws.gain, draws.contrast, draws.saturation, draws.tone
+def recolour_(images: Tensor, chance: Tensor) -> None:
+    """Change saturation, contrast about the mean, brightness, tint and tone of each, in place.
+
+    `chance` is (B, 7), uniform in 0..1.
+    """
+    brightness, contrast, saturation, tone, *tint = chance[..., None, None, None].unbind(1)
+    gain = _about(1, BRIGHTNESS, brightness) * _about(1, TINT, torch.cat(tint, dim=1))
+    contrast, saturation = _about(1, CONTRAST, contrast), _about(1, SATURATION, saturation)
+    tone = _about(0, TONE, tone)
     grey = 0.299 * images[:, :1] + 0.587 * images[:, 1:2] + 0.114 * images[:, 2:]
     mean = grey.mean((1, 2, 3), keepdim=True)
     images.mul_(gain * contrast * saturation)
@@ -151,8 +156,21 @@ def recolour_(images: Tensor, draws: Draws) -> None:
     images.mul_(1 + tone - tone * images)
 
 
-def _uniform(shape: tuple[int, ...], low: float, high: float, generator: Generator) -> Tensor:
-    return low + (high - low) * torch.rand(shape, generator=generator)
+def _noise(tile: Tensor, at: Tensor, image_hw: tuple[int, ...]) -> Tensor:
+    """The H x W pixels of the tile that begin at `at`, and go on at its other end."""
+    rows, columns = (
+        (torch.arange(side, device=tile.device) + start) % (TILES * side)
+        for side, start in zip(image_hw, at, strict=True)
+    )
+    return tile[:, :, rows[:, None], columns]
+
+
+def _between(low: float, high: float, chance: Tensor) -> Tensor:
+    return low + (high - low) * chance
+
+
+def _about(middle: float, spread: float, chance: Tensor) -> Tensor:
+    return _between(middle - spread, middle + spread, chance)
 
 
 def _area(boxes: Tensor) -> Tensor:

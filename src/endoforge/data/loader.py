@@ -1,13 +1,22 @@
 """Batches in an order that only the seed and the epoch decide."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from endoforge.core.errors import UserError
 from endoforge.data.pack import Pack
+
+log = logging.getLogger(__name__)
+
+MOST_OF_FREE_MEMORY = 0.5
+"""The share of a GPU's free memory that frames may take; the rest is for the training step."""
+UPLOADED_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -27,12 +36,12 @@ class Shard:
 class Batch:
     """B inputs with at most M boxes each: the rows `rows` of a batch of `num_all`.
 
-    `images` (B, H, W, 3) uint8 RGB; `boxes` (B, M, 4) float32 xyxy in 0..1, the first
-    `num_boxes[b]` of each row are boxes and the rest zeros; `num_boxes` (B,) int64; `indices`
-    (B,) int64, the inputs' places in the pack.
+    `images` (B, H, W, 3) uint8 RGB, perhaps on an accelerator; `boxes` (B, M, 4) float32 xyxy in
+    0..1, the first `num_boxes[b]` of each row are boxes and the rest zeros; `num_boxes` (B,) int64;
+    `indices` (B,) int64, the inputs' places in the pack.
     """
 
-    images: NDArray[np.uint8]
+    images: Tensor
     boxes: NDArray[np.float32]
     num_boxes: NDArray[np.int64]
     indices: NDArray[np.int64]
@@ -43,7 +52,9 @@ class Batch:
 class Loader:
     """Batches of a pack: shuffled anew each epoch, or in the pack's order if `seed` is None.
 
-    Of each batch it gives the part that is `shard`; `batch_size` is that of the whole.
+    Of each batch it gives the part that is `shard`; `batch_size` is that of the whole. Where the
+    pack fits into the memory of `device`, an accelerator, its pictures lie there from the start;
+    else each batch is gathered in pinned memory, from which it can go there while that computes.
     """
 
     def __init__(
@@ -54,8 +65,11 @@ class Loader:
         seed: int | None,
         drop_last: bool = False,
         shard: Shard | None = None,
+        device: torch.device | None = None,
     ) -> None:
         self.pack = pack
+        self._device = device or torch.device("cpu")
+        self._resident = _upload(pack.images, self._device)
         self.batch_size = batch_size
         self.seed = seed
         self.drop_last = drop_last
@@ -95,13 +109,35 @@ class Loader:
         rows = self.shard.of(len(whole))
         indices = whole[rows]
         return Batch(
-            images=np.asarray(self.pack.images[indices]),
+            images=self._images(indices),
             boxes=self.boxes[indices],
             num_boxes=self.num_boxes[indices],
             indices=indices,
             rows=rows,
             num_all=len(whole),
         )
+
+    def _images(self, indices: NDArray[np.int64]) -> Tensor:
+        if self._resident is not None:
+            wanted = torch.from_numpy(indices).to(self._device, non_blocking=True)
+            return self._resident[wanted]
+        images = torch.from_numpy(np.asarray(self.pack.images[indices]))
+        return images.pin_memory() if self._device.type == "cuda" else images
+
+
+def _upload(images: NDArray[np.uint8], device: torch.device) -> Tensor | None:
+    """All pictures on a GPU, where they take less than half of its free memory; else None."""
+    if device.type != "cuda":
+        return None
+    num_bytes = int(np.prod(images.shape))
+    if num_bytes > torch.cuda.mem_get_info(device)[0] * MOST_OF_FREE_MEMORY:
+        log.info("%.1f GB of frames stay on the disk: too large for the GPU", num_bytes / 1e9)
+        return None
+    resident = torch.empty(images.shape, dtype=torch.uint8, device=device)
+    for first in range(0, len(images), UPLOADED_AT_ONCE):
+        some = slice(first, first + UPLOADED_AT_ONCE)
+        resident[some] = torch.from_numpy(np.array(images[some])).to(device)
+    return resident
 
 
 def _pad(boxes: list[NDArray[np.float32]], width: int) -> NDArray[np.float32]:

@@ -31,6 +31,13 @@ def cell_centres(grid_hw: tuple[int, int], stride: int, device: torch.device) ->
     return (torch.stack([x, y], dim=-1).reshape(-1, 2) + 0.5) * stride
 
 
+def to_pixels(boxes: Tensor, grid_hw: tuple[int, int], stride: int) -> Tensor:
+    """Boxes (..., 4) xyxy in 0..1 of the input, in its pixels."""
+    height, width = (cells * stride for cells in grid_hw)
+    x0, y0, x1, y1 = boxes.unbind(-1)
+    return torch.stack([x0 * width, y0 * height, x1 * width, y1 * height], dim=-1)
+
+
 def boxes_from_raw(raw: Tensor, stride: int) -> Tensor:
     """Raw output (B, 5, H, W) to the box that each cell says: (B, H*W, 4) xyxy, input pixels.
 

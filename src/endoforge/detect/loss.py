@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from endoforge.detect.assign import assign_cells
-from endoforge.detect.boxes import boxes_from_raw
+from endoforge.detect.boxes import boxes_from_raw, to_pixels
 
 QUALITY_FOCAL_POWER = 1.0
 """The paper's beta; it takes 2 for trainings of millions of pictures. 1 pushes harder where the net
@@ -47,8 +47,7 @@ def detection_loss(
     over all its parts.
     """
     grid_hw = (raw.shape[2], raw.shape[3])
-    size = torch.tensor([grid_hw[1], grid_hw[0]], device=raw.device).repeat(2) * stride
-    targets = assign_cells(boxes * size, num_boxes, grid_hw, stride)
+    targets = assign_cells(to_pixels(boxes, grid_hw, stride), num_boxes, grid_hw, stride)
     said = boxes_from_raw(raw, stride)
     # A cell that isn't positive is compared with its own box, where CIoU and its slope are finite.
     truth = torch.where(targets.positive[..., None], targets.boxes, said.detach())

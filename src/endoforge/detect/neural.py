@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from endoforge.data.letterbox import resize_picture
@@ -34,7 +35,10 @@ class NeuralDetector:
             frame, self.metadata.input_size, self.metadata.resize_mode
         )
         [found] = predict(
-            self.model, picture[None], score_threshold=self.objectness, iou_threshold=self.iou
+            self.model,
+            torch.from_numpy(picture[None]),
+            score_threshold=self.objectness,
+            iou_threshold=self.iou,
         )
         boxes = placement.to_picture(found.boxes)
         in_picture = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)  # not wholly in the black bars

@@ -1,8 +1,6 @@
 """Pictures in, detections out: the one way a TinyDet is asked, in training, `eval` and live."""
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from endoforge.detect.decode import MIN_SCORE, NMS_IOU, decode_batch
@@ -10,16 +8,15 @@ from endoforge.detect.detections import Detections
 from endoforge.detect.tinydet import TinyDet
 
 
-def to_input(images: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """(B, H, W, 3) uint8 to (B, 3, H, W) float32 in 0..1 on `device`, channels last in memory."""
-    moved = torch.from_numpy(images).to(device, non_blocking=True)
-    return moved.permute(0, 3, 1, 2).float().div_(255)
+def to_input(images: Tensor) -> Tensor:
+    """(B, H, W, 3) uint8 to (B, 3, H, W) float32 in 0..1, channels last in memory."""
+    return images.permute(0, 3, 1, 2).float().div_(255)
 
 
 @torch.inference_mode()
 def predict(
     model: TinyDet,
-    images: NDArray[np.uint8],
+    images: Tensor,
     *,
     score_threshold: float = MIN_SCORE,
     iou_threshold: float = NMS_IOU,
@@ -29,7 +26,7 @@ def predict(
     `model` is in evaluation mode; the work is done on its device.
     """
     device = next(model.parameters()).device
-    raw = model(to_input(images, device))
+    raw = model(to_input(images.to(device, non_blocking=True)))
     return decode_batch(
         raw, model.config.stride, score_threshold=score_threshold, iou_threshold=iou_threshold
     )

@@ -14,6 +14,10 @@ from torch import Tensor, nn
 NUM_OUTPUTS = 5
 """Channels of the raw output: the objectness logit, then left, top, right and bottom."""
 
+CHANNELS_AT_ONCE = 8
+"""The last convolution gives a multiple of so many channels, as matrix units want; the spare ones
+are ignored."""
+
 OBJECTNESS_PRIOR = 0.01
 """Objectness of an untrained net, so that the many empty cells don't drown the first steps
 (Lin et al. 2017, "Focal loss for dense object detection", section 4.1)."""
@@ -93,15 +97,18 @@ class TinyDet(nn.Module):
         super().__init__()
         self.config = config or TinyDetConfig()
         at4, at8, at16, at32 = self.config.widths
+        # Two by two pixels as one of 12 channels, then 3x3: a 6x6 convolution of stride 4, which
+        # matrix units like better than one of 3 channels.
         self.stem = nn.Sequential(
-            ConvBlock(3, at4, kernel=6, stride=4, padding=1), ConvBlock(at4, at4)
+            nn.PixelUnshuffle(2), ConvBlock(12, at4, stride=2), ConvBlock(at4, at4)
         )
         self.down8 = _stage(at4, at8, self.config.depths[0])
         self.down16 = _stage(at8, at16, self.config.depths[1])
         self.down32 = _stage(at16, at32, self.config.depths[2])
         self.up16 = nn.Conv2d(at32, at16, 1)
         self.up8 = nn.Conv2d(at16, at8, 1)
-        self.head = nn.Sequential(ConvBlock(at8, at8), nn.Conv2d(at8, NUM_OUTPUTS, 1))
+        num_channels = -(-NUM_OUTPUTS // CHANNELS_AT_ONCE) * CHANNELS_AT_ONCE
+        self.head = nn.Sequential(ConvBlock(at8, at8), nn.Conv2d(at8, num_channels, 1))
         self._initialise()
 
     @property
@@ -116,7 +123,7 @@ class TinyDet(nn.Module):
         at16 = _add_upsampled(at16, self.up16(at32))
         at8 = _add_upsampled(at8, self.up8(at16))
         raw: Tensor = self.head(at8)
-        return raw
+        return raw[:, :NUM_OUTPUTS]
 
     def _initialise(self) -> None:
         for module in self.modules():
@@ -135,7 +142,7 @@ class TinyDet(nn.Module):
         nn.init.normal_(output.weight, std=0.01)
         with torch.no_grad():
             output.bias[0] = math.log(OBJECTNESS_PRIOR / (1 - OBJECTNESS_PRIOR))
-            output.bias[1:] = math.log(DISTANCE_PRIOR_STRIDES)
+            output.bias[1:NUM_OUTPUTS] = math.log(DISTANCE_PRIOR_STRIDES)
 
 
 def build_tinydet(config: TinyDetConfig, seed: int) -> TinyDet:
@@ -153,5 +160,9 @@ def _stage(num_in: int, num_out: int, num_blocks: int) -> nn.Sequential:
 
 def _add_upsampled(fine: Tensor, coarse: Tensor) -> Tensor:
     """`coarse` at twice its size on top of `fine`; where `fine` is odd, the overhang is cut."""
-    doubled = nn.functional.interpolate(coarse, scale_factor=2.0, mode="nearest")
+    batch, channels, height, width = coarse.shape
+    # As nearest interpolation; its slope is a plain sum, where that of `interpolate` on a GPU
+    # adds up in no fixed order.
+    twice = coarse[:, :, :, None, :, None].expand(-1, -1, -1, 2, -1, 2)
+    doubled = twice.reshape(batch, channels, 2 * height, 2 * width)
     return fine + doubled[..., : fine.shape[-2], : fine.shape[-1]]

@@ -13,7 +13,7 @@ from endoforge.data.loader import Batch, Loader
 from endoforge.detect.detections import Detections
 from endoforge.evaluate.metrics import Metrics, measure
 
-Predict = Callable[[NDArray[np.uint8]], list[Detections]]
+Predict = Callable[[torch.Tensor], list[Detections]]
 """(B, H, W, 3) uint8 RGB pictures to the detections of each."""
 
 _Found = tuple[list[Detections], list[NDArray[np.float32]], NDArray[np.bool_]]
@@ -93,14 +93,14 @@ def _drawn(count: int, probability: float, seed: int, number: int) -> NDArray[np
 
 def _flipped(batch: Batch, mirrored: NDArray[np.bool_]) -> Batch:
     images, boxes, num_boxes = flip(
-        torch.from_numpy(batch.images).permute(0, 3, 1, 2),
+        batch.images.permute(0, 3, 1, 2),
         torch.from_numpy(batch.boxes),
         torch.from_numpy(batch.num_boxes),
         torch.from_numpy(mirrored),
     )
     return replace(
         batch,
-        images=np.ascontiguousarray(images.permute(0, 2, 3, 1).numpy()),
+        images=images.permute(0, 2, 3, 1).contiguous(),
         boxes=boxes.numpy(),
         num_boxes=num_boxes.numpy(),
     )

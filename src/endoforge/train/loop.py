@@ -90,7 +90,9 @@ def prepare(
 ) -> "Training":
     """Load the data and build the detector."""
     model = TinyDetConfig()
-    backend = TorchBackend(model, seed=config.seed, device=device, group=group)
+    backend = TorchBackend(
+        model, seed=config.seed, device=device, batch_size=config.batch_size, group=group
+    )
     divisor = backend.required_divisor
     check_size("--target-size", config.target_size, divisor)
     check_size("--val-target-size", config.val_target_size or config.target_size, divisor)
@@ -107,7 +109,7 @@ def prepare(
         metadata=metadata,
         facts=facts_of(config, data, model, start),
     )
-    return Training(config, backend, data, checkpoints, sinks, group, start)
+    return Training(config, backend, data, checkpoints, sinks, group, start, device)
 
 
 class Training:
@@ -122,6 +124,7 @@ class Training:
         sinks: list[Sink],
         group: Group,
         start: StartWeights | None,
+        device: torch.device,
     ) -> None:
         self.config = config
         self.backend = backend
@@ -135,8 +138,9 @@ class Training:
             seed=config.seed,
             drop_last=config.drop_last,
             shard=group.shard,
+            device=device,
         )
-        self.val_loader = Loader(data.val, VALIDATION_BATCH_SIZE, seed=None)
+        self.val_loader = Loader(data.val, VALIDATION_BATCH_SIZE, seed=None, device=device)
         self.state = TrainState()
         self.pace = Pace()
         self.validation: Validation | None = None

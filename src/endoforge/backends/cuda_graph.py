@@ -1,0 +1,62 @@
+"""A step as one CUDA graph: the GPU replays its hundreds of kernels without waiting for Python."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch._inductor.config
+from torch import Tensor
+
+WARM_UPS = 2
+"""Calls before the recording: the first of them choose algorithms, compile and take memory."""
+
+TensorFunction = Callable[..., Sequence[Tensor]]
+
+
+class GraphedFunction:
+    """A function of tensors of fixed shapes, replayed (CUDA graphs, as `torch.cuda.CUDAGraph`).
+
+    `function` may change `state`, tensors that stay where they are; to record it leaves them as
+    they were. It must not wait for the device or look at values on it.
+    """
+
+    def __init__(
+        self, function: TensorFunction, inputs: Sequence[Tensor], state: Sequence[Tensor]
+    ) -> None:
+        self._inputs = [given.clone() for given in inputs]
+        before = [tensor.detach().clone() for tensor in state]
+        self._graph = torch.cuda.CUDAGraph()
+        try:
+            _warm_up(function, self._inputs)
+            with torch.cuda.graph(self._graph):
+                self._outputs = function(*self._inputs)
+        finally:
+            for tensor, saved in zip(state, before, strict=True):
+                tensor.detach().copy_(saved)
+
+    def __call__(self, *inputs: Tensor) -> list[Tensor]:
+        """What the function gives for `inputs`."""
+        for own, given in zip(self._inputs, inputs, strict=True):
+            own.copy_(given, non_blocking=True)
+        self._graph.replay()
+        return [output.clone() for output in self._outputs]
+
+
+def _warm_up(function: TensorFunction, inputs: Sequence[Tensor]) -> None:
+    """On a stream of its own, as recording wants it."""
+    side = torch.cuda.Stream(inputs[0].device)  # type: ignore[no-untyped-call]
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(WARM_UPS):
+            function(*inputs)
+    torch.cuda.current_stream().wait_stream(side)
+
+
+def compile_for_training(function: TensorFunction) -> TensorFunction:
+    """`function` in fused kernels that give the same bits each time.
+
+    Compiles when first called, and raises TorchDynamoException then where there is no compiler.
+    """
+    # Without it, which way of adding up is the fastest is tried out anew by each process.
+    torch._inductor.config.deterministic = True
+    compiled: TensorFunction = torch.compile(function, dynamic=False)
+    return compiled
