@@ -35,7 +35,8 @@ def random_batch(count: int, size: tuple[int, int], group: Group, device: torch.
     ).to(device)
     rows = slice(group.rank * count, (group.rank + 1) * count)
     two_each = np.full(count, 2, np.int64)
-    return Batch(images, boxes, two_each, np.arange(count), rows, count * group.size)
+    classes = np.zeros((count, 2), np.int64)
+    return Batch(images, boxes, classes, two_each, np.arange(count), rows, count * group.size)
 
 
 def images_per_second(do: Callable[[int], object], batch_size: int) -> float:

@@ -26,12 +26,13 @@ class BatchView:
     """What a step would learn from, and what the detector says of it before the step.
 
     `images` is (B, H, W, 3) float32 RGB in 0..1; `boxes` (B, M, 4) float32 xyxy in 0..1, of which
-    the first `num_boxes` (B,) count; `positive` (B, h, w) bool the cells that must find a box;
-    `raw` (B, 5, h, w) float32 the detector's raw output.
+    the first `num_boxes` (B,) count, and `classes` (B, M) int64 are theirs; `positive` (B, h, w)
+    bool the cells that must find a box; `raw` (B, C + 4, h, w) float32 the detector's raw output.
     """
 
     images: NDArray[np.float32]
     boxes: NDArray[np.float32]
+    classes: NDArray[np.int64]
     num_boxes: NDArray[np.int64]
     positive: NDArray[np.bool_]
     raw: NDArray[np.float32]

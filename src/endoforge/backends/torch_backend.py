@@ -90,14 +90,15 @@ class TorchBackend:
 
     @torch.no_grad()
     def view(self, batch: Batch, *, epoch: int, step: int) -> BatchView:
-        images, boxes, num_boxes = _views(*self._inputs(batch, epoch, step))
+        images, boxes, classes, num_boxes = _views(*self._inputs(batch, epoch, step))
         raw, stride = self._averaged(images), self.model_config.stride
-        loss = detection_loss(raw, boxes, num_boxes, stride)
+        loss = detection_loss(raw, boxes, classes, num_boxes, stride)
         grid = (raw.shape[2], raw.shape[3])
         targets = assign_cells(to_pixels(boxes, grid, stride), num_boxes, grid, stride)
         return BatchView(
             images=images.permute(0, 2, 3, 1).cpu().numpy(),
             boxes=boxes.cpu().numpy(),
+            classes=classes.cpu().numpy(),
             num_boxes=num_boxes.cpu().numpy(),
             positive=targets.positive.reshape(-1, *grid).cpu().numpy(),
             raw=raw.cpu().numpy(),
@@ -138,6 +139,7 @@ class TorchBackend:
         given = (
             batch.images,
             torch.from_numpy(batch.boxes),
+            torch.from_numpy(batch.classes),
             torch.from_numpy(batch.num_boxes),
             draws.own,
             draws.noise_at,
@@ -168,12 +170,11 @@ class TorchBackend:
 
     def _forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         """The views of a batch, what the net says of them, and the loss."""
-        views, boxes, num_boxes = _views(*inputs)
+        views, boxes, classes, num_boxes = _views(*inputs)
         with autocast(self._device.type, torch.bfloat16, enabled=_has_bfloat16(self._device)):
             raw = self._model(views)
-        loss = detection_loss(
-            raw.float(), boxes, num_boxes, self.model_config.stride, self._group.add_up
-        )
+        stride, add_up = self.model_config.stride, self._group.add_up
+        loss = detection_loss(raw.float(), boxes, classes, num_boxes, stride, add_up)
         return loss.total, loss.mean_iou
 
     def _fast(self, inputs: Sequence[Tensor]) -> TensorFunction:
@@ -249,13 +250,14 @@ class TorchBackend:
 def _views(
     images: Tensor,
     boxes: Tensor,
+    classes: Tensor,
     num_boxes: Tensor,
     chance: Tensor,
     noise_at: Tensor,
     tile: Tensor,
 ) -> Views:
     """What a step learns from, of a batch and what was drawn for it."""
-    return augment(to_input(images), boxes, num_boxes, Draws(chance, noise_at), tile)
+    return augment(to_input(images), boxes, classes, num_boxes, Draws(chance, noise_at), tile)
 
 
 def _kept(num_steps: int) -> float:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from endoforge.captures.index_cache import IndexCache
 from endoforge.captures.listing import RunFolders
 from endoforge.captures.run_frames import RunFrames, read_manifest, read_run
-from endoforge.captures.schema import RunManifest
+from endoforge.captures.schema import LabelField, RunManifest
 from endoforge.captures.tally import Tally
 from endoforge.core.errors import UserError
 from endoforge.core.progress import progress
@@ -41,7 +41,7 @@ class FrameRecord:
 
     `label` and `image` are paths relative to the run, with forward slashes; `image_bytes` is the
     image's size, `digest` the first 16 bytes of the SHA-256 of the label's bytes; `boxes` is (K, 4)
-    float32 xyxy in 0..1, `classes` the K class names.
+    float32 xyxy in 0..1, `classes` the K class names, of the field that the index was asked for.
     """
 
     run: str
@@ -90,14 +90,21 @@ class CaptureIndex:
         return self.tally.examples
 
 
-def index_root(root: Path, *, strict: bool = False, cache: bool = False) -> CaptureIndex:
+def index_root(
+    root: Path,
+    *,
+    label_field: LabelField = "label",
+    strict: bool = False,
+    cache: bool = False,
+) -> CaptureIndex:
     """Read every label under `root`, a folder of `run_*` folders or one run folder.
 
     Of one run folder, the index's root is its parent, so that keys look alike either way. Frames
-    without a box are kept: they are negatives. With `cache`, what was read is kept in the user's
-    cache folder, and a run is read again only if a file of it has changed. Raises UserError if
-    there is no run, and, if `strict`, at the first thing that would have been dropped, naming its
-    path and the reason.
+    without a box are kept: they are negatives. `label_field` names the classes; a frame with a
+    polyp that has no such field is dropped, for without its box the polyp would be background.
+    With `cache`, what was read is kept in the user's cache folder, and a run is read again only if
+    a file of it has changed. Raises UserError if there is no run, and, if `strict`, at the first
+    thing that would have been dropped, naming its path and the reason.
     """
     folders = _find_runs(root)
     index = CaptureIndex(root=folders[0].parent, tally=Tally(strict=strict))
@@ -107,8 +114,8 @@ def index_root(root: Path, *, strict: bool = False, cache: bool = False) -> Capt
             run = RunInfo(folder.name, folder)
             index.runs.append(run)
             frames = (known.read_run if known else read_run)(RunFolders(folder), strict=strict)
-            index.frames.extend(_records(run, frames))
             index.tally.add(frames.tally)
+            index.frames.extend(_records(run, frames, label_field, index.tally))
             advance()
     if known:
         known.save()
@@ -140,16 +147,30 @@ def _run_order(folder: Path) -> tuple[bool, int, str]:
     return not numbered, int(number) if numbered else 0, folder.name
 
 
-def _records(run: RunInfo, frames: RunFrames) -> list[FrameRecord]:
-    ends = list(accumulate(map(len, frames.classes)))
+def _records(
+    run: RunInfo, frames: RunFrames, label_field: LabelField, tally: Tally
+) -> list[FrameRecord]:
+    names = frames.classes if label_field == "label" else frames.paris
+    ends = list(accumulate(map(len, names)))
     rows = zip(
         frames.frame_ids,
         frames.labels,
         frames.images,
         frames.digests,
         frames.image_bytes,
-        frames.classes,
+        names,
         (frames.boxes[start:end] for start, end in zip([0, *ends], ends, strict=False)),
         strict=True,
     )
-    return [FrameRecord(run.name, run.path, *row) for row in rows]
+    records = []
+    for frame_id, label, image, digest, image_bytes, named, boxes in rows:
+        classes = tuple(name for name in named if name is not None)
+        if len(classes) < len(named):
+            tally.drop(f"frame: a polyp without {label_field}", f"{run.name}/{label}")
+            continue
+        records.append(
+            FrameRecord(
+                run.name, run.path, frame_id, label, image, digest, image_bytes, classes, boxes
+            )
+        )
+    return records

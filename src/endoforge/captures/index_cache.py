@@ -9,7 +9,7 @@ import json
 import logging
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from platformdirs import user_cache_path
@@ -22,7 +22,9 @@ from endoforge.core.files import write_atomic
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
+
+T = TypeVar("T")
 
 
 class IndexCache:
@@ -101,7 +103,8 @@ def _is_of(kept: dict[str, Any], folders: RunFolders) -> bool:
 
 def _encode(folders: RunFolders, frames: RunFrames) -> dict[str, Any]:
     """As JSON; the arrays as hexadecimal digits of little-endian bytes."""
-    numbers = {classes: n for n, classes in enumerate(dict.fromkeys(frames.classes))}
+    class_lists, classes = _numbered(frames.classes)
+    paris_lists, paris = _numbered(frames.paris)
     return {
         "signature": folders.signature,
         "folders": folders.names,
@@ -110,17 +113,26 @@ def _encode(folders: RunFolders, frames: RunFrames) -> dict[str, Any]:
         "frame_ids": frames.frame_ids,
         "image_bytes": frames.image_bytes,
         "digests": b"".join(frames.digests).hex(),
-        "class_lists": list(numbers),
-        "classes": [numbers[classes] for classes in frames.classes],
+        "class_lists": class_lists,
+        "classes": classes,
+        "paris_lists": paris_lists,
+        "paris": paris,
         "boxes": frames.boxes.astype("<f4").tobytes().hex(),
         "dropped": frames.tally.counts,
         "examples": frames.tally.examples,
     }
 
 
+def _numbered(lists: list[tuple[T, ...]]) -> tuple[list[tuple[T, ...]], list[int]]:
+    """Each list once, and for each frame the place of its own among them: most are alike."""
+    places = {one: place for place, one in enumerate(dict.fromkeys(lists))}
+    return list(places), [places[one] for one in lists]
+
+
 def _decode(kept: dict[str, Any], run: str) -> RunFrames:
     digests = bytes.fromhex(kept["digests"])
     class_lists = [tuple(classes) for classes in kept["class_lists"]]
+    paris_lists = [tuple(kinds) for kinds in kept["paris_lists"]]
     boxes = np.frombuffer(bytes.fromhex(kept["boxes"]), "<f4").astype(np.float32)
     by_run = {(reason, run): number for reason, number in kept["dropped"].items()}
     return RunFrames(
@@ -130,6 +142,7 @@ def _decode(kept: dict[str, Any], run: str) -> RunFrames:
         image_bytes=kept["image_bytes"],
         digests=[digests[i : i + DIGEST_BYTES] for i in range(0, len(digests), DIGEST_BYTES)],
         classes=[class_lists[n] for n in kept["classes"]],
+        paris=[paris_lists[n] for n in kept["paris"]],
         boxes=boxes.reshape(-1, 4),
         tally=Tally(
             counts=Counter(kept["dropped"]), examples=kept["examples"], by_run=Counter(by_run)

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from endoforge.captures.boxes import normalised_corners, usable_box
 from endoforge.captures.listing import RunFolders
 from endoforge.captures.pictures import picture_size
-from endoforge.captures.schema import MANIFEST_NAME, Corners, FrameLabel, RunManifest
+from endoforge.captures.schema import MANIFEST_NAME, Corners, FrameLabel, PolypLabel, RunManifest
 from endoforge.captures.tally import Tally, Unusable
 
 LABEL_PATTERN = re.compile(r"frame_(\d+)\.json")
@@ -31,7 +31,7 @@ class RunFrames:
 
     `labels` and `images` are paths relative to the run, `image_bytes` sizes, `digests` the first 16
     bytes of the SHA-256 of each label's bytes; `boxes` is (M, 4) float32 xyxy in 0..1, of which
-    each frame has as many as it has `classes`.
+    each frame has as many as it has `classes` and Paris kinds (None where unknown).
     """
 
     labels: list[str] = field(default_factory=list)
@@ -40,6 +40,7 @@ class RunFrames:
     image_bytes: list[int] = field(default_factory=list)
     digests: list[bytes] = field(default_factory=list)
     classes: list[tuple[str, ...]] = field(default_factory=list)
+    paris: list[tuple[str | None, ...]] = field(default_factory=list)
     boxes: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 4), np.float32))
     tally: Tally = field(default_factory=Tally)
 
@@ -70,7 +71,7 @@ def read_run(folders: RunFolders, *, strict: bool) -> RunFrames:
             image = _inner_path(label.image)
             claimed.add(posixpath.splitext(image)[0])
             num_bytes = _image_bytes(folders, label, image)
-            corners, classes = _usable_boxes(folders, label, image, where, tally)
+            corners, polyps = _usable_boxes(folders, label, image, where, tally)
         except Unusable as unusable:
             tally.drop(f"frame: {unusable.reason}", where, unusable.detail)
             continue
@@ -79,7 +80,8 @@ def read_run(folders: RunFolders, *, strict: bool) -> RunFrames:
         frames.frame_ids.append(label.frame_id)
         frames.image_bytes.append(num_bytes)
         frames.digests.append(digest)
-        frames.classes.append(classes)
+        frames.classes.append(tuple(polyp.class_name for polyp in polyps))
+        frames.paris.append(tuple(polyp.paris_kind for polyp in polyps))
         boxes += corners
     for image in _images_without_label(folders, claimed):
         tally.drop("image: no label names it", f"{run}/{image}")
@@ -160,16 +162,16 @@ def _image_bytes(folders: RunFolders, label: FrameLabel, image: str) -> int:
 
 def _usable_boxes(
     folders: RunFolders, label: FrameLabel, image: str, where: str, tally: Tally
-) -> tuple[list[Corners], tuple[str, ...]]:
-    """Boxes and class names of the polyps that can be seen; tallies the rest."""
-    boxes, classes = [], []
+) -> tuple[list[Corners], list[PolypLabel]]:
+    """Boxes of the polyps that can be seen, and their labels; tallies the rest."""
+    boxes, polyps = [], []
     for polyp in label.polyp_labels:
         corners = normalised_corners(polyp, lambda: picture_size(folders.path / image))
         if corners is None:
             continue
         try:
             boxes.append(usable_box(corners))
-            classes.append(polyp.class_name)
+            polyps.append(polyp)
         except Unusable as unusable:
             tally.drop(f"box: {unusable.reason}", where, unusable.detail)
-    return boxes, tuple(classes)
+    return boxes, polyps

@@ -5,7 +5,7 @@ that EndoForge adds are left out where they have no value.
 """
 
 import math
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BaseModel,
@@ -19,6 +19,9 @@ from pydantic import (
 SCHEMA_VERSION = 1
 MANIFEST_NAME = "run_manifest.json"
 DEFAULT_CLASS = "polyp"
+
+LabelField = Literal["label", "paris"]
+"""The field of a polyp's label that names its class."""
 
 PICTURE_EXTRAS = ("instance", "depth", "normals")
 """More ground truth: each a folder of pictures named as the frames' own."""
@@ -94,6 +97,11 @@ class PolypLabel(_Contract):
     def class_name(self) -> str:
         """The class; a label without one is of a polyp."""
         return self.label or DEFAULT_CLASS
+
+    @property
+    def paris_kind(self) -> str | None:
+        """The Paris kind; None where it isn't known."""
+        return self.paris or None
 
 
 class FrameLabel(_Contract):

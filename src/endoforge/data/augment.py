@@ -1,8 +1,9 @@
 """Random views of a batch, on the device that holds it: one warp, then colour, then noise.
 
 Images are (B, 3, H, W) float32 in 0..1. Boxes are (B, M, 4) float32 xyxy in 0..1, of which the
-first `num_boxes[b]` count and the rest are zeros. Chance is drawn on the CPU and for whole batches,
-so that a seed gives the same views on every device and on any number of them.
+first `num_boxes[b]` count and the rest are zeros; `classes` (B, M) int64 are theirs. Chance is
+drawn on the CPU and for whole batches, so that a seed gives the same views on every device and on
+any number of them.
 """
 
 import math
@@ -24,7 +25,8 @@ the strength of the noise."""
 TILES = 2
 """The noise tile is so many times the picture, each way."""
 
-Views = tuple[Tensor, Tensor, Tensor]
+Views = tuple[Tensor, Tensor, Tensor, Tensor]
+"""Images, boxes, classes, and how many boxes count."""
 
 
 def seeded_generator(*key: int) -> Generator:
@@ -76,8 +78,15 @@ def noise_tile(image_hw: tuple[int, int], generator: Generator) -> Tensor:
     return torch.randn(1, 3, TILES * height, TILES * width, generator=generator)
 
 
-def augment(images: Tensor, boxes: Tensor, num_boxes: Tensor, draws: Draws, tile: Tensor) -> Views:
-    """The view of each picture that `draws` decided, its boxes, and how many are left.
+def augment(
+    images: Tensor,
+    boxes: Tensor,
+    classes: Tensor,
+    num_boxes: Tensor,
+    draws: Draws,
+    tile: Tensor,
+) -> Views:
+    """The view of each picture that `draws` decided, its boxes, their classes, how many are left.
 
     Mirrored both ways, scaled, shifted, recoloured, with noise of the `noise_tile`. Boxes follow
     the pixels and are clipped; one with less than a quarter of its area in view is removed. All on
@@ -88,10 +97,12 @@ def augment(images: Tensor, boxes: Tensor, num_boxes: Tensor, draws: Draws, tile
     recolour_(views, draws.own[:, 5:12])
     strength = LARGEST_NOISE * draws.own[:, 12, None, None, None]
     views.addcmul_(strength, _noise(tile, draws.noise_at, views.shape[2:])).clamp_(0, 1)
-    return views, *warp_boxes(boxes, num_boxes, warp)
+    return views, *warp_boxes(boxes, classes, num_boxes, warp)
 
 
-def flip(images: Tensor, boxes: Tensor, num_boxes: Tensor, mirrored: Tensor) -> Views:
+def flip(
+    images: Tensor, boxes: Tensor, classes: Tensor, num_boxes: Tensor, mirrored: Tensor
+) -> Views:
     """Mirror those pictures left to right that `mirrored`, (B,) bool, picks, and their boxes."""
     flipped = torch.where(mirrored[:, None, None, None], images.flip(3), images)
     horizontal = mirrored.to(boxes.dtype)
@@ -100,7 +111,7 @@ def flip(images: Tensor, boxes: Tensor, num_boxes: Tensor, mirrored: Tensor) -> 
         scale=torch.stack([1 - 2 * horizontal, still + 1], 1),
         shift=torch.stack([horizontal, still], 1),
     )
-    return flipped, *warp_boxes(boxes, num_boxes, warp)
+    return flipped, *warp_boxes(boxes, classes, num_boxes, warp)
 
 
 def random_warp(chance: Tensor) -> Warp:
@@ -127,15 +138,22 @@ def warp_images(images: Tensor, warp: Warp) -> Tensor:
     return functional.grid_sample(images, grid, padding_mode="zeros", align_corners=False)
 
 
-def warp_boxes(boxes: Tensor, num_boxes: Tensor, warp: Warp) -> tuple[Tensor, Tensor]:
-    """Boxes where the pixels went, clipped, and how many; those hardly in view are removed."""
+def warp_boxes(
+    boxes: Tensor, classes: Tensor, num_boxes: Tensor, warp: Warp
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Boxes where the pixels went, clipped, with their classes, and how many.
+
+    Those hardly in view are removed.
+    """
     corners = boxes.reshape(*boxes.shape[:2], 2, 2)
     corners = corners * warp.scale[:, None, None] + warp.shift[:, None, None]
     moved = torch.cat([corners.amin(2), corners.amax(2)], dim=2)
     clipped = moved.clamp(0, 1)
     counted = torch.arange(boxes.shape[1], device=boxes.device) < num_boxes[:, None]
     kept = counted & (_area(clipped) >= LEAST_AREA_LEFT * _area(moved))
-    return _kept_first(clipped * kept[:, :, None], kept), kept.sum(1)
+    order = torch.argsort((~kept).to(torch.uint8), dim=1, stable=True)
+    moved = (clipped * kept[:, :, None]).gather(1, order[:, :, None].expand_as(boxes))
+    return moved, (classes * kept).gather(1, order), kept.sum(1)
 
 
 def recolour_(images: Tensor, chance: Tensor) -> None:
@@ -175,9 +193,3 @@ def _about(middle: float, spread: float, chance: Tensor) -> Tensor:
 
 def _area(boxes: Tensor) -> Tensor:
     return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
-
-
-def _kept_first(boxes: Tensor, kept: Tensor) -> Tensor:
-    """Each row's kept boxes, in their order, before the others."""
-    order = torch.argsort((~kept).to(torch.uint8), dim=1, stable=True)
-    return boxes.gather(1, order[:, :, None].expand_as(boxes))

@@ -1,8 +1,9 @@
 """Batches in an order that only the seed and the epoch decide."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -13,6 +14,8 @@ from endoforge.core.errors import UserError
 from endoforge.data.pack import Pack
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T", bound=np.generic)
 
 MOST_OF_FREE_MEMORY = 0.5
 """The share of a GPU's free memory that frames may take; the rest is for the training step."""
@@ -37,12 +40,14 @@ class Batch:
     """B inputs with at most M boxes each: the rows `rows` of a batch of `num_all`.
 
     `images` (B, H, W, 3) uint8 RGB, perhaps on an accelerator; `boxes` (B, M, 4) float32 xyxy in
-    0..1, the first `num_boxes[b]` of each row are boxes and the rest zeros; `num_boxes` (B,) int64;
-    `indices` (B,) int64, the inputs' places in the pack.
+    0..1, the first `num_boxes[b]` of each row are boxes and the rest zeros; `classes` (B, M) int64,
+    the boxes' places among the pack's class names; `num_boxes` (B,) int64; `indices` (B,) int64,
+    the inputs' places in the pack.
     """
 
     images: Tensor
     boxes: NDArray[np.float32]
+    classes: NDArray[np.int64]
     num_boxes: NDArray[np.int64]
     indices: NDArray[np.int64]
     rows: slice
@@ -75,7 +80,9 @@ class Loader:
         self.drop_last = drop_last
         self.shard = shard or Shard()
         self.num_boxes = np.array([len(boxes) for boxes in pack.boxes], dtype=np.int64)
-        self.boxes = _pad(pack.boxes, max(1, int(self.num_boxes.max())))
+        most = max(1, int(self.num_boxes.max()))
+        self.boxes = _pad(pack.boxes, np.zeros((len(pack), most, 4), np.float32))
+        self.classes = _pad(pack.classes, np.zeros((len(pack), most), np.int64))
         if len(self) == 0:
             raise UserError(
                 f"--batch-size {batch_size} with --drop-last leaves no batch of {len(pack)} "
@@ -111,6 +118,7 @@ class Loader:
         return Batch(
             images=self._images(indices),
             boxes=self.boxes[indices],
+            classes=self.classes[indices],
             num_boxes=self.num_boxes[indices],
             indices=indices,
             rows=rows,
@@ -140,9 +148,8 @@ def _upload(images: NDArray[np.uint8], device: torch.device) -> Tensor | None:
     return resident
 
 
-def _pad(boxes: list[NDArray[np.float32]], width: int) -> NDArray[np.float32]:
-    """(N, width, 4) float32: each row's boxes, then zeros."""
-    padded = np.zeros((len(boxes), width, 4), dtype=np.float32)
-    for row, own in zip(padded, boxes, strict=True):
+def _pad(parts: Sequence[NDArray[T]], zeros: NDArray[T]) -> NDArray[T]:
+    """`zeros`, (N, M, ...), with each of the N parts, (K, ...), at the start of its row."""
+    for row, own in zip(zeros, parts, strict=True):
         row[: len(own)] = own
-    return padded
+    return zeros

@@ -25,11 +25,14 @@ class Pack:
     """N inputs of one size, ready to batch.
 
     `images` is (N, H, W, 3) uint8 RGB, mapped from a file that vanishes with it; `boxes` holds for
-    each a (K, 4) float32 xyxy in 0..1 of the input; `frames` says where each came from.
+    each a (K, 4) float32 xyxy in 0..1 of the input, `classes` a (K,) int64 of their places in
+    `class_names`; `frames` says where each came from.
     """
 
     images: NDArray[np.uint8]
     boxes: list[NDArray[np.float32]]
+    classes: list[NDArray[np.int64]]
+    class_names: tuple[str, ...]
     frames: list[FrameRecord]
     tally: Tally
 
@@ -50,6 +53,7 @@ class Pack:
 def pack_frames(
     frames: Sequence[FrameRecord],
     *,
+    class_names: tuple[str, ...],
     size: tuple[int, int],
     resize_mode: ResizeMode,
     max_boxes: int,
@@ -58,15 +62,16 @@ def pack_frames(
 ) -> Pack:
     """Decode and resize `frames` to `size` (width, height); `label` names them in the progress.
 
-    Of a frame with more than `max_boxes` boxes the largest are kept, the others counted. A frame
-    whose image can't be decoded is dropped and counted; if `strict`, it raises UserError, as does
-    a pack in which no frame is left.
+    `class_names` must hold every class of `frames`. Of a frame with more than `max_boxes` boxes the
+    largest are kept, the others counted. A frame whose image can't be decoded is dropped and
+    counted; if `strict`, it raises UserError, as does a pack in which no frame is left.
     """
     if not frames:
         raise UserError(f"no {label} frames to load")
     images = _disk_array((len(frames), size[1], size[0], 3))
     tally = Tally(strict=strict)
     boxes: list[NDArray[np.float32]] = []
+    classes: list[NDArray[np.int64]] = []
     kept: list[int] = []
     fill = partial(_fill_slot, frames, images, size, resize_mode)
     with (
@@ -78,12 +83,16 @@ def pack_frames(
             if isinstance(filled, Unusable):
                 tally.drop(f"frame: {filled.reason}", key, filled.detail)
             else:
-                boxes.append(filled.to_input(_largest(frames[slot].boxes, max_boxes, key, tally)))
+                rows = _largest(frames[slot].boxes, max_boxes, key, tally)
+                numbers = [class_names.index(name) for name in frames[slot].classes]
+                boxes.append(filled.to_input(frames[slot].boxes[rows]))
+                classes.append(np.array(numbers, np.int64)[rows])
                 kept.append(slot)
             advance()
     if not kept:
         raise UserError(f"no {label} frame could be loaded: {'; '.join(tally.lines())}")
-    return Pack(_close_gaps(images, kept), boxes, [frames[slot] for slot in kept], tally)
+    kept_frames = [frames[slot] for slot in kept]
+    return Pack(_close_gaps(images, kept), boxes, classes, class_names, kept_frames, tally)
 
 
 @contextmanager
@@ -114,14 +123,14 @@ def _fill_slot(
 
 def _largest(
     boxes: NDArray[np.float32], max_boxes: int, key: str, tally: Tally
-) -> NDArray[np.float32]:
-    """The `max_boxes` largest, in the order that they had."""
+) -> NDArray[np.intp]:
+    """The places of the `max_boxes` largest, in the order that they had."""
     over = len(boxes) - max_boxes
     if over <= 0:
-        return boxes
+        return np.arange(len(boxes))
     tally.count("box: boxes over --max-boxes", key, over)
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    return boxes[np.sort(np.argsort(-areas, kind="stable")[:max_boxes])]
+    return np.sort(np.argsort(-areas, kind="stable")[:max_boxes])
 
 
 def _close_gaps(images: NDArray[np.uint8], kept: list[int]) -> NDArray[np.uint8]:

@@ -14,12 +14,13 @@ CENTRE_RADIUS_STRIDES = 1.5
 class Assignment:
     """The targets of a batch, cells row by row.
 
-    `positive` is (B, H*W) bool; `boxes` is (B, H*W, 4) float32 in pixels, meaningless where a cell
-    isn't positive.
+    `positive` is (B, H*W) bool; `boxes` is (B, H*W, 4) float32 in pixels, and `places` (B, H*W)
+    int64 says which of the picture's boxes that is; both meaningless where a cell isn't positive.
     """
 
     positive: Tensor
     boxes: Tensor
+    places: Tensor
 
 
 def assign_cells(
@@ -42,7 +43,7 @@ def assign_cells(
     rivals = torch.where(wanted, areas[..., None], torch.inf)
     smallest = rivals.argmin(dim=1)
     winners = boxes.gather(1, smallest[..., None].expand(-1, -1, 4))
-    return Assignment(wanted.any(dim=1), winners)
+    return Assignment(wanted.any(dim=1), winners, smallest)
 
 
 def _inside(boxes: Tensor, centres: Tensor) -> Tensor:

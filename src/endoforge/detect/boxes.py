@@ -39,12 +39,12 @@ def to_pixels(boxes: Tensor, grid_hw: tuple[int, int], stride: int) -> Tensor:
 
 
 def boxes_from_raw(raw: Tensor, stride: int) -> Tensor:
-    """Raw output (B, 5, H, W) to the box that each cell says: (B, H*W, 4) xyxy, input pixels.
+    """Raw output (B, C + 4, H, W) to the box that each cell says: (B, H*W, 4) xyxy, input pixels.
 
     An edge lies exp(raw) strides from the cell's centre. The exponential makes an equal step of the
     net an equal step in proportion, for small and large polyps alike, and no width can be negative.
     """
     centres = cell_centres((raw.shape[2], raw.shape[3]), stride, raw.device)
-    logs = raw[:, 1:].flatten(2).transpose(1, 2).clamp(MIN_LOG_DISTANCE, MAX_LOG_DISTANCE)
+    logs = raw[:, -4:].flatten(2).transpose(1, 2).clamp(MIN_LOG_DISTANCE, MAX_LOG_DISTANCE)
     distances = logs.exp() * stride
     return torch.cat([centres - distances[..., :2], centres + distances[..., 2:]], dim=-1)

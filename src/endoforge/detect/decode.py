@@ -7,6 +7,7 @@ from torch import Tensor
 
 from endoforge.detect.boxes import boxes_from_raw, pairwise_iou
 from endoforge.detect.detections import Detections
+from endoforge.detect.tinydet import NUM_EDGES
 
 MIN_SCORE = 0.01
 """Detections below this score are never reported, not even for average precision."""
@@ -29,30 +30,40 @@ def decode_batch(
     iou_threshold: float = NMS_IOU,
     max_detections: int = MAX_DETECTIONS,
 ) -> list[Detections]:
-    """Raw output (B, 5, H, W) to the detections of each picture, in 0..1 of the input."""
-    scores = raw[:, 0].flatten(1).sigmoid()
+    """Raw output (B, C + 4, H, W) to the detections of each picture, in 0..1 of the input.
+
+    A cell is of its likeliest class; detections suppress others of their class only.
+    """
+    logits, classes = raw[:, :-NUM_EDGES].flatten(2).max(dim=1)
+    scores = logits.sigmoid()
     best = scores.topk(min(MAX_CANDIDATES, scores.shape[1]), dim=1)
+    classes = classes.gather(1, best.indices)
     boxes = boxes_from_raw(raw, stride)
     boxes = boxes.gather(1, best.indices[..., None].expand(-1, -1, 4))
     size = torch.tensor([raw.shape[3], raw.shape[2]], device=raw.device).repeat(2) * stride
     boxes = (boxes / size).clamp(0, 1)
-    pictures = zip(boxes.float().cpu().numpy(), best.values.float().cpu().numpy(), strict=True)
+    arrays = (boxes.float().cpu().numpy(), best.values.float().cpu().numpy(), classes.cpu().numpy())
+    pictures = map(Detections, *arrays)
     return [
-        _suppress(picture_boxes, picture_scores, score_threshold, iou_threshold, max_detections)
-        for picture_boxes, picture_scores in pictures
+        _suppress(picture[picture.scores >= score_threshold], iou_threshold)[:max_detections]
+        for picture in pictures
     ]
 
 
 def nms(
-    boxes: NDArray[np.float32], scores: NDArray[np.float32], iou_threshold: float
+    boxes: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    classes: NDArray[np.int64],
+    iou_threshold: float,
 ) -> NDArray[np.intp]:
     """Greedy non-maximum suppression: indices of the boxes kept, best score first.
 
-    A box goes when it overlaps a better one that is kept by more than `iou_threshold`. Of equal
-    scores the earlier is the better.
+    A box goes when it overlaps a better one of its class that is kept by more than `iou_threshold`.
+    Of equal scores the earlier is the better.
     """
     order = np.argsort(-scores, kind="stable")
-    overlaps = pairwise_iou(boxes[order], boxes[order]) > iou_threshold
+    boxes, classes = boxes[order], classes[order]
+    overlaps = (pairwise_iou(boxes, boxes) > iou_threshold) & (classes[:, None] == classes)
     gone = np.zeros(len(order), dtype=bool)
     for rank in range(len(order)):
         if not gone[rank]:
@@ -60,14 +71,5 @@ def nms(
     return order[~gone]
 
 
-def _suppress(
-    boxes: NDArray[np.float32],
-    scores: NDArray[np.float32],
-    score_threshold: float,
-    iou_threshold: float,
-    max_detections: int,
-) -> Detections:
-    enough = scores >= score_threshold
-    boxes, scores = boxes[enough], scores[enough]
-    kept = nms(boxes, scores, iou_threshold)[:max_detections]
-    return Detections(boxes[kept], scores[kept])
+def _suppress(found: Detections, iou_threshold: float) -> Detections:
+    return found[nms(found.boxes, found.scores, found.classes, iou_threshold)]

@@ -1,5 +1,6 @@
 """The one type that everything which draws, counts or scores detections takes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -12,32 +13,49 @@ class Detections:
     """Boxes found in one picture, best first.
 
     `boxes` is (N, 4) float32, xyxy in 0..1 of the picture; `scores` is (N,) float32 in 0..1,
-    falling.
+    falling; `classes` is (N,) int64, places among the detector's class names.
     """
 
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
+    classes: NDArray[np.int64]
 
     def __post_init__(self) -> None:
-        if self.boxes.shape != (len(self.scores), 4):
-            shapes = f"{self.boxes.shape} and {self.scores.shape}"
-            raise ValueError(f"boxes and scores must be (N, 4) and (N,), got {shapes}")
+        count = len(self.scores)
+        if self.boxes.shape != (count, 4) or self.classes.shape != (count,):
+            shapes = f"{self.boxes.shape}, {self.scores.shape} and {self.classes.shape}"
+            raise ValueError(f"boxes, scores, classes must be (N, 4), (N,) and (N,), got {shapes}")
         if np.any(np.diff(self.scores) > 0):
             raise ValueError("scores must fall: sort the detections, best first")
 
     def __len__(self) -> int:
         return len(self.scores)
 
+    def __getitem__(self, rows: slice | NDArray[np.bool_ | np.intp]) -> "Detections":
+        """These of them, best first."""
+        return Detections(self.boxes[rows], self.scores[rows], self.classes[rows])
+
+    def captions(self, class_names: Sequence[str]) -> list[str]:
+        """The score of each, "0.93"; after its class where there are several, "Ip 0.93"."""
+        texts = [f"{score:.2f}" for score in self.scores]
+        if len(class_names) == 1:
+            return texts
+        return [f"{class_names[n]} {text}" for n, text in zip(self.classes, texts, strict=True)]
+
     def above(self, score: float) -> "Detections":
         """Those with at least this score."""
-        kept = int(np.count_nonzero(self.scores >= score))
-        return Detections(self.boxes[:kept], self.scores[:kept])
+        return self[: int(np.count_nonzero(self.scores >= score))]
 
 
 class Detector(Protocol):
     """Anything that finds polyps in a picture, learned or classical."""
 
     kind: Literal["neural", "heuristic"]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of what it finds; detections tell their class by its place here."""
+        ...
 
     def detect(self, frame: NDArray[np.uint8]) -> Detections:
         """Find polyps in `frame`, (H, W, 3) uint8 RGB."""

@@ -1,4 +1,4 @@
-"""The loss of TinyDet: quality focal loss on objectness, CIoU on boxes."""
+"""The loss of TinyDet: quality focal loss on the scores of the classes, CIoU on boxes."""
 
 import math
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from endoforge.detect.assign import assign_cells
 from endoforge.detect.boxes import boxes_from_raw, to_pixels
+from endoforge.detect.tinydet import NUM_EDGES
 
 QUALITY_FOCAL_POWER = 1.0
 """The paper's beta; it takes 2 for trainings of millions of pictures. 1 pushes harder where the net
@@ -35,16 +36,17 @@ class DetectionLoss:
 def detection_loss(
     raw: Tensor,
     boxes: Tensor,
+    classes: Tensor,
     num_boxes: Tensor,
     stride: int,
     add_up: Callable[[Tensor], Tensor] = lambda own: own,
 ) -> DetectionLoss:
     """The loss of a batch.
 
-    `raw` is (B, 5, H, W) from the net; `boxes` (B, M, 4) xyxy in 0..1 of the input, of which the
-    first `num_boxes` (B,) count. Both terms are sums over the batch, divided by its number of
-    positive cells. Where these pictures are a part of a batch, `add_up` gives the sum of a tensor
-    over all its parts.
+    `raw` is (B, C + 4, H, W) from the net; `boxes` (B, M, 4) xyxy in 0..1 of the input, of which
+    the first `num_boxes` (B,) count; `classes` (B, M) int64, each below C. Both terms are sums over
+    the batch, divided by its number of positive cells. Where these pictures are a part of a batch,
+    `add_up` gives the sum of a tensor over all its parts.
     """
     grid_hw = (raw.shape[2], raw.shape[3])
     targets = assign_cells(to_pixels(boxes, grid_hw, stride), num_boxes, grid_hw, stride)
@@ -56,10 +58,19 @@ def detection_loss(
     quality = torch.where(targets.positive, iou.detach(), 0.0)
     sums = add_up(torch.stack([quality.sum(), targets.positive.sum().to(quality.dtype)]))
     num_positive = sums[1].clamp(min=1)
-    objectness_loss = quality_focal_loss(raw[:, 0].flatten(1), quality).sum() / num_positive
+    wanted = _by_class(quality, classes, targets.places, raw.shape[1] - NUM_EDGES)
+    score_loss = quality_focal_loss(raw[:, :-NUM_EDGES].flatten(2), wanted).sum() / num_positive
     box_loss = torch.where(targets.positive, 1 - ciou, 0.0).sum() / num_positive
-    total = objectness_loss + BOX_LOSS_WEIGHT * box_loss
+    total = score_loss + BOX_LOSS_WEIGHT * box_loss
     return DetectionLoss(total, sums[0] / num_positive)
+
+
+def _by_class(quality: Tensor, classes: Tensor, places: Tensor, num_classes: int) -> Tensor:
+    """Each cell's quality at the class of its box, 0 at the others: (B, H*W) to (B, C, H*W)."""
+    if num_classes == 1:
+        return quality[:, None]
+    numbers = torch.arange(num_classes, device=quality.device)[:, None]
+    return torch.where(classes.gather(1, places)[:, None] == numbers, quality[:, None], 0.0)
 
 
 def quality_focal_loss(logits: Tensor, quality: Tensor) -> Tensor:

@@ -25,6 +25,11 @@ class NeuralDetector:
         self.model.to(device)
         self.set_thresholds(objectness=0.3, iou=NMS_IOU)
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of what it finds; detections tell their class by its place here."""
+        return self.model.config.classes
+
     def set_thresholds(self, objectness: float, iou: float) -> None:
         """Least score of a detection, and the overlap from which two count as the same, 0..1."""
         self.objectness, self.iou = objectness, iou
@@ -41,5 +46,5 @@ class NeuralDetector:
             iou_threshold=self.iou,
         )
         boxes = placement.to_picture(found.boxes)
-        in_picture = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)  # not wholly in the black bars
-        return Detections(boxes[in_picture], found.scores[in_picture])
+        in_picture = np.all(boxes[:, 2:] > boxes[:, :2], axis=1)  # not wholly in the black bars
+        return Detections(boxes, found.scores, found.classes)[in_picture]

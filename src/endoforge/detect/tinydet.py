@@ -1,25 +1,29 @@
 """TinyDet: a small anchor-free convolutional detector.
 
 A picture goes down to strides 4, 8, 16 and 32 and comes back up to stride 8, where each cell says
-how likely a polyp is centred near it and how far the polyp's edges are. All convolutions are full
-ones: depthwise convolutions need fewer operations but take no less time on CPUs.
+how likely a polyp of each class is centred near it and how far the polyp's edges are. All
+convolutions are full ones: depthwise convolutions need fewer operations but take no less time on
+CPUs.
 """
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor, nn
 
-NUM_OUTPUTS = 5
-"""Channels of the raw output: the objectness logit, then left, top, right and bottom."""
+from endoforge.captures.schema import DEFAULT_CLASS
+
+NUM_EDGES = 4
+"""The last channels of the raw output: left, top, right and bottom."""
 
 CHANNELS_AT_ONCE = 8
 """The last convolution gives a multiple of so many channels, as matrix units want; the spare ones
 are ignored."""
 
-OBJECTNESS_PRIOR = 0.01
-"""Objectness of an untrained net, so that the many empty cells don't drown the first steps
+SCORE_PRIOR = 0.01
+"""Scores of an untrained net, so that the many empty cells don't drown the first steps
 (Lin et al. 2017, "Focal loss for dense object detection", section 4.1)."""
 
 DISTANCE_PRIOR_STRIDES = 3.0
@@ -39,6 +43,17 @@ class TinyDetConfig:
     """Channels at strides 4, 8, 16 and 32."""
     depths: tuple[int, int, int] = (1, 1, 1)
     """Residual blocks at strides 8, 16 and 32."""
+    classes: tuple[str, ...] = (DEFAULT_CLASS,)
+    """The names of what it finds; the raw output has a logit for each, in this order."""
+
+    def __post_init__(self) -> None:
+        if not self.classes or len(set(self.classes)) < len(self.classes):
+            raise ValueError(f"classes must be names, each once: {self.classes}")
+
+    @property
+    def num_outputs(self) -> int:
+        """Channels of the raw output: a score logit for each class, then NUM_EDGES."""
+        return len(self.classes) + NUM_EDGES
 
     @property
     def stride(self) -> int:
@@ -87,10 +102,11 @@ class ResidualBlock(nn.Module):
 
 
 class TinyDet(nn.Module):
-    """The detector: (B, 3, H, W) float32 in 0..1 to (B, 5, H/8, W/8), see NUM_OUTPUTS.
+    """The detector: (B, 3, H, W) float32 in 0..1 to (B, C + 4, H/8, W/8).
 
-    H and W are multiples of `required_divisor`. `endoforge.detect.boxes` turns the output into
-    boxes. One output sees some 400 pixels of input each way.
+    First the logits of the C classes, then left, top, right and bottom. H and W are multiples of
+    `required_divisor`. `endoforge.detect.boxes` turns the output into boxes. One output sees some
+    400 pixels of input each way.
     """
 
     def __init__(self, config: TinyDetConfig | None = None) -> None:
@@ -107,7 +123,7 @@ class TinyDet(nn.Module):
         self.down32 = _stage(at16, at32, self.config.depths[2])
         self.up16 = nn.Conv2d(at32, at16, 1)
         self.up8 = nn.Conv2d(at16, at8, 1)
-        num_channels = -(-NUM_OUTPUTS // CHANNELS_AT_ONCE) * CHANNELS_AT_ONCE
+        num_channels = -(-self.config.num_outputs // CHANNELS_AT_ONCE) * CHANNELS_AT_ONCE
         self.head = nn.Sequential(ConvBlock(at8, at8), nn.Conv2d(at8, num_channels, 1))
         self._initialise()
 
@@ -123,7 +139,7 @@ class TinyDet(nn.Module):
         at16 = _add_upsampled(at16, self.up16(at32))
         at8 = _add_upsampled(at8, self.up8(at16))
         raw: Tensor = self.head(at8)
-        return raw[:, :NUM_OUTPUTS]
+        return raw[:, : self.config.num_outputs]
 
     def _initialise(self) -> None:
         for module in self.modules():
@@ -141,8 +157,9 @@ class TinyDet(nn.Module):
         assert output.bias is not None
         nn.init.normal_(output.weight, std=0.01)
         with torch.no_grad():
-            output.bias[0] = math.log(OBJECTNESS_PRIOR / (1 - OBJECTNESS_PRIOR))
-            output.bias[1:NUM_OUTPUTS] = math.log(DISTANCE_PRIOR_STRIDES)
+            num_classes = len(self.config.classes)
+            output.bias[:num_classes] = math.log(SCORE_PRIOR / (1 - SCORE_PRIOR))
+            output.bias[num_classes:] = math.log(DISTANCE_PRIOR_STRIDES)
 
 
 def build_tinydet(config: TinyDetConfig, seed: int) -> TinyDet:
@@ -150,6 +167,28 @@ def build_tinydet(config: TinyDetConfig, seed: int) -> TinyDet:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return TinyDet(config)
+
+
+def take_by_class(
+    tensors: Mapping[str, Tensor],
+    classes: Sequence[str],
+    fresh: Mapping[str, Tensor],
+    new_classes: Sequence[str],
+) -> dict[str, Tensor]:
+    """The state of a TinyDet of `classes` for one of `new_classes`, of which `fresh` is a state.
+
+    Classes keep their weights by name; those of new ones are the fresh ones.
+    """
+    taken = dict(tensors)
+    for name in ("head.1.weight", "head.1.bias"):
+        rows = fresh[name].clone()
+        edges = slice(len(classes), len(classes) + NUM_EDGES)
+        rows[len(new_classes) : len(new_classes) + NUM_EDGES] = tensors[name][edges]
+        for place, new in enumerate(new_classes):
+            if new in classes:
+                rows[place] = tensors[name][classes.index(new)]
+        taken[name] = rows
+    return taken
 
 
 def _stage(num_in: int, num_out: int, num_blocks: int) -> nn.Sequential:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 import endoforge
+from endoforge.captures.schema import LabelField
 from endoforge.core.errors import UserError
 from endoforge.core.files import write_atomic
 from endoforge.core.sizes import parse_size
@@ -29,6 +30,8 @@ class WeightsMetadata:
     input_size: tuple[int, int]
     """Width and height of the input in pixels."""
     resize_mode: ResizeMode
+    label_field: LabelField = "label"
+    """The field of the polyps' labels that names the model's classes."""
     version: str = endoforge.__version__
     """The EndoForge that wrote the file."""
 
@@ -38,6 +41,7 @@ class WeightsMetadata:
             "model": self.model.to_json(),
             "input_size": f"{width}x{height}",
             "resize_mode": self.resize_mode,
+            "label_field": self.label_field,
             "version": self.version,
         }
         return json.dumps(value)
@@ -50,6 +54,7 @@ class WeightsMetadata:
             model=TinyDetConfig.from_json(value["model"]),
             input_size=parse_size(value["input_size"], "input_size"),
             resize_mode=value["resize_mode"],
+            label_field=value.get("label_field", "label"),  # files of before there were classes
             version=value["version"],
         )
 

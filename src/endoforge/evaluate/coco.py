@@ -10,27 +10,25 @@ from numpy.typing import NDArray
 
 from endoforge.detect.decode import MAX_DETECTIONS
 from endoforge.detect.detections import Detections
+from endoforge.evaluate.matching import Truth
 
 log = logging.getLogger(__name__)
 
-CATEGORY = 1
 EVERY_AREA = [0.0, 1e10]
-
-Truths = Sequence[NDArray[np.float32]]
-"""The truth boxes of each picture, (K, 4) xyxy in 0..1."""
 
 
 def average_precisions(
-    detections: Sequence[Detections], truths: Truths, iou_thresholds: Sequence[float]
-) -> list[float] | None:
-    """AP at each IoU threshold: precision averaged over 101 recalls, 100 detections a picture.
+    detections: Sequence[Detections], truths: Sequence[Truth], iou_thresholds: Sequence[float]
+) -> dict[int, list[float]]:
+    """AP of each class that has a truth box, at each IoU threshold.
 
-    `detections[i]` and `truths[i]` are of the same picture. None where there is no truth box at
-    all, since AP isn't defined then.
+    Precision averaged over 101 recalls, 100 detections of a class a picture. `detections[i]` and
+    `truths[i]` are of the same picture.
     """
-    if not any(len(boxes) for boxes in truths):
-        return None
-    truth = COCO(_dataset(len(truths), _truth_annotations(truths)))
+    classes = sorted({int(number) for truth in truths for number in truth.classes})
+    if not classes:
+        return {}
+    truth = COCO(_dataset(len(truths), classes, _truth_annotations(truths)))
     found = truth.loadRes(_detection_annotations(detections))
     evaluation = COCOeval_faster(truth, found, iouType="bbox", print_function=log.debug)
     evaluation.params.iouThrs = np.asarray(iou_thresholds, dtype=np.float64)
@@ -40,39 +38,50 @@ def average_precisions(
     evaluation.evaluate()
     evaluation.accumulate()
     precision = evaluation.eval["precision"]  # (thresholds, recalls, categories, areas, maxDets)
-    return [float(value) for value in precision[:, :, 0, 0, 0].mean(axis=1)]
-
-
-def _dataset(num_images: int, annotations: list[dict[str, Any]]) -> dict[str, Any]:
     return {
-        "images": [{"id": image_id} for image_id in range(1, num_images + 1)],
-        "annotations": annotations,
-        "categories": [{"id": CATEGORY, "name": "polyp"}],
+        number: [float(value) for value in precision[:, :, place, 0, 0].mean(axis=1)]
+        for place, number in enumerate(classes)
     }
 
 
-def _truth_annotations(truths: Truths) -> list[dict[str, Any]]:
-    boxes = [(image_id, box) for image_id, rows in enumerate(truths, 1) for box in rows]
-    return [
-        {"id": number, "iscrowd": 0, **_annotation(image_id, box)}
-        for number, (image_id, box) in enumerate(boxes, 1)
+def _dataset(
+    num_images: int, classes: Sequence[int], annotations: list[dict[str, Any]]
+) -> dict[str, Any]:
+    return {
+        "images": [{"id": image_id} for image_id in range(1, num_images + 1)],
+        "annotations": annotations,
+        "categories": [{"id": _category(number), "name": str(number)} for number in classes],
+    }
+
+
+def _category(number: int) -> int:
+    """COCO counts from 1."""
+    return number + 1
+
+
+def _truth_annotations(truths: Sequence[Truth]) -> list[dict[str, Any]]:
+    annotations = [
+        _annotation(image_id, box, int(number))
+        for image_id, truth in enumerate(truths, 1)
+        for box, number in zip(truth.boxes, truth.classes, strict=True)
     ]
+    return [{"id": n, "iscrowd": 0, **annotation} for n, annotation in enumerate(annotations, 1)]
 
 
 def _detection_annotations(detections: Sequence[Detections]) -> list[dict[str, Any]]:
     return [
-        {"score": float(score), **_annotation(image_id, box)}
+        {"score": float(score), **_annotation(image_id, box, int(number))}
         for image_id, found in enumerate(detections, 1)
-        for box, score in zip(found.boxes, found.scores, strict=True)
+        for box, score, number in zip(found.boxes, found.scores, found.classes, strict=True)
     ]
 
 
-def _annotation(image_id: int, box: NDArray[np.float32]) -> dict[str, Any]:
+def _annotation(image_id: int, box: NDArray[np.float32], number: int) -> dict[str, Any]:
     left, top, right, bottom = (float(value) for value in box)
     width, height = right - left, bottom - top
     return {
         "image_id": image_id,
-        "category_id": CATEGORY,
+        "category_id": _category(number),
         "bbox": [left, top, width, height],
         "area": width * height,
     }

@@ -36,6 +36,7 @@ from endoforge.evaluate.report import (
     Report,
     Table,
     headline,
+    number,
     write_report,
 )
 from endoforge.evaluate.result import EvalResult
@@ -56,6 +57,7 @@ def write_eval_report(folder: Path, result: EvalResult) -> Path:
         sections=[
             Charts("Curves", quality_charts(result)),
             Frames("Frames, with truth and detections", frame_groups(result)),
+            *class_section(result),
             Facts(
                 "What was measured",
                 [
@@ -96,11 +98,26 @@ def frame_groups(result: EvalResult) -> list[FrameGroup]:
     ]
 
 
+def class_section(result: EvalResult) -> list[Facts]:
+    """AP of each class where there are several."""
+    by_class = result.metrics.by_class
+    if len(by_class) == 1:
+        return []
+    counts = [(one.name, f"{one.num_truths:,}") for one in by_class]
+    parts = {
+        "AP50": [(one.name, number(one.ap50)) for one in by_class],
+        "AP 50:95": [(one.name, number(one.ap)) for one in by_class],
+        "True boxes": counts,
+    }
+    return [Facts("By class", list(parts.items()))]
+
+
 def detector_facts(result: EvalResult) -> Table:
     """The weights, and what they are of."""
     width, height = result.metadata.input_size
     return [
         ("checkpoint", str(Path(result.config.checkpoint).resolve())),
+        ("classes", ", ".join(result.metadata.model.classes)),
         ("input", f"{width}x{height}, {result.metadata.resize_mode}"),
         ("parameters", f"{result.num_parameters:,}"),
         ("written by", f"EndoForge {result.metadata.version}"),

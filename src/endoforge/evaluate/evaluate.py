@@ -11,6 +11,7 @@ from endoforge.backends.devices import describe_device, pick_device
 from endoforge.captures.index import CaptureIndex, index_root
 from endoforge.core.files import append_json_line
 from endoforge.core.progress import progress
+from endoforge.data.classes import unknown_classes, with_others
 from endoforge.data.loader import Loader
 from endoforge.data.pack import Pack, pack_frames
 from endoforge.data.split import load_split
@@ -60,6 +61,7 @@ def run_eval(config: EvalConfig) -> EvalResult:
         images=pack.images,
         detections=validation.detections,
         truths=validation.truths,
+        class_names=validation.class_names,
         seconds=seconds,
     )
     return result if config.report is None else _with_report(result, Path(config.report))
@@ -75,7 +77,12 @@ def _load_frames(
     config: EvalConfig, metadata: WeightsMetadata
 ) -> tuple[CaptureIndex, Pack, list[str]]:
     """What the root holds, the frames to measure, and what was left out and why."""
-    index = index_root(Path(config.input_root), strict=config.strict, cache=True)
+    index = index_root(
+        Path(config.input_root),
+        label_field=metadata.label_field,
+        strict=config.strict,
+        cache=True,
+    )
     frames, left_out = index.frames, index.tally.lines()
     if config.split_manifest is not None:
         split = load_split(Path(config.split_manifest), index)
@@ -84,6 +91,7 @@ def _load_frames(
         left_out.append(f"{others} x frame: not of the validation in {config.split_manifest}")
     pack = pack_frames(
         frames,
+        class_names=with_others(metadata.model.classes, frames),
         size=metadata.input_size,
         resize_mode=metadata.resize_mode,
         max_boxes=EVERY_BOX,
@@ -95,6 +103,8 @@ def _load_frames(
     log.info("%d frames of %d runs in %s", len(pack), num_runs, index.root)
     for line in left_out:
         log.warning("left out: %s", line)
+    if (unknown := unknown_classes(pack, metadata.model.classes)) is not None:
+        log.warning("%s", unknown)
     return index, pack, left_out
 
 

@@ -1,7 +1,7 @@
 """Frames with their boxes drawn, for reports and for curious eyes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -11,7 +11,7 @@ from endoforge.captures.overlay import Color, draw_boxes
 from endoforge.captures.pictures import read_picture
 from endoforge.data.letterbox import resize_picture
 from endoforge.detect.detections import Detections
-from endoforge.evaluate.matching import match_picture
+from endoforge.evaluate.matching import Truth, match_picture
 from endoforge.evaluate.result import EvalResult
 
 TRUTH: Color = (79, 209, 165)
@@ -50,16 +50,22 @@ def frames_with_boxes(result: EvalResult, places: Sequence[int]) -> list[Picture
 
 def draw_found(
     picture: NDArray[np.uint8],
-    truth: NDArray[np.float32],
+    truth: Truth,
     found: Detections,
     hits: NDArray[np.bool_],
+    class_names: Sequence[str],
 ) -> NDArray[np.uint8]:
-    """A copy of `picture` with its truth boxes and detections, with their scores; 0..1 of it."""
-    drawn = draw_boxes(picture, truth, TRUTH, thickness=2)
+    """A copy of `picture` with its truth boxes and detections, with their scores; 0..1 of it.
+
+    Where there are several classes, each box has its name too.
+    """
+    names = [class_names[n] for n in truth.classes] if len(class_names) > 1 else ()
+    drawn = draw_boxes(picture, truth.boxes, TRUTH, names, thickness=2)
     for mask, color in ((hits, HIT), (~hits, FALSE)):
         drawn = draw_boxes(drawn, found.boxes[mask], color, thickness=2)
-    for box, score, hit in zip(found.boxes, found.scores, hits, strict=True):
-        _tag(drawn, f"{score:.2f}", box, HIT if hit else FALSE)
+    texts = found.captions(class_names)
+    for box, text, hit in zip(found.boxes, texts, hits, strict=True):
+        _tag(drawn, text, box, HIT if hit else FALSE)
     return drawn
 
 
@@ -84,8 +90,9 @@ def _frame_with_boxes(result: EvalResult, place: int) -> Picture:
     _, placement = resize_picture(picture, result.metadata.input_size, result.metadata.resize_mode)
     found = result.detections[place].above(metrics.obj_thresh)
     hits = match_picture(found, result.truths[place], metrics.at_iou[0].iou) > 0
-    in_picture = Detections(placement.to_picture(found.boxes), found.scores)
-    drawn = draw_found(_to_width(picture), frame.boxes, in_picture, hits)
+    in_picture = replace(found, boxes=placement.to_picture(found.boxes))
+    truth = replace(result.truths[place], boxes=frame.boxes)
+    drawn = draw_found(_to_width(picture), truth, in_picture, hits, result.class_names)
     right, truths = int(hits.sum()), len(result.truths[place])
     what = f"{right} of {truths} found" if truths else "no polyp"
     caption = f"{frame.run} #{frame.frame_id}: {what}, {len(found) - right} false"

@@ -11,6 +11,22 @@ from endoforge.detect.detections import Detections
 
 
 @dataclass(frozen=True)
+class Truth:
+    """The true boxes of one picture: `boxes` (K, 4) float32 xyxy in 0..1, `classes` (K,) int64."""
+
+    boxes: NDArray[np.float32]
+    classes: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        if self.boxes.shape != (len(self.classes), 4):
+            shapes = f"{self.boxes.shape} and {self.classes.shape}"
+            raise ValueError(f"boxes and classes must be (K, 4) and (K,), got {shapes}")
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+
+@dataclass(frozen=True)
 class Matches:
     """Every detection of a set of pictures, best score first, at one IoU threshold.
 
@@ -59,35 +75,34 @@ class Matches:
 
 
 def match_all(
-    detections: Sequence[Detections],
-    truths: Sequence[NDArray[np.float32]],
-    iou_threshold: float,
+    detections: Sequence[Detections], truths: Sequence[Truth], iou_threshold: float
 ) -> Matches:
-    """Match the detections of each picture with its truth boxes, (K, 4) each."""
+    """Match the detections of each picture with its truth boxes."""
     pairs = zip(detections, truths, strict=True)
-    ious = [match_picture(found, boxes, iou_threshold) for found, boxes in pairs]
+    ious = [match_picture(found, truth, iou_threshold) for found, truth in pairs]
     all_ious = np.concatenate([np.zeros(0), *ious])
     all_scores = np.concatenate([np.zeros(0, np.float32), *(found.scores for found in detections)])
     order = np.argsort(-all_scores, kind="stable")
-    return Matches(all_scores[order], all_ious[order], sum(len(boxes) for boxes in truths))
+    return Matches(all_scores[order], all_ious[order], sum(map(len, truths)))
 
 
 def match_picture(
-    detections: Detections, truth: NDArray[np.float32], iou_threshold: float
+    detections: Detections, truth: Truth, iou_threshold: float
 ) -> NDArray[np.float64]:
     """The overlap of each detection with the truth box that it found, 0 for none."""
     return assign_picture(detections, truth, iou_threshold)[0]
 
 
 def assign_picture(
-    detections: Detections, truth: NDArray[np.float32], iou_threshold: float
+    detections: Detections, truth: Truth, iou_threshold: float
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """The overlap of each detection with the truth box that it found, 0 for none; and which, or -1.
 
-    As COCO matches: the detections choose in order of their scores, each the truth box not yet
-    taken that it overlaps most (the last of equals), by at least the threshold.
+    As COCO matches: the detections choose in order of their scores, each the truth box of its class
+    not yet taken that it overlaps most (the last of equals), by at least the threshold.
     """
-    overlaps = pairwise_iou(detections.boxes, truth)
+    overlaps = pairwise_iou(detections.boxes, truth.boxes)
+    overlaps[detections.classes[:, None] != truth.classes] = -1.0
     least = min(iou_threshold, 1 - 1e-10)
     found = np.zeros(len(detections))
     places = np.full(len(detections), -1, dtype=np.int64)

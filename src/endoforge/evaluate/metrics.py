@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from endoforge.detect.decode import MAX_DETECTIONS
 from endoforge.detect.detections import Detections
-from endoforge.evaluate.coco import Truths, average_precisions
-from endoforge.evaluate.matching import Matches, match_all
+from endoforge.evaluate.coco import average_precisions
+from endoforge.evaluate.matching import Matches, Truth, match_all
 
 COCO_IOUS: tuple[float, ...] = tuple(np.linspace(0.5, 0.95, 10).tolist())
 """0.50, 0.55 .. 0.95, the thresholds over which COCO averages AP, as pycocotools rounds them."""
@@ -29,7 +29,7 @@ class ThresholdMetrics:
     precision: float
     recall: float
     average_precision: float | None
-    """Exact AP over all scores at this IoU; None where there is no truth."""
+    """Exact AP over all scores at this IoU, as in `Metrics`; None where there is no truth."""
     true_positives: int
     false_positives: int
     false_negatives: int
@@ -47,6 +47,36 @@ class ThresholdMetrics:
             "fn": self.false_negatives,
             "batches": batches,
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassMetrics:
+    """How well one class is found; AP is None where it has no truth."""
+
+    name: str
+    num_truths: int
+    ap_by_iou: tuple[float, ...] | None
+    """At each of COCO_IOUS."""
+    ap: float | None
+    ap50: float | None
+    ap75: float | None
+
+    def to_record(self) -> dict[str, Any]:
+        """An entry of `classes` in a metrics file."""
+        return {
+            "name": self.name,
+            "ap": self.ap,
+            "ap50": self.ap50,
+            "ap75": self.ap75,
+            "boxes": self.num_truths,
+        }
+
+    def summary(self) -> str:
+        """One line for people."""
+        return (
+            f"{self.name}: AP50 {_number(self.ap50)}, AP {_number(self.ap)} "
+            f"({self.num_truths} boxes)"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +115,11 @@ class PrecisionRecallCurve:
 
 @dataclass(frozen=True, kw_only=True)
 class Metrics:
-    """How good the detections of a set of pictures are."""
+    """How good the detections of a set of pictures are.
+
+    AP is the mean over the classes that have a truth box; everything else is of all classes
+    together.
+    """
 
     obj_thresh: float
     """The score from which a detection counts in precision, recall and mean IoU."""
@@ -102,6 +136,8 @@ class Metrics:
     pr_curve: tuple[SweepPoint, ...]
     """By objectness, at the first IoU threshold."""
     curve: PrecisionRecallCurve
+    by_class: tuple[ClassMetrics, ...]
+    """Of each class, in the order of the class names."""
 
     @property
     def mean_iou(self) -> float:
@@ -110,7 +146,7 @@ class Metrics:
 
     def to_record(self, batches: int) -> dict[str, Any]:
         """The fields of a metrics file that say how good it is."""
-        return {
+        record = {
             "obj_thresh": self.obj_thresh,
             "val_metrics": [entry.to_record(batches) for entry in self.at_iou],
             "ap": self.ap,
@@ -118,6 +154,9 @@ class Metrics:
             "ap75": self.ap75,
             "images": self.images,
         }
+        if len(self.by_class) > 1:
+            record["classes"] = [one.to_record() for one in self.by_class]
+        return record
 
     def summary(self) -> str:
         """One line for people."""
@@ -128,21 +167,30 @@ class Metrics:
             f"recall {first.recall:.3f} ({self.num_truths} boxes in {self.images} frames)"
         )
 
+    def class_lines(self) -> list[str]:
+        """A line for each class where there are several."""
+        several = len(self.by_class) > 1
+        return [f"  {one.summary()}" for one in self.by_class] if several else []
+
 
 def measure(
     detections: Sequence[Detections],
-    truths: Truths,
+    truths: Sequence[Truth],
     *,
+    class_names: Sequence[str],
     obj_thresh: float,
     iou_threshs: Sequence[float],
 ) -> Metrics:
     """Compare `detections[i]` with the truth boxes `truths[i]` of the same picture.
 
-    Truth boxes are (K, 4) xyxy in 0..1; K may be 0. AP takes every detection, whatever its score;
-    the other metrics those of at least `obj_thresh`. At most 100 detections a picture count.
+    The classes of both are places in `class_names`; a detection can find truth of its class only.
+    AP takes every detection, whatever its score; the other metrics those of at least `obj_thresh`.
+    At most 100 detections of a class a picture count.
     """
-    counted = [_first(found, MAX_DETECTIONS) for found in detections]
-    precisions = _precisions_by_iou(counted, truths, iou_threshs)
+    counted = [_first_of_each_class(found, MAX_DETECTIONS) for found in detections]
+    thresholds = sorted({*COCO_IOUS, *iou_threshs})
+    by_class = average_precisions(counted, truths, thresholds)
+    precisions = _means(list(by_class.values()), thresholds)
     matches = [match_all(counted, truths, iou) for iou in iou_threshs]
     at_iou = [
         _threshold_metrics(iou, match.above(obj_thresh), precisions[iou])
@@ -160,22 +208,47 @@ def measure(
         num_truths=matches[0].num_truths,
         pr_curve=tuple(_sweep_point(matches[0], score) for score in OBJECTNESS_SWEEP),
         curve=_curve(match_all(counted, truths, 0.5)),
+        by_class=tuple(
+            _class_metrics(
+                name,
+                sum(int(np.count_nonzero(truth.classes == number)) for truth in truths),
+                _means([by_class[number]] if number in by_class else [], thresholds),
+            )
+            for number, name in enumerate(class_names)
+        ),
     )
 
 
-def _first(detections: Detections, count: int) -> Detections:
-    return Detections(detections.boxes[:count], detections.scores[:count])
+def _first_of_each_class(detections: Detections, count: int) -> Detections:
+    kept = np.zeros(len(detections), dtype=np.bool_)
+    for number in np.unique(detections.classes):
+        kept[np.flatnonzero(detections.classes == number)[:count]] = True
+    return detections[kept]
 
 
-def _precisions_by_iou(
-    detections: Sequence[Detections], truths: Truths, iou_threshs: Sequence[float]
+def _means(
+    precisions: Sequence[Sequence[float]], thresholds: Sequence[float]
 ) -> dict[float, float | None]:
-    """AP at COCO's thresholds and at ours, by threshold."""
-    thresholds = sorted({*COCO_IOUS, *iou_threshs})
-    values = average_precisions(detections, truths, thresholds)
-    if values is None:
+    """AP by threshold, the mean of those of several classes; None where there is none."""
+    if not precisions:
         return dict.fromkeys(thresholds)
-    return dict(zip(thresholds, values, strict=True))
+    columns = zip(*precisions, strict=True)
+    means = (sum(column) / len(precisions) for column in columns)
+    return dict(zip(thresholds, means, strict=True))
+
+
+def _class_metrics(
+    name: str, num_truths: int, precisions: dict[float, float | None]
+) -> ClassMetrics:
+    ap_by_iou = _known([precisions[iou] for iou in COCO_IOUS])
+    return ClassMetrics(
+        name=name,
+        num_truths=num_truths,
+        ap_by_iou=ap_by_iou,
+        ap=None if ap_by_iou is None else sum(ap_by_iou) / len(ap_by_iou),
+        ap50=precisions[0.5],
+        ap75=precisions[0.75],
+    )
 
 
 def _threshold_metrics(iou: float, matches: Matches, precision: float | None) -> ThresholdMetrics:

@@ -118,11 +118,11 @@ def headline(metrics: Metrics) -> Table:
     """The numbers that people look for first."""
     first = metrics.at_iou[0]
     return [
-        ("AP50", _number(metrics.ap50)),
-        ("AP 50:95", _number(metrics.ap)),
-        ("mean IoU", _number(first.mean_iou)),
-        ("precision", _number(first.precision)),
-        ("recall", _number(first.recall)),
+        ("AP50", number(metrics.ap50)),
+        ("AP 50:95", number(metrics.ap)),
+        ("mean IoU", number(first.mean_iou)),
+        ("precision", number(first.precision)),
+        ("recall", number(first.recall)),
     ]
 
 
@@ -133,7 +133,8 @@ KEY = """
 """
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """Three digits, or that there is no such number."""
     return "undefined" if value is None else f"{value:.3f}"
 
 

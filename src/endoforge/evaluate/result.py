@@ -10,6 +10,7 @@ from endoforge.captures.index import FrameRecord
 from endoforge.detect.detections import Detections
 from endoforge.detect.weights import WeightsMetadata
 from endoforge.evaluate.config import EvalConfig
+from endoforge.evaluate.matching import Truth
 from endoforge.evaluate.metrics import Metrics
 
 
@@ -35,7 +36,9 @@ class EvalResult:
     frames: list[FrameRecord]
     images: NDArray[np.uint8]
     detections: list[Detections]
-    truths: list[NDArray[np.float32]]
+    truths: list[Truth]
+    class_names: tuple[str, ...]
+    """The detector's, then those of the frames that it doesn't know."""
     seconds: float
     report: Path | None = None
     """The page that was written, if one was asked for."""
@@ -43,4 +46,4 @@ class EvalResult:
     def lines(self) -> list[str]:
         """The summary for people."""
         report = [] if self.report is None else [f"report   {self.report}"]
-        return [self.metrics.summary(), *report]
+        return [self.metrics.summary(), *self.metrics.class_lines(), *report]

@@ -11,12 +11,13 @@ from endoforge.backends.group import Group
 from endoforge.data.augment import flip, seeded_generator
 from endoforge.data.loader import Batch, Loader
 from endoforge.detect.detections import Detections
+from endoforge.evaluate.matching import Truth
 from endoforge.evaluate.metrics import Metrics, measure
 
 Predict = Callable[[torch.Tensor], list[Detections]]
 """(B, H, W, 3) uint8 RGB pictures to the detections of each."""
 
-_Found = tuple[list[Detections], list[NDArray[np.float32]], NDArray[np.bool_]]
+_Found = tuple[list[Detections], list[Truth], NDArray[np.bool_]]
 """Of the pictures of a batch: what was found, what is true, and which of them were mirrored."""
 
 
@@ -30,7 +31,8 @@ class Validation:
     mirrored: NDArray[np.bool_]
     """(N,): which of them the detector saw mirrored, and their boxes with them."""
     detections: list[Detections]
-    truths: list[NDArray[np.float32]]
+    truths: list[Truth]
+    class_names: tuple[str, ...]
     batches: int
 
     def picture(self, place: int) -> NDArray[np.uint8]:
@@ -64,20 +66,31 @@ def validate(
         if (batch := next(asked, None)) is not None:
             mirrored = _drawn(len(batch.images), flip_probability, seed, first + group.rank)
             batch = _flipped(batch, mirrored) if flip_probability > 0 else batch
-            truths = [rows[:n] for rows, n in zip(batch.boxes, batch.num_boxes, strict=True)]
-            found.append((predict(batch.images), truths, mirrored))
+            found.append((predict(batch.images), _truths(batch), mirrored))
         on_batch(loader.num_frames(first, first + group.size))
     in_order = _deal_out(group.gather(found), len(loader))
     detections = [one for picked, _, _ in in_order for one in picked]
     truths = [one for _, true, _ in in_order for one in true]
     return Validation(
-        metrics=measure(detections, truths, obj_thresh=obj_thresh, iou_threshs=iou_threshs),
+        metrics=measure(
+            detections,
+            truths,
+            class_names=loader.pack.class_names,
+            obj_thresh=obj_thresh,
+            iou_threshs=iou_threshs,
+        ),
         images=loader.pack.images,
         mirrored=np.concatenate([mirrored for _, _, mirrored in in_order]),
         detections=detections,
         truths=truths,
+        class_names=loader.pack.class_names,
         batches=len(loader),
     )
+
+
+def _truths(batch: Batch) -> list[Truth]:
+    rows = zip(batch.boxes, batch.classes, batch.num_boxes, strict=True)
+    return [Truth(boxes[:count], classes[:count]) for boxes, classes, count in rows]
 
 
 def _deal_out(found: list[list[_Found]], count: int) -> list[_Found]:
@@ -92,9 +105,10 @@ def _drawn(count: int, probability: float, seed: int, number: int) -> NDArray[np
 
 
 def _flipped(batch: Batch, mirrored: NDArray[np.bool_]) -> Batch:
-    images, boxes, num_boxes = flip(
+    images, boxes, classes, num_boxes = flip(
         batch.images.permute(0, 3, 1, 2),
         torch.from_numpy(batch.boxes),
+        torch.from_numpy(batch.classes),
         torch.from_numpy(batch.num_boxes),
         torch.from_numpy(mirrored),
     )
@@ -102,5 +116,6 @@ def _flipped(batch: Batch, mirrored: NDArray[np.bool_]) -> Batch:
         batch,
         images=images.permute(0, 2, 3, 1).contiguous(),
         boxes=boxes.numpy(),
+        classes=classes.numpy(),
         num_boxes=num_boxes.numpy(),
     )

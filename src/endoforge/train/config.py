@@ -18,6 +18,7 @@ from endoforge.evaluate.config import (
 
 Scheduler = Literal["linear", "cosine"]
 ResizeMode = Literal["letterbox", "force"]
+LabelField = Literal["label", "paris"]
 BackendName = Literal["torch"]
 
 
@@ -73,6 +74,9 @@ class TrainConfig:
 
     max_boxes: int = 32
     """Boxes of a frame that are learned from; of more, the largest."""
+
+    label: LabelField = "label"
+    """Field of the polyps' labels to learn as the class: label, or paris for the Paris kind."""
 
     drop_last: bool = False
     """Leave out the last training batch of an epoch when it isn't full."""
@@ -198,6 +202,7 @@ class TrainConfig:
     def _check_choices(self) -> None:
         checks.check_choice("--backend", self.backend, get_args(BackendName))
         checks.check_choice("--scheduler", self.scheduler, get_args(Scheduler))
+        checks.check_choice("--label", self.label, get_args(LabelField))
         checks.check_choice("--device", self.device, get_args(DeviceName))
         checks.check_choice("--resize-mode", self.resize_mode, get_args(ResizeMode))
         if self.val_resize_mode is not None:

@@ -8,6 +8,7 @@ from endoforge.backends.group import Group
 from endoforge.captures.index import CaptureIndex, FrameRecord, index_root
 from endoforge.captures.tally import Tally
 from endoforge.core.errors import UserError
+from endoforge.data.classes import class_names, unknown_classes, with_others
 from endoforge.data.pack import Pack, pack_frames
 from endoforge.data.split import Split, fingerprint, load_split, save_split, split_by_run
 from endoforge.train.config import TrainConfig
@@ -18,7 +19,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Frames to learn from and to validate on; a fingerprint tells a set from others."""
+    """Frames to learn from and to validate on; a fingerprint tells a set from others.
+
+    The classes are those of the training frames; what validation has beyond them comes after.
+    """
 
     train: Pack
     val: Pack
@@ -49,15 +53,17 @@ def load_data(config: TrainConfig, group: Group) -> TrainingData:
 
 
 def _load(config: TrainConfig, *, writes: bool) -> TrainingData:
-    index = index_root(Path(config.input_root), strict=config.strict, cache=True)
+    index = _index(config, config.input_root)
     _log_searched(index)
     real = _real_index(config, index)
     if real is None:
         split = _split(config, index, writes=writes)
     else:
         split = Split(_usable(index), _usable(real))
+    classes = class_names(split.train)
     train = pack_frames(
         split.train,
+        class_names=classes,
         size=config.input_size,
         resize_mode=config.resize_mode,
         max_boxes=config.max_boxes,
@@ -66,6 +72,7 @@ def _load(config: TrainConfig, *, writes: bool) -> TrainingData:
     )
     val = pack_frames(
         split.val,
+        class_names=with_others(classes, split.val),
         size=config.val_input_size,
         resize_mode=config.val_resize_mode or config.resize_mode,
         max_boxes=config.val_max_boxes or config.max_boxes,
@@ -77,7 +84,13 @@ def _load(config: TrainConfig, *, writes: bool) -> TrainingData:
     dropped = dropped_by_side(split, index, real, train, val)
     for line in summary_lines(train, val, dropped, split.left_out):
         log.info("%s", line)
+    if (unknown := unknown_classes(val, classes)) is not None:
+        log.warning("validation: %s", unknown)
     return TrainingData(train, val, fingerprint(train.frames), fingerprint(val.frames))
+
+
+def _index(config: TrainConfig, root: str) -> CaptureIndex:
+    return index_root(Path(root), label_field=config.label, strict=config.strict, cache=True)
 
 
 def _split(config: TrainConfig, index: CaptureIndex, *, writes: bool) -> Split:
@@ -100,7 +113,7 @@ def _real_index(config: TrainConfig, training: CaptureIndex) -> CaptureIndex | N
     """Of the folder of real runs, if `config` names one; none of its frames may be trained on."""
     if config.real_val_dir is None:
         return None
-    real = index_root(Path(config.real_val_dir), strict=config.strict, cache=True)
+    real = _index(config, config.real_val_dir)
     _log_searched(real)
     trained_on = set(map(_file_of, training.frames))
     if shared := [frame for frame in real.frames if _file_of(frame) in trained_on]:

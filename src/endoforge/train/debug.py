@@ -1,5 +1,6 @@
 """A look at a batch as training sees it: `--debug-batch`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,7 @@ from endoforge.backends.base import BatchView
 from endoforge.captures.overlay import Color, draw_boxes
 from endoforge.captures.pictures import encode_png
 from endoforge.core.files import write_atomic
-from endoforge.detect.detections import Detections
+from endoforge.detect.tinydet import NUM_EDGES
 
 MOST_PICTURES = 16
 SHOWN_DETECTIONS = 3
@@ -23,13 +24,14 @@ PAPER = (15, 19, 23)
 Picture = NDArray[np.uint8]
 
 
-def draw_batch(path: Path, view: BatchView) -> list[str]:
+def draw_batch(path: Path, view: BatchView, class_names: Sequence[str]) -> list[str]:
     """Draw the first pictures of a batch to `path` (PNG), and tell the ranges of all of it.
 
-    With each picture go its true boxes, the cells that must find them, and the best detections.
+    With each picture go its true boxes, the cells that must find them, and the best detections;
+    where there are several classes, with their names.
     """
     num_shown = min(len(view.images), MOST_PICTURES)
-    tiles = [_tile(view, number) for number in range(num_shown)]
+    tiles = [_tile(view, number, class_names) for number in range(num_shown)]
     columns = int(np.ceil(np.sqrt(num_shown)))
     rows = [_row(tiles[first : first + columns], columns) for first in range(0, num_shown, columns)]
     sheet = _stack([*rows, _key(rows[0].shape[1])])
@@ -37,15 +39,17 @@ def draw_batch(path: Path, view: BatchView) -> list[str]:
     return [*_range_lines(view), f"first batch: drawn to {path}"]
 
 
-def _tile(view: BatchView, number: int) -> Picture:
+def _tile(view: BatchView, number: int, class_names: Sequence[str]) -> Picture:
     picture = np.rint(view.images[number] * 255).astype(np.uint8)
     zoom = int(np.ceil(LEAST_WIDTH / picture.shape[1]))
     size = (picture.shape[1] * zoom, picture.shape[0] * zoom)
     canvas = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_NEAREST), np.uint8)
-    best = _first(view.detections[number], SHOWN_DETECTIONS)
-    captions = [f"{score:.2f}" for score in best.scores]
-    canvas = draw_boxes(canvas, best.boxes, DETECTION, captions)
-    canvas = draw_boxes(canvas, view.boxes[number][: view.num_boxes[number]], TRUTH, thickness=2)
+    best = view.detections[number][:SHOWN_DETECTIONS]
+    canvas = draw_boxes(canvas, best.boxes, DETECTION, best.captions(class_names))
+    counted = slice(view.num_boxes[number])
+    several = len(class_names) > 1
+    names = [class_names[place] for place in view.classes[number][counted]] if several else ()
+    canvas = draw_boxes(canvas, view.boxes[number][counted], TRUTH, names, thickness=2)
     cell_height, cell_width = (
         canvas.shape[0] / view.positive.shape[1],
         canvas.shape[1] / view.positive.shape[2],
@@ -54,10 +58,6 @@ def _tile(view: BatchView, number: int) -> Picture:
         centre = (round((column + 0.5) * cell_width), round((row + 0.5) * cell_height))
         cv2.circle(canvas, centre, 3, CELL, -1, cv2.LINE_AA)
     return canvas
-
-
-def _first(detections: Detections, count: int) -> Detections:
-    return Detections(detections.boxes[:count], detections.scores[:count])
 
 
 def _row(tiles: list[Picture], columns: int) -> Picture:
@@ -100,8 +100,8 @@ def _range_lines(view: BatchView) -> list[str]:
         f"boxes       {len(boxes)}, {view.num_boxes.min()} to {view.num_boxes.max()} a picture, "
         f"corners {_span(boxes)}, sides {_span(sides)} pixels",
         f"targets     {view.positive.sum()} of {view.positive.size} cells must find a box",
-        f"objectness  logits {_span(view.raw[:, 0])}",
-        f"distances   logs of strides {_span(view.raw[:, 1:])}",
+        f"objectness  logits {_span(view.raw[:, :-NUM_EDGES])}",
+        f"distances   logs of strides {_span(view.raw[:, -NUM_EDGES:])}",
         f"loss        {view.loss:.4f}, mean IoU {view.mean_iou:.3f}",
     ]
     return [f"first batch: {line}" for line in lines]

@@ -1,39 +1,64 @@
 """What makes a training the one that it is: what it starts from, and what must not change."""
 
 import hashlib
-from dataclasses import dataclass
+import logging
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import Tensor
 
 from endoforge.core.errors import UserError
-from endoforge.detect.tinydet import TinyDetConfig
+from endoforge.detect.tinydet import TinyDetConfig, build_tinydet, take_by_class
 from endoforge.detect.weights import load_weights
 from endoforge.train.checkpoint import Facts
 from endoforge.train.config import TrainConfig
 from endoforge.train.data import TrainingData
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, eq=False)
 class StartWeights:
-    """Weights to start a new training from, and the SHA-256 of their file."""
+    """Weights to start a new training from, of which classes, and the SHA-256 of their file."""
 
     tensors: dict[str, Tensor]
+    classes: tuple[str, ...]
     digest: str
 
 
 def load_start(path: str | None, model: TinyDetConfig) -> StartWeights | None:
-    """The weights of `--demo-checkpoint`; raises UserError if they aren't of `model`."""
+    """The weights of `--demo-checkpoint`; raises UserError if they aren't of `model`.
+
+    Their classes may be others.
+    """
     if path is None:
         return None
     start, metadata = load_weights(Path(path))
-    if metadata.model != model:
+    if replace(metadata.model, classes=model.classes) != model:
         raise UserError(
             f"--demo-checkpoint {path}: of another model ({metadata.model.to_json()}) than the one "
             f"to train ({model.to_json()}): name weights of that one"
         )
     digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    return StartWeights(start.state_dict(), digest)
+    return StartWeights(start.state_dict(), metadata.model.classes, digest)
+
+
+def with_classes(start: StartWeights, model: TinyDetConfig, seed: int) -> StartWeights:
+    """`start` for the classes of `model`: by name; a new class begins as `seed` has it."""
+    if start.classes == model.classes:
+        return start
+    kept = [name for name in model.classes if name in start.classes]
+    new = [name for name in model.classes if name not in start.classes]
+    log.info(
+        "--demo-checkpoint: classes kept by name: %s; that begin anew: %s; left behind: %s",
+        *(
+            ", ".join(names) or "none"
+            for names in (kept, new, [n for n in start.classes if n not in kept])
+        ),
+    )
+    fresh = build_tinydet(model, seed).state_dict()
+    tensors = take_by_class(start.tensors, start.classes, fresh, model.classes)
+    return StartWeights(tensors, model.classes, start.digest)
 
 
 def facts_of(
@@ -45,6 +70,7 @@ def facts_of(
     """
     return {
         "the model": str(model.to_json()),
+        "--label": config.label,
         "the weights of --demo-checkpoint": start.digest[:12] if start else "none",
         "--seed": str(config.seed),
         "--batch-size": str(config.batch_size),

@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import SupportsFloat
 
@@ -28,7 +28,7 @@ from endoforge.train.checkpoint import CheckpointFolder, changed_settings
 from endoforge.train.config import TrainConfig
 from endoforge.train.data import TrainingData, load_data
 from endoforge.train.debug import draw_batch
-from endoforge.train.facts import StartWeights, facts_of, load_start
+from endoforge.train.facts import StartWeights, facts_of, load_start, with_classes
 from endoforge.train.reports import EpochReport, Pace, Plan, Sink, StepReport
 from endoforge.train.schedule import learning_rate
 from endoforge.train.sinks import build_sinks, outcome_to
@@ -58,7 +58,9 @@ class TrainResult:
 
     def lines(self) -> list[str]:
         """The summary for people."""
-        scores = [f"last validation: {self.metrics.summary()}"] if self.metrics else []
+        metrics, scores = self.metrics, list[str]()
+        if metrics is not None:
+            scores = [f"last validation: {metrics.summary()}", *metrics.class_lines()]
         best = ""
         if self.best_mean_iou is not None and self.best_epoch is not None:
             best = f" (epoch {self.best_epoch + 1}, mean IoU {self.best_mean_iou:.3f})"
@@ -90,18 +92,20 @@ def prepare(
 ) -> "Training":
     """Load the data and build the detector."""
     model = TinyDetConfig()
+    check_size("--target-size", config.target_size, model.stride)
+    check_size("--val-target-size", config.val_target_size or config.target_size, model.stride)
+    start = load_start(config.demo_checkpoint, model)
+    data = load_data(config, group)
+    model = replace(model, classes=data.train.class_names)
+    start = start and with_classes(start, model, config.seed)
     backend = TorchBackend(
         model, seed=config.seed, device=device, batch_size=config.batch_size, group=group
     )
-    divisor = backend.required_divisor
-    check_size("--target-size", config.target_size, divisor)
-    check_size("--val-target-size", config.val_target_size or config.target_size, divisor)
-    start = load_start(config.demo_checkpoint, model)
-    data = load_data(config, group)
     metadata = WeightsMetadata(
         model=model,
         input_size=config.val_input_size,
         resize_mode=config.val_resize_mode or config.resize_mode,
+        label_field=config.label,
     )
     checkpoints = CheckpointFolder(
         Path(config.ckpt_dir),
@@ -268,7 +272,7 @@ class Training:
             batch = next(self.train_loader.batches(self.state.epoch))
             view = self.backend.view(batch, epoch=self.state.epoch, step=0)
             path = Path(self.config.ckpt_dir) / "debug_batch.png"
-            for line in draw_batch(path, view):
+            for line in draw_batch(path, view, self.train_loader.pack.class_names):
                 log.info("%s", line)
 
     def _read_losses(self) -> None:

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoforge.captures.index import CaptureIndex
+from endoforge.captures.schema import DEFAULT_CLASS
+from endoforge.data.classes import boxes_by_class
 from endoforge.data.pack import Pack
 from endoforge.data.split import Split
 
@@ -49,6 +51,7 @@ def summary_lines(train: Pack, val: Pack, dropped: Dropped, left_out: int) -> li
         ("  more boxes", *(_share(each > 1) for each in counts)),
         ("empty (no box)", *(_share(each == 0) for each in counts)),
         ("boxes", *(f"{each.sum():,}" for each in counts)),
+        *_class_rows(packs),
         *_dropped_rows("dropped", "frame: ", dropped),
         *_dropped_rows("boxes dropped", "box: ", dropped),
     ]
@@ -62,6 +65,15 @@ def summary_lines(train: Pack, val: Pack, dropped: Dropped, left_out: int) -> li
     if left_out:
         lines.append(f"left out by the split: {left_out:,} frames")
     return lines
+
+
+def _class_rows(packs: tuple[Pack, Pack]) -> list[tuple[str, ...]]:
+    """The boxes of each class, unless all are of the default one."""
+    names = packs[1].class_names  # validation's hold training's
+    if names == (DEFAULT_CLASS,):
+        return []
+    counts = [boxes_by_class(pack) for pack in packs]
+    return [(f"  {name}", *(f"{each[name]:,}" for each in counts)) for name in names]
 
 
 def _dropped_rows(title: str, kind: str, dropped: Dropped) -> list[tuple[str, ...]]:

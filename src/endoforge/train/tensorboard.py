@@ -129,6 +129,8 @@ def _validation_scalars(metrics: Metrics) -> dict[str, float]:
         "validation/precision": first.precision,
         "validation/recall": first.recall,
     }
+    if len(metrics.by_class) > 1:
+        values |= {f"validation_AP50/{one.name}": one.ap50 for one in metrics.by_class}
     return {tag: value for tag, value in values.items() if value is not None}
 
 
@@ -137,4 +139,4 @@ def _with_boxes(validation: Validation, place: int) -> NDArray[np.uint8]:
     metrics, truth = validation.metrics, validation.truths[place]
     found = validation.detections[place].above(metrics.obj_thresh)
     hits = match_picture(found, truth, metrics.at_iou[0].iou) > 0
-    return draw_found(validation.picture(place), truth, found, hits)
+    return draw_found(validation.picture(place), truth, found, hits, validation.class_names)
