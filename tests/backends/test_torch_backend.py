@@ -26,6 +26,7 @@ def batch():
     return Batch(
         images=torch.from_numpy(images),
         boxes=boxes,
+        classes=np.zeros((2, 2), np.int64),
         num_boxes=np.array([1, 0]),
         indices=np.array([0, 1]),
         rows=slice(0, 2),
@@ -148,6 +149,7 @@ def test_a_part_of_a_batch_gets_the_views_of_the_whole(batch):
         batch,
         images=batch.images[1:],
         boxes=batch.boxes[1:],
+        classes=batch.classes[1:],
         num_boxes=batch.num_boxes[1:],
         indices=batch.indices[1:],
         rows=slice(1, 2),

@@ -244,7 +244,7 @@ def flip(data):
         lambda _: b"not ours",
         lambda data: data[: len(data) // 2],
         flip,
-        lambda data: data.replace(b'"format": 1', b'"format": 0'),
+        lambda data: data.replace(b'"format": 2', b'"format": 1'),
         lambda data: data.replace(b"captures", b"recaptur"),
     ],
 )

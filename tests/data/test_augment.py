@@ -51,6 +51,18 @@ def chance_for(images, seed=0):
     return draw(len(images), size, generator(seed)), noise_tile(size, generator())
 
 
+def classes_of(boxes):
+    """Zeros, (B, M)."""
+    return torch.zeros(boxes.shape[:2], dtype=torch.int64)
+
+
+def nothing_in(images):
+    """No boxes: their places, classes and numbers."""
+    count = len(images)
+    boxes = torch.zeros(count, 1, 4)
+    return boxes, classes_of(boxes), torch.zeros(count, dtype=torch.int64)
+
+
 def one(num=1):
     return torch.tensor([num])
 
@@ -64,7 +76,8 @@ def test_boxes_follow_the_painted_pixels(monkeypatch):
         box_px = [x0, y0, rng.integers(x0 + 8, WIDTH + 1), rng.integers(y0 + 8, HEIGHT + 1)]
         warp = random_warp(torch.rand(1, 5, generator=draws))
         pixels = extent(warp_images(painted(box_px), warp)[0])
-        boxes, count = warp_boxes(normalised(box_px), one(), warp)
+        before = normalised(box_px)
+        boxes, _, count = warp_boxes(before, classes_of(before), one(), warp)
         area = (box_px[2] - box_px[0]) * (box_px[3] - box_px[1]) * float(warp.scale.abs().prod())
         shown = 0 if pixels is None else (pixels[2] - pixels[0]) * (pixels[3] - pixels[1])
         if count.item():
@@ -98,7 +111,7 @@ def test_what_comes_from_outside_is_black():
 def test_a_box_goes_with_three_quarters_of_its_area(shift, kept):
     whole = torch.tensor([[[0.0, 0.0, 1.0, 1.0]]])
     warp = Warp(torch.ones(1, 2), torch.tensor([[shift, 0.0]]))
-    boxes, count = warp_boxes(whole, one(), warp)
+    boxes, _, count = warp_boxes(whole, classes_of(whole), one(), warp)
     assert count.item() == kept
     assert torch.allclose(boxes[0, 0], torch.tensor([shift, 0, 1, 1]) * kept)
 
@@ -107,8 +120,9 @@ def test_the_boxes_left_come_first_in_their_order_then_zeros():
     boxes = torch.tensor([[[0.9, 0, 1, 1], [0, 0, 0.2, 1], [0.9, 0, 1, 1], [0.2, 0, 0.4, 0.5]]])
     padded = torch.cat([boxes, torch.zeros(1, 1, 4)], dim=1)
     moved_right = Warp(torch.ones(1, 2), torch.tensor([[0.5, 0.0]]))
-    left, count = warp_boxes(padded, one(4), moved_right)
+    left, classes, count = warp_boxes(padded, torch.tensor([[3, 1, 4, 2, 0]]), one(4), moved_right)
     assert count.tolist() == [2]
+    assert classes.tolist() == [[1, 2, 0, 0, 0]]
     expected = torch.tensor([[0.5, 0, 0.7, 1], [0.7, 0, 0.9, 0.5]])
     assert torch.allclose(left[0, :2], expected)
     assert not left[0, 2:].any()
@@ -119,7 +133,9 @@ def test_augment_gives_views_of_the_same_kind_and_leaves_its_input():
     num_boxes = torch.tensor([1, 0, 1, 1, 1, 1])
     before = images.clone()
     boxes = boxes * num_boxes[:, None, None]
-    views, moved, counts = augment(images, boxes, num_boxes, *chance_for(images))
+    views, moved, _, counts = augment(
+        images, boxes, classes_of(boxes), num_boxes, *chance_for(images)
+    )
     assert views.shape == images.shape
     assert views.min() >= 0
     assert views.max() <= 1
@@ -131,18 +147,16 @@ def test_augment_gives_views_of_the_same_kind_and_leaves_its_input():
 
 def test_a_seed_gives_one_view_and_every_picture_its_own():
     images = torch.rand(1, 3, HEIGHT, WIDTH).expand(4, -1, -1, -1)
-    nothing = (torch.zeros(4, 1, 4), torch.zeros(4, dtype=torch.int64))
-    views = augment(images, *nothing, *chance_for(images, 1))[0]
-    assert torch.equal(views, augment(images, *nothing, *chance_for(images, 1))[0])
-    assert not torch.equal(views, augment(images, *nothing, *chance_for(images, 2))[0])
+    views = augment(images, *nothing_in(images), *chance_for(images, 1))[0]
+    assert torch.equal(views, augment(images, *nothing_in(images), *chance_for(images, 1))[0])
+    assert not torch.equal(views, augment(images, *nothing_in(images), *chance_for(images, 2))[0])
     assert all(not torch.equal(views[0], views[other]) for other in (1, 2, 3))
 
 
 def test_colours_change_but_a_picture_stays_recognisable():
     """Over many views the mean colour wanders about the original's, in each channel."""
     grey = torch.full((64, 3, 16, 16), 0.5)
-    nothing = (torch.zeros(64, 1, 4), torch.zeros(64, dtype=torch.int64))
-    middles = augment(grey, *nothing, *chance_for(grey))[0][:, :, 4:12, 4:12].mean((2, 3))
+    middles = augment(grey, *nothing_in(grey), *chance_for(grey))[0][:, :, 4:12, 4:12].mean((2, 3))
     assert torch.allclose(middles.mean(0), torch.full((3,), 0.5), atol=0.1)
     assert (middles.std(0) > 0.03).all()
     assert ((middles > 0.1) & (middles < 0.9)).all()
@@ -154,7 +168,7 @@ def test_noise_differs_from_pixel_to_pixel_and_stays_small():
     assert abs(tile.std() - 1) < 0.1
     # Nothing but noise tells a view of grey from the same view of a noiseless tile.
     grey = torch.full((64, 3, 16, 16), 0.5)
-    nothing = (torch.zeros(64, 1, 4), torch.zeros(64, dtype=torch.int64))
+    nothing = nothing_in(grey)
     draws = draw(64, (16, 16), generator())
     noisy, plain = (augment(grey, *nothing, draws, one)[0] for one in (tile, 0 * tile))
     spread = (noisy - plain)[:, :, 4:12, 4:12].std((1, 2, 3))
@@ -167,7 +181,7 @@ def test_noise_begins_where_it_was_drawn_and_goes_on_at_the_other_end():
     draws = draw(1, (2, 3), generator())
     draws = Draws(torch.full_like(draws.own, 0.5), torch.tensor([3, 4]))
     black = torch.zeros(1, 3, 2, 3)
-    nothing = (torch.zeros(1, 1, 4), torch.zeros(1, dtype=torch.int64))
+    nothing = nothing_in(black)
     views = augment(black, *nothing, draws, tile)[0]
     expected = torch.tensor([[22, 23, 18], [4, 5, 0]]) / 100 * LARGEST_NOISE / 2
     assert torch.allclose(views[0, 0], expected)
@@ -176,17 +190,18 @@ def test_noise_begins_where_it_was_drawn_and_goes_on_at_the_other_end():
 def test_rows_of_the_draws_give_rows_of_the_views():
     images, boxes = torch.rand(5, 3, HEIGHT, WIDTH), torch.rand(5, 2, 4).sort(2).values
     num_boxes, (draws, tile) = torch.tensor([2, 1, 0, 2, 2]), chance_for(images)
-    whole = augment(images, boxes, num_boxes, draws, tile)
+    classes = torch.randint(0, 9, (5, 2))
+    whole = augment(images, boxes, classes, num_boxes, draws, tile)
     for rows in (slice(0, 2), slice(2, 5), slice(3, 3)):
-        part = augment(images[rows], boxes[rows], num_boxes[rows], draws.rows(rows), tile)
+        own = (images[rows], boxes[rows], classes[rows], num_boxes[rows])
+        part = augment(*own, draws.rows(rows), tile)
         for one_part, of_whole in zip(part, whole, strict=True):
             assert torch.allclose(one_part, of_whole[rows], atol=1e-6)
 
 
 def test_a_view_has_noise():
     grey = torch.full((4, 3, HEIGHT, WIDTH), 0.5)
-    nothing = (torch.zeros(4, 1, 4), torch.zeros(4, dtype=torch.int64))
-    middles = augment(grey, *nothing, *chance_for(grey))[0][:, :, 20:28, 36:44]
+    middles = augment(grey, *nothing_in(grey), *chance_for(grey))[0][:, :, 20:28, 36:44]
     assert (middles.std((2, 3)) > 0).all()
 
 
@@ -194,18 +209,21 @@ def test_a_view_has_noise():
 def test_flip_mirrors_picture_and_boxes_together(mirrored):
     images = painted([10, 5, 30, 20])
     boxes, counts = torch.cat([normalised([10, 5, 30, 20]), torch.zeros(1, 1, 4)], 1), one()
-    flipped, moved, left = flip(images, boxes, counts, torch.tensor([mirrored]))
+    flipped, moved, classes, left = flip(
+        images, boxes, torch.tensor([[2, 0]]), counts, torch.tensor([mirrored])
+    )
     expected = [WIDTH - 30, 5, WIDTH - 10, 20] if mirrored else [10, 5, 30, 20]
     assert extent(flipped[0]) == expected
     assert torch.allclose(moved[0, :1], normalised(expected)[0])
     assert not moved[0, 1].any()
     assert left.tolist() == [1]
+    assert classes.tolist() == [[2, 0]]
 
 
 def test_flip_mirrors_each_picture_as_told():
     images = painted([0, 0, 10, 10]).expand(3, -1, -1, -1)
     boxes = normalised([0, 0, 10, 10]).expand(3, -1, -1)
     mirrored = torch.tensor([True, False, True])
-    flipped, moved, _ = flip(images, boxes, one().expand(3), mirrored)
+    flipped, moved, _, _ = flip(images, boxes, classes_of(boxes), one().expand(3), mirrored)
     assert torch.equal(flipped[:, 0, 0, 0] == 0, mirrored)
     assert torch.equal(moved[:, 0, 0] > 0.5, mirrored)

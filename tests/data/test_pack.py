@@ -7,6 +7,7 @@ import pytest
 from endoforge.captures.index import index_root
 from endoforge.core.errors import UserError
 from endoforge.data import pack as pack_module
+from endoforge.data.classes import class_names
 from endoforge.data.pack import pack_frames
 
 WIDE = (0.0, 0.0, 1.0, 0.5)
@@ -18,6 +19,7 @@ def pack(root, size=(32, 16), resize_mode="letterbox", max_boxes=8, strict=False
     frames = index_root(root).frames
     return pack_frames(
         frames,
+        class_names=class_names(frames),
         size=size,
         resize_mode=resize_mode,
         max_boxes=max_boxes,
@@ -80,7 +82,13 @@ def test_no_frame_and_no_readable_frame_are_user_errors(record):
         pack(run)
     with pytest.raises(UserError, match="no training frames"):
         pack_frames(
-            [], size=(8, 8), resize_mode="force", max_boxes=1, strict=False, label="training"
+            [],
+            class_names=("polyp",),
+            size=(8, 8),
+            resize_mode="force",
+            max_boxes=1,
+            strict=False,
+            label="training",
         )
 
 

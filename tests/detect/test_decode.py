@@ -10,29 +10,38 @@ from endoforge.detect.boxes import pairwise_iou
 from endoforge.detect.decode import decode_batch, nms
 
 
-def nms_by_brute_force(boxes, scores, threshold):
+def nms_by_brute_force(boxes, scores, classes, threshold):
     kept = []
     for index in sorted(range(len(scores)), key=lambda i: (-scores[i], i)):
-        overlaps = [pairwise_iou(boxes[index : index + 1], boxes[k : k + 1])[0, 0] for k in kept]
+        rivals = [k for k in kept if classes[k] == classes[index]]
+        overlaps = [pairwise_iou(boxes[[index]], boxes[[k]])[0, 0] for k in rivals]
         if all(overlap <= threshold for overlap in overlaps):
             kept.append(index)
     return kept
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(0, 25), st.sampled_from([0.1, 0.5, 0.9]))
-def test_nms_agrees_with_brute_force(seed, count, threshold):
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(0, 25),
+    st.sampled_from([1, 3]),
+    st.sampled_from([0.1, 0.5, 0.9]),
+)
+def test_nms_agrees_with_brute_force(seed, count, num_classes, threshold):
     rng = np.random.default_rng(seed)
     low = rng.random((count, 2)) * 0.6
     boxes = np.concatenate([low, low + rng.random((count, 2)) * 0.4], axis=1).astype(np.float32)
     scores = rng.integers(0, 5, count).astype(np.float32) / 4  # ties
-    expected = nms_by_brute_force(boxes, scores, threshold)
-    assert nms(boxes, scores, threshold).tolist() == expected
+    classes = rng.integers(0, num_classes, count)
+    expected = nms_by_brute_force(boxes, scores, classes, threshold)
+    assert nms(boxes, scores, classes, threshold).tolist() == expected
 
 
 def test_a_suppressed_box_suppresses_nothing():
     boxes = np.array([[0, 0, 10, 10], [4, 0, 14, 10], [8, 0, 18, 10]], np.float32)
-    assert nms(boxes, np.array([0.9, 0.8, 0.7], np.float32), 0.3).tolist() == [0, 2]
+    scores = np.array([0.9, 0.8, 0.7], np.float32)
+    assert nms(boxes, scores, np.zeros(3, np.int64), 0.3).tolist() == [0, 2]
+    assert nms(boxes, scores, np.array([0, 1, 0]), 0.3).tolist() == [0, 1, 2]
 
 
 def raw_with(cells, grid_hw=(4, 6)):

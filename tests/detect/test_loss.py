@@ -5,6 +5,8 @@ import torch
 
 from endoforge.detect.loss import complete_iou, detection_loss, quality_focal_loss
 
+ONE_CLASS = torch.zeros(1, 1, dtype=torch.int64)
+
 
 def ciou_by_hand(box, truth):
     """Complete IoU of two boxes in plain numbers (Zheng et al. 2020)."""
@@ -59,7 +61,7 @@ def test_the_whole_loss_of_one_small_box_in_numbers():
     raw[0, 1:] = math.log(0.5)
     raw[0, 1:, 0, 1] = math.log(1.0)  # says (4, -4, 20, 12) for (8, 0, 16, 8): IoU 64 / 256
     box = torch.tensor([[[0.5, 0.0, 1.0, 0.5]]])
-    loss = detection_loss(raw, box, torch.tensor([1]), stride=8)
+    loss = detection_loss(raw, box, ONE_CLASS, torch.tensor([1]), stride=8)
     entropy = math.log(2)
     objectness = 3 * 0.5 * entropy + 0.25 * entropy
     assert float(loss.mean_iou) == pytest.approx(0.25)
@@ -68,7 +70,8 @@ def test_the_whole_loss_of_one_small_box_in_numbers():
 
 def test_a_batch_without_boxes_has_a_loss_and_finite_slopes():
     raw = torch.randn(2, 5, 3, 3, generator=torch.Generator().manual_seed(0), requires_grad=True)
-    loss = detection_loss(raw, torch.zeros(2, 1, 4), torch.tensor([0, 0]), stride=8)
+    classes = ONE_CLASS.expand(2, 1)
+    loss = detection_loss(raw, torch.zeros(2, 1, 4), classes, torch.tensor([0, 0]), stride=8)
     loss.total.backward()
     assert float(loss.mean_iou) == 0
     assert torch.isfinite(raw.grad).all()
@@ -79,8 +82,8 @@ def test_a_step_down_the_slope_brings_the_boxes_nearer():
     raw = torch.randn(1, 5, 3, 3, generator=torch.Generator().manual_seed(1)) * 0.5
     raw.requires_grad_()
     box, count = torch.tensor([[[0.1, 0.2, 0.8, 0.7]]]), torch.tensor([1])
-    before = detection_loss(raw, box, count, stride=8)
+    before = detection_loss(raw, box, ONE_CLASS, count, stride=8)
     before.total.backward()
-    after = detection_loss(raw.detach() - 0.01 * raw.grad, box, count, stride=8)
+    after = detection_loss(raw.detach() - 0.01 * raw.grad, box, ONE_CLASS, count, stride=8)
     assert float(after.total) < float(before.total.detach())
     assert float(after.mean_iou) > float(before.mean_iou)

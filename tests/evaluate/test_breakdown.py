@@ -16,6 +16,7 @@ from endoforge.evaluate.breakdown import (
     worst_frames,
 )
 from endoforge.evaluate.config import EvalConfig
+from endoforge.evaluate.matching import Truth
 from endoforge.evaluate.metrics import measure
 from endoforge.evaluate.result import EvalResult
 
@@ -31,16 +32,24 @@ def result_of(frames, obj_thresh=0.3, iou=0.5):
     for found, boxes in frames:
         rows = sorted(found, key=lambda row: -row[0])
         boxes_found = np.array([box for _, box in rows], np.float32).reshape(-1, 4)
-        detections.append(Detections(boxes_found, np.array([s for s, _ in rows], np.float32)))
-        truths.append(np.array(boxes, np.float32).reshape(-1, 4))
+        scores = np.array([score for score, _ in rows], np.float32)
+        detections.append(Detections(boxes_found, scores, np.zeros(len(rows), np.int64)))
+        boxes = np.array(boxes, np.float32).reshape(-1, 4)
+        truths.append(Truth(boxes, np.zeros(len(boxes), np.int64)))
     records = [
-        FrameRecord("run_1", Path("run_1"), n, "x.json", "x.png", b"", 0, ("polyp",) * len(b), b)
-        for n, b in enumerate(truths)
+        FrameRecord("run_1", Path("run_1"), n, "", "", b"", 0, ("polyp",) * len(t), t.boxes)
+        for n, t in enumerate(truths)
     ]
     model = TinyDetConfig()
     return EvalResult(
         config=EvalConfig(),
-        metrics=measure(detections, truths, obj_thresh=obj_thresh, iou_threshs=[iou]),
+        metrics=measure(
+            detections,
+            truths,
+            class_names=model.classes,
+            obj_thresh=obj_thresh,
+            iou_threshs=[iou],
+        ),
         metadata=WeightsMetadata(model=model, input_size=(64, 64), resize_mode="force"),
         num_parameters=1,
         device="cpu",
@@ -51,6 +60,7 @@ def result_of(frames, obj_thresh=0.3, iou=0.5):
         images=np.zeros((len(frames), 64, 64, 3), np.uint8),
         detections=detections,
         truths=truths,
+        class_names=model.classes,
         seconds=0.0,
     )
 

@@ -12,6 +12,8 @@ from endoforge.evaluate.config import EvalConfig
 from endoforge.evaluate.evaluate import run_eval
 from endoforge.evaluate.validate import validate
 
+NOTHING = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
+
 
 def test_eval_measures_every_frame_of_a_root(root, checkpoint, tmp_path):
     metrics_out = tmp_path / "logs" / "metrics.jsonl"
@@ -22,7 +24,7 @@ def test_eval_measures_every_frame_of_a_root(root, checkpoint, tmp_path):
     assert len(result.frames) == len(result.detections) == len(result.truths) == 5
     assert result.images.shape == (5, 64, 64, 3)
     # Letterboxed: the picture fills the middle half of the input's height.
-    assert result.truths[1] == pytest.approx(np.array([[0.25, 0.375, 0.5, 0.625]]))
+    assert result.truths[1].boxes == pytest.approx(np.array([[0.25, 0.375, 0.5, 0.625]]))
     assert len(result.truths[0]) == 0
     assert (result.metrics.images, result.metrics.num_truths) == (5, 2)
 
@@ -48,6 +50,7 @@ def test_eval_names_a_missing_checkpoint_and_a_root_without_runs(root, checkpoin
 def loader(root):
     pack = pack_frames(
         index_root(root).frames,
+        class_names=("polyp",),
         size=(64, 32),
         resize_mode="force",
         max_boxes=8,
@@ -63,7 +66,7 @@ def test_validation_flips_pictures_and_boxes_alike(loader):
     def predict(images):
         seen.append(images)
         box = np.array([[0.5, 0.25, 0.75, 0.75]], np.float32)  # where the flipped boxes are
-        return [Detections(box, np.ones(1, np.float32)) for _ in images]
+        return [Detections(box, np.ones(1, np.float32), np.zeros(1, np.int64)) for _ in images]
 
     result = validate(predict, loader, obj_thresh=0.3, iou_threshs=[0.5], flip_probability=1.0)
     assert result.metrics.at_iou[0].recall == 1
@@ -78,7 +81,7 @@ def test_a_validation_gives_its_pictures_as_the_detector_saw_them(loader):
 
     def predict(images):
         seen.append(images)
-        return [Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32)) for _ in images]
+        return [NOTHING] * len(images)
 
     result = validate(
         predict, loader, obj_thresh=0.3, iou_threshs=[0.5], flip_probability=0.5, seed=3
@@ -92,9 +95,8 @@ def test_a_validation_gives_its_pictures_as_the_detector_saw_them(loader):
 
 def test_validation_keeps_the_last_partial_batch_and_says_how_far_it_is(loader):
     done = []
-    nothing = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
     result = validate(
-        lambda images: [nothing] * len(images),
+        lambda images: [NOTHING] * len(images),
         loader,
         obj_thresh=0.3,
         iou_threshs=[0.5],

@@ -6,17 +6,18 @@ import numpy as np
 import pytest
 
 from endoforge.detect.detections import Detections
+from endoforge.evaluate.matching import Truth
 from endoforge.evaluate.metrics import measure
 
 
 def found(*rows):
     """Detections of (score, x0, y0, x1, y1) rows, best first."""
     table = np.array(rows, np.float32).reshape(-1, 5)
-    return Detections(table[:, 1:], table[:, 0])
+    return Detections(table[:, 1:], table[:, 0], np.zeros(len(table), np.int64))
 
 
 def true(*rows):
-    return np.array(rows, np.float32).reshape(-1, 4)
+    return Truth(np.array(rows, np.float32).reshape(-1, 4), np.zeros(len(rows), np.int64))
 
 
 LEFT, RIGHT = (0.0, 0.0, 0.5, 0.5), (0.5, 0.5, 1.0, 1.0)
@@ -25,7 +26,13 @@ ELSEWHERE = (0.6, 0.0, 0.9, 0.3)
 
 
 def measured(detections, truths, obj_thresh=0.3, iou_threshs=(0.5, 0.75)):
-    return measure(detections, truths, obj_thresh=obj_thresh, iou_threshs=iou_threshs)
+    return measure(
+        detections,
+        truths,
+        class_names=["polyp"],
+        obj_thresh=obj_thresh,
+        iou_threshs=iou_threshs,
+    )
 
 
 def test_two_pictures_by_hand():

@@ -7,7 +7,7 @@ the last bit here and there, tie with each other, and hit thresholds (0.5, 0.75)
 import contextlib
 import io
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -17,10 +17,12 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval, Params
 
 from endoforge.detect.detections import Detections
+from endoforge.evaluate.matching import Truth
 from endoforge.evaluate.metrics import COCO_IOUS, measure
 
 THRESHOLDS = [0.3, *COCO_IOUS]
 SCORE = 0.5
+NAMES = ("Ip", "Is", "polyp")
 MAX_DETECTIONS = 100
 GRID = 16
 PIXELS = 1024
@@ -29,7 +31,7 @@ PIXELS = 1024
 
 def reference(detections, truths, thresholds=THRESHOLDS):
     """pycocotools' evaluation of the boxes blown up to pixels of PIXELS by PIXELS."""
-    evaluation = COCOeval(_coco(truths), _coco([d.boxes for d in detections], detections), "bbox")
+    evaluation = COCOeval(_coco(truths), _coco(detections), "bbox")
     evaluation.params.iouThrs = np.array(thresholds)
     evaluation.params.areaRng = [[0, 1e10]]
     evaluation.params.areaRngLbl = ["all"]
@@ -40,48 +42,51 @@ def reference(detections, truths, thresholds=THRESHOLDS):
     return evaluation
 
 
-def _coco(boxes_by_picture, detections=None):
+def _coco(boxes_by_picture):
     """A data set of truths, or of detections with their scores (loadRes can't take none)."""
     rows = []
     for picture, boxes in enumerate(boxes_by_picture):
-        for place, box in enumerate(boxes):
-            row = {"id": len(rows) + 1, "iscrowd": 0, **_annotation(picture + 1, box)}
-            if detections is not None:
-                row["score"] = float(detections[picture].scores[place])
+        for place, box in enumerate(boxes.boxes):
+            category = int(boxes.classes[place]) + 1
+            row = {"id": len(rows) + 1, "iscrowd": 0, **_annotation(picture + 1, category, box)}
+            if isinstance(boxes, Detections):
+                row["score"] = float(boxes.scores[place])
             rows.append(row)
     coco = COCO()
     pictures = [{"id": number + 1} for number in range(len(boxes_by_picture))]
-    coco.dataset = {"images": pictures, "categories": [{"id": 1}], "annotations": rows}
+    categories = [{"id": number + 1} for number in range(len(NAMES))]
+    coco.dataset = {"images": pictures, "categories": categories, "annotations": rows}
     with contextlib.redirect_stdout(io.StringIO()):
         coco.createIndex()
     return coco
 
 
-def _annotation(image, box):
+def _annotation(image, category, box):
     x0, y0, x1, y1 = (float(value) * PIXELS for value in box)
     sides = [x1 - x0, y1 - y0]
-    return {"image_id": image, "category_id": 1, "bbox": [x0, y0, *sides], "area": math.prod(sides)}
+    place = {"image_id": image, "category_id": category}
+    return {**place, "bbox": [x0, y0, *sides], "area": math.prod(sides)}
 
 
 def average_precisions(evaluation):
-    """By threshold; pycocotools says -1 where AP isn't defined."""
-    values = evaluation.eval["precision"][:, :, 0, 0, 2].mean(axis=1).tolist()
-    return [None if value == -1 else value for value in values]
+    """Of each class by threshold; pycocotools says -1 where AP isn't defined."""
+    by_class = evaluation.eval["precision"][:, :, :, 0, 2].mean(axis=1).T.tolist()
+    return [[None if value == -1 else value for value in values] for values in by_class]
 
 
 def counts(evaluation, row, truths, detections, score):
     """Counted from pycocotools' matches at one IoU: hits, false ones, misses, and mean IoU."""
     hits = false = 0
     overlaps = 0.0
-    first_id = {picture: sum(map(len, truths[:picture])) + 1 for picture in range(len(truths))}
+    true_boxes = [box for truth in truths for box in truth.boxes]
+    found_boxes = [box for found in detections for box in found.boxes]
     for picture in (found for found in evaluation.evalImgs if found is not None):
-        image = picture["image_id"] - 1
         for place, matched in enumerate(picture["dtMatches"][row]):
             if np.float32(picture["dtScores"][place]) < np.float32(score):
                 continue
             if matched:
-                truth = truths[image][int(matched) - first_id[image]]
-                overlaps += slow_iou(detections[image].boxes[place], truth)
+                box = found_boxes[picture["dtIds"][place] - 1]
+                overlaps += slow_iou(box, true_boxes[int(matched) - 1])
                 hits += 1
             else:
                 false += 1
@@ -100,9 +105,20 @@ def slow_iou(a, b):
 
 def check_against_pycocotools(detections, truths, thresholds=THRESHOLDS):
     """Everything that `measure` says."""
-    metrics = measure(detections, truths, obj_thresh=SCORE, iou_threshs=thresholds)
+    metrics = measured(detections, truths, thresholds)
     evaluation = reference(detections, truths, thresholds)
-    precision = average_precisions(evaluation)
+    by_class = average_precisions(evaluation)
+    for values, one in zip(by_class, metrics.by_class, strict=True):
+        of_class = dict(zip(thresholds, values, strict=True))
+        assert (one.ap50, one.ap75) == approx((of_class[0.5], of_class[0.75]))
+        if one.num_truths:
+            assert one.ap_by_iou == approx([of_class[iou] for iou in COCO_IOUS])
+            assert one.ap == approx(np.mean(one.ap_by_iou))
+        else:
+            assert one.ap is one.ap_by_iou is None
+    assert sum(one.num_truths for one in metrics.by_class) == metrics.num_truths
+    known = [values for values in by_class if None not in values]
+    precision = np.mean(known, axis=0).tolist() if known else [None] * len(thresholds)
     assert [entry.average_precision for entry in metrics.at_iou] == approx(precision)
     by_iou = dict(zip(thresholds, precision, strict=True))
     if any(map(len, truths)):
@@ -126,6 +142,10 @@ def check_against_pycocotools(detections, truths, thresholds=THRESHOLDS):
     no_nan(metrics)
 
 
+def measured(detections, truths, thresholds=THRESHOLDS):
+    return measure(detections, truths, class_names=NAMES, obj_thresh=SCORE, iou_threshs=thresholds)
+
+
 def approx(expected):
     return pytest.approx(expected, abs=1e-6)
 
@@ -145,11 +165,15 @@ def no_nan(value):
 def detections_of(rows):
     """(score, x0, y0, x1, y1) rows in any order, best first; equal scores stay in their order."""
     table = np.array(sorted(rows, key=lambda row: -row[0]), np.float32).reshape(-1, 5)
-    return Detections(table[:, 1:], table[:, 0])
+    return Detections(table[:, 1:], table[:, 0], np.zeros(len(table), np.int64))
 
 
 def truths_of(rows):
-    return np.array(rows, np.float32).reshape(-1, 4)
+    return truth_of(np.array(rows, np.float32).reshape(-1, 4))
+
+
+def truth_of(boxes):
+    return Truth(boxes, np.zeros(len(boxes), np.int64))
 
 
 def _edges(least):
@@ -187,8 +211,17 @@ def pictures(draw):
         for kind in draw(st.lists(kinds, max_size=3)):
             found.append((draw(SCORES), *changed(box, kind)))
     found *= draw(st.sampled_from([1, 1, 1, 2, 30]))  # duplicates, and crowds of over 100
-    return detections_of(draw(st.permutations(found)) if len(found) < 20 else found), truths_of(
-        truths
+    found = draw(st.permutations(found)) if len(found) < 20 else found
+    rng = np.random.default_rng(draw(st.integers(0, 99)))
+    return in_classes(detections_of(found), truths_of(truths), rng)
+
+
+def in_classes(detections, truth, rng):
+    """Each box is of any of a random number of classes."""
+    num_classes = rng.integers(1, len(NAMES) + 1)
+    return tuple(
+        replace(boxes, classes=rng.integers(0, num_classes, len(boxes)))
+        for boxes in (detections, truth)
     )
 
 
@@ -227,6 +260,17 @@ HAND_MADE = {
 }
 
 
+def test_a_hundred_detections_of_each_class_count():
+    """Of two classes, 99 false ones of each before the right one."""
+    rows = [(0.5, *RIGHT)] * 198 + [(0.25, *LEFT)] * 2
+    classes = np.arange(200) % 2
+    found = replace(detections_of(rows), classes=classes)
+    truth = replace(truths_of([LEFT, LEFT]), classes=np.array([0, 1]))
+    check_against_pycocotools([found], [truth])
+    assert measured([found], [truth]).at_iou[0].false_negatives == 2  # below SCORE
+    assert measured([found], [truth]).by_class[1].ap50 == approx(0.01)
+
+
 @pytest.mark.parametrize("name", HAND_MADE)
 def test_hand_made_cases_agree_with_pycocotools(name):
     found, truths = HAND_MADE[name]
@@ -244,17 +288,18 @@ def test_everything_agrees_with_pycocotools_on_boxes_anywhere(seed, num_pictures
 def random_case(seed, num_pictures, crowd, levels):
     """Pictures with truths and detections near them or anywhere; few `levels` make ties."""
     rng = np.random.default_rng(seed)
-    truths = [random_boxes(rng, rng.integers(0, crowd + 1)) for _ in range(num_pictures)]
-    detections = []
-    for boxes in truths:
+    true_boxes = [random_boxes(rng, rng.integers(0, crowd + 1)) for _ in range(num_pictures)]
+    cases = []
+    for boxes in true_boxes:
         near = (boxes + rng.normal(0, 0.02, boxes.shape)).astype(np.float32)
         near = near[(near[:, 2:] > near[:, :2]).all(axis=1)]
         again = near[rng.random(len(near)) < 0.3]  # duplicates
         rows = np.concatenate([near, again, random_boxes(rng, rng.integers(0, 4))])
         scores = rng.integers(1, levels + 1, len(rows)).astype(np.float32) / levels
         order = np.argsort(-scores, kind="stable")
-        detections.append(Detections(rows[order], scores[order]))
-    return detections, truths
+        found = Detections(rows[order], scores[order], np.zeros(len(rows), np.int64))
+        cases.append(in_classes(found, truth_of(boxes), rng))
+    return [found for found, _ in cases], [truth for _, truth in cases]
 
 
 def random_boxes(rng, count):
@@ -272,7 +317,7 @@ def test_the_order_of_the_pictures_does_not_matter(seed, num_pictures, crowd, ra
 
     def record(places):
         found, true = [detections[i] for i in places], [truths[i] for i in places]
-        metrics = measure(found, true, obj_thresh=SCORE, iou_threshs=THRESHOLDS)
+        metrics = measured(found, true)
         no_nan(metrics)
         entries = metrics.to_record(batches=1).pop("val_metrics")
         values = [tuple(entry.values()) for entry in entries] + [metrics.ap_by_iou or ()]
@@ -290,7 +335,7 @@ def test_the_order_of_the_pictures_does_not_matter(seed, num_pictures, crowd, ra
 def without_ties(found, picture):
     """The same boxes with scores that no other detection of any picture has, best first."""
     scores = np.linspace(0.9, 0.1, len(found)) - picture * 1e-4
-    return Detections(found.boxes, scores.astype(np.float32))
+    return Detections(found.boxes, scores.astype(np.float32), found.classes)
 
 
 def test_the_thresholds_are_those_of_pycocotools_to_the_last_bit():

@@ -17,6 +17,7 @@ from tensorboard.util.tensor_util import make_ndarray
 
 from endoforge.core.errors import UserError
 from endoforge.detect.detections import Detections
+from endoforge.evaluate.matching import Truth
 from endoforge.evaluate.metrics import measure
 from endoforge.evaluate.validate import Validation
 from endoforge.train.config import TrainConfig
@@ -192,13 +193,13 @@ def test_a_validation_that_comes_again_is_there_once(small_config, recorder, fol
     assert [event.step for event in as_shown.Tensors(CURVE)] == [5, 10]
 
 
-TRUTH = np.array([[0.125, 0.25, 0.5, 0.75]], np.float32)
-NO_TRUTH = np.zeros((0, 4), np.float32)
+TRUTH = Truth(np.array([[0.125, 0.25, 0.5, 0.75]], np.float32), np.zeros(1, np.int64))
+NO_TRUTH = Truth(np.zeros((0, 4), np.float32), np.zeros(0, np.int64))
 
 
 def found(*rows):
     table = np.array(rows, np.float32).reshape(-1, 5)
-    return Detections(table[:, 1:], table[:, 0])
+    return Detections(table[:, 1:], table[:, 0], np.zeros(len(table), np.int64))
 
 
 def validation(detections, truths, mirrored=None):
@@ -206,11 +207,14 @@ def validation(detections, truths, mirrored=None):
     images = np.full((len(truths), 32, 64, 3), 20, np.uint8)
     images[:, :4, :4] = 200
     return Validation(
-        metrics=measure(detections, truths, obj_thresh=0.3, iou_threshs=[0.5]),
+        metrics=measure(
+            detections, truths, class_names=["polyp"], obj_thresh=0.3, iou_threshs=[0.5]
+        ),
         images=images,
         mirrored=np.zeros(len(truths), bool) if mirrored is None else np.array(mirrored),
         detections=detections,
         truths=truths,
+        class_names=("polyp",),
         batches=1,
     )
 
@@ -245,8 +249,8 @@ def written(folder, *validations):
 def test_the_curve_has_the_counts_of_the_metrics_at_the_scores_that_tensorboard_names(folder):
     elsewhere = (0.6, 0.0, 0.9, 0.3)
     detections = [
-        found((0.9, *TRUTH[0]), (0.52, *elsewhere), (0.02, *elsewhere)),
-        found((0.35, *TRUTH[0]), (0.3, *elsewhere)),
+        found((0.9, *TRUTH.boxes[0]), (0.52, *elsewhere), (0.02, *elsewhere)),
+        found((0.35, *TRUTH.boxes[0]), (0.3, *elsewhere)),
         found((1.0, *elsewhere)),
     ]
     one = validation(detections, [TRUTH, TRUTH, NO_TRUTH])
@@ -270,7 +274,7 @@ def test_the_curve_has_the_counts_of_the_metrics_at_the_scores_that_tensorboard_
 
 def test_pictures_show_truth_hits_and_false_detections(folder):
     elsewhere = (0.6, 0.25, 0.9, 0.75)
-    detections = [found((0.9, *TRUTH[0]), (0.8, *elsewhere), (0.1, 0.95, 0, 1, 1)), found()]
+    detections = [found((0.9, *TRUTH.boxes[0]), (0.8, *elsewhere), (0.1, 0.95, 0, 1, 1)), found()]
     events = written(folder, validation(detections, [TRUTH, TRUTH]))
     both, missed = (picture_of(events.Images(f"validation/0000{n}")[0]) for n in (0, 1))
     assert missed[16, 8].tolist() == [79, 209, 165], "the truth's left edge, in green"
@@ -296,7 +300,7 @@ def test_of_many_pictures_the_same_eight_are_shown_each_epoch(folder):
 
 
 def test_what_is_not_defined_is_left_out(folder):
-    events = written(folder, validation([found((0.9, *TRUTH[0]))], [NO_TRUTH]))
+    events = written(folder, validation([found((0.9, *TRUTH.boxes[0]))], [NO_TRUTH]))
     tags = set(events.Tags()["scalars"])
     assert not {"validation/AP", "validation/AP50", "validation/AP75"} & tags
     assert values_of(events, "validation/precision") == [0]
