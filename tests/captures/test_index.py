@@ -49,6 +49,26 @@ def test_unknown_fields_are_ignored(foreign_run, make_polyp):
     assert frame.classes == ("adenoma",)
 
 
+def test_the_paris_kind_can_be_the_class(foreign_run, make_polyp):
+    run, box = foreign_run("run_1"), [0, 0, 1, 1]
+    sessile, flat = ({"paris": kind, "label": "polyp"} for kind in ("Is", "IIa"))
+    run.frame(0, [make_polyp(norm=box) | flat, make_polyp(), make_polyp(norm=box) | sessile])
+    run.frame(1, [make_polyp(norm=box) | sessile, make_polyp(norm=box)])
+    run.frame(2, [make_polyp()])  # it can't be seen, so it needs no kind
+    run.frame(3, [make_polyp(norm=box) | {"paris": ""}])
+    index = index_root(run.path, label_field="paris")
+    assert [(frame.frame_id, frame.classes) for frame in index.frames] == [
+        (0, ("IIa", "Is")),
+        (2, ()),
+    ]
+    assert index.dropped == {"frame: a polyp without paris": 2}
+    assert index.examples["frame: a polyp without paris"][0] == "run_1/labels/frame_00001.json"
+    with pytest.raises(UserError, match=r"frame_00001\.json: frame: a polyp without paris"):
+        index_root(run.path, label_field="paris", strict=True)
+    assert len(index_root(run.path).frames) == 4
+    assert index_root(run.path).frames[0].classes == ("polyp", "polyp")
+
+
 @pytest.mark.parametrize(
     ("px", "norm", "expected"),
     [

@@ -49,7 +49,7 @@ def root(foreign_run, make_polyp):
     mixed.image(4)
     (mixed.path / "run_manifest.json").write_text("{")
     plain.frame(0, [make_polyp(norm=[0, 0, 0.5, 0.5]) | {"label": "adenoma"}])
-    plain.frame(2**63, [])
+    plain.frame(2**63, [make_polyp(norm=[0, 0, 0.5, 0.5]) | {"paris": "Is"}])
     (other.path / "pictures").mkdir()
     shutil.move(other.path / other.image(0), other.path / "pictures/frame_00000.png")
     other.label(0, "pictures/frame_00000.png", [make_polyp(norm=[0, 0, 0.5, 0.5])])
@@ -93,6 +93,16 @@ def test_the_cache_says_what_the_labels_say_and_opens_none(root, opened):
     assert opened == []
     assert contents(again) == truth
     assert again.frames[0].boxes.dtype == np.float32
+
+
+def test_both_names_of_a_class_are_kept(root, opened):
+    truth = contents(index_root(root, label_field="paris"))
+    assert [frame[6] for frame in truth["frames"]] == [("Is",)]
+    cached(root)
+    opened.clear()
+    assert contents(cached(root, label_field="paris")) == truth
+    assert contents(cached(root)) == contents(index_root(root))
+    assert len(opened) == 7  # of the index without a cache
 
 
 def test_without_asking_there_is_no_cache(root, opened, cache_folder):

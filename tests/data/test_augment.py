@@ -227,3 +227,29 @@ def test_flip_mirrors_each_picture_as_told():
     flipped, moved, _, _ = flip(images, boxes, classes_of(boxes), one().expand(3), mirrored)
     assert torch.equal(flipped[:, 0, 0, 0] == 0, mirrored)
     assert torch.equal(moved[:, 0, 0] > 0.5, mirrored)
+
+
+def test_classes_stay_with_their_boxes():
+    """A twin that moves each box alone: what is left of it has its class, in the old order."""
+    rng, seen = torch.Generator().manual_seed(0), 0
+    for _ in range(50):
+        low = torch.rand(3, 5, 2, generator=rng) * 0.8
+        boxes = torch.cat([low, low + 0.2 * torch.rand(3, 5, 2, generator=rng)], dim=2)
+        classes = torch.randint(0, 4, (3, 5), generator=rng)
+        num_boxes = torch.randint(0, 6, (3,), generator=rng)
+        warp = Warp(torch.ones(3, 2), torch.rand(3, 2, generator=rng) - 0.5)
+        moved, moved_classes, counts = warp_boxes(boxes, classes, num_boxes, warp)
+        for picture in range(3):
+            alone = Warp(warp.scale[[picture]], warp.shift[[picture]])
+            left = []
+            for place in range(num_boxes[picture]):
+                box = boxes[picture, place][None, None]
+                own, _, kept = warp_boxes(box, classes_of(box), one(), alone)
+                if kept.item():
+                    left.append((own.flatten().tolist(), int(classes[picture, place])))
+            count = int(counts[picture])
+            assert moved_classes[picture, :count].tolist() == [number for _, number in left]
+            assert moved[picture, :count].tolist() == [box for box, _ in left]
+            assert not moved_classes[picture, count:].any()
+            seen += 0 < count < num_boxes[picture]
+    assert seen > 20

@@ -1,5 +1,6 @@
 import gc
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -73,6 +74,22 @@ def test_the_largest_boxes_are_kept_in_their_order(record):
     made = pack(run, max_boxes=2, strict=True)
     assert np.allclose(made.boxes[0], [SMALL, WIDE])
     assert made.dropped == {"box: boxes over --max-boxes": 1}
+
+
+def test_the_largest_boxes_keep_their_classes(record):
+    run = record([[TINY, SMALL, WIDE]])
+    [frame] = index_root(run).frames
+    made = pack_frames(
+        [replace(frame, classes=("b", "c", "a"))],
+        class_names=("a", "b", "c", "unused"),
+        size=(32, 16),
+        resize_mode="force",
+        max_boxes=2,
+        strict=False,
+        label="training",
+    )
+    assert made.classes[0].tolist() == [2, 0]
+    assert made.classes[0].dtype == np.int64
 
 
 def test_no_frame_and_no_readable_frame_are_user_errors(record):

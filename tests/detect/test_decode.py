@@ -63,6 +63,31 @@ def test_decoding_by_hand():
     assert found.boxes.dtype == found.scores.dtype == np.float32
 
 
+def raw_of_classes(cells, num_classes, grid_hw=(4, 6)):
+    """As `raw_with`, of {(row, column): (scores, distance)} with a score for each class."""
+    raw = torch.full((1, num_classes + 4, *grid_hw), -20.0)
+    for (row, column), (scores, distance) in cells.items():
+        raw[0, :num_classes, row, column] = torch.logit(torch.tensor(scores))
+        raw[0, num_classes:, row, column] = math.log(distance)
+    return raw
+
+
+def test_a_cell_is_of_its_likeliest_class():
+    cells = {(1, 2): ([0.2, 0.1, 0.9], 1.0), (3, 5): ([0.6, 0.5, 0.4], 0.25)}
+    [found] = decode_batch(raw_of_classes(cells, 3), 8)
+    assert found.scores.tolist() == pytest.approx([0.9, 0.6])
+    assert found.classes.tolist() == [2, 0]
+    assert found.classes.dtype == np.int64
+    assert found.boxes[0] == pytest.approx([12 / 48, 4 / 32, 28 / 48, 20 / 32])
+
+
+def test_detections_of_other_classes_suppress_nothing():
+    same = {(1, 1): ([0.9, 0.1], 4.0), (1, 2): ([0.8, 0.1], 4.0)}
+    other = {(1, 1): ([0.9, 0.1], 4.0), (1, 2): ([0.1, 0.8], 4.0)}
+    assert decode_batch(raw_of_classes(same, 2), 8)[0].classes.tolist() == [0]
+    assert decode_batch(raw_of_classes(other, 2), 8)[0].classes.tolist() == [0, 1]
+
+
 def test_boxes_are_clipped_to_the_picture():
     [found] = decode_batch(raw_with({(0, 0): (0.9, 30.0)}), 8)
     assert found.boxes.tolist() == [[0, 0, 1, 1]]

@@ -87,3 +87,41 @@ def test_a_step_down_the_slope_brings_the_boxes_nearer():
     after = detection_loss(raw.detach() - 0.01 * raw.grad, box, ONE_CLASS, count, stride=8)
     assert float(after.total) < float(before.total.detach())
     assert float(after.mean_iou) > float(before.mean_iou)
+
+
+def slow_score_loss(raw, positives):
+    """Quality focal loss, output by output; `positives` are {(row, column): (class, quality)}."""
+    total = 0.0
+    for number in range(raw.shape[1] - 4):
+        for row in range(raw.shape[2]):
+            for column in range(raw.shape[3]):
+                of_class, quality = positives.get((row, column), (None, 0.0))
+                wanted = quality if of_class == number else 0.0
+                said = 1 / (1 + math.exp(-float(raw[0, number, row, column])))
+                entropy = -wanted * math.log(said) - (1 - wanted) * math.log(1 - said)
+                total += abs(wanted - said) * entropy
+    return total
+
+
+def test_the_quality_is_wanted_at_the_true_class_alone():
+    """Two boxes of two of three classes, a loop over every output of the net."""
+    raw = torch.randn(1, 7, 2, 2, generator=torch.Generator().manual_seed(0))
+    raw[:, 3:] = math.log(0.5)  # every cell says its own square of 8 pixels
+    boxes = torch.tensor([[[0.0, 0.0, 0.5, 0.25], [0.5, 0.5, 1.0, 1.0], [0, 0, 0, 0]]])
+    classes = torch.tensor([[2, 1, 0]])
+    loss = detection_loss(raw, boxes, classes, torch.tensor([2]), stride=8)
+    scores = slow_score_loss(raw, {(0, 0): (2, 0.5), (1, 1): (1, 1.0)})
+    iou, ciou = ciou_by_hand([0, 0, 8, 8], [0, 0, 8, 4])
+    assert iou == 0.5
+    assert float(loss.total) == pytest.approx(scores / 2 + 2 * (1 - ciou) / 2, abs=1e-5)
+    assert float(loss.mean_iou) == pytest.approx(0.75)
+
+
+def test_one_class_of_several_costs_as_the_only_one_and_what_the_others_say():
+    raw = torch.randn(2, 5, 4, 4, generator=torch.Generator().manual_seed(3))
+    boxes = torch.rand(2, 3, 4, generator=torch.Generator().manual_seed(4)).sort(2).values
+    counts, silent = torch.tensor([3, 1]), torch.full((2, 1, 4, 4), -60.0)
+    alone = detection_loss(raw, boxes, torch.zeros(2, 3, dtype=torch.int64), counts, stride=8)
+    beside = torch.cat([silent, raw], dim=1)
+    second = detection_loss(beside, boxes, torch.ones(2, 3, dtype=torch.int64), counts, stride=8)
+    assert float(second.total) == pytest.approx(float(alone.total), rel=1e-6)

@@ -60,3 +60,18 @@ def test_the_seed_decides_the_weights_and_nothing_else():
 def test_the_configuration_survives_json():
     config = TinyDetConfig(name="other", widths=(8, 16, 24, 32))
     assert TinyDetConfig.from_json(config.to_json()) == config
+
+
+def test_each_class_has_an_output_and_one_class_the_net_of_before():
+    raw = TinyDet(TinyDetConfig(classes=("a", "b", "c")))(torch.zeros(1, 3, 64, 64))
+    assert raw.shape == (1, 7, 8, 8)
+    assert raw[:, :3].sigmoid().max() < 0.05  # quiet before training, in every class
+    assert num_parameters(TinyDet(TinyDetConfig(classes=("a", "b")))) == (
+        num_parameters(TinyDet()) + TinyDetConfig().widths[1] + 1
+    )
+
+
+@pytest.mark.parametrize("classes", [(), ("a", "b", "a")])
+def test_classes_are_names_each_once(classes):
+    with pytest.raises(ValueError, match="classes must be names, each once"):
+        TinyDetConfig(classes=classes)

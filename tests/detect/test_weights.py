@@ -9,7 +9,11 @@ from endoforge.detect.tinydet import TinyDetConfig, build_tinydet
 from endoforge.detect.weights import WeightsMetadata, load_weights, save_weights
 
 METADATA = WeightsMetadata(
-    model=TinyDetConfig(), input_size=(64, 48), resize_mode="letterbox", version="9.9"
+    model=TinyDetConfig(classes=("Ip", "Is")),
+    input_size=(64, 48),
+    resize_mode="letterbox",
+    label_field="paris",
+    version="9.9",
 )
 
 
