@@ -137,3 +137,40 @@ def test_the_record_has_the_fields_of_a_metrics_file():
         "fn": 0,
         "batches": 3,
     }
+
+
+def test_each_class_is_measured_by_itself():
+    """Two polyps side by side: the left one found in its class, the right one named wrongly."""
+    detections = Detections(
+        np.array([LEFT, RIGHT, ELSEWHERE], np.float32),
+        np.array([0.9, 0.8, 0.7], np.float32),
+        np.array([1, 1, 2]),
+    )
+    truth = Truth(np.array([LEFT, RIGHT], np.float32), np.array([1, 0]))
+    metrics = measure(
+        [detections],
+        [truth],
+        class_names=["Ip", "Is", "polyp"],
+        obj_thresh=0.3,
+        iou_threshs=[0.5],
+    )
+    first = metrics.at_iou[0]
+    assert (first.true_positives, first.false_positives, first.false_negatives) == (1, 2, 1)
+    assert first.mean_iou == 0.5
+    ip, sessile, polyp = metrics.by_class
+    assert (ip.ap50, sessile.ap50) == (0, pytest.approx(1))
+    assert (polyp.ap, polyp.ap50, polyp.num_truths) == (None, None, 0)
+    assert metrics.ap50 == metrics.ap == pytest.approx(0.5)  # of the two that have a truth
+    record = json.loads(json.dumps(metrics.to_record(batches=1), allow_nan=False))
+    assert record["classes"][2] == {
+        "name": "polyp",
+        "ap": None,
+        "ap50": None,
+        "ap75": None,
+        "boxes": 0,
+    }
+    assert metrics.class_lines() == [
+        "  Ip: AP50 0.000, AP 0.000 (1 boxes)",
+        "  Is: AP50 1.000, AP 1.000 (1 boxes)",
+        "  polyp: AP50 undefined, AP undefined (0 boxes)",
+    ]

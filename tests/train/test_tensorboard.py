@@ -3,6 +3,7 @@
 import logging
 import signal
 import sys
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -270,6 +271,19 @@ def test_the_curve_has_the_counts_of_the_metrics_at_the_scores_that_tensorboard_
     counts = [pr_metadata.TRUE_POSITIVES_INDEX, pr_metadata.FALSE_POSITIVES_INDEX]
     assert values[counts, 0].tolist() == [2, 4]
     assert values[counts, -1].tolist() == [0, 1]
+
+
+def test_several_classes_have_a_scalar_each(folder):
+    one = validation([found((0.9, *TRUTH.boxes[0]))], [TRUTH])
+    names, truth = ("Is", "Ip"), replace(TRUTH, classes=np.array([1]))
+    detections = [replace(one.detections[0], classes=np.array([1]))]
+    metrics = measure(detections, [truth], class_names=names, obj_thresh=0.3, iou_threshs=[0.5])
+    several = replace(
+        one, metrics=metrics, detections=detections, truths=[truth], class_names=names
+    )
+    events = written(folder, several)
+    assert events.Scalars("validation_AP50/Ip")[0].value == pytest.approx(1)
+    assert "validation_AP50/Is" not in events.Tags()["scalars"]  # it has no truth
 
 
 def test_pictures_show_truth_hits_and_false_detections(folder):
