@@ -1,6 +1,7 @@
 """Files written whole, and folders of one process."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,16 @@ def test_a_folder_is_locked_until_it_is_released(tmp_path: Path) -> None:
         FolderLock(tmp_path)
     lock.release()
     FolderLock(tmp_path).release()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the system has no such locks")
+def test_one_may_wait_for_a_folder(tmp_path: Path) -> None:
+    lock = FolderLock(tmp_path)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(FolderLock, tmp_path, wait=True)
+        assert not waiting.done()
+        lock.release()
+        second = waiting.result(timeout=60)
+    with pytest.raises(BlockingIOError):
+        FolderLock(tmp_path)
+    second.release()

@@ -1,5 +1,3 @@
-import gc
-import os
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +5,6 @@ import pytest
 
 from endoforge.captures.index import index_root
 from endoforge.core.errors import UserError
-from endoforge.data import pack as pack_module
 from endoforge.data.classes import class_names
 from endoforge.data.pack import pack_frames
 
@@ -107,25 +104,3 @@ def test_no_frame_and_no_readable_frame_are_user_errors(record):
             strict=False,
             label="training",
         )
-
-
-def test_the_temporary_file_leaves_no_name_and_goes_with_the_pack(record, tmp_path, monkeypatch):
-    monkeypatch.setattr(pack_module.tempfile, "tempdir", str(tmp_path / "captures"))
-    run = record([[]])
-    before = sorted(run.parent.iterdir())
-    made = pack(run)
-    assert isinstance(made.images, np.memmap)
-    assert sorted(run.parent.iterdir()) == before
-    del made
-    gc.collect()
-    assert sorted(run.parent.iterdir()) == before
-
-
-@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="room can't be reserved here")
-def test_a_full_disk_is_a_user_error_before_the_work_begins(record, monkeypatch):
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(pack_module.os, "posix_fallocate", full)
-    with pytest.raises(UserError, match=r"no room for .* GB of decoded frames"):
-        pack(record([[]]))

@@ -66,8 +66,11 @@ class FolderLock:
     Where the system has no such marks (Windows, some network file systems), every process gets it.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Raises BlockingIOError if another process, or another lock of this one, holds it."""
+    def __init__(self, folder: Path, *, wait: bool = False) -> None:
+        """With `wait`, returns once no other process, and no other lock of this one, holds it.
+
+        Without, raises BlockingIOError if one does.
+        """
         self._descriptor: int | None = None
         if os.name != "posix":
             return
@@ -75,12 +78,14 @@ class FolderLock:
 
         self._descriptor = os.open(folder, os.O_RDONLY)
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except OSError as error:
+            self.release()
+            if isinstance(error, BlockingIOError):
+                raise
+        except BaseException:
             self.release()
             raise
-        except OSError:
-            self.release()
 
     def release(self) -> None:
         """Give the folder back; a second call does nothing."""

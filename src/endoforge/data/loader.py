@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from endoforge.core.errors import UserError
+from endoforge.data.images import Images
 from endoforge.data.pack import Pack
 
 log = logging.getLogger(__name__)
@@ -129,11 +130,11 @@ class Loader:
         if self._resident is not None:
             wanted = torch.from_numpy(indices).to(self._device, non_blocking=True)
             return self._resident[wanted]
-        images = torch.from_numpy(np.asarray(self.pack.images[indices]))
+        images = torch.from_numpy(self.pack.images[indices])
         return images.pin_memory() if self._device.type == "cuda" else images
 
 
-def _upload(images: NDArray[np.uint8], device: torch.device) -> Tensor | None:
+def _upload(images: Images, device: torch.device) -> Tensor | None:
     """All pictures on a GPU, where they take less than half of its free memory; else None."""
     if device.type != "cuda":
         return None
@@ -144,7 +145,7 @@ def _upload(images: NDArray[np.uint8], device: torch.device) -> Tensor | None:
     resident = torch.empty(images.shape, dtype=torch.uint8, device=device)
     for first in range(0, len(images), UPLOADED_AT_ONCE):
         some = slice(first, first + UPLOADED_AT_ONCE)
-        resident[some] = torch.from_numpy(np.array(images[some])).to(device)
+        resident[some] = torch.from_numpy(images[some]).to(device)
     return resident
 
 

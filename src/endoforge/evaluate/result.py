@@ -3,10 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from endoforge.captures.index import FrameRecord
+from endoforge.data.images import Images
 from endoforge.detect.detections import Detections
 from endoforge.detect.weights import WeightsMetadata
 from endoforge.evaluate.config import EvalConfig
@@ -34,7 +32,7 @@ class EvalResult:
     left_out: list[str]
     """What could not be measured or was not asked for, and why: a line for each reason."""
     frames: list[FrameRecord]
-    images: NDArray[np.uint8]
+    images: Images
     detections: list[Detections]
     truths: list[Truth]
     class_names: tuple[str, ...]

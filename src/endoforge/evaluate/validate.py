@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from endoforge.backends.group import Group
 from endoforge.data.augment import flip, seeded_generator
+from endoforge.data.images import Images
 from endoforge.data.loader import Batch, Loader
 from endoforge.detect.detections import Detections
 from endoforge.evaluate.matching import Truth
@@ -26,7 +27,7 @@ class Validation:
     """What was found, beside what is true, in the order of the loader's pack; 0..1 of the input."""
 
     metrics: Metrics
-    images: NDArray[np.uint8]
+    images: Images
     """(N, H, W, 3) RGB, the pack's: as they are on disk, before any was mirrored."""
     mirrored: NDArray[np.bool_]
     """(N,): which of them the detector saw mirrored, and their boxes with them."""

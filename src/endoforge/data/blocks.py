@@ -1,0 +1,241 @@
+"""Blocks of decoded frames in the user's cache folder.
+
+A folder for each root, size and way of resizing. A block is the pixels of frames that were decoded
+together, one after the other, and a table that says whose they are. The table comes last; from then
+on neither file changes, so that processes may read, add and delete blocks as they like.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from platformdirs import user_cache_path
+
+from endoforge import __version__
+from endoforge.captures.tally import Unusable
+from endoforge.core.files import FolderLock, write_atomic
+from endoforge.data.decode import Mapped, Outcome, map_new
+from endoforge.data.letterbox import Placement, ResizeMode
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1
+KEPT_DAYS = 30
+MOST_BLOCKS = 64
+"""Reading them opens all at once; where there are more, all frames are decoded into one again."""
+
+State = tuple[int, int, int]
+"""Of a picture file: size in bytes, mtime and ctime in ns."""
+
+Identity = tuple[str, int, int, int]
+"""A picture file's path relative to the root, and its state."""
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """N frames: `pixels` (N, H, W, 3) uint8, whose they are, and what became of each.
+
+    A frame without an identity is not to be used again.
+    """
+
+    pixels: Mapped
+    identities: list[Identity | None]
+    outcomes: list[Outcome]
+
+
+class BlockFolder:
+    """The blocks of one root in one size, (width, height)."""
+
+    def __init__(self, root: Path, size: tuple[int, int], resize_mode: ResizeMode) -> None:
+        self._root, self._size = root.resolve(), size
+        self._key = {
+            "root": str(self._root),
+            "size": size,
+            "resize_mode": resize_mode,
+            "format": FORMAT,
+            "version": __version__,
+            "opencv": cv2.__version__,
+        }
+        name = hashlib.sha256(json.dumps(self._key).encode()).hexdigest()[:32]
+        self.path = user_cache_path("endoforge", appauthor=False) / "frames" / name
+
+    def read(self) -> list[Block]:
+        """The blocks that are whole: their tables are read, their pixels mapped."""
+        return [block for table in _tables(self.path) if (block := self._read(table))]
+
+    def new_pixels(self, num_frames: int) -> tuple[Path, Mapped]:
+        """A file and its (N, H, W, 3) array, zeros, that are no block yet.
+
+        Raises OSError, and leaves no file, if that can't be.
+        """
+        path = self.path / f"{secrets.token_hex(8)}.pixels"
+        with path.open("xb+") as file:
+            try:
+                return path, map_new(file, (num_frames, *self._frame_shape))
+            except OSError:
+                path.unlink()
+                raise
+
+    def add(self, path: Path, block: Block) -> None:
+        """Make a block of the pixels in `path`; raises OSError if that can't be."""
+        block.pixels.flush()  # a table must not outlive a power cut without its pixels
+        written = int(time.time())
+        os.utime(path, (written, written))
+        table = {
+            "written": written,
+            "identities": block.identities,
+            "outcomes": [_encode(outcome) for outcome in block.outcomes],
+        }
+        body = json.dumps(table, separators=(",", ":")).encode()
+        write_atomic(path.with_suffix(".json"), self._head(body) + b"\n" + body, sync=True)
+
+    def remove_unless_kept(self, path: Path) -> None:
+        """Remove the pixels in `path` if they are of no block."""
+        with suppress(OSError):  # Windows keeps what is mapped
+            if not path.with_suffix(".json").exists():
+                path.unlink()
+
+    def mark_used(self) -> None:
+        """Put off the day on which `remove_useless` of another folder removes this one."""
+        with suppress(OSError):
+            os.utime(self.path)
+
+    def num_bytes(self) -> int:
+        """Of all blocks."""
+        return sum(state[0] for path in _entries(self.path) if (state := state_of(path)))
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """While no other process is in here; at once where that can't be told.
+
+        Makes the folder if it can.
+        """
+        lock = self._lock()
+        try:
+            yield
+        finally:
+            if lock:
+                lock.release()
+
+    def remove_useless(self) -> None:
+        """Remove what nothing will read again; call it when `alone`.
+
+        Here: what a killed process left or is damaged, blocks none of whose frames is as it was,
+        and all if they are too many. Beside: folders whose root is gone, or that nothing has used
+        for KEPT_DAYS.
+        """
+        useful = {table.stem for table in _tables(self.path) if self._is_useful(table)}
+        for path in _entries(self.path):
+            if path.stem not in useful or len(useful) > MOST_BLOCKS:
+                with suppress(OSError):  # Windows keeps what is mapped
+                    path.unlink()
+        for folder in _entries(self.path.parent):
+            if folder != self.path and _is_forgotten(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _lock(self) -> FolderLock | None:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            return FolderLock(self.path)
+        except BlockingIOError:
+            log.info("another process is decoding frames of %s: waiting for it", self._root)
+            return FolderLock(self.path, wait=True)
+        except OSError as error:
+            log.debug("can't use %s: %s", self.path, error)
+            return None
+
+    def _is_useful(self, table: Path) -> bool:
+        block = self._read(table)
+        return block is not None and any(
+            identity and state_of(self._root / identity[0]) == identity[1:]
+            for identity in block.identities
+        )
+
+    def _read(self, table: Path) -> Block | None:
+        """None if the block isn't whole, or not what was written."""
+        pixels = table.with_suffix(".pixels")
+        try:
+            head, _, body = table.read_bytes().partition(b"\n")
+            if head != self._head(body):
+                log.debug("%s is damaged", table)
+                return None
+            content = json.loads(body)
+            shape = (len(content["identities"]), *self._frame_shape)
+            found = pixels.stat()
+            if (found.st_size, found.st_mtime) != (int(np.prod(shape)), content["written"]):
+                log.debug("%s is damaged", pixels)
+                return None
+            return Block(
+                np.memmap(pixels, np.uint8, "r", shape=shape),
+                [identity and tuple(identity) for identity in content["identities"]],
+                [self._decode(outcome) for outcome in content["outcomes"]],
+            )
+        except (OSError, ValueError) as error:
+            log.debug("no block of %s: %s", table, error)
+            return None
+
+    def _head(self, body: bytes) -> bytes:
+        return json.dumps(self._key | {"checksum": hashlib.sha256(body).hexdigest()}).encode()
+
+    @property
+    def _frame_shape(self) -> tuple[int, int, int]:
+        width, height = self._size
+        return height, width, 3
+
+    def _decode(self, outcome: Any) -> Outcome:
+        if isinstance(outcome, dict):
+            return Unusable(**outcome)
+        left, top, width, height = outcome
+        return Placement(left, top, width, height, self._size)
+
+
+def _encode(outcome: Outcome) -> Any:
+    if isinstance(outcome, Unusable):
+        return {"reason": outcome.reason, "detail": outcome.detail}
+    return outcome.left, outcome.top, outcome.width, outcome.height
+
+
+def _entries(folder: Path) -> list[Path]:
+    """None if the folder can't be read."""
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []
+
+
+def _tables(folder: Path) -> list[Path]:
+    return [path for path in _entries(folder) if path.suffix == ".json"]
+
+
+def state_of(path: Path | str) -> State | None:
+    """None if there is no such file."""
+    try:
+        found = os.stat(path)  # noqa: PTH116  # for any path, and fast
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _is_forgotten(folder: Path) -> bool:
+    """Whether its root is gone, or its last use is long ago."""
+    oldest = time.time() - KEPT_DAYS * 24 * 3600
+    try:
+        if folder.stat().st_mtime < oldest:
+            return True
+        for table in _tables(folder):
+            with table.open("rb") as file:
+                return not Path(json.loads(file.readline())["root"]).exists()
+    except (OSError, ValueError, KeyError, TypeError):
+        return False  # gone, or damaged and soon old
+    return False

@@ -1,0 +1,153 @@
+"""Frames decoded once: the user's cache folder holds them, and what it lacks is decoded into it.
+
+A cache that can't be used costs time, never an error.
+"""
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from endoforge.captures import listing
+from endoforge.captures.index import FrameRecord
+from endoforge.captures.tally import Unusable
+from endoforge.data.blocks import Block, BlockFolder, Identity, state_of
+from endoforge.data.decode import Outcome, decode_into, unnamed_array
+from endoforge.data.images import Images
+from endoforge.data.letterbox import ResizeMode
+
+log = logging.getLogger(__name__)
+
+_Place = tuple[Block, int]
+"""A block and a row of it."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """N frames: `images` (N, H, W, 3) and of each what became of it; black if it is Unusable."""
+
+    images: Images
+    outcomes: list[Outcome]
+
+
+def load_decoded(
+    frames: Sequence[FrameRecord], size: tuple[int, int], resize_mode: ResizeMode, label: str
+) -> Decoded:
+    """Frames of one root, resized to `size` (width, height); `label` names them in messages.
+
+    Only those are decoded that the cache doesn't hold as they are now. Raises UserError if there is
+    no room for them, neither in the cache nor in a temporary file.
+    """
+    folder = BlockFolder(frames[0].run_path.parent, size, resize_mode)
+    identities = _identities(frames)
+    places = _find(folder, identities)
+    missing = _gaps(places)
+    if missing:
+        with folder.alone():
+            folder.remove_useless()
+            places = _find(folder, identities)  # another process may have decoded them by now
+            missing = _gaps(places)
+            if missing:
+                wanted = [(frames[k], identities[k]) for k in missing]
+                block = _decode(folder, wanted, size, resize_mode, label)
+                for row, k in enumerate(missing):
+                    places[k] = block, row
+    folder.mark_used()
+    _log(folder, len(frames), len(missing), label)
+    return _gather([place for place in places if place])
+
+
+def _identities(frames: Sequence[FrameRecord]) -> list[Identity | None]:
+    """None of a picture that changed just now: it may again, within a tick of its clock."""
+    settled_ns = time.time_ns() - listing.SETTLED_S * 1e9
+    identities: list[Identity | None] = []
+    for frame in frames:
+        state = state_of(f"{frame.run_path}/{frame.image}")
+        settled = state is not None and max(state[1:]) < settled_ns
+        identities.append((f"{frame.run}/{frame.image}", *state) if state and settled else None)
+    return identities
+
+
+def _find(folder: BlockFolder, identities: Sequence[Identity | None]) -> list[_Place | None]:
+    known = {
+        identity: (block, row)
+        for block in folder.read()
+        for row, identity in enumerate(block.identities)
+        if identity
+    }
+    return [known.get(identity) if identity else None for identity in identities]
+
+
+def _gaps(places: Sequence[_Place | None]) -> list[int]:
+    return [k for k, place in enumerate(places) if place is None]
+
+
+def _decode(
+    folder: BlockFolder,
+    wanted: Sequence[tuple[FrameRecord, Identity | None]],
+    size: tuple[int, int],
+    resize_mode: ResizeMode,
+    label: str,
+) -> Block:
+    """A new block of the folder; with a warning, one that isn't kept if it can't be."""
+    frames = [frame for frame, _ in wanted]
+    try:
+        path, pixels = folder.new_pixels(len(frames))
+    except OSError as error:
+        _warn(folder, label, error)
+        path, pixels = None, unnamed_array((len(frames), size[1], size[0], 3))
+    try:
+        outcomes = decode_into(pixels, frames, resize_mode, label)
+        identities = [
+            None if _may_heal(outcome) else identity
+            for (_, identity), outcome in zip(wanted, outcomes, strict=True)
+        ]
+        block = Block(pixels, identities, outcomes)
+        if path and any(identities):
+            _keep(folder, path, block, label)
+    finally:
+        if path:
+            folder.remove_unless_kept(path)
+    return block
+
+
+def _may_heal(outcome: Outcome) -> bool:
+    """Whether the file couldn't be read, which says nothing of its content."""
+    return isinstance(outcome, Unusable) and isinstance(outcome.__cause__, OSError)
+
+
+def _keep(folder: BlockFolder, path: Path, block: Block, label: str) -> None:
+    try:
+        folder.add(path, block)
+    except OSError as error:
+        _warn(folder, label, error)
+
+
+def _warn(folder: BlockFolder, label: str, error: OSError) -> None:
+    log.warning(
+        "%s frames can't be kept decoded in %s, so the next start decodes them again: make room "
+        "there, or set XDG_CACHE_HOME to another folder (%s)",
+        label,
+        folder.path,
+        error,
+    )
+
+
+def _log(folder: BlockFolder, num_frames: int, num_decoded: int, label: str) -> None:
+    num_found = num_frames - num_decoded
+    log.info("%s frames: %d decoded now, %d before", label, num_decoded, num_found)
+    if num_bytes := folder.num_bytes():
+        size = f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.1f} MB"
+        log.info("decoded frames: %s in %s (delete it any time)", size, folder.path)
+
+
+def _gather(places: Sequence[_Place]) -> Decoded:
+    blocks = list(dict.fromkeys(block for block, _ in places))
+    numbers = {block: number for number, block in enumerate(blocks)}
+    images = Images(
+        [block.pixels for block in blocks],
+        [numbers[block] for block, _ in places],
+        [row for _, row in places],
+    )
+    return Decoded(images, [block.outcomes[row] for block, row in places])
