@@ -1,10 +1,14 @@
 import json
 import re
+import time
 
+import numpy as np
 import pytest
 
 from endoforge.backends.group import Group
+from endoforge.captures import listing
 from endoforge.core.errors import UserError
+from endoforge.data import decode
 from endoforge.train.data import load_data
 
 
@@ -84,6 +88,34 @@ def test_the_summary_shows_both_sides_and_what_was_dropped(
     assert f"{root}: 4 runs, 12 usable frames" in caplog.text
     assert f"dropped 8 x frame: label malformed, such as {first.name}/" in caplog.text
     assert f"dropped 1 x frame: image unreadable, such as {second.name}/" in caplog.text
+
+
+def test_another_training_on_the_same_frames_decodes_none(
+    make_root, small_config, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(listing, "SETTLED_S", 0.02)
+    root = str(make_root(4, 5))
+    time.sleep(0.04)
+    first = load_data(small_config(input_root=root), Group())
+
+    def fail(path):
+        raise AssertionError(f"{path} is decoded again")
+
+    monkeypatch.setattr(decode, "read_picture", fail)
+    again = load_data(small_config(input_root=root), Group())
+    assert np.array_equal(again.train.images[:], first.train.images[:])
+    assert np.array_equal(again.val.images[:], first.val.images[:])
+    other = load_data(small_config(input_root=root, seed=1, val_ratio=0.5, max_boxes=1), Group())
+    assert runs_of(other.train) != runs_of(first.train)
+    pictures = {
+        frame.key: picture
+        for pack in (first.train, first.val)
+        for frame, picture in zip(pack.frames, pack.images, strict=True)
+    }
+    for pack in (other.train, other.val):
+        for frame, picture in zip(pack.frames, pack.images, strict=True):
+            assert np.array_equal(picture, pictures[frame.key])
 
 
 def test_no_run_is_on_both_sides_of_the_summary(make_root, small_config):

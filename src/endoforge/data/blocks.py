@@ -107,7 +107,7 @@ class BlockFolder:
                 path.unlink()
 
     def mark_used(self) -> None:
-        """Put off the day on which `remove_useless` of another folder removes this one."""
+        """Put off the day on which `read_and_tidy` of another folder removes this one."""
         with suppress(OSError):
             os.utime(self.path)
 
@@ -128,21 +128,25 @@ class BlockFolder:
             if lock:
                 lock.release()
 
-    def remove_useless(self) -> None:
-        """Remove what nothing will read again; call it when `alone`.
+    def read_and_tidy(self) -> list[Block]:
+        """As `read`, but removes what nothing will read again; call it when `alone`.
 
         Here: what a killed process left or is damaged, blocks none of whose frames is as it was,
         and all if they are too many. Beside: folders whose root is gone, or that nothing has used
         for KEPT_DAYS.
         """
-        useful = {table.stem for table in _tables(self.path) if self._is_useful(table)}
+        blocks = {table.stem: self._read(table) for table in _tables(self.path)}
+        useful = {stem: block for stem, block in blocks.items() if block and self._is_useful(block)}
+        if len(useful) > MOST_BLOCKS:
+            useful = {}
         for path in _entries(self.path):
-            if path.stem not in useful or len(useful) > MOST_BLOCKS:
+            if path.stem not in useful:
                 with suppress(OSError):  # Windows keeps what is mapped
                     path.unlink()
         for folder in _entries(self.path.parent):
             if folder != self.path and _is_forgotten(folder):
                 shutil.rmtree(folder, ignore_errors=True)
+        return list(useful.values())
 
     def _lock(self) -> FolderLock | None:
         try:
@@ -155,9 +159,8 @@ class BlockFolder:
             log.debug("can't use %s: %s", self.path, error)
             return None
 
-    def _is_useful(self, table: Path) -> bool:
-        block = self._read(table)
-        return block is not None and any(
+    def _is_useful(self, block: Block) -> bool:
+        return any(
             identity and state_of(self._root / identity[0]) == identity[1:]
             for identity in block.identities
         )

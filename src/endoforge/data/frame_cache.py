@@ -41,12 +41,12 @@ def load_decoded(
     """
     folder = BlockFolder(frames[0].run_path.parent, size, resize_mode)
     identities = _identities(frames)
-    places = _find(folder, identities)
+    places = _find(folder.read(), identities)
     missing = _gaps(places)
     if missing:
         with folder.alone():
-            folder.remove_useless()
-            places = _find(folder, identities)  # another process may have decoded them by now
+            blocks = folder.read_and_tidy()  # another process may have decoded them by now
+            places = _find(blocks, identities)
             missing = _gaps(places)
             if missing:
                 wanted = [(frames[k], identities[k]) for k in missing]
@@ -69,10 +69,10 @@ def _identities(frames: Sequence[FrameRecord]) -> list[Identity | None]:
     return identities
 
 
-def _find(folder: BlockFolder, identities: Sequence[Identity | None]) -> list[_Place | None]:
+def _find(blocks: Sequence[Block], identities: Sequence[Identity | None]) -> list[_Place | None]:
     known = {
         identity: (block, row)
-        for block in folder.read()
+        for block in blocks
         for row, identity in enumerate(block.identities)
         if identity
     }
@@ -135,11 +135,11 @@ def _warn(folder: BlockFolder, label: str, error: OSError) -> None:
 
 
 def _log(folder: BlockFolder, num_frames: int, num_decoded: int, label: str) -> None:
-    num_found = num_frames - num_decoded
-    log.info("%s frames: %d decoded now, %d before", label, num_decoded, num_found)
+    place = ""
     if num_bytes := folder.num_bytes():
         size = f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.1f} MB"
-        log.info("decoded frames: %s in %s (delete it any time)", size, folder.path)
+        place = f"; decoded frames: {size} in {folder.path} (delete it any time)"
+    log.info("decoded %d of %d %s frames%s", num_decoded, num_frames, label, place)
 
 
 def _gather(places: Sequence[_Place]) -> Decoded:
