@@ -1,3 +1,30 @@
 """EndoForge teaches a tiny detector to find polyps, with colonoscopy video that it simulates."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import os
+
+    from endoforge.backends.devices import DeviceName
+    from endoforge.detect.neural import NeuralDetector
+
 __version__ = "0.1.0"
+
+
+def load_detector(path: str | os.PathLike[str], device: DeviceName = "cpu") -> NeuralDetector:
+    """The detector of a checkpoint that `train` wrote, ready to use.
+
+    >>> detector = load_detector("checkpoints/tinydet_best.safetensors")
+    >>> detector.detect(frame).boxes  # frame: (H, W, 3) uint8 RGB; boxes: (N, 4) xyxy in 0..1
+
+    `device` is one of those that `endoforge devices` lists, or "auto" for the fastest. Raises
+    UserError for a file or a device that can't be used.
+    """
+    from pathlib import Path
+
+    from endoforge.backends.devices import pick_device
+    from endoforge.detect.neural import NeuralDetector
+
+    return NeuralDetector(Path(path), device=pick_device(device))

@@ -13,12 +13,11 @@ def pairwise_iou(
     boxes_a: NDArray[np.floating], boxes_b: NDArray[np.floating]
 ) -> NDArray[np.float64]:
     """Intersection over union of (N, 4) with (M, 4) boxes: (N, M), computed in float64."""
-    a = boxes_a.astype(np.float64)[:, None]
-    b = boxes_b.astype(np.float64)[None]
-    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
-    intersection = np.prod(np.maximum(sides, 0.0), axis=-1)
-    union = np.prod(a[..., 2:] - a[..., :2], axis=-1) + np.prod(b[..., 2:] - b[..., :2], axis=-1)
-    union = union - intersection
+    a, b = boxes_a.astype(np.float64).T[:, :, None], boxes_b.astype(np.float64).T[:, None]
+    width = np.minimum(a[2], b[2]) - np.maximum(a[0], b[0])
+    height = np.minimum(a[3], b[3]) - np.maximum(a[1], b[1])
+    intersection = np.maximum(width, 0.0) * np.maximum(height, 0.0)
+    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - intersection
     iou: NDArray[np.float64] = np.zeros_like(union)
     np.divide(intersection, union, out=iou, where=union > 0)
     return iou

@@ -34,20 +34,32 @@ def decode_batch(
 
     A cell is of its likeliest class; detections suppress others of their class only.
     """
+    boxes, scores, classes = candidates(raw, stride)
+    size = torch.tensor([raw.shape[3], raw.shape[2]], device=raw.device).repeat(2) * stride
+    boxes = boxes / size
+    arrays = (boxes.float().cpu().numpy(), scores.float().cpu().numpy(), classes.cpu().numpy())
+    return [
+        suppress(picture, score_threshold, iou_threshold, max_detections)
+        for picture in map(Detections, *arrays)
+    ]
+
+
+def candidates(raw: Tensor, stride: int) -> tuple[Tensor, Tensor, Tensor]:
+    """What goes into non-maximum suppression: the best K cells of each picture, best first.
+
+    Raw output (B, C + 4, H, W) to boxes (B, K, 4) xyxy in pixels, clipped to the input, scores
+    (B, K) and classes (B, K). Exported files hold this part of decoding as it is here.
+    """
     logits, classes = raw[:, :-NUM_EDGES].flatten(2).max(dim=1)
     scores = logits.sigmoid()
-    best = scores.topk(min(MAX_CANDIDATES, scores.shape[1]), dim=1)
-    classes = classes.gather(1, best.indices)
+    count = torch.sym_min(MAX_CANDIDATES, scores.shape[1])  # type: ignore[no-untyped-call]
+    best = scores.topk(count, dim=1)
     boxes = boxes_from_raw(raw, stride)
     boxes = boxes.gather(1, best.indices[..., None].expand(-1, -1, 4))
-    size = torch.tensor([raw.shape[3], raw.shape[2]], device=raw.device).repeat(2) * stride
-    boxes = (boxes / size).clamp(0, 1)
-    arrays = (boxes.float().cpu().numpy(), best.values.float().cpu().numpy(), classes.cpu().numpy())
-    pictures = map(Detections, *arrays)
-    return [
-        _suppress(picture[picture.scores >= score_threshold], iou_threshold)[:max_detections]
-        for picture in pictures
-    ]
+    x = boxes[..., 0::2].clamp(0, raw.shape[3] * stride)
+    y = boxes[..., 1::2].clamp(0, raw.shape[2] * stride)
+    clipped = torch.stack([x, y], dim=-1).flatten(-2)
+    return clipped, best.values, classes.gather(1, best.indices)
 
 
 def nms(
@@ -55,21 +67,26 @@ def nms(
     scores: NDArray[np.float32],
     classes: NDArray[np.int64],
     iou_threshold: float,
+    max_kept: int = MAX_DETECTIONS,
 ) -> NDArray[np.intp]:
-    """Greedy non-maximum suppression: indices of the boxes kept, best score first.
+    """Greedy non-maximum suppression: indices of the first `max_kept` boxes kept, best score first.
 
     A box goes when it overlaps a better one of its class that is kept by more than `iou_threshold`.
     Of equal scores the earlier is the better.
     """
-    order = np.argsort(-scores, kind="stable")
-    boxes, classes = boxes[order], classes[order]
-    overlaps = (pairwise_iou(boxes, boxes) > iou_threshold) & (classes[:, None] == classes)
-    gone = np.zeros(len(order), dtype=bool)
-    for rank in range(len(order)):
-        if not gone[rank]:
-            gone[rank + 1 :] |= overlaps[rank, rank + 1 :]
-    return order[~gone]
+    left = np.argsort(-scores, kind="stable")
+    kept: list[np.intp] = []
+    while len(left) and len(kept) < max_kept:
+        best, left = left[0], left[1:]
+        kept.append(best)
+        overlaps = pairwise_iou(boxes[best, None], boxes[left])[0]
+        left = left[(overlaps <= iou_threshold) | (classes[left] != classes[best])]
+    return np.array(kept, dtype=np.intp)
 
 
-def _suppress(found: Detections, iou_threshold: float) -> Detections:
-    return found[nms(found.boxes, found.scores, found.classes, iou_threshold)]
+def suppress(
+    found: Detections, score_threshold: float, iou_threshold: float, max_detections: int
+) -> Detections:
+    """The detections of a picture, of its candidates."""
+    found = found[found.scores >= score_threshold]
+    return found[nms(found.boxes, found.scores, found.classes, iou_threshold, max_detections)]

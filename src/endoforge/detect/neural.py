@@ -1,5 +1,6 @@
 """A trained TinyDet as a Detector: frames of any size in, boxes in the frame's coordinates out."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -7,23 +8,31 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from endoforge.data.letterbox import resize_picture
+from endoforge.data.letterbox import Placement, resize_picture
 from endoforge.detect.decode import NMS_IOU
 from endoforge.detect.detections import Detections
+from endoforge.detect.fold import fold_norms
 from endoforge.detect.predict import predict
 from endoforge.detect.weights import load_weights
 
+OBJECTNESS = 0.3
+"""Least score of a detection, unless `set_thresholds` says otherwise."""
+
 
 class NeuralDetector:
-    """Finds polyps with the weights of a checkpoint, a frame at a time."""
+    """Finds polyps with the weights of a checkpoint.
+
+    `metadata` says what the weights are of. Detecting from several threads at once is safe.
+    """
 
     kind: Literal["neural", "heuristic"] = "neural"
 
-    def __init__(self, checkpoint: Path, *, device: str = "cpu") -> None:
+    def __init__(self, checkpoint: Path, *, device: torch.device | str = "cpu") -> None:
         """Load `checkpoint`; raises UserError where that can't be done."""
         self.model, self.metadata = load_weights(checkpoint)
-        self.model.to(device)
-        self.set_thresholds(objectness=0.3, iou=NMS_IOU)
+        fold_norms(self.model)
+        self.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.set_thresholds(objectness=OBJECTNESS, iou=NMS_IOU)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -35,16 +44,36 @@ class NeuralDetector:
         self.objectness, self.iou = objectness, iou
 
     def detect(self, frame: NDArray[np.uint8]) -> Detections:
-        """Find polyps in `frame`, (H, W, 3) uint8 RGB."""
-        picture, placement = resize_picture(
-            frame, self.metadata.input_size, self.metadata.resize_mode
-        )
-        [found] = predict(
+        """Find polyps in `frame`, (H, W, 3) uint8 RGB; raises ValueError for anything else."""
+        [found] = self.detect_batch([frame])
+        return found
+
+    def detect_batch(self, frames: Sequence[NDArray[np.uint8]]) -> list[Detections]:
+        """As `detect`, of several frames at once, which may differ in size."""
+        if not len(frames):
+            return []
+        size, mode = self.metadata.input_size, self.metadata.resize_mode
+        placed = [resize_picture(_checked(frame), size, mode) for frame in frames]
+        found = predict(
             self.model,
-            torch.from_numpy(picture[None]),
+            torch.from_numpy(np.stack([picture for picture, _ in placed])),
             score_threshold=self.objectness,
             iou_threshold=self.iou,
         )
-        boxes = placement.to_picture(found.boxes)
-        in_picture = np.all(boxes[:, 2:] > boxes[:, :2], axis=1)  # not wholly in the black bars
-        return Detections(boxes, found.scores, found.classes)[in_picture]
+        return [_in_frame(one, place) for one, (_, place) in zip(found, placed, strict=True)]
+
+
+def _checked(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """`frame`, if it is one."""
+    if not isinstance(frame, np.ndarray):
+        raise ValueError(f"a frame must be a NumPy array, got {type(frame).__name__}")
+    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or not frame.size:
+        raise ValueError(f"a frame must be (H, W, 3) uint8 RGB, got {frame.shape} {frame.dtype}")
+    return frame
+
+
+def _in_frame(found: Detections, place: Placement) -> Detections:
+    """Detections in an input as detections in the frame that it shows."""
+    boxes = place.to_picture(found.boxes)
+    in_picture = np.all(boxes[:, 2:] > boxes[:, :2], axis=1)  # not wholly in the black bars
+    return Detections(boxes, found.scores, found.classes)[in_picture]
