@@ -35,6 +35,7 @@ def test_nms_agrees_with_brute_force(seed, count, num_classes, threshold):
     classes = rng.integers(0, num_classes, count)
     expected = nms_by_brute_force(boxes, scores, classes, threshold)
     assert nms(boxes, scores, classes, threshold).tolist() == expected
+    assert nms(boxes, scores, classes, threshold, max_kept=3).tolist() == expected[:3]
 
 
 def test_a_suppressed_box_suppresses_nothing():
