@@ -1,9 +1,14 @@
 """For all tests."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
+
+from endoforge.detect.tinydet import TinyDet, TinyDetConfig, build_tinydet
+from endoforge.detect.weights import WeightsMetadata, save_weights
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -21,3 +26,33 @@ def _own_cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="session")
+def lively_model() -> TinyDet:
+    """A TinyDet of two classes whose norms have seen something, and which finds a lot in noise."""
+    model = build_tinydet(TinyDetConfig(classes=("flat", "stalked")), seed=3).eval()
+    generator = torch.Generator().manual_seed(0)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            assert module.running_var is not None
+            assert module.running_mean is not None
+            for tensor in (module.weight.data, module.running_var):
+                tensor.copy_(0.5 + torch.rand(tensor.shape, generator=generator))
+            for tensor in (module.bias.data, module.running_mean):
+                tensor.copy_(torch.randn(tensor.shape, generator=generator) * 0.2)
+    output = model.head[-1]
+    output.weight.data.mul_(40)
+    output.bias.data[:2] = 0
+    return model
+
+
+@pytest.fixture(scope="session")
+def lively(lively_model: TinyDet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its checkpoint, for letterboxed inputs of 96 by 64."""
+    path = tmp_path_factory.mktemp("lively") / "tinydet.safetensors"
+    metadata = WeightsMetadata(
+        model=lively_model.config, input_size=(96, 64), resize_mode="letterbox"
+    )
+    save_weights(path, lively_model.state_dict(), metadata)
+    return path

@@ -148,6 +148,8 @@ def test_every_flag_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> Non
         (["train", "--input-root", "empty"], ["empty"]),
         (["prune-empty", "--input", "nowhere"], ["nowhere"]),
         (["eval", "--checkpoint", "none.safetensors"], ["none.safetensors", "endoforge train"]),
+        (["export", "--checkpoint", "none.safetensors"], ["none.safetensors", "endoforge train"]),
+        (["export", "--nms", "beside"], ["--nms", "inside", "outside"]),
         (["eval", "--val-iou-sweep", "0.5,x"], ["--val-iou-sweep"]),
         (["overlay-labels"], ["RUN"]),
         (["datagen", "--resolution", "big"], ["--resolution", "640x360"]),

@@ -271,6 +271,12 @@ def _eval(config: Any) -> None:
     _print(run_eval(config).lines())
 
 
+def _export(config: Any) -> None:
+    from endoforge.export.run import run_export
+
+    _print(run_export(config).lines())
+
+
 def _devices(config: Any) -> None:  # noqa: ARG001 - it takes the general flags only
     from endoforge.devices import device_lines
 
@@ -325,6 +331,11 @@ COMMANDS = {
         "measure a checkpoint on every frame of a folder",
         "endoforge.evaluate.config:EvalConfig",
         _eval,
+    ),
+    "export": Command(
+        "write a checkpoint as an ONNX file, checked against the original",
+        "endoforge.export.config:ExportConfig",
+        _export,
     ),
     "devices": Command(
         "what can render and train here, and which is picked",

@@ -12,6 +12,7 @@ from torch import nn
 import endoforge
 from endoforge.core.errors import UserError
 from endoforge.data.letterbox import resize_picture
+from endoforge.detect.detections import Detections
 from endoforge.detect.fold import fold_norms
 from endoforge.detect.predict import predict
 
@@ -23,6 +24,7 @@ def noise(height, width, seed=0):
 def same(one, other):
     assert one.boxes == pytest.approx(other.boxes, abs=1e-4)
     assert one.scores == pytest.approx(other.scores, abs=1e-5)
+    assert one.classes.tolist() == other.classes.tolist()
 
 
 def test_folded_norms_change_the_outputs_by_rounding_alone(lively_model):
@@ -41,10 +43,13 @@ def test_it_finds_what_eval_finds_in_coordinates_of_the_frame(lively, lively_mod
     detector = endoforge.load_detector(lively)
     frame = noise(120, 200)
     picture, place = resize_picture(frame, (96, 64), "letterbox")
-    [expected] = predict(lively_model, picture[None], score_threshold=0.3)
+    [expected] = predict(lively_model, torch.from_numpy(picture[None]), score_threshold=0.3)
     assert len(expected) > 3
     found = detector.detect(frame)
-    same(found, type(expected)(place.to_picture(expected.boxes), expected.scores))
+    boxes = place.to_picture(expected.boxes)
+    same(found, Detections(boxes, expected.scores, expected.classes))
+    assert set(found.classes) == {0, 1}
+    assert detector.classes == ("flat", "stalked")
 
 
 def test_a_batch_may_mix_sizes_and_finds_what_single_frames_give(lively):

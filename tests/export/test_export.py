@@ -1,0 +1,249 @@
+"""The exported file does what the detector does, or it isn't written."""
+
+import importlib.util
+import json
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from endoforge.captures.recorder import RunRecorder
+from endoforge.captures.schema import FrameLabel, image_name
+from endoforge.cli import run
+from endoforge.core.errors import UserError
+from endoforge.detect.decode import MAX_DETECTIONS, MIN_SCORE, NMS_IOU, decode_batch, suppress
+from endoforge.detect.detections import Detections
+from endoforge.detect.neural import NeuralDetector
+from endoforge.detect.weights import load_weights
+from endoforge.export import run as export_run
+from endoforge.export.check import compare
+from endoforge.export.config import ExportConfig
+from endoforge.export.graph import append_nms, build_graph
+
+SIZES = [(1, 64, 96), (3, 40, 72), (2, 200, 104), (5, 8, 8), (1, 192, 320)]
+"""(pictures, height, width): few cells and more than 400, square and not, odd grids."""
+
+
+@pytest.fixture(scope="module")
+def graphs(lively):
+    detector = NeuralDetector(lively)
+    return {inside: build_graph(detector, nms_inside=inside) for inside in (True, False)}
+
+
+def session(graph):
+    return onnxruntime.InferenceSession(graph.SerializeToString())
+
+
+def noise(num, height, width, seed=0):
+    return np.random.default_rng(seed).random((num, 3, height, width), np.float32)
+
+
+def expected_of(model, images):
+    """What the original finds in each picture, boxes in pixels."""
+    with torch.inference_mode():
+        raw = model(torch.from_numpy(images))
+    size = np.array([images.shape[3], images.shape[2]] * 2)
+    return [
+        Detections(one.boxes * size, one.scores, one.classes)
+        for one in decode_batch(raw, model.config.stride)
+    ]
+
+
+def assert_same(found, expected):
+    assert found.scores == pytest.approx(expected.scores, abs=1e-5)
+    # Equal scores may come in any order.
+    rows, expected_rows = (
+        np.column_stack([1000 * one.classes, one.boxes]) for one in (found, expected)
+    )
+    apart = np.abs(rows[:, None] - expected_rows[None]).max(axis=-1)
+    assert apart.min(axis=0).max(initial=0) < 0.01
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", SIZES)
+def test_with_nms_inside_it_gives_the_final_detections_of_any_batch(graphs, lively_model, shape):
+    images = noise(*shape)
+    *arrays, pictures = session(graphs[True]).run(None, {"images": images})
+    order = np.argsort(-arrays[1], kind="stable")
+    expected = expected_of(lively_model, images)
+    assert len(order) == sum(len(one) for one in expected) > 0
+    for place, one in enumerate(expected):
+        own = order[pictures[order] == place]
+        assert_same(Detections(*(array[own] for array in arrays)), one)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", SIZES)
+def test_with_nms_outside_it_gives_the_best_cells_of_each_picture(graphs, lively_model, shape):
+    images = noise(*shape)
+    boxes, scores, classes = session(graphs[False]).run(None, {"images": images})
+    cells = min(400, shape[1] * shape[2] // 64)
+    assert boxes.shape == (shape[0], cells, 4)
+    assert scores.shape == classes.shape == (shape[0], cells)
+    assert (np.diff(scores) <= 0).all()
+    expected = expected_of(lively_model, images)
+    for *arrays, one in zip(boxes, scores, classes, expected, strict=True):
+        assert_same(suppress(Detections(*arrays), MIN_SCORE, NMS_IOU, MAX_DETECTIONS), one)
+
+
+@pytest.mark.slow
+def test_the_file_says_how_it_is_fed(graphs):
+    for inside, graph in graphs.items():
+        loaded = session(graph)
+        [image] = loaded.get_inputs()
+        assert (image.name, image.type, image.shape[1]) == ("images", "tensor(float)", 3)
+        facts = loaded.get_modelmeta().custom_metadata_map
+        assert json.loads(facts["names"]) == ["flat", "stalked"]
+        assert facts["input_size"] == "96x64"
+        assert facts["resize_mode"] == "letterbox"
+        assert facts["nms"] == ("inside" if inside else "outside")
+        assert "RGB in 0..1" in facts["input"]
+        assert "multiples of 8" in facts["input"]
+
+
+def test_two_classes_do_not_suppress_each_other():
+    """The tail alone, fed with one box twice as either class: both stay, a third copy goes."""
+    info = onnx.helper.make_tensor_value_info
+    shapes = {"boxes": (1, 3, 4), "scores": (1, 3), "classes": (1, 3)}
+    kinds = {"boxes": 1, "scores": 1, "classes": 7}
+    node = [onnx.helper.make_node("Identity", [f"in_{name}"], [name]) for name in shapes]
+    inputs = [info(f"in_{name}", kinds[name], shape) for name, shape in shapes.items()]
+    outputs = [info(name, kinds[name], shape) for name, shape in shapes.items()]
+    model = onnx.helper.make_model(
+        onnx.helper.make_graph(node, "tail", inputs, outputs),
+        opset_imports=[onnx.helper.make_opsetid("", 18)],
+        ir_version=10,
+    )
+    append_nms(model, 2)
+    boxes = np.array([[[0, 0, 8, 8]] * 3], np.float32)
+    feed = {"in_boxes": boxes, "in_scores": np.array([[0.9, 0.8, 0.7]], np.float32)}
+    feed["in_classes"] = np.array([[1, 0, 1]])
+    found = session(model).run(["scores", "classes", "pictures"], feed)
+    assert sorted(zip(*(one.tolist() for one in found), strict=True)) == [
+        (pytest.approx(0.8), 0, 0),
+        (pytest.approx(0.9), 1, 0),
+    ]
+
+
+def frames(root):
+    """A run of three frames of noise."""
+    recorder = RunRecorder.create(root, seed=0, max_frames=None, extra={})
+    for number in range(3):
+        label = FrameLabel(
+            frame_id=number,
+            sim_time=0,
+            unix_time=0,
+            image=image_name(number),
+            image_present=True,
+            camera_active=True,
+            polyp_seed=0,
+            polyp_labels=[],
+        )
+        picture = np.random.default_rng(number).integers(0, 256, (60, 100, 3), np.uint8)
+        recorder.write(picture, label)
+    recorder.finish()
+    return root
+
+
+@pytest.fixture
+def ready(graphs, monkeypatch):
+    """Exports at once: the graphs are those that were made before."""
+    monkeypatch.setattr(
+        "endoforge.export.graph.build_graph", lambda _, *, nms_inside: graphs[nms_inside]
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ready")
+def test_export_writes_what_it_has_checked_on_real_frames(lively, tmp_path, capsys):
+    root, output = frames(tmp_path / "captures"), tmp_path / "new" / "a.onnx"
+    argv = ["export", "--checkpoint", lively, "--output", output, "--input-root", root]
+    assert run([str(word) for word in argv]) == 0
+    out = capsys.readouterr().out
+    assert f"3 of the 3 frames in {root}" in out
+    for what in ("raw output", "boxes, in pixels", "scores"):
+        [line] = [line for line in out.splitlines() if line.startswith(f"  {what}")]
+        assert 0 < float(line.split()[-1]) < 1e-3
+    assert str(output) in out
+    onnxruntime.InferenceSession(output)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ready")
+def test_without_captures_frames_are_simulated_and_the_output_says_so(
+    lively, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(export_run, "SIMULATED_SIZE", (96, 64))
+    assert run(["export", "--checkpoint", str(lively), "--nms", "outside", "--output", "b"]) == 0
+    assert "8 frames simulated on the spot" in capsys.readouterr().out
+    frames(tmp_path / "assets" / "datasets" / "captures_filtered")
+    assert run(["export", "--checkpoint", str(lively), "--output", "c"]) == 0
+    assert "3 of the 3 frames in assets" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_file_that_differs_is_not_written(graphs, lively, tmp_path, monkeypatch, capsys):
+    spoilt = onnx.ModelProto()
+    spoilt.CopyFrom(graphs[True])
+    kernel = next(one for one in spoilt.graph.initializer if len(one.dims) == 4)
+    weights = onnx.numpy_helper.to_array(kernel) * 1.02
+    kernel.CopyFrom(onnx.numpy_helper.from_array(weights.astype(np.float32), kernel.name))
+    monkeypatch.setattr("endoforge.export.graph.build_graph", lambda *_, **__: spoilt)
+    output = tmp_path / "a.onnx"
+    argv = ["export", "--checkpoint", lively, "--output", output]
+    root = frames(tmp_path / "captures")
+    assert run([str(word) for word in (*argv, "--input-root", root)]) == 2
+    captured = capsys.readouterr()
+    assert "no file was written" in captured.err.splitlines()[-1]
+    assert not output.exists()
+
+
+@pytest.mark.slow
+def test_the_comparison_says_what_differs_and_by_how_much(graphs, lively):
+    original, _ = load_weights(lively)
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 64, 96, 3), np.uint8)
+    agreement = compare(graphs[False], original, pictures, nms_inside=False)
+    assert agreement.detections > 20
+    original.head[-1].bias.data[1] += 0.002  # left halves wider by 0.2 %
+    with pytest.raises(UserError, match=r"raw output by 2\.0e-03"):
+        compare(graphs[False], original, pictures, nms_inside=False)
+
+
+@pytest.mark.slow
+def test_another_number_of_detections_is_refused(graphs, lively, monkeypatch):
+    original, _ = load_weights(lively)
+    pictures = np.random.default_rng(0).integers(0, 256, (1, 64, 96, 3), np.uint8)
+    monkeypatch.setattr("endoforge.export.check.MIN_SCORE", 1.1)  # as if the file gave none
+    with pytest.raises(UserError, match="finds 0 things in a picture where the original finds"):
+        compare(graphs[False], original, pictures, nms_inside=False)
+
+
+def test_missing_packages_are_named_with_the_mend(lively, monkeypatch, capsys):
+    there = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name.startswith("onnx") else there(name)
+    )
+    assert run(["export", "--checkpoint", str(lively)]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "onnx, onnxscript, onnxruntime" in line
+    assert "pip install 'endoforge[export]'" in line
+
+
+def test_the_file_lies_beside_the_checkpoint_unless_told_otherwise():
+    assert str(ExportConfig(checkpoint="a/b.safetensors").output_path) == "a/b.onnx"
+    assert str(ExportConfig(output="c.onnx").output_path) == "c.onnx"
+    with pytest.raises(UserError, match="--nms"):
+        ExportConfig(nms="above")
+
+
+def test_frames_that_cannot_be_used_are_named(lively, tmp_path):
+    (tmp_path / "run_1" / "labels").mkdir(parents=True)
+    with pytest.raises(UserError, match="no usable frame"):
+        export_run.run_export(ExportConfig(checkpoint=str(lively), input_root=str(tmp_path)))
+    root = frames(tmp_path / "captures")
+    next(root.glob("run_*/images/*00001.png")).write_bytes(b"not a picture")
+    with pytest.raises(UserError, match=r"frame_00001\.png"):
+        export_run.run_export(ExportConfig(checkpoint=str(lively), input_root=str(root)))
