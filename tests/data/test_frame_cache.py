@@ -17,6 +17,7 @@ import pytest
 from endoforge.captures import listing
 from endoforge.captures.index import index_root
 from endoforge.core.errors import UserError
+from endoforge.core.files import FolderLock
 from endoforge.data import blocks, decode
 from endoforge.data.pack import pack_frames
 
@@ -68,8 +69,8 @@ def decoded(monkeypatch):
 
 def pack(root, frames=slice(None), size=SIZE, **others):
     options = {"resize_mode": "letterbox", "max_boxes": 8, "strict": False, "label": "training"}
-    options["class_names"] = ("polyp",)
-    return pack_frames(index_root(root).frames[frames], size=size, **options | others)
+    chosen = index_root(root).frames[frames]
+    return pack_frames(chosen, class_names=("polyp",), size=size, **options | others)
 
 
 def greys(made):
@@ -239,7 +240,9 @@ def only(cache, suffix):
 
 def truncate(cache):
     path = only(cache, ".pixels")
-    os.truncate(path, path.stat().st_size - 1)
+    before = path.stat()
+    os.truncate(path, before.st_size - 1)
+    os.utime(path, (before.st_atime, before.st_mtime))
 
 
 def overwrite_pixels(cache):
@@ -439,18 +442,24 @@ def test_what_is_long_unused_or_of_a_root_that_is_gone_is_removed(root, cache, t
     assert len(list(cache.iterdir())) == 2
 
 
-def in_a_process(root, settled_s, started, may_go_on, results):
-    """Packs; tells how many pictures it decoded, and their greys."""
+def in_a_process(root, settled_s, begun, may_go_on, results):
+    """Packs; says when it decodes or waits for another, and at the end how many it decoded."""
     listing.SETTLED_S = settled_s
     count, read = [], decode.read_picture
 
     def spy(path):
         count.append(path)
-        started.set()
+        begun.set()
         assert may_go_on.wait(60)
         return read(path)
 
-    decode.read_picture = spy
+    class SpyLock(FolderLock):
+        def __init__(self, folder, *, wait=False):
+            if wait:
+                begun.set()
+            super().__init__(folder, wait=wait)
+
+    decode.read_picture, blocks.FolderLock = spy, SpyLock
     made = pack(root)
     results.put((len(count), greys(made)))
 
@@ -461,12 +470,12 @@ def processes():
     spawn, running = multiprocessing.get_context("spawn"), []
 
     def start(root):
-        started, may_go_on, results = spawn.Event(), spawn.Event(), spawn.Queue()
-        arguments = (root, SETTLED_S, started, may_go_on, results)
+        begun, may_go_on, results = spawn.Event(), spawn.Event(), spawn.Queue()
+        arguments = (root, SETTLED_S, begun, may_go_on, results)
         process = spawn.Process(target=in_a_process, args=arguments)
         process.start()
         running.append((process, *arguments))  # events that nobody holds are gone
-        return process, started, may_go_on, results
+        return process, begun, may_go_on, results
 
     yield start
     for process, *_ in running:
@@ -474,15 +483,14 @@ def processes():
         process.join()
 
 
+@pytest.mark.skipif(os.name != "posix", reason="the system has no such locks")
 def test_of_two_processes_at_once_one_decodes_for_both(root, cache, decoded, processes):
-    first, second = processes(root), processes(root)
-    deadline = time.monotonic() + 60
-    while not (first[1].is_set() or second[1].is_set()):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    for _, _, may_go_on, _ in (first, second):
+    both = processes(root), processes(root)
+    for _, begun, _, _ in both:
+        assert begun.wait(60)
+    for _, _, may_go_on, _ in both:
         may_go_on.set()
-    found = sorted(results.get(timeout=60) for *_, results in (first, second))
+    found = sorted(results.get(timeout=60) for *_, results in both)
     assert found == [(0, [0, 1, 2, 0, 1]), (5, [0, 1, 2, 0, 1])]
     only(cache, ".pixels")
     assert greys(pack(root)) == [0, 1, 2, 0, 1]
@@ -520,8 +528,8 @@ def test_without_locks_two_processes_at_once_do_no_harm(root, decoded, monkeypat
 
 
 def test_a_killed_process_leaves_nothing_that_is_used_or_stays(root, cache, decoded, processes):
-    process, started, _, _ = processes(root)
-    assert started.wait(60)
+    process, begun, _, _ = processes(root)
+    assert begun.wait(60)
     leftover = only(cache, ".pixels")
     assert not list(cache.glob("*/*.json"))
     process.kill()
