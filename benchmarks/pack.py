@@ -54,7 +54,13 @@ def timed_pack(index: CaptureIndex, size: tuple[int, int]) -> tuple[Pack, float]
     """All frames, and the seconds that it took."""
     started = time.perf_counter()
     pack = pack_frames(
-        index.frames, size=size, resize_mode="letterbox", max_boxes=32, strict=True, label="all"
+        index.frames,
+        class_names=("polyp",),
+        size=size,
+        resize_mode="letterbox",
+        max_boxes=32,
+        strict=True,
+        label="all",
     )
     return pack, time.perf_counter() - started
 
