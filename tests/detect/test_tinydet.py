@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from endoforge.detect.boxes import boxes_from_raw
-from endoforge.detect.tinydet import TinyDet, TinyDetConfig, build_tinydet
+from endoforge.detect.tinydet import TinyDet, TinyDetConfig, _two_by_two, build_tinydet
 
 
 def num_parameters(model: torch.nn.Module) -> int:
@@ -54,7 +54,7 @@ def test_the_seed_decides_the_weights_and_nothing_else():
     again = build_tinydet(TinyDetConfig(), seed=5).state_dict()
     other = build_tinydet(TinyDetConfig(), seed=6).state_dict()
     assert all(torch.equal(first[name], again[name]) for name in first)
-    assert not torch.equal(first["stem.1.0.weight"], other["stem.1.0.weight"])
+    assert not torch.equal(first["stem.0.0.weight"], other["stem.0.0.weight"])
 
 
 def test_the_configuration_survives_json():
@@ -77,3 +77,9 @@ def test_each_class_has_an_output_and_one_class_the_net_of_before():
 def test_classes_are_names_each_once(classes):
     with pytest.raises(ValueError, match="classes must be names, each once"):
         TinyDetConfig(classes=classes)
+
+
+def test_two_by_two_pixels_become_channels_and_no_pictures_stay_none():
+    images = torch.rand(2, 3, 8, 12)
+    assert torch.equal(_two_by_two(images), torch.nn.functional.pixel_unshuffle(images, 2))
+    assert TinyDet()(torch.zeros(0, 3, 64, 96)).shape == (0, 5, 8, 12)

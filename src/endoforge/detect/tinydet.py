@@ -115,9 +115,7 @@ class TinyDet(nn.Module):
         at4, at8, at16, at32 = self.config.widths
         # Two by two pixels as one of 12 channels, then 3x3: a 6x6 convolution of stride 4, which
         # matrix units like better than one of 3 channels.
-        self.stem = nn.Sequential(
-            nn.PixelUnshuffle(2), ConvBlock(12, at4, stride=2), ConvBlock(at4, at4)
-        )
+        self.stem = nn.Sequential(ConvBlock(12, at4, stride=2), ConvBlock(at4, at4))
         self.down8 = _stage(at4, at8, self.config.depths[0])
         self.down16 = _stage(at8, at16, self.config.depths[1])
         self.down32 = _stage(at16, at32, self.config.depths[2])
@@ -133,7 +131,7 @@ class TinyDet(nn.Module):
         return self.config.stride
 
     def forward(self, images: Tensor) -> Tensor:
-        at8 = self.down8(self.stem(images))
+        at8 = self.down8(self.stem(_two_by_two(images)))
         at16 = self.down16(at8)
         at32 = self.down32(at16)
         at16 = _add_upsampled(at16, self.up16(at32))
@@ -195,6 +193,13 @@ def _stage(num_in: int, num_out: int, num_blocks: int) -> nn.Sequential:
     """Half the size, `num_out` channels, then residual blocks."""
     blocks = [ResidualBlock(num_out) for _ in range(num_blocks)]
     return nn.Sequential(ConvBlock(num_in, num_out, stride=2), *blocks)
+
+
+def _two_by_two(images: Tensor) -> Tensor:
+    """(B, C, H, W) to (B, 4 * C, H / 2, W / 2): as `nn.PixelUnshuffle`, but of no pictures too."""
+    batch, channels, height, width = images.shape
+    pairs = images.reshape(batch, channels, height // 2, 2, width // 2, 2)
+    return pairs.permute(0, 1, 3, 5, 2, 4).reshape(batch, 4 * channels, height // 2, width // 2)
 
 
 def _add_upsampled(fine: Tensor, coarse: Tensor) -> Tensor:

@@ -1,0 +1,158 @@
+"""AP of TinyDet and of Ultralytics' YOLO11n on unseen simulated runs, each trained from scratch on
+the same runs, for as many epochs.
+
+    endoforge datagen --seed 1 --runs 40 --output-root assets/seen
+    endoforge datagen --seed 2 --runs 12 --output-root assets/unseen
+    python benchmarks/accuracy.py assets/seen assets/unseen
+
+Frames without a polyp are left out of the training of both, and count in the measuring of both. The
+peer is trained by its own trainer with its own augmentation, and asked with its own NMS; one
+function measures both. It is no dependency of EndoForge: `pip install ultralytics` beside it.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from endoforge import __version__
+from endoforge.backends.devices import describe_device, pick_device
+from endoforge.captures.config import PruneConfig
+from endoforge.captures.index import FrameRecord, index_root
+from endoforge.captures.prune import prune_empty
+from endoforge.detect.detections import Detections
+from endoforge.evaluate.config import EvalConfig
+from endoforge.evaluate.evaluate import run_eval
+from endoforge.evaluate.matching import Truth
+from endoforge.evaluate.metrics import Metrics, measure
+from endoforge.train.config import TrainHpConfig
+from endoforge.train.loop import train
+
+PEER_MIN_SCORE = 0.001
+"""What Ultralytics' own validation takes."""
+CLASSES = ("polyp",)
+
+
+def own_metrics(arguments: argparse.Namespace, pruned: Path, folder: Path) -> Metrics:
+    """Of a TinyDet trained on all but one run (a training must validate on something)."""
+    config = TrainHpConfig(
+        input_root=str(pruned),
+        ckpt_dir=str(folder / "checkpoints"),
+        epochs=arguments.epochs,
+        batch_size=arguments.batch_size,
+        lr_start=arguments.lr_start,
+        val_ratio=0.01,
+        target_size=f"{arguments.width}x{arguments.height}",
+        status_file=None,
+        log_every=0,
+    )
+    checkpoint = train(config).checkpoint
+    return run_eval(EvalConfig(checkpoint=str(checkpoint), input_root=arguments.unseen)).metrics
+
+
+def peer_metrics(arguments: argparse.Namespace, pruned: Path, folder: Path) -> Metrics:
+    """Of the peer, trained on all of the runs."""
+    from ultralytics import YOLO
+
+    data = write_for_peer(index_root(pruned).frames, folder / "yolo")
+    YOLO(f"{arguments.peer}.yaml").train(
+        data=str(data),
+        epochs=arguments.epochs,
+        batch=arguments.batch_size,
+        imgsz=arguments.width,
+        pretrained=False,
+        amp=False,  # its check would download weights
+        val=False,
+        plots=False,
+        workers=8,
+        seed=0,
+        project=str(folder),
+        name="peer",
+    )
+    model = YOLO(folder / "peer" / "weights" / "last.pt")
+    frames = index_root(Path(arguments.unseen)).frames
+    found, truths = [], []
+    for frame in frames:
+        picture = cv2.imread(str(frame.image_path))
+        [result] = model.predict(
+            picture, imgsz=arguments.width, conf=PEER_MIN_SCORE, max_det=100, verbose=False
+        )
+        boxes = result.boxes.xyxyn.cpu().numpy().astype(np.float32)
+        scores = result.boxes.conf.cpu().numpy().astype(np.float32)
+        order = np.argsort(-scores, kind="stable")
+        found.append(Detections(boxes[order], scores[order], np.zeros(len(order), np.int64)))
+        truths.append(Truth(frame.boxes, np.zeros(len(frame.boxes), np.int64)))
+    return measure(found, truths, class_names=CLASSES, obj_thresh=0.3, iou_threshs=[0.5])
+
+
+def write_for_peer(frames: list[FrameRecord], folder: Path) -> Path:
+    """Links to the pictures, and labels as the peer wants them: class, centre and size in 0..1."""
+    for name in ("images", "labels"):
+        (folder / name).mkdir(parents=True)
+    for number, frame in enumerate(frames):
+        picture = folder / "images" / f"{number:06d}{frame.image_path.suffix}"
+        picture.symlink_to(frame.image_path.resolve())
+        low, high = frame.boxes[:, :2], frame.boxes[:, 2:]
+        rows = np.concatenate([(low + high) / 2, high - low], axis=1)
+        lines = [" ".join(["0", *(f"{value:.6f}" for value in row)]) for row in rows]
+        (folder / "labels" / f"{number:06d}.txt").write_text("\n".join(lines))
+    data = folder / "data.yaml"
+    data.write_text(f"path: {folder}\ntrain: images\nval: images\nnames:\n  0: polyp\n")
+    return data
+
+
+def summary(metrics: Metrics, seconds: float) -> dict[str, Any]:
+    """What the line of results says of a detector."""
+    scores = {"ap50": metrics.ap50, "ap": metrics.ap, "ap75": metrics.ap75}
+    return {name: value and round(value, 4) for name, value in scores.items()} | {
+        "seconds": round(seconds, 1)
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("seen")
+    parser.add_argument("unseen")
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--lr-start", type=float, default=2e-3)
+    parser.add_argument("--width", type=int, default=320)
+    parser.add_argument("--height", type=int, default=192)
+    parser.add_argument("--peer", default="yolo11n", help="or none")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        pruned = folder / "pruned"
+        prune_empty(PruneConfig(input=arguments.seen, output=str(pruned)))
+        results = {}
+        measured = {"tinydet": own_metrics} | (
+            {} if arguments.peer == "none" else {arguments.peer: peer_metrics}
+        )
+        for name, make in measured.items():
+            started = time.monotonic()
+            metrics = make(arguments, pruned, folder)
+            results[name] = summary(metrics, time.monotonic() - started)
+            print(name, results[name], flush=True)
+        frames = index_root(pruned).frames
+    result = {
+        "benchmark": "accuracy",
+        "version": __version__,
+        "torch": torch.__version__,
+        "device": describe_device(pick_device("auto")),
+        "runs": len({frame.run for frame in frames}),
+        "images_seen": arguments.epochs * len(frames),
+        "unseen_runs": len(index_root(Path(arguments.unseen)).runs),
+        "batch_size": arguments.batch_size,
+        "results": results,
+    }
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
