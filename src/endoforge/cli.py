@@ -277,6 +277,12 @@ def _export(config: Any) -> None:
     _print(run_export(config).lines())
 
 
+def _bench(config: Any) -> None:
+    from endoforge.bench.run import run_bench
+
+    _print(run_bench(config).lines())
+
+
 def _devices(config: Any) -> None:  # noqa: ARG001 - it takes the general flags only
     from endoforge.devices import device_lines
 
@@ -336,6 +342,11 @@ COMMANDS = {
         "write a checkpoint as an ONNX file, checked against the original",
         "endoforge.export.config:ExportConfig",
         _export,
+    ),
+    "bench": Command(
+        "measure rendering, recording, training and detecting on this machine",
+        "endoforge.bench.config:BenchConfig",
+        _bench,
     ),
     "devices": Command(
         "what can render and train here, and which is picked",

@@ -1,0 +1,25 @@
+"""What `bench` can be told; nothing heavy is imported here."""
+
+from dataclasses import dataclass
+from typing import get_args
+
+from endoforge.backends.devices import DeviceName
+from endoforge.evaluate import checks
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchConfig:
+    """Measure rendering, recording, training and detecting on this machine, in about a minute.
+
+    Times depend on what else the machine does: compare figures taken side by side.
+    """
+
+    device: DeviceName = "auto"
+    """Where to train and detect; cpu renders on the CPU too, anything else on a GPU if there is
+    one."""
+
+    json: bool = False
+    """Print one JSON object instead of the table."""
+
+    def __post_init__(self) -> None:
+        checks.check_choice("--device", self.device, get_args(DeviceName))

@@ -1,0 +1,56 @@
+"""Images per second of training steps: augmentation, forward, loss, backward, AdamW."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from endoforge.backends.group import Group
+from endoforge.backends.torch_backend import TorchBackend
+from endoforge.bench.timing import median_seconds
+from endoforge.data.loader import Batch
+from endoforge.detect.tinydet import TinyDetConfig
+
+
+def images_per_second(
+    device: torch.device,
+    *,
+    size: tuple[int, int],
+    batch_size: int,
+    warm_up: int,
+    repeats: int,
+    group: Group | None = None,
+) -> float:
+    """Of a TinyDet; `size` is (width, height), `batch_size` that of each process of the `group`.
+
+    Data is in memory. The rate is that of all processes together.
+    """
+    group = group or Group()
+    step = training_step(device, size, batch_size, group)
+    seconds = median_seconds(step, warm_up=warm_up, repeats=repeats)
+    return batch_size * group.size / seconds
+
+
+def training_step(
+    device: torch.device, size: tuple[int, int], batch_size: int, group: Group
+) -> Callable[[], float]:
+    """Something that makes a training step and waits for it."""
+    backend = TorchBackend(
+        TinyDetConfig(), seed=0, device=device, batch_size=batch_size * group.size, group=group
+    )
+    batch = _random_batch(batch_size, size, group, device)
+    return lambda: float(backend.step(batch, lr=1e-3, epoch=0, step=0).loss)
+
+
+def _random_batch(count: int, size: tuple[int, int], group: Group, device: torch.device) -> Batch:
+    """Noise with two boxes a picture: the arithmetic doesn't care."""
+    rng = np.random.default_rng(group.rank)
+    corners = rng.uniform(0.05, 0.6, size=(count, 2, 2))
+    boxes = np.concatenate([corners, corners + 0.2], axis=2).astype(np.float32)
+    images = torch.from_numpy(
+        rng.integers(0, 256, size=(count, size[1], size[0], 3), dtype=np.uint8)
+    ).to(device)
+    rows = slice(group.rank * count, (group.rank + 1) * count)
+    two_each = np.full(count, 2, np.int64)
+    classes = np.zeros((count, 2), np.int64)
+    return Batch(images, boxes, classes, two_each, np.arange(count), rows, count * group.size)
