@@ -21,10 +21,10 @@ from endoforge import __version__
 from endoforge.backends.devices import describe_device, pick_device
 from endoforge.backends.group import Group
 from endoforge.backends.torch_backend import TorchBackend
+from endoforge.bench.training import random_batch
 from endoforge.core.sizes import parse_size
 from endoforge.data.loader import Batch
 from endoforge.detect.tinydet import TinyDet, TinyDetConfig
-from train import random_batch  # type: ignore[import-not-found]
 
 PEERS = ("yolo11n", "yolo26n")
 WARM_UP = 3

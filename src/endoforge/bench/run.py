@@ -111,14 +111,9 @@ def _recording(engine: Engine) -> list[Figure]:
 
 
 def _training(device: torch.device) -> list[Figure]:
-    on_cpu = device.type == "cpu"
-    batch = TRAIN_BATCH_CPU if on_cpu else TRAIN_BATCH_GPU
+    batch = TRAIN_BATCH_CPU if device.type == "cpu" else TRAIN_BATCH_GPU
     rate = training.images_per_second(
-        device,
-        size=TRAIN_SIZE,
-        batch_size=batch,
-        warm_up=2 if on_cpu else 20,
-        repeats=10 if on_cpu else 100,
+        device, size=TRAIN_SIZE, batch_size=batch, warm_up=2, repeats=10
     )
     what = f"training step {TRAIN_SIZE[0]}x{TRAIN_SIZE[1]}, batch {batch}"
     return [Figure(what, rate, "images/s", describe_device(device))]

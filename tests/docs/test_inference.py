@@ -1,0 +1,75 @@
+"""The examples of docs/inference.md run, and find what the detector finds."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import endoforge
+from endoforge.export.config import ExportConfig
+from endoforge.export.run import run_export
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "inference.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+
+
+@pytest.fixture
+def folder(tmp_path, lively):
+    """A frame, and a checkpoint where the page has it."""
+    frame = np.random.default_rng(0).integers(0, 256, (120, 200, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / "frame.png"), frame[..., ::-1])
+    (tmp_path / "checkpoints").mkdir()
+    shutil.copy(lively, tmp_path / "checkpoints" / "tinydet_best.safetensors")
+    return tmp_path
+
+
+def found_in(folder):
+    frame = cv2.imread(str(folder / "frame.png"))[..., ::-1]
+    return endoforge.load_detector(folder / "checkpoints/tinydet_best.safetensors").detect(frame)
+
+
+def output_of(words, folder):
+    environment = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+        env=os.environ | environment,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_detector_is_used_from_python_as_the_page_says(folder):
+    lines = output_of(["-c", BLOCKS[0]], folder).splitlines()
+    found = found_in(folder)
+    assert len(lines) == len(found) > 3
+    assert lines[0].startswith(("flat", "stalked"))
+    assert lines[0].split(" at ")[1].split() == [f"{edge:.3f}" for edge in found.boxes[0]]
+
+
+@pytest.mark.slow
+def test_the_onnx_file_is_run_in_ten_lines_and_finds_the_same(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("endoforge.export.run.SIMULATED_SIZE", (96, 64))
+    exported = run_export(ExportConfig()).path
+    example = DOCS / "examples" / "run_onnx.py"
+    code = example.read_text(encoding="utf-8").split('"""')[2].strip()
+    assert code == BLOCKS[1].strip()
+    assert len([line for line in code.splitlines() if line and "import " not in line]) <= 10
+    printed = output_of([str(example), str(exported), "frame.png"], folder)
+    boxes = np.array(re.findall(r"-?[\d.]+(?:e-?\d+)?", printed), float).reshape(-1, 4)
+    boxes = np.clip(boxes, 0, 1)
+    boxes = boxes[np.all(boxes[:, 2:] > boxes[:, :2], axis=1)]
+    expected = found_in(folder).boxes
+    assert len(boxes) == len(expected)
+    assert np.abs(boxes[:, None] - expected).max(axis=-1).min(axis=0).max() < 1e-3
