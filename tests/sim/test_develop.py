@@ -61,7 +61,8 @@ def develop(
         gain=torch.tensor([frame.gain for frame in frames], dtype=torch.float32),
         image=torch.full((count * height * width,), INSTANCE << 24, dtype=torch.int32),
     )
-    Darkroom(world, view, target, count, height, width).develop(count)
+    with_jpeg = any(each.jpeg > 0 for each in settings)
+    Darkroom(world, view, target, count, height, width, with_jpeg=with_jpeg).develop(count)
     pixels: Image = target.image.numpy().view(np.uint8).reshape(count, height, width, 4)
     return pixels
 

@@ -17,7 +17,6 @@ from endoforge.sim.sensor import (
     GRAIN_STEPS,
     LUMA_TOP,
     MOST_TAPS,
-    SENSOR_ROWS,
 )
 
 BLOCK = 16
@@ -30,17 +29,24 @@ class Darkroom:
     """Develops up to `batch_size` frames of a renderer's arrays, on their device.
 
     It reads `world.sensors`, `world.screens`, `world.rays`, `view.cameras`, `target.radiance` and
-    `target.gain`, and writes `target.image`.
+    `target.gain`, and writes `target.image`. Without `with_jpeg`, scenes that have JPEG lack it.
     """
 
     def __init__(
-        self, world: Any, view: Any, target: Any, batch_size: int, height: int, width: int
+        self,
+        world: Any,
+        view: Any,
+        target: Any,
+        batch_size: int,
+        height: int,
+        width: int,
+        *,
+        with_jpeg: bool,
     ) -> None:
         self.picture = (height, width)
         self.tiles = (-(-height // TILE), -(-width // TILE))
         self.blocks = (-(-height // BLOCK), -(-width // BLOCK))
-        flags = world.sensors[2::SENSOR_ROWS, 1]
-        self.with_jpeg = bool((flags > 0).any())
+        self.with_jpeg = with_jpeg
         device = target.image.device
         pixels = batch_size * height * width
         coefficients = PER_BLOCK * self.blocks[0] * self.blocks[1] if self.with_jpeg else 1

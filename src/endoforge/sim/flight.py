@@ -4,10 +4,14 @@ The itinerary says where the scope is to be. Here it is made smooth, swayed by b
 of wall and polyps, and turned: at ahead or at what it inspects, with a hand that never is still.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-from endoforge.sim.camera import CameraState, Pose
+from endoforge.sim.anatomy import WAVE_S
+from endoforge.sim.camera import CAMERA_ROWS, METER_ROW, MOVE_ROW, WAVE_ROW, CameraState, Pose
 from endoforge.sim.itinerary import STEP_S, Leg, Planner
 from endoforge.sim.lumen import Lumen, smooth
 from endoforge.sim.randomization import draw
@@ -36,15 +40,77 @@ ROLL_RAD = 0.5
 Array = NDArray[np.float64]
 
 
-def fly(scene: Scene) -> list[CameraState]:
-    """All captures of a scene's procedure, from the rectum to the cecum and back."""
+@dataclass(frozen=True, eq=False)
+class Flight:
+    """A whole procedure at N steps of STEP_S, from the rectum to the cecum and back.
+
+    `s_mm` (N,) and `xy_mm` (N, 2) are the camera's place along and off the centreline, `position`
+    (N, 3) the same in the world, `axes` (N, 3, 3) right, down, forward; `velocity_mm_s` and
+    `turn_rad_s` (N, 3) are in these axes. The automatic exposure answers to what was seen `lag`
+    steps ago.
+    """
+
+    lumen: Lumen
+    s_mm: Array
+    xy_mm: Array
+    position: Array
+    axes: Array
+    velocity_mm_s: Array
+    turn_rad_s: Array
+    lag: int
+
+    def __len__(self) -> int:
+        return len(self.s_mm)
+
+    def states(self, steps: Sequence[int]) -> list[CameraState]:
+        """The camera at some steps."""
+        needed = {*steps, *(self._metered(step) for step in steps)}
+        poses = {
+            step: Pose(self.position[step], self.axes[step], float(self.s_mm[step]))
+            for step in needed
+        }
+        return [
+            CameraState(
+                time_s=step * STEP_S,
+                pose=poses[step],
+                velocity_mm_s=self.velocity_mm_s[step],
+                turn_rad_s=self.turn_rad_s[step],
+                metered=poses[self._metered(step)],
+            )
+            for step in steps
+        ]
+
+    def rows(self, steps: NDArray[np.intp]) -> NDArray[np.float32]:
+        """(n, CAMERA_ROWS, 4) float32: `CameraState.rows` of n steps, without the states."""
+        rows = np.zeros((len(steps), CAMERA_ROWS, 4), np.float32)
+        for first, at in ((0, steps), (METER_ROW, np.maximum(steps - self.lag, 0))):
+            rows[:, first, :3], rows[:, first, 3] = self.position[at], self.s_mm[at]
+            rows[:, first + 1 : first + 4, :3] = self.axes[at]
+        rows[:, MOVE_ROW, :3] = self.velocity_mm_s[steps]
+        rows[:, MOVE_ROW + 1, :3] = self.turn_rad_s[steps]
+        rows[:, WAVE_ROW, 1] = (steps * STEP_S / WAVE_S) % 1.0
+        return rows
+
+    def _metered(self, step: int) -> int:
+        return max(step - self.lag, 0)
+
+
+def plan_flight(scene: Scene) -> Flight:
+    """The flight of a scene's procedure."""
     rng = stream(scene.seed, Stream.CAMERA)
     lumen = Lumen(scene)
     legs = Planner(scene, lumen, rng).legs()
     s_mm, xy_mm = _course(scene, lumen, legs, rng)
     position = lumen.to_world(s_mm, xy_mm)
     axes = _axes(scene, lumen, legs, s_mm, position, rng)
-    return _states(scene, s_mm, position, axes)
+    lag = round(scene.camera.lag_s / STEP_S)
+    return Flight(lumen, s_mm, xy_mm, position, axes, *_rates(position, axes), lag)
+
+
+def fly(scene: Scene) -> list[CameraState]:
+    """All captures of a scene's procedure, from the rectum to the cecum and back."""
+    flight = plan_flight(scene)
+    return flight.states(_captures(scene, flight.position))
 
 
 def thin(states: list[CameraState], max_frames: int | None) -> list[CameraState]:
@@ -149,24 +215,6 @@ def _tremor(rng: np.random.Generator, count: int) -> Array:
     """(count,) noise of variance 1 between about 1 and 4 Hz: the slope of noise below 2.5 Hz."""
     slope = np.gradient(_noise(rng, count, 1 / (np.pi * 2.5)))
     return np.asarray(slope / slope.std())
-
-
-def _states(scene: Scene, s_mm: Array, position: Array, axes: Array) -> list[CameraState]:
-    velocity, turn = _rates(position, axes)
-    captures = _captures(scene, position)
-    lag = round(scene.camera.lag_s / STEP_S)
-    needed = set(captures) | {max(step - lag, 0) for step in captures}
-    poses = {step: Pose(position[step], axes[step], float(s_mm[step])) for step in needed}
-    return [
-        CameraState(
-            time_s=step * STEP_S,
-            pose=poses[step],
-            velocity_mm_s=velocity[step],
-            turn_rad_s=turn[step],
-            metered=poses[max(step - lag, 0)],
-        )
-        for step in captures
-    ]
 
 
 def _captures(scene: Scene, position: Array) -> list[int]:

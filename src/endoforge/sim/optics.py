@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 TILE = 8
 """Pixels a side of the tiles that the kernels march first; grids of rays are padded to them."""
+FAR_MM = 280.0
+"""Rays end here: nothing is lit farther away."""
 
 
 @dataclass(frozen=True)

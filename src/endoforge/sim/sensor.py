@@ -17,6 +17,7 @@ WIDEST_APERTURE_MM = 0.2
 """Radius of the lens's opening at defocus 1."""
 FOCUS_MM = 16.0
 """Distance that is in focus."""
+MAX_LAMPS = 3
 MOST_SHARPENING = 2.4
 """Share of a pixel's difference to its surroundings that is added at sharpening 1."""
 CORING = 2.0 / 255

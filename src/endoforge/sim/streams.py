@@ -20,6 +20,7 @@ class Stream(IntEnum):
     NOISE = 9
     DEPOSITS = 10
     TONE = 11
+    VIEWS = 12
 
 
 def stream(seed: int, part: Stream) -> np.random.Generator:
@@ -30,6 +31,24 @@ def stream(seed: int, part: Stream) -> np.random.Generator:
 def run_seed(base_seed: int, run: int) -> int:
     """The seed of run `run` of a data set: a u64 that depends on (base_seed, run) only."""
     return int(np.random.SeedSequence([base_seed, run]).generate_state(1, np.uint64)[0])
+
+
+def training_seed(base_seed: int, run: int) -> int:
+    """The seed of run `run` that a training with the seed `base_seed` learns from.
+
+    Of other streams than `run_seed`: it is no run that `datagen` records.
+    """
+    return _far_seed(base_seed, 1, run)
+
+
+def validation_seed(run: int) -> int:
+    """The seed of run `run` that trainings are validated on, the same for all of them."""
+    return _far_seed(0, 2, run)
+
+
+def _far_seed(base_seed: int, purpose: int, run: int) -> int:
+    sequence = np.random.SeedSequence(base_seed, spawn_key=(purpose, run))
+    return int(sequence.generate_state(1, np.uint64)[0])
 
 
 def smooth_noise(rng: np.random.Generator, count: int, correlation: float) -> NDArray[np.float64]:

@@ -5,6 +5,7 @@ import quadrants as qd
 from endoforge.sim import texture
 from endoforge.sim.kernels.geometry import ALONG_PER_MM, AROUND_PER_UNIT, NA, NP, NS
 from endoforge.sim.kernels.types import LOOK_ROWS, POLYP_ROWS, View, World, vec3, vec4
+from endoforge.sim.sensor import MAX_LAMPS
 
 TILE_MM = 30.0
 """Length of the wall that one repeat of the detail texture covers."""
@@ -24,7 +25,6 @@ WRAP = 0.25
 """Light that enters the tissue and leaves beside it brightens what looks away ("wrap" lighting)."""
 NEAR_MM2 = 9.0
 """Added to squared distances: a lamp is a few millimetres wide, not a point."""
-MAX_LAMPS = 3
 PAIRS = 0x00FF00FF
 """The bytes of a texel that are interpolated together."""
 DETAIL_ZERO, DETAIL_SCALE = vec4(*texture.DETAIL_ZERO), vec4(*texture.DETAIL_SCALE)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import quadrants as qd
 
 from endoforge.sim.camera import CAMERA_ROWS as CAMERA_ROWS
+from endoforge.sim.optics import FAR_MM as FAR_MM
 from endoforge.sim.optics import TILE as TILE
 
 vec2 = qd.math.vec2
@@ -23,8 +24,6 @@ CELL = 4
 """Pixels between the rays of the lattice."""
 METER_STEP = 2
 """Tiles between the rays that meter the light."""
-FAR_MM = 280.0
-"""Rays end here: nothing is lit farther away."""
 POLYP_ROWS = 7
 """Rows of four numbers a polyp: see `sim.polyps.Polyp.table_row`."""
 LOOK_ROWS = 6

@@ -1,0 +1,158 @@
+"""Runs made ahead of their use, in processes of their own, and handed over in shared memory.
+
+To make a scene is Python and NumPy under one lock: threads don't make more of them a second.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from endoforge.core.errors import UserError
+from endoforge.sim.footage import Footage, make_footage
+from endoforge.sim.randomization import Randomization
+from endoforge.sim.streams import training_seed
+
+AHEAD = 2
+"""Runs in the making for each process, so that none waits for work."""
+Layout = dict[str, tuple[int, tuple[int, ...], np.dtype[Any]]]
+"""By array: its first byte in a slot, its shape, its type."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What runs are made by: all of them follow from this, each from its number."""
+
+    base_seed: int
+    randomization: Randomization
+    size: tuple[int, int]
+    """(width, height) in pixels."""
+    num_views: int
+
+    def make(self, run: int) -> Footage:
+        """Run `run`, from 0."""
+        seed = training_seed(self.base_seed, run)
+        return make_footage(seed, self.randomization, self.size, self.num_views)
+
+
+class Bakery:
+    """Makes runs of a recipe in `workers` processes, some ahead of the one that is asked for.
+
+    Their arrays lie in memory that the processes share: it is taken when the bakery opens, at the
+    first run that is asked for. Close it in the end.
+    """
+
+    def __init__(self, recipe: Recipe, workers: int) -> None:
+        self.recipe = recipe
+        self.workers = workers
+        self._pool: ProcessPoolExecutor | None = None
+
+    def runs(self, first: int) -> Iterator[Footage]:
+        """Runs `first`, `first` + 1 and so on, without end; one such iteration at a time.
+
+        The arrays of one are valid until the next is asked for.
+        """
+        pool = self._open()
+        free = deque(range(AHEAD * self.workers))
+        begun: deque[tuple[int, Future[Footage]]] = deque()
+        run = first
+        try:
+            while True:
+                while free:
+                    slot = free.popleft()
+                    begun.append((slot, pool.submit(_bake, run, slot)))
+                    run += 1
+                slot, made = begun.popleft()
+                try:
+                    yield replace(made.result(), arrays=self._slots[slot])
+                except BrokenProcessPool as error:
+                    raise UserError(
+                        "a process that makes scenes was ended from outside, perhaps for want of "
+                        "memory: start again, the training goes on from its last save"
+                    ) from error
+                free.append(slot)
+        finally:
+            for _, future in begun:
+                if not future.cancel():
+                    future.exception()  # what is being made still writes to its slot
+
+    def close(self) -> None:
+        """End the processes. Asked again, it opens again."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+
+    def _open(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            context = multiprocessing.get_context("spawn")
+            layout, slot_bytes = _layout(self.recipe.make(0).arrays)
+            num_slots = AHEAD * self.workers
+            memory = context.RawArray("B", slot_bytes * num_slots)
+            self._slots = _slots(memory, layout, num_slots)
+            self._pool = ProcessPoolExecutor(
+                self.workers, context, _start, (self.recipe, memory, layout, num_slots)
+            )
+        return self._pool
+
+
+def _layout(arrays: dict[str, NDArray[Any]]) -> tuple[Layout, int]:
+    """Where arrays like these lie in a slot, and the slot's bytes."""
+    layout: Layout = {}
+    end = 0
+    for name, array in arrays.items():
+        layout[name] = (end, array.shape, array.dtype)
+        end += array.nbytes
+    return layout, end
+
+
+def _slots(memory: Any, layout: Layout, num_slots: int) -> list[dict[str, NDArray[Any]]]:
+    """The arrays of each slot, in the memory itself."""
+    slot_bytes = len(memory) // num_slots
+    return [
+        {
+            name: np.frombuffer(
+                memory, dtype, int(np.prod(shape)), slot * slot_bytes + start
+            ).reshape(shape)
+            for name, (start, shape, dtype) in layout.items()
+        }
+        for slot in range(num_slots)
+    ]
+
+
+_recipe: Recipe
+_memory: list[dict[str, NDArray[Any]]]
+"""Of a worker process, from its start."""
+
+
+def _start(recipe: Recipe, memory: Any, layout: Layout, num_slots: int) -> None:
+    """In a worker: what all its runs share. It ends with its parent, however that ends."""
+    global _recipe, _memory
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which closes us
+    cv2.setNumThreads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _recipe, _memory = recipe, _slots(memory, layout, num_slots)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _bake(run: int, slot: int) -> Footage:
+    """In a worker: the run without its arrays, which go to the slot."""
+    footage = _recipe.make(run)
+    for name, array in footage.arrays.items():
+        _memory[slot][name][...] = array
+    return replace(footage, arrays={})
