@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -53,6 +53,25 @@ class Batch:
     indices: NDArray[np.int64]
     rows: slice
     num_all: int
+
+
+class BatchSource(Protocol):
+    """Where the batches of a training come from."""
+
+    def __len__(self) -> int:
+        """Batches an epoch."""
+        ...
+
+    def batches(self, epoch: int, start: int = 0, stride: int = 1) -> Iterator[Batch]:
+        """The batches of `epoch` with the numbers `start`, `start + stride` and so on.
+
+        They are the same whatever was asked before.
+        """
+        ...
+
+    def close(self) -> None:
+        """Nothing more is asked for."""
+        ...
 
 
 class Loader:
@@ -107,6 +126,9 @@ class Loader:
     def num_frames(self, first: int, end: int) -> int:
         """Frames in the batches from number `first` up to `end`."""
         return min(end * self.batch_size, len(self.pack)) - first * self.batch_size
+
+    def close(self) -> None:
+        """It holds nothing that must be given back."""
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
         if self.seed is None:

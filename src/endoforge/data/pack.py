@@ -73,7 +73,7 @@ def pack_frames(
         if isinstance(outcome, Unusable):
             tally.drop(f"frame: {outcome.reason}", frame.key, outcome.detail)
         else:
-            rows = _largest(frame.boxes, max_boxes, frame.key, tally)
+            rows = largest_boxes(frame.boxes, max_boxes, frame.key, tally)
             numbers = [class_names.index(name) for name in frame.classes]
             boxes.append(outcome.to_input(frame.boxes[rows]))
             classes.append(np.array(numbers, np.int64)[rows])
@@ -84,10 +84,10 @@ def pack_frames(
     return Pack(decoded.images.at(kept), boxes, classes, class_names, kept_frames, tally)
 
 
-def _largest(
+def largest_boxes(
     boxes: NDArray[np.float32], max_boxes: int, key: str, tally: Tally
 ) -> NDArray[np.intp]:
-    """The places of the `max_boxes` largest, in the order that they had."""
+    """The places of the `max_boxes` largest of frame `key`, in their order; others are counted."""
     over = len(boxes) - max_boxes
     if over <= 0:
         return np.arange(len(boxes))

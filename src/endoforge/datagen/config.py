@@ -1,6 +1,5 @@
 """What `datagen` takes."""
 
-import os
 import re
 from dataclasses import dataclass, fields
 from typing import Annotated, Literal
@@ -8,6 +7,7 @@ from typing import Annotated, Literal
 from tyro.conf import arg
 
 from endoforge.core.errors import UserError
+from endoforge.core.machine import cpu_cores
 from endoforge.core.sizes import parse_size
 
 MAX_SEED = 2**64 - 1
@@ -133,7 +133,7 @@ class DatagenConfig:
     @property
     def num_workers(self) -> int:
         """Threads that prepare and write."""
-        return self.workers or _cpu_cores()
+        return self.workers or cpu_cores()
 
     def _refuse_what_the_manifest_says(self) -> None:
         defaults = {field.name: field.default for field in fields(DatagenConfig)}
@@ -144,10 +144,3 @@ class DatagenConfig:
             if getattr(self, flag) != defaults[flag]:
                 name = f"--{flag.replace('_', '-')}"
                 raise UserError(f"{name}: --from-manifest has its own; leave one of them out")
-
-
-def _cpu_cores() -> int:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

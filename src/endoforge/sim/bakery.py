@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
@@ -57,7 +57,7 @@ class Bakery:
         self.workers = workers
         self._pool: ProcessPoolExecutor | None = None
 
-    def runs(self, first: int) -> Iterator[Footage]:
+    def runs(self, first: int) -> Generator[Footage]:
         """Runs `first`, `first` + 1 and so on, without end; one such iteration at a time.
 
         The arrays of one are valid until the next is asked for.

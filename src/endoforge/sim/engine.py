@@ -64,6 +64,16 @@ def wait(engine: Engine) -> None:
         _quadrants().sync()
 
 
+def settle(engine: Engine) -> None:
+    """Return when all that torch has started on the engine's device has ended.
+
+    Kernels that read what torch writes come after this, as torch may read what they write after
+    `wait`: nothing says that the two share a queue.
+    """
+    if engine.device.type != "cpu":
+        torch.accelerator.synchronize(engine.device)
+
+
 _running: RendererName | None = None
 
 

@@ -57,7 +57,7 @@ def make_footage(
     cameras, polyps = Movers.of([scene]).at(
         np.zeros(num_views, np.intp),
         flight.rows(steps),
-        steps * STEP_S,
+        np.asarray(steps * STEP_S, np.float64),
         rng.integers(0, 2**20, num_views),
     )
     arrays = {**world_arrays(scene, *size), "cameras": cameras, "polyps": polyps}
@@ -107,7 +107,8 @@ def _in_picture(
     inside = (x >= 0) & (x < lens.width) & (y >= 0) & (y < lens.height)
     row, column = np.where(inside, y, 0).astype(np.intp), np.where(inside, x, 0).astype(np.intp)
     radius_px = lens.focal_px * np.arctan2(0.5 * polyp.diameter_mm, distance)
-    return inside & ~covered[row, column] & (np.pi * radius_px**2 >= LEAST_PX)
+    large = np.pi * radius_px**2 >= LEAST_PX
+    return np.asarray(inside & large & ~covered[row, column], np.bool_)
 
 
 def _in_sight(polyp: Polyp, flight: Flight, steps: NDArray[np.intp]) -> NDArray[np.bool_]:

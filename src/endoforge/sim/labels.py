@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from endoforge.sim.camera import CameraState
 from endoforge.sim.polyps import Polyp, polyp_shifts
@@ -54,3 +56,20 @@ def polyp_views(scene: Scene, state: CameraState, stats: NDArray[np.int32]) -> I
             centre=(x, y, z),
             distance_mm=float(np.linalg.norm(np.subtract((x, y, z), state.pose.position))),
         )
+
+
+def visible_boxes(stats: Tensor, max_boxes: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The boxes of B pictures at once, on the device of their `renderer.Frames.stats`, unread.
+
+    Of more than `max_boxes` the largest. Gives boxes (B, M, 4) int32 px, the polyps' places
+    (B, M) int64 in the scene, and their number (B,) int64; boxes are in the polyps' order, and
+    what follows them is zeros. M is `max_boxes`, or all polyps if these are fewer.
+    """
+    visible, corners = stats[..., 0], stats[..., 2:]
+    there = visible >= MIN_VISIBLE_PX
+    areas = (corners[..., 2] - corners[..., 0]) * (corners[..., 3] - corners[..., 1])
+    by_size = torch.where(there, areas, -1).argsort(dim=1, descending=True, stable=True)
+    kept = there & (by_size.argsort(dim=1) < max_boxes)
+    first = (~kept).to(torch.uint8).argsort(dim=1, stable=True)[:, :max_boxes]
+    boxes = (corners * kept[..., None]).gather(1, first[..., None].expand(-1, -1, 4))
+    return boxes, first * kept.gather(1, first), kept.sum(1)

@@ -16,6 +16,9 @@ from endoforge.sim.polyps import MAX_POLYPS, polyp_shifts, polyp_table
 from endoforge.sim.scene import Scene
 from endoforge.sim.sensor import MAX_LAMPS
 
+WORLD = ("centreline", "wall", "coat", "looks", "sensors", "lamps", "rays", "screens")
+"""What `world_arrays` gives."""
+
 
 def world_arrays(scene: Scene, width: int, height: int) -> dict[str, NDArray[Any]]:
     """A scene's rows of `kernels.types.World`, by field, for frames of this size.

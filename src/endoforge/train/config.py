@@ -1,5 +1,6 @@
 """What `train` and `train-hp` can be told; nothing heavy is imported here."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, get_args
 
@@ -33,6 +34,15 @@ class TrainConfig:
     input_root: Annotated[str, arg(metavar="FOLDER")] = DEFAULT_INPUT_ROOT
     """Folder that holds the capture runs (run_* folders)."""
 
+    simulate: bool = False
+    """Learn from frames that are rendered as they are needed, no two the same; no --input-root."""
+
+    steps: Annotated[int | None, arg(metavar="INT")] = None
+    """With --simulate: training steps in all, split evenly into the --epochs."""
+
+    randomization: Annotated[str | None, arg(metavar="FILE.toml")] = None
+    """With --simulate: ranges that runs are drawn from, in place of the defaults that it names."""
+
     ckpt_dir: Annotated[str, arg(metavar="FOLDER")] = "checkpoints"
     """Folder for the weights and the state to resume from."""
 
@@ -43,7 +53,7 @@ class TrainConfig:
     """Start a new training from these weights instead of random ones; the model alone is loaded."""
 
     epochs: int = 1
-    """Times that every training frame is seen."""
+    """Times that every training frame is seen; with --simulate, equal parts of --steps."""
 
     batch_size: int = 2
     """Frames in a training step."""
@@ -151,6 +161,10 @@ class TrainConfig:
         self._check_choices()
         if self.real_val_dir is not None:
             self._check_split_is_ours()
+        if self.simulate:
+            self._check_simulation()
+        else:
+            self._refuse(("steps", "randomization"), "needs --simulate: give that too")
 
     @property
     def input_size(self) -> tuple[int, int]:
@@ -187,6 +201,27 @@ class TrainConfig:
             if given:
                 raise UserError(f"{flag} doesn't go with --real-val-dir: leave one out")
 
+    def _check_simulation(self) -> None:
+        of_folders = ("input_root", "val_ratio", "stratify_split", "split_manifest", "drop_last")
+        self._refuse(of_folders, "doesn't go with --simulate: leave one out")
+        if self.real_val_dir is None:
+            self._refuse(("strict",), "doesn't go with --simulate, which reads no files")
+        if self.steps is None:
+            raise UserError("--simulate: give --steps too, such as --steps 10000")
+        checks.check_at_least("--steps", self.steps, self.epochs, example=str(1000 * self.epochs))
+        if self.steps % self.epochs:
+            example = -(-self.steps // self.epochs) * self.epochs
+            raise UserError(
+                f"--steps {self.steps}: must be a multiple of --epochs {self.epochs}, which it is "
+                f"split into; try {example}"
+            )
+
+    def _refuse(self, names: Sequence[str], why: str) -> None:
+        """Raise UserError for the first of some fields that isn't at its default."""
+        for name in names:
+            if getattr(self, name) != type(self).__dataclass_fields__[name].default:
+                raise UserError(f"--{name.replace('_', '-')} {why}")
+
     def _check_learning_rates(self) -> None:
         checks.check_positive("--lr-start", self.lr_start, example="1e-3")
         checks.check_positive("--lr-end", self.lr_end, example="1e-4")
@@ -221,7 +256,7 @@ class TrainHpConfig(TrainConfig):
     """
 
     epochs: int = 20
-    """Times that every training frame is seen."""
+    """Times that every training frame is seen; with --simulate, equal parts of --steps."""
 
     batch_size: int = 64
     """Frames in a training step."""

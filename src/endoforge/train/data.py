@@ -9,8 +9,10 @@ from endoforge.captures.index import CaptureIndex, FrameRecord, index_root
 from endoforge.captures.tally import Tally
 from endoforge.core.errors import UserError
 from endoforge.data.classes import class_names, unknown_classes, with_others
+from endoforge.data.loader import BatchSource, Loader
 from endoforge.data.pack import Pack, pack_frames
 from endoforge.data.split import Split, fingerprint, load_split, save_split, split_by_run
+from endoforge.train.checkpoint import Facts
 from endoforge.train.config import TrainConfig
 from endoforge.train.summary import dropped_by_side, summary_lines
 
@@ -28,6 +30,24 @@ class TrainingData:
     val: Pack
     train_fingerprint: str
     val_fingerprint: str
+
+    def loader(self, config: TrainConfig, group: Group) -> BatchSource:
+        """Batches of the training frames, this process's part of them."""
+        return Loader(
+            self.train,
+            config.batch_size,
+            seed=config.seed,
+            drop_last=config.drop_last,
+            shard=group.shard,
+        )
+
+    @property
+    def facts(self) -> Facts:
+        """What must not change under a training."""
+        return {
+            "the training frames": f"{len(self.train)} ({self.train_fingerprint[:12]})",
+            "the validation frames": f"{len(self.val)} ({self.val_fingerprint[:12]})",
+        }
 
 
 def load_data(config: TrainConfig, group: Group) -> TrainingData:
@@ -55,11 +75,12 @@ def load_data(config: TrainConfig, group: Group) -> TrainingData:
 def _load(config: TrainConfig, *, writes: bool) -> TrainingData:
     index = _index(config, config.input_root)
     _log_searched(index)
-    real = _real_index(config, index)
+    real = real_index(config)
     if real is None:
         split = _split(config, index, writes=writes)
     else:
-        split = Split(_usable(index), _usable(real))
+        _check_apart(config, index, real)
+        split = Split(usable(index), usable(real))
     classes = class_names(split.train)
     train = pack_frames(
         split.train,
@@ -70,23 +91,33 @@ def _load(config: TrainConfig, *, writes: bool) -> TrainingData:
         strict=config.strict,
         label="training",
     )
-    val = pack_frames(
-        split.val,
-        class_names=with_others(classes, split.val),
+    val = pack_validation(config, split.val, classes)
+    log_dropped(train.tally)
+    log_dropped(val.tally)
+    dropped = dropped_by_side(split, index, real, train, val)
+    for line in summary_lines(train, val, dropped, split.left_out):
+        log.info("%s", line)
+    log_unknown(val, classes)
+    return TrainingData(train, val, fingerprint(train.frames), fingerprint(val.frames))
+
+
+def pack_validation(config: TrainConfig, frames: list[FrameRecord], classes: Classes) -> Pack:
+    """Frames to validate a detector of `classes` on, as `config` wants them."""
+    return pack_frames(
+        frames,
+        class_names=with_others(classes, frames),
         size=config.val_input_size,
         resize_mode=config.val_resize_mode or config.resize_mode,
         max_boxes=config.val_max_boxes or config.max_boxes,
         strict=config.strict,
         label="validation",
     )
-    _log_dropped(train.tally)
-    _log_dropped(val.tally)
-    dropped = dropped_by_side(split, index, real, train, val)
-    for line in summary_lines(train, val, dropped, split.left_out):
-        log.info("%s", line)
+
+
+def log_unknown(val: Pack, classes: Classes) -> None:
+    """Tell of classes to validate on that the detector doesn't have."""
     if (unknown := unknown_classes(val, classes)) is not None:
         log.warning("validation: %s", unknown)
-    return TrainingData(train, val, fingerprint(train.frames), fingerprint(val.frames))
 
 
 def _index(config: TrainConfig, root: str) -> CaptureIndex:
@@ -109,19 +140,23 @@ def _split(config: TrainConfig, index: CaptureIndex, *, writes: bool) -> Split:
     return split
 
 
-def _real_index(config: TrainConfig, training: CaptureIndex) -> CaptureIndex | None:
-    """Of the folder of real runs, if `config` names one; none of its frames may be trained on."""
+def real_index(config: TrainConfig) -> CaptureIndex | None:
+    """Of the folder of real runs, if `config` names one."""
     if config.real_val_dir is None:
         return None
     real = _index(config, config.real_val_dir)
     _log_searched(real)
+    return real
+
+
+def _check_apart(config: TrainConfig, training: CaptureIndex, real: CaptureIndex) -> None:
+    """None of the frames to validate on may be trained on."""
     trained_on = set(map(_file_of, training.frames))
     if shared := [frame for frame in real.frames if _file_of(frame) in trained_on]:
         raise UserError(
             f"--real-val-dir {config.real_val_dir}: {shared[0].key} is in --input-root too; "
             "give a folder whose runs aren't trained on"
         )
-    return real
 
 
 def _file_of(frame: FrameRecord) -> tuple[int, int]:
@@ -130,7 +165,8 @@ def _file_of(frame: FrameRecord) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
-def _usable(index: CaptureIndex) -> list[FrameRecord]:
+def usable(index: CaptureIndex) -> list[FrameRecord]:
+    """The frames of an index; UserError, with what was dropped, if there is none."""
     if not index.frames:
         dropped = "; ".join(index.tally.lines()) or "its runs are empty"
         raise UserError(f"no usable frame in {index.root} ({dropped})")
@@ -139,9 +175,10 @@ def _usable(index: CaptureIndex) -> list[FrameRecord]:
 
 def _log_searched(index: CaptureIndex) -> None:
     log.info("%s: %d runs, %d usable frames", index.root, len(index.runs), len(index.frames))
-    _log_dropped(index.tally)
+    log_dropped(index.tally)
 
 
-def _log_dropped(tally: Tally) -> None:
+def log_dropped(tally: Tally) -> None:
+    """Warn of what was left out, and why."""
     for line in tally.lines():
         log.warning("dropped %s", line)

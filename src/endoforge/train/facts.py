@@ -13,6 +13,7 @@ from endoforge.detect.weights import load_weights
 from endoforge.train.checkpoint import Facts
 from endoforge.train.config import TrainConfig
 from endoforge.train.data import TrainingData
+from endoforge.train.simulate import SimulatedData
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,10 @@ def with_classes(start: StartWeights, model: TinyDetConfig, seed: int) -> StartW
 
 
 def facts_of(
-    config: TrainConfig, data: TrainingData, model: TinyDetConfig, start: StartWeights | None
+    config: TrainConfig,
+    data: TrainingData | SimulatedData,
+    model: TinyDetConfig,
+    start: StartWeights | None,
 ) -> Facts:
     """What a resumed training must share with the one that was saved.
 
@@ -84,6 +88,5 @@ def facts_of(
         "--val-flip-prob": str(config.val_flip_prob),
         "--val-obj-thresh": str(config.val_obj_thresh),
         "--val-iou-thresh": str(config.val_iou_thresh),
-        "the training frames": f"{len(data.train)} ({data.train_fingerprint[:12]})",
-        "the validation frames": f"{len(data.val)} ({data.val_fingerprint[:12]})",
+        **data.facts,
     }

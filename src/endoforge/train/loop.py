@@ -31,6 +31,7 @@ from endoforge.train.debug import draw_batch
 from endoforge.train.facts import StartWeights, facts_of, load_start, with_classes
 from endoforge.train.reports import EpochReport, Pace, Plan, Sink, StepReport
 from endoforge.train.schedule import learning_rate
+from endoforge.train.simulate import SimulatedData, simulate
 from endoforge.train.sinks import build_sinks, outcome_to
 from endoforge.train.state import TrainState
 from endoforge.train.stop import Stop, StopRequested, stop_on_signal
@@ -95,8 +96,8 @@ def prepare(
     check_size("--target-size", config.target_size, model.stride)
     check_size("--val-target-size", config.val_target_size or config.target_size, model.stride)
     start = load_start(config.demo_checkpoint, model)
-    data = load_data(config, group)
-    model = replace(model, classes=data.train.class_names)
+    data = simulate(config, device) if config.simulate else load_data(config, group)
+    model = replace(model, classes=data.class_names)
     start = start and with_classes(start, model, config.seed)
     backend = TorchBackend(
         model, seed=config.seed, device=device, batch_size=config.batch_size, group=group
@@ -123,7 +124,7 @@ class Training:
         self,
         config: TrainConfig,
         backend: Backend,
-        data: TrainingData,
+        data: TrainingData | SimulatedData,
         checkpoints: CheckpointFolder,
         sinks: list[Sink],
         group: Group,
@@ -136,14 +137,7 @@ class Training:
         self.sinks = sinks
         self.group = group
         self.start = start
-        self.train_loader = Loader(
-            data.train,
-            config.batch_size,
-            seed=config.seed,
-            drop_last=config.drop_last,
-            shard=group.shard,
-            device=device,
-        )
+        self.train_loader = data.loader(config, group, device)
         self.val_loader = Loader(data.val, VALIDATION_BATCH_SIZE, seed=None, device=device)
         self.state = TrainState()
         self.pace = Pace()
@@ -159,6 +153,7 @@ class Training:
             self._go_to_where_it_stands()
             yield
         finally:
+            self.train_loader.close()
             self.checkpoints.close()
 
     def _go_to_where_it_stands(self) -> None:

@@ -1,0 +1,131 @@
+"""Runs on the device, each replaced in time by a new one, and frames of them as they are asked for.
+
+Everything but the making of runs happens on the device: cameras and scenes lie there already, a
+frame costs the CPU its number.
+"""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from endoforge.sim.bakery import Bakery, Recipe
+from endoforge.sim.engine import Engine, settle
+from endoforge.sim.footage import Footage
+from endoforge.sim.packing import WORLD
+from endoforge.sim.renderer import Renderer
+from endoforge.sim.timetable import Timetable
+
+PIXELS_AT_ONCE_CPU, PIXELS_AT_ONCE_GPU = 2**18, 2**25
+"""Rendered in one go. A GPU's start and end of it take as long as some 100 frames of 256x256."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """N frames on the device, the caller's own.
+
+    `rgb` (N, H, W, 3) uint8; `stats` (N, MAX_POLYPS, 6) int32 as of `renderer.Frames`; `kinds`
+    (N, MAX_POLYPS) int64, places in `polyps.KINDS`.
+    """
+
+    rgb: Tensor
+    stats: Tensor
+    kinds: Tensor
+
+
+class Stage:
+    """Shows any frames of a sequence that never repeats; frames that follow each other are cheap.
+
+    What a frame shows depends on the recipe, the timetable and its position alone. To go back, or
+    far ahead, all runs are made anew. Close it in the end.
+    """
+
+    def __init__(self, engine: Engine, recipe: Recipe, runs_at_once: int, *, workers: int) -> None:
+        self.engine = engine
+        self.timetable = Timetable(recipe.base_seed, runs_at_once, recipe.num_views)
+        self.renderer = Renderer(*recipe.size, engine, _frames_at_once(engine, recipe.size))
+        self._bakery = Bakery(recipe, workers)
+        self._coming: Generator[Footage] | None = None
+        self._tables: dict[str, Tensor] = {}
+        self._kinds: list[NDArray[np.int64]] = []
+        self._beat = 0
+        self._order = self.timetable.order(0)
+
+    def show(self, positions: NDArray[np.int64]) -> Shown:
+        """The frames at these places (N,) of the sequence, which rise."""
+        beats = self.timetable.beats(positions)
+        parts = []
+        for beat in np.unique(beats).tolist():
+            self._go_to(beat)
+            inside = positions[beats == beat] - beat * self.timetable.views_a_run
+            for first in range(0, len(inside), self.renderer.batch_size):
+                parts.append(self._shoot(inside[first : first + self.renderer.batch_size]))
+        if len(parts) == 1:
+            return parts[0]
+        return Shown(
+            torch.cat([part.rgb for part in parts]),
+            torch.cat([part.stats for part in parts]),
+            torch.cat([part.kinds for part in parts]),
+        )
+
+    def close(self) -> None:
+        """End the processes that make runs. Asked again, it starts anew."""
+        self._leave()
+        self._bakery.close()
+
+    def _shoot(self, places: NDArray[np.int64]) -> Shown:
+        """The frames at some places of the present beat."""
+        runs, views = (column[places] for column in self._order)
+        slots = torch.from_numpy(runs % self.timetable.runs_at_once).to(self.engine.device)
+        views_there = torch.from_numpy(views).to(self.engine.device)
+        cameras = self._tables["cameras"][slots, views_there]
+        cameras[:, 1, 3] = slots.to(cameras.dtype)
+        polyps = self._tables["polyps"][slots, views_there]
+        settle(self.engine)
+        frames = self.renderer.render_rows(cameras, polyps)
+        return Shown(frames.rgb.contiguous(), frames.stats.clone(), self._tables["kinds"][slots])
+
+    def _go_to(self, beat: int) -> None:
+        """Have the runs of a beat on the device."""
+        near = range(self._beat, self._beat + self.timetable.runs_at_once)
+        if self._coming is None or beat not in near:
+            self._leave()
+            self._coming = self._bakery.runs(beat)
+            for run in self.timetable.runs(beat):
+                self._put(run, next(self._coming))
+        else:
+            while self._beat < beat:
+                self._beat += 1
+                self._put(self.timetable.runs(self._beat)[-1], next(self._coming))
+        self._beat, self._order = beat, self.timetable.order(beat)
+
+    def _put(self, run: int, footage: Footage) -> None:
+        """Put a run on the device, in the place of the one that is gone."""
+        arrays = {**footage.arrays, "kinds": footage.kinds}
+        if not self._tables:
+            self._make_room(arrays)
+        for name, array in arrays.items():
+            slot = self._tables[name][run % self.timetable.runs_at_once]
+            slot.copy_(torch.from_numpy(array))
+
+    def _make_room(self, arrays: dict[str, NDArray[Any]]) -> None:
+        for name, array in arrays.items():
+            like = torch.from_numpy(array)
+            shape = (self.timetable.runs_at_once, *like.shape)
+            self._tables[name] = torch.zeros(shape, dtype=like.dtype, device=self.engine.device)
+        world = {name: self._tables[name].flatten(0, 1) for name in WORLD}
+        self.renderer.use(world, with_jpeg=True)
+
+    def _leave(self) -> None:
+        if self._coming is not None:
+            self._coming.close()
+        self._coming = None
+
+
+def _frames_at_once(engine: Engine, size: tuple[int, int]) -> int:
+    pixels = PIXELS_AT_ONCE_CPU if engine.name == "cpu" else PIXELS_AT_ONCE_GPU
+    return max(1, pixels // (size[0] * size[1]))

@@ -1,0 +1,51 @@
+"""Which run and which view of it comes when, in a sequence of frames that never repeats.
+
+The sequence is cut into beats of `views_a_run` frames. In each beat `runs_at_once` runs take equal
+shares, mixed by chance; after it the oldest of them goes, all its views shown, and a new one comes.
+So any stretch of frames mixes many runs, the work of making them is even, and whatever frame is
+asked for, little arithmetic tells where it is.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+RUNS_AT_ONCE = 32
+"""A batch of 64 frames shows about 28 of them."""
+VIEWS_A_RUN = 1024
+"""Of some 6,000 moments of a flight. 10,000 frames/s take 10 new runs a second, at about 0.16 s of
+one CPU core each."""
+
+
+@dataclass(frozen=True)
+class Timetable:
+    """The sequence of a seed. It depends on nothing else: not on the machine, nor on batches."""
+
+    seed: int
+    runs_at_once: int = RUNS_AT_ONCE
+    views_a_run: int = VIEWS_A_RUN
+
+    def __post_init__(self) -> None:
+        if self.views_a_run % self.runs_at_once:
+            raise ValueError("runs_at_once must divide views_a_run")
+
+    def beats(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(N,): the beat of each position in the sequence."""
+        return positions // self.views_a_run
+
+    def runs(self, beat: int) -> range:
+        """The runs of a beat."""
+        return range(beat, beat + self.runs_at_once)
+
+    def order(self, beat: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The run (views_a_run,) and the view of it of each frame of a beat.
+
+        In its first beat a run shows its first part, and so on. The runs of the very first beats,
+        which were there from the start, show their later parts only.
+        """
+        rng = np.random.default_rng([self.seed, beat])
+        share = self.views_a_run // self.runs_at_once
+        place, view = np.divmod(rng.permutation(self.views_a_run), share)
+        part = self.runs_at_once - 1 - place
+        return beat + place, part * share + view
