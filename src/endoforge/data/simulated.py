@@ -72,14 +72,15 @@ class SimulatedLoader:
         first = epoch * len(self)
         numbers = np.arange(first + start, first + len(self), stride)
         at_once = max(1, self.stage.renderer.batch_size // max(1, self.rows_each))
-        with_box = torch.zeros((), dtype=torch.int64, device=self.stage.engine.device)
+        with_box = left_out = torch.zeros((), dtype=torch.int64, device=self.stage.engine.device)
         for some in np.split(numbers, range(at_once, len(numbers), at_once)):
             frames = self._render(some)
-            with_box += (frames.num_boxes > 0).sum()
+            with_box = with_box + (frames.num_boxes > 0).sum()
+            left_out = left_out + frames.left_out.sum()
             for place, number in enumerate(some.tolist()):
                 part = slice(place * self.rows_each, (place + 1) * self.rows_each)
                 yield self._batch(frames, part, number)
-        _log_share(int(with_box), len(numbers) * self.rows_each)
+        _log_shown(len(numbers) * self.rows_each, int(with_box), int(left_out))
 
     def num_frames(self, first: int, end: int) -> int:
         """Frames in the batches from number `first` up to `end`."""
@@ -114,23 +115,26 @@ class LabelledFrames:
     """N frames with at most M boxes each, on the renderer's device.
 
     `images` (N, H, W, 3) uint8 RGB; `boxes` (N, M, 4) float32 xyxy in 0..1, the first `num_boxes`
-    (N,) int64 of each row; `kinds` (N, M) int64, the boxes' places in `polyps.KINDS`.
+    (N,) int64 of each row; `kinds` (N, M) int64, the boxes' places in `polyps.KINDS`; `left_out`
+    (N,) int64 boxes over the limit.
     """
 
     images: Tensor
     boxes: Tensor
     num_boxes: Tensor
     kinds: Tensor
+    left_out: Tensor
 
 
 def label(shown: Shown, max_boxes: int) -> LabelledFrames:
     """Frames with the boxes that `sim.labels` gives them; the CPU doesn't wait for any of it."""
-    boxes_px, polyps, num_boxes = visible_boxes(shown.stats, max_boxes)
+    found = visible_boxes(shown.stats, max_boxes)
     height, width = shown.rgb.shape[1:3]
-    boxes = boxes_px.float()
+    boxes = found.px.float()
     boxes[..., 0::2] /= width
     boxes[..., 1::2] /= height
-    return LabelledFrames(shown.rgb, boxes, num_boxes, shown.kinds.gather(1, polyps))
+    kinds = shown.kinds.gather(1, found.polyps)
+    return LabelledFrames(shown.rgb, boxes, found.number, kinds, found.left_out)
 
 
 def validation_pack(
@@ -179,6 +183,8 @@ def _record(truth: FrameTruth, randomization: Randomization, size: tuple[int, in
     )
 
 
-def _log_share(with_box: int, frames: int) -> None:
+def _log_shown(frames: int, with_box: int, left_out: int) -> None:
     share = 100 * with_box / max(frames, 1)
     log.info("simulated %s frames, %.1f %% with boxes", f"{frames:,}", share)
+    if left_out:
+        log.info("left out %s boxes over --max-boxes", f"{left_out:,}")

@@ -58,12 +58,25 @@ def polyp_views(scene: Scene, state: CameraState, stats: NDArray[np.int32]) -> I
         )
 
 
-def visible_boxes(stats: Tensor, max_boxes: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The boxes of B pictures at once, on the device of their `renderer.Frames.stats`, unread.
+@dataclass(frozen=True, eq=False)
+class Boxes:
+    """The boxes of B pictures, up to M each, in the order of the scene's polyps.
 
-    Of more than `max_boxes` the largest. Gives boxes (B, M, 4) int32 px, the polyps' places
-    (B, M) int64 in the scene, and their number (B,) int64; boxes are in the polyps' order, and
-    what follows them is zeros. M is `max_boxes`, or all polyps if these are fewer.
+    `px` (B, M, 4) int32 as in `PolypView.box_px`, and `polyps` (B, M) int64 their polyps' places in
+    the scene; `number` (B,) int64 of each row count, the rest are zeros. `left_out` (B,) int64 says
+    how many more there would be without the limit.
+    """
+
+    px: Tensor
+    polyps: Tensor
+    number: Tensor
+    left_out: Tensor
+
+
+def visible_boxes(stats: Tensor, max_boxes: int) -> Boxes:
+    """The boxes of `renderer.Frames.stats` (B, MAX_POLYPS, 6), on their device, unread by the CPU.
+
+    Of more than `max_boxes` the largest. M is `max_boxes`, or MAX_POLYPS if that is less.
     """
     visible, corners = stats[..., 0], stats[..., 2:]
     there = visible >= MIN_VISIBLE_PX
@@ -71,5 +84,6 @@ def visible_boxes(stats: Tensor, max_boxes: int) -> tuple[Tensor, Tensor, Tensor
     by_size = torch.where(there, areas, -1).argsort(dim=1, descending=True, stable=True)
     kept = there & (by_size.argsort(dim=1) < max_boxes)
     first = (~kept).to(torch.uint8).argsort(dim=1, stable=True)[:, :max_boxes]
-    boxes = (corners * kept[..., None]).gather(1, first[..., None].expand(-1, -1, 4))
-    return boxes, first * kept.gather(1, first), kept.sum(1)
+    px = (corners * kept[..., None]).gather(1, first[..., None].expand(-1, -1, 4))
+    number = kept.sum(1)
+    return Boxes(px, first * kept.gather(1, first), number, there.sum(1) - number)

@@ -85,9 +85,12 @@ class Stage:
         cameras = self._tables["cameras"][slots, views_there]
         cameras[:, 1, 3] = slots.to(cameras.dtype)
         polyps = self._tables["polyps"][slots, views_there]
-        settle(self.engine)
+        self._settle()
         frames = self.renderer.render_rows(cameras, polyps)
         return Shown(frames.rgb.contiguous(), frames.stats.clone(), self._tables["kinds"][slots])
+
+    def _settle(self) -> None:
+        settle(self.engine)
 
     def _go_to(self, beat: int) -> None:
         """Have the runs of a beat on the device."""

@@ -47,7 +47,7 @@ class SimulatedData:
             batch_size=config.batch_size,
             batches_an_epoch=self.steps_an_epoch,
             max_boxes=config.max_boxes,
-            workers=max(1, min(MOST_WORKERS, cpu_cores() // group.size)),
+            workers=num_workers(group.size),
             shard=group.shard,
         )
 
@@ -77,7 +77,7 @@ def simulate(config: TrainConfig, device: torch.device) -> SimulatedData:
     ranges = Randomization()
     if config.randomization is not None:
         ranges = load_randomization(Path(config.randomization))
-    engine = _engine_on(device)
+    engine = engine_on(device)
     recipe = Recipe(config.seed, ranges, config.input_size, VIEWS_A_RUN)
     data = SimulatedData(
         engine, recipe, config.steps // config.epochs, _validation(config, engine, ranges)
@@ -97,7 +97,13 @@ def _validation(config: TrainConfig, engine: Engine, ranges: Randomization) -> P
     return pack
 
 
-def _engine_on(device: torch.device) -> Engine:
+def num_workers(processes: int) -> int:
+    """Processes that make runs, for each of so many that train."""
+    return max(1, min(MOST_WORKERS, cpu_cores() // processes))
+
+
+def engine_on(device: torch.device) -> Engine:
+    """What renders on the device that is trained on; UserError if nothing does."""
     names: dict[str, RendererName] = {
         "cpu": "cpu",
         "cuda": "amdgpu" if torch.version.hip else "cuda",

@@ -1,0 +1,143 @@
+"""Images per second of `train --simulate`: of the frames alone, and of training on them end to end,
+with where the time goes.
+
+Runs that were made before the clock starts last for some 16,000 frames: give enough steps.
+"""
+
+import argparse
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from endoforge import __version__
+from endoforge.backends.devices import pick_device
+from endoforge.backends.torch_backend import TorchBackend
+from endoforge.core.machine import cpu_cores
+from endoforge.core.sizes import parse_size
+from endoforge.data.loader import Batch
+from endoforge.data.simulated import SimulatedLoader
+from endoforge.detect.tinydet import TinyDetConfig
+from endoforge.sim.bakery import Recipe
+from endoforge.sim.engine import settle
+from endoforge.sim.randomization import Randomization
+from endoforge.sim.timetable import VIEWS_A_RUN
+from endoforge.train.simulate import engine_on, num_workers
+
+
+class Clock:
+    """Seconds by what was done; what is done inside of something else counts there only."""
+
+    def __init__(self) -> None:
+        self.seconds: Counter[str] = Counter()
+        self._inner = [0.0]
+
+    @contextmanager
+    def on(self, name: str) -> Iterator[None]:
+        """Count the time inside."""
+        started = time.perf_counter()
+        self._inner.append(0.0)
+        yield
+        spent = time.perf_counter() - started
+        self.seconds[name] += spent - self._inner.pop()
+        self._inner[-1] += spent
+
+    def timed(self, name: str, do: Callable[..., Any]) -> Callable[..., Any]:
+        """`do`, its time counted."""
+
+        def timed_do(*args: Any, **others: Any) -> Any:
+            with self.on(name):
+                return do(*args, **others)
+
+        return timed_do
+
+
+def watched(loader: SimulatedLoader, clock: Clock) -> None:
+    """Count where the loader's time goes. Rendering ends with a wait for the device, so its time
+    is true; before it, what training has begun is waited for."""
+    stage: Any = loader.stage
+    stage._put = clock.timed("load runs", stage._put)
+    stage._go_to = clock.timed("wait for runs", stage._go_to)
+    stage._settle = clock.timed("wait for the device", stage._settle)
+    stage.renderer.render_rows = clock.timed("render", stage.renderer.render_rows)
+
+
+def rate(
+    loader: SimulatedLoader, epoch: int, clock: Clock, use: Callable[[Batch, int], object]
+) -> dict[str, Any]:
+    """Images per second of an epoch, each of its batches used."""
+    clock.seconds.clear()
+    started = time.perf_counter()
+    with clock.on("the rest"):
+        for step, batch in enumerate(loader.batches(epoch)):
+            with clock.on("start training steps"):
+                use(batch, step)
+        with clock.on("wait for the device"):
+            settle(loader.stage.engine)
+    spent = time.perf_counter() - started
+    shares = {name: round(one / spent, 3) for name, one in clock.seconds.most_common()}
+    return {
+        "images_per_s": round(len(loader) * loader.batch_size / spent, 1),
+        "shares_of_time": shares,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--size", default="256x256")
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--workers", type=int, default=num_workers(1))
+    flags = parser.parse_args()
+    device = pick_device(flags.device)
+    size = parse_size(flags.size, "--size")
+    loader = SimulatedLoader(
+        engine_on(device),
+        Recipe(0, Randomization(), size, VIEWS_A_RUN),
+        batch_size=flags.batch_size,
+        batches_an_epoch=flags.steps,
+        max_boxes=32,
+        workers=flags.workers,
+    )
+    backend = TorchBackend(TinyDetConfig(), seed=0, device=device)
+    started = time.perf_counter()
+    first = next(loader.batches(0))
+    first_batch_s = time.perf_counter() - started
+    for step in range(8):  # what is compiled or captured on the way
+        backend.step(first, lr=1e-3, epoch=0, step=step)
+    clock = Clock()
+    watched(loader, clock)
+    with_box = torch.zeros((), dtype=torch.int64, device=device)
+
+    def look(batch: Batch, _step: int) -> None:
+        with_box.add_((torch.as_tensor(batch.num_boxes) > 0).sum())
+
+    source = rate(loader, 0, clock, look)
+    training = rate(
+        loader, 1, clock, lambda batch, step: backend.step(batch, lr=1e-3, epoch=1, step=step)
+    )
+    loader.close()
+    result = {
+        "benchmark": "simulate",
+        "version": __version__,
+        "device": backend.device,
+        "input": flags.size,
+        "batch_size": flags.batch_size,
+        "steps": flags.steps,
+        "cores": cpu_cores(),
+        "workers": flags.workers,
+        "first_batch_s": round(first_batch_s, 2),
+        "share_with_boxes": round(float(with_box) / (flags.steps * flags.batch_size), 3),
+        "source": source,
+        "training": training,
+    }
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
