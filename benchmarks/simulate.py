@@ -25,7 +25,7 @@ from endoforge.detect.tinydet import TinyDetConfig
 from endoforge.sim.bakery import Recipe
 from endoforge.sim.engine import settle
 from endoforge.sim.randomization import Randomization
-from endoforge.sim.timetable import VIEWS_A_RUN
+from endoforge.sim.timetable import RUNS_AT_ONCE, VIEWS_A_RUN
 from endoforge.train.simulate import engine_on, num_workers
 
 
@@ -102,6 +102,7 @@ def main() -> None:
         batch_size=flags.batch_size,
         batches_an_epoch=flags.steps,
         max_boxes=32,
+        runs_at_once=RUNS_AT_ONCE,
         workers=flags.workers,
     )
     backend = TorchBackend(TinyDetConfig(), seed=0, device=device)

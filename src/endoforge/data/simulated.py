@@ -24,7 +24,6 @@ from endoforge.sim.renderer import Renderer
 from endoforge.sim.simulator import FrameTruth, bake, default_batch_size, render_runs
 from endoforge.sim.stage import Shown, Stage
 from endoforge.sim.streams import validation_seed
-from endoforge.sim.timetable import RUNS_AT_ONCE
 
 log = logging.getLogger(__name__)
 
@@ -48,9 +47,9 @@ class SimulatedLoader:
         batch_size: int,
         batches_an_epoch: int,
         max_boxes: int,
+        runs_at_once: int,
         workers: int,
         shard: Shard | None = None,
-        runs_at_once: int = RUNS_AT_ONCE,
     ) -> None:
         self.batch_size = batch_size
         self.batches_an_epoch = batches_an_epoch
@@ -157,7 +156,7 @@ def validation_pack(
     total = VALIDATION_RUNS * VALIDATION_FRAMES
     with progress("rendering validation frames", total, "frames") as advance:
         for batch in render_runs(renderer, runs):
-            images.append(batch.rgb.cpu().numpy())
+            images.append(batch.rgb.cpu().clone().numpy())  # the renderer's own comes anew
             for truth in batch.labels:
                 record = _record(truth, randomization, size)
                 boxes.append(largest_boxes(record.boxes, max_boxes, record.key, tally))

@@ -16,7 +16,9 @@ from torch import Tensor
 from endoforge.sim.bakery import Bakery, Recipe
 from endoforge.sim.engine import Engine, settle
 from endoforge.sim.footage import Footage
+from endoforge.sim.kernels.types import STATS
 from endoforge.sim.packing import WORLD
+from endoforge.sim.polyps import MAX_POLYPS
 from endoforge.sim.renderer import Renderer
 from endoforge.sim.timetable import Timetable
 
@@ -58,7 +60,7 @@ class Stage:
     def show(self, positions: NDArray[np.int64]) -> Shown:
         """The frames at these places (N,) of the sequence, which rise."""
         beats = self.timetable.beats(positions)
-        parts = []
+        parts = [] if len(positions) else [self._nothing()]
         for beat in np.unique(beats).tolist():
             self._go_to(beat)
             inside = positions[beats == beat] - beat * self.timetable.views_a_run
@@ -88,6 +90,14 @@ class Stage:
         self._settle()
         frames = self.renderer.render_rows(cameras, polyps)
         return Shown(frames.rgb.contiguous(), frames.stats.clone(), self._tables["kinds"][slots])
+
+    def _nothing(self) -> Shown:
+        device, (height, width) = self.engine.device, (self.renderer.height, self.renderer.width)
+        return Shown(
+            torch.zeros((0, height, width, 3), dtype=torch.uint8, device=device),
+            torch.zeros((0, MAX_POLYPS, STATS), dtype=torch.int32, device=device),
+            torch.zeros((0, MAX_POLYPS), dtype=torch.int64, device=device),
+        )
 
     def _settle(self) -> None:
         settle(self.engine)

@@ -47,6 +47,7 @@ class SimulatedData:
             batch_size=config.batch_size,
             batches_an_epoch=self.steps_an_epoch,
             max_boxes=config.max_boxes,
+            runs_at_once=RUNS_AT_ONCE,
             workers=num_workers(group.size),
             shard=group.shard,
         )

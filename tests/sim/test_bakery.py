@@ -1,0 +1,99 @@
+"""Runs that processes make ahead."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from endoforge.core.errors import UserError
+from endoforge.sim.bakery import Bakery, Recipe
+from endoforge.sim.randomization import Randomization
+from endoforge.sim.streams import training_seed
+
+RECIPE = Recipe(7, Randomization(), (64, 64), 8)
+
+
+@pytest.fixture
+def bakery() -> Iterator[Bakery]:
+    bakery = Bakery(RECIPE, workers=1)
+    yield bakery
+    bakery.close()
+
+
+def test_runs_come_in_order_as_the_recipe_makes_them(bakery: Bakery) -> None:
+    """Five runs through two slots, then others from another number on."""
+    for first, count in ((2, 5), (0, 1)):
+        runs = bakery.runs(first)
+        for number, footage in enumerate(islice(runs, count), start=first):
+            expected = RECIPE.make(number)
+            assert footage.seed == expected.seed == training_seed(7, number)
+            assert np.array_equal(footage.steps, expected.steps)
+            assert np.array_equal(footage.kinds, expected.kinds)
+            assert footage.arrays.keys() == expected.arrays.keys()
+            for name, array in footage.arrays.items():
+                assert array.dtype == expected.arrays[name].dtype
+                assert np.array_equal(array, expected.arrays[name])
+        runs.close()
+
+
+def test_it_opens_again_after_it_was_closed(bakery: Bakery) -> None:
+    seeds = []
+    for _ in range(2):
+        runs = bakery.runs(3)
+        seeds.append(next(runs).seed)
+        runs.close()
+        bakery.close()
+    assert seeds == [training_seed(7, 3)] * 2
+
+
+def test_a_worker_that_is_killed_is_told_of(bakery: Bakery) -> None:
+    runs = bakery.runs(0)
+    next(runs)
+    assert bakery._pool is not None
+    for process in bakery._pool._processes.values():
+        os.kill(process.pid, signal.SIGKILL)
+    with pytest.raises(UserError, match="was ended from outside"):
+        list(islice(runs, 4))
+
+
+@pytest.mark.slow
+def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    script, pids = tmp_path / "parent.py", tmp_path / "pids"
+    script.write_text(
+        "import time\n"
+        "from pathlib import Path\n"
+        "from tests.sim.test_bakery import RECIPE, Bakery\n"
+        "if __name__ == '__main__':\n"
+        "    bakery = Bakery(RECIPE, workers=1)\n"
+        "    next(bakery.runs(0))\n"
+        f"    Path({str(pids)!r}).write_text(' '.join(map(str, bakery._pool._processes)))\n"
+        "    time.sleep(60)\n"
+    )
+    root = Path(__file__).parents[2]
+    path = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
+    parent = subprocess.Popen([sys.executable, script], env={**os.environ, "PYTHONPATH": path})
+    deadline = time.monotonic() + 60
+    while not pids.exists() or not pids.read_text():
+        assert time.monotonic() < deadline
+        assert parent.poll() is None
+        time.sleep(0.05)
+    worker = int(pids.read_text())
+    parent.kill()
+    parent.wait()
+    while _runs(worker):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
