@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from endoforge.core.errors import UserError
 from endoforge.train import simulate as simulate_module
@@ -175,3 +176,16 @@ def test_killed_and_resumed_it_ends_as_if_never_stopped(config, tmp_path):
     assert code == 0, errors
     for name in ("tinydet.safetensors", "tinydet_best.safetensors"):
         assert (killed / name).read_bytes() == (whole / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_two_processes_do_what_one_does_alone(config, tmp_path):
+    """Batches of five: two frames for one, three for the other."""
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    train(config(batch_size=5, ckpt_dir=str(alone)))
+    process = start(config(batch_size=5, ckpt_dir=str(together)), processes=2)
+    code, _, errors = finished(process)
+    assert code == 0, errors
+    ours, theirs = (load_file(folder / "tinydet.safetensors") for folder in (alone, together))
+    for name, tensor in ours.items():
+        assert torch.allclose(tensor.float(), theirs[name].float(), rtol=1e-3, atol=5e-4), name

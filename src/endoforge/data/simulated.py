@@ -184,6 +184,6 @@ def _record(truth: FrameTruth, randomization: Randomization, size: tuple[int, in
 
 def _log_shown(frames: int, with_box: int, left_out: int) -> None:
     share = 100 * with_box / max(frames, 1)
-    log.info("simulated %s frames, %.1f %% with boxes", f"{frames:,}", share)
+    log.info("simulated %s frames in this process, %.1f %% with boxes", f"{frames:,}", share)
     if left_out:
         log.info("left out %s boxes over --max-boxes", f"{left_out:,}")
