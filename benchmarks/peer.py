@@ -36,7 +36,7 @@ def peer_step(name: str, batch: Batch, device: torch.device) -> tuple[int, Calla
     model.args = get_cfg()
     model.to(device, memory_format=torch.channels_last).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
-    corners = torch.from_numpy(batch.boxes).flatten(0, 1)
+    corners = batch.boxes.flatten(0, 1)
     places = torch.cat([(corners[:, :2] + corners[:, 2:]) / 2, corners[:, 2:] - corners[:, :2]], 1)
     given = {
         "img": (batch.images.permute(0, 3, 1, 2).float() / 255).to(device),

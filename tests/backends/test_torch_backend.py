@@ -25,9 +25,9 @@ def batch():
     boxes[0, 0] = [0.25, 0.25, 0.75, 0.75]
     return Batch(
         images=torch.from_numpy(images),
-        boxes=boxes,
-        classes=np.zeros((2, 2), np.int64),
-        num_boxes=np.array([1, 0]),
+        boxes=torch.from_numpy(boxes),
+        classes=torch.zeros(2, 2, dtype=torch.int64),
+        num_boxes=torch.tensor([1, 0]),
         indices=np.array([0, 1]),
         rows=slice(0, 2),
         num_all=2,

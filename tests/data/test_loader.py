@@ -2,6 +2,7 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
 
 from endoforge.captures.tally import Tally
 from endoforge.core.errors import UserError
@@ -35,8 +36,8 @@ def test_a_batch_holds_what_its_indices_say_and_pads_with_zeros():
     assert batch.num_boxes.tolist() == [0, 2]
     assert np.allclose(batch.boxes, [[[0] * 4] * 2, [[0.1] * 4] * 2])
     assert batch.classes.tolist() == [[0, 0], [1, 1]]
-    assert batch.classes.dtype == np.int64
-    assert (batch.boxes.dtype, batch.indices.dtype) == (np.float32, np.int64)
+    assert (batch.boxes.dtype, batch.classes.dtype) == (torch.float32, torch.int64)
+    assert batch.indices.dtype == np.int64
 
 
 def test_every_frame_comes_once_an_epoch_in_an_order_of_the_seed_and_the_epoch():

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from itertools import islice
 from typing import Any
@@ -16,6 +17,7 @@ from endoforge.data.simulated import (
     VALIDATION_RUNS,
     SimulatedLoader,
     label,
+    simulated_classes,
     validation_pack,
 )
 from endoforge.sim import stage as stage_module
@@ -67,16 +69,26 @@ def _bakery_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stage_module, "Bakery", BakeryHere)
 
 
+class InArrays(SimulatedLoader):
+    """Batches of NumPy's arrays, which are easier to compare."""
+
+    def batches(self, epoch: int, start: int = 0, stride: int = 1) -> Iterator[Any]:
+        names = ("images", "boxes", "classes", "num_boxes")
+        for batch in super().batches(epoch, start, stride):
+            yield replace(batch, **{name: getattr(batch, name).numpy() for name in names})
+
+
 def loader(seed: int = 1, **others: Any) -> SimulatedLoader:
     fields: dict[str, Any] = {
         "batch_size": 5,
         "batches_an_epoch": 4,
         "max_boxes": 32,
+        "class_names": ("polyp",),
         "workers": 1,
         "runs_at_once": RUNS_AT_ONCE,
     }
     recipe = Recipe(seed, Randomization(), SIZE, VIEWS)
-    return SimulatedLoader(start_engine("cpu"), recipe, **(fields | others))
+    return InArrays(start_engine("cpu"), recipe, **(fields | others))
 
 
 def same(one: Batch, other: Batch) -> bool:
@@ -265,7 +277,7 @@ def test_the_validation_set_is_what_datagen_would_record(
 ) -> None:
     monkeypatch.setattr("endoforge.data.simulated.VALIDATION_RUNS", 2)
     monkeypatch.setattr("endoforge.data.simulated.VALIDATION_FRAMES", 6)
-    pack = validation_pack(cpu, Randomization(), SIZE, 32)
+    pack = validation_pack(cpu, Randomization(), SIZE, 32, ("polyp",))
     assert (len(pack), pack.images.shape) == (12, (12, 64, 64, 3))
     frames = []
     for run in range(2):
@@ -279,3 +291,30 @@ def test_the_validation_set_is_what_datagen_would_record(
     assert len({frame.key for frame in pack.frames}) == 12
     assert len({frame.digest for frame in pack.frames}) == 12
     assert (VALIDATION_RUNS, VALIDATION_FRAMES) == (12, 50)
+
+
+def test_paris_kinds_are_classes_by_name(cpu: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("endoforge.data.simulated.VALIDATION_RUNS", 1)
+    monkeypatch.setattr("endoforge.data.simulated.VALIDATION_FRAMES", 40)
+    names = simulated_classes("paris")
+    assert names == ("IIa", "Ip", "Is", "Isp")
+    assert simulated_classes("label") == ("polyp",)
+    pack = validation_pack(cpu, Randomization(), SIZE, 32, names)
+    simulator = Simulator(validation_seed(0), size=SIZE, max_frames=40, renderer="cpu")
+    told = [truth.kinds for batch in simulator for truth in batch.labels]
+    assert [[names[place] for place in own] for own in pack.classes] == told
+    assert len({kind for own in told for kind in own}) > 1
+
+    plain, kinds = (list(loader(class_names=own).batches(0)) for own in (("polyp",), names))
+    for one, other in zip(plain, kinds, strict=True):
+        assert not one.classes.any()
+        assert np.array_equal(one.boxes, other.boxes)
+    [first] = [label(made_frames, 32) for made_frames in [shown_first()]]
+    expected = [names.index(KINDS[kind]) for kind in first.kinds[first.num_boxes > 0][:, 0]]
+    batch = kinds[0]
+    assert batch.classes[batch.num_boxes > 0][:, 0].tolist() == expected
+
+
+def shown_first() -> Any:
+    """The frames of the first batch."""
+    return loader().stage.show(np.arange(5))

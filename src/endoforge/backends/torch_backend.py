@@ -138,9 +138,9 @@ class TorchBackend:
         draws = draw(batch.num_all, image_hw, generator).rows(batch.rows)
         given = (
             batch.images,
-            torch.from_numpy(batch.boxes),
-            torch.from_numpy(batch.classes),
-            torch.from_numpy(batch.num_boxes),
+            batch.boxes,
+            batch.classes,
+            batch.num_boxes,
             draws.own,
             draws.noise_at,
         )

@@ -64,7 +64,12 @@ def random_batch(count: int, size: tuple[int, int], group: Group, device: torch.
     images = torch.from_numpy(
         rng.integers(0, 256, size=(count, size[1], size[0], 3), dtype=np.uint8)
     ).to(device)
-    rows = slice(group.rank * count, (group.rank + 1) * count)
-    two_each = np.full(count, 2, np.int64)
-    classes = np.zeros((count, 2), np.int64)
-    return Batch(images, boxes, classes, two_each, np.arange(count), rows, count * group.size)
+    return Batch(
+        images=images,
+        boxes=torch.from_numpy(boxes),
+        classes=torch.zeros(count, 2, dtype=torch.int64),
+        num_boxes=torch.full((count,), 2),
+        indices=np.arange(count),
+        rows=slice(group.rank * count, (group.rank + 1) * count),
+        num_all=count * group.size,
+    )

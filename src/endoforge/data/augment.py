@@ -104,7 +104,8 @@ def flip(
     images: Tensor, boxes: Tensor, classes: Tensor, num_boxes: Tensor, mirrored: Tensor
 ) -> Views:
     """Mirror those pictures left to right that `mirrored`, (B,) bool, picks, and their boxes."""
-    flipped = torch.where(mirrored[:, None, None, None], images.flip(3), images)
+    which = mirrored[:, None, None, None].to(images.device)
+    flipped = torch.where(which, images.flip(3), images)
     horizontal = mirrored.to(boxes.dtype)
     still = torch.zeros_like(horizontal)
     warp = Warp(

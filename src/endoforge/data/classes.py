@@ -7,6 +7,9 @@ from endoforge.captures.index import FrameRecord
 from endoforge.captures.schema import DEFAULT_CLASS
 from endoforge.data.pack import Pack
 
+Classes = tuple[str, ...]
+"""Class names, each in its place."""
+
 
 def class_names(frames: Iterable[FrameRecord]) -> tuple[str, ...]:
     """The classes of the boxes of `frames`, sorted by name; polyp alone where there is no box."""

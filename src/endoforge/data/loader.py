@@ -40,16 +40,16 @@ class Shard:
 class Batch:
     """B inputs with at most M boxes each: the rows `rows` of a batch of `num_all`.
 
-    `images` (B, H, W, 3) uint8 RGB, perhaps on an accelerator; `boxes` (B, M, 4) float32 xyxy in
+    `images` (B, H, W, 3) uint8 RGB; `boxes` (B, M, 4) float32 xyxy in
     0..1, the first `num_boxes[b]` of each row are boxes and the rest zeros; `classes` (B, M) int64,
     the boxes' places among the pack's class names; `num_boxes` (B,) int64; `indices` (B,) int64,
-    the inputs' places in the pack.
+    the inputs' places in the pack. Tensors may lie on an accelerator.
     """
 
     images: Tensor
-    boxes: NDArray[np.float32]
-    classes: NDArray[np.int64]
-    num_boxes: NDArray[np.int64]
+    boxes: Tensor
+    classes: Tensor
+    num_boxes: Tensor
     indices: NDArray[np.int64]
     rows: slice
     num_all: int
@@ -140,9 +140,9 @@ class Loader:
         indices = whole[rows]
         return Batch(
             images=self._images(indices),
-            boxes=self.boxes[indices],
-            classes=self.classes[indices],
-            num_boxes=self.num_boxes[indices],
+            boxes=torch.from_numpy(self.boxes[indices]),
+            classes=torch.from_numpy(self.classes[indices]),
+            num_boxes=torch.from_numpy(self.num_boxes[indices]),
             indices=indices,
             rows=rows,
             num_all=len(whole),

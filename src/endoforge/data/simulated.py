@@ -12,13 +12,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from endoforge.captures.index import FrameRecord
+from endoforge.captures.schema import DEFAULT_CLASS, LabelField
 from endoforge.captures.tally import Tally
 from endoforge.core.progress import progress
+from endoforge.data.classes import Classes
+from endoforge.data.images import Images
 from endoforge.data.loader import Batch, Shard
 from endoforge.data.pack import Pack, largest_boxes
 from endoforge.sim.bakery import Recipe
 from endoforge.sim.engine import Engine
 from endoforge.sim.labels import visible_boxes
+from endoforge.sim.polyps import KINDS
 from endoforge.sim.randomization import Randomization
 from endoforge.sim.renderer import Renderer
 from endoforge.sim.simulator import FrameTruth, bake, default_batch_size, render_runs
@@ -47,6 +51,7 @@ class SimulatedLoader:
         batch_size: int,
         batches_an_epoch: int,
         max_boxes: int,
+        class_names: Classes,
         runs_at_once: int,
         workers: int,
         shard: Shard | None = None,
@@ -54,6 +59,9 @@ class SimulatedLoader:
         self.batch_size = batch_size
         self.batches_an_epoch = batches_an_epoch
         self.max_boxes = max_boxes
+        self._class_of = torch.tensor(
+            [place_of(class_names, kind) for kind in KINDS], device=engine.device
+        )
         self.rows = (shard or Shard()).of(batch_size)
         self.rows_each: int = self.rows.stop - self.rows.start
         self.stage = Stage(engine, recipe, runs_at_once, workers=workers)
@@ -100,9 +108,10 @@ class SimulatedLoader:
 
     def _batch(self, frames: "LabelledFrames", part: slice, number: int) -> Batch:
         return Batch(
-            images=frames.images[part].cpu().numpy(),
-            boxes=frames.boxes[part].cpu().numpy(),
-            num_boxes=frames.num_boxes[part].cpu().numpy(),
+            images=frames.images[part],
+            boxes=frames.boxes[part],
+            classes=self._class_of[frames.kinds[part]],
+            num_boxes=frames.num_boxes[part],
             indices=self._positions(np.array([number]))[0],
             rows=self.rows,
             num_all=self.batch_size,
@@ -136,8 +145,22 @@ def label(shown: Shown, max_boxes: int) -> LabelledFrames:
     return LabelledFrames(shown.rgb, boxes, found.number, kinds, found.left_out)
 
 
+def place_of(class_names: Classes, kind: str) -> int:
+    """The place of a polyp of a Paris kind among the classes: its own, or that of all polyps."""
+    return class_names.index(kind if kind in class_names else DEFAULT_CLASS)
+
+
+def simulated_classes(label_field: LabelField) -> Classes:
+    """The classes of simulated polyps by a field of their labels, sorted by name."""
+    return tuple(sorted(KINDS)) if label_field == "paris" else (DEFAULT_CLASS,)
+
+
 def validation_pack(
-    engine: Engine, randomization: Randomization, size: tuple[int, int], max_boxes: int
+    engine: Engine,
+    randomization: Randomization,
+    size: tuple[int, int],
+    max_boxes: int,
+    class_names: Classes,
 ) -> Pack:
     """VALIDATION_FRAMES frames of each of VALIDATION_RUNS runs that no training learns from.
 
@@ -148,6 +171,7 @@ def validation_pack(
     tally = Tally(strict=False)
     images: list[NDArray[np.uint8]] = []
     boxes: list[NDArray[np.float32]] = []
+    classes: list[NDArray[np.int64]] = []
     frames: list[FrameRecord] = []
     runs = (
         bake(validation_seed(run), randomization, size, VALIDATION_FRAMES)
@@ -158,14 +182,21 @@ def validation_pack(
         for batch in render_runs(renderer, runs):
             images.append(batch.rgb.cpu().clone().numpy())  # the renderer's own comes anew
             for truth in batch.labels:
-                record = _record(truth, randomization, size)
-                boxes.append(largest_boxes(record.boxes, max_boxes, record.key, tally))
+                record = _record(truth, randomization, size, class_names)
+                rows = largest_boxes(record.boxes, max_boxes, record.key, tally)
+                places = np.array([class_names.index(name) for name in record.classes], np.int64)
+                boxes.append(record.boxes[rows])
+                classes.append(places[rows])
                 frames.append(record)
             advance(len(batch))
-    return Pack(np.concatenate(images), boxes, frames, tally)
+    block = np.concatenate(images)
+    pixels = Images([block], np.zeros(len(block), np.int64), np.arange(len(block)))
+    return Pack(pixels, boxes, classes, class_names, frames, tally)
 
 
-def _record(truth: FrameTruth, randomization: Randomization, size: tuple[int, int]) -> FrameRecord:
+def _record(
+    truth: FrameTruth, randomization: Randomization, size: tuple[int, int], class_names: Classes
+) -> FrameRecord:
     """As if it had been recorded; the digest is of all that the frame follows from."""
     run = f"simulated_{truth.run.seed}"
     made_of = f"{run} {truth.frame_id} {size} {randomization}"
@@ -177,7 +208,7 @@ def _record(truth: FrameTruth, randomization: Randomization, size: tuple[int, in
         image=f"images/frame_{truth.frame_id:05d}.png",
         digest=hashlib.sha256(made_of.encode()).digest()[:16],
         image_bytes=0,
-        classes=("polyp",) * len(truth.boxes),
+        classes=tuple(class_names[place_of(class_names, kind)] for kind in truth.kinds),
         boxes=np.asarray(truth.boxes / np.array([*size, *size]), np.float32),
     )
 

@@ -90,7 +90,8 @@ def validate(
 
 
 def _truths(batch: Batch) -> list[Truth]:
-    rows = zip(batch.boxes, batch.classes, batch.num_boxes, strict=True)
+    parts = (part.numpy() for part in (batch.boxes, batch.classes, batch.num_boxes))
+    rows = zip(*parts, strict=True)
     return [Truth(boxes[:count], classes[:count]) for boxes, classes, count in rows]
 
 
@@ -108,15 +109,15 @@ def _drawn(count: int, probability: float, seed: int, number: int) -> NDArray[np
 def _flipped(batch: Batch, mirrored: NDArray[np.bool_]) -> Batch:
     images, boxes, classes, num_boxes = flip(
         batch.images.permute(0, 3, 1, 2),
-        torch.from_numpy(batch.boxes),
-        torch.from_numpy(batch.classes),
-        torch.from_numpy(batch.num_boxes),
+        batch.boxes,
+        batch.classes,
+        batch.num_boxes,
         torch.from_numpy(mirrored),
     )
     return replace(
         batch,
         images=images.permute(0, 2, 3, 1).contiguous(),
-        boxes=boxes.numpy(),
-        classes=classes.numpy(),
-        num_boxes=num_boxes.numpy(),
+        boxes=boxes,
+        classes=classes,
+        num_boxes=num_boxes,
     )

@@ -17,6 +17,7 @@ from endoforge.sim.engine import Engine, RendererName, start_engine
 from endoforge.sim.flight import fly, thin
 from endoforge.sim.labels import PolypView, polyp_views
 from endoforge.sim.optics import Lens
+from endoforge.sim.polyps import Paris
 from endoforge.sim.randomization import Randomization
 from endoforge.sim.renderer import Frames, Renderer, Shot
 from endoforge.sim.scene import Scene, make_scene
@@ -68,6 +69,11 @@ class FrameTruth:
         """(N, 4) float32: x0, y0, x1, y1 in pixels, right and bottom exclusive."""
         boxes = [view.box_px for view in self.views if view.box_px is not None]
         return np.array(boxes, np.float32).reshape(-1, 4)
+
+    @property
+    def kinds(self) -> list[Paris]:
+        """Each box's Paris kind."""
+        return [view.polyp.paris for view in self.views if view.box_px is not None]
 
     @property
     def instances(self) -> NDArray[np.uint8]:

@@ -89,7 +89,7 @@ class Stage:
         polyps = self._tables["polyps"][slots, views_there]
         self._settle()
         frames = self.renderer.render_rows(cameras, polyps)
-        return Shown(frames.rgb.contiguous(), frames.stats.clone(), self._tables["kinds"][slots])
+        return Shown(frames.rgb.clone(), frames.stats.clone(), self._tables["kinds"][slots])
 
     def _nothing(self) -> Shown:
         device, (height, width) = self.engine.device, (self.renderer.height, self.renderer.width)

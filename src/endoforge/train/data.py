@@ -4,11 +4,13 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from endoforge.backends.group import Group
 from endoforge.captures.index import CaptureIndex, FrameRecord, index_root
 from endoforge.captures.tally import Tally
 from endoforge.core.errors import UserError
-from endoforge.data.classes import class_names, unknown_classes, with_others
+from endoforge.data.classes import Classes, class_names, unknown_classes, with_others
 from endoforge.data.loader import BatchSource, Loader
 from endoforge.data.pack import Pack, pack_frames
 from endoforge.data.split import Split, fingerprint, load_split, save_split, split_by_run
@@ -31,14 +33,20 @@ class TrainingData:
     train_fingerprint: str
     val_fingerprint: str
 
-    def loader(self, config: TrainConfig, group: Group) -> BatchSource:
-        """Batches of the training frames, this process's part of them."""
+    @property
+    def class_names(self) -> Classes:
+        """What a detector learns from them."""
+        return self.train.class_names
+
+    def loader(self, config: TrainConfig, group: Group, device: torch.device) -> BatchSource:
+        """Batches of the training frames, this process's part of them, to compute on `device`."""
         return Loader(
             self.train,
             config.batch_size,
             seed=config.seed,
             drop_last=config.drop_last,
             shard=group.shard,
+            device=device,
         )
 
     @property

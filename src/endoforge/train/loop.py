@@ -267,7 +267,7 @@ class Training:
             batch = next(self.train_loader.batches(self.state.epoch))
             view = self.backend.view(batch, epoch=self.state.epoch, step=0)
             path = Path(self.config.ckpt_dir) / "debug_batch.png"
-            for line in draw_batch(path, view, self.train_loader.pack.class_names):
+            for line in draw_batch(path, view, self.backend.model_config.classes):
                 log.info("%s", line)
 
     def _read_losses(self) -> None:

@@ -11,9 +11,10 @@ import torch
 from endoforge.backends.group import Group
 from endoforge.core.errors import UserError
 from endoforge.core.machine import cpu_cores
+from endoforge.data.classes import Classes
 from endoforge.data.loader import BatchSource
 from endoforge.data.pack import Pack
-from endoforge.data.simulated import SimulatedLoader, validation_pack
+from endoforge.data.simulated import SimulatedLoader, simulated_classes, validation_pack
 from endoforge.data.split import fingerprint
 from endoforge.sim.bakery import Recipe
 from endoforge.sim.engine import Engine, RendererName, start_engine
@@ -22,7 +23,7 @@ from endoforge.sim.simulator import LEAST_SIDE_PX, MOST_SIDE_PX
 from endoforge.sim.timetable import RUNS_AT_ONCE, VIEWS_A_RUN
 from endoforge.train.checkpoint import Facts
 from endoforge.train.config import TrainConfig
-from endoforge.train.data import log_dropped, pack_validation, real_index, usable
+from endoforge.train.data import log_dropped, log_unknown, pack_validation, real_index, usable
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +39,14 @@ class SimulatedData:
     recipe: Recipe
     steps_an_epoch: int
     val: Pack
+    class_names: Classes
 
-    def loader(self, config: TrainConfig, group: Group) -> BatchSource:
+    def loader(
+        self,
+        config: TrainConfig,
+        group: Group,
+        device: torch.device,  # noqa: ARG002
+    ) -> BatchSource:
         """Batches, rendered as they are asked for: this process's part of them."""
         return SimulatedLoader(
             self.engine,
@@ -47,6 +54,7 @@ class SimulatedData:
             batch_size=config.batch_size,
             batches_an_epoch=self.steps_an_epoch,
             max_boxes=config.max_boxes,
+            class_names=self.class_names,
             runs_at_once=RUNS_AT_ONCE,
             workers=num_workers(group.size),
             shard=group.shard,
@@ -80,20 +88,28 @@ def simulate(config: TrainConfig, device: torch.device) -> SimulatedData:
         ranges = load_randomization(Path(config.randomization))
     engine = engine_on(device)
     recipe = Recipe(config.seed, ranges, config.input_size, VIEWS_A_RUN)
+    classes = simulated_classes(config.label)
     data = SimulatedData(
-        engine, recipe, config.steps // config.epochs, _validation(config, engine, ranges)
+        engine,
+        recipe,
+        config.steps // config.epochs,
+        _validation(config, engine, ranges, classes),
+        classes,
     )
+    log_unknown(data.val, classes)
     _log_summary(config, data)
     return data
 
 
-def _validation(config: TrainConfig, engine: Engine, ranges: Randomization) -> Pack:
+def _validation(
+    config: TrainConfig, engine: Engine, ranges: Randomization, classes: Classes
+) -> Pack:
     real = real_index(config)
     if real is not None:
-        pack = pack_validation(config, usable(real))
+        pack = pack_validation(config, usable(real), classes)
     else:
         max_boxes = config.val_max_boxes or config.max_boxes
-        pack = validation_pack(engine, ranges, config.val_input_size, max_boxes)
+        pack = validation_pack(engine, ranges, config.val_input_size, max_boxes, classes)
     log_dropped(pack.tally)
     return pack
 
