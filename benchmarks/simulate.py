@@ -20,7 +20,7 @@ from endoforge.backends.torch_backend import TorchBackend
 from endoforge.core.machine import cpu_cores
 from endoforge.core.sizes import parse_size
 from endoforge.data.loader import Batch
-from endoforge.data.simulated import SimulatedLoader
+from endoforge.data.simulated import SimulatedLoader, simulated_classes
 from endoforge.detect.tinydet import TinyDetConfig
 from endoforge.sim.bakery import Recipe
 from endoforge.sim.engine import settle
@@ -111,11 +111,12 @@ def main() -> None:
         batch_size=flags.batch_size,
         batches_an_epoch=flags.steps,
         max_boxes=32,
+        class_names=simulated_classes("label"),
         runs_at_once=RUNS_AT_ONCE,
         workers=flags.workers,
     )
     core_s_a_run = seconds_a_run(recipe)
-    backend = TorchBackend(TinyDetConfig(), seed=0, device=device)
+    backend = TorchBackend(TinyDetConfig(), seed=0, device=device, batch_size=flags.batch_size)
     started = time.perf_counter()
     first = next(loader.batches(0))
     first_batch_s = time.perf_counter() - started
@@ -126,7 +127,7 @@ def main() -> None:
     with_box = torch.zeros((), dtype=torch.int64, device=device)
 
     def look(batch: Batch, _step: int) -> None:
-        with_box.add_((torch.as_tensor(batch.num_boxes) > 0).sum())
+        with_box.add_((batch.num_boxes > 0).sum())
 
     source = rate(loader, 0, clock, look)
     training = rate(
