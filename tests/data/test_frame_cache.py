@@ -465,8 +465,9 @@ def in_a_process(root, settled_s, begun, may_go_on, results):
 
 
 @pytest.fixture
-def processes():
+def processes(monkeypatch):
     """Starts processes that pack; those that still run at the end are killed."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[2])  # where they find this module
     spawn, running = multiprocessing.get_context("spawn"), []
 
     def start(root):

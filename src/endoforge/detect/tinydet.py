@@ -196,10 +196,14 @@ def _stage(num_in: int, num_out: int, num_blocks: int) -> nn.Sequential:
 
 
 def _two_by_two(images: Tensor) -> Tensor:
-    """(B, C, H, W) to (B, 4 * C, H / 2, W / 2): as `nn.PixelUnshuffle`, but of no pictures too."""
+    """(B, C, H, W) to (B, 4 * C, H / 2, W / 2), channels last in memory.
+
+    As `nn.PixelUnshuffle`, which refuses a batch of no pictures and puts channels first.
+    """
     batch, channels, height, width = images.shape
     pairs = images.reshape(batch, channels, height // 2, 2, width // 2, 2)
-    return pairs.permute(0, 1, 3, 5, 2, 4).reshape(batch, 4 * channels, height // 2, width // 2)
+    rows = pairs.permute(0, 2, 4, 1, 3, 5).reshape(batch, height // 2, width // 2, 4 * channels)
+    return rows.permute(0, 3, 1, 2)
 
 
 def _add_upsampled(fine: Tensor, coarse: Tensor) -> Tensor:
