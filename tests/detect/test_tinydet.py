@@ -1,9 +1,12 @@
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
 
 from endoforge.detect.boxes import boxes_from_raw
-from endoforge.detect.tinydet import TinyDet, TinyDetConfig, _two_by_two, build_tinydet
+from endoforge.detect.tinydet import MODELS, TinyDet, TinyDetConfig, _two_by_two, build_tinydet
+from endoforge.train.config import ModelName
 
 
 def num_parameters(model: torch.nn.Module) -> int:
@@ -83,3 +86,11 @@ def test_two_by_two_pixels_become_channels_and_no_pictures_stay_none():
     images = torch.rand(2, 3, 8, 12)
     assert torch.equal(_two_by_two(images), torch.nn.functional.pixel_unshuffle(images, 2))
     assert TinyDet()(torch.zeros(0, 3, 64, 96)).shape == (0, 5, 8, 12)
+
+
+def test_models_by_name_keep_to_their_sizes():
+    assert tuple(MODELS) == get_args(ModelName)
+    assert all(config.name == name for name, config in MODELS.items())
+    assert num_parameters(TinyDet(MODELS["tinydet"])) <= 500_000
+    assert 3_500_000 < num_parameters(TinyDet(MODELS["bigdet"])) <= 4_000_000
+    assert TinyDet(MODELS["bigdet"])(torch.zeros(1, 3, 64, 96)).shape == (1, 5, 8, 12)

@@ -18,7 +18,7 @@ from endoforge.backends.torch_backend import TorchBackend
 from endoforge.core.errors import Resumable, UserError
 from endoforge.core.progress import progress
 from endoforge.data.loader import Loader
-from endoforge.detect.tinydet import TinyDetConfig
+from endoforge.detect.tinydet import MODELS
 from endoforge.detect.weights import WeightsMetadata
 from endoforge.evaluate.checks import check_size
 from endoforge.evaluate.config import VALIDATION_BATCH_SIZE
@@ -92,7 +92,7 @@ def prepare(
     config: TrainConfig, device: torch.device, group: Group, sinks: list[Sink]
 ) -> "Training":
     """Load the data and build the detector."""
-    model = TinyDetConfig()
+    model = MODELS[config.model]
     check_size("--target-size", config.target_size, model.stride)
     check_size("--val-target-size", config.val_target_size or config.target_size, model.stride)
     start = load_start(config.demo_checkpoint, model)
