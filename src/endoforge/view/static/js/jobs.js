@@ -26,8 +26,8 @@ export class JobPanel {
     this.started = null;
     this.badge = el("span", { class: "badge" }, "–");
     this.fields = el("div", { class: "fields" });
-    this.start = el("button", { class: "button primary", type: "submit" }, WORDS[kind].start);
-    this.stop = el("button", { class: "button danger", type: "button", onclick: () => this.#ask("stop") }, WORDS[kind].stop);
+    this.start = el("button", { class: "button primary", type: "submit", disabled: true }, WORDS[kind].start);
+    this.stop = el("button", { class: "button danger", type: "button", disabled: true, onclick: () => this.#ask("stop") }, WORDS[kind].stop);
     this.problem = el("p", { class: "error", role: "alert", hidden: true });
     this.command = el("p", { class: "command" });
     this.text = el("pre", { class: "tail", tabindex: "0", "aria-label": `Log of ${kind}` });

@@ -17,7 +17,7 @@ export class LinkView {
     if (state === "lost" && this.state !== "lost") this.failures += 1;
     // While a retry is under way after a loss, the words about the loss stay.
     const shown = state === "connecting" && this.failures ? "lost" : state;
-    this.mark.dataset.state = shown;
+    this.mark.dataset.state = document.body.dataset.link = shown;
     setText(this.mark.lastElementChild, WORDS[shown]);
     if (shown === "lost") this.#lost(state === "lost" ? Math.ceil(seconds) : 0);
     else if (shown === "silent") this.#veil("Nothing heard from the simulator", `for ${Math.round(seconds)} s. Waiting.`);
