@@ -9,7 +9,7 @@ import torch
 
 from endoforge.sim.camera import CameraState
 from endoforge.sim.darkroom import Darkroom
-from endoforge.sim.engine import Engine, wait
+from endoforge.sim.engine import Engine, settle, wait
 from endoforge.sim.kernels import passes
 from endoforge.sim.kernels.types import (
     CAMERA_ROWS,
@@ -24,6 +24,7 @@ from endoforge.sim.kernels.types import (
 from endoforge.sim.packing import Movers, world_arrays
 from endoforge.sim.polyps import MAX_POLYPS
 from endoforge.sim.scene import Scene
+from endoforge.sim.sensor import JPEG_COLUMN, JPEG_ROW, SENSOR_ROWS
 from endoforge.sim.texture import bubble_texture, detail_texture
 
 EMPTY_STATS = (0, 0, 1 << 30, 1 << 30, 0, 0)
@@ -122,6 +123,12 @@ class Renderer:
             self.width,
             with_jpeg=with_jpeg,
         )
+
+    def switch_jpeg(self, on: bool) -> None:
+        """Whether frames go through the JPEG that the loaded scenes all have, from now on."""
+        self.world.sensors[JPEG_ROW::SENSOR_ROWS, JPEG_COLUMN] = float(on)
+        self._darkroom.with_jpeg = on
+        settle(self.engine)
 
     def render(self, shots: Sequence[Shot], *, use_lattice: bool = True) -> Frames:
         """The pictures of the shots, of the scenes that `load` put there.
