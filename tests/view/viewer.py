@@ -36,7 +36,7 @@ class Viewer:
         self.process = subprocess.Popen(
             [*command, "--seed", "7", "--resolution", size, "--device", "cpu", *flags],
             cwd=folder,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            env=environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -74,6 +74,12 @@ class Viewer:
         return found[0] if found else None
 
 
+def environment() -> dict[str, str]:
+    """Ours, with the user's cache of compiled kernels: quadrants keeps none in another place."""
+    ours = {name: value for name, value in os.environ.items() if name != "XDG_CACHE_HOME"}
+    return ours | {"PYTHONUNBUFFERED": "1"}
+
+
 def write_checkpoint(path: Path) -> None:
     """An untrained TinyDet for inputs of the frames' size."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -95,7 +101,7 @@ def write_training(folder: Path) -> None:
     (folder / STATUS).parent.mkdir(parents=True, exist_ok=True)
     status = {"status": "running", "epoch": 3, "epochs": 8, "step": 5, "steps_per_epoch": 20}
     status |= {"loss": 0.75, "mean_iou": 0.61, "images_per_s": 123.0, "eta_s": 90.0, "lr": 1e-3}
-    status |= {"seed": 42, "device": "cpu", "pid": 1, "updated_unix": time.time()}
+    status |= {"seed": 42, "device": "cpu", "pid": 1, "updated_unix": time.time() + 3600}
     (folder / STATUS).write_text(json.dumps(status))
     lines = [metrics_line(epoch) for epoch in (1, 2)]
     (folder / METRICS).write_text("".join(json.dumps(line) + "\n" for line in lines))

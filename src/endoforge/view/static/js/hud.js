@@ -68,6 +68,7 @@ export class Hud {
     this.#write("ms-p95", number(detector.ms_p95));
     this.#write("detect-hz", number(detector.hz));
     this.#error("detector-error", detector.error);
+    this.#write("fallback-title", detector.mode === "off" ? "No detector." : "Heuristic detector in use.");
     for (const node of this.fields.get("fallback")) setProse(node, detector.fallback ?? "");
     show(byId("fallback"), Boolean(detector.fallback));
   }
@@ -90,13 +91,14 @@ export class Hud {
   }
 
   #rates({ rates, client, renderer, device }) {
+    this.#write("device", device ?? "");
     this.#write("shown-hz", number(client.shown_hz));
     this.#write("rendered-hz", number(rates.rendered_hz));
     this.#write("encoded-hz", number(rates.encoded_hz));
     this.#write("dropped", count(rates.dropped));
     this.#write("skipped", count(client.skipped));
     this.#write("clients", count(rates.clients));
-    this.#write("renderer", [...new Set([renderer, device])].filter(Boolean).join(", "));
+    this.#write("renderer", renderer ? `renderer: ${renderer}` : "");
   }
 
   #pressed(on) {

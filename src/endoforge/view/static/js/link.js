@@ -10,6 +10,15 @@ export class LinkView {
     this.hadPicture = false;
     this.state = "connecting";
     this.failures = 0;
+    this.waitsFor = "The first picture comes as soon as the colon is ready.";
+  }
+
+  /** What the state says about why there is no picture yet. */
+  preparing({ renderer }) {
+    if (this.hadPicture) return;
+    this.waitsFor = renderer === "starting"
+      ? "The renderer is being prepared: seconds, or the first time a minute."
+      : "The first picture is on its way.";
   }
 
   update(state, seconds = 0) {
@@ -22,6 +31,7 @@ export class LinkView {
     if (shown === "lost") this.#lost(state === "lost" ? Math.ceil(seconds) : 0);
     else if (shown === "silent") this.#veil("Nothing heard from the simulator", `for ${Math.round(seconds)} s. Waiting.`);
     else if (this.hadPicture) show(byId("veil"), false);
+    else if (shown === "open") this.#veil("Connected", this.waitsFor);
     this.state = state;
   }
 

@@ -36,6 +36,7 @@ const connection = new Connection({
   state: (state) => {
     page.state = state;
     hud.update(state);
+    link.preparing(state);
     steering.setCamera(state.camera);
     page.pad.setCamera(state.camera);
   },
