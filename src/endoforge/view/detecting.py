@@ -56,7 +56,7 @@ class Keeper:
         device: torch.device,
         thresholds: Thresholds,
         events: Events,
-        heuristic: Callable[[], Detector] = heuristic_detector,
+        make_heuristic: Callable[[], Detector] = heuristic_detector,
     ) -> None:
         self.checkpoint = checkpoint
         self.wanted: Mode = "neural"
@@ -65,7 +65,7 @@ class Keeper:
         """Why there is no neural detector, in a line."""
         self.loaded_unix: float | None = None
         self._device, self._events = device, events
-        self._make_heuristic = heuristic
+        self._make_heuristic = make_heuristic
         self._heuristic: Detector | None = None
         self._no_heuristic: str | None = None
         self._neural: NeuralDetector | None = None

@@ -12,6 +12,8 @@ import endoforge
 from endoforge.backends.devices import describe_device, pick_device
 from endoforge.core.errors import UserError
 from endoforge.core.machine import cpu_cores
+from endoforge.detect.detections import Detector
+from endoforge.sim.engine import RendererName
 from endoforge.view.commands import KEYS, run_command
 from endoforge.view.config import SimViewConfig
 from endoforge.view.detecting import (
@@ -20,6 +22,7 @@ from endoforge.view.detecting import (
     Detecting,
     Keeper,
     Thresholds,
+    heuristic_detector,
 )
 from endoforge.view.encoding import Encoding, Packet
 from endoforge.view.events import Events, Level
@@ -43,7 +46,14 @@ class Session:
     the session; `on_end` gets the error that ends it, or None after the data run of --mode datagen.
     """
 
-    def __init__(self, config: SimViewConfig, seed: int, *, heuristic: Any = None) -> None:
+    def __init__(
+        self,
+        config: SimViewConfig,
+        seed: int,
+        *,
+        make_painter: Callable[[tuple[int, int], RendererName], Painter] = Painter,
+        make_heuristic: Callable[[], Detector] = heuristic_detector,
+    ) -> None:
         self.config, self.seed = config, seed
         self.events = Events()
         self.stage = Stage()
@@ -53,15 +63,14 @@ class Session:
         self.last_recording: Recording | None = None
         self.device = pick_device(config.device)
         thresholds = Thresholds(config.infer_obj_thresh, config.infer_iou_thresh)
-        more = {} if heuristic is None else {"heuristic": heuristic}
-        keeper = Keeper(config.checkpoint, self.device, thresholds, self.events, **more)
+        keeper = Keeper(config.checkpoint, self.device, thresholds, self.events, make_heuristic)
         spare = self.device.type != "cpu" or cpu_cores() >= MANY_CORES
         most_hz = MOST_HZ_GPU if spare else MOST_HZ_CPU
         self.detecting = Detecting(keeper, self.events, most_hz=most_hz)
         self.encoding = Encoding(self._publish, lambda: self.detecting.found)
         self.show = Show(
             self.stage,
-            partial(Painter, config.size, config.renderer),
+            partial(make_painter, config.size, config.renderer),
             self._on_frame,
             partial(self._tell, "error"),
             self._on_fatal,
