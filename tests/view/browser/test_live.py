@@ -1,11 +1,10 @@
-"""The page in a real Chromium, against the real server."""
+"""The live tab in a real Chromium, against the real server."""
 
 import json
 import re
-import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -14,94 +13,27 @@ import pytest
 
 from endoforge.captures.index import index_root
 from endoforge.captures.schema import MANIFEST_NAME
-from tests.view.viewer import (
-    CHECKPOINT,
-    Viewer,
-    wait_until,
-    write_checkpoint,
-    write_run,
-    write_training,
+from tests.view.browser.page import (
+    A_NUMBER,
+    DESKTOP,
+    NEEDS_BROWSER,
+    PHONE,
+    Page,
+    button,
+    expect,
+    hud,
+    open_page,
+    picture,
+    wait_for_a_picture,
 )
+from tests.view.browser.viewer import CHECKPOINT, Viewer, wait_until
 
-playwright = pytest.importorskip(
-    "playwright.sync_api", reason="no playwright: `make env` installs it"
-)
-expect, Browser, Page = playwright.expect, playwright.Browser, playwright.Page
-
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-CHROMIUM = next((path for path in map(shutil.which, NAMES) if path), None)
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-QUIET += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-A_NUMBER = re.compile(r"^[\d,]+(\.\d+)?$")
-DESKTOP, PHONE = {"width": 1280, "height": 720}, {"width": 390, "height": 844}
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        CHROMIUM is None,
-        reason=f"no Chromium: install the package chromium, or put {' or '.join(NAMES)} on PATH",
-    ),
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    expect.set_options(timeout=20_000)
-    with playwright.sync_playwright() as api:
-        opened = api.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield opened
-        opened.close()
-
-
-@pytest.fixture(scope="module")
-def viewer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Viewer]:
-    """A server with a checkpoint, the files of a training and a run."""
-    folder = tmp_path_factory.mktemp("viewer")
-    write_checkpoint(folder / CHECKPOINT)
-    write_training(folder)
-    write_run(folder / "assets/datasets/captures")
-    server = Viewer(folder)
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="module")
-def live(browser: Browser, viewer: Viewer) -> Page:
-    """A page that shows frames, with the neural detector; tests leave it as they found it."""
-    page = open_page(browser, viewer)
-    expect(hud(page, "mode")).to_have_text("Neural")
-    return page
-
-
-def open_page(browser: Browser, viewer: Viewer, size=DESKTOP, tab: str = "") -> Page:
-    page = browser.new_page(viewport=size)
-    page.goto(f"{viewer.address}/{tab}")
-    expect(page.locator("#link")).to_have_attribute("data-state", "open")
-    if not tab:
-        wait_for_a_picture(page)
-    return page
-
-
-def wait_for_a_picture(page: Page) -> None:
-    expect(page.locator("#view")).to_have_attribute("data-frame", A_NUMBER, timeout=180_000)
-
-
-def picture(page: Page) -> str:
-    """The canvas as it is, as text."""
-    return page.locator("#view").evaluate("(view) => view.toDataURL()")
+pytestmark = NEEDS_BROWSER
 
 
 def steps_aside(url: str, host: str) -> bool:
     """Whether it leads to another host than `host`."""
     return not re.match(rf"(blob:)?(http|ws)://{re.escape(host)}/", url)
-
-
-def hud(page: Page, name: str):
-    return page.locator(f'[data-hud="{name}"]').first
-
-
-def button(page: Page, action: str):
-    return page.locator(f'[data-do="{action}"]').first
 
 
 def test_the_page_loads_without_errors_and_from_its_own_host_alone(browser, viewer):
@@ -352,57 +284,6 @@ def test_a_page_of_another_origin_is_refused(browser, live, viewer, tmp_path):
     assert live.evaluate(OPEN_SOCKET, socket) == "heard"
     page.close()
     other.shutdown()
-
-
-def test_the_training_tab_shows_status_and_curves(browser, viewer):
-    page = open_page(browser, viewer, tab="#training")
-    tiles = page.locator("#tiles div")
-    shown = {"status": "Running", "epoch": "3 / 8", "loss": "0.750", "images/s": "123"}
-    for name, value in shown.items():
-        tile = tiles.filter(has=page.locator(f"dt:text-is('{name}')"))
-        expect(tile.locator("dd")).to_have_text(value)
-    for chart, last in (("loss", "1.000"), ("iou", "0.600"), ("ap", "0.500")):
-        expect(page.locator(f"#chart-{chart} .chart-legend")).to_contain_text(last)
-        assert page.locator(f"#chart-{chart} path.curve").count() >= 1
-    page.locator("#chart-ap .plot").focus()
-    page.keyboard.press("ArrowLeft")
-    page.keyboard.press("ArrowLeft")
-    expect(page.locator("#chart-ap .chart-where")).to_have_text("epoch 1")
-    expect(page.locator("#chart-ap .chart-legend")).to_contain_text("0.250")
-    page.close()
-
-
-def test_runs_are_shown_and_paged_through(browser, viewer):
-    page = open_page(browser, viewer, tab="#training")
-    card = page.locator(".run").last
-    expect(card).to_contain_text("3 frames · 3 boxes")
-    card.click()
-    dialog, picture = page.locator("#frames"), page.locator("#frames .frame")
-    expect(dialog.locator(".where")).to_have_text("1 / 3")
-    page.keyboard.press("ArrowRight")
-    expect(dialog.locator(".where")).to_have_text("2 / 3")
-    expect(picture).to_have_attribute("src", re.compile(r"/frames/1\.jpg\?overlay=1"))
-    wait_until(lambda: picture.evaluate("(image) => image.complete && image.naturalWidth > 0"))
-    dialog.get_by_label("Boxes").uncheck()
-    expect(picture).to_have_attribute("src", re.compile("overlay=0"))
-    page.keyboard.press("Escape")
-    expect(dialog).to_be_hidden()
-    page.close()
-
-
-def test_datagen_is_started_from_the_page(browser, viewer):
-    page = open_page(browser, viewer, tab="#training")
-    job = page.locator("#job-datagen")
-    runs = page.locator(".run").count()
-    job.get_by_label("Runs").fill("1")
-    job.get_by_label("Frames a run").fill("2")
-    job.get_by_role("button", name="Start").click()
-    expect(job.locator(".command")).to_contain_text("endoforge datagen")
-    expect(job.locator(".badge")).to_have_text("done", timeout=180_000)
-    expect(job.locator(".tail")).to_contain_text("frames")
-    expect(page.locator(".run").first).to_contain_text("2 frames")
-    assert page.locator(".run").count() > runs
-    page.close()
 
 
 @pytest.mark.parametrize("tab", ["", "#training"])
