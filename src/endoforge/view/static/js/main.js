@@ -13,14 +13,12 @@ import { listenToDrags, Pad, Steering } from "./steering.js";
 import { Tabs } from "./tabs.js";
 import { TrainingTab } from "./training.js";
 
-const PAST_EVENTS_MS = 700;
-
 const page = { state: null, toggleDialog };
 const hud = new Hud();
 const events = new EventLog();
 const painter = new Painter(byId("view"), byId("stage"));
 const isLive = () => page.tabs.current === "live";
-let greeted = 0;
+let caughtUp = false; // the last events come between hello and the first state
 
 const link = new LinkView();
 const connection = new Connection({
@@ -29,18 +27,19 @@ const connection = new Connection({
     link.update(state, seconds);
   },
   hello: (hello) => {
-    greeted = performance.now();
+    caughtUp = false;
     events.clear();
     painter.setAspect(...hello.resolution);
   },
   state: (state) => {
     page.state = state;
+    caughtUp = true;
     hud.update(state);
     link.preparing(state);
     steering.setCamera(state.camera);
     page.pad.setCamera(state.camera);
   },
-  event: (event) => events.add(event, performance.now() - greeted > PAST_EVENTS_MS),
+  event: (event) => events.add(event, caughtUp),
   frame: (buffer) => player.receive(buffer),
 });
 const player = new FramePlayer(painter, (frame) => {
