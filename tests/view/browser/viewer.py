@@ -17,7 +17,7 @@ from endoforge.captures.schema import FrameLabel, PolypLabel, image_name
 from endoforge.detect.tinydet import TinyDetConfig, build_tinydet
 from endoforge.detect.weights import WeightsMetadata, save_weights
 
-WAIT_S = 90.0
+WAIT_S = 180.0
 SIZE = (160, 96)
 CHECKPOINT = "checkpoints/tinydet.safetensors"
 STATUS = "logs/train_status.json"
