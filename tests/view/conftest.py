@@ -1,4 +1,4 @@
-"""A small world that is rendered in the tests' own process, and detectors that are told what to do."""
+"""A small world, rendered in the tests' own process, and detectors that are told what to do."""
 
 import threading
 import time
@@ -66,7 +66,7 @@ class InProcessPainter:
         self._done.append(Picture(rgbi, stats, 0.001))
         self.in_flight += 1
 
-    def picture(self, timeout_s: float) -> Picture | None:
+    def picture(self, _timeout_s: float) -> Picture | None:
         time.sleep(0.002)  # others want Python's lock too
         self.in_flight -= 1
         return self._done.pop(0)

@@ -109,7 +109,7 @@ class Hub:
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await sending
             if socket.application_state == WebSocketState.CONNECTED:
-                with contextlib.suppress(RuntimeError):
+                with contextlib.suppress(WebSocketDisconnect, RuntimeError):
                     await socket.close()
 
     async def _receive(self, viewer: Viewer) -> None:
