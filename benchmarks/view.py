@@ -100,7 +100,7 @@ def watch(socket: ClientConnection, warm_up_s: float, seconds: float) -> dict[st
     replies: list[float] = []
     asked, next_speed = 0.0, 1.0
     started: float | None = None
-    size = 0
+    size, last_frame = 0, 0
     waiting_since = time.monotonic()
     while started is None or time.monotonic() < started + warm_up_s + seconds:
         assert time.monotonic() - waiting_since < STARTS_S + warm_up_s + seconds
@@ -127,9 +127,10 @@ def watch(socket: ClientConnection, warm_up_s: float, seconds: float) -> dict[st
         header = json.loads(message[4 : 4 + length])
         socket.send(json.dumps({"type": "ack", "frame": header["frame"]}))
         started = started or now
-        if counts:
+        if counts and header["frame"] != last_frame:
             arrivals.append(now)
             size += len(message)
+        last_frame = header["frame"]
     return figures(arrivals, states, replies, size)
 
 

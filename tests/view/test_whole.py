@@ -29,7 +29,7 @@ def test_the_renderers_process_gives_the_same_pixels_and_its_end_is_told(cpu, co
         assert painter.engine == "cpu"
         for number in range(2 * SLOTS):
             state, noise = colon.run.states[40 * number], colon.run.noise_seeds[number]
-            painter.shoot(*colon.camera_rows(state, noise), with_jpeg=True)
+            painter.shoot(*colon.camera_rows(state, noise), in_full=True)
             picture = painter.picture(STARTS_S)
             expected = renderer.render([Shot(state, 0, noise)])
             np.testing.assert_array_equal(picture.rgbi, expected.rgbi[0].numpy())
