@@ -2,7 +2,7 @@
 # make demo   the whole journey: simulate, prune, train, evaluate, report (demo/report.html)
 # make test   ruff, mypy, import layers, tests
 # make figures  renew the pictures of the README
-# make flags   renew the tables of flags in docs/training.md
+# make flags   renew the tables of flags in the documents
 # make gallery  renew the pictures of docs/gallery.md
 # make view-shots  renew the pictures of docs/sim-view.md
 # make clean  remove what `make demo` wrote (the environment stays)

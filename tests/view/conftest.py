@@ -1,4 +1,4 @@
-"""A small world that is rendered in the tests' own process, and detectors that are told what to do."""
+"""A small world, rendered in the tests' own process, and detectors that are told what to do."""
 
 import threading
 import time
@@ -58,15 +58,17 @@ class InProcessPainter:
         self._renderer.use(tables, with_jpeg=colon.has_jpeg)
         self.engine = "cpu"
 
-    def shoot(self, cameras: np.ndarray, polyps: np.ndarray, *, with_jpeg: bool) -> None:
+    def shoot(self, cameras: np.ndarray, polyps: np.ndarray, *, in_full: bool) -> None:
         if self._has_jpeg:
-            self._renderer.switch_jpeg(with_jpeg)
-        frames = self._renderer.render_rows(torch.from_numpy(cameras), torch.from_numpy(polyps))
+            self._renderer.switch_jpeg(in_full)
+        frames = self._renderer.render_rows(
+            torch.from_numpy(cameras), torch.from_numpy(polyps), hidden=in_full
+        )
         rgbi, stats = frames.rgbi[0].numpy().copy(), frames.stats[0].numpy().copy()
         self._done.append(Picture(rgbi, stats, 0.001))
         self.in_flight += 1
 
-    def picture(self, timeout_s: float) -> Picture | None:
+    def picture(self, _timeout_s: float) -> Picture | None:
         time.sleep(0.002)  # others want Python's lock too
         self.in_flight -= 1
         return self._done.pop(0)

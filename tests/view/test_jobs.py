@@ -58,10 +58,13 @@ def test_a_job_runs_is_followed_and_stops(jobs, tmp_path):
     assert shown["state"] == "running"
     assert shown["exit_code"] is None
     folder = str(tmp_path / "captures")
-    assert shown["command"].split() == (
-        f"endoforge datagen --output-root {folder} --resolution 96x64 --renderer cpu "
-        "--runs 2 --max-frames 60 --seed 9"
-    ).split()
+    assert (
+        shown["command"].split()
+        == (
+            f"endoforge datagen --output-root {folder} --resolution 96x64 --renderer cpu "
+            "--runs 2 --max-frames 60 --seed 9"
+        ).split()
+    )
     part = job.log_from(6)
     assert part["text"].startswith("['-m', 'endoforge', 'datagen'")
     assert job.log_from(part["next"]) == {"text": "", "next": part["next"]}

@@ -72,9 +72,7 @@ def test_a_data_run_goes_on_where_it_was_though_the_camera_has_jpeg(tmp_path, wa
     """Seeds differ in whether their camera codes as JPEG; live pictures don't, recorded ones do."""
     watched = watch(max_frames=3)
     session = watched.session
-    seed = next(
-        seed for seed in range(SEED + 1, SEED + 40) if _jpeg_of(seed) != _jpeg_of(SEED)
-    )
+    seed = next(seed for seed in range(SEED + 1, SEED + 40) if _jpeg_of(seed) != _jpeg_of(SEED))
     for one in (SEED, seed):
         session.command("new_seed", one)
         watched.until(lambda one=one: session.stage.world.colon.base_seed == one)

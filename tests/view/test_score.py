@@ -27,7 +27,7 @@ def found(*boxes):
 
 
 def test_two_polyps_one_found_one_false_alarm(colon):
-    """The first detection has IoU 400 / 500 = 0.8 with the first polyp, the second none with any."""
+    """The first detection has IoU 400 / 500 = 0.8 with the first polyp, the second none."""
     frame = frame_with(colon, (10, 10, 30, 30), (50, 10, 70, 30))
     result = compare(frame, found((10, 10, 35, 30), (50, 40, 60, 60)), ("polyp",), by_kind=False)
     assert result.hits == (True, False)

@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from endoforge.view.security import MOST_BODY, POLICY, Guard, is_loopback, new_token
 
-TOKEN = "the-right-token"  # noqa: S105
+TOKEN = "the-right-token"
 
 
 async def echo(request: Request) -> PlainTextResponse:

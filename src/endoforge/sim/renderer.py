@@ -146,9 +146,17 @@ class Renderer:
         )
 
     def render_rows(
-        self, cameras: torch.Tensor, polyps: torch.Tensor, *, use_lattice: bool = True
+        self,
+        cameras: torch.Tensor,
+        polyps: torch.Tensor,
+        *,
+        use_lattice: bool = True,
+        hidden: bool = True,
     ) -> Frames:
-        """The pictures of cameras and their polyps as `packing.Movers.at` gives both."""
+        """The pictures of cameras and their polyps as `packing.Movers.at` gives both.
+
+        Without `hidden`, unoccluded pixels aren't looked for: they are the visible ones.
+        """
         count = len(cameras)
         self.view.cameras[: count * CAMERA_ROWS] = cameras.view(-1, 4)
         self.view.polyps[: count * MAX_POLYPS * POLYP_ROWS] = polyps.view(-1, 4)
@@ -162,7 +170,7 @@ class Renderer:
         passes.cone_march(world, view, target, count, *tiles)
         passes.trace_lattice(world, view, target, count, *tiles)
         passes.draw(world, view, target, use_lattice, self.normals, self._span, *picture, *tiles)
-        passes.count(world, view, target, *picture, *tiles)
+        passes.count(world, view, target, hidden, *picture, *tiles)
         self._darkroom.develop(count)
         wait(self.engine)
         return self._frames(count)

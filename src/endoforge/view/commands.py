@@ -25,6 +25,8 @@ KEYS = [
     {"key": "K", "command": "pause", "text": "pause, or go on"},
     {"key": ", .", "command": "speed", "text": "slower, faster"},
 ]
+MOVES_THE_CAMERA = ("autopilot", "camera")
+"""After these a new picture is needed though time stands still."""
 MOST_DELTA = 1.0
 
 

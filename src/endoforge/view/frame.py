@@ -23,7 +23,8 @@ class LiveFrame:
 
     @cached_property
     def views(self) -> tuple[PolypView, ...]:
-        """The polyps in the picture, as labels have them."""
+        """The polyps in the picture, as labels have them; unless the frame was recorded, without
+        those that can't be seen, and all of what can be seen counts as all there is."""
         return tuple(polyp_views(self.colon.run.scene, self.state, self.stats))
 
     @property

@@ -22,7 +22,7 @@ TOO_LONG = 1009
 IN_FLIGHT = 2
 """Frames on their way to a viewer that it hasn't shown yet."""
 STATE_EVERY_S, STATE_AT_ONCE_S = 0.25, 0.1
-"""Between two state messages: as a rule, and at least."""
+"""Between two state messages as a rule; and between two that a command brought about."""
 SILENT_S = 1.0
 """A viewer that steers and says nothing for so long has let go."""
 MOST_DRAG_PX = 4000.0
@@ -41,10 +41,12 @@ class Viewer:
         self.steered_at: float | None = None
         self._newest: Packet | None = None
         self._on_their_way: deque[int] = deque()
+        self._last_shown = 0
 
     def offer(self, packet: Packet) -> None:
         """A new frame, in the place of one that it hasn't been sent."""
-        self.skipped += self._newest is not None
+        if self._newest is not None and self._newest.frame != packet.frame:
+            self.skipped += 1
         self._newest = packet
         self.wake.set()
 
@@ -57,10 +59,12 @@ class Viewer:
         return packet
 
     def acknowledge(self, frame: int) -> None:
-        """It has shown a frame, and with it all before."""
+        """It has shown a frame; one that it gets again, because of its boxes, counts once."""
         if self._on_their_way and frame >= self._on_their_way[0]:
-            self._on_their_way.popleft()
-            self.shown.add()
+            shown = self._on_their_way.popleft()
+            if shown > self._last_shown:
+                self._last_shown = shown
+                self.shown.add()
             self.wake.set()
 
     def tell(self, message: dict[str, Any]) -> None:
@@ -109,7 +113,7 @@ class Hub:
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await sending
             if socket.application_state == WebSocketState.CONNECTED:
-                with contextlib.suppress(RuntimeError):
+                with contextlib.suppress(WebSocketDisconnect, RuntimeError):
                     await socket.close()
 
     async def _receive(self, viewer: Viewer) -> None:
@@ -151,23 +155,25 @@ class Hub:
         self.session.steer(viewer, steer)
 
     async def _send(self, viewer: Viewer) -> None:
-        socket, last_state = viewer.socket, 0.0
+        socket, last_state, last_wanted = viewer.socket, 0.0, 0.0
         while True:
             now = time.monotonic()
             self._let_go_of_the_silent(viewer, now)
             while viewer.texts:
                 await socket.send_text(json.dumps(viewer.texts.popleft()))
-            every = STATE_AT_ONCE_S if viewer.state_wanted else STATE_EVERY_S
-            if now - last_state >= every:
+            wanted = viewer.state_wanted and now - last_wanted >= STATE_AT_ONCE_S
+            if wanted or now - last_state >= STATE_EVERY_S:
+                last_wanted = now if viewer.state_wanted else last_wanted
                 last_state, viewer.state_wanted = now, False
                 await socket.send_text(json.dumps(self._state(viewer)))
             if (packet := viewer.next_packet()) is not None:
                 await socket.send_bytes(packet.data)
                 continue
-            every = STATE_AT_ONCE_S if viewer.state_wanted else STATE_EVERY_S
+            due = last_state + STATE_EVERY_S
+            if viewer.state_wanted:
+                due = min(due, last_wanted + STATE_AT_ONCE_S)
             with contextlib.suppress(TimeoutError):
-                left = last_state + every - time.monotonic()
-                await asyncio.wait_for(viewer.wake.wait(), max(left, 0.001))
+                await asyncio.wait_for(viewer.wake.wait(), max(due - time.monotonic(), 0.001))
             viewer.wake.clear()
 
     def _state(self, viewer: Viewer) -> dict[str, Any]:

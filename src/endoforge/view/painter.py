@@ -76,10 +76,11 @@ class Painter:
         self.engine = str(self._receive(None))
 
     def shoot(
-        self, cameras: NDArray[np.float32], polyps: NDArray[np.float32], *, with_jpeg: bool
+        self, cameras: NDArray[np.float32], polyps: NDArray[np.float32], *, in_full: bool
     ) -> None:
-        """Ask for a picture."""
-        self._send(("shoot", self._next_slot, cameras, polyps, with_jpeg))
+        """Ask for a picture; `in_full` as `datagen` records it: with the JPEG that its camera has,
+        and with what of polyps is hidden."""
+        self._send(("shoot", self._next_slot, cameras, polyps, in_full))
         self._next_slot = (self._next_slot + 1) % SLOTS
         self.in_flight += 1
 
@@ -167,11 +168,13 @@ def _serve(
             renderer.use(there, with_jpeg=has_jpeg)
             pipe.send(("loaded", engine.name))
             continue
-        slot, cameras, polyps, with_jpeg = rest
+        slot, cameras, polyps, in_full = rest
         started = time.perf_counter()
         if has_jpeg:
-            renderer.switch_jpeg(with_jpeg)
-        frames = renderer.render_rows(torch.from_numpy(cameras), torch.from_numpy(polyps))
+            renderer.switch_jpeg(in_full)
+        frames = renderer.render_rows(
+            torch.from_numpy(cameras), torch.from_numpy(polyps), hidden=in_full
+        )
         rgbi, stats = _slot(memory, slot, shape)
         torch.from_numpy(rgbi).copy_(frames.rgbi[0])
         torch.from_numpy(stats).copy_(frames.stats[0])

@@ -14,7 +14,7 @@ from endoforge.core.errors import UserError
 from endoforge.core.machine import cpu_cores
 from endoforge.detect.detections import Detector
 from endoforge.sim.engine import RendererName
-from endoforge.view.commands import KEYS, run_command
+from endoforge.view.commands import KEYS, MOVES_THE_CAMERA, run_command
 from endoforge.view.config import SimViewConfig
 from endoforge.view.detecting import (
     MOST_HZ_CPU,
@@ -108,7 +108,8 @@ class Session:
         """Do what a viewer asks for; raises UserError for what can't be done."""
         with self.stage.lock:
             run_command(self, name, value)
-            self.stage.restless = True
+            if name in MOVES_THE_CAMERA:
+                self.stage.restless = True
         self.on_change()
 
     def steer(self, who: object, steer: Steer) -> None:

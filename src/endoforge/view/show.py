@@ -156,7 +156,7 @@ class Show(threading.Thread):
         noise = shot.capture.noise_seed if shot.capture else shot.number * 7919 % 2**20
         cameras, polyps = shot.colon.camera_rows(shot.state, noise)
         self._shots.append(shot)
-        painter.shoot(cameras, polyps, with_jpeg=shot.capture is not None)
+        painter.shoot(cameras, polyps, in_full=shot.capture is not None)
         self._last_shot_s = time.monotonic()
         return True
 
