@@ -53,6 +53,8 @@ def training(page: Page, *, train: bool) -> bytes:
     job = page.locator("#job-train")
     epoch = page.locator("#tiles dd").nth(1)
     if train:
+        pause(page)  # the cores are the training's
+        page.keyboard.press("2")
         job.get_by_label("Epochs").fill(str(EPOCHS))
         job.get_by_role("button", name="Start").click()
         pattern = re.compile(rf"^({SHOT_AT_EPOCH}|1\d) / {EPOCHS}$")
@@ -61,7 +63,17 @@ def training(page: Page, *, train: bool) -> bytes:
     shot = page.screenshot()
     if train:
         expect(job.locator(".badge")).to_have_text("done", timeout=HOURS_MS)
+        pause(page)
     return shot
+
+
+def pause(page: Page) -> None:
+    """Pause the world, or go on."""
+    page.keyboard.press("1")
+    button = page.locator('[data-do="pause"]')
+    paused = button.get_attribute("aria-pressed") == "true"
+    button.click()
+    expect(button).to_have_attribute("aria-pressed", str(not paused).lower(), timeout=60_000)
 
 
 def live(page: Page) -> bytes:
