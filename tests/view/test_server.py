@@ -71,7 +71,7 @@ class Client:
         self._open = contextlib.ExitStack()
         address = site.origin.replace("http", "ws") + "/live"
         self.socket: ClientConnection = self._open.enter_context(
-            connect(address, origin=site.origin, max_size=None)
+            connect(address, origin=site.origin, max_size=None, close_timeout=1)
         )
         self.acknowledge = acknowledge
         self.frames: list[dict[str, Any]] = []
@@ -201,34 +201,39 @@ def test_hello_state_and_events(viewer):
     assert any("no such checkpoint" in text for text in viewer.events)
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "place", "before", "after"),
-    [
-        ("autopilot", None, "autopilot", True, False),
-        ("camera", None, "camera", "endoscope", "free"),
-        ("pause", None, "paused", False, True),
-        ("speed", 4, "speed", 1, 4),
-        ("truth", None, "truth.shown", False, True),
-        ("objectness", 0.05, "detector.objectness", 0.3, 0.35),
-        ("objectness", -0.7, "detector.objectness", 0.3, 0.0),
-        ("iou", -0.05, "detector.iou", 0.5, 0.45),
-        ("new_seed", None, "seed", "3", "4"),
-        ("new_seed", 18446744073709551615, "seed", "3", "18446744073709551615"),
-        ("new_seed", "18446744073709551614", "seed", "3", "18446744073709551614"),
-        ("record", None, "recorder.recording", False, True),
-        ("data_run", None, "recorder.data_run", False, True),
-    ],
-)
-def test_each_command_shows_in_the_state(viewer, name, value, place, before, after):
-    def shown():
+COMMANDS = [
+    ("autopilot", None, "autopilot", True, False),
+    ("autopilot", None, "autopilot", False, True),
+    ("camera", None, "camera", "endoscope", "free"),
+    ("pause", None, "paused", False, True),
+    ("pause", None, "paused", True, False),
+    ("speed", 4, "speed", 1, 4),
+    ("truth", None, "truth.shown", False, True),
+    ("objectness", 0.05, "detector.objectness", 0.3, 0.35),
+    ("objectness", -0.7, "detector.objectness", 0.35, 0.0),
+    ("iou", -0.05, "detector.iou", 0.5, 0.45),
+    ("new_seed", None, "seed", "3", "4"),
+    ("new_seed", 18446744073709551615, "seed", "4", "18446744073709551615"),
+    ("new_seed", None, "seed", "18446744073709551615", "0"),
+    ("new_seed", "18446744073709551614", "seed", "0", "18446744073709551614"),
+    ("record", None, "recorder.recording", False, True),
+    ("record", None, "recorder.recording", True, False),
+    ("data_run", None, "recorder.data_run", False, True),
+    ("data_run", None, "recorder.data_run", True, False),
+]
+
+
+def test_each_command_shows_in_the_state(viewer):
+    def shown(place):
         state = viewer.state
         for part in place.split("."):
             state = state[part]
         return state
 
-    assert shown() == before
-    viewer.command(name, value)
-    viewer.until(lambda: shown() == after)
+    for name, value, place, before, after in COMMANDS:
+        assert shown(place) == before, name
+        viewer.command(name, value)
+        viewer.until(lambda place=place, after=after: shown(place) == after)
 
 
 def test_after_a_command_the_state_comes_at_once(viewer):
@@ -243,27 +248,26 @@ def test_after_a_command_the_state_comes_at_once(viewer):
     assert sorted(waits)[2] < 0.5
 
 
-@pytest.mark.parametrize(
-    "message",
-    [
-        "no json", "[]", "3", "{}", '{"type": "fly"}', '{"type": "command", "name": "rm"}',
-        '{"type": "command", "name": "speed", "value": 3}',
-        '{"type": "command", "name": "speed", "value": true}',
-        '{"type": "command", "name": "objectness", "value": "x"}',
-        '{"type": "command", "name": "objectness", "value": NaN}',
-        '{"type": "command", "name": "new_seed", "value": -1}',
-        '{"type": "command", "name": "new_seed", "value": 18446744073709551616}',
-        '{"type": "command", "name": "new_seed", "value": [1]}',
-        '{"type": "steer", "forward": "fast"}', '{"type": "look", "dx": 1e9}',
-        '{"type": "look", "dx": null}', "[" * 3000,
-    ],
-)  # fmt: skip
-def test_a_bad_message_is_answered_and_the_connection_stays(viewer, message):
-    viewer.read(0.1)
-    viewer.texts.clear()
-    viewer.socket.send(message)
-    viewer.until(lambda: viewer.events)
-    assert viewer.texts[-1] is not None
+BAD_MESSAGES = [
+    "no json", "[]", "3", "{}", '{"type": "fly"}', '{"type": "command", "name": "rm"}',
+    '{"type": "command", "name": "speed", "value": 3}',
+    '{"type": "command", "name": "speed", "value": true}',
+    '{"type": "command", "name": "objectness", "value": "x"}',
+    '{"type": "command", "name": "objectness", "value": NaN}',
+    '{"type": "command", "name": "new_seed", "value": -1}',
+    '{"type": "command", "name": "new_seed", "value": 18446744073709551616}',
+    '{"type": "command", "name": "new_seed", "value": [1]}',
+    '{"type": "steer", "forward": "fast"}', '{"type": "look", "dx": 1e9}',
+    '{"type": "look", "dx": null}', "[" * 3000,
+]  # fmt: skip
+
+
+def test_bad_messages_are_answered_and_the_connection_stays(viewer):
+    for message in BAD_MESSAGES:
+        viewer.read(0.02)
+        viewer.texts[:] = [text for text in viewer.texts if text["type"] == "state"]
+        viewer.socket.send(message)
+        viewer.until(lambda: viewer.events)
     count = len(viewer.frames)
     viewer.until(lambda: len(viewer.frames) > count + 1)
 
@@ -395,12 +399,12 @@ def test_the_detector_failing_is_seen_and_the_view_goes_on(viewer, detector):
     viewer.until(lambda: viewer.state["detector"]["error"] is None)
 
 
-@pytest.mark.parametrize("origin", [None, "http://evil.example", "http://127.0.0.1:1", "null"])
-def test_a_websocket_of_another_page_is_refused(site, origin):
+def test_a_websocket_of_another_page_is_refused(site):
     live = site.origin.replace("http", "ws") + "/live"
-    with pytest.raises(InvalidStatus) as refused, connect(live, origin=origin):
-        pass
-    assert refused.value.response.status_code == 403
+    for origin in (None, "http://evil.example", "http://127.0.0.1:1", "null"):
+        with pytest.raises(InvalidStatus) as refused, connect(live, origin=origin):
+            pass
+        assert refused.value.response.status_code == 403
 
 
 def test_a_websocket_for_another_host_is_refused(site):
