@@ -44,9 +44,10 @@ def viewer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Viewer]:
     server.stop()
 
 
-@pytest.fixture(scope="package")
-def live(browser: Browser, viewer: Viewer) -> Page:
+@pytest.fixture(scope="module")
+def live(browser: Browser, viewer: Viewer) -> Iterator[Page]:
     """A page that shows frames, with the neural detector; tests leave it as they found it."""
     page = open_page(browser, viewer)
     expect(hud(page, "mode")).to_have_text("Neural")
-    return page
+    yield page
+    page.close()

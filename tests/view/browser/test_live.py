@@ -2,8 +2,6 @@
 
 import json
 import re
-import signal
-import time
 from collections.abc import Callable
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -26,7 +24,7 @@ from tests.view.browser.page import (
     picture,
     wait_for_a_picture,
 )
-from tests.view.browser.viewer import CHECKPOINT, Viewer, wait_until
+from tests.view.browser.viewer import wait_until
 
 pytestmark = NEEDS_BROWSER
 
@@ -306,29 +304,3 @@ def test_a_desktop_needs_no_scroll_at_all(browser, viewer, tab):
     lowest = page.evaluate(LOWEST)
     assert lowest <= DESKTOP["height"]
     page.close()
-
-
-def test_the_heuristic_stands_in_until_a_checkpoint_comes_and_ctrl_c_ends_it(browser, tmp_path):
-    viewer = Viewer(tmp_path)
-    try:
-        page = open_page(browser, viewer)
-        expect(page.locator("#fallback")).to_contain_text(CHECKPOINT)
-        expect(hud(page, "mode")).to_have_text("Heuristic")
-
-        viewer.put_checkpoint()
-
-        expect(page.locator("#fallback")).to_be_hidden()
-        expect(hud(page, "mode")).to_have_text("Neural")
-
-        page.keyboard.press("l")
-        wait_until(lambda: int(hud(page, "rec-frames").text_content() or 0) >= 1)
-        started = time.monotonic()
-        viewer.process.send_signal(signal.SIGINT)
-        assert viewer.process.wait(20) in (0, 130)
-        assert time.monotonic() - started < 2
-        assert len(index_root(viewer.runs, strict=True).frames) >= 1
-        expect(page.locator("#link")).to_have_attribute("data-state", "lost")
-        expect(page.locator("#veil")).to_contain_text("Connection lost")
-        page.close()
-    finally:
-        viewer.stop()
