@@ -28,11 +28,14 @@ def plane(height=360, width=640):
 
 
 def wall(height=360, width=640):
-    """Mucosa that a lamp lights from the middle of the picture, with fine grain."""
+    """Mucosa that a lamp lights from the middle of the picture, with fine grain.
+
+    With a fall-off of 0.4 and more, such a picture is one large dome, and taken for a polyp.
+    """
     x, y = plane(height, width)
     away = np.hypot(x - width / 2, y - height / 2) / np.hypot(width / 2, height / 2)
     grain = cv2.GaussianBlur(np.random.default_rng(0).normal(size=(height, width)), (0, 0), 2)
-    return WALL * (1 - 0.5 * away**2 + 0.03 * grain)[..., None]
+    return WALL * (1 - 0.25 * away**2 + 0.03 * grain)[..., None]
 
 
 def with_bump(picture, x0, y0, radius, colour=(1.05, 0.9, 0.9)):
