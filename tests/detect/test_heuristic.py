@@ -197,6 +197,7 @@ def test_the_best_path_is_that_of_a_slow_twin():
     assert second.tolist() == [12] * 16
 
 
+@pytest.mark.slow
 def test_on_simulated_frames_it_is_far_better_than_a_box_in_the_middle(tmp_path):
     generate(
         DatagenConfig(
