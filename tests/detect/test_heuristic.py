@@ -185,8 +185,7 @@ def test_a_frame_larger_by_two_gives_about_the_same():
     assert other == pytest.approx(one, abs=0.03)
 
 
-def test_the_best_path_is_that_of_a_slow_twin():
-    """Of all closed paths that bend by one at most, the one with most edge and least cost."""
+def test_the_best_path_follows_the_edge_around_and_bends_with_it():
     rng = np.random.default_rng(5)
     edges = np.zeros((2, 16, len(RADII)), np.float32)
     edges[0, np.arange(16), 9 + (np.arange(16) // 8)] = 1  # bends where it rises and where it falls
