@@ -2,8 +2,9 @@
 # make demo   the whole journey: simulate, prune, train, evaluate, report (demo/report.html)
 # make test   ruff, mypy, import layers, tests
 # make figures  renew the pictures of the README
-# make flags   renew the tables of flags in docs/training.md
+# make flags   renew the tables of flags in the documents
 # make gallery  renew the pictures of docs/gallery.md
+# make view-shots  renew the pictures of docs/sim-view.md
 # make clean  remove what `make demo` wrote (the environment stays)
 
 PYTHON ?= python3
@@ -11,7 +12,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.endoforge-env
 
-.PHONY: env demo test figures flags gallery clean
+.PHONY: env demo test figures flags gallery view-shots clean
 .DEFAULT_GOAL := env
 
 env: $(STAMP)
@@ -48,6 +49,9 @@ flags: env
 
 gallery: env
 	$(BIN)/python docs/make_gallery.py
+
+view-shots: env
+	$(BIN)/python docs/make_view_shots.py
 
 clean:
 	rm -rf demo

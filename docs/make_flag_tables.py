@@ -1,4 +1,4 @@
-"""Renew the tables of flags in docs/training.md from the configuration classes: `make flags`."""
+"""Renew the tables of flags in the documents from the configuration classes: `make flags`."""
 
 import ast
 import inspect
@@ -10,8 +10,9 @@ from typing import Any
 
 from endoforge.evaluate.config import EvalConfig
 from endoforge.train.config import TrainConfig, TrainHpConfig
+from endoforge.view.config import SimViewConfig
 
-PAGE = Path(__file__).with_name("training.md")
+PAGES = [Path(__file__).with_name(name) for name in ("training.md", "sim-view.md")]
 
 
 def explanations(config: type[Any]) -> dict[str, str]:
@@ -57,14 +58,18 @@ def renewed(page: str) -> str:
     tables = {
         "flags-of-train": table(TrainConfig, TrainHpConfig),
         "flags-of-eval": table(EvalConfig),
+        "flags-of-sim-view": table(SimViewConfig),
     }
     for name, text in tables.items():
         start, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
-        before, _, rest = page.partition(start)
+        before, there, rest = page.partition(start)
+        if not there:
+            continue
         _, _, after = rest.partition(end)
         page = f"{before}{start}\n{text}\n{end}{after}"
     return page
 
 
 if __name__ == "__main__":
-    PAGE.write_text(renewed(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in PAGES:
+        page.write_text(renewed(page.read_text(encoding="utf-8")), encoding="utf-8")

@@ -160,6 +160,8 @@ def test_every_flag_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> Non
         (["datagen", "--randomization", "no.toml"], ["no.toml"]),
         (["datagen", "--from-manifest", "no.json"], ["no.json"]),
         (["datagen", "--resume"], ["--resume", "--seed"]),
+        (["sim-view", "--port", "99999"], ["--port 99999", "8765"]),
+        (["sim-view", "--mode", "fly"], ["--mode", "sim", "datagen"]),
         (["demo", "--output-root", "taken"], ["taken", "another folder"]),
         (["train", "--log-level", "loud"], ["--log-level", "debug"]),
     ],

@@ -26,6 +26,7 @@ from endoforge.core.errors import Resumable, UserError
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 EXIT_OK, EXIT_BUG, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
+POLYP_SEED = "POLYP_SEED"
 ISSUES = "please report it with the output of the same command and --debug"
 
 
@@ -231,20 +232,48 @@ def _datagen(config: Any) -> None:
 
 def _seed(config: Any) -> int | None:
     """From the flag, POLYP_SEED, the runs to resume, or else the time; None: the manifest's."""
-    if config.seed is not None or config.from_manifest is not None:
-        return cast(int | None, config.seed)
-    text = os.environ.get("POLYP_SEED")
-    if text is not None:
-        if not text.isdecimal() or int(text) >= 2**64:
-            raise UserError(f"POLYP_SEED={text}: must be a whole number between 0 and 2^64 - 1")
-        return int(text)
+    if config.from_manifest is not None:
+        return None
+    if config.seed is not None or POLYP_SEED in os.environ:
+        return _first_seed(config.seed)
     if config.resume:
         from endoforge.datagen.resume import seed_to_resume
 
         return seed_to_resume(Path(config.output_root))
     if config.run_range is not None:
         raise UserError("--run-range: give --seed too, so that all parts are of one data set")
-    return time.time_ns() // 1_000_000
+    return _first_seed(None)
+
+
+def _first_seed(given: int | None) -> int:
+    """From the flag, POLYP_SEED, or else the time."""
+    if given is not None:
+        return given
+    text = os.environ.get(POLYP_SEED)
+    if text is None:
+        return time.time_ns() // 1_000_000
+    if not text.isdecimal() or int(text) >= 2**64:
+        raise UserError(f"{POLYP_SEED}={text}: must be a whole number between 0 and 2^64 - 1")
+    return int(text)
+
+
+def _sim_view(config: Any) -> None:
+    if config.mode == "datagen" and config.headless:
+        from endoforge.datagen.config import DatagenConfig
+
+        _datagen(
+            DatagenConfig(
+                seed=config.seed,
+                output_root=config.output_root,
+                max_frames=config.max_frames,
+                resolution=config.resolution,
+                renderer=config.renderer,
+            )
+        )
+        return
+    from endoforge.view.run import run_view
+
+    _print(run_view(config, _first_seed(config.seed)).lines())
 
 
 def _prune_empty(config: Any) -> None:
@@ -305,6 +334,11 @@ COMMANDS = {
         "the whole journey: simulate, prune, train, evaluate, and a report",
         "endoforge.demo.config:DemoConfig",
         _demo,
+    ),
+    "sim-view": Command(
+        "the live simulator in the browser: fly the scope, watch the detector",
+        "endoforge.view.config:SimViewConfig",
+        _sim_view,
     ),
     "datagen": Command(
         "simulate colonoscopies and record labelled frames",

@@ -126,6 +126,11 @@ class RunRecorder:
         self._write_manifest(complete=True)
         self.close()
 
+    def pause(self) -> None:
+        """Say in the manifest how many frames there are so far, and that more are to come."""
+        self._write_manifest(complete=False)
+        self.close()
+
     def close(self) -> None:
         """Let others have the folder, finished or not."""
         self._lock.release()

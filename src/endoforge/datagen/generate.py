@@ -83,14 +83,15 @@ def _explain(job: Job, frames: int, error: BaseException) -> None:
     """Say what is safe and how to go on; raises UserError in place of a full disk."""
     safe = f"{frames} whole frames of this job are in {job.output_root}"
     go_on = f"the same command with {job.resume_flags} goes on"
-    if _is_full(error) or _is_full(error.__cause__):
+    if is_full(error) or is_full(error.__cause__):
         raise UserError(
             f"{job.output_root}: no space left on the disk; {safe}; make space, then {go_on}"
         ) from error
     log.warning("unfinished: %s; %s", safe, go_on)
 
 
-def _is_full(error: BaseException | None) -> bool:
+def is_full(error: BaseException | None) -> bool:
+    """Whether an error says that the disk is full."""
     return isinstance(error, OSError) and error.errno in FULL
 
 

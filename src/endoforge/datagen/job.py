@@ -19,6 +19,9 @@ from endoforge.sim.streams import run_seed
 
 log = logging.getLogger(__name__)
 
+REPEATABLE = "repeatable"
+"""In a manifest, under `endoforge`: false where the camera went as somebody steered it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataSet:
@@ -132,6 +135,11 @@ def _again(config: DatagenConfig, path: Path) -> Job:
     except ValidationError as error:
         raise UserError(f"--from-manifest {path}: isn't a run's manifest") from error
     ours = manifest.endoforge or {}
+    if ours.get(REPEATABLE) is False:
+        raise UserError(
+            f"--from-manifest {path}: was recorded in sim-view along a path that no seed gives, so "
+            "it can't be made again; its frames and the camera's poses are in its own folder"
+        )
     try:
         width, height = ours["resolution"]
         data_set = DataSet(

@@ -118,7 +118,7 @@ class Output:
             self._job.output_root,
             seed=run.seed,
             max_frames=data_set.max_frames,
-            extra=_about(data_set, self._report.renderer, index, run),
+            extra=about_run(data_set, self._report.renderer, index, run),
         )
 
     def _foresee(self, wanted: int, of: int, num_runs: int) -> None:
@@ -159,7 +159,7 @@ def _write(
     return label
 
 
-def _about(data_set: DataSet, renderer: str, run_index: int, run: BakedRun) -> dict[str, Any]:
+def about_run(data_set: DataSet, renderer: str, run_index: int, run: BakedRun) -> dict[str, Any]:
     """What the manifest keeps under `endoforge`."""
     return {
         **data_set.settings(renderer),

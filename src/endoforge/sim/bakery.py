@@ -4,9 +4,6 @@ To make a scene is Python and NumPy under one lock: threads don't make more of t
 """
 
 import multiprocessing
-import os
-import signal
-import threading
 from collections import deque
 from collections.abc import Generator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -18,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from endoforge.core.children import become_child
 from endoforge.core.errors import UserError
 from endoforge.sim.footage import Footage, make_footage
 from endoforge.sim.randomization import Randomization
@@ -135,19 +133,11 @@ _memory: list[dict[str, NDArray[Any]]]
 
 
 def _start(recipe: Recipe, memory: Any, layout: Layout, num_slots: int) -> None:
-    """In a worker: what all its runs share. It ends with its parent, however that ends."""
+    """In a worker: what all its runs share."""
     global _recipe, _memory
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which closes us
+    become_child()
     cv2.setNumThreads(1)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     _recipe, _memory = recipe, _slots(memory, layout, num_slots)
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
 
 
 def _bake(run: int, slot: int) -> Footage:

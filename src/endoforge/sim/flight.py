@@ -109,7 +109,11 @@ def plan_flight(scene: Scene) -> Flight:
 
 def fly(scene: Scene) -> list[CameraState]:
     """All captures of a scene's procedure, from the rectum to the cecum and back."""
-    flight = plan_flight(scene)
+    return captures(scene, plan_flight(scene))
+
+
+def captures(scene: Scene, flight: Flight) -> list[CameraState]:
+    """Those of a scene's flight."""
     return flight.states(_captures(scene, flight.position))
 
 
@@ -219,15 +223,21 @@ def _tremor(rng: np.random.Generator, count: int) -> Array:
 
 def _captures(scene: Scene, position: Array) -> list[int]:
     """Steps at which a picture is taken."""
+    gaps = steps_to_next(scene, position).tolist()
+    steps, step = [], 0
+    while step < len(position):
+        steps.append(step)
+        step += gaps[step]
+    return steps
+
+
+def steps_to_next(scene: Scene, position: Array) -> NDArray[np.intp]:
+    """(N,) steps of STEP_S from a capture at each of some positions (N, 3) to the next one."""
     close = np.zeros(len(position), bool)
     for polyp in scene.polyps:
         distance = np.linalg.norm(position - np.asarray(polyp.centre), axis=1)
         close |= (distance >= CLOSE_MM[0]) & (distance <= CLOSE_MM[1])
-    steps, step = [], 0
-    while step < len(position):
-        steps.append(step)
-        step += 3 if close[step] else 6
-    return steps
+    return np.where(close, 3, 6)
 
 
 def _rates(position: Array, axes: Array) -> tuple[Array, Array]:

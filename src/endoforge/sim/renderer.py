@@ -9,7 +9,7 @@ import torch
 
 from endoforge.sim.camera import CameraState
 from endoforge.sim.darkroom import Darkroom
-from endoforge.sim.engine import Engine, wait
+from endoforge.sim.engine import Engine, settle, wait
 from endoforge.sim.kernels import passes
 from endoforge.sim.kernels.types import (
     CAMERA_ROWS,
@@ -24,6 +24,7 @@ from endoforge.sim.kernels.types import (
 from endoforge.sim.packing import Movers, world_arrays
 from endoforge.sim.polyps import MAX_POLYPS
 from endoforge.sim.scene import Scene
+from endoforge.sim.sensor import JPEG_COLUMN, JPEG_ROW, SENSOR_ROWS
 from endoforge.sim.texture import bubble_texture, detail_texture
 
 EMPTY_STATS = (0, 0, 1 << 30, 1 << 30, 0, 0)
@@ -123,6 +124,12 @@ class Renderer:
             with_jpeg=with_jpeg,
         )
 
+    def switch_jpeg(self, on: bool) -> None:
+        """Whether frames go through the JPEG that the loaded scenes all have, from now on."""
+        self.world.sensors[JPEG_ROW::SENSOR_ROWS, JPEG_COLUMN] = float(on)
+        self._darkroom.with_jpeg = on
+        settle(self.engine)
+
     def render(self, shots: Sequence[Shot], *, use_lattice: bool = True) -> Frames:
         """The pictures of the shots, of the scenes that `load` put there.
 
@@ -139,9 +146,17 @@ class Renderer:
         )
 
     def render_rows(
-        self, cameras: torch.Tensor, polyps: torch.Tensor, *, use_lattice: bool = True
+        self,
+        cameras: torch.Tensor,
+        polyps: torch.Tensor,
+        *,
+        use_lattice: bool = True,
+        hidden: bool = True,
     ) -> Frames:
-        """The pictures of cameras and their polyps as `packing.Movers.at` gives both."""
+        """The pictures of cameras and their polyps as `packing.Movers.at` gives both.
+
+        Without `hidden`, unoccluded pixels aren't looked for: they are the visible ones.
+        """
         count = len(cameras)
         self.view.cameras[: count * CAMERA_ROWS] = cameras.view(-1, 4)
         self.view.polyps[: count * MAX_POLYPS * POLYP_ROWS] = polyps.view(-1, 4)
@@ -155,7 +170,7 @@ class Renderer:
         passes.cone_march(world, view, target, count, *tiles)
         passes.trace_lattice(world, view, target, count, *tiles)
         passes.draw(world, view, target, use_lattice, self.normals, self._span, *picture, *tiles)
-        passes.count(world, view, target, *picture, *tiles)
+        passes.count(world, view, target, hidden, *picture, *tiles)
         self._darkroom.develop(count)
         wait(self.engine)
         return self._frames(count)

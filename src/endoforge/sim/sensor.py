@@ -24,6 +24,8 @@ CORING = 2.0 / 255
 """A difference d is sharpened as d^3 / (d^2 + this^2): small ones may be noise."""
 BEST_QUALITY, WORST_QUALITY = 95.0, 20.0
 """Of JPEG, at `jpeg` just above 0 and at 1."""
+JPEG_ROW, JPEG_COLUMN = 2, 1
+"""Where `CameraSettings.table_rows` says whether there is JPEG."""
 QUANTISATION_ROW = 3
 SENSOR_ROWS = QUANTISATION_ROW + 32
 """Rows of `CameraSettings.table_rows`: a few numbers, then two 8 x 8 quantisation tables."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from endoforge.core.errors import UserError
 from endoforge.sim.camera import CameraState
 from endoforge.sim.engine import Engine, RendererName, start_engine
-from endoforge.sim.flight import fly, thin
+from endoforge.sim.flight import Flight, captures, plan_flight, thin
 from endoforge.sim.labels import PolypView, polyp_views
 from endoforge.sim.optics import Lens
 from endoforge.sim.polyps import Paris
@@ -171,8 +171,16 @@ def bake(
     Takes some tenths of a second on a CPU, and may run in any thread. `size` is (width, height).
     """
     scene = make_scene(seed, randomization)
+    return bake_flight(scene, plan_flight(scene), size, max_frames)
+
+
+def bake_flight(
+    scene: Scene, flight: Flight, size: tuple[int, int], max_frames: int | None
+) -> BakedRun:
+    """The run of a scene and its flight, as of `bake`."""
+    seed = scene.seed
     _ = scene.tables, scene.optics(*size)  # made here, in the worker: the renderer only copies
-    states = thin(fly(scene), max_frames)
+    states = thin(captures(scene, flight), max_frames)
     _ = [state.rows for state in states]
     noise = stream(seed, Stream.NOISE).integers(0, 2**20, size=len(states))
     return BakedRun(scene, scene.lens(*size), states, noise.tolist(), range(len(states)))

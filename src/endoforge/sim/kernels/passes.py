@@ -298,6 +298,7 @@ def count(
     world: World,
     view: View,
     target: Target,
+    hidden: qd.i32,
     batch: qd.i32,
     height: qd.i32,
     width: qd.i32,
@@ -306,7 +307,7 @@ def count(
 ):
     """Each polyp's visible pixels and their box; and the pixels that it would have if neither
     folds nor other polyps stood before it: the visible ones, and of the others those whose rays
-    meet it. One thread a row of a tile.
+    meet it (unless `hidden` is 0, which saves time). One thread a row of a tile.
     """
     for b, y, tx in qd.ndrange(batch, height, tiles_x):
         mask = target.tile_mask[(b * tiles_y + y // TILE) * tiles_x + tx]
@@ -323,12 +324,13 @@ def count(
                         visible += 1
                         first = qd.min(first, x)
                         last = x + 1
-                    elif world.screens[(scene * height + y) * width + x] == 0:
-                        ray = grid_ray(world, view, b, 0, scene, y, x, tiles_y, tiles_x)
-                        unoccluded += meets_polyp(
-                            world, view, scene, b, view.cameras[b * CAMERA_ROWS].xyz, ray, k,
-                            view.cameras[b * CAMERA_ROWS].w, swelling(view, b),
-                        )  # fmt: skip
+                    elif hidden != 0:
+                        if world.screens[(scene * height + y) * width + x] == 0:
+                            ray = grid_ray(world, view, b, 0, scene, y, x, tiles_y, tiles_x)
+                            unoccluded += meets_polyp(
+                                world, view, scene, b, view.cameras[b * CAMERA_ROWS].xyz, ray, k,
+                                view.cameras[b * CAMERA_ROWS].w, swelling(view, b),
+                            )  # fmt: skip
                 place = (b * NP + k) * STATS
                 if visible + unoccluded > 0:
                     qd.atomic_add(target.stats[place + 1], visible + unoccluded)

@@ -1,0 +1,97 @@
+"""What `sim-view` takes; nothing heavy is imported here."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, get_args
+
+from tyro.conf import arg
+
+from endoforge.backends.devices import DeviceName
+from endoforge.core.errors import UserError
+from endoforge.core.sizes import parse_size
+from endoforge.evaluate import checks
+
+Mode = Literal["sim", "datagen"]
+DEFAULT_PORT = 8765
+TRAIN_WRITES = "tinydet.safetensors"
+"""The name under which `train` writes its weights."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimViewConfig:
+    """Fly an endoscope through a simulated colon in the browser, and watch a detector at it.
+
+    It prints an address to open. Ctrl-C ends it.
+    """
+
+    mode: Mode = "sim"
+    """sim: fly as you like; datagen: record one run, show it, and end; with --headless, datagen."""
+
+    headless: bool = False
+    """Open no browser; with --mode datagen, no server either: the same as the command datagen."""
+
+    seed: Annotated[int | None, arg(metavar="INT")] = None
+    """Base seed of the first colon, as of datagen. Default: POLYP_SEED if set, else the time."""
+
+    output_root: Annotated[str, arg(metavar="FOLDER")] = "assets/datasets/captures"
+    """Folder that gets recorded runs (made if it isn't there)."""
+
+    max_frames: Annotated[int | None, arg(metavar="INT")] = None
+    """Frames of a recording at most; a data run spreads so many evenly over the procedure."""
+
+    resolution: Annotated[str, arg(metavar="WIDTHxHEIGHT")] = "640x360"
+    """Size of the frames, WIDTHxHEIGHT in pixels."""
+
+    renderer: Literal["auto", "cpu", "cuda", "vulkan", "metal", "amdgpu"] = "auto"
+    """What renders: a GPU if there is one, else the CPU. `endoforge devices` lists them."""
+
+    checkpoint: Annotated[str, arg(metavar="FILE")] = f"checkpoints/{TRAIN_WRITES}"
+    """Weights of the neural detector, loaded again when they change."""
+
+    infer_obj_thresh: float = 0.3
+    """Score from which a detection is shown at first, 0 to 1; keys - and = change it."""
+
+    infer_iou_thresh: float = 0.5
+    """Overlap from which two detections count as the same at first; keys [ and ] change it."""
+
+    device: DeviceName = "auto"
+    """Where the neural detector computes (`endoforge devices` lists them)."""
+
+    host: Annotated[str, arg(metavar="ADDRESS")] = "127.0.0.1"
+    """Address to listen on; from other machines, pages need the token that it prints."""
+
+    port: Annotated[int | None, arg(metavar="INT")] = None
+    """Port to listen on. Default: 8765, or the next one that is free."""
+
+    status_file: Annotated[str, arg(metavar="FILE")] = "logs/train_status.json"
+    """Status file of a training, which the training tab shows and its `train` writes."""
+
+    metrics_out: Annotated[str, arg(metavar="FILE")] = "logs/train_metrics.jsonl"
+    """Metrics file of a training, which the training tab shows and its `train` writes."""
+
+    def __post_init__(self) -> None:
+        checks.check_choice("--mode", self.mode, get_args(Mode))
+        if self.seed is not None:
+            checks.check_seed("--seed", self.seed)
+        if self.max_frames is not None:
+            checks.check_at_least("--max-frames", self.max_frames, 1, example="200")
+        width, height = self.size
+        if not (64 <= width <= 4096 and 64 <= height <= 4096):
+            raise UserError(f"--resolution {self.resolution}: each side must be 64 to 4096 pixels")
+        checks.check_probability("--infer-obj-thresh", self.infer_obj_thresh, example="0.3")
+        checks.check_probability("--infer-iou-thresh", self.infer_iou_thresh, example="0.5")
+        checks.check_choice("--device", self.device, get_args(DeviceName))
+        if self.port is not None and not 0 <= self.port <= 65535:
+            raise UserError(f"--port {self.port}: must be 0 (any free one) to 65535; try 8765")
+        if not self.host.strip():
+            raise UserError("--host: must be an address; try 127.0.0.1")
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels."""
+        return parse_size(self.resolution, "--resolution")
+
+    @property
+    def root(self) -> Path:
+        """Where runs go."""
+        return Path(self.output_root)

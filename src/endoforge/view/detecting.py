@@ -1,0 +1,234 @@
+"""Keeps a detector ready: the checkpoint's, or the heuristic one where that can't be had."""
+
+import importlib
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import torch
+
+from endoforge.core.errors import UserError
+from endoforge.detect.detections import Detections, Detector
+from endoforge.detect.neural import NeuralDetector
+from endoforge.view.events import Events
+from endoforge.view.frame import LiveFrame
+from endoforge.view.rates import Rate
+from endoforge.view.score import Found, Score, compare
+from endoforge.view.slot import Slot
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY_S = 0.5
+"""At the checkpoint, whether it has changed."""
+MOST_HZ_CPU, MOST_HZ_GPU = 10.0, 60.0
+"""Detections a second: on a CPU the renderer needs the cores."""
+RETRY_S = 1.0
+"""After a detector that threw."""
+
+Mode = Literal["neural", "heuristic"]
+Stamp = tuple[int, int, int] | None
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Least score, and the overlap from which two detections are the same."""
+
+    objectness: float
+    iou: float
+
+
+def heuristic_detector() -> Detector:
+    """The classical detector."""
+    module = importlib.import_module("endoforge.detect.heuristic")
+    return cast(Detector, module.HeuristicDetector())
+
+
+class Keeper:
+    """The detectors of a session: the neural one as its file is now, and the heuristic one."""
+
+    def __init__(
+        self,
+        checkpoint: str,
+        device: torch.device,
+        thresholds: Thresholds,
+        events: Events,
+        make_heuristic: Callable[[], Detector] = heuristic_detector,
+    ) -> None:
+        self.checkpoint = checkpoint
+        self.wanted: Mode = "neural"
+        self.thresholds = thresholds
+        self.missing: str | None = None
+        """Why there is no neural detector, in a line."""
+        self.loaded_unix: float | None = None
+        self._device, self._events = device, events
+        self._make_heuristic = make_heuristic
+        self._heuristic: Detector | None = None
+        self._no_heuristic: str | None = None
+        self._neural: NeuralDetector | None = None
+        self._stamp: Stamp | Literal["never"] = "never"
+        self._next_look = 0.0
+
+    @property
+    def mode(self) -> Literal["neural", "heuristic", "off"]:
+        """Which detector is at work."""
+        if self.wanted == "neural" and self._neural is not None:
+            return "neural"
+        return "off" if self._no_heuristic else "heuristic"
+
+    @property
+    def fallback(self) -> str | None:
+        """Why the wanted detector isn't at work, in a line."""
+        reasons = [self.missing if self.wanted == "neural" else None]
+        reasons.append(self._no_heuristic if self.mode == "off" else None)
+        return "; ".join(reason for reason in reasons if reason) or None
+
+    def current(self) -> Detector | None:
+        """The detector to use now; None if there is none at all. May load for some tenths of a
+        second."""
+        if time.monotonic() >= self._next_look:
+            self.look()
+        detector: Detector | None = self._neural
+        if self.wanted == "heuristic" or detector is None:
+            detector = self._heuristic_one()
+        if detector is not None:
+            detector.set_thresholds(self.thresholds.objectness, self.thresholds.iou)
+        return detector
+
+    def classes_are_kinds(self, detector: Detector) -> bool:
+        """Whether a detector tells Paris kinds apart."""
+        metadata = getattr(detector, "metadata", None)
+        return metadata is not None and metadata.label_field == "paris"
+
+    def look(self) -> None:
+        """Load the checkpoint if it is another one than before."""
+        self._next_look = time.monotonic() + LOOK_EVERY_S
+        stamp = _stamp(Path(self.checkpoint))
+        if stamp == self._stamp:
+            return
+        first, self._stamp = self._stamp == "never", stamp
+        try:
+            self._neural = NeuralDetector(Path(self.checkpoint), device=self._device)
+        except UserError as error:
+            self._neural, self.loaded_unix = None, None
+            self.missing = str(error)
+            self._events.tell("warning", f"{error}; the heuristic detector takes over")
+        except Exception as error:  # a device that fails, or memory that is full
+            self._neural, self.loaded_unix = None, None
+            self.missing = f"{self.checkpoint}: {type(error).__name__}: {error}"
+            self._events.tell("warning", f"{self.missing}; the heuristic detector takes over")
+        else:
+            self.missing, self.loaded_unix = None, time.time()
+            again = "loaded" if first else "loaded again: it has changed"
+            self._events.tell("info", f"{self.checkpoint}: {again}")
+
+    def _heuristic_one(self) -> Detector | None:
+        if self._heuristic is None and self._no_heuristic is None:
+            try:
+                self._heuristic = self._make_heuristic()
+            except Exception as error:
+                self._no_heuristic = f"no heuristic detector: {type(error).__name__}: {error}"
+                self._events.tell("error", self._no_heuristic)
+        return self._heuristic
+
+
+class Detecting(threading.Thread):
+    """Detects on the newest frame, again and again, apart from what is rendered and shown."""
+
+    def __init__(self, keeper: Keeper, events: Events, *, most_hz: float) -> None:
+        super().__init__(name="detecting", daemon=True)
+        self.keeper = keeper
+        self.score = Score()
+        self.frames: Slot[LiveFrame] = Slot()
+        self.rate = Rate()
+        self.found: Found | None = None
+        self.error: str | None = None
+        self._events = events
+        self._interval_s = 1 / most_hz
+        self._ended = threading.Event()
+        self._last: LiveFrame | None = None
+
+    def run(self) -> None:
+        while not self._ended.is_set():
+            frame = self.frames.take(0.25)
+            if frame is None:
+                self.keeper.current()
+                continue
+            started = time.monotonic()
+            self._detect(frame)
+            pause = RETRY_S if self.error else started + self._interval_s - time.monotonic()
+            self._ended.wait(max(pause, 0.0))
+
+    def again(self) -> None:
+        """Detect on the last frame again, unless a newer one comes: thresholds have changed."""
+        if self._last is not None and self.frames.empty:
+            self.frames.put(self._last)
+
+    def forget(self) -> None:
+        """Another detector, or another colon: what was found before is no more."""
+        self.found = None
+        self.rate.clear()
+
+    def end(self) -> None:
+        """Stop after the frame at hand."""
+        self._ended.set()
+        self.frames.close()
+
+    def _detect(self, frame: LiveFrame) -> None:
+        again, self._last = frame is self._last, frame
+        try:
+            detector = self.keeper.current()
+            if detector is None:
+                self.found = None
+                return
+            started = time.perf_counter()
+            detections = detector.detect(frame.rgb)
+            self.rate.add(time.perf_counter() - started)
+            self.found = self._compared(frame, detector, detections)
+        except Exception as error:
+            self.found = None
+            text = f"the detector failed: {type(error).__name__}: {error}"
+            if self.error is None:
+                self._events.tell("error", f"{text}; it is tried again every second")
+                log.debug("the detector failed", exc_info=True)
+            self.error = " ".join(text.split())
+            return
+        if self.error is not None:
+            self._events.tell("info", "the detector works again")
+            self.error = None
+        if not again:
+            self.score.add(self.found)
+
+    def _compared(self, frame: LiveFrame, detector: Detector, found: Detections) -> Found:
+        by_kind = self.keeper.classes_are_kinds(detector)
+        return compare(frame, found, detector.classes, by_kind=by_kind)
+
+    def as_json(self) -> dict[str, Any]:
+        """Of the state message."""
+        keeper, found = self.keeper, self.found
+        median, late = self.rate.milliseconds(), self.rate.milliseconds(0.95)
+        return {
+            "mode": keeper.mode,
+            "checkpoint": keeper.checkpoint,
+            "fallback": keeper.fallback,
+            "objectness": keeper.thresholds.objectness,
+            "iou": keeper.thresholds.iou,
+            "ms_median": None if median is None else round(median, 2),
+            "ms_p95": None if late is None else round(late, 2),
+            "hz": round(self.rate.hz, 1),
+            "count": len(found.detections) if found else 0,
+            "loaded_unix": keeper.loaded_unix,
+            "error": self.error,
+        }
+
+
+def _stamp(path: Path) -> Stamp:
+    """Another one whenever the file is another; None where there is none."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino

@@ -1,0 +1,156 @@
+"""The capture runs under the output root, as lists and thumbnails."""
+
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import cv2
+import numpy as np
+from pydantic import ValidationError
+
+from endoforge.captures.boxes import normalised_corners, usable_box
+from endoforge.captures.overlay import TRUTH_COLOR, draw_boxes
+from endoforge.captures.pictures import read_picture
+from endoforge.captures.run_frames import LABEL_PATTERN, read_manifest
+from endoforge.captures.schema import Corners, FrameLabel, PolypLabel, label_name
+from endoforge.captures.tally import Unusable
+from endoforge.core.errors import UserError
+from endoforge.view.encoding import jpeg
+
+MOST_RUNS = 200
+RUN_NAME = re.compile(r"run_[A-Za-z0-9_-]{1,64}")
+WIDTHS = (32, 1280)
+MOST_NUMBER = 2**63
+
+
+class NotThere(UserError):
+    """There is no such run or frame."""
+
+
+@dataclass
+class _Known:
+    """What has been read of a run's labels, which never change: boxes by frame."""
+
+    boxes: dict[int, int] = field(default_factory=dict)
+
+
+class Library:
+    """Reads runs as they come; any thread may ask."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._lock = Lock()
+        self._known: dict[str, _Known] = {}
+
+    def runs(self) -> dict[str, Any]:
+        """The newest runs first."""
+        folders = sorted(self._folders(), key=lambda path: (len(path.name), path.name))[::-1]
+        shown = folders[:MOST_RUNS]
+        with self._lock:
+            self._known = {path.name: self._known.get(path.name, _Known()) for path in shown}
+            rows = [self._row(path) for path in shown]
+        listing = {"root": str(self._root), "runs": rows}
+        return listing | ({"left_out": len(folders) - len(shown)} if folders[MOST_RUNS:] else {})
+
+    def thumbnail(self, name: str, frame_id: int, *, width: int, overlay: bool) -> bytes:
+        """A frame as a JPEG, `width` pixels wide; raises NotThere."""
+        label, run = self._label(name, frame_id)
+        path = run / label.image
+        if not path.resolve().is_relative_to(run.resolve()):
+            raise NotThere(f"{name}: frame {frame_id} names a picture outside its run")
+        try:
+            picture = read_picture(path)
+        except Unusable as error:
+            raise NotThere(f"{name}: the picture of frame {frame_id} can't be read") from error
+        if overlay:
+            size = picture.shape[1], picture.shape[0]
+            corners = [_corners(polyp, size) for polyp in label.polyp_labels]
+            boxes = np.array([box for box in corners if box], np.float32).reshape(-1, 4)
+            thickness = max(1, round(picture.shape[1] / width))
+            picture = draw_boxes(picture, boxes, TRUTH_COLOR, thickness=thickness)
+        width = min(max(width, WIDTHS[0]), WIDTHS[1], picture.shape[1])
+        height = max(1, round(picture.shape[0] * width / picture.shape[1]))
+        small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+        return jpeg(np.asarray(small, np.uint8))
+
+    def _folders(self) -> list[Path]:
+        try:
+            return [
+                path
+                for path in self._root.iterdir()
+                if RUN_NAME.fullmatch(path.name) and path.is_dir()
+            ]
+        except OSError:
+            return []
+
+    def _row(self, run: Path) -> dict[str, Any]:
+        boxes = self._boxes(run)
+        frames = sorted(boxes)
+        row: dict[str, Any] = {
+            "name": run.name,
+            "frames": len(frames),
+            "boxes": sum(boxes.values()),
+            "complete": None,
+            "seed": None,
+            "started_at_unix": None,
+            "first_frame": frames[0] if frames else None,
+            "frame_ids": frames,
+        }
+        try:
+            manifest = read_manifest(run)
+        except (OSError, ValidationError):
+            manifest = None
+        if manifest is not None:
+            ours = manifest.endoforge or {}
+            row["complete"] = bool(ours.get("complete", True))
+            row["seed"] = str(manifest.seed)  # JavaScript has no 64-bit numbers
+            row["started_at_unix"] = manifest.started_at_unix
+        return row
+
+    def _boxes(self, run: Path) -> dict[int, int]:
+        """Boxes of each frame that has a label."""
+        known, found = self._known[run.name].boxes, dict[int, int]()
+        try:
+            paths = list((run / "labels").iterdir())
+        except OSError:
+            return found
+        for path in paths:
+            match = LABEL_PATTERN.fullmatch(path.name)
+            if match is None or int(match[1]) >= MOST_NUMBER:
+                continue
+            number = int(match[1])
+            found[number] = known[number] if number in known else _count_boxes(path)
+        self._known[run.name].boxes = found
+        return found
+
+    def _label(self, name: str, frame_id: int) -> tuple[FrameLabel, Path]:
+        if RUN_NAME.fullmatch(name) is None or not 0 <= frame_id < MOST_NUMBER:
+            raise NotThere("no such run or frame")
+        run = self._root / name
+        try:
+            label = FrameLabel.model_validate_json((run / label_name(frame_id)).read_bytes())
+        except (OSError, ValidationError) as error:
+            raise NotThere(f"{name}: no frame {frame_id} that can be read") from error
+        return label, run
+
+
+def _count_boxes(path: Path) -> int:
+    try:
+        polyps = json.loads(path.read_bytes())["polyp_labels"]
+        return sum(bool(polyp.get("bbox_px") or polyp.get("bbox_norm")) for polyp in polyps)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return 0
+
+
+def _corners(polyp: PolypLabel, size: tuple[int, int]) -> Corners | None:
+    """A label's box in 0..1, if it has one that can be drawn."""
+    corners = normalised_corners(polyp, lambda: size)
+    if corners is None:
+        return None
+    try:
+        return usable_box(corners)
+    except Unusable:
+        return None

@@ -1,0 +1,181 @@
+"""Rendering in a process of its own: kernels hold Python's lock for as long as they run.
+
+Pixels come back in memory that both processes share, in slots that are used in turn.
+"""
+
+import logging
+import multiprocessing
+import time
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from endoforge.core.errors import UserError
+from endoforge.sim.engine import RendererName
+from endoforge.sim.kernels.types import STATS
+from endoforge.sim.polyps import MAX_POLYPS
+from endoforge.view.world import Colon
+
+log = logging.getLogger(__name__)
+
+SLOTS = 3
+"""Two on their way, so that the renderer never waits, and one that is read."""
+END_S = 0.5
+STATS_BYTES = MAX_POLYPS * STATS * 4
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """What came back: `rgbi` (H, W, 4) uint8 of RGB and instance, and `stats` as of the renderer.
+
+    Both are views of the slot, valid until the second shot from now.
+    """
+
+    rgbi: NDArray[np.uint8]
+    stats: NDArray[np.int32]
+    seconds: float
+    """Of rendering alone."""
+
+
+class PainterGone(Exception):
+    """The process ended, or said why it can't go on."""
+
+
+class Painter:
+    """The renderer's process. One thread uses it; `close` ends it, from any."""
+
+    def __init__(self, size: tuple[int, int], renderer: RendererName) -> None:
+        context = multiprocessing.get_context("spawn")
+        width, height = size
+        self._shape = (height, width, 4)
+        self._bytes = height * width * 4
+        memory = context.RawArray("B", SLOTS * (self._bytes + STATS_BYTES))
+        self._memory = np.frombuffer(memory, np.uint8)
+        self._pipe, other = context.Pipe()
+        self._process = context.Process(
+            target=_paint, args=(other, memory, size, renderer), daemon=True, name="renderer"
+        )
+        self._process.start()
+        other.close()
+        self._next_slot = 0
+        self.in_flight = 0
+        """Shots that were asked for and haven't come back."""
+        self.engine = ""
+        """The renderer's name, once it is there."""
+
+    def load(self, colon: Colon) -> None:
+        """Show this colon from the next shot on; returns once it is there.
+
+        Raises UserError if the renderer isn't to be had, PainterGone if the process ended.
+        """
+        assert self.in_flight == 0
+        self._send(("load", colon.tables, colon.has_jpeg))
+        self.engine = str(self._receive(None))
+
+    def shoot(
+        self, cameras: NDArray[np.float32], polyps: NDArray[np.float32], *, in_full: bool
+    ) -> None:
+        """Ask for a picture; `in_full` as `datagen` records it: with the JPEG that its camera has,
+        and with what of polyps is hidden."""
+        self._send(("shoot", self._next_slot, cameras, polyps, in_full))
+        self._next_slot = (self._next_slot + 1) % SLOTS
+        self.in_flight += 1
+
+    def picture(self, timeout_s: float) -> Picture | None:
+        """The oldest picture that was asked for; None if it isn't there in time."""
+        answer = self._receive(timeout_s)
+        if answer is None:
+            return None
+        self.in_flight -= 1
+        slot, seconds = answer
+        rgbi, stats = _slot(self._memory, slot, self._shape)
+        return Picture(rgbi, stats, seconds)
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process.is_alive():
+            self._process.terminate()
+            self._process.join(END_S)
+        if self._process.is_alive():
+            self._process.kill()
+
+    def _send(self, message: tuple[Any, ...]) -> None:
+        try:
+            self._pipe.send(message)
+        except OSError as error:
+            raise PainterGone(self._ending()) from error
+
+    def _receive(self, timeout_s: float | None) -> Any:
+        try:
+            if not self._pipe.poll(timeout_s):
+                return None
+            kind, value = self._pipe.recv()
+        except (EOFError, OSError) as error:
+            raise PainterGone(self._ending()) from error
+        if kind == "error":
+            raise UserError(value)
+        return value
+
+    def _ending(self) -> str:
+        self._process.join(END_S)
+        return f"the renderer's process ended (exit code {self._process.exitcode})"
+
+
+def _slot(
+    memory: NDArray[np.uint8], slot: int, shape: tuple[int, int, int]
+) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """The arrays of a slot, in the memory itself."""
+    size = int(np.prod(shape))
+    start = slot * (size + STATS_BYTES)
+    rgbi = memory[start : start + size].reshape(shape)
+    stats = memory[start + size : start + size + STATS_BYTES].view(np.int32)
+    return rgbi, stats.reshape(MAX_POLYPS, STATS)
+
+
+def _paint(pipe: Connection, memory: Any, size: tuple[int, int], name: RendererName) -> None:
+    """In the process: render what is asked for, until the pipe is closed."""
+    from endoforge.core.children import become_child
+
+    become_child()
+    try:
+        _serve(pipe, np.frombuffer(memory, np.uint8), size, name)
+    except (EOFError, BrokenPipeError):
+        pass
+    except UserError as error:
+        pipe.send(("error", str(error)))
+
+
+def _serve(
+    pipe: Connection, memory: NDArray[np.uint8], size: tuple[int, int], name: RendererName
+) -> None:
+    import torch
+
+    from endoforge.sim.engine import start_engine
+    from endoforge.sim.renderer import Renderer
+
+    torch.set_num_threads(1)
+    engine = start_engine(name)
+    renderer = Renderer(*size, engine)
+    has_jpeg, shape = False, (size[1], size[0], 4)
+    while True:
+        kind, *rest = pipe.recv()
+        if kind == "load":
+            tables, has_jpeg = cast(tuple[dict[str, NDArray[Any]], bool], rest)
+            there = {key: torch.from_numpy(value) for key, value in tables.items()}
+            renderer.use(there, with_jpeg=has_jpeg)
+            pipe.send(("loaded", engine.name))
+            continue
+        slot, cameras, polyps, in_full = rest
+        started = time.perf_counter()
+        if has_jpeg:
+            renderer.switch_jpeg(in_full)
+        frames = renderer.render_rows(
+            torch.from_numpy(cameras), torch.from_numpy(polyps), hidden=in_full
+        )
+        rgbi, stats = _slot(memory, slot, shape)
+        torch.from_numpy(rgbi).copy_(frames.rgbi[0])
+        torch.from_numpy(stats).copy_(frames.stats[0])
+        pipe.send(("done", (slot, time.perf_counter() - started)))

@@ -1,0 +1,91 @@
+"""How the detector does in this session: running counts against exact truth."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from endoforge.detect.detections import Detections
+from endoforge.evaluate.matching import Truth, assign_picture
+from endoforge.view.frame import LiveFrame
+
+MATCH_IOU = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a detector found on a frame, and what of that is true.
+
+    `captions` has a class and a score for each; `hits` says of each whether it is of a true box;
+    `seen` are the instances that were to be found, `met` those that were.
+    """
+
+    frame: int
+    detections: Detections
+    classes: tuple[str, ...]
+    hits: tuple[bool, ...]
+    seen: frozenset[int]
+    met: frozenset[int]
+
+    def labels(self) -> list[str]:
+        """The class of each."""
+        return [self.classes[place] for place in self.detections.classes.tolist()]
+
+
+def compare(
+    frame: LiveFrame, detections: Detections, classes: tuple[str, ...], *, by_kind: bool
+) -> Found:
+    """Match the detections on a frame with its truth; `by_kind`: the classes are Paris kinds."""
+    views = frame.seen
+    names = [view.polyp.paris if by_kind else classes[0] for view in views]
+    places = np.array([_place(name, classes) for name in names], np.int64)
+    _, met = assign_picture(detections, Truth(frame.boxes(), places), MATCH_IOU)
+    instances = [view.instance for view in views]
+    return Found(
+        frame=frame.number,
+        detections=detections,
+        classes=classes,
+        hits=tuple(place >= 0 for place in met.tolist()),
+        seen=frozenset(instances),
+        met=frozenset(instances[place] for place in met.tolist() if place >= 0),
+    )
+
+
+class Score:
+    """True and false positives and misses since the last reset."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self.reset()
+
+    def reset(self) -> None:
+        """Count from nothing."""
+        with self._lock:
+            self._tp = self._fp = self._fn = 0
+
+    def add(self, found: Found) -> None:
+        """Count a frame."""
+        with self._lock:
+            hits = sum(found.hits)
+            self._tp += hits
+            self._fp += len(found.hits) - hits
+            self._fn += len(found.seen) - hits
+
+    def as_json(self) -> dict[str, Any]:
+        """The counts; precision and recall are null where there is nothing to divide by."""
+        with self._lock:
+            tp, fp, fn = self._tp, self._fp, self._fn
+        return {
+            "tp": tp,
+            "fp": fp,
+            "fn": fn,
+            "precision": tp / (tp + fp) if tp + fp else None,
+            "recall": tp / (tp + fn) if tp + fn else None,
+        }
+
+
+def _place(name: str, classes: Sequence[str]) -> int:
+    """The class's place among those of the detector; -1, which none finds, if it isn't there."""
+    return classes.index(name) if name in classes else -1

@@ -1,0 +1,187 @@
+"""Who may talk to the server: pages of its own, and beyond this machine those with the token."""
+
+import hmac
+import ipaddress
+import secrets
+import socket
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import parse_qs, urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from endoforge.core.errors import UserError
+
+POLICY = (
+    "default-src 'self'; img-src 'self' blob: data:; style-src 'self'; script-src 'self'; "
+    "connect-src 'self'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-cache",
+}
+MOST_BODY = 4096
+"""Bytes of a request; there is nothing to send that is longer."""
+REFUSED = 1008
+"""WebSocket's code for a policy that was violated."""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is this machine's alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def new_token() -> str:
+    """192 bits of chance."""
+    return secrets.token_urlsafe(24)
+
+
+class Guard:
+    """Lets through what the server's own pages ask, and adds headers to all that it answers.
+
+    Host must be a name of this server, which keeps out pages whose own name was made to lead here.
+    Origin must be the same, where there is one; POST and WebSocket must have one. With `token`, the
+    address or a cookie must have that.
+    """
+
+    def __init__(self, app: ASGIApp, *, host: str, port: int, token: str | None) -> None:
+        self._app = app
+        self._host = host
+        self._token = token
+        self._cookie = f"endoforge_{port}"
+        self._names = {"localhost", "127.0.0.1", "::1", host.lower()}
+        if token is not None:
+            self._names |= {socket.gethostname().lower(), socket.getfqdn().lower()}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] == "websocket":
+            if self._refusal(scope) is None:
+                await self._app(scope, receive, send)
+            else:
+                await receive()
+                await send({"type": "websocket.close", "code": REFUSED})
+            return
+        answer = self._with_headers(send, scope)
+        if (response := self._refusal(scope) or self._welcome(scope)) is not None:
+            await response(scope, receive, answer)
+            return
+        await self._app(scope, _limited(receive), answer)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        if not self._is_ours(_name(host)):
+            return _error(403, f"this server isn't {host[:80]!r}: open the address that it printed")
+        origin = headers.get("origin")
+        needed = scope["type"] == "websocket" or scope["method"] not in ("GET", "HEAD")
+        if (needed or origin is not None) and not _same(origin, host):
+            return _error(403, "only pages of this server may ask for that")
+        if scope["type"] == "http" and _length(headers) > MOST_BODY:
+            return _error(413, f"a request may have {MOST_BODY} bytes")
+        if self._token is not None and not (self._knows(scope) or self._remembers(headers)):
+            return _error(401, "open the address that sim-view printed, with its token")
+        return None
+
+    def _is_ours(self, name: str) -> bool:
+        if name in self._names:
+            return True
+        if self._host not in ("0.0.0.0", "::"):
+            return False
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return True
+
+    def _welcome(self, scope: Scope) -> Response | None:
+        """From the address with the token to the one without, which is better to look at."""
+        if self._token is None or scope["path"] != "/" or not self._knows(scope):
+            return None
+        return RedirectResponse("/", status_code=303)
+
+    def _knows(self, scope: Scope) -> bool:
+        given = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [""])
+        return self._matches(given[0])
+
+    def _remembers(self, headers: Headers) -> bool:
+        try:
+            cookie = SimpleCookie(headers.get("cookie", "")).get(self._cookie)
+        except CookieError:
+            return False
+        return cookie is not None and self._matches(cookie.value)
+
+    def _matches(self, given: str) -> bool:
+        return hmac.compare_digest(given.encode(), (self._token or "").encode())
+
+    def _with_headers(self, send: Send, scope: Scope) -> Send:
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers[name] = value
+                if self._token is not None and self._knows(scope):
+                    cookie = f"{self._cookie}={self._token}; HttpOnly; SameSite=Strict; Path=/"
+                    headers.append("Set-Cookie", cookie)
+            await send(message)
+
+        return answer
+
+
+class TooLong(UserError):
+    """A request without a length that turned out to be too long."""
+
+
+def _limited(receive: Receive) -> Receive:
+    """As `receive`, of no more than MOST_BODY bytes."""
+    taken = 0
+
+    async def limited() -> Message:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body", b""))
+        if taken > MOST_BODY:
+            raise TooLong(f"a request may have {MOST_BODY} bytes")
+        return message
+
+    return limited
+
+
+def _length(headers: Headers) -> int:
+    text = headers.get("content-length", "0")
+    return int(text) if text.isdecimal() else MOST_BODY + 1
+
+
+def _name(host: str) -> str:
+    """A Host header's name, without its port: "[::1]:8765" is "::1"."""
+    try:
+        return (urlsplit(f"//{host}").hostname or "").lower()
+    except ValueError:
+        return ""
+
+
+def _same(origin: str | None, host: str) -> bool:
+    """Whether an Origin header is of pages of this Host."""
+    if origin is None:
+        return False
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and parts.netloc.lower() == host.lower()
+
+
+def _error(status: int, text: str) -> Response:
+    return JSONResponse({"error": text}, status_code=status)

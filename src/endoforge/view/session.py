@@ -1,0 +1,251 @@
+"""One world, its threads, and what viewers may ask of it."""
+
+import logging
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+
+import endoforge
+from endoforge.backends.devices import describe_device, pick_device
+from endoforge.core.errors import UserError
+from endoforge.core.machine import cpu_cores
+from endoforge.detect.detections import Detector
+from endoforge.sim.engine import RendererName
+from endoforge.view.commands import KEYS, MOVES_THE_CAMERA, run_command
+from endoforge.view.config import SimViewConfig
+from endoforge.view.detecting import (
+    MOST_HZ_CPU,
+    MOST_HZ_GPU,
+    Detecting,
+    Keeper,
+    Thresholds,
+    heuristic_detector,
+)
+from endoforge.view.encoding import Encoding, Packet
+from endoforge.view.events import Events, Level
+from endoforge.view.frame import LiveFrame
+from endoforge.view.painter import Painter
+from endoforge.view.recording import Recording
+from endoforge.view.show import Show, Stage
+from endoforge.view.steering import NOTHING, Steer
+from endoforge.view.world import Colon, World, bake_colon
+
+log = logging.getLogger(__name__)
+
+MANY_CORES = 8
+"""From so many on, detecting on the CPU takes nothing from the renderer."""
+
+
+class Session:
+    """The live simulator without its web server. `start` it, `close` it in the end.
+
+    `on_packet` gets each frame, `on_change` hears that the state is another one, both in threads of
+    the session; `on_end` gets the error that ends it, or None after the data run of --mode datagen.
+    """
+
+    def __init__(
+        self,
+        config: SimViewConfig,
+        seed: int,
+        *,
+        make_painter: Callable[[tuple[int, int], RendererName], Painter] = Painter,
+        make_heuristic: Callable[[], Detector] = heuristic_detector,
+    ) -> None:
+        self.config, self.seed = config, seed
+        self.events = Events()
+        self.stage = Stage()
+        self.on_packet: Callable[[Packet], None] = lambda _: None
+        self.on_change: Callable[[], None] = lambda: None
+        self.on_end: Callable[[Exception | None], None] = lambda _: None
+        self.last_recording: Recording | None = None
+        self.device = pick_device(config.device)
+        thresholds = Thresholds(config.infer_obj_thresh, config.infer_iou_thresh)
+        keeper = Keeper(config.checkpoint, self.device, thresholds, self.events, make_heuristic)
+        spare = self.device.type != "cpu" or cpu_cores() >= MANY_CORES
+        most_hz = MOST_HZ_GPU if spare else MOST_HZ_CPU
+        self.detecting = Detecting(keeper, self.events, most_hz=most_hz)
+        self.encoding = Encoding(self._publish, lambda: self.detecting.found)
+        self.show = Show(
+            self.stage,
+            partial(make_painter, config.size, config.renderer),
+            self._on_frame,
+            partial(self._tell, "error"),
+            self._on_fatal,
+            self._on_flight_over,
+        )
+        self._steerer: object | None = None
+        self._baking: threading.Thread | None = None
+        self._next_seed: int | None = None
+        self._closed = False
+
+    def start(self) -> None:
+        """Bake the first colon, and begin; the renderer takes some seconds until it shows."""
+        torch.set_num_threads(1 if cpu_cores() < MANY_CORES else torch.get_num_threads())
+        self.detecting.start()
+        self.encoding.start()
+        self.show.start()
+        self._tell("info", "preparing the renderer: seconds, or the first time a minute")
+        self.new_seed(self.seed)
+
+    def close(self) -> None:
+        """End all threads and the renderer; a recording is finished first. At most a second."""
+        self._closed = True
+        with self.stage.lock:
+            recording = self.stage.recording
+        self.show.end()
+        if recording is not None:
+            recording.abandon()
+        self.detecting.end()
+        self.encoding.end()
+        for thread in (self.show, self.detecting, self.encoding):
+            if thread.is_alive():
+                thread.join(0.5)
+
+    def command(self, name: str, value: Any) -> None:
+        """Do what a viewer asks for; raises UserError for what can't be done."""
+        with self.stage.lock:
+            run_command(self, name, value)
+            if name in MOVES_THE_CAMERA:
+                self.stage.restless = True
+        self.on_change()
+
+    def steer(self, who: object, steer: Steer) -> None:
+        """What a viewer's keys ask for; the last one to steer wins."""
+        with self.stage.lock:
+            world = self.stage.world
+            if world is None or (not steer and self._steerer is not who):
+                return
+            self._steerer = who if steer else None
+            if self._may_steer(world) and world.set_steer(steer):
+                self._tell("info", "steered by hand: the autopilot is off, P switches it on")
+                self.on_change()
+
+    def look(self, dx_px: float, dy_px: float) -> None:
+        """A drag of a viewer's mouse."""
+        with self.stage.lock:
+            world = self.stage.world
+            if world is not None and self._may_steer(world) and world.look(dx_px, dy_px):
+                self._tell("info", "steered by hand: the autopilot is off, P switches it on")
+                self.on_change()
+
+    def let_go(self, who: object) -> None:
+        """A viewer is gone, or silent: what it steered stands still."""
+        self.steer(who, NOTHING)
+
+    def watch(self, viewers: int) -> None:
+        """So many look on now."""
+        with self.stage.lock:
+            self.stage.wanted = viewers > 0
+            self.stage.restless = True
+
+    def new_seed(self, seed: int) -> None:
+        """Bake the colon of a seed in the background, and show it when it is there."""
+        with self.stage.lock:
+            self._next_seed = seed
+            if self._baking is None or not self._baking.is_alive():
+                self._baking = threading.Thread(target=self._bake, name="baking", daemon=True)
+                self._baking.start()
+
+    def record(self, *, data_run: bool) -> None:
+        """Begin a recording of the colon that is shown."""
+        world = self.stage.world
+        assert world is not None
+        if data_run:
+            world.restart()
+            world.paused = False
+        recording = Recording(
+            world.colon,
+            self.config.root,
+            data_run=data_run,
+            max_frames=self.config.max_frames,
+            renderer=lambda: self.show.engine,
+            events=self.events,
+        )
+        recording.on_closed = lambda: self._on_closed(recording)
+        self.stage.recording = self.last_recording = recording
+
+    def _bake(self) -> None:
+        while True:
+            with self.stage.lock:
+                seed, self._next_seed = self._next_seed, None
+                if seed is None:
+                    self._baking = None
+                    return
+            try:
+                colon = bake_colon(seed, self.config.size, self.config.max_frames)
+            except Exception as error:
+                log.debug("baking failed", exc_info=True)
+                self._tell("error", f"seed {seed}: {type(error).__name__}: {error}")
+                continue
+            self._put(colon)
+
+    def _put(self, colon: Colon) -> None:
+        """Show a colon in the place of the one before."""
+        with self.stage.lock:
+            if self.stage.recording is not None:
+                self.stage.recording.end()
+            before, world = self.stage.world, World(colon)
+            if before is not None:
+                world.paused, world.speed, world.view = before.paused, before.speed, "endoscope"
+            self.stage.world = world
+            self.stage.restless = True
+            self.detecting.forget()
+            self._tell("info", f"seed {colon.base_seed}")
+            if before is None and self.config.mode == "datagen":
+                self.record(data_run=True)
+        self.on_change()
+
+    def _may_steer(self, world: World) -> bool:
+        recording = self.stage.recording
+        if recording is None or not recording.data_run:
+            return True
+        if world.steer or not recording.ended:
+            world.set_steer(NOTHING)
+        return False
+
+    def _on_frame(self, frame: LiveFrame) -> None:
+        if self.stage.world is None or frame.colon is not self.stage.world.colon:
+            return
+        self.encoding.frames.put(frame)
+        self.detecting.frames.put(frame)
+
+    def _publish(self, packet: Packet) -> None:
+        if not self._closed:
+            self.on_packet(packet)
+
+    def _on_closed(self, recording: Recording) -> None:
+        with self.stage.lock:
+            if self.stage.recording is recording:
+                self.stage.recording = None
+        self.on_change()
+        if self.config.mode == "datagen" and recording.data_run and not self._closed:
+            failed = UserError(recording.error) if recording.error else None
+            self.on_end(failed)
+
+    def _on_flight_over(self) -> None:
+        self._tell("info", "the procedure is over: P starts it again, N another seed")
+        self.on_change()
+
+    def _on_fatal(self, error: Exception) -> None:
+        self._tell("error", str(error))
+        self.on_end(error)
+
+    def _tell(self, level: Level, text: str) -> None:
+        self.events.tell(level, text)
+
+    def hello(self) -> dict[str, Any]:
+        """What a viewer gets first."""
+        return {
+            "type": "hello",
+            "version": endoforge.__version__,
+            "resolution": list(self.config.size),
+            "keys": KEYS,
+        }
+
+    @property
+    def device_name(self) -> str:
+        """Where the neural detector computes, for people."""
+        return describe_device(self.device)

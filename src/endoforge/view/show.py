@@ -1,0 +1,203 @@
+"""The loop that runs the world's clock and has pictures of it made, one after another."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from endoforge.core.errors import UserError
+from endoforge.sim.camera import CameraState
+from endoforge.view.frame import LiveFrame
+from endoforge.view.painter import Painter, PainterGone, Picture
+from endoforge.view.rates import Rate
+from endoforge.view.recording import Capture, Recording
+from endoforge.view.world import Colon, World
+
+AHEAD = 2
+"""Pictures on their way: while one is rendered the next one is ready to be begun."""
+MOST_HZ = 60.0
+MOST_WALL_S = 0.25
+"""Longer gaps between two pictures (a pause, the renderer's start) don't count as time."""
+MOST_OWED_S = 1.0
+"""Seconds by which a recording may hold the clock back; what is more is dropped."""
+STARTS = 3
+"""Times that a renderer that ends is started again within RESTART_S."""
+RESTART_S = 60.0
+
+
+@dataclass(frozen=True, eq=False)
+class Shot:
+    """A picture that was asked for."""
+
+    number: int
+    state: CameraState
+    colon: Colon
+    capture: Capture | None
+
+
+class Stage:
+    """What the loop shows; its fields change under `lock`."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.world: World | None = None
+        self.recording: Recording | None = None
+        self.wanted = False
+        """Whether anybody looks on."""
+        self.restless = False
+        """Whether a new picture is needed though time may stand still."""
+
+    @property
+    def idle(self) -> bool:
+        """Nobody watches and nothing is recorded: time stands still."""
+        return not self.wanted and self.recording is None
+
+
+class Show(threading.Thread):
+    """Renders what `stage` holds; hands each frame to `on_frame`.
+
+    `on_fatal` hears why it can't go on; `on_flight_over` that the autopilot is at its end.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        make_painter: Callable[[], Painter],
+        on_frame: Callable[[LiveFrame], None],
+        on_restart: Callable[[str], None],
+        on_fatal: Callable[[Exception], None],
+        on_flight_over: Callable[[], None],
+    ) -> None:
+        super().__init__(name="show", daemon=True)
+        self.stage = stage
+        self.rate = Rate()
+        self.engine = ""
+        self._make_painter = make_painter
+        self._on_frame, self._on_restart = on_frame, on_restart
+        self._on_fatal, self._on_flight_over = on_fatal, on_flight_over
+        self._painter: Painter | None = None
+        self._ended = threading.Event()
+        self._shots: deque[Shot] = deque()
+        self._loaded: Colon | None = None
+        self._numbers = 0
+        self._owed_s = 0.0
+        self._last_s: float | None = None
+        self._last_shot_s = 0.0
+
+    def run(self) -> None:
+        starts: deque[float] = deque(maxlen=STARTS)
+        while not self._ended.is_set():
+            starts.append(time.monotonic())
+            try:
+                self._show()
+            except PainterGone as gone:
+                if self._ended.is_set():
+                    return
+                if len(starts) == STARTS and starts[-1] - starts[0] < RESTART_S:
+                    self._on_fatal(UserError(f"{gone}, again and again; see the log"))
+                    return
+                self._lose_shots()
+                self._on_restart(f"{gone}; starting it again")
+            except Exception as error:
+                self._on_fatal(error)
+                return
+
+    def end(self) -> None:
+        """Stop at once."""
+        self._ended.set()
+        if self._painter is not None:
+            self._painter.close()
+
+    def _show(self) -> None:
+        self._painter = painter = self._make_painter()
+        self._loaded = None
+        self._shots.clear()
+        try:
+            while not self._ended.is_set():
+                self._step(painter)
+        finally:
+            painter.close()
+
+    def _step(self, painter: Painter) -> None:
+        world = self.stage.world
+        if world is None or (self.stage.idle and not painter.in_flight):
+            self._last_s = None
+            self._ended.wait(0.02)
+            return
+        if world.colon is self._loaded:
+            while painter.in_flight < AHEAD and self._is_time() and self._shoot(painter, world):
+                pass
+        elif not painter.in_flight:
+            painter.load(world.colon)
+            self._loaded, self.engine, self._last_s = world.colon, painter.engine, None
+            return
+        if not painter.in_flight:
+            self._ended.wait(0.005)
+            return
+        picture = painter.picture(0.05)
+        if picture is not None:
+            self._deliver(picture, self._shots.popleft())
+
+    def _is_time(self) -> bool:
+        return time.monotonic() - self._last_shot_s >= 1 / MOST_HZ
+
+    def _shoot(self, painter: Painter, world: World) -> bool:
+        """Ask for the next picture; False if none is needed."""
+        with self.stage.lock:
+            if self.stage.world is not world or self.stage.idle:
+                return False
+            shot = self._next_shot(world)
+        if shot is None:
+            return False
+        noise = shot.capture.noise_seed if shot.capture else shot.number * 7919 % 2**20
+        cameras, polyps = shot.colon.camera_rows(shot.state, noise)
+        self._shots.append(shot)
+        painter.shoot(cameras, polyps, in_full=shot.capture is not None)
+        self._last_shot_s = time.monotonic()
+        return True
+
+    def _next_shot(self, world: World) -> Shot | None:
+        """Let the clock run to the next picture, or to the next frame of the recording."""
+        now = time.monotonic()
+        wall = 0.0 if self._last_s is None else min(now - self._last_s, MOST_WALL_S)
+        self._last_s = now
+        still = world.paused and not world.restless and not self.stage.restless
+        if still:
+            return None
+        self.stage.restless = False
+        if not world.paused:
+            self._owed_s = min(self._owed_s + wall * world.speed, MOST_OWED_S * world.speed)
+        recording, step, capture = self.stage.recording, self._owed_s, None
+        due = None
+        if recording is not None and not recording.ended and not world.paused:
+            due = recording.due_in(world)
+            step = min(step, due)
+        self._owed_s -= step
+        world.advance(0.0 if world.paused else step, wall)
+        if recording is not None and due is not None and step >= due:
+            capture = recording.take(world)
+        state = capture.state if capture else world.state()
+        if world.autopilot and world.flight_is_over and not (recording and recording.data_run):
+            world.switch_autopilot()
+            self._on_flight_over()
+        self._numbers += 1
+        return Shot(self._numbers, state, world.colon, capture)
+
+    def _deliver(self, picture: Picture, shot: Shot) -> None:
+        rgb = np.asarray(cv2.cvtColor(picture.rgbi, cv2.COLOR_RGBA2RGB), np.uint8)
+        frame = LiveFrame(shot.number, rgb, picture.stats.copy(), shot.state, shot.colon)
+        self.rate.add(picture.seconds)
+        if shot.capture is not None:
+            shot.capture.recording.put(frame, shot.capture)
+        self._on_frame(frame)
+
+    def _lose_shots(self) -> None:
+        """Recordings whose frames are gone with the renderer end with those before."""
+        for shot in self._shots:
+            if shot.capture is not None:
+                shot.capture.recording.abandon()
+        self._shots.clear()

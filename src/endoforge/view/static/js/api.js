@@ -1,0 +1,61 @@
+/** The server's HTTP interface. */
+
+/** The JSON of a GET. Throws an Error with one line for people. */
+export async function getJson(path) {
+  return answer(await request(path, { headers: { Accept: "application/json" } }));
+}
+
+/** The JSON of a POST. Throws an Error with one line for people. */
+export async function postJson(path, body = {}) {
+  const headers = { "Content-Type": "application/json" };
+  return answer(await request(path, { method: "POST", headers, body: JSON.stringify(body) }));
+}
+
+async function request(path, options) {
+  try {
+    return await fetch(path, { ...options, signal: AbortSignal.timeout(10000) });
+  } catch {
+    throw new Error("The simulator doesn't answer. Is endoforge sim-view still running?");
+  }
+}
+
+async function answer(response) {
+  const value = await response.json().catch(() => null);
+  if (!response.ok) throw new Error(value?.error ?? `The simulator answered ${response.status}`);
+  return value;
+}
+
+/** Calls `work` again and again while it is wanted and the page can be seen, one call at a time. */
+export class Poller {
+  constructor(work, everyMs) {
+    this.work = work;
+    this.everyMs = everyMs;
+    this.wanted = false;
+    this.timer = 0;
+    this.busy = false;
+    document.addEventListener("visibilitychange", () => this.#go());
+  }
+
+  setActive(wanted) {
+    this.wanted = wanted;
+    this.#go();
+  }
+
+  /** Once more, now. */
+  now() {
+    this.#go();
+  }
+
+  async #go() {
+    clearTimeout(this.timer);
+    if (!this.wanted || document.hidden || this.busy) return;
+    this.busy = true;
+    try {
+      await this.work();
+    } finally {
+      this.busy = false;
+      clearTimeout(this.timer);
+      if (this.wanted && !document.hidden) this.timer = setTimeout(() => this.#go(), this.everyMs);
+    }
+  }
+}

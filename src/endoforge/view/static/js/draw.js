@@ -1,0 +1,137 @@
+/** The picture and its boxes on the canvas, in device pixels, so that lines stay crisp. */
+
+/** Colour, dash and glyph of each kind of box: the three differ without colour, too. */
+export const STYLES = {
+  found: { colour: "#7ab7ff", dash: [], glyph: "", name: "detection" },
+  hit: { colour: "#4fd1a5", dash: [], glyph: "✓", name: "hit" },
+  false: { colour: "#ffb454", dash: [9, 5], glyph: "✕", name: "false alarm" },
+  miss: { colour: "#d3b3ff", dash: [2, 5], glyph: "?", name: "missed" },
+  truth: { colour: "#ffffff", dash: [], glyph: "", name: "truth" },
+};
+const CASING = "rgba(8, 11, 14, 0.62)";
+const LINE_PX = 2.25;
+
+export class Painter {
+  constructor(canvas, stage) {
+    this.canvas = canvas;
+    this.stage = stage;
+    this.context = canvas.getContext("2d");
+    this.bitmap = null;
+    this.header = null;
+    this.aspect = 16 / 9;
+    new ResizeObserver(() => this.fit()).observe(stage);
+  }
+
+  /** Width over height of the pictures to come. */
+  setAspect(width, height) {
+    this.aspect = width / height;
+    this.stage.style.setProperty("--aspect", `${width} / ${height}`);
+    this.fit();
+  }
+
+  show(bitmap, header) {
+    this.bitmap?.close();
+    this.bitmap = bitmap;
+    this.header = header;
+    this.#paint();
+  }
+
+  /** Fill the stage as far as the picture's shape allows. */
+  fit() {
+    const { clientWidth, clientHeight } = this.stage;
+    const width = Math.min(clientWidth, clientHeight * this.aspect);
+    const height = width / this.aspect;
+    this.canvas.style.width = `${width}px`;
+    this.canvas.style.height = `${height}px`;
+    this.scale = window.devicePixelRatio || 1;
+    this.canvas.width = Math.max(1, Math.round(width * this.scale));
+    this.canvas.height = Math.max(1, Math.round(height * this.scale));
+    this.#paint();
+  }
+
+  #paint() {
+    if (!this.bitmap) return;
+    const { context, canvas } = this;
+    context.imageSmoothingQuality = "high";
+    context.drawImage(this.bitmap, 0, 0, canvas.width, canvas.height);
+    const { boxes = [], truth = [] } = this.header;
+    for (const one of truth.filter((box) => box.found !== false)) {
+      this.#corners(this.#pixels(one.xyxy));
+    }
+    for (const one of truth.filter((box) => box.found === false)) {
+      this.#box(one.xyxy, STYLES.miss, `${one.paris ?? one.label} missed`);
+    }
+    for (const one of boxes) {
+      const style = one.hit === true ? STYLES.hit : one.hit === false ? STYLES.false : STYLES.found;
+      const label = one.label === "polyp" ? "" : `${one.label} `;
+      this.#box(one.xyxy, style, label + one.score.toFixed(2));
+    }
+    this.canvas.dataset.frame = this.header.frame;
+    this.canvas.dataset.boxes = boxes.length;
+    this.canvas.dataset.truth = truth.length;
+  }
+
+  /** Left, top, width and height on the canvas, on whole pixels. */
+  #pixels([x0, y0, x1, y1]) {
+    const { width, height } = this.canvas;
+    const left = Math.round(x0 * width);
+    const top = Math.round(y0 * height);
+    return [left, top, Math.round(x1 * width) - left, Math.round(y1 * height) - top];
+  }
+
+  #box(xyxy, style, text) {
+    const place = this.#pixels(xyxy);
+    this.#stroke(style, () => this.context.strokeRect(...place));
+    this.#label(place, style, style.glyph ? `${style.glyph} ${text}` : text);
+  }
+
+  /** A truth that was found: corners only, a little outside, beside the detection's box. */
+  #corners([left, top, width, height]) {
+    const out = Math.round(4 * this.scale);
+    const [x0, y0] = [left - out, top - out];
+    const [x1, y1] = [left + width + out, top + height + out];
+    const arm = Math.max(4 * this.scale, 0.18 * Math.min(x1 - x0, y1 - y0));
+    const path = new Path2D();
+    for (const [x, y, dx, dy] of [[x0, y0, 1, 1], [x1, y0, -1, 1], [x1, y1, -1, -1], [x0, y1, 1, -1]]) {
+      path.moveTo(x + dx * arm, y);
+      path.lineTo(x, y);
+      path.lineTo(x, y + dy * arm);
+    }
+    this.#stroke(STYLES.truth, () => this.context.stroke(path));
+  }
+
+  /** A coloured line over a wider dark one: seen on pale mucosa and in the dark lumen. */
+  #stroke({ colour, dash }, draw) {
+    const { context, scale } = this;
+    context.lineJoin = "round";
+    context.lineCap = dash.length && dash[0] < 4 ? "round" : "butt";
+    context.setLineDash([]);
+    context.lineWidth = (LINE_PX + 2.5) * scale;
+    context.strokeStyle = CASING;
+    draw();
+    context.setLineDash(dash.map((length) => length * scale));
+    context.lineWidth = LINE_PX * scale;
+    context.strokeStyle = colour;
+    draw();
+    context.setLineDash([]);
+  }
+
+  #label([left, top, , height], style, text) {
+    const { context, scale, canvas } = this;
+    context.font = `600 ${Math.round(12.5 * scale)}px ${getComputedStyle(canvas).fontFamily}`;
+    const width = Math.ceil(context.measureText(text).width + 10 * scale);
+    const tall = Math.round(18 * scale);
+    const gap = Math.round(4 * scale);
+    const above = top - tall - gap;
+    const below = top + height + gap;
+    const y = above >= 0 ? above : below + tall <= canvas.height ? below : Math.max(top, 0) + gap;
+    const x = Math.max(0, Math.min(left - Math.round(scale), canvas.width - width));
+    context.fillStyle = "rgba(10, 14, 18, 0.86)";
+    context.beginPath();
+    context.roundRect(x, y, width, tall, 4 * scale);
+    context.fill();
+    context.fillStyle = style.colour;
+    context.textBaseline = "middle";
+    context.fillText(text, x + 5 * scale, y + tall / 2 + 0.5 * scale);
+  }
+}

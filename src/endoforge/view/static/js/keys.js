@@ -1,0 +1,85 @@
+/** Keys to actions, and the page that lists them. */
+
+import { byId, el } from "./dom.js";
+
+/** Keys with their actions, and what they do. */
+const GROUPS = [
+  ["Flight", [
+    [{ p: "autopilot" }, "Autopilot on or off"],
+    [{ c: "camera" }, "Endoscope or free camera"],
+    [{ k: "pause" }, "Pause and go on"],
+    [{ ",": "slower", ".": "faster" }, "Slower, faster"],
+    [{ n: "new_seed" }, "Another colon: the next seed"],
+  ]],
+  ["Detector", [
+    [{ b: "detector" }, "Neural or heuristic"],
+    [{ "-": "objectness-down", "=": "objectness-up" }, "Objectness threshold, by 0.05"],
+    [{ "[": "iou-down", "]": "iou-up" }, "IoU of overlaps, by 0.05"],
+    [{ t: "truth" }, "Truth, hits and misses"],
+  ]],
+  ["Recorder", [
+    [{ l: "record" }, "Record a capture run, and stop"],
+    [{ o: "data_run" }, "Data run: autopilot, record to the end"],
+  ]],
+  ["Page", [
+    [{ 1: "live", 2: "training" }, "Live, training"],
+    [{ "?": "help" }, "This list"],
+  ]],
+];
+const STEERING = [
+  ["Steering the endoscope", [
+    [["W", "S"], "Push and pull"],
+    [["A", "D"], "Turn the shaft"],
+    [["←", "→", "↑", "↓"], "Bend the tip"],
+    [["drag"], "Look around"],
+  ]],
+  ["Flying the free camera", [
+    [["W", "A", "S", "D"], "Move"],
+    [["Space", "Shift"], "Up and down"],
+    [["←", "→", "↑", "↓"], "Look; so does dragging"],
+    [["Q", "E"], "Roll"],
+  ]],
+];
+const ANYWHERE = new Set(["live", "training", "help"]);
+const REPEATING = new Set(["objectness-down", "objectness-up", "iou-down", "iou-up"]);
+const ALIASES = { "+": "=", _: "-" };
+const BY_KEY = new Map(GROUPS.flatMap(([, rows]) => rows.flatMap(([actions]) => Object.entries(actions))));
+
+/** The action of a key event, or undefined. */
+export function actionOf(event) {
+  if ((event.ctrlKey || event.metaKey || event.altKey) && !event.getModifierState("AltGraph")) {
+    return undefined;
+  }
+  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  return BY_KEY.get(ALIASES[key] ?? key);
+}
+
+/** Whether keys belong to a field in which one types. */
+export function isTyping(target) {
+  return target instanceof Element && target.matches("input:not([type=checkbox]), textarea, select");
+}
+
+/** Listen: `actions` by name, `isLive` tells whether the live tab is in front. */
+export function listenToKeys(actions, isLive) {
+  document.addEventListener("keydown", (event) => {
+    if (isTyping(event.target)) return;
+    const action = actionOf(event);
+    if (!action || (event.repeat && !REPEATING.has(action))) return;
+    const open = document.querySelector("dialog[open]");
+    if (open && !(action === "help" && open.id === "help")) return;
+    if (!ANYWHERE.has(action) && !isLive()) return;
+    event.preventDefault();
+    actions[action]();
+  });
+}
+
+/** Write the list of keys into the help dialog. */
+export function writeHelp() {
+  const rows = (list, keysOf) => el("dl", {}, ...list.map((row) =>
+    el("div", {}, el("dt", {}, ...keysOf(row).map((key) => el("kbd", {}, key))), el("dd", {}, row.at(-1)))));
+  const part = (title, list) => el("section", {}, el("h3", {}, title), list);
+  byId("help-body").append(
+    ...GROUPS.map(([title, list]) => part(title, rows(list, ([actions]) => Object.keys(actions).map((key) => key.toUpperCase())))),
+    ...STEERING.map(([title, list]) => part(title, rows(list, ([keys]) => keys))),
+  );
+}

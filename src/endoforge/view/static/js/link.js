@@ -1,0 +1,56 @@
+/** How the connection stands: the mark in the header, and a veil over a view that stands still. */
+
+import { byId, setText, show } from "./dom.js";
+
+const WORDS = { connecting: "Connecting", open: "Connected", silent: "Silent", lost: "Reconnecting" };
+
+export class LinkView {
+  constructor() {
+    this.mark = byId("link");
+    this.hadPicture = false;
+    this.state = "connecting";
+    this.failures = 0;
+    this.waitsFor = "The first picture comes as soon as the colon is ready.";
+  }
+
+  /** What the state says about why there is no picture yet. */
+  preparing({ renderer }) {
+    if (this.hadPicture) return;
+    this.waitsFor = renderer === "starting"
+      ? "The renderer is being prepared: seconds, or the first time a minute."
+      : "The first picture is on its way.";
+  }
+
+  update(state, seconds = 0) {
+    if (state === "open") this.failures = 0;
+    if (state === "lost" && this.state !== "lost") this.failures += 1;
+    // While a retry is under way after a loss, the words about the loss stay.
+    const shown = state === "connecting" && this.failures ? "lost" : state;
+    this.mark.dataset.state = document.body.dataset.link = shown;
+    setText(this.mark.lastElementChild, WORDS[shown]);
+    if (shown === "lost") this.#lost(state === "lost" ? Math.ceil(seconds) : 0);
+    else if (shown === "silent") this.#veil("Nothing heard from the simulator", `for ${Math.round(seconds)} s. Waiting.`);
+    else if (this.hadPicture) show(byId("veil"), false);
+    else if (shown === "open") this.#veil("Connected", this.waitsFor);
+    this.state = state;
+  }
+
+  /** A picture of this connection is on the canvas. */
+  pictureShown() {
+    this.hadPicture = true;
+    if (this.state === "open") show(byId("veil"), false);
+  }
+
+  #lost(seconds) {
+    const when = seconds ? `Trying again in ${seconds} s.` : "Trying again.";
+    const ask = this.failures > 2 ? " Is endoforge sim-view still running?" : "";
+    this.#veil("Connection lost", when + ask, true);
+  }
+
+  #veil(title, text, retry = false) {
+    setText(byId("veil-title"), title);
+    setText(byId("veil-text"), text);
+    show(byId("retry"), retry);
+    show(byId("veil"), true);
+  }
+}

@@ -1,0 +1,99 @@
+/** Puts the page together. */
+
+import { flySeed, makeActions } from "./actions.js";
+import { Connection } from "./connection.js";
+import { all, byId } from "./dom.js";
+import { Painter } from "./draw.js";
+import { EventLog } from "./events.js";
+import { FramePlayer } from "./frames.js";
+import { Hud } from "./hud.js";
+import { listenToKeys, writeHelp } from "./keys.js";
+import { LinkView } from "./link.js";
+import { listenToDrags, Pad, Steering } from "./steering.js";
+import { Tabs } from "./tabs.js";
+import { TrainingTab } from "./training.js";
+
+const page = { state: null, toggleDialog };
+const hud = new Hud();
+const events = new EventLog();
+const painter = new Painter(byId("view"), byId("stage"));
+const isLive = () => page.tabs.current === "live";
+let caughtUp = false; // the last events come between hello and the first state
+
+const link = new LinkView();
+const connection = new Connection({
+  link: (state, seconds) => {
+    if (state === "lost") player.clear();
+    link.update(state, seconds);
+  },
+  hello: (hello) => {
+    caughtUp = false;
+    events.clear();
+    painter.setAspect(...hello.resolution);
+  },
+  state: (state) => {
+    page.state = state;
+    caughtUp = true;
+    hud.update(state);
+    link.preparing(state);
+    steering.setCamera(state.camera);
+    page.pad.setCamera(state.camera);
+  },
+  event: (event) => events.add(event, caughtUp),
+  frame: (buffer) => player.receive(buffer),
+});
+const player = new FramePlayer(painter, (frame) => {
+  link.pictureShown();
+  connection.send({ type: "ack", frame });
+});
+const steering = new Steering(connection, isLive);
+const training = new TrainingTab();
+
+page.connection = connection;
+page.pad = new Pad(steering);
+page.tabs = new Tabs((name) => {
+  player.setActive(name === "live");
+  training.setActive(name === "training");
+  steering.releaseAll();
+});
+const actions = makeActions(page);
+
+function toggleDialog(id) {
+  const dialog = byId(id);
+  steering.releaseAll();
+  if (dialog.open) dialog.close();
+  else dialog.showModal();
+}
+
+for (const button of all("[data-do]")) {
+  button.addEventListener("click", (event) => {
+    actions[button.dataset.do]();
+    if (event.detail) button.blur(); // clicked, not keyed: the space bar flies again
+  });
+}
+for (const dialog of all("dialog")) {
+  dialog.addEventListener("click", (event) => {
+    if (event.target === dialog || event.target.closest("[data-close]")) dialog.close();
+  });
+}
+byId("retry").addEventListener("click", () => connection.retryNow());
+
+const seed = byId("seed");
+byId("seed-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const problem = flySeed(connection, seed.value.trim());
+  seed.setAttribute("aria-invalid", String(Boolean(problem)));
+  if (problem) events.add({ level: "warning", text: problem });
+  else seed.blur();
+});
+seed.addEventListener("keydown", (event) => event.key === "Escape" && seed.blur());
+seed.addEventListener("blur", () => {
+  seed.removeAttribute("aria-invalid");
+  if (page.state) seed.value = page.state.seed;
+});
+
+listenToKeys(actions, isLive);
+listenToDrags(byId("view"), connection);
+writeHelp();
+page.tabs.start();
+connection.open();

@@ -1,0 +1,92 @@
+"""How a training goes, by the files that `train` keeps."""
+
+import json
+import threading
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+SAMPLE_EVERY_S = 1.0
+MOST_SAMPLES = 5000
+MOST_LINES, MOST_BYTES = 2000, 4_000_000
+"""Of the metrics file, the last ones."""
+
+
+class TrainingWatch(threading.Thread):
+    """Samples the loss from the status file while the server runs."""
+
+    def __init__(self, status_file: str, metrics_file: str) -> None:
+        super().__init__(name="training watch", daemon=True)
+        self._status, self._metrics = Path(status_file), Path(metrics_file)
+        self._names = {"status": status_file, "metrics": metrics_file}
+        self._losses: deque[tuple[int, float]] = deque(maxlen=MOST_SAMPLES)
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        while not self._ended.wait(SAMPLE_EVERY_S):
+            self.sample()
+
+    def end(self) -> None:
+        """Stop."""
+        self._ended.set()
+
+    def sample(self) -> None:
+        """Note the loss of now; a training that begins anew begins a new curve."""
+        status = read_status(self._status)
+        if status is None:
+            return
+        step, loss = _global_step(status), status.get("loss")
+        if step is None or not isinstance(loss, int | float):
+            return
+        if self._losses and step < self._losses[-1][0]:
+            self._losses.clear()
+        if not self._losses or step > self._losses[-1][0]:
+            self._losses.append((step, float(loss)))
+
+    def as_json(self) -> dict[str, Any]:
+        """What the training tab shows."""
+        return {
+            "status": read_status(self._status),
+            "metrics": read_metrics(self._metrics),
+            "losses": [list(sample) for sample in list(self._losses)],
+            "files": self._names,
+        }
+
+
+def read_status(path: Path) -> dict[str, Any] | None:
+    """The status file's object; None where there is none that can be read."""
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            return None
+        status = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return status if isinstance(status, dict) else None
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The last lines of the metrics file; those that are no objects are left out."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - MOST_BYTES))
+            data = file.read(MOST_BYTES)
+    except OSError:
+        return []
+    found = []
+    for line in data.splitlines()[-MOST_LINES:]:
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict):
+            found.append(record)
+    return found
+
+
+def _global_step(status: dict[str, Any]) -> int | None:
+    """Steps since the start of the training."""
+    epoch, step, of = (status.get(name) for name in ("epoch", "step", "steps_per_epoch"))
+    if not (isinstance(epoch, int) and isinstance(step, int) and isinstance(of, int)):
+        return None
+    return max(epoch - 1, 0) * of + step

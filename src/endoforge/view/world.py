@@ -1,0 +1,290 @@
+"""The one world that all viewers see: a colon, its clock, and the cameras in it."""
+
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from endoforge.core.errors import UserError
+from endoforge.sim.camera import CameraState, Pose
+from endoforge.sim.flight import Flight, plan_flight, steps_to_next
+from endoforge.sim.itinerary import STEP_S
+from endoforge.sim.packing import Movers, world_arrays
+from endoforge.sim.randomization import Randomization
+from endoforge.sim.scene import make_scene
+from endoforge.sim.simulator import BakedRun, bake_flight
+from endoforge.sim.streams import run_seed
+from endoforge.view.steering import NOTHING, Pilot, Place, Steer, colon_axes, orthonormal, settled
+
+View = Literal["endoscope", "free"]
+SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0)
+MOST_SEED = 2**64 - 1
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Colon:
+    """A run of a base seed, ready to be shown: run 0 of what `datagen` records with that seed."""
+
+    base_seed: int
+    run: BakedRun
+    flight: Flight
+    movers: Movers
+    tables: dict[str, NDArray[Any]]
+
+    @property
+    def duration_s(self) -> float:
+        """Of the flight."""
+        return (len(self.flight) - 1) * STEP_S
+
+    @property
+    def has_jpeg(self) -> bool:
+        """Whether its camera's pictures go through JPEG."""
+        return self.run.scene.camera.jpeg > 0
+
+    def camera_rows(
+        self, state: CameraState, noise_seed: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """What a renderer needs of one picture, as `packing.Movers.at` gives it."""
+        return self.movers.at(
+            np.zeros(1, np.intp),
+            state.rows[None],
+            np.array([state.time_s]),
+            np.array([noise_seed]),
+        )
+
+
+def bake_colon(base_seed: int, size: tuple[int, int], max_frames: int | None) -> Colon:
+    """The colon of a base seed; takes some tenths of a second, in any thread."""
+    scene = make_scene(run_seed(base_seed, 0), Randomization())
+    flight = plan_flight(scene)
+    run = bake_flight(scene, flight, size, max_frames)
+    return Colon(base_seed, run, flight, Movers.of([scene]), world_arrays(scene, *size))
+
+
+class World:
+    """A colon with its clock, the scope in it, and the free camera.
+
+    `time_s` moves what lives: peristalsis and polyps. `flight_s` is the place in the flight, which
+    the autopilot follows; both start at 0. Not for several threads at once.
+    """
+
+    def __init__(self, colon: Colon) -> None:
+        self.colon = colon
+        self.lumen = colon.flight.lumen
+        self.time_s = 0.0
+        self.flight_s = 0.0
+        self.autopilot = True
+        self.paused = False
+        self.speed = 1.0
+        self.view: View = "endoscope"
+        self.steer = NOTHING
+        self._scope_pilot = Pilot(self.lumen, free=False)
+        self._free_pilot = Pilot(self.lumen, free=True)
+        self._scope = self._of_flight()
+        self._free = self._scope
+        self._seen: deque[tuple[float, Pose]] = deque()
+        self._dragged = (0.0, 0.0)
+
+    @property
+    def pose(self) -> Pose:
+        """Of the camera that is shown."""
+        if self.view == "free":
+            return self._free_pilot.pose(self._free)
+        if self.autopilot:
+            return flight_pose(self.colon.flight, self.flight_s)
+        return self._scope_pilot.pose(self._scope)
+
+    @property
+    def place(self) -> Place:
+        """Of the camera that is shown."""
+        if self.view == "free":
+            return self._free
+        return self._of_flight() if self.autopilot else self._scope
+
+    @property
+    def flight_is_over(self) -> bool:
+        """Whether the autopilot has come to its end."""
+        return self.flight_s >= self.colon.duration_s
+
+    @property
+    def segment(self) -> str:
+        """The part of the colon that the shown camera is in."""
+        return self.colon.run.scene.anatomy.segment(self.place.s_mm)
+
+    @property
+    def restless(self) -> bool:
+        """Whether the picture changes though time stands still: somebody flies the free camera."""
+        free = self.view == "free" and (bool(self.steer) or self._free_pilot.moving)
+        return free or self._dragged != (0.0, 0.0)
+
+    def restart(self) -> None:
+        """Back to the beginning, by autopilot, through the scope."""
+        self.time_s = self.flight_s = 0.0
+        self.autopilot, self.view = True, "endoscope"
+        self._seen.clear()
+
+    def switch_autopilot(self) -> None:
+        """On: from the place of the flight nearest to the scope, or anew after its end."""
+        self.autopilot = not self.autopilot
+        if self.autopilot:
+            self.flight_s = self._nearest_flight_s()
+        else:
+            self._take_over()
+        self._seen.clear()
+
+    def switch_view(self) -> None:
+        """Between the scope and the free camera, which starts where the scope is."""
+        if self.view == "endoscope":
+            place = settled(self.lumen, self.place)
+            self._free = replace(place, axes=self.pose.axes)
+            self._free_pilot.stop()
+            self.view = "free"
+        else:
+            self.view = "endoscope"
+        self._seen.clear()
+
+    def set_steer(self, steer: Steer) -> bool:
+        """What the keys ask for; returns whether that took the scope from the autopilot."""
+        took = bool(steer) and self._takes_over()
+        self.steer = steer
+        return took
+
+    def look(self, dx_px: float, dy_px: float) -> bool:
+        """A drag of the mouse; returns whether that took the scope from the autopilot."""
+        took = self._takes_over()
+        dx, dy = self._dragged
+        self._dragged = (dx + dx_px, dy + dy_px)
+        return took
+
+    def advance(self, seconds: float, wall_s: float) -> None:
+        """Let `seconds` of simulated time pass, in `wall_s` of the viewers' own.
+
+        The scope is moved in simulated time; the free camera in theirs, so that it flies on while
+        time stands still.
+        """
+        self.time_s += seconds
+        (dx, dy), self._dragged = self._dragged, (0.0, 0.0)
+        if self.autopilot:
+            self.flight_s = min(self.flight_s + seconds, self.colon.duration_s)
+        if self.view == "free":
+            self._free = self._free_pilot.move(self._free, self.steer, wall_s)
+            self._free = self._free_pilot.look(self._free, dx, dy)
+        elif not self.autopilot:
+            self._scope = self._scope_pilot.move(self._scope, self.steer, seconds)
+            self._scope = self._scope_pilot.look(self._scope, dx, dy)
+
+    def jump(self, flight_s: float) -> None:
+        """Go to a moment of the flight."""
+        self.time_s = self.flight_s = flight_s
+        self._seen.clear()
+
+    def state(self) -> CameraState:
+        """The shown camera now, as the renderer and labels take it; asked for once a moment."""
+        if self.view == "endoscope" and self.autopilot:
+            return flight_state(self.colon.flight, self.flight_s, self.time_s)
+        pose = self.pose
+        lag_s = self.colon.run.scene.camera.lag_s
+        if self._seen and self.time_s - self._seen[-1][0] > 1.0:
+            self._seen.clear()
+        before = self._seen[-1] if self._seen else (self.time_s, pose)
+        if not self._seen or self.time_s > before[0]:
+            self._seen.append((self.time_s, pose))
+        while len(self._seen) > 1 and self._seen[1][0] <= self.time_s - lag_s:
+            self._seen.popleft()
+        velocity, turn = _rates(before[1], pose, self.time_s - before[0])
+        return CameraState(self.time_s, pose, velocity, turn, metered=self._seen[0][1])
+
+    def seconds_to_next_capture(self) -> float:
+        """The recorder's interval after a capture from here, as of `datagen`."""
+        scene = self.colon.run.scene
+        [steps] = steps_to_next(scene, self.pose.position[None]).tolist()
+        return int(steps) * STEP_S
+
+    def _takes_over(self) -> bool:
+        if self.view == "free" or not self.autopilot:
+            return False
+        self.autopilot = False
+        self._take_over()
+        self._seen.clear()
+        return True
+
+    def _take_over(self) -> None:
+        self._scope = settled(self.lumen, self._of_flight())
+        self._scope_pilot.stop()
+
+    def _of_flight(self) -> Place:
+        flight, (low, high, part) = self.colon.flight, _between(self.colon.flight, self.flight_s)
+        s_mm = float((1 - part) * flight.s_mm[low] + part * flight.s_mm[high])
+        xy_mm = (1 - part) * flight.xy_mm[low] + part * flight.xy_mm[high]
+        axes = flight_pose(flight, self.flight_s).axes @ colon_axes(self.lumen, s_mm).T
+        return Place(s_mm, xy_mm, axes)
+
+    def _nearest_flight_s(self) -> float:
+        """Where the flight comes nearest to the scope, rather after the place where it was left."""
+        if self.flight_is_over:
+            return 0.0
+        flight = self.colon.flight
+        away = np.linalg.norm(
+            flight.position - self._scope_pilot.pose(self._scope).position, axis=1
+        )
+        left = int(self.flight_s / STEP_S)
+        later, whole = away[left:], away
+        if later.min() <= whole.min() + 5.0:
+            return (left + int(later.argmin())) * STEP_S
+        return int(whole.argmin()) * STEP_S
+
+
+def flight_state(flight: Flight, flight_s: float, time_s: float) -> CameraState:
+    """The flight's camera at any moment; at the flight's own steps exactly what it says."""
+    low, high, part = _between(flight, flight_s)
+    if part == 0 and time_s == flight_s:
+        return flight.states([low])[0]
+    return CameraState(
+        time_s=time_s,
+        pose=flight_pose(flight, flight_s),
+        velocity_mm_s=(1 - part) * flight.velocity_mm_s[low] + part * flight.velocity_mm_s[high],
+        turn_rad_s=(1 - part) * flight.turn_rad_s[low] + part * flight.turn_rad_s[high],
+        metered=flight_pose(flight, max(flight_s - flight.lag * STEP_S, 0.0)),
+    )
+
+
+def flight_pose(flight: Flight, flight_s: float) -> Pose:
+    """The flight's pose at any moment, straight between its steps."""
+    low, high, part = _between(flight, flight_s)
+    if part == 0:
+        return Pose(flight.position[low], flight.axes[low], float(flight.s_mm[low]))
+    position = (1 - part) * flight.position[low] + part * flight.position[high]
+    axes = orthonormal((1 - part) * flight.axes[low] + part * flight.axes[high])
+    s_mm = float((1 - part) * flight.s_mm[low] + part * flight.s_mm[high])
+    return Pose(position, axes, s_mm)
+
+
+def checked_seed(value: Any) -> int:
+    """A base seed from a client's message; raises UserError for anything else."""
+    if isinstance(value, str) and value.isdecimal() and len(value) <= 20:
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_SEED:
+        raise UserError("new_seed: must be a whole number from 0 to 2^64 - 1")
+    return value
+
+
+def _between(flight: Flight, flight_s: float) -> tuple[int, int, float]:
+    """The steps before and after a moment, and the share of the way between them."""
+    step = min(max(flight_s / STEP_S, 0.0), len(flight) - 1.0)
+    if abs(step - round(step)) < 1e-6:
+        return round(step), round(step), 0.0
+    return int(step), int(step) + 1, step - int(step)
+
+
+def _rates(before: Pose, now: Pose, seconds: float) -> tuple[Array, Array]:
+    """(3,) mm/s and (3,) rad/s in the camera's axes, as `flight` has them."""
+    if seconds <= 0:
+        return np.zeros(3), np.zeros(3)
+    velocity = now.axes @ (now.position - before.position) / seconds
+    turned = before.axes @ now.axes.T
+    skew = 0.5 * (turned - turned.T)
+    return velocity, np.array([skew[2, 1], skew[0, 2], skew[1, 0]]) / seconds

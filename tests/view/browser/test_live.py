@@ -1,0 +1,334 @@
+"""The live tab in a real Chromium, against the real server."""
+
+import json
+import re
+import signal
+import time
+from collections.abc import Callable
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+
+from endoforge.captures.index import index_root
+from endoforge.captures.schema import MANIFEST_NAME
+from tests.view.browser.page import (
+    A_NUMBER,
+    DESKTOP,
+    NEEDS_BROWSER,
+    PHONE,
+    Page,
+    button,
+    expect,
+    hud,
+    open_page,
+    picture,
+    wait_for_a_picture,
+)
+from tests.view.browser.viewer import CHECKPOINT, Viewer, wait_until
+
+pytestmark = NEEDS_BROWSER
+
+
+def steps_aside(url: str, host: str) -> bool:
+    """Whether it leads to another host than `host`."""
+    return not re.match(rf"(blob:)?(http|ws)://{re.escape(host)}/", url)
+
+
+def test_the_page_loads_without_errors_and_from_its_own_host_alone(browser, viewer):
+    page = browser.new_page(viewport=DESKTOP)
+    said: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("websocket", lambda socket: asked.append(socket.url))
+
+    page.goto(viewer.address)
+    wait_for_a_picture(page)
+    page.keyboard.press("2")
+    expect(page.locator(".run img").first).to_be_visible()
+
+    assert said == []
+    host = viewer.address.removeprefix("http://")
+    assert [url for url in asked if steps_aside(url, host)] == []
+    assert f"ws://{host}/live" in asked
+    page.close()
+
+
+def test_frames_arrive_and_change(live):
+    pictures = set()
+
+    def three_pictures() -> bool:
+        pictures.add(picture(live))
+        return len(pictures) >= 3
+
+    wait_until(three_pictures)
+
+
+def test_the_hud_tells_where_the_scope_is_and_how_fast_all_goes(live):
+    expect(hud(live, "segment")).to_have_text(re.compile("Rectum|Sigmoid|Descending|Transverse"))
+    expect(live.locator(".tube.here")).to_have_count(1)
+    for name in ("depth", "length", "ms-median", "ms-p95", "detect-hz", "shown-hz", "rendered-hz"):
+        expect(hud(live, name)).to_have_text(A_NUMBER)
+    for name in ("count", "dropped", "skipped", "clients", "tp", "fp", "fn"):
+        expect(hud(live, name)).to_have_text(A_NUMBER)
+    expect(live.locator("#seed")).to_have_value("7")
+
+
+def pressed(action: str) -> Callable[[Page], str | None]:
+    return lambda page: button(page, action).get_attribute("aria-pressed")
+
+
+def text(name: str) -> Callable[[Page], str | None]:
+    return lambda page: hud(page, name).text_content()
+
+
+# Key, what of the page it changes, and the key that takes it back.
+KEYS: list[tuple[str, Callable[[Page], object], str]] = [
+    ("p", pressed("autopilot"), "p"),
+    ("c", text("camera"), "c"),
+    ("k", pressed("pause"), "k"),
+    (",", text("speed"), "."),
+    (".", text("speed"), ","),
+    ("b", text("mode"), "b"),
+    ("-", text("objectness"), "="),
+    ("=", text("objectness"), "-"),
+    ("[", text("iou"), "]"),
+    ("]", text("iou"), "["),
+    ("t", pressed("truth"), "t"),
+    ("l", pressed("record"), "l"),
+    ("o", pressed("data_run"), "o"),
+    ("2", lambda page: page.locator("#panel-training").is_visible(), "1"),
+    ("1", lambda page: page.locator("#panel-live").is_visible(), "1"),
+    ("?", lambda page: page.locator("#help").is_visible(), "?"),
+    ("n", lambda page: page.locator("#seed").input_value(), ""),
+]
+
+
+@pytest.mark.parametrize(("key", "seen", "back"), KEYS, ids=[key for key, _, _ in KEYS])
+def test_a_key_does_what_it_says(live, key, seen, back):
+    if key == "1":
+        live.keyboard.press("2")
+        wait_until(lambda: not seen(live))
+    before = seen(live)
+
+    live.keyboard.press(key)
+
+    wait_until(lambda: seen(live) not in (before, None))
+    if back and key != "1":
+        live.keyboard.press(back)
+        wait_until(lambda: seen(live) == before)
+
+
+ENDOSCOPE = {"w": "+forward", "s": "-forward", "a": "-roll", "d": "+roll"}
+FREE = {"w": "+forward", "s": "-forward", "a": "-right", "d": "+right", "q": "-roll", "e": "+roll"}
+FREE |= {"Space": "+up", "Shift": "-up"}
+LOOK = {"ArrowLeft": "-yaw", "ArrowRight": "+yaw", "ArrowUp": "+pitch", "ArrowDown": "-pitch"}
+
+
+@pytest.mark.parametrize(
+    ("camera", "keys"), [("Endoscope", ENDOSCOPE | LOOK), ("Free camera", FREE | LOOK)]
+)
+def test_held_keys_steer(browser, viewer, camera, keys):
+    page = browser.new_page(viewport=DESKTOP)
+    sent: list[dict[str, object]] = []
+    page.on("websocket", lambda s: s.on("framesent", lambda text: sent.append(json.loads(text))))
+    page.goto(viewer.address)
+    wait_for_a_picture(page)
+    if camera == "Free camera":
+        page.keyboard.press("c")
+    expect(hud(page, "camera")).to_have_text(camera)
+
+    def steered() -> dict[str, object]:
+        page.wait_for_timeout(1)  # lets the messages be heard
+        rates = [message for message in sent if message["type"] == "steer"][-1:]
+        return {axis: rate for axis, rate in (rates or [{}])[0].items() if rate and axis != "type"}
+
+    for key, (sign, *axis) in keys.items():
+        page.keyboard.down(key)
+        wanted = {"".join(axis): 1 if sign == "+" else -1}
+        wait_until(lambda wanted=wanted: steered() == wanted)
+        page.keyboard.up(key)
+        wait_until(lambda: steered() == {})
+    if camera == "Free camera":
+        page.keyboard.press("c")
+        expect(hud(page, "camera")).to_have_text("Endoscope")
+    page.close()
+
+
+def test_pushing_goes_deeper_and_the_autopilot_lets_go(live):
+    def depth() -> float:
+        return float(hud(live, "depth").text_content() or 0)
+
+    for key, sign in (("w", 1), ("s", -1)):
+        before = depth()
+        live.keyboard.down(key)
+        wait_until(lambda sign=sign, before=before: sign * (depth() - before) > 0.5)
+        live.keyboard.up(key)
+        expect(button(live, "autopilot")).to_have_attribute("aria-pressed", "false")
+    live.keyboard.press("p")
+    expect(button(live, "autopilot")).to_have_attribute("aria-pressed", "true")
+
+
+def test_dragging_looks_around(live):
+    expect(button(live, "autopilot")).to_have_attribute("aria-pressed", "true")
+    live.mouse.move(400, 300)
+    live.mouse.down()
+    live.mouse.move(440, 310, steps=3)
+    live.mouse.up()
+    expect(button(live, "autopilot")).to_have_attribute("aria-pressed", "false")
+    live.keyboard.press("p")
+    expect(button(live, "autopilot")).to_have_attribute("aria-pressed", "true")
+
+
+def test_every_key_of_the_help_is_tested(live):
+    live.keyboard.press("?")
+    shown = live.locator("#help-body section:nth-child(-n + 4) kbd").all_text_contents()
+    live.keyboard.press("Escape")
+    expect(live.locator("#help")).to_be_hidden()
+
+    assert sorted(key.lower() for key in shown) == sorted(key for key, _, _ in KEYS)
+
+
+def test_thresholds_move_in_steps_of_a_twentieth(live):
+    expect(hud(live, "objectness")).to_have_text("0.30")
+    expect(hud(live, "iou")).to_have_text("0.50")
+    for key in "==]":
+        live.keyboard.press(key)
+    expect(hud(live, "objectness")).to_have_text("0.40")
+    expect(hud(live, "iou")).to_have_text("0.55")
+    button(live, "objectness-down").click()
+    button(live, "objectness-down").click()
+    button(live, "iou-down").click()
+    expect(hud(live, "objectness")).to_have_text("0.30")
+    expect(hud(live, "iou")).to_have_text("0.50")
+
+
+def test_a_seed_of_64_bits_is_flown_to_the_digit(live):
+    for seed in (str(2**64 - 1), "7"):
+        live.locator("#seed").fill(seed)
+        live.locator("#seed").press("Enter")
+        expect(live.locator("#seed")).not_to_be_focused()
+        expect(live.locator("#seed")).to_have_value(seed)
+    live.locator("#seed").fill(str(2**64))
+    live.locator("#seed").press("Enter")
+    expect(live.locator(".toast.warning")).to_contain_text("2^64 - 1")
+    live.locator("#seed").press("Escape")
+    expect(live.locator("#seed")).to_have_value("7")
+
+
+def test_truth_is_shown_beside_the_detections(live):
+    live.keyboard.press("t")
+    expect(live.locator("#legend")).to_contain_text("false alarm")
+    live.keyboard.press("t")
+    expect(live.locator("#legend")).to_have_text("detection")
+
+
+def test_what_is_recorded_is_a_valid_run(live, viewer):
+    before = {path.name for path in viewer.runs.glob("run_*")}
+    live.keyboard.press("l")
+    expect(live.locator("#chip-rec")).to_be_visible()
+    wait_until(lambda: int(hud(live, "rec-frames").text_content() or 0) >= 3)
+    live.keyboard.press("l")
+    expect(live.locator("#chip-rec")).to_be_hidden()
+    expect(hud(live, "run")).to_have_text(re.compile(r"^run_\d+, ended$"))
+    name = (hud(live, "run").text_content() or "").removesuffix(", ended")
+    count = int((hud(live, "frames").text_content() or "").split()[0])
+
+    index = index_root(viewer.runs / name, strict=True)
+
+    assert name not in before
+    assert count == len(index.frames) >= 3
+    manifest = json.loads((viewer.runs / name / MANIFEST_NAME).read_text())
+    assert manifest["endoforge"]["complete"] is True
+    assert manifest["endoforge"]["frames"] == count
+
+
+def test_two_pages_see_one_world(browser, live, viewer):
+    other = open_page(browser, viewer)
+    expect(hud(other, "clients")).not_to_have_text("1")
+    other.keyboard.press("=")
+    expect(hud(live, "objectness")).to_have_text("0.35")
+    live.keyboard.press("-")
+    expect(hud(other, "objectness")).to_have_text("0.30")
+    for page in (live, other):
+        frame = page.locator("#view").get_attribute("data-frame")
+        expect(page.locator("#view")).not_to_have_attribute("data-frame", frame or "")
+    other.close()
+
+
+OPEN_SOCKET = """(url) => new Promise((resolve) => {
+  const socket = new WebSocket(url);
+  socket.onmessage = () => { socket.close(); resolve("heard"); };
+  socket.onclose = () => resolve("refused");
+})"""
+
+
+class QuietFiles(SimpleHTTPRequestHandler):
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+def test_a_page_of_another_origin_is_refused(browser, live, viewer, tmp_path):
+    (tmp_path / "index.html").write_text("<!doctype html><title>other</title>")
+    handler = partial(QuietFiles, directory=str(tmp_path))
+    other = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    Thread(target=other.serve_forever, daemon=True).start()
+    page = browser.new_page()
+    page.goto(f"http://127.0.0.1:{other.server_port}/")
+    socket = viewer.address.replace("http", "ws") + "/live"
+
+    assert page.evaluate(OPEN_SOCKET, socket) == "refused"
+    assert live.evaluate(OPEN_SOCKET, socket) == "heard"
+    page.close()
+    other.shutdown()
+
+
+@pytest.mark.parametrize("tab", ["", "#training"])
+def test_a_phone_needs_no_sideways_scroll(browser, viewer, tab):
+    page = open_page(browser, viewer, PHONE, tab)
+    if tab:
+        expect(page.locator(".run").first).to_be_visible()
+    assert page.evaluate("() => document.documentElement.scrollWidth") == PHONE["width"]
+    page.close()
+
+
+LOWEST = """() => Math.max(...[...document.querySelectorAll("main .card, main button")]
+  .filter((node) => !node.closest(".run-list"))
+  .map((node) => node.getBoundingClientRect().bottom))"""
+
+
+@pytest.mark.parametrize("tab", ["", "#training"])
+def test_a_desktop_needs_no_scroll_at_all(browser, viewer, tab):
+    page = open_page(browser, viewer, DESKTOP, tab)
+    lowest = page.evaluate(LOWEST)
+    assert lowest <= DESKTOP["height"]
+    page.close()
+
+
+def test_the_heuristic_stands_in_until_a_checkpoint_comes_and_ctrl_c_ends_it(browser, tmp_path):
+    viewer = Viewer(tmp_path)
+    try:
+        page = open_page(browser, viewer)
+        expect(page.locator("#fallback")).to_contain_text(CHECKPOINT)
+        expect(hud(page, "mode")).to_have_text("Heuristic")
+
+        viewer.put_checkpoint()
+
+        expect(page.locator("#fallback")).to_be_hidden()
+        expect(hud(page, "mode")).to_have_text("Neural")
+
+        page.keyboard.press("l")
+        wait_until(lambda: int(hud(page, "rec-frames").text_content() or 0) >= 1)
+        started = time.monotonic()
+        viewer.process.send_signal(signal.SIGINT)
+        assert viewer.process.wait(20) in (0, 130)
+        assert time.monotonic() - started < 2
+        assert len(index_root(viewer.runs, strict=True).frames) >= 1
+        expect(page.locator("#link")).to_have_attribute("data-state", "lost")
+        expect(page.locator("#veil")).to_contain_text("Connection lost")
+        page.close()
+    finally:
+        viewer.stop()

@@ -1,0 +1,204 @@
+"""The detector that is at work: missing, broken, appearing, replaced, throwing."""
+
+import shutil
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from endoforge.view import detecting
+from endoforge.view.detecting import Detecting, Keeper, Thresholds
+from endoforge.view.events import Events
+from endoforge.view.frame import LiveFrame
+
+from .conftest import FakeDetector
+
+
+@pytest.fixture
+def events():
+    return Events()
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    return tmp_path / "tinydet.safetensors"
+
+
+@pytest.fixture
+def keeper(checkpoint, events, detector):
+    return Keeper(
+        str(checkpoint), torch.device("cpu"), Thresholds(0.3, 0.5), events, lambda: detector
+    )
+
+
+def texts(events, level):
+    return [event["text"] for event in events.last() if event["level"] == level]
+
+
+def frame_of(colon, number=1):
+    stats = np.zeros((24, 6), np.int32)
+    stats[0] = (500, 500, 24, 16, 48, 32)
+    rgb = np.zeros((64, 96, 3), np.uint8)
+    return LiveFrame(number, rgb, stats, colon.run.states[0], colon)
+
+
+def test_without_a_checkpoint_the_heuristic_takes_over_and_says_why(keeper, events, detector):
+    assert keeper.current() is detector
+    assert keeper.mode == "heuristic"
+    assert "no such checkpoint" in keeper.fallback
+    [warning] = texts(events, "warning")
+    assert "no such checkpoint" in warning
+    assert "heuristic detector takes over" in warning
+    keeper.look()
+    keeper.look()
+    assert len(texts(events, "warning")) == 1, "it is said once"
+
+
+def test_a_checkpoint_that_appears_is_taken(keeper, checkpoint, lively, events):
+    keeper.current()
+    shutil.copy(lively, checkpoint)
+    keeper.look()
+    assert keeper.mode == "neural"
+    assert keeper.fallback is None
+    assert keeper.current().kind == "neural"
+    assert time.time() - keeper.loaded_unix < 60
+    assert any("loaded" in text for text in texts(events, "info"))
+
+
+def test_it_is_looked_at_by_itself_while_frames_are_detected(keeper, checkpoint, lively):
+    keeper.current()
+    shutil.copy(lively, checkpoint)
+    keeper._next_look = 0.0
+    assert keeper.current().kind == "neural"
+
+
+@pytest.mark.parametrize("content", [b"", b"not weights", b"\x10\0\0\0\0\0\0\0{}"])
+def test_a_broken_checkpoint_is_told_in_a_line(keeper, checkpoint, events, content):
+    checkpoint.write_bytes(content)
+    assert keeper.current().kind == "heuristic"
+    assert str(checkpoint) in keeper.fallback
+    assert "\n" not in keeper.fallback
+    assert len(texts(events, "warning")) == 1
+
+
+def test_a_replaced_checkpoint_is_loaded_again(keeper, checkpoint, lively, events):
+    shutil.copy(lively, checkpoint)
+    first = keeper.current()
+    fresh = checkpoint.with_suffix(".new")
+    shutil.copy(lively, fresh)
+    fresh.rename(checkpoint)
+    keeper.look()
+    assert keeper.current() is not first
+    assert "loaded again" in texts(events, "info")[-1]
+    second = keeper.current()
+    keeper.look()
+    assert keeper.current() is second, "the same file isn't loaded twice"
+
+
+def test_it_breaks_and_vanishes_and_comes_back(keeper, checkpoint, lively, events, detector):
+    shutil.copy(lively, checkpoint)
+    assert keeper.current().kind == "neural"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    keeper.look()
+    assert keeper.current() is detector
+    assert keeper.loaded_unix is None
+    checkpoint.unlink()
+    keeper.look()
+    assert "no such checkpoint" in keeper.fallback
+    shutil.copy(lively, checkpoint)
+    keeper.look()
+    assert keeper.current().kind == "neural"
+    assert len(texts(events, "warning")) == 2
+
+
+def test_the_user_may_want_the_heuristic_one(keeper, checkpoint, lively, detector):
+    shutil.copy(lively, checkpoint)
+    keeper.wanted = "heuristic"
+    assert keeper.current() is detector
+    assert keeper.mode == "heuristic"
+    assert keeper.fallback is None, "it is no fallback: it was asked for"
+
+
+def test_thresholds_are_passed_on_live(keeper, detector):
+    keeper.current()
+    assert detector.thresholds == (0.3, 0.5)
+    keeper.thresholds = Thresholds(0.45, 0.6)
+    keeper.current()
+    assert detector.thresholds == (0.45, 0.6)
+
+
+def test_with_no_detector_at_all_the_view_goes_on(checkpoint, events, colon):
+    def none():
+        raise ImportError("no such module")
+
+    keeper = Keeper(str(checkpoint), torch.device("cpu"), Thresholds(0.3, 0.5), events, none)
+    assert keeper.current() is None
+    assert keeper.mode == "off"
+    assert "no such module" in keeper.fallback
+    work = Detecting(keeper, events, most_hz=100)
+    work._detect(frame_of(colon))
+    assert work.found is None
+    assert work.as_json()["mode"] == "off"
+
+
+@pytest.fixture
+def work(keeper, events, monkeypatch):
+    monkeypatch.setattr(detecting, "RETRY_S", 0.05)
+    work = Detecting(keeper, events, most_hz=200)
+    work.start()
+    yield work
+    work.end()
+    work.join(5)
+    assert not work.is_alive()
+
+
+def until(what, seconds=20):
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def test_a_detector_that_throws_is_told_once_and_tried_again(work, colon, detector, events):
+    detector.failure = RuntimeError("out of\nmemory")
+    for number in range(5):
+        work.frames.put(frame_of(colon, number))
+        until(lambda number=number: detector.calls > number)
+    assert work.as_json()["error"] == "the detector failed: RuntimeError: out of memory"
+    [told] = texts(events, "error")
+    assert "tried again" in told
+    assert work.found is None
+    detector.failure = None
+    work.frames.put(frame_of(colon, 9))
+    until(lambda: work.found is not None)
+    assert work.as_json()["error"] is None
+    assert work.found.frame == 9
+    assert texts(events, "info")[-1] == "the detector works again"
+
+
+def test_what_is_found_is_counted_once_a_frame(work, colon, detector):
+    """The detection is exactly the one polyp's box: (24, 16, 48, 32) of 96 x 64."""
+    work.frames.put(frame_of(colon, 1))
+    until(lambda: work.found is not None)
+    assert work.found.hits == (True,)
+    work.again()
+    until(lambda: detector.calls == 2)
+    time.sleep(0.05)
+    assert work.score.as_json()["tp"] == 1, "the same frame again counts nothing"
+    state = work.as_json()
+    assert state["count"] == 1
+    assert state["ms_median"] is not None
+
+
+def test_detections_come_no_faster_than_they_may(colon, keeper, events):
+    detector = FakeDetector()
+    keeper._make_heuristic = lambda: detector
+    work = Detecting(keeper, events, most_hz=20)
+    work.start()
+    end = time.monotonic() + 1.0
+    while time.monotonic() < end:
+        work.frames.put(frame_of(colon))
+        time.sleep(0.002)
+    work.end()
+    assert 3 <= detector.calls <= 23

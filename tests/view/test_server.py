@@ -1,0 +1,541 @@
+"""The server as browsers meet it: a real one on a port of this machine, in a thread."""
+
+import base64
+import contextlib
+import json
+import os
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import httpx
+import numpy as np
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from endoforge.sim.engine import Engine
+from endoforge.view import run
+from endoforge.view.run import listen, serve
+from endoforge.view.session import Session
+
+from .conftest import SEED, FakeDetector, InProcessPainter, small_config
+
+
+class Site:
+    """A running server and its session."""
+
+    def __init__(self, session: Session, token: str | None = None) -> None:
+        self.session = session
+        self._socket = listen(session.config)
+        self.port = self._socket.getsockname()[1]
+        self.origin = f"http://127.0.0.1:{self.port}"
+        self.error: BaseException | None = None
+        self._thread = threading.Thread(target=self._serve, args=(token,))
+        self._thread.start()
+
+    def _serve(self, token: str | None) -> None:
+        try:
+            serve(self.session, self._socket, token)
+        except BaseException as error:
+            self.error = error
+
+    def close(self) -> float:
+        """Seconds that it took to end."""
+        started = time.monotonic()
+        self.session.on_end(None)
+        self._thread.join(20)
+        assert not self._thread.is_alive()
+        return time.monotonic() - started
+
+    def get(self, path: str, **more: Any) -> httpx.Response:
+        return httpx.get(self.origin + path, timeout=20, **more)
+
+    def post(self, path: str, value: Any = None, **more: Any) -> httpx.Response:
+        more = {"headers": {"origin": self.origin}} | more
+        return httpx.post(self.origin + path, json=value, timeout=20, **more)
+
+    def viewer(self, **more: Any) -> "Client":
+        return Client(self, **more)
+
+
+class Client:
+    """A page, as a test writes it."""
+
+    def __init__(self, site: Site, *, acknowledge: bool = True) -> None:
+        self.site = site
+        self._open = contextlib.ExitStack()
+        address = site.origin.replace("http", "ws") + "/live"
+        self.socket: ClientConnection = self._open.enter_context(
+            connect(address, origin=site.origin, max_size=None, close_timeout=1)
+        )
+        self.acknowledge = acknowledge
+        self.frames: list[dict[str, Any]] = []
+        self.pictures: list[bytes] = []
+        self.texts: list[dict[str, Any]] = []
+
+    def send(self, **message: Any) -> None:
+        self.socket.send(json.dumps(message))
+
+    def command(self, name: str, value: Any = None) -> None:
+        self.send(type="command", name=name, value=value)
+
+    def read(self, seconds: float = 0.05) -> None:
+        """Take what comes within some time."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            try:
+                message = self.socket.recv(timeout=left)
+            except TimeoutError:
+                return
+            if isinstance(message, str):
+                self.texts.append(json.loads(message))
+                continue
+            length = struct.unpack("<I", message[:4])[0]
+            header = json.loads(message[4 : 4 + length])
+            self.frames.append(header)
+            self.pictures.append(message[4 + length :])
+            if self.acknowledge:
+                self.send(type="ack", frame=header["frame"])
+
+    def until(self, what: Callable[[], Any], seconds: float = 30) -> Any:
+        end = time.monotonic() + seconds
+        while not (found := what()):
+            assert time.monotonic() < end, f"waited in vain; {self.texts[-3:]}"
+            self.read()
+        return found
+
+    @property
+    def state(self) -> dict[str, Any]:
+        states = [text for text in self.texts if text["type"] == "state"]
+        return states[-1] if states else {}
+
+    @property
+    def events(self) -> list[str]:
+        return [text["text"] for text in self.texts if text["type"] == "event"]
+
+    def close(self) -> None:
+        self._open.close()
+
+
+@pytest.fixture
+def make_site(
+    cpu: Engine,  # noqa: ARG001 - it starts in the main thread
+    tmp_path: Path,
+    detector: FakeDetector,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Callable[..., Site]]:
+    monkeypatch.setattr(run, "LAST_LOOK_S", 0.0)
+    begun: list[Site] = []
+
+    def make(token: str | None = None, **flags: Any) -> Site:
+        session = Session(
+            small_config(tmp_path, port=0, **flags),
+            SEED,
+            make_painter=InProcessPainter,
+            make_heuristic=lambda: detector,
+        )
+        begun.append(Site(session, token))
+        return begun[-1]
+
+    yield make
+    for site in begun:
+        site.close()
+
+
+@pytest.fixture
+def site(make_site: Callable[..., Site]) -> Site:
+    return make_site()
+
+
+@pytest.fixture
+def viewer(site: Site) -> Iterator[Client]:
+    client = site.viewer()
+    client.until(lambda: client.frames and client.state)
+    yield client
+    client.close()
+
+
+def test_the_page_comes_with_its_policy(site):
+    answer = site.get("/")
+    assert answer.status_code == 200
+    assert "text/html" in answer.headers["content-type"]
+    assert "default-src 'self'" in answer.headers["content-security-policy"]
+    assert site.get("/static/../../server.py").status_code == 404
+    assert site.get("/static/%2e%2e/server.py").status_code == 404
+    assert site.get("/nothing").json() == {"error": "Not Found"}
+
+
+def test_frames_arrive_and_change(viewer):
+    viewer.until(lambda: len(viewer.frames) >= 12)
+    numbers = [frame["frame"] for frame in viewer.frames]
+    assert numbers == sorted(set(numbers))
+    times = [frame["time_s"] for frame in viewer.frames]
+    assert times == sorted(times)
+    assert times[-1] > times[0]
+    pictures = [cv2.imdecode(np.frombuffer(p, np.uint8), 1) for p in viewer.pictures]
+    assert {picture.shape for picture in pictures} == {(64, 96, 3)}
+    assert np.abs(pictures[0].astype(int) - pictures[-1]).mean() > 1
+
+
+def test_hello_state_and_events(viewer):
+    assert viewer.texts[0]["type"] == "hello"
+    assert viewer.texts[0]["resolution"] == [96, 64]
+    state = viewer.state
+    assert state["seed"] == str(SEED)
+    assert state["camera"] == "endoscope"
+    assert state["autopilot"] is True
+    assert state["segment"] == "rectum"
+    assert 2 < state["depth_cm"] < state["length_cm"]
+    assert state["detector"]["mode"] == "heuristic"
+    assert "no such checkpoint" in state["detector"]["fallback"]
+    assert set(state) == {
+        "type", "seed", "paused", "speed", "time_s", "duration_s", "autopilot", "camera",
+        "segment", "depth_cm", "length_cm", "detector", "recorder", "rates", "client", "truth",
+        "renderer", "device",
+    }  # fmt: skip
+    assert any("no such checkpoint" in text for text in viewer.events)
+
+
+COMMANDS = [
+    ("autopilot", None, "autopilot", True, False),
+    ("autopilot", None, "autopilot", False, True),
+    ("camera", None, "camera", "endoscope", "free"),
+    ("pause", None, "paused", False, True),
+    ("pause", None, "paused", True, False),
+    ("speed", 4, "speed", 1, 4),
+    ("truth", None, "truth.shown", False, True),
+    ("objectness", 0.05, "detector.objectness", 0.3, 0.35),
+    ("objectness", -0.7, "detector.objectness", 0.35, 0.0),
+    ("iou", -0.05, "detector.iou", 0.5, 0.45),
+    ("new_seed", None, "seed", "3", "4"),
+    ("new_seed", 18446744073709551615, "seed", "4", "18446744073709551615"),
+    ("new_seed", None, "seed", "18446744073709551615", "0"),
+    ("new_seed", "18446744073709551614", "seed", "0", "18446744073709551614"),
+    ("record", None, "recorder.recording", False, True),
+    ("record", None, "recorder.recording", True, False),
+    ("data_run", None, "recorder.data_run", False, True),
+    ("data_run", None, "recorder.data_run", True, False),
+]
+
+
+def test_each_command_shows_in_the_state(viewer):
+    def shown(place):
+        state = viewer.state
+        for part in place.split("."):
+            state = state[part]
+        return state
+
+    for name, value, place, before, after in COMMANDS:
+        assert shown(place) == before, name
+        viewer.command(name, value)
+        viewer.until(lambda place=place, after=after: shown(place) == after)
+
+
+def test_after_a_command_the_state_comes_at_once(viewer):
+    """Within 0.1 s as a rule; a busy machine gets more."""
+    waits = []
+    for _ in range(5):
+        viewer.read(0.3)
+        paused, started = viewer.state["paused"], time.monotonic()
+        viewer.command("pause")
+        viewer.until(lambda paused=paused: viewer.state["paused"] != paused)
+        waits.append(time.monotonic() - started)
+    assert sorted(waits)[2] < 0.5
+
+
+BAD_MESSAGES = [
+    "no json", "[]", "3", "{}", '{"type": "fly"}', '{"type": "command", "name": "rm"}',
+    '{"type": "command", "name": "speed", "value": 3}',
+    '{"type": "command", "name": "speed", "value": true}',
+    '{"type": "command", "name": "objectness", "value": "x"}',
+    '{"type": "command", "name": "objectness", "value": NaN}',
+    '{"type": "command", "name": "new_seed", "value": -1}',
+    '{"type": "command", "name": "new_seed", "value": 18446744073709551616}',
+    '{"type": "command", "name": "new_seed", "value": [1]}',
+    '{"type": "steer", "forward": "fast"}', '{"type": "look", "dx": 1e9}',
+    '{"type": "look", "dx": null}', "[" * 3000,
+]  # fmt: skip
+
+
+def test_bad_messages_are_answered_and_the_connection_stays(viewer):
+    for message in BAD_MESSAGES:
+        viewer.read(0.02)
+        viewer.texts[:] = [text for text in viewer.texts if text["type"] == "state"]
+        viewer.socket.send(message)
+        viewer.until(lambda: viewer.events)
+    count = len(viewer.frames)
+    viewer.until(lambda: len(viewer.frames) > count + 1)
+
+
+def test_a_long_message_ends_the_connection(viewer):
+    viewer.socket.send(json.dumps({"type": "ack", "frame": "x" * 5000}))
+    with pytest.raises(ConnectionClosed):
+        viewer.until(lambda: False, seconds=10)
+    assert viewer.socket.close_code == 1009
+
+
+def test_an_odd_binary_message_ends_the_connection_alone(site, viewer):
+    other = site.viewer()
+    other.socket.send(b"\0" * 10)
+    with pytest.raises(ConnectionClosed):
+        other.until(lambda: False, seconds=10)
+    count = len(viewer.frames)
+    viewer.until(lambda: len(viewer.frames) > count + 2)
+
+
+def test_a_viewer_that_takes_nothing_doesnt_slow_the_others(site, viewer):
+    """It gets its two frames, and no more until it acknowledges them."""
+    slow = site.viewer(acknowledge=False)
+    count = len(viewer.frames)
+    viewer.until(lambda: len(viewer.frames) > count + 30)
+    slow.read(0.5)
+    assert len(slow.frames) == 2
+    assert viewer.state["rates"]["clients"] == 2
+    slow.until(lambda: slow.state["client"]["skipped"] > 5)
+    slow.send(type="ack", frame=slow.frames[-1]["frame"])
+    slow.until(lambda: len(slow.frames) == 3)
+    assert slow.frames[2]["frame"] > slow.frames[1]["frame"] + 1, "the newest, not the next"
+    slow.close()
+    viewer.until(lambda: viewer.state["rates"]["clients"] == 1)
+
+
+def test_two_viewers_see_one_world(site, viewer):
+    other = site.viewer()
+    other.command("pause")
+    viewer.until(lambda: viewer.state["paused"])
+    other.command("objectness", 0.05)
+    viewer.until(lambda: viewer.state["detector"]["objectness"] == 0.35)
+    other.close()
+
+
+def test_nothing_is_rendered_while_nobody_watches(site):
+    viewer = site.viewer()
+    viewer.until(lambda: viewer.frames)
+    viewer.close()
+    show = site.session.show
+    time.sleep(0.5)
+    count, at_s = show._numbers, site.session.stage.world.time_s
+    time.sleep(0.5)
+    assert show._numbers == count
+    assert site.session.stage.world.time_s == at_s
+    again = site.viewer()
+    again.until(lambda: again.frames)
+    again.until(lambda: show._numbers > count)
+    again.close()
+
+
+def test_steering_takes_the_scope_and_ends_with_silence(site, viewer):
+    world = site.session.stage.world
+    viewer.command("speed", 4)
+    viewer.send(type="steer", forward=1)
+    viewer.until(lambda: any("steered by hand" in text for text in viewer.events))
+    viewer.until(lambda: not viewer.state["autopilot"])
+    assert world.steer
+    viewer.until(lambda: not world.steer, seconds=5)  # it said nothing for a second
+
+
+def test_steering_ends_with_the_viewer(site, viewer):
+    world = site.session.stage.world
+    other = site.viewer()
+    other.send(type="steer", forward=1)
+    viewer.until(lambda: world.steer)
+    other.socket.close()
+    viewer.until(lambda: not world.steer, seconds=0.9)
+
+
+def test_the_last_one_to_steer_wins(site, viewer):
+    world = site.session.stage.world
+    other = site.viewer()
+    other.send(type="steer", forward=1)
+    viewer.until(lambda: world.steer.forward == 1)
+    viewer.send(type="steer", yaw=1)
+    viewer.until(lambda: world.steer.yaw == 1)
+    other.send(type="steer")
+    other.read(0.2)
+    assert world.steer.yaw == 1, "who doesn't steer any more can't stop who does"
+    other.close()
+
+
+def test_boxes_and_truth_come_with_the_frames(viewer):
+    """The fake detector always finds the same box."""
+    viewer.until(lambda: viewer.frames[-1]["boxes"])
+    [box] = viewer.frames[-1]["boxes"]
+    assert box == {"xyxy": [0.25, 0.25, 0.5, 0.5], "score": 0.9, "label": "polyp", "hit": None}
+    assert viewer.frames[-1]["boxes_of"] <= viewer.frames[-1]["frame"]
+    assert "truth" not in viewer.frames[-1]
+    viewer.command("truth")
+    viewer.until(lambda: "truth" in viewer.frames[-1])
+    viewer.until(lambda: viewer.frames[-1]["boxes"])
+    assert viewer.frames[-1]["boxes"][0]["hit"] in (True, False)
+    viewer.until(lambda: viewer.state["truth"]["fp"] + viewer.state["truth"]["tp"] > 0)
+    viewer.command("pause")
+    viewer.until(lambda: viewer.state["paused"])
+    viewer.read(0.5)
+    viewer.command("reset_score")
+    viewer.until(lambda: viewer.state["truth"]["fp"] == 0)
+
+
+def test_a_paused_picture_still_gets_new_boxes(viewer, detector):
+    viewer.until(lambda: viewer.frames[-1]["boxes"])
+    viewer.command("pause")
+    viewer.until(lambda: viewer.state["paused"])
+    viewer.read(0.5)
+    detector.boxes = ()
+    viewer.command("objectness", 0.05)
+    viewer.until(lambda: not viewer.frames[-1]["boxes"])
+
+
+def test_the_detector_failing_is_seen_and_the_view_goes_on(viewer, detector):
+    detector.failure = ValueError("no")
+    viewer.until(lambda: viewer.state["detector"]["error"])
+    count = len(viewer.frames)
+    viewer.until(lambda: len(viewer.frames) > count + 5)
+    detector.failure = None
+    viewer.until(lambda: viewer.state["detector"]["error"] is None)
+
+
+def test_a_websocket_of_another_page_is_refused(site):
+    live = site.origin.replace("http", "ws") + "/live"
+    for origin in (None, "http://evil.example", "http://127.0.0.1:1", "null"):
+        with pytest.raises(InvalidStatus) as refused, connect(live, origin=origin):
+            pass
+        assert refused.value.response.status_code == 403
+
+
+def test_a_websocket_for_another_host_is_refused(site):
+    live = site.origin.replace("http", "ws") + "/live"
+    evil = {"Host": f"evil.example:{site.port}"}
+    with pytest.raises(InvalidStatus), connect(live, origin=site.origin, additional_headers=evil):
+        pass
+
+
+def test_with_a_token_only_those_who_have_it_get_in(make_site):
+    site = make_site(token="s3cret")
+    live = site.origin.replace("http", "ws") + "/live"
+    assert site.get("/").status_code == 401
+    assert site.post("/api/jobs/datagen/start").status_code == 401
+    for bad in (live, f"{live}?token=wrong"):
+        with pytest.raises(InvalidStatus), connect(bad, origin=site.origin):
+            pass
+    with httpx.Client(base_url=site.origin, follow_redirects=True) as web:
+        page = web.get("/?token=s3cret")
+        assert page.status_code == 200
+        assert str(page.url) == site.origin + "/"
+        assert web.get("/api/jobs").status_code == 200
+        cookie = "; ".join(f"{name}={value}" for name, value in web.cookies.items())
+    with connect(live, origin=site.origin, additional_headers={"Cookie": cookie}) as socket:
+        assert json.loads(socket.recv(timeout=10))["type"] == "hello"
+
+
+def test_runs_and_their_thumbnails(viewer, site, tmp_path):
+    viewer.command("speed", 4)
+    viewer.command("record")
+    viewer.until(lambda: viewer.state["recorder"]["frames"] >= 3)
+    viewer.command("record")
+    viewer.until(lambda: not viewer.state["recorder"]["recording"])
+    name, frames = viewer.state["recorder"]["run"], viewer.state["recorder"]["frames"]
+    listing = site.get("/api/runs").json()
+    [row] = listing["runs"]
+    assert (row["name"], row["frames"], row["complete"]) == (name, frames, True)
+    assert row["frame_ids"] == list(range(frames))
+    assert row["seed"] == str(site.session.stage.world.colon.run.seed)
+    for query, width in (("", 96), ("?overlay=1&width=48", 48), ("?width=99999", 96)):
+        answer = site.get(f"/api/runs/{name}/frames/0.jpg{query}")
+        assert answer.headers["content-type"] == "image/jpeg"
+        picture = cv2.imdecode(np.frombuffer(answer.content, np.uint8), 1)
+        assert picture.shape[1] == width
+    (tmp_path / "secret").mkdir()
+    for path in (
+        f"/api/runs/{name}/frames/99.jpg",
+        "/api/runs/..%2f..%2fsecret/frames/0.jpg",
+        "/api/runs/%2e%2e/frames/0.jpg",
+        "/api/runs/run_1%2f..%2f..%2fsecret/frames/0.jpg",
+        f"/api/runs/{name}%00/frames/0.jpg",
+        f"/api/runs/{name}/frames/-1.jpg",
+        f"/api/runs/{name}/frames/99999999999999999999999.jpg",
+    ):
+        answer = site.get(path)
+        assert answer.status_code == 404, path
+        assert set(answer.json()) == {"error"}
+    assert site.get(f"/api/runs/{name}/frames/0.jpg?width=big").status_code == 400
+
+
+def test_jobs_by_http(site):
+    listing = site.get("/api/jobs").json()
+    assert listing["datagen"]["state"] == listing["train"]["state"] == "idle"
+    assert listing["datagen"]["defaults"] == {"runs": 4, "max_frames": 60, "seed": 1}
+    assert listing["train"]["defaults"] == {"epochs": 10, "batch_size": 16, "lr_start": 0.002}
+    for kind, value, status in (
+        ("datagen", {"runs": -1}, 400),
+        ("datagen", {"output_root": "/"}, 400),
+        ("datagen", [1], 400),
+        ("rm", {}, 400),
+    ):
+        answer = site.post(f"/api/jobs/{kind}/start", value)
+        assert answer.status_code == status
+        assert set(answer.json()) == {"error"}
+    assert site.post("/api/jobs/datagen/start", {}, headers={}).status_code == 403
+    assert site.get("/api/jobs/datagen/start").status_code == 405
+    assert site.get("/api/jobs/datagen/log?from=0").json() == {"text": "", "next": 0}
+    assert site.get("/api/jobs/datagen/log?from=-3").status_code == 400
+    assert site.post("/api/jobs/datagen/stop").status_code == 200
+    assert site.get("/api/jobs").json() == listing, "nothing was started"
+
+
+def test_training_without_files_and_with_them(site):
+    assert site.get("/api/training").json()["status"] is None
+    config = site.session.config
+    Path(config.status_file).parent.mkdir()
+    Path(config.status_file).write_text(
+        json.dumps({"status": "running", "epoch": 2, "step": 3, "steps_per_epoch": 10, "loss": 1.5})
+    )
+    Path(config.metrics_out).write_text('{"epoch": 1, "ap50": 0.5}\nnot json\n[1]\n')
+    answer = site.get("/api/training").json()
+    assert answer["status"]["epoch"] == 2
+    assert answer["metrics"] == [{"epoch": 1, "ap50": 0.5}]
+    assert answer["files"] == {"status": config.status_file, "metrics": config.metrics_out}
+    end = time.monotonic() + 10
+    while not (losses := site.get("/api/training").json()["losses"]):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    assert losses == [[13, 1.5]]
+
+
+def test_a_port_that_is_taken_is_told_or_passed_over(tmp_path, monkeypatch):
+    from endoforge.core.errors import UserError
+
+    first = listen(small_config(tmp_path, port=0))
+    port = first.getsockname()[1]
+    with contextlib.closing(first):
+        with pytest.raises(UserError, match=f"--port {port} is taken"):
+            listen(small_config(tmp_path, port=port))
+        monkeypatch.setattr(run, "DEFAULT_PORT", port)
+        with contextlib.closing(listen(small_config(tmp_path))) as second:
+            assert port < second.getsockname()[1] <= port + run.TRIES
+    with pytest.raises(UserError, match=r"--host 203\.0\.113\.1"):
+        listen(small_config(tmp_path, host="203.0.113.1", port=0))
+
+
+def test_it_ends_quickly_though_viewers_look_on(make_site):
+    site = make_site()
+    viewer = site.viewer()
+    viewer.until(lambda: viewer.frames)
+    assert site.close() < 2
+    assert site.error is None
+
+
+def test_vanishing_viewers_leave_nothing_behind(site):
+    for _ in range(5):
+        client = site.viewer(acknowledge=False)
+        client.socket.socket.close()  # without a word
+    raw = site.viewer()
+    raw.socket.socket.send(base64.b64encode(os.urandom(30)))  # what is no WebSocket frame
+    viewer = site.viewer()
+    viewer.until(lambda: len(viewer.frames) > 5)
+    viewer.until(lambda: viewer.state["rates"]["clients"] == 1, seconds=40)
+    viewer.close()
