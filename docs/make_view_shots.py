@@ -20,9 +20,11 @@ from playwright.sync_api import Page, expect, sync_playwright
 OUT = Path(__file__).parent / "images"
 MOST_BYTES = 500_000
 SIZE = {"width": 1280, "height": 720}
-DATA = ["--runs", "20", "--max-frames", "40", "--seed", "1"]
-EPOCHS, SHOT_AT_EPOCH = 12, 9
+DATA = ["--runs", "24", "--max-frames", "40", "--seed", "1"]
+EPOCHS, BATCH_SIZE, SHOT_AT_EPOCH = 16, 8, 9
 SEED = 11
+SEARCH_S, LEAST_HITS = 240, 100
+"""How long a good moment is looked for, and the hits that are counted before it."""
 HOURS_MS = 3_600_000
 ROOT = "assets/datasets/captures"
 
@@ -56,6 +58,7 @@ def training(page: Page, *, train: bool) -> bytes:
         pause(page)  # the cores are the training's
         page.keyboard.press("2")
         job.get_by_label("Epochs").fill(str(EPOCHS))
+        job.get_by_label("Batch size").fill(str(BATCH_SIZE))
         job.get_by_role("button", name="Start").click()
         pattern = re.compile(rf"^({SHOT_AT_EPOCH}|1\d) / {EPOCHS}$")
         expect(epoch).to_have_text(pattern, timeout=HOURS_MS)
@@ -77,25 +80,27 @@ def pause(page: Page) -> None:
 
 
 def live(page: Page) -> bytes:
-    """The live tab with the truth shown, at a moment with hits and something else to see."""
+    """The live tab with the truth shown, at a moment with a hit and something else to see."""
     page.keyboard.press("1")
     view = page.locator("#view")
     expect(view).to_have_attribute("data-frame", re.compile(r"\d+"), timeout=HOURS_MS)
     expect(page.locator('[data-hud="mode"]')).to_have_text("Neural", timeout=60_000)
     page.keyboard.press("t")
     page.locator('[data-do="reset_score"]').click()
+    page.mouse.move(5, 400)
     best = b""
-    until = time.monotonic() + 240
+    until = time.monotonic() + SEARCH_S
     while time.monotonic() < until:
-        page.wait_for_timeout(200)
+        page.wait_for_timeout(100)
         found = int(page.locator('[data-hud="tp"]').text_content() or 0)
-        boxes = int(view.get_attribute("data-boxes") or 0)
-        truth = int(view.get_attribute("data-truth") or 0)
-        toasts = page.locator(".toast").count()
-        if found >= 60 and boxes >= 2 and truth >= 2 and not toasts:
+        boxes, truth, hits = (
+            int(view.get_attribute(f"data-{name}") or 0) for name in ("boxes", "truth", "hits")
+        )
+        if not hits or found < LEAST_HITS or page.locator(".toast").count():
+            continue
+        if boxes > hits or truth > hits:
             return page.screenshot()
-        if boxes and truth and not toasts and found >= 20:
-            best = page.screenshot()
+        best = best or page.screenshot()
     return best or page.screenshot()
 
 

@@ -13,6 +13,7 @@ from endoforge.core.errors import UserError
 from endoforge.sim.anatomy import WAVE_MM, WAVE_S
 from endoforge.sim.engine import Engine, start_engine
 from endoforge.sim.flight import fly, thin
+from endoforge.sim.packing import world_arrays
 from endoforge.sim.renderer import Frames, Renderer, Shot
 from endoforge.sim.scene import Scene, make_scene
 from tests.sim.scenes import along_z, ball, still, tube, without_overlay
@@ -290,3 +291,44 @@ def test_a_wall_with_nothing_on_it_is_instance_zero(cpu: Engine) -> None:
 def test_a_renderer_that_is_not_there_is_named() -> None:
     with pytest.raises(UserError, match=r"--renderer metal: not available .* cpu"):
         start_engine("metal")
+
+
+def test_jpeg_can_be_switched_off_and_on_and_left_out(cpu: Engine) -> None:
+    """Without it the picture is that of the same camera without JPEG; its tables stay as given."""
+    scene = tube()
+    with_jpeg = replace(scene, camera=replace(scene.camera, jpeg=0.8))
+    plain = replace(scene, camera=replace(scene.camera, jpeg=0.0))
+    shot = Shot(still(along_z(), 0.0))
+    renderer = Renderer(96, 64, cpu)
+    renderer.load([plain])
+    expected_plain = renderer.render([shot]).rgb.clone()
+    renderer.load([with_jpeg])
+    expected = renderer.render([shot]).rgb.clone()
+    assert not torch.equal(expected, expected_plain)
+    for on, picture in ((False, expected_plain), (True, expected)):
+        renderer.switch_jpeg(on)
+        assert torch.equal(renderer.render([shot]).rgb, picture)
+    tables = {
+        name: torch.from_numpy(table) for name, table in world_arrays(with_jpeg, 96, 64).items()
+    }
+    before = tables["sensors"].clone()
+    renderer.use(tables, with_jpeg=False)
+    assert torch.equal(renderer.render([shot]).rgb, expected_plain)
+    assert torch.equal(tables["sensors"], before)
+
+
+def test_hidden_pixels_need_not_be_counted(cpu: Engine) -> None:
+    """The rest stays: what can be seen of each polyp, and its box."""
+    scene = make_scene(3)
+    renderer = Renderer(160, 96, cpu)
+    renderer.load([scene])
+    for state in thin(fly(scene), 12):
+        rows = renderer._movers.at(
+            np.zeros(1, np.intp), state.rows[None], np.array([state.time_s]), np.array([1])
+        )
+        cameras, polyps = (torch.from_numpy(row) for row in rows)
+        full = renderer.render_rows(cameras, polyps).stats.clone()
+        part = renderer.render_rows(cameras, polyps, hidden=False).stats
+        assert torch.equal(part[..., [0, 2, 3, 4, 5]], full[..., [0, 2, 3, 4, 5]])
+        assert torch.equal(part[..., 1], part[..., 0])
+        assert (full[..., 1] >= full[..., 0]).all()

@@ -33,7 +33,7 @@ def cpu(colon: Colon) -> Engine:
     """Its kernels are compiled here: only the main thread may, then any may run them."""
     engine = start_engine("cpu")
     renderer = Renderer(*SIZE, engine)
-    tables = {name: torch.from_numpy(table) for name, table in colon.tables.items()}
+    tables = {name: torch.tensor(table) for name, table in colon.tables.items()}
     renderer.use(tables, with_jpeg=True)
     renderer.switch_jpeg(True)
     cameras, polyps = colon.camera_rows(colon.run.states[0], 0)
@@ -54,7 +54,7 @@ class InProcessPainter:
     def load(self, colon: Colon) -> None:
         assert self.in_flight == 0
         self._has_jpeg = colon.has_jpeg
-        tables = {name: torch.from_numpy(table) for name, table in colon.tables.items()}
+        tables = {name: torch.tensor(table) for name, table in colon.tables.items()}
         self._renderer.use(tables, with_jpeg=colon.has_jpeg)
         self.engine = "cpu"
 

@@ -109,6 +109,9 @@ class Renderer:
         scenes that have JPEG lack it.
         """
         there = {name: table.to(self.engine.device) for name, table in tables.items()}
+        if not with_jpeg:  # kernels go by the table, and there is no room for JPEG's planes
+            there["sensors"] = there["sensors"].clone()
+            there["sensors"][JPEG_ROW::SENSOR_ROWS, JPEG_COLUMN] = 0.0
         self.world: Any = World(**there, detail=self._detail, bubbles=self._bubbles)
         self.view: Any = View(
             self._zeros(self.batch_size * CAMERA_ROWS, 4),
@@ -125,7 +128,10 @@ class Renderer:
         )
 
     def switch_jpeg(self, on: bool) -> None:
-        """Whether frames go through the JPEG that the loaded scenes all have, from now on."""
+        """Whether frames go through the JPEG that the loaded scenes all have, from now on.
+
+        It is noted in their tables, on the device.
+        """
         self.world.sensors[JPEG_ROW::SENSOR_ROWS, JPEG_COLUMN] = float(on)
         self._darkroom.with_jpeg = on
         settle(self.engine)

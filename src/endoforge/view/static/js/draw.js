@@ -69,6 +69,7 @@ export class Painter {
     this.canvas.dataset.frame = this.header.frame;
     this.canvas.dataset.boxes = boxes.length;
     this.canvas.dataset.truth = truth.length;
+    this.canvas.dataset.hits = boxes.filter((box) => box.hit).length;
   }
 
   /** Left, top, width and height on the canvas, on whole pixels. */

@@ -49,7 +49,8 @@ export class Hud {
     this.#write("depth", number(state.depth_cm));
     this.#write("length", number(state.length_cm || null, 0));
     this.#write("time", clock(state.time_s));
-    this.#write("duration", clock(state.duration_s));
+    const over = state.time_s > state.duration_s; // flown by hand, longer than the procedure
+    this.#write("duration", state.duration_s && !over ? ` of ${clock(state.duration_s)}` : "");
     this.#write("speed", `${state.speed}×`);
     this.#write("camera", state.camera === "free" ? "Free camera" : "Endoscope");
     show(byId("chip-paused"), state.paused);
