@@ -3,11 +3,12 @@ the same runs, for as many epochs.
 
     endoforge datagen --seed 1 --runs 40 --output-root assets/seen
     endoforge datagen --seed 2 --runs 12 --output-root assets/unseen
-    python benchmarks/accuracy.py assets/seen assets/unseen
+    python benchmarks/accuracy.py assets/seen assets/unseen --detectors tinydet yolo11n
 
 Frames without a polyp are left out of the training of both, and count in the measuring of both. The
-peer is trained by its own trainer with its own augmentation, and asked with its own NMS; one
-function measures both. It is no dependency of EndoForge: `pip install ultralytics` beside it.
+peer is trained by its own trainer with its own augmentation, in batches as large and so as many
+steps, and asked with its own NMS; one function measures both. It is no dependency of EndoForge:
+`pip install ultralytics polars` beside it.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import json
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -26,12 +27,14 @@ from endoforge.backends.devices import describe_device, pick_device
 from endoforge.captures.config import PruneConfig
 from endoforge.captures.index import FrameRecord, index_root
 from endoforge.captures.prune import prune_empty
+from endoforge.core.machine import cpu_cores
 from endoforge.detect.detections import Detections
+from endoforge.detect.tinydet import MODELS
 from endoforge.evaluate.config import EvalConfig
 from endoforge.evaluate.evaluate import run_eval
 from endoforge.evaluate.matching import Truth
 from endoforge.evaluate.metrics import Metrics, measure
-from endoforge.train.config import TrainHpConfig
+from endoforge.train.config import ModelName, TrainHpConfig
 from endoforge.train.loop import train
 
 PEER_MIN_SCORE = 0.001
@@ -39,11 +42,12 @@ PEER_MIN_SCORE = 0.001
 CLASSES = ("polyp",)
 
 
-def own_metrics(arguments: argparse.Namespace, pruned: Path, folder: Path) -> Metrics:
-    """Of a TinyDet trained on all but one run (a training must validate on something)."""
+def own_metrics(name: str, arguments: argparse.Namespace, pruned: Path, folder: Path) -> Metrics:
+    """Of one of ours, trained on all but one run (a training must validate on something)."""
     config = TrainHpConfig(
         input_root=str(pruned),
-        ckpt_dir=str(folder / "checkpoints"),
+        ckpt_dir=str(folder / name),
+        model=cast(ModelName, name),
         epochs=arguments.epochs,
         batch_size=arguments.batch_size,
         lr_start=arguments.lr_start,
@@ -56,26 +60,27 @@ def own_metrics(arguments: argparse.Namespace, pruned: Path, folder: Path) -> Me
     return run_eval(EvalConfig(checkpoint=str(checkpoint), input_root=arguments.unseen)).metrics
 
 
-def peer_metrics(arguments: argparse.Namespace, pruned: Path, folder: Path) -> Metrics:
+def peer_metrics(name: str, arguments: argparse.Namespace, pruned: Path, folder: Path) -> Metrics:
     """Of the peer, trained on all of the runs."""
     from ultralytics import YOLO
 
-    data = write_for_peer(index_root(pruned).frames, folder / "yolo")
-    YOLO(f"{arguments.peer}.yaml").train(
+    data = write_for_peer(index_root(pruned).frames, folder / f"{name}_data")
+    YOLO(f"{name}.yaml").train(
         data=str(data),
         epochs=arguments.epochs,
         batch=arguments.batch_size,
+        nbs=arguments.batch_size,  # else it adds up gradients of batches until they are 64 pictures
         imgsz=arguments.width,
         pretrained=False,
         amp=False,  # its check would download weights
         val=False,
         plots=False,
-        workers=8,
+        workers=min(8, cpu_cores()),
         seed=0,
         project=str(folder),
-        name="peer",
+        name=name,
     )
-    model = YOLO(folder / "peer" / "weights" / "last.pt")
+    model = YOLO(folder / name / "weights" / "last.pt")
     frames = index_root(Path(arguments.unseen)).frames
     found, truths = [], []
     for frame in frames:
@@ -119,24 +124,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("seen")
     parser.add_argument("unseen")
+    parser.add_argument("--detectors", nargs="+", default=["tinydet", "yolo11n"])
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--lr-start", type=float, default=2e-3)
+    parser.add_argument("--lr-start", type=float, default=2e-3, help="of ours")
     parser.add_argument("--width", type=int, default=320)
     parser.add_argument("--height", type=int, default=192)
-    parser.add_argument("--peer", default="yolo11n", help="or none")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         pruned = folder / "pruned"
         prune_empty(PruneConfig(input=arguments.seen, output=str(pruned)))
         results = {}
-        measured = {"tinydet": own_metrics} | (
-            {} if arguments.peer == "none" else {arguments.peer: peer_metrics}
-        )
-        for name, make in measured.items():
+        for name in arguments.detectors:
             started = time.monotonic()
-            metrics = make(arguments, pruned, folder)
+            make = own_metrics if name in MODELS else peer_metrics
+            metrics = make(name, arguments, pruned, folder)
             results[name] = summary(metrics, time.monotonic() - started)
             print(name, results[name], flush=True)
         frames = index_root(pruned).frames
@@ -148,6 +151,7 @@ def main() -> None:
         "runs": len({frame.run for frame in frames}),
         "images_seen": arguments.epochs * len(frames),
         "unseen_runs": len(index_root(Path(arguments.unseen)).runs),
+        "input": f"{arguments.width}x{arguments.height}",
         "batch_size": arguments.batch_size,
         "results": results,
     }

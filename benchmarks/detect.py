@@ -16,6 +16,7 @@ from endoforge.bench.detecting import (
     milliseconds_per_frame,
     one_core,
 )
+from endoforge.detect.heuristic import HeuristicDetector
 
 
 def main() -> None:
@@ -38,6 +39,8 @@ def main() -> None:
         if device.type == "cpu":
             parts = milliseconds_by_part(detector, repeats=arguments.repeats)
             result["part_ms"] = {name: round(value, 3) for name, value in parts.items()}
+            heuristic = milliseconds_per_frame(HeuristicDetector(), repeats=arguments.repeats)
+            result["heuristic_frame_ms"] = round(heuristic, 3)
         result["batch_frames_per_s"] = {
             batch: round(frames_per_second(detector, batch, repeats=20), 1)
             for batch in arguments.batch

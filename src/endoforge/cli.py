@@ -368,7 +368,7 @@ COMMANDS = {
         in_processes=True,
     ),
     "eval": Command(
-        "measure a checkpoint on every frame of a folder",
+        "measure a detector on every frame of a folder",
         "endoforge.evaluate.config:EvalConfig",
         _eval,
     ),

@@ -9,7 +9,12 @@ def test_the_cpu_is_always_there_and_auto_picks_the_first():
     assert "cpu" in available_devices()
     assert pick_device("auto").type == available_devices()[0]
     assert pick_device("cpu") == torch.device("cpu")
-    assert describe_device(torch.device("cpu")).startswith("cpu, ")
+
+
+@pytest.mark.parametrize(("threads", "said"), [(1, "cpu, 1 thread"), (2, "cpu, 2 threads")])
+def test_a_cpu_is_described_with_its_threads(monkeypatch, threads, said):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    assert describe_device(torch.device("cpu")) == said
 
 
 def test_a_device_that_is_not_there_is_named_with_those_that_are(monkeypatch):

@@ -90,7 +90,7 @@ def test_the_table_has_a_row_a_figure_and_the_machine(capsys):
         ["scene from a seed", "12.3", "ms"],
         ["render 640x360", "1,23", "frames/s", "cpu"],
         ["datagen 640x360", "frames/s", "cpu"],
-        ["training step 256x256", "images/s", "threads"],
+        ["training step 256x256", "images/s", "thread"],
         ["detect in one frame 640x360", "0.0123", "ms", "one CPU core"],
     ):
         [line] = [line for line in out.splitlines() if words[0] in line]

@@ -5,14 +5,20 @@ import pytest
 import torch
 
 from endoforge.data.augment import (
+    BLURRED,
+    CUT,
+    LARGEST_CUT,
     LARGEST_NOISE,
     LEAST_AREA_LEFT,
     Draws,
     Warp,
     augment,
+    blur_,
+    cut_out_,
     draw,
     flip,
     noise_tile,
+    random_cut,
     random_warp,
     warp_boxes,
     warp_images,
@@ -116,6 +122,66 @@ def test_a_box_goes_with_three_quarters_of_its_area(shift, kept):
     assert torch.allclose(boxes[0, 0], torch.tensor([shift, 0, 1, 1]) * kept)
 
 
+def test_boxes_are_around_what_a_cut_leaves():
+    """A twin that cuts painted pixels away: the box of those left, if they are a quarter."""
+    rng, seen, shortened, removed = np.random.default_rng(0), 0, 0, 0
+    stay = Warp(torch.ones(1, 2), torch.zeros(1, 2))
+    for _ in range(300):
+        x0, y0 = rng.integers(0, WIDTH - 12), rng.integers(0, HEIGHT - 12)
+        box_px = [x0, y0, rng.integers(x0 + 8, WIDTH + 1), rng.integers(y0 + 8, HEIGHT + 1)]
+        # Corners on whole pixels, beyond the picture too.
+        left, top = rng.integers(-5, WIDTH), rng.integers(-5, HEIGHT)
+        cut = normalised([left, top, left + rng.integers(0, 90), top + rng.integers(0, 60)])[0]
+        image = painted(box_px)
+        before = image.sum()
+        cut_out_(image, cut, torch.zeros(1))
+        box = normalised(box_px)
+        boxes, _, count = warp_boxes(box, classes_of(box), one(), stay, cut)
+        if count.item():
+            seen += 1
+            shortened += not torch.equal(boxes, box)
+            found = boxes[0, 0] * torch.tensor([WIDTH, HEIGHT] * 2)
+            assert torch.allclose(found, torch.tensor(extent(image[0])).float(), atol=1e-3)
+            assert image.sum() >= (LEAST_AREA_LEFT - 1e-4) * before
+        else:
+            removed += 1
+            assert image.sum() < (LEAST_AREA_LEFT + 1e-4) * before
+    assert min(seen - shortened, shortened, removed) > 10
+
+
+def test_a_share_of_the_pictures_is_cut_by_up_to_the_largest_sides():
+    cut = random_cut(torch.rand(4000, 5, generator=generator()))
+    sides = cut[:, 2:] - cut[:, :2]
+    is_cut = (sides > 0).all(1)
+    assert abs(is_cut.float().mean() - CUT) < 0.03
+    assert 0.98 * LARGEST_CUT < sides.max() <= LARGEST_CUT + 1e-6
+    assert not sides[~is_cut].any()
+    middles = (cut[:, :2] + cut[:, 2:]) / 2
+    assert abs(middles.mean() - 0.5) < 0.02
+
+
+def test_a_cut_fills_each_picture_with_its_grey():
+    images = torch.rand(2, 3, 4, 8)
+    before = images.clone()
+    cut = torch.tensor([[0.25, 0.5, 0.75, 2.0], [0.3, 0.3, 0.3, 0.3]])
+    cut_out_(images, cut, torch.tensor([0.2, 0.9]))
+    assert torch.equal(images[0, :, 2:, 2:6], torch.full((3, 2, 4), 0.2))
+    images[0, :, 2:, 2:6] = before[0, :, 2:, 2:6]
+    assert torch.equal(images, before)
+
+
+def test_blur_spreads_a_point_and_keeps_its_light():
+    point = torch.zeros(3, 3, 11, 11)
+    point[:, :, 5, 5] = 1
+    images = point.clone()
+    blur_(images, torch.tensor([1.0, 1 - BLURRED / 2, 0.0]))
+    row = torch.tensor([1, 2, 2, 2, 1]) / 8
+    assert torch.allclose(images[0, 0, 3:8, 3:8], row[:, None] * row)
+    assert torch.allclose(images[1], (point[1] + images[0]) / 2)
+    assert torch.equal(images[2], point[2])
+    assert torch.allclose(images.sum((2, 3)), torch.ones(3, 3))
+
+
 def test_the_boxes_left_come_first_in_their_order_then_zeros():
     boxes = torch.tensor([[[0.9, 0, 1, 1], [0, 0, 0.2, 1], [0.9, 0, 1, 1], [0.2, 0, 0.4, 0.5]]])
     padded = torch.cat([boxes, torch.zeros(1, 1, 4)], dim=1)
@@ -177,14 +243,16 @@ def test_noise_differs_from_pixel_to_pixel_and_stays_small():
 
 
 def test_noise_begins_where_it_was_drawn_and_goes_on_at_the_other_end():
-    tile = torch.arange(4 * 6.0).reshape(1, 1, 4, 6).expand(-1, 3, -1, -1) / 100
-    draws = draw(1, (2, 3), generator())
-    draws = Draws(torch.full_like(draws.own, 0.5), torch.tensor([3, 4]))
-    black = torch.zeros(1, 3, 2, 3)
+    tile = torch.arange(16 * 16.0).reshape(1, 1, 16, 16).expand(-1, 3, -1, -1) / 1000
+    draws = draw(1, (8, 8), generator())
+    draws = Draws(torch.full_like(draws.own, 0.5), torch.tensor([15, 12]))
+    black = torch.zeros(1, 3, 8, 8)
     nothing = nothing_in(black)
     views = augment(black, *nothing, draws, tile)[0]
-    expected = torch.tensor([[22, 23, 18], [4, 5, 0]]) / 100 * LARGEST_NOISE / 2
-    assert torch.allclose(views[0, 0], expected)
+    first = [252, 253, 254, 255, 240, 241, 242, 243]
+    second = [12, 13, 14, 15, 0, 1, 2, 3]
+    expected = torch.tensor([first, second]) / 1000 * LARGEST_NOISE / 2
+    assert torch.allclose(views[0, 0, :2], expected)
 
 
 def test_rows_of_the_draws_give_rows_of_the_views():

@@ -57,6 +57,11 @@ def test_the_detector_is_used_from_python_as_the_page_says(folder):
     assert lines[0].split(" at ")[1].split() == [f"{edge:.3f}" for edge in found.boxes[0]]
 
 
+def test_the_heuristic_detector_is_used_as_the_page_says(folder):
+    code = "import cv2\nframe = cv2.imread('frame.png')\n" + BLOCKS[2] + "\nprint(len(found.boxes))"
+    assert output_of(["-c", code], folder).strip().isdecimal()
+
+
 @pytest.mark.slow
 def test_the_onnx_file_is_run_in_ten_lines_and_finds_the_same(folder, monkeypatch):
     monkeypatch.chdir(folder)

@@ -7,8 +7,6 @@ import pytest
 
 from endoforge.captures.index import FrameRecord
 from endoforge.detect.detections import Detections
-from endoforge.detect.tinydet import TinyDetConfig
-from endoforge.detect.weights import WeightsMetadata
 from endoforge.evaluate.breakdown import (
     best_frames,
     recall_by_size,
@@ -19,6 +17,7 @@ from endoforge.evaluate.config import EvalConfig
 from endoforge.evaluate.matching import Truth
 from endoforge.evaluate.metrics import measure
 from endoforge.evaluate.result import EvalResult
+from endoforge.evaluate.subject import Subject
 
 LEFT, RIGHT = (0.0, 0.0, 0.5, 0.5), (0.5, 0.5, 1.0, 1.0)
 NEAR_LEFT = (0.0, 0.0, 0.5, 0.4)  # IoU with LEFT: 0.8
@@ -40,19 +39,25 @@ def result_of(frames, obj_thresh=0.3, iou=0.5):
         FrameRecord("run_1", Path("run_1"), n, "", "", b"", 0, ("polyp",) * len(t), t.boxes)
         for n, t in enumerate(truths)
     ]
-    model = TinyDetConfig()
     return EvalResult(
         config=EvalConfig(),
         metrics=measure(
             detections,
             truths,
-            class_names=model.classes,
+            class_names=("polyp",),
             obj_thresh=obj_thresh,
             iou_threshs=[iou],
         ),
-        metadata=WeightsMetadata(model=model, input_size=(64, 64), resize_mode="force"),
-        num_parameters=1,
-        device="cpu",
+        subject=Subject(
+            name="nothing",
+            predict=lambda _: [],
+            classes=("polyp",),
+            label_field="label",
+            input_size=(64, 64),
+            resize_mode="force",
+            device="cpu",
+            facts=[],
+        ),
         root=Path(),
         simulated=False,
         left_out=[],
@@ -60,7 +65,7 @@ def result_of(frames, obj_thresh=0.3, iou=0.5):
         images=np.zeros((len(frames), 64, 64, 3), np.uint8),
         detections=detections,
         truths=truths,
-        class_names=model.classes,
+        class_names=("polyp",),
         seconds=0.0,
     )
 

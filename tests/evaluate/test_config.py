@@ -17,12 +17,23 @@ from endoforge.evaluate.config import EvalConfig
         ("val_iou_sweep", "0.5,x", "--val-iou-sweep '0.5,x': must be numbers above 0"),
         ("val_iou_sweep", "0.5,2", "--val-iou-sweep '0.5,2': must be numbers above 0"),
         ("batch_size", 0, "--batch-size 0: must be at least 1; try 16"),
+        ("detector", "magic", "--detector magic: must be one of neural, heuristic"),
         ("device", "tpu", "--device tpu: must be one of auto, cpu, cuda, mps, xpu"),
     ],
 )
 def test_a_value_out_of_range_is_named_with_a_mend(field, value, message):
     with pytest.raises(UserError, match=message):
         EvalConfig(**{field: value})
+
+
+def test_the_heuristic_detector_takes_no_checkpoint_and_no_accelerator():
+    with pytest.raises(UserError, match=r"--checkpoint a\.st: --detector heuristic has no weights"):
+        EvalConfig(detector="heuristic", checkpoint="a.st")
+    with pytest.raises(UserError, match="--device cuda: --detector heuristic computes on the CPU"):
+        EvalConfig(detector="heuristic", device="cuda")
+    assert EvalConfig(detector="heuristic", device="cpu").weights is None
+    assert EvalConfig().weights == "checkpoints/tinydet.safetensors"
+    assert EvalConfig(checkpoint="a.st").weights == "a.st"
 
 
 def test_the_thresholds_are_the_first_then_the_sweep_without_duplicates():

@@ -8,6 +8,7 @@ from endoforge.core.errors import UserError
 from endoforge.data.loader import Loader
 from endoforge.data.pack import pack_frames
 from endoforge.detect.detections import Detections
+from endoforge.detect.heuristic import HeuristicDetector
 from endoforge.evaluate.config import EvalConfig
 from endoforge.evaluate.evaluate import run_eval
 from endoforge.evaluate.validate import validate
@@ -37,6 +38,20 @@ def test_eval_measures_every_frame_of_a_root(root, checkpoint, tmp_path):
     assert first["val_metrics"][0]["batches"] == 3
     assert [point["obj_thresh"] for point in first["pr_curve"]][::18] == [0.05, 0.95]
     assert set(first["pr_curve"][0]) == {"obj_thresh", "precision", "recall"}
+
+
+def test_eval_of_the_heuristic_detector_needs_no_checkpoint(root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # no checkpoints/ here
+    config = EvalConfig(detector="heuristic", input_root=str(root), metrics_out="metrics.jsonl")
+    result = run_eval(config)
+    assert (result.metrics.images, result.metrics.num_truths) == (5, 2)
+    assert result.images.shape == (5, 360, 640, 3)
+    found = [HeuristicDetector(objectness=0.01).detect(image) for image in np.array(result.images)]
+    for one, other in zip(result.detections, found, strict=True):
+        assert np.array_equal(one.boxes, other.boxes)
+        assert np.array_equal(one.scores, other.scores)
+    record = json.loads((tmp_path / "metrics.jsonl").read_text())
+    assert (record["detector"], record["checkpoint"]) == ("heuristic", None)
 
 
 def test_eval_names_a_missing_checkpoint_and_a_root_without_runs(root, checkpoint, tmp_path):

@@ -76,6 +76,19 @@ def test_a_report_shows_curves_frames_and_facts(root, checkpoint, tmp_path):
     assert shlex.join([str(folder)]) in text
 
 
+def test_a_report_of_the_heuristic_detector_says_so_and_names_no_checkpoint(root, tmp_path):
+    config = EvalConfig(detector="heuristic", input_root=str(root), report=str(tmp_path))
+    _, page, text = report_of(config)
+    assert page.count("<svg") == 4
+    for words in (
+        "Evaluation of the heuristic detector", "heuristic: classical vision, no checkpoint",
+        "640x360, letterbox", "cpu, OpenCV", "endoforge eval --detector heuristic --input-root",
+    ):  # fmt: skip
+        assert words in text, words
+    assert "tinydet" not in text
+    assert "parameters" not in text
+
+
 def test_the_pictures_are_the_frames_with_their_boxes(root, checkpoint, tmp_path):
     config = EvalConfig(checkpoint=str(checkpoint), input_root=str(root), report=str(tmp_path))
     result, page, _ = report_of(config)
@@ -131,6 +144,8 @@ def test_the_command_makes_the_same_evaluation_again(tmp_path):
     assert (name, command) == ("endoforge", "eval")
     assert cli.parse("eval", args)[0] == config
     assert "--batch-size" not in args
+    heuristic = EvalConfig(detector="heuristic", input_root="real")
+    assert eval_command(heuristic) == "endoforge eval --detector heuristic --input-root real"
     assert eval_command(EvalConfig()) == (
         "endoforge eval --checkpoint checkpoints/tinydet.safetensors "
         "--input-root assets/datasets/captures_filtered"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from endoforge.bench.timing import median_seconds
 from endoforge.data.letterbox import resize_picture
 from endoforge.detect.decode import decode_batch
+from endoforge.detect.detections import Detector
 from endoforge.detect.neural import NeuralDetector
 from endoforge.detect.predict import to_input
 from endoforge.detect.tinydet import TinyDetConfig, build_tinydet
@@ -57,7 +58,7 @@ def frame() -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(coarse, FRAME_SIZE), np.uint8)
 
 
-def milliseconds_per_frame(detector: NeuralDetector, *, repeats: int) -> float:
+def milliseconds_per_frame(detector: Detector, *, repeats: int) -> float:
     """From a frame to its boxes."""
     one = frame()
     return 1e3 * median_seconds(lambda: detector.detect(one), warm_up=10, repeats=repeats)

@@ -1,4 +1,4 @@
-"""Random views of a batch, on the device that holds it: one warp, then colour, then noise.
+"""Random views of a batch, on the device that holds it: warp, blur, colour, noise, cut-out.
 
 Images are (B, 3, H, W) float32 in 0..1. Boxes are (B, M, 4) float32 xyxy in 0..1, of which the
 first `num_boxes[b]` count and the rest are zeros; `classes` (B, M) int64 are theirs. Chance is
@@ -19,9 +19,13 @@ LARGEST_SHIFT = 0.06
 LEAST_AREA_LEFT = 0.25
 BRIGHTNESS, CONTRAST, SATURATION, TINT, TONE = 0.12, 0.12, 0.12, 0.04, 0.12
 LARGEST_NOISE = 0.01
-NUM_DRAWS = 13
-"""Numbers that chance gives each picture: 2 mirrors, a scale, 2 shifts, 4 of colour, 3 of tint, and
-the strength of the noise."""
+BLURRED = 0.5
+"""Share of the pictures that are blurred, by a sigma of up to 1.2 pixels."""
+CUT, LARGEST_CUT = 0.3, 0.35
+"""Share of the pictures that something stands before, of up to this share of their sides."""
+NUM_DRAWS = 20
+"""Numbers that chance gives each picture: 2 mirrors, a scale, 2 shifts, 4 of colour, 3 of tint, the
+strength of the noise and of the blur, and 6 for the cut-out."""
 TILES = 2
 """The noise tile is so many times the picture, each way."""
 
@@ -88,16 +92,18 @@ def augment(
 ) -> Views:
     """The view of each picture that `draws` decided, its boxes, their classes, how many are left.
 
-    Mirrored both ways, scaled, shifted, recoloured, with noise of the `noise_tile`. Boxes follow
-    the pixels and are clipped; one with less than a quarter of its area in view is removed. All on
-    one device.
+    Mirrored both ways, scaled, shifted, some blurred, recoloured, with noise of the `noise_tile`,
+    some with a rectangle cut out (DeVries and Taylor 2017). Boxes follow the pixels and are
+    clipped; one with less than a quarter of its area in view is removed. All on one device.
     """
-    warp = random_warp(draws.own[:, :5])
+    warp, cut = random_warp(draws.own[:, :5]), random_cut(draws.own[:, 14:19])
     views = warp_images(images, warp)
+    blur_(views, draws.own[:, 13])
     recolour_(views, draws.own[:, 5:12])
     strength = LARGEST_NOISE * draws.own[:, 12, None, None, None]
     views.addcmul_(strength, _noise(tile, draws.noise_at, views.shape[2:])).clamp_(0, 1)
-    return views, *warp_boxes(boxes, classes, num_boxes, warp)
+    cut_out_(views, cut, draws.own[:, 19])
+    return views, *warp_boxes(boxes, classes, num_boxes, warp, cut)
 
 
 def flip(
@@ -140,21 +146,62 @@ def warp_images(images: Tensor, warp: Warp) -> Tensor:
 
 
 def warp_boxes(
-    boxes: Tensor, classes: Tensor, num_boxes: Tensor, warp: Warp
+    boxes: Tensor, classes: Tensor, num_boxes: Tensor, warp: Warp, cut: Tensor | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Boxes where the pixels went, clipped, with their classes, and how many.
 
-    Those hardly in view are removed.
+    `cut` is as of `random_cut`. Boxes hardly in view are removed.
     """
     corners = boxes.reshape(*boxes.shape[:2], 2, 2)
     corners = corners * warp.scale[:, None, None] + warp.shift[:, None, None]
     moved = torch.cat([corners.amin(2), corners.amax(2)], dim=2)
     clipped = moved.clamp(0, 1)
+    in_view = _area(clipped)
+    if cut is not None:
+        cut = cut[:, None].expand_as(clipped)
+        in_view = in_view - _area(_common(clipped, cut))
+        clipped = _without(clipped, cut)
     counted = torch.arange(boxes.shape[1], device=boxes.device) < num_boxes[:, None]
-    kept = counted & (_area(clipped) >= LEAST_AREA_LEFT * _area(moved))
+    kept = counted & (in_view >= LEAST_AREA_LEFT * _area(moved))
     order = torch.argsort((~kept).to(torch.uint8), dim=1, stable=True)
     moved = (clipped * kept[:, :, None]).gather(1, order[:, :, None].expand_as(boxes))
     return moved, (classes * kept).gather(1, order), kept.sum(1)
+
+
+def blur_(images: Tensor, chance: Tensor) -> None:
+    """Put a share BLURRED of pictures (B, 3, H, W) out of focus, all but two pixels at the edges.
+
+    `chance` is (B,), uniform in 0..1. Each is mixed with what one kernel makes of it: the mixture
+    has the mixture of their variances, so that the width of the blur varies.
+    """
+    part = (1 - (1 - chance) / BLURRED).clamp(min=0)[:, None, None, None]
+    images[:, :, 2:-2, 2:-2].lerp_(_smeared(_smeared(images, 3), 2), part)
+
+
+def _smeared(images: Tensor, dim: int) -> Tensor:
+    """Five pixels in a row weighted 1, 2, 2, 2 and 1, shorter by four."""
+    length = images.shape[dim] - 4
+    first, second, third, fourth, fifth = (images.narrow(dim, at, length) for at in range(5))
+    return (first + fifth).add_(second + third + fourth, alpha=2).mul_(1 / 8)
+
+
+def random_cut(chance: Tensor) -> Tensor:
+    """Rectangles (B, 4), xyxy in 0..1, some over the edge; one without area where there is none.
+
+    `chance` is (B, 5), uniform in 0..1: whether, two sides, and the middle.
+    """
+    sides = LARGEST_CUT * chance[:, 1:3] * (chance[:, :1] < CUT)
+    return torch.cat([chance[:, 3:] - sides / 2, chance[:, 3:] + sides / 2], dim=1)
+
+
+def cut_out_(images: Tensor, cut: Tensor, grey: Tensor) -> None:
+    """Fill the pixels whose middles lie in rectangles (B, 4) with a grey each, (B,), in place."""
+    height, width = images.shape[2:]
+    x, y = ((torch.arange(side, device=images.device) + 0.5) / side for side in (width, height))
+    across = (x >= cut[:, :1]) & (x < cut[:, 2:3])
+    down = (y >= cut[:, 1:2]) & (y < cut[:, 3:])
+    hidden = (down[:, :, None] & across[:, None])[:, None]
+    images.copy_(torch.where(hidden, grey[:, None, None, None], images))
 
 
 def recolour_(images: Tensor, chance: Tensor) -> None:
@@ -190,6 +237,26 @@ def _between(low: float, high: float, chance: Tensor) -> Tensor:
 
 def _about(middle: float, spread: float, chance: Tensor) -> Tensor:
     return _between(middle - spread, middle + spread, chance)
+
+
+def _common(boxes: Tensor, others: Tensor) -> Tensor:
+    """What boxes (..., 4) have in common with others, without area where that is nothing."""
+    low = torch.maximum(boxes[..., :2], others[..., :2])
+    return torch.cat([low, torch.maximum(low, torch.minimum(boxes[..., 2:], others[..., 2:]))], -1)
+
+
+def _without(boxes: Tensor, cut: Tensor) -> Tensor:
+    """The boxes around what is left of boxes (..., 4) without the rectangles `cut`.
+
+    Only a rectangle that goes across the whole of a box shortens it, from the end that it covers.
+    """
+    low, high = boxes[..., :2], boxes[..., 2:]
+    cut_low, cut_high = cut[..., :2], cut[..., 2:]
+    covers = (cut_low <= low) & (cut_high >= high)
+    across = covers.flip(-1)
+    new_low = torch.where(across & (cut_low <= low), torch.maximum(low, cut_high), low)
+    new_high = torch.where(across & (cut_high >= high), torch.minimum(high, cut_low), high)
+    return torch.cat([torch.minimum(new_low, high), torch.maximum(new_high, low)], dim=-1)
 
 
 def _area(boxes: Tensor) -> Tensor:

@@ -64,3 +64,12 @@ class Detector(Protocol):
     def set_thresholds(self, objectness: float, iou: float) -> None:
         """Least score of a detection, and the overlap from which two count as the same, 0..1."""
         ...
+
+
+def check_frame(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """`frame`, if it is (H, W, 3) uint8; raises ValueError that says what it is instead."""
+    if not isinstance(frame, np.ndarray):
+        raise ValueError(f"a frame must be a NumPy array, got {type(frame).__name__}")
+    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or not frame.size:
+        raise ValueError(f"a frame must be (H, W, 3) uint8 RGB, got {frame.shape} {frame.dtype}")
+    return frame

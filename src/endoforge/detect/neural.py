@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from endoforge.data.letterbox import Placement, resize_picture
 from endoforge.detect.decode import NMS_IOU
-from endoforge.detect.detections import Detections
+from endoforge.detect.detections import Detections, check_frame
 from endoforge.detect.fold import fold_norms
 from endoforge.detect.predict import predict
 from endoforge.detect.weights import load_weights
@@ -53,7 +53,7 @@ class NeuralDetector:
         if not len(frames):
             return []
         size, mode = self.metadata.input_size, self.metadata.resize_mode
-        placed = [resize_picture(_checked(frame), size, mode) for frame in frames]
+        placed = [resize_picture(check_frame(frame), size, mode) for frame in frames]
         found = predict(
             self.model,
             torch.from_numpy(np.stack([picture for picture, _ in placed])),
@@ -61,15 +61,6 @@ class NeuralDetector:
             iou_threshold=self.iou,
         )
         return [_in_frame(one, place) for one, (_, place) in zip(found, placed, strict=True)]
-
-
-def _checked(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """`frame`, if it is one."""
-    if not isinstance(frame, np.ndarray):
-        raise ValueError(f"a frame must be a NumPy array, got {type(frame).__name__}")
-    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or not frame.size:
-        raise ValueError(f"a frame must be (H, W, 3) uint8 RGB, got {frame.shape} {frame.dtype}")
-    return frame
 
 
 def _in_frame(found: Detections, place: Placement) -> Detections:

@@ -1,13 +1,17 @@
 """What `eval` can be told; nothing heavy is imported here."""
 
 from dataclasses import dataclass
-from typing import Annotated, get_args
+from typing import Annotated, Literal, get_args
 
 from tyro.conf import arg
 
 from endoforge.backends.devices import DeviceName
+from endoforge.core.errors import UserError
 from endoforge.evaluate import checks
 
+DetectorKind = Literal["neural", "heuristic"]
+
+DEFAULT_CHECKPOINT = "checkpoints/tinydet.safetensors"
 DEFAULT_INPUT_ROOT = "assets/datasets/captures_filtered"
 DEFAULT_OBJ_THRESH = 0.3
 DEFAULT_IOU_THRESH = 0.5
@@ -18,10 +22,14 @@ VALIDATION_BATCH_SIZE = 16
 
 @dataclass(frozen=True, kw_only=True)
 class EvalConfig:
-    """Measure a checkpoint on the frames of a folder of capture runs."""
+    """Measure a detector on the frames of a folder of capture runs."""
 
-    checkpoint: Annotated[str, arg(metavar="FILE")] = "checkpoints/tinydet.safetensors"
-    """Weights to measure, as `train` writes them."""
+    detector: DetectorKind = "neural"
+    """What to measure: neural, the weights of --checkpoint; or heuristic, the classical detector,
+    which has none."""
+
+    checkpoint: Annotated[str | None, arg(metavar="FILE")] = None
+    """Weights to measure, as `train` writes them; checkpoints/tinydet.safetensors if not given."""
 
     input_root: Annotated[str, arg(metavar="FOLDER")] = DEFAULT_INPUT_ROOT
     """Folder that holds the capture runs (run_* folders), or one run. Every frame counts, but for
@@ -60,6 +68,25 @@ class EvalConfig:
         checks.parse_thresholds("--val-iou-sweep", self.val_iou_sweep)
         checks.check_at_least("--batch-size", self.batch_size, 1, example="16")
         checks.check_choice("--device", self.device, get_args(DeviceName))
+        checks.check_choice("--detector", self.detector, get_args(DetectorKind))
+        if self.detector == "heuristic":
+            self._check_heuristic()
+
+    def _check_heuristic(self) -> None:
+        if self.checkpoint is not None:
+            raise UserError(
+                f"--checkpoint {self.checkpoint}: --detector heuristic has no weights; "
+                "leave one of the two out"
+            )
+        if self.device not in ("auto", "cpu"):
+            raise UserError(
+                f"--device {self.device}: --detector heuristic computes on the CPU; leave it out"
+            )
+
+    @property
+    def weights(self) -> str | None:
+        """The file of weights to measure; None for a detector that has none."""
+        return None if self.detector == "heuristic" else self.checkpoint or DEFAULT_CHECKPOINT
 
     @property
     def iou_thresholds(self) -> list[float]:

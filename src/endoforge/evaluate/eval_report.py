@@ -3,7 +3,7 @@
 import os
 import platform
 import shlex
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import torch
@@ -48,7 +48,7 @@ def write_eval_report(folder: Path, result: EvalResult) -> Path:
     """Write `folder`/report.html about `result`, and say where it is."""
     metrics = result.metrics
     report = Report(
-        title=f"Evaluation of {Path(result.config.checkpoint).name}",
+        title=f"Evaluation of {result.subject.name}",
         subtitle=(
             f"Measured on {metrics.images:,} frames of {_num_runs(result):,} runs that show "
             f"polyps {metrics.num_truths:,} times."
@@ -113,14 +113,13 @@ def class_section(result: EvalResult) -> list[Facts]:
 
 
 def detector_facts(result: EvalResult) -> Table:
-    """The weights, and what they are of."""
-    width, height = result.metadata.input_size
+    """What it is, what it finds, and what it is shown."""
+    subject = result.subject
+    width, height = subject.input_size
     return [
-        ("checkpoint", str(Path(result.config.checkpoint).resolve())),
-        ("classes", ", ".join(result.metadata.model.classes)),
-        ("input", f"{width}x{height}, {result.metadata.resize_mode}"),
-        ("parameters", f"{result.num_parameters:,}"),
-        ("written by", f"EndoForge {result.metadata.version}"),
+        *subject.facts,
+        ("classes", ", ".join(subject.classes)),
+        ("input", f"{width}x{height}, {subject.resize_mode}"),
     ]
 
 
@@ -157,7 +156,7 @@ def machine_facts(result: EvalResult) -> Table:
     """What it ran on."""
     return [
         ("system", f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"),
-        ("device", result.device),
+        ("device", result.subject.device),
         ("Python, torch", f"{platform.python_version()}, {torch.__version__}"),
     ]
 
@@ -165,9 +164,10 @@ def machine_facts(result: EvalResult) -> Table:
 def eval_command(config: EvalConfig) -> str:
     """What a shell makes the same evaluation of: all that isn't a default, and what is measured."""
     words = ["endoforge", "eval"]
+    shown = replace(config, checkpoint=config.weights)
     for field in fields(config):
-        value, flag = getattr(config, field.name), "--" + field.name.replace("_", "-")
-        if value == field.default and field.name not in ("checkpoint", "input_root"):
+        value, flag = getattr(shown, field.name), "--" + field.name.replace("_", "-")
+        if value == field.default and field.name != "input_root":
             continue
         words += [flag] if value is True else [flag, str(value)]
     return shlex.join(words)

@@ -1,13 +1,11 @@
-"""The `eval` command: a checkpoint, measured on the frames of a root."""
+"""The `eval` command: a detector, measured on the frames of a root."""
 
 import logging
 import time
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from endoforge.backends.devices import describe_device, pick_device
 from endoforge.captures.index import CaptureIndex, index_root
 from endoforge.core.files import append_json_line
 from endoforge.core.progress import progress
@@ -15,10 +13,9 @@ from endoforge.data.classes import unknown_classes, with_others
 from endoforge.data.loader import Loader
 from endoforge.data.pack import Pack, pack_frames
 from endoforge.data.split import load_split
-from endoforge.detect.predict import predict
-from endoforge.detect.weights import WeightsMetadata, load_weights
 from endoforge.evaluate.config import EvalConfig
 from endoforge.evaluate.result import EvalResult
+from endoforge.evaluate.subject import Subject, subject_of
 from endoforge.evaluate.validate import Validation, validate
 
 log = logging.getLogger(__name__)
@@ -27,19 +24,17 @@ EVERY_BOX = 1_000_000
 
 
 def run_eval(config: EvalConfig) -> EvalResult:
-    """Measure `config.checkpoint` on the frames of `config.input_root`.
+    """Measure the detector that `config` names on the frames of `config.input_root`.
 
     Raises UserError for a checkpoint, a root or a split that can't be used.
     """
-    model, metadata = load_weights(Path(config.checkpoint))
-    device = pick_device(config.device)
-    model.to(device)
-    index, pack, left_out = _load_frames(config, metadata)
+    subject = subject_of(config)
+    index, pack, left_out = _load_frames(config, subject)
     loader = Loader(pack, config.batch_size, seed=None)
     started = time.monotonic()
     with progress("measuring", len(pack), "frames") as advance:
         validation = validate(
-            partial(predict, model),
+            subject.predict,
             loader,
             obj_thresh=config.val_obj_thresh,
             iou_threshs=config.iou_thresholds,
@@ -51,9 +46,7 @@ def run_eval(config: EvalConfig) -> EvalResult:
     result = EvalResult(
         config=config,
         metrics=validation.metrics,
-        metadata=metadata,
-        num_parameters=sum(parameter.numel() for parameter in model.parameters()),
-        device=describe_device(device),
+        subject=subject,
         root=index.root,
         simulated=_simulated(index, pack),
         left_out=left_out,
@@ -73,13 +66,11 @@ def _with_report(result: EvalResult, folder: Path) -> EvalResult:
     return replace(result, report=write_eval_report(folder, result))
 
 
-def _load_frames(
-    config: EvalConfig, metadata: WeightsMetadata
-) -> tuple[CaptureIndex, Pack, list[str]]:
+def _load_frames(config: EvalConfig, subject: Subject) -> tuple[CaptureIndex, Pack, list[str]]:
     """What the root holds, the frames to measure, and what was left out and why."""
     index = index_root(
         Path(config.input_root),
-        label_field=metadata.label_field,
+        label_field=subject.label_field,
         strict=config.strict,
         cache=True,
     )
@@ -91,9 +82,9 @@ def _load_frames(
         left_out.append(f"{others} x frame: not of the validation in {config.split_manifest}")
     pack = pack_frames(
         frames,
-        class_names=with_others(metadata.model.classes, frames),
-        size=metadata.input_size,
-        resize_mode=metadata.resize_mode,
+        class_names=with_others(subject.classes, frames),
+        size=subject.input_size,
+        resize_mode=subject.resize_mode,
         max_boxes=EVERY_BOX,
         strict=config.strict,
         label="evaluation",
@@ -103,7 +94,7 @@ def _load_frames(
     log.info("%d frames of %d runs in %s", len(pack), num_runs, index.root)
     for line in left_out:
         log.warning("left out: %s", line)
-    if (unknown := unknown_classes(pack, metadata.model.classes)) is not None:
+    if (unknown := unknown_classes(pack, subject.classes)) is not None:
         log.warning("%s", unknown)
     return index, pack, left_out
 
@@ -122,7 +113,8 @@ def _record(config: EvalConfig, validation: Validation, seconds: float) -> dict[
     """A line of the metrics file."""
     metrics = validation.metrics
     return {
-        "checkpoint": config.checkpoint,
+        "detector": config.detector,
+        "checkpoint": config.weights,
         "input_root": config.input_root,
         "split_manifest": config.split_manifest,
         **metrics.to_record(validation.batches),

@@ -87,7 +87,7 @@ def _tag(canvas: NDArray[np.uint8], text: str, box: NDArray[np.float32], color: 
 def _frame_with_boxes(result: EvalResult, place: int) -> Picture:
     frame, metrics = result.frames[place], result.metrics
     picture = read_picture(frame.image_path)
-    _, placement = resize_picture(picture, result.metadata.input_size, result.metadata.resize_mode)
+    _, placement = resize_picture(picture, result.subject.input_size, result.subject.resize_mode)
     found = result.detections[place].above(metrics.obj_thresh)
     hits = match_picture(found, result.truths[place], metrics.at_iou[0].iou) > 0
     in_picture = replace(found, boxes=placement.to_picture(found.boxes))

@@ -6,25 +6,22 @@ from pathlib import Path
 from endoforge.captures.index import FrameRecord
 from endoforge.data.images import Images
 from endoforge.detect.detections import Detections
-from endoforge.detect.weights import WeightsMetadata
 from endoforge.evaluate.config import EvalConfig
 from endoforge.evaluate.matching import Truth
 from endoforge.evaluate.metrics import Metrics
+from endoforge.evaluate.subject import Subject
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvalResult:
-    """A measured checkpoint. The lists run alike; boxes are in 0..1 of the input, as `images` are.
+    """A measured detector. The lists run alike; boxes are in 0..1 of the input, as `images` are.
 
-    `images` is (N, H, W, 3) uint8 RGB, letterboxed as the checkpoint wants its input.
+    `images` is (N, H, W, 3) uint8 RGB, letterboxed as the detector wants its input.
     """
 
     config: EvalConfig
     metrics: Metrics
-    metadata: WeightsMetadata
-    num_parameters: int
-    device: str
-    """What computed, for people."""
+    subject: Subject
     root: Path
     """The folder of the runs."""
     simulated: bool

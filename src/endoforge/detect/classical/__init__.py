@@ -1,0 +1,1 @@
+"""What classical vision sees of a frame: its view, candidates, their contours and features."""

@@ -1,0 +1,86 @@
+"""What `eval` measures: a detector, and the pictures that it is to be shown."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from torch import Tensor
+
+from endoforge.backends.devices import describe_device, pick_device
+from endoforge.captures.schema import LabelField
+from endoforge.data.letterbox import ResizeMode
+from endoforge.detect.decode import MIN_SCORE
+from endoforge.detect.detections import Detections
+from endoforge.detect.heuristic import HeuristicDetector
+from endoforge.detect.predict import predict
+from endoforge.detect.weights import load_weights
+from endoforge.evaluate.config import EvalConfig
+from endoforge.evaluate.validate import Predict
+
+HEURISTIC_SIZE = (640, 360)
+"""Pictures for the heuristic detector, which takes any: those of `datagen` stay as they are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A detector to measure.
+
+    `predict` takes pictures of `input_size` (width, height); `classes` are those it knows, by their
+    names in the field `label_field` of labels.
+    """
+
+    name: str
+    predict: Predict
+    classes: tuple[str, ...]
+    label_field: LabelField
+    input_size: tuple[int, int]
+    resize_mode: ResizeMode
+    device: str
+    """What computes, for people."""
+    facts: list[tuple[str, str]]
+    """What else there is to say of it, for people."""
+
+
+def subject_of(config: EvalConfig) -> Subject:
+    """The detector that `config` names; raises UserError where it can't be used."""
+    weights = config.weights
+    return _heuristic() if weights is None else _trained(Path(weights), config)
+
+
+def _trained(checkpoint: Path, config: EvalConfig) -> Subject:
+    model, metadata = load_weights(checkpoint)
+    device = pick_device(config.device)
+    model.to(device)
+    num_parameters = sum(parameter.numel() for parameter in model.parameters())
+    return Subject(
+        name=checkpoint.name,
+        predict=partial(predict, model),
+        classes=metadata.model.classes,
+        label_field=metadata.label_field,
+        input_size=metadata.input_size,
+        resize_mode=metadata.resize_mode,
+        device=describe_device(device),
+        facts=[
+            ("checkpoint", str(checkpoint.resolve())),
+            ("parameters", f"{num_parameters:,}"),
+            ("written by", f"EndoForge {metadata.version}"),
+        ],
+    )
+
+
+def _heuristic() -> Subject:
+    detector = HeuristicDetector(objectness=MIN_SCORE)
+
+    def detect_each(images: Tensor) -> list[Detections]:
+        return [detector.detect(image) for image in images.numpy()]
+
+    return Subject(
+        name="the heuristic detector",
+        predict=detect_each,
+        classes=detector.classes,
+        label_field="label",
+        input_size=HEURISTIC_SIZE,
+        resize_mode="letterbox",
+        device="cpu, OpenCV",
+        facts=[("kind", "heuristic: classical vision, no checkpoint")],
+    )
