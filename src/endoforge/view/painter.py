@@ -72,8 +72,10 @@ class Painter:
         Raises UserError if the renderer isn't to be had, PainterGone if the process ended.
         """
         assert self.in_flight == 0
+        if not self.engine:
+            self.engine = str(self._receive(None))
         self._send(("load", colon.tables, colon.has_jpeg))
-        self.engine = str(self._receive(None))
+        self._receive(None)
 
     def shoot(
         self, cameras: NDArray[np.float32], polyps: NDArray[np.float32], *, in_full: bool
@@ -159,6 +161,7 @@ def _serve(
     torch.set_num_threads(1)
     engine = start_engine(name)
     renderer = Renderer(*size, engine)
+    pipe.send(("ready", engine.name))
     has_jpeg, shape = False, (size[1], size[0], 4)
     while True:
         kind, *rest = pipe.recv()
@@ -166,7 +169,7 @@ def _serve(
             tables, has_jpeg = cast(tuple[dict[str, NDArray[Any]], bool], rest)
             there = {key: torch.from_numpy(value) for key, value in tables.items()}
             renderer.use(there, with_jpeg=has_jpeg)
-            pipe.send(("loaded", engine.name))
+            pipe.send(("loaded", None))
             continue
         slot, cameras, polyps, in_full = rest
         started = time.perf_counter()

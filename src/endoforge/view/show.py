@@ -25,8 +25,7 @@ MOST_WALL_S = 0.25
 MOST_OWED_S = 1.0
 """Seconds by which a recording may hold the clock back; what is more is dropped."""
 STARTS = 3
-"""Times that a renderer that ends is started again within RESTART_S."""
-RESTART_S = 60.0
+"""Renderers that end without a picture, one after another, before it is given up."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,17 +86,18 @@ class Show(threading.Thread):
         self._owed_s = 0.0
         self._last_s: float | None = None
         self._last_shot_s = 0.0
+        self._starts = 0
+        self._is_new = False
 
     def run(self) -> None:
-        starts: deque[float] = deque(maxlen=STARTS)
         while not self._ended.is_set():
-            starts.append(time.monotonic())
+            self._starts += 1
             try:
                 self._show()
             except PainterGone as gone:
                 if self._ended.is_set():
                     return
-                if len(starts) == STARTS and starts[-1] - starts[0] < RESTART_S:
+                if self._starts == STARTS:
                     self._on_fatal(UserError(f"{gone}, again and again; see the log"))
                     return
                 self._lose_shots()
@@ -124,16 +124,17 @@ class Show(threading.Thread):
 
     def _step(self, painter: Painter) -> None:
         world = self.stage.world
-        if world is None or (self.stage.idle and not painter.in_flight):
+        if world is None or (world.colon is self._loaded and self._is_idle(painter)):
             self._last_s = None
             self._ended.wait(0.02)
             return
         if world.colon is self._loaded:
             while painter.in_flight < AHEAD and self._is_time() and self._shoot(painter, world):
-                pass
+                self._is_new = False
         elif not painter.in_flight:
             painter.load(world.colon)
             self._loaded, self.engine, self._last_s = world.colon, painter.engine, None
+            self._is_new = True
             return
         if not painter.in_flight:
             self._ended.wait(0.005)
@@ -142,13 +143,17 @@ class Show(threading.Thread):
         if picture is not None:
             self._deliver(picture, self._shots.popleft())
 
+    def _is_idle(self, painter: Painter) -> bool:
+        """One picture of a new colon is made though nobody looks on: the renderer is ready then."""
+        return self.stage.idle and not self._is_new and not painter.in_flight
+
     def _is_time(self) -> bool:
         return time.monotonic() - self._last_shot_s >= 1 / MOST_HZ
 
     def _shoot(self, painter: Painter, world: World) -> bool:
         """Ask for the next picture; False if none is needed."""
         with self.stage.lock:
-            if self.stage.world is not world or self.stage.idle:
+            if self.stage.world is not world or (self.stage.idle and not self._is_new):
                 return False
             shot = self._next_shot(world)
         if shot is None:
@@ -191,6 +196,7 @@ class Show(threading.Thread):
         rgb = np.asarray(cv2.cvtColor(picture.rgbi, cv2.COLOR_RGBA2RGB), np.uint8)
         frame = LiveFrame(shot.number, rgb, picture.stats.copy(), shot.state, shot.colon)
         self.rate.add(picture.seconds)
+        self._starts = 0
         if shot.capture is not None:
             shot.capture.recording.put(frame, shot.capture)
         self._on_frame(frame)
