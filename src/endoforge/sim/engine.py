@@ -74,6 +74,14 @@ def settle(engine: Engine) -> None:
         torch.accelerator.synchronize(engine.device)
 
 
+def keep_compiled() -> None:
+    """Put the kernels that were compiled so far on disk, where the next process finds them.
+
+    quadrants does so at its own end, which a process that is killed never comes to.
+    """
+    _quadrants().lang.impl.get_runtime().prog.dump_cache_data_to_disk()
+
+
 _running: RendererName | None = None
 
 

@@ -155,7 +155,7 @@ def _serve(
 ) -> None:
     import torch
 
-    from endoforge.sim.engine import start_engine
+    from endoforge.sim.engine import keep_compiled, start_engine
     from endoforge.sim.renderer import Renderer
 
     torch.set_num_threads(1)
@@ -163,6 +163,7 @@ def _serve(
     renderer = Renderer(*size, engine)
     pipe.send(("ready", engine.name))
     has_jpeg, shape = False, (size[1], size[0], 4)
+    compiled: set[bool] = set()
     while True:
         kind, *rest = pipe.recv()
         if kind == "load":
@@ -182,3 +183,6 @@ def _serve(
         torch.from_numpy(rgbi).copy_(frames.rgbi[0])
         torch.from_numpy(stats).copy_(frames.stats[0])
         pipe.send(("done", (slot, time.perf_counter() - started)))
+        if (jpeg := has_jpeg and in_full) not in compiled:
+            compiled.add(jpeg)
+            keep_compiled()
