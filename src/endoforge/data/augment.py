@@ -135,14 +135,24 @@ def random_warp(chance: Tensor) -> Warp:
 
 def warp_images(images: Tensor, warp: Warp) -> Tensor:
     """(B, 3, H, W), sampled bilinearly; what lies outside of a picture is black."""
-    if len(images) == 0:  # affine_grid refuses, and a process may have no part of a short batch
+    if len(images) == 0:  # a process may have no part of a short batch
         return images
     # The grid asks of each new point where it was, in coordinates that go from -1 to 1.
     old_scale = 1 / warp.scale
     old_shift = (1 - 2 * warp.shift) * old_scale - 1
-    theta = torch.cat([torch.diag_embed(old_scale), old_shift[:, :, None]], dim=2)
-    grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
+    height, width = images.shape[2:]
+    x, y = (
+        _middles(side, images.device) * old_scale[:, [axis]] + old_shift[:, [axis]]
+        for axis, side in enumerate((width, height))
+    )
+    across, down = x[:, None].expand(-1, height, -1), y[:, :, None].expand(-1, -1, width)
+    grid = torch.stack([across, down], dim=3)
     return functional.grid_sample(images, grid, padding_mode="zeros", align_corners=False)
+
+
+def _middles(side: int, device: torch.device) -> Tensor:
+    """Of the pixels of a row, in -1..1: (side,)."""
+    return (2 * torch.arange(side, device=device) + 1) / side - 1
 
 
 def warp_boxes(
@@ -197,7 +207,7 @@ def random_cut(chance: Tensor) -> Tensor:
 def cut_out_(images: Tensor, cut: Tensor, grey: Tensor) -> None:
     """Fill the pixels whose middles lie in rectangles (B, 4) with a grey each, (B,), in place."""
     height, width = images.shape[2:]
-    x, y = ((torch.arange(side, device=images.device) + 0.5) / side for side in (width, height))
+    x, y = ((_middles(side, images.device) + 1) / 2 for side in (width, height))
     across = (x >= cut[:, :1]) & (x < cut[:, 2:3])
     down = (y >= cut[:, 1:2]) & (y < cut[:, 3:])
     hidden = (down[:, :, None] & across[:, None])[:, None]
