@@ -156,3 +156,15 @@ def test_only_the_end_of_long_metrics_is_read(tmp_path, monkeypatch):
     assert found[-1] == {"epoch": 49}
     assert len(found) < 10
     assert read_metrics(tmp_path / os.devnull.strip("/")) == []
+
+
+def test_numbers_that_browsers_do_not_read_are_null(tmp_path):
+    status, metrics = tmp_path / "status.json", tmp_path / "metrics.jsonl"
+    status.write_text('{"epoch": 1, "step": 2, "steps_per_epoch": 5, "loss": NaN}')
+    metrics.write_text('{"ap": Infinity, "ap50": 0.5}\n')
+    watch = TrainingWatch(str(status), str(metrics))
+    watch.sample()
+    said = watch.as_json()
+    assert said["status"]["loss"] is None
+    assert said["metrics"] == [{"ap": None, "ap50": 0.5}]
+    assert said["losses"] == []

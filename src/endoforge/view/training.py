@@ -58,7 +58,7 @@ def read_status(path: Path) -> dict[str, Any] | None:
     try:
         if path.stat().st_size > MOST_BYTES:
             return None
-        status = json.loads(path.read_bytes())
+        status = _parsed(path.read_bytes())
     except (OSError, ValueError):
         return None
     return status if isinstance(status, dict) else None
@@ -76,12 +76,17 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     found = []
     for line in data.splitlines()[-MOST_LINES:]:
         try:
-            record = json.loads(line)
+            record = _parsed(line)
         except ValueError:
             continue
         if isinstance(record, dict):
             found.append(record)
     return found
+
+
+def _parsed(text: bytes) -> Any:
+    """A JSON value; NaN and infinity, which browsers don't read, are null. Raises ValueError."""
+    return json.loads(text, parse_constant=lambda _: None)
 
 
 def _global_step(status: dict[str, Any]) -> int | None:
