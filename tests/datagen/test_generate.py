@@ -30,8 +30,8 @@ def test_all_captures_are_recorded_unless_max_frames_thins_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A procedure of 9 captures: all, all though more are allowed, and 3 of them."""
-    fly = simulator.fly
-    monkeypatch.setattr(simulator, "fly", lambda scene: fly(scene)[:9])
+    captures = simulator.captures
+    monkeypatch.setattr(simulator, "captures", lambda scene, flight: captures(scene, flight)[:9])
     for max_frames, frames in ((None, 9), (20, 9), (3, 3)):
         report = job(tmp_path / str(max_frames), seed=0, max_frames=max_frames)
         assert report.frames == frames
