@@ -10,7 +10,7 @@ from endoforge.evaluate.evaluate import run_eval
 from endoforge.train.loop import train
 
 OF_TRAINING = {"epoch", "seed", "training", "loss", "lr", "seconds"}
-OF_EVAL = {"checkpoint", "input_root", "split_manifest", "seconds", "pr_curve"}
+OF_EVAL = {"detector", "checkpoint", "input_root", "split_manifest", "seconds", "pr_curve"}
 
 
 def read(path, without):
