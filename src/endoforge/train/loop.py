@@ -9,8 +9,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import SupportsFloat
 
+import numpy as np
 import torch
 
+from endoforge.backends.arrays import to_arrays
 from endoforge.backends.base import Backend, StepResult
 from endoforge.backends.devices import pick_device
 from endoforge.backends.group import Group, joined
@@ -166,7 +168,7 @@ class Training:
                 log.info("since the last session, %s", line)
             return
         if self.start is not None:
-            self.backend.load_weights(self.start.tensors)
+            self.backend.load_weights(to_arrays(self.start.tensors))
             log.info("starting from the weights of %s", self.config.demo_checkpoint)
         if self.group.is_main:
             # A training that can't be saved shouldn't begin, and one that is killed keeps its name.
@@ -258,7 +260,7 @@ class Training:
         if not self.group.is_main:
             return
         weights = self.backend.weights()
-        if not all(tensor.isfinite().all() for tensor in weights.values()):
+        if not all(np.isfinite(array).all() for array in weights.values()):
             raise self._diverged()
         self.checkpoints.save(weights, self.backend.state_dict(), self.state)
 
