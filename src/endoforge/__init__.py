@@ -7,24 +7,31 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import os
 
-    from endoforge.backends.devices import DeviceName
+    from endoforge.backends.devices import BackendName, DeviceName
     from endoforge.detect.neural import NeuralDetector
 
 __version__ = "0.1.0"
 
 
-def load_detector(path: str | os.PathLike[str], device: DeviceName = "cpu") -> NeuralDetector:
+def load_detector(
+    path: str | os.PathLike[str],
+    device: DeviceName = "cpu",
+    *,
+    backend: BackendName = "torch",
+    adapter: str | None = None,
+) -> NeuralDetector:
     """The detector of a checkpoint that `train` wrote, ready to use.
 
     >>> detector = load_detector("checkpoints/tinydet_best.safetensors")
     >>> detector.detect(frame).boxes  # frame: (H, W, 3) uint8 RGB; boxes: (N, 4) xyxy in 0..1
 
-    `device` is one of those that `endoforge devices` lists, or "auto" for the fastest. Raises
+    `device` is one of those that `endoforge devices` lists, or "auto" for the fastest. With the
+    backend "webgpu" the `adapter` counts instead, in words as `train --adapter` takes them. Raises
     UserError for a file or a device that can't be used.
     """
     from pathlib import Path
 
-    from endoforge.backends.devices import pick_device
+    from endoforge.backends.compute import pick_compute
     from endoforge.detect.neural import NeuralDetector
 
-    return NeuralDetector(Path(path), device=pick_device(device))
+    return NeuralDetector(Path(path), place=pick_compute(backend, device, adapter).net)

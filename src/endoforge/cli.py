@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from endoforge import __version__
+from endoforge.backends.wish import with_environment
 from endoforge.core.errors import Resumable, UserError
 
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -124,6 +125,7 @@ def _dispatch(argv: list[str]) -> int:
         several = ", ".join(name for name, other in COMMANDS.items() if other.in_processes)
         raise UserError(f"{argv[0]} runs as one process; torchrun is for {several}")
     config, general = parse(argv[0], argv[1:])
+    config = with_environment(config, os.environ)
     _start_logging(general.log_level)
     command.run(config)
     return EXIT_OK
@@ -312,10 +314,10 @@ def _bench(config: Any) -> None:
     _print(run_bench(config).lines())
 
 
-def _devices(config: Any) -> None:  # noqa: ARG001 - it takes the general flags only
+def _devices(config: Any) -> None:
     from endoforge.devices import device_lines
 
-    _print(device_lines())
+    _print(device_lines(config))
 
 
 def _demo(config: Any) -> None:

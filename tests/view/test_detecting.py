@@ -5,7 +5,6 @@ import time
 
 import numpy as np
 import pytest
-import torch
 
 from endoforge.view import detecting
 from endoforge.view.detecting import Detecting, Keeper, Thresholds
@@ -13,6 +12,11 @@ from endoforge.view.events import Events
 from endoforge.view.frame import LiveFrame
 
 from .conftest import FakeDetector
+
+
+def here(model):
+    """Detect on torch's CPU."""
+    return model
 
 
 @pytest.fixture
@@ -27,9 +31,7 @@ def checkpoint(tmp_path):
 
 @pytest.fixture
 def keeper(checkpoint, events, detector):
-    return Keeper(
-        str(checkpoint), torch.device("cpu"), Thresholds(0.3, 0.5), events, lambda: detector
-    )
+    return Keeper(str(checkpoint), here, Thresholds(0.3, 0.5), events, lambda: detector)
 
 
 def texts(events, level):
@@ -132,7 +134,7 @@ def test_with_no_detector_at_all_the_view_goes_on(checkpoint, events, colon):
     def none():
         raise ImportError("no such module")
 
-    keeper = Keeper(str(checkpoint), torch.device("cpu"), Thresholds(0.3, 0.5), events, none)
+    keeper = Keeper(str(checkpoint), here, Thresholds(0.3, 0.5), events, none)
     assert keeper.current() is None
     assert keeper.mode == "off"
     assert "no such module" in keeper.fallback
