@@ -204,3 +204,17 @@ def test_detections_come_no_faster_than_they_may(colon, keeper, events):
         time.sleep(0.002)
     work.end()
     assert 3 <= detector.calls <= 23
+
+
+def test_it_detects_on_webgpu_what_it_detects_on_torch(webgpu, checkpoint, lively, events, colon):
+    shutil.copy(lively, checkpoint)
+    found = []
+    for place in (here, webgpu.net):
+        keeper = Keeper(str(checkpoint), place, Thresholds(0.3, 0.5), events)
+        work = Detecting(keeper, events, most_hz=100)
+        work._detect(frame_of(colon))
+        assert (keeper.mode, work.error) == ("neural", None)
+        found.append(work.found.detections)
+    assert len(found[0]) > 0
+    assert np.allclose(found[0].boxes, found[1].boxes, atol=1e-4)
+    assert np.allclose(found[0].scores, found[1].scores, atol=1e-4)

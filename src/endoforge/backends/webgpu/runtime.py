@@ -61,14 +61,9 @@ class ChosenDevice(ops.WebGpuDevice):  # type: ignore[misc]
         self.device_res = ops.AdapterRequestDevice(handle, description)
         self.queue = wgpu.wgpuDeviceGetQueue(self.device_res)
         arch = "shader-f16" * (wgpu.WGPUFeatureName_ShaderF16 in self.features)
+        self.largest_buffer = int(limits.limits.maxStorageBufferBindingSize)
         Compiled.__init__(
-            self,
-            name,
-            ops.WebGpuAllocator(self),
-            [WGSLRenderer],
-            Kernel,
-            graph=Recording,
-            arch=arch,
+            self, name, Memory(self), [WGSLRenderer], Kernel, graph=Recording, arch=arch
         )
         self.infinity = self.create_uniform(float("inf"))
 
