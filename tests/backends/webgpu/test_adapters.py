@@ -162,17 +162,30 @@ def test_software_is_warned_of(monkeypatch, caplog):
 
 
 @pytest.mark.usefixtures("webgpu")
-def test_a_machine_without_a_driver_fails_in_one_line():
-    """Dawn would offer its null backend there, which computes nothing."""
-    nowhere = {"VK_DRIVER_FILES": "/nowhere.json", "VK_ICD_FILENAMES": "/nowhere.json"}
-    done = subprocess.run(
-        [sys.executable, "-m", "endoforge", "train", "--backend", "webgpu"],
+def test_a_library_that_cannot_be_loaded_is_named(tmp_path):
+    path = tmp_path / "libdawn.so"
+    path.write_bytes(b"no library")
+    done = in_a_process("devices", WEBGPU_PATH=str(path))
+    assert done.returncode == 0
+    assert f"not here: Dawn's library {path} can't be loaded" in done.stdout
+
+
+def in_a_process(*words, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "endoforge", *words],
         capture_output=True,
         text=True,
-        env=os.environ | nowhere,
+        env=os.environ | environment,
         timeout=60,
         check=False,
     )
+
+
+@pytest.mark.usefixtures("webgpu")
+def test_a_machine_without_a_driver_fails_in_one_line():
+    """Dawn would offer its null backend there, which computes nothing."""
+    nowhere = {"VK_DRIVER_FILES": "/nowhere.json", "VK_ICD_FILENAMES": "/nowhere.json"}
+    done = in_a_process("train", "--backend", "webgpu", **nowhere)
     assert done.returncode == 2
     assert "no WebGPU adapter here: install a driver" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr

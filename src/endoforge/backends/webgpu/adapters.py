@@ -76,9 +76,15 @@ def load_dawn() -> None:
 
 
 def list_adapters() -> list[Adapter]:
-    """All that Dawn shows, the one that is picked without a wish first; UserError without Dawn."""
+    """All that Dawn shows, the one picked without a wish first; UserError where Dawn isn't there."""
     load_dawn()
-    from tinygrad.runtime import ops_webgpu as ops
+    try:
+        from tinygrad.runtime import ops_webgpu as ops
+    except (AttributeError, OSError) as error:
+        raise UserError(
+            f"Dawn's library {os.environ['WEBGPU_PATH']} can't be loaded ({error}): it may be "
+            "damaged, or made for another system"
+        ) from error
     from tinygrad.runtime.autogen import webgpu as wgpu
 
     apis = {
