@@ -212,7 +212,13 @@ def test_it_detects_on_webgpu_what_it_detects_on_torch(webgpu, checkpoint, livel
     for place in (here, webgpu.net):
         keeper = Keeper(str(checkpoint), place, Thresholds(0.3, 0.5), events)
         work = Detecting(keeper, events, most_hz=100)
-        work._detect(frame_of(colon))
+        work.start()
+        work.frames.put(frame_of(colon))
+        until = time.monotonic() + 60
+        while work.found is None and work.error is None and time.monotonic() < until:
+            time.sleep(0.01)
+        work.end()
+        work.join()
         assert (keeper.mode, work.error) == ("neural", None)
         found.append(work.found.detections)
     assert len(found[0]) > 0

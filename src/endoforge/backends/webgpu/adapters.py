@@ -76,7 +76,7 @@ def load_dawn() -> None:
 
 
 def list_adapters() -> list[Adapter]:
-    """All that Dawn shows, the one picked without a wish first; UserError where Dawn isn't there."""
+    """All that Dawn shows, the one picked without a wish first; UserError without Dawn."""
     load_dawn()
     try:
         from tinygrad.runtime import ops_webgpu as ops
