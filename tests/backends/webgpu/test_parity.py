@@ -31,6 +31,21 @@ def test_raw_outputs_are_torchs(webgpu, size):
     assert torch.allclose(raw, expected, atol=1e-4, rtol=0)
 
 
+@pytest.mark.usefixtures("webgpu")
+def test_an_iou_that_a_gpu_rounds_above_1_gives_no_nan():
+    """As NVIDIA's Vulkan driver does with a box and itself; the epsilon is as small as that."""
+    from tinygrad import Tensor
+
+    from endoforge.backends.webgpu.loss import aspect_weight
+
+    iou = np.nextafter(np.array([1, 1, 0.5], np.float32), np.float32(2))
+    aspect = np.array([0, 0.01, 0.25], np.float32)
+    weight = aspect_weight(
+        Tensor(iou, device="WEBGPU").realize(), Tensor(aspect, device="WEBGPU").realize()
+    )
+    assert weight.numpy() == pytest.approx([0, 1, 1 / 3], abs=1e-4)
+
+
 @pytest.mark.parametrize("config", [CONFIG, TWO_CLASSES], ids=["one class", "two classes"])
 def test_loss_slopes_and_statistics_are_torchs(make, batch, config):
     classes = torch.tensor([[0, len(config.classes) - 1, 0], [0, 0, 0]])

@@ -73,8 +73,17 @@ def complete_iou(boxes: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
     distance = offset.square().sum(-1) / (diagonal_squared + EPSILON)
 
     aspect = (4 / math.pi**2) * (_angle(truth_sizes) - _angle(sizes)).square()
-    weight = (aspect / (1 - iou + aspect + EPSILON)).detach()
+    weight = aspect_weight(iou, aspect).detach()
     return iou, iou - distance - weight * aspect
+
+
+def aspect_weight(iou: Tensor, aspect: Tensor) -> Tensor:
+    """What `detect.loss.complete_iou` weighs the penalty of the aspect ratio by.
+
+    GPUs divide inexactly: the IoU of a box with itself may be the next number above 1, which would
+    make the divisor 0.
+    """
+    return aspect / ((1 - iou).relu() + aspect + EPSILON)
 
 
 def _by_class(quality: Tensor, classes: Tensor, num_classes: int) -> Tensor:
