@@ -288,6 +288,18 @@ def _overlay_labels(config: Any) -> None:
     _print(overlay_labels(config).lines())
 
 
+def _import(config: Any) -> None:
+    from endoforge.formats.importing import run_import
+
+    _print(run_import(config).lines())
+
+
+def _convert(config: Any) -> None:
+    from endoforge.formats.converting import run_convert
+
+    _print(run_convert(config).lines())
+
+
 def _train(config: Any) -> None:
     from endoforge.train.loop import train
 
@@ -354,6 +366,16 @@ COMMANDS = {
         "draw the boxes of a run on its frames",
         "endoforge.captures.config:OverlayConfig",
         _overlay_labels,
+    ),
+    "import": Command(
+        "turn labelled pictures of other tools, or a video, into capture runs",
+        "endoforge.formats.config:ImportConfig",
+        _import,
+    ),
+    "convert": Command(
+        "write capture runs in another tool's format",
+        "endoforge.formats.config:ConvertConfig",
+        _convert,
     ),
     "train": Command(
         "train a detector, or go on with a training",

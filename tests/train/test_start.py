@@ -53,7 +53,7 @@ def test_a_training_can_start_from_the_weights_of_another(small_config, tmp_path
     assert state["backend"]["num_steps"] == 5  # counted from its own start
 
 
-def test_the_word_packaged_stands_for_the_weights_of_the_package(small_config, packaged, tmp_path):
+def test_the_word_packaged_stands_for_the_weights_of_the_package(small_config, packaged):
     with pytest.raises(UserError, match="no weights of its own"):
         train(small_config(demo_checkpoint="packaged"))
     packaged.parent.mkdir()
