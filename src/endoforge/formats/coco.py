@@ -47,7 +47,9 @@ class _Category(BaseModel):
     name: str
 
 
-class _Dataset(BaseModel):
+class CocoDataset(BaseModel):
+    """What is read of such a file."""
+
     images: list[_Image]
     annotations: list[_Annotation] = []
     categories: list[_Category] = []
@@ -62,7 +64,7 @@ def read_coco(config: ImportConfig, tally: Tally) -> Source:
     assert config.images is not None
     assert config.annotations is not None
     pictures = Pictures(folder_of("--images", config.images))
-    dataset = _read(Path(config.annotations))
+    dataset = read_dataset(Path(config.annotations))
     names = _unique({}, [(one.id, one.name) for one in dataset.categories], "category")
     images = _unique({}, [(one.id, one) for one in dataset.images], "image")
     boxes: dict[Id, list[NamedBox]] = defaultdict(list)
@@ -86,9 +88,10 @@ def read_coco(config: ImportConfig, tally: Tally) -> Source:
     return Source(frames, tuple(dict.fromkeys(names.values())))
 
 
-def _read(path: Path) -> _Dataset:
+def read_dataset(path: Path) -> CocoDataset:
+    """The file's content, ids as they are; raises UserError if it can't be read."""
     try:
-        return _Dataset.model_validate_json(path.read_bytes())
+        return CocoDataset.model_validate_json(path.read_bytes())
     except ValidationError as error:
         fault = error.errors()[0]
         place = ".".join(map(str, fault["loc"]))
