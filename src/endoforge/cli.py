@@ -38,7 +38,7 @@ class Command:
     config: str
     """`module:ClassName`, imported when the command is parsed."""
     run: Callable[[Any], None] | str
-    """A function, or `module:function` that takes the configuration and gives what has `lines()`."""
+    """A function, or `module:function` of which the result has `lines()` to print."""
     in_processes: bool = False
     """Whether torchrun may start several processes of it."""
 
