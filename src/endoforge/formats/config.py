@@ -25,7 +25,7 @@ class ImportConfig:
     alone, and one that was cut short is gone on with.
     """
 
-    format: ImportFormat | None = None
+    format: Annotated[ImportFormat | None, arg(metavar="|".join(get_args(ImportFormat)))] = None
     """How the pictures are labelled. COCO: a JSON file; YOLO: text files; VOC: XML files; masks:
     pictures of which all that isn't black is polyp; webdataset: shards that convert wrote."""
 
@@ -66,7 +66,7 @@ class ImportConfig:
     video: Annotated[str | None, arg(metavar="FILE")] = None
     """A video in place of pictures: a run of its frames without labels, for detect."""
 
-    fps: float | None = None
+    fps: Annotated[float | None, arg(metavar="FLOAT")] = None
     """Video: frames a second to take; all of them if not given."""
 
     strict: bool = False
@@ -137,7 +137,7 @@ class ConvertConfig:
     paths: Positional[Annotated[tuple[str, ...], arg(metavar="RUNS... OUT")]] = ()
     """Runs, or folders that hold runs; last the folder to write, which must not be there yet."""
 
-    format: ConvertFormat | None = None
+    format: Annotated[ConvertFormat | None, arg(metavar="|".join(get_args(ConvertFormat)))] = None
     """The format to write."""
 
     label: LabelField = "label"

@@ -40,14 +40,14 @@ class DetectConfig:
     """Score from which a detection is drawn and written down, 0 to 1. COCO results hold all from
     0.01, for average precision is of all scores."""
 
-    infer_iou_thresh: float | None = None
+    infer_iou_thresh: Annotated[float | None, arg(metavar="FLOAT")] = None
     """Overlap from which two detections count as the same, 0 to 1. Default: 0.5 of the neural
     detector, 0.35 of the heuristic one."""
 
     annotations: Annotated[str | None, arg(metavar="FILE")] = None
     """A COCO JSON file whose numbers of images and categories COCO results take, by their names."""
 
-    fps: float | None = None
+    fps: Annotated[float | None, arg(metavar="FLOAT")] = None
     """Frames a second of a video to look at; all of them if not given."""
 
     batch_size: int = 8
