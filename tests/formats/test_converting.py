@@ -10,6 +10,7 @@ from pycocotools.coco import COCO
 
 from endoforge.captures.index import index_root
 from endoforge.core.errors import UserError
+from endoforge.core.files import FolderLock
 from endoforge.data.split import Split, save_split
 from endoforge.formats import webdataset
 from endoforge.formats.coco import CocoWriter
@@ -174,6 +175,17 @@ def test_an_error_on_the_way_leaves_nothing_behind_and_an_earlier_kill_nothing_i
     _, out = convert(captures, "coco")
     assert not list(out.rglob("stale.png"))
     assert not left.parent.exists()
+
+
+def test_two_converts_to_one_folder_at_a_time_are_refused(captures):
+    partial = captures.parent / ".out-coco.partial"
+    partial.mkdir()
+    other = FolderLock(partial)
+    (partial / "of the other").touch()
+    with pytest.raises(UserError, match="another convert is writing it"):
+        convert(captures, "coco")
+    assert (partial / "of the other").exists()
+    other.release()
 
 
 def test_what_cant_be_used_is_counted(captures):

@@ -102,6 +102,15 @@ def test_other_content_beside_it_is_refused(yolo, change):
     assert len(runs_of(yolo)) == 2
 
 
+def test_the_same_pictures_from_another_place_with_other_labels_are_refused(yolo):
+    yolo.bring_in("yolo")
+    yolo.root.joinpath("images").rename(yolo.root / "moved")
+    yolo.file("labels/one/9.txt", "")
+    settings = {"images": str(yolo.root / "moved"), "annotations": str(yolo.root / "labels")}
+    with pytest.raises(UserError, match="with other pictures or labels"):
+        yolo.bring_in("yolo", **settings)
+
+
 def test_what_ctrl_c_cut_short_is_gone_on_with(yolo, monkeypatch, capsys):
     write, written = RunRecorder.write_encoded, []
 
@@ -140,13 +149,16 @@ def test_an_unfinished_run_of_other_labels_is_named(yolo, monkeypatch):
         yolo.bring_in("yolo")
 
 
-def test_a_frame_that_a_power_cut_spoilt_is_written_again(yolo, monkeypatch):
+@pytest.mark.parametrize("spoilt", [0, 1])
+def test_a_frame_that_a_power_cut_spoilt_is_written_again(yolo, monkeypatch, spoilt):
+    yolo.picture("one/10.png", "JPEG")
     with monkeypatch.context() as patch:
         patch.setattr(RunRecorder, "finish", lambda self: self.pause())
         yolo.bring_in("yolo")
-    image = index_root(yolo.output).frames[0].image_path
+    image = index_root(yolo.output).frames[spoilt].image_path
     whole = image.read_bytes()
     image.write_bytes(whole[:100])
+    assert image.suffix == (".png", ".jpg")[spoilt]
     report = yolo.bring_in("yolo")
     assert [(run.frames, run.there) for run in report.runs] == [(1, 1), (0, 1)]
     assert image.read_bytes() == whole
