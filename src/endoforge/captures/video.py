@@ -35,7 +35,7 @@ class Video:
         capture.release()
 
     def frames(self, fps: float | None = None) -> Iterator[tuple[float, NDArray[np.uint8]]]:
-        """Time in seconds and picture of each frame, or of `fps` of them a second, the first too.
+        """Time in seconds and picture of each frame, or of the first at or after each 1 / `fps` s.
 
         A frame is taken once at most, so no more come than the video has. It ends at the first
         frame that can't be decoded.
@@ -46,12 +46,13 @@ class Video:
             while capture.grab():
                 seconds = number / self.fps
                 number += 1
-                if fps is not None and seconds < taken / fps - 0.5 / self.fps:
+                slot = number if fps is None else int(seconds * fps + 1e-6)
+                if slot < taken:
                     continue
                 decoded, bgr = capture.retrieve()
                 if not decoded:
                     break
-                taken = taken + 1 if fps is None else int((seconds + 0.5 / self.fps) * fps) + 1
+                taken = slot + 1
                 yield seconds, np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
         finally:
             capture.release()
