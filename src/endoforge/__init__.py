@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 
-def load_detector(path: str | os.PathLike[str], device: DeviceName = "cpu") -> NeuralDetector:
-    """The detector of a checkpoint that `train` wrote, ready to use.
+def load_detector(
+    path: str | os.PathLike[str] = "packaged", device: DeviceName = "cpu"
+) -> NeuralDetector:
+    """The detector of a checkpoint that `train` wrote, or of the packaged one, ready to use.
 
     >>> detector = load_detector("checkpoints/tinydet_best.safetensors")
     >>> detector.detect(frame).boxes  # frame: (H, W, 3) uint8 RGB; boxes: (N, 4) xyxy in 0..1
@@ -22,9 +24,10 @@ def load_detector(path: str | os.PathLike[str], device: DeviceName = "cpu") -> N
     `device` is one of those that `endoforge devices` lists, or "auto" for the fastest. Raises
     UserError for a file or a device that can't be used.
     """
-    from pathlib import Path
+    from os import fspath
 
     from endoforge.backends.devices import pick_device
     from endoforge.detect.neural import NeuralDetector
+    from endoforge.detect.packaged import weights_file
 
-    return NeuralDetector(Path(path), device=pick_device(device))
+    return NeuralDetector(weights_file(fspath(path)), device=pick_device(device))

@@ -63,7 +63,14 @@ class Session:
         self.last_recording: Recording | None = None
         self.device = pick_device(config.device)
         thresholds = Thresholds(config.infer_obj_thresh, config.infer_iou_thresh)
-        keeper = Keeper(config.checkpoint, self.device, thresholds, self.events, make_heuristic)
+        keeper = Keeper(
+            config.weights,
+            self.device,
+            thresholds,
+            self.events,
+            make_heuristic,
+            stand_in=config.stand_in,
+        )
         spare = self.device.type != "cpu" or cpu_cores() >= MANY_CORES
         most_hz = MOST_HZ_GPU if spare else MOST_HZ_CPU
         self.detecting = Detecting(keeper, self.events, most_hz=most_hz)
