@@ -3,16 +3,21 @@
 import ast
 import inspect
 import sys
-from dataclasses import fields
+from dataclasses import Field, fields
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from endoforge.evaluate.config import EvalConfig
+from endoforge.formats.config import ConvertConfig, ImportConfig
+from endoforge.inference.config import DetectConfig
 from endoforge.train.config import TrainConfig, TrainHpConfig
 from endoforge.view.config import SimViewConfig
 
-PAGES = [Path(__file__).with_name(name) for name in ("training.md", "sim-view.md")]
+PAGES = [
+    Path(__file__).with_name(name)
+    for name in ("training.md", "sim-view.md", "formats.md", "inference.md")
+]
 
 
 def explanations(config: type[Any]) -> dict[str, str]:
@@ -33,7 +38,7 @@ def explanations(config: type[Any]) -> dict[str, str]:
 
 def shown(value: Any) -> str:
     """A default as one would type it."""
-    if value is None:
+    if value is None or value in ("", ()):
         return "—"
     if isinstance(value, bool):
         return "on" if value else "off"
@@ -42,15 +47,28 @@ def shown(value: Any) -> str:
 
 def table(config: type[Any], other: type[Any] | None = None) -> str:
     """A row a flag; a default of `other` that differs follows in brackets."""
-    plain, second = config(), (other or config)()
+    others = {field.name: field for field in fields(other or config)}
     texts = explanations(config)
     rows = ["| flag | default | meaning |", "| --- | --- | --- |"]
     for field in fields(config):
-        value, changed = getattr(plain, field.name), getattr(second, field.name)
+        value, changed = field.default, others[field.name].default
         default = shown(value) + (f" [{shown(changed)}]" if changed != value else "")
-        flag = field.name.replace("_", "-")
-        rows.append(f"| `--{flag}` | {default} | {texts[field.name]} |")
+        rows.append(f"| `{flag(config, field)}` | {default} | {cell(texts[field.name])} |")
     return "\n".join(rows)
+
+
+def flag(config: type[Any], field: Field[Any]) -> str:
+    """As one types it: `--fps`, or what stands for positional words."""
+    hint = get_type_hints(config, include_extras=True)[field.name]
+    metavars = [one.metavar for one in getattr(hint, "__metadata__", ()) if hasattr(one, "metavar")]
+    if field.default == () and metavars:
+        return cell(metavars[0])
+    return f"--{field.name.replace('_', '-')}"
+
+
+def cell(text: str) -> str:
+    """In a table, a bar must not end the cell."""
+    return text.replace("|", "\\|")
 
 
 def renewed(page: str) -> str:
@@ -59,6 +77,9 @@ def renewed(page: str) -> str:
         "flags-of-train": table(TrainConfig, TrainHpConfig),
         "flags-of-eval": table(EvalConfig),
         "flags-of-sim-view": table(SimViewConfig),
+        "flags-of-import": table(ImportConfig),
+        "flags-of-convert": table(ConvertConfig),
+        "flags-of-detect": table(DetectConfig),
     }
     for name, text in tables.items():
         start, end = f"<!-- {name} -->", f"<!-- end of {name} -->"

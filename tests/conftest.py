@@ -30,6 +30,14 @@ def _own_cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
         yield
 
 
+@pytest.fixture(autouse=True)
+def packaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the package's own weights would lie: there are none unless a test puts them."""
+    path = tmp_path / "of-the-package" / "demo.safetensors"
+    monkeypatch.setattr("endoforge.detect.packaged.location", lambda: path)
+    return path
+
+
 @pytest.fixture(scope="session")
 def lively_model() -> TinyDet:
     """A TinyDet of two classes whose norms have seen something, and which finds a lot in noise."""

@@ -14,6 +14,13 @@ import pytest
 from endoforge import __version__, cli
 from endoforge.core.errors import UserError
 
+NEEDED = {
+    "overlay-labels": ["RUN"],
+    "import": ["--format", "yolo", "--images", "images"],
+    "convert": ["--format", "coco", "RUNS", "OUT"],
+    "detect": ["PICTURE"],
+}
+"""What a command can't do without."""
 SMALL = ["--resolution", "160x96", "--renderer", "cpu"]
 
 
@@ -79,6 +86,24 @@ def test_the_randomization_that_is_printed_can_be_read_back(
     assert [path.name for path in tmp_path.iterdir()] == ["ranges.toml"]
 
 
+def test_out_to_another_format_and_back_and_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("datagen", "--seed", "3", "--max-frames", "6", *SMALL) == 0
+    captures = "assets/datasets/captures"
+    assert run("convert", "--format", "coco", captures, "out") == 0
+    pictures = ["--images", "out/images", "--annotations", "out/annotations.json"]
+    assert run("import", "--format", "coco", *pictures) == 0
+    assert "1 runs, 6 frames came in" in capsys.readouterr().out
+    assert len(list(Path("assets/datasets/real_val").glob("run_*/labels/*.json"))) == 6
+
+    found = ["detect", "--detector", "heuristic", "assets/datasets/real_val", "out/images"]
+    assert run(*found, "--annotations", "out/annotations.json", "--draw", "found") == 0
+    assert "12 pictures" in capsys.readouterr().out
+    assert len(Path("detections/detections.jsonl").read_text().splitlines()) == 12
+
+
 def test_devices_marks_one_pick_each(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("devices") == 0
     out = capsys.readouterr().out
@@ -122,7 +147,7 @@ def test_a_command_line_is_parsed_without_torch_or_quadrants(name: str) -> None:
     code = (
         "import sys\n"
         "from endoforge import cli\n"
-        f"cli.parse({name!r}, {['RUN'] if name == 'overlay-labels' else []})\n"
+        f"cli.parse({name!r}, {NEEDED.get(name, [])})\n"
         "sys.exit(' '.join({'torch', 'quadrants', 'cv2', 'matplotlib'} & set(sys.modules)) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -131,12 +156,14 @@ def test_a_command_line_is_parsed_without_torch_or_quadrants(name: str) -> None:
 
 def test_every_flag_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
     for name in cli.COMMANDS:
-        config, general = cli.parse(name, ["RUN"] if name == "overlay-labels" else [])
+        config, general = cli.parse(name, NEEDED.get(name, []))
         with pytest.raises(SystemExit):
             run(name, "--help")
         text = capsys.readouterr().out
         for field in (*fields(config), *fields(general)):
             flag = "--" + field.name.replace("_", "-")
+            if field.name == "paths":
+                flag = {"convert": "RUNS... OUT", "detect": "IMAGES|VIDEO|FOLDER..."}[name]
             assert flag in text or field.name.upper() in text, (name, flag)
 
 
@@ -167,6 +194,15 @@ def test_every_flag_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> Non
         (["sim-view", "--port", "99999"], ["--port 99999", "8765"]),
         (["sim-view", "--mode", "fly"], ["--mode", "sim", "datagen"]),
         (["demo", "--output-root", "taken"], ["taken", "another folder"]),
+        (["import", "--images", "empty"], ["--format", "coco", "voc"]),
+        (["import", "--format", "coco", "--images", "empty"], ["--annotations", "JSON"]),
+        (["import", "--format", "yolo", "--images", "empty"], ["empty", ".png"]),
+        (["import", "--video", "none.mp4"], ["none.mp4"]),
+        (["convert", "--format", "coco", "nowhere", "out"], ["nowhere", "datagen"]),
+        (["convert", "--format", "coco", "nowhere"], ["RUNS", "OUT"]),
+        (["convert", "--format", "coco", "nowhere", "taken"], ["taken", "new folder"]),
+        (["detect", "nowhere"], ["nowhere", "no such picture"]),
+        (["detect", "empty", "--detector", "heuristic"], ["empty", "no picture"]),
         (["train", "--log-level", "loud"], ["--log-level", "debug"]),
     ],
 )

@@ -14,13 +14,13 @@ __version__ = "0.1.0"
 
 
 def load_detector(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] = "packaged",
     device: DeviceName = "cpu",
     *,
     backend: BackendName = "torch",
     adapter: str | None = None,
 ) -> NeuralDetector:
-    """The detector of a checkpoint that `train` wrote, ready to use.
+    """The detector of a checkpoint that `train` wrote, or of the packaged one, ready to use.
 
     >>> detector = load_detector("checkpoints/tinydet_best.safetensors")
     >>> detector.detect(frame).boxes  # frame: (H, W, 3) uint8 RGB; boxes: (N, 4) xyxy in 0..1
@@ -29,9 +29,11 @@ def load_detector(
     backend "webgpu" the `adapter` counts instead, in words as `train --adapter` takes them. Raises
     UserError for a file or a device that can't be used.
     """
-    from pathlib import Path
+    from os import fspath
 
     from endoforge.backends.compute import pick_compute
     from endoforge.detect.neural import NeuralDetector
+    from endoforge.detect.packaged import weights_file
 
-    return NeuralDetector(Path(path), place=pick_compute(backend, device, adapter).net)
+    compute = pick_compute(backend, device, adapter)
+    return NeuralDetector(weights_file(fspath(path)), place=compute.net)

@@ -33,12 +33,13 @@ ISSUES = "please report it with the output of the same command and --debug"
 
 @dataclass(frozen=True)
 class Command:
-    """A subcommand: its line in the overview, its dataclass, and the function that runs it."""
+    """A subcommand: its line in the overview, its dataclass, and what runs it."""
 
     summary: str
     config: str
     """`module:ClassName`, imported when the command is parsed."""
-    run: Callable[[Any], None]
+    run: Callable[[Any], None] | str
+    """A function, or `module:function` of which the result has `lines()` to print."""
     in_processes: bool = False
     """Whether torchrun may start several processes of it."""
 
@@ -127,8 +128,17 @@ def _dispatch(argv: list[str]) -> int:
     config, general = parse(argv[0], argv[1:])
     config = with_environment(config, os.environ)
     _start_logging(general.log_level)
-    command.run(config)
+    if callable(command.run):
+        command.run(config)
+    else:
+        _print(named(command.run)(config).lines())
     return EXIT_OK
+
+
+def named(path: str) -> Any:
+    """What `module:name` names; the module is imported now."""
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 def overview() -> str:
@@ -154,9 +164,8 @@ def parse(name: str, args: list[str]) -> tuple[Any, General]:
     """
     import tyro
 
-    module, _, class_name = COMMANDS[name].config.partition(":")
-    config = getattr(importlib.import_module(module), class_name)
-    both = make_dataclass(class_name, [], bases=(General, config), kw_only=True, frozen=True)
+    config = named(COMMANDS[name].config)
+    both = make_dataclass(config.__name__, [], bases=(General, config), kw_only=True, frozen=True)
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
@@ -278,52 +287,10 @@ def _sim_view(config: Any) -> None:
     _print(run_view(config, _first_seed(config.seed)).lines())
 
 
-def _prune_empty(config: Any) -> None:
-    from endoforge.captures.prune import prune_empty
-
-    _print(prune_empty(config).lines())
-
-
-def _overlay_labels(config: Any) -> None:
-    from endoforge.captures.overlay import overlay_labels
-
-    _print(overlay_labels(config).lines())
-
-
-def _train(config: Any) -> None:
-    from endoforge.train.loop import train
-
-    _print(train(config).lines())
-
-
-def _eval(config: Any) -> None:
-    from endoforge.evaluate.evaluate import run_eval
-
-    _print(run_eval(config).lines())
-
-
-def _export(config: Any) -> None:
-    from endoforge.export.run import run_export
-
-    _print(run_export(config).lines())
-
-
-def _bench(config: Any) -> None:
-    from endoforge.bench.run import run_bench
-
-    _print(run_bench(config).lines())
-
-
 def _devices(config: Any) -> None:
     from endoforge.devices import device_lines
 
     _print(device_lines(config))
-
-
-def _demo(config: Any) -> None:
-    from endoforge.demo.run import run_demo
-
-    _print(run_demo(config).lines())
 
 
 def _print(lines: list[str]) -> None:
@@ -335,7 +302,7 @@ COMMANDS = {
     "demo": Command(
         "the whole journey: simulate, prune, train, evaluate, and a report",
         "endoforge.demo.config:DemoConfig",
-        _demo,
+        "endoforge.demo.run:run_demo",
     ),
     "sim-view": Command(
         "the live simulator in the browser: fly the scope, watch the detector",
@@ -350,39 +317,54 @@ COMMANDS = {
     "prune-empty": Command(
         "copy the frames that show a polyp to another folder",
         "endoforge.captures.config:PruneConfig",
-        _prune_empty,
+        "endoforge.captures.prune:prune_empty",
     ),
     "overlay-labels": Command(
         "draw the boxes of a run on its frames",
         "endoforge.captures.config:OverlayConfig",
-        _overlay_labels,
+        "endoforge.captures.overlay:overlay_labels",
+    ),
+    "import": Command(
+        "turn labelled pictures of other tools, or a video, into capture runs",
+        "endoforge.formats.config:ImportConfig",
+        "endoforge.formats.importing:run_import",
+    ),
+    "convert": Command(
+        "write capture runs in another tool's format",
+        "endoforge.formats.config:ConvertConfig",
+        "endoforge.formats.converting:run_convert",
     ),
     "train": Command(
         "train a detector, or go on with a training",
         "endoforge.train.config:TrainConfig",
-        _train,
+        "endoforge.train.loop:train",
         in_processes=True,
     ),
     "train-hp": Command(
         "train with settings for a longer run",
         "endoforge.train.config:TrainHpConfig",
-        _train,
+        "endoforge.train.loop:train",
         in_processes=True,
     ),
     "eval": Command(
         "measure a detector on every frame of a folder",
         "endoforge.evaluate.config:EvalConfig",
-        _eval,
+        "endoforge.evaluate.evaluate:run_eval",
+    ),
+    "detect": Command(
+        "find polyps in pictures and videos, draw them and write them down",
+        "endoforge.inference.config:DetectConfig",
+        "endoforge.inference.run:run_detect",
     ),
     "export": Command(
         "write a checkpoint as an ONNX file, checked against the original",
         "endoforge.export.config:ExportConfig",
-        _export,
+        "endoforge.export.run:run_export",
     ),
     "bench": Command(
         "measure rendering, recording, training and detecting on this machine",
         "endoforge.bench.config:BenchConfig",
-        _bench,
+        "endoforge.bench.run:run_bench",
     ),
     "devices": Command(
         "what can render and train here, and which is picked",

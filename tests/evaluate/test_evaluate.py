@@ -54,6 +54,18 @@ def test_eval_of_the_heuristic_detector_needs_no_checkpoint(root, tmp_path, monk
     assert (record["detector"], record["checkpoint"]) == ("heuristic", None)
 
 
+def test_eval_with_no_weights_at_hand_measures_the_packaged_ones_and_says_so(
+    root, checkpoint, packaged, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.chdir(tmp_path)
+    packaged.parent.mkdir()
+    checkpoint.rename(packaged)
+    with caplog.at_level("INFO"):
+        result = run_eval(EvalConfig(input_root=str(root)))
+    assert result.subject.name == "demo.safetensors"
+    assert "measuring the weights that come with EndoForge" in caplog.text
+
+
 def test_eval_names_a_missing_checkpoint_and_a_root_without_runs(root, checkpoint, tmp_path):
     with pytest.raises(UserError, match="nowhere"):
         run_eval(EvalConfig(checkpoint="nowhere.safetensors", input_root=str(root)))

@@ -53,6 +53,17 @@ def test_a_training_can_start_from_the_weights_of_another(small_config, tmp_path
     assert state["backend"]["num_steps"] == 5  # counted from its own start
 
 
+def test_the_word_packaged_stands_for_the_weights_of_the_package(small_config, packaged):
+    with pytest.raises(UserError, match="no weights of its own"):
+        train(small_config(demo_checkpoint="packaged"))
+    packaged.parent.mkdir()
+    weights_file(packaged)
+    config = small_config(demo_checkpoint="packaged", epochs=1, lr_start=1e-12, lr_end=1e-12)
+    trained = load_weights(train(config).checkpoint)[0].state_dict()[FIRST_LAYER]
+    begun = load_weights(packaged)[0].state_dict()[FIRST_LAYER]
+    assert torch.allclose(trained, begun, atol=1e-6)
+
+
 def test_a_training_under_way_goes_on_from_its_state_not_from_the_other_weights(
     small_config, tmp_path, caplog
 ):

@@ -68,6 +68,33 @@ def test_a_checkpoint_that_appears_is_taken(keeper, checkpoint, lively, events):
     assert any("loaded" in text for text in texts(events, "info"))
 
 
+def test_other_weights_stand_in_until_the_file_is_there(
+    checkpoint, lively, events, detector, tmp_path
+):
+    stand_in = tmp_path / "packaged.safetensors"
+    shutil.copy(lively, stand_in)
+    thresholds = Thresholds(0.3, 0.5)
+    keeper = Keeper(
+        str(checkpoint),
+        here,
+        thresholds,
+        events,
+        lambda: detector,
+        stand_in=stand_in,
+    )
+    first = keeper.current()
+    assert (keeper.mode, keeper.fallback, first.kind) == ("neural", None, "neural")
+    assert "weights that come with EndoForge" in texts(events, "info")[-1]
+    shutil.copy(lively, checkpoint)
+    keeper.look()
+    assert keeper.current() is not first
+    assert f"{checkpoint}: loaded again" in texts(events, "info")[-1]
+    checkpoint.write_bytes(b"broken")
+    keeper.look()
+    assert keeper.current() is detector, "a file that is there is never passed over in silence"
+    assert str(checkpoint) in keeper.fallback
+
+
 def test_it_is_looked_at_by_itself_while_frames_are_detected(keeper, checkpoint, lively):
     keeper.current()
     shutil.copy(lively, checkpoint)

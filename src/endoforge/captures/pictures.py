@@ -1,6 +1,7 @@
 """Pictures on disk to arrays and back."""
 
 import os
+from io import BytesIO
 from pathlib import Path
 
 import cv2
@@ -14,14 +15,25 @@ from endoforge.captures.tally import Unusable
 _DECODE = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
+_JPEG_END = b"\xff\xd9"
+_SUFFIXES = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg"}
+_ORIENTATION, _UPRIGHT = 0x0112, 1
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 RGB, without the alpha channel; raises Unusable if it can't be decoded."""
     try:
-        data = np.fromfile(path, dtype=np.uint8)
-        bgr = cv2.imdecode(data, _DECODE)
-    except (OSError, cv2.error) as error:
+        data = path.read_bytes()
+    except OSError as error:
+        raise Unusable("image unreadable", str(error)) from error
+    return decode_picture(data)
+
+
+def decode_picture(data: bytes) -> NDArray[np.uint8]:
+    """As `read_picture`, from the bytes of a file."""
+    try:
+        bgr = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), _DECODE)
+    except cv2.error as error:
         raise Unusable("image unreadable", str(error)) from error
     if bgr is None:
         raise Unusable("image unreadable", "not a picture, or cut short")
@@ -49,11 +61,27 @@ def encode_png(image: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
     return data.tobytes()
 
 
-def is_whole_png(path: Path) -> bool:
-    """Whether the file is there and ends as a PNG file ends."""
+def is_whole(path: Path) -> bool:
+    """Whether the file is there and ends as a PNG, or by its name a JPEG, file ends."""
+    end = _PNG_END if path.suffix == ".png" else _JPEG_END
     try:
         with path.open("rb") as file:
-            file.seek(-len(_PNG_END), os.SEEK_END)
-            return file.read() == _PNG_END
+            file.seek(-len(end), os.SEEK_END)
+            return file.read() == end
     except OSError:
         return False
+
+
+def suffix_of(data: bytes) -> str | None:
+    """`.png` or `.jpg` by a file's first bytes; None for a kind that runs don't hold."""
+    kinds = (suffix for magic, suffix in _SUFFIXES.items() if data.startswith(magic))
+    return next(kinds, None)
+
+
+def is_upright(data: bytes) -> bool:
+    """Whether no EXIF note in a picture's file says to turn it before it is shown."""
+    try:
+        with Image.open(BytesIO(data)) as picture:
+            return bool(picture.getexif().get(_ORIENTATION, _UPRIGHT) == _UPRIGHT)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return True

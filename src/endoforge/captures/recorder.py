@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from endoforge import __version__
-from endoforge.captures.pictures import encode_png, is_whole_png
+from endoforge.captures.pictures import encode_png, is_whole
 from endoforge.captures.schema import (
     MANIFEST_NAME,
     FrameLabel,
@@ -104,16 +104,33 @@ class RunRecorder:
         `extras` are pictures by the name of their folder. Raises ValueError if the label names
         another image than `image_name(label.frame_id)`, or if the frame was written before.
         """
-        if label.image != image_name(label.frame_id) or not label.image_present:
-            raise ValueError(f"frame {label.frame_id} must name {image_name(label.frame_id)}")
+        self.write_encoded(encode_png(image), ".png", label, extras)
+
+    def write_encoded(
+        self,
+        data: bytes,
+        suffix: str,
+        label: FrameLabel,
+        extras: Mapping[str, Picture] = {},
+    ) -> None:
+        """As `write`, of an image that is a PNG or JPEG file already; `suffix` says which."""
+        if label.image != image_name(label.frame_id, suffix) or not label.image_present:
+            name = image_name(label.frame_id, suffix)
+            raise ValueError(f"frame {label.frame_id} must name {name}")
         label_path = self.run_dir / label_name(label.frame_id)
         if label_path.exists():
             raise ValueError(f"frame {label.frame_id} is already in {self.run_dir}")
-        self._write_new(label.image, encode_png(image))
+        self._write_new(label.image, data)
         for kind, picture in extras.items():
             self._write_new(extra_name(kind, label.frame_id), encode_png(picture))
         label_path.parent.mkdir(exist_ok=True)  # a run that was killed early may lack it
         write_json_atomic(label_path, label.model_dump(mode="json"))
+        with self._counting:
+            self.num_frames += 1
+
+    def write_unlabelled(self, frame_id: int, image: NDArray[np.uint8]) -> None:
+        """Write an image, (H, W, 3) uint8 RGB, of which nothing is known."""
+        self._write_new(image_name(frame_id), encode_png(image))
         with self._counting:
             self.num_frames += 1
 
@@ -151,12 +168,14 @@ def _whole_frames(run_dir: Path, extras: tuple[str, ...]) -> frozenset[int]:
     whole = set()
     for path in (run_dir / "labels").glob("frame_*.json"):
         try:
-            frame = FrameLabel.model_validate_json(path.read_bytes()).frame_id
+            label = FrameLabel.model_validate_json(path.read_bytes())
         except ValidationError:
             path.unlink()
             continue
-        names = [image_name(frame), *(extra_name(kind, frame) for kind in extras)]
-        if all(is_whole_png(run_dir / name) for name in names):
+        frame = label.frame_id
+        image = image_name(frame, Path(label.image).suffix)
+        names = [image, *(extra_name(kind, frame) for kind in extras)]
+        if all(is_whole(run_dir / name) for name in names):
             whole.add(frame)
         else:
             path.unlink()

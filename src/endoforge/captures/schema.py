@@ -41,9 +41,9 @@ Point = tuple[Number, Number, Number]
 Corners = tuple[Number, Number, Number, Number]
 
 
-def image_name(frame_id: int) -> str:
+def image_name(frame_id: int, suffix: str = ".png") -> str:
     """Where a frame's image lies within its run: `images/frame_00007.png`."""
-    return f"images/frame_{frame_id:05d}.png"
+    return f"images/frame_{frame_id:05d}{suffix}"
 
 
 def label_name(frame_id: int) -> str:

@@ -142,7 +142,7 @@ def warp_images(images: Tensor, warp: Warp) -> Tensor:
     old_shift = (1 - 2 * warp.shift) * old_scale - 1
     height, width = images.shape[2:]
     x, y = (
-        _middles(side, images.device) * old_scale[:, [axis]] + old_shift[:, [axis]]
+        _middles(side, images.device) * old_scale[:, axis, None] + old_shift[:, axis, None]
         for axis, side in enumerate((width, height))
     )
     across, down = x[:, None].expand(-1, height, -1), y[:, :, None].expand(-1, -1, width)

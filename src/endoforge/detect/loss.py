@@ -93,8 +93,8 @@ def complete_iou(boxes: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
     sizes, truth_sizes = _sizes(boxes), _sizes(truth)
     low = torch.maximum(boxes[..., :2], truth[..., :2])
     high = torch.minimum(boxes[..., 2:], truth[..., 2:])
-    intersection = (high - low).clamp(min=0).prod(dim=-1)
-    union = sizes.prod(dim=-1) + truth_sizes.prod(dim=-1) - intersection
+    intersection = _area((high - low).clamp(min=0))
+    union = _area(sizes) + _area(truth_sizes) - intersection
     iou = intersection / (union + EPSILON)
 
     around_low = torch.minimum(boxes[..., :2], truth[..., :2])
@@ -113,6 +113,11 @@ def complete_iou(boxes: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
 def _sizes(boxes: Tensor) -> Tensor:
     """Widths and heights, (..., 2)."""
     return boxes[..., 2:] - boxes[..., :2]
+
+
+def _area(sizes: Tensor) -> Tensor:
+    """Width times height; the slope of `prod` looks at values, for which a GPU must stop."""
+    return sizes[..., 0] * sizes[..., 1]
 
 
 def _angle(sizes: Tensor) -> Tensor:

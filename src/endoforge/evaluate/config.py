@@ -7,6 +7,7 @@ from tyro.conf import arg
 
 from endoforge.backends.devices import BackendName, DeviceName
 from endoforge.core.errors import UserError
+from endoforge.detect.packaged import weights_or_packaged
 from endoforge.evaluate import checks
 
 DetectorKind = Literal["neural", "heuristic"]
@@ -29,7 +30,8 @@ class EvalConfig:
     which has none."""
 
     checkpoint: Annotated[str | None, arg(metavar="FILE")] = None
-    """Weights to measure, as `train` writes them; checkpoints/tinydet.safetensors if not given."""
+    """Weights to measure, as `train` writes them; checkpoints/tinydet.safetensors if not given,
+    or where that isn't there, those that come with EndoForge (packaged: those in any case)."""
 
     input_root: Annotated[str, arg(metavar="FOLDER")] = DEFAULT_INPUT_ROOT
     """Folder that holds the capture runs (run_* folders), or one run. Every frame counts, but for
@@ -97,7 +99,9 @@ class EvalConfig:
     @property
     def weights(self) -> str | None:
         """The file of weights to measure; None for a detector that has none."""
-        return None if self.detector == "heuristic" else self.checkpoint or DEFAULT_CHECKPOINT
+        if self.detector == "heuristic":
+            return None
+        return str(weights_or_packaged(self.checkpoint, DEFAULT_CHECKPOINT))
 
     @property
     def iou_thresholds(self) -> list[float]:

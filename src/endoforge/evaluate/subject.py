@@ -1,5 +1,6 @@
 """What `eval` measures: a detector, and the pictures that it is to be shown."""
 
+import logging
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,10 +13,13 @@ from endoforge.data.letterbox import ResizeMode
 from endoforge.detect.decode import MIN_SCORE
 from endoforge.detect.detections import Detections
 from endoforge.detect.heuristic import HeuristicDetector
+from endoforge.detect.packaged import provenance_of
 from endoforge.detect.predict import predict
 from endoforge.detect.weights import load_weights
-from endoforge.evaluate.config import EvalConfig
+from endoforge.evaluate.config import DEFAULT_CHECKPOINT, EvalConfig
 from endoforge.evaluate.validate import Predict
+
+log = logging.getLogger(__name__)
 
 HEURISTIC_SIZE = (640, 360)
 """Pictures for the heuristic detector, which takes any: those of `datagen` stay as they are."""
@@ -44,6 +48,8 @@ class Subject:
 def subject_of(config: EvalConfig) -> Subject:
     """The detector that `config` names; raises UserError where it can't be used."""
     weights = config.weights
+    if config.checkpoint is None and weights not in (None, DEFAULT_CHECKPOINT):
+        log.info("no %s: measuring the weights that come with EndoForge", DEFAULT_CHECKPOINT)
     return _heuristic() if weights is None else _trained(Path(weights), config)
 
 
@@ -51,6 +57,7 @@ def _trained(checkpoint: Path, config: EvalConfig) -> Subject:
     model, metadata = load_weights(checkpoint)
     compute = pick_compute(config.backend, config.device, config.adapter)
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
+    provenance = provenance_of(checkpoint)
     return Subject(
         name=checkpoint.name,
         predict=partial(predict, compute.net(model)),
@@ -63,6 +70,7 @@ def _trained(checkpoint: Path, config: EvalConfig) -> Subject:
             ("checkpoint", str(checkpoint.resolve())),
             ("parameters", f"{num_parameters:,}"),
             ("written by", f"EndoForge {metadata.version}"),
+            *([("made by", str(provenance))] if provenance else []),
         ],
     )
 

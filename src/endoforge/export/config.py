@@ -19,7 +19,7 @@ class ExportConfig:
     """
 
     checkpoint: Annotated[str, arg(metavar="FILE")] = "checkpoints/tinydet_best.safetensors"
-    """Weights to export, as `train` writes them."""
+    """Weights to export, as `train` writes them; packaged: those that come with EndoForge."""
 
     output: Annotated[str | None, arg(metavar="FILE")] = None
     """The file to write. Default: --checkpoint with the ending .onnx."""

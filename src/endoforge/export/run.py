@@ -15,6 +15,7 @@ from endoforge.core.errors import UserError
 from endoforge.core.files import write_atomic
 from endoforge.data.letterbox import resize_picture
 from endoforge.detect.neural import NeuralDetector
+from endoforge.detect.packaged import weights_file
 from endoforge.detect.weights import load_weights
 from endoforge.evaluate.config import DEFAULT_INPUT_ROOT
 from endoforge.export.config import ExportConfig
@@ -56,11 +57,12 @@ def run_export(config: ExportConfig) -> ExportResult:
     from endoforge.export.check import compare
     from endoforge.export.graph import build_graph
 
-    original, _ = load_weights(Path(config.checkpoint))
-    detector = NeuralDetector(Path(config.checkpoint))
+    checkpoint = weights_file(config.checkpoint)
+    original, _ = load_weights(checkpoint)
+    detector = NeuralDetector(checkpoint)
     frames, checked_on = _frames(config)
     inside = config.nms == "inside"
-    log.info("exporting %s", config.checkpoint)
+    log.info("exporting %s", checkpoint)
     exported = build_graph(detector, nms_inside=inside)
     size, mode = detector.metadata.input_size, detector.metadata.resize_mode
     pictures = np.stack([resize_picture(frame, size, mode)[0] for frame in frames])

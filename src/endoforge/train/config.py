@@ -50,7 +50,8 @@ class TrainConfig:
     """Start over: remove the training that --ckpt-dir holds."""
 
     demo_checkpoint: Annotated[str | None, arg(metavar="FILE")] = None
-    """Start a new training from these weights instead of random ones; the model alone is loaded."""
+    """Start a new training from these weights instead of random ones; the model alone is loaded.
+    The word packaged stands for the weights that come with EndoForge."""
 
     model: ModelName = "tinydet"
     """What to train: tinydet has 0.47 million parameters, bigdet 3.8 million."""

@@ -3,11 +3,11 @@
 import hashlib
 import logging
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from torch import Tensor
 
 from endoforge.core.errors import UserError
+from endoforge.detect.packaged import weights_file
 from endoforge.detect.tinydet import TinyDetConfig, build_tinydet, take_by_class
 from endoforge.detect.weights import load_weights
 from endoforge.train.checkpoint import Facts
@@ -34,13 +34,14 @@ def load_start(path: str | None, model: TinyDetConfig) -> StartWeights | None:
     """
     if path is None:
         return None
-    start, metadata = load_weights(Path(path))
+    file = weights_file(path)
+    start, metadata = load_weights(file)
     if replace(metadata.model, classes=model.classes) != model:
         raise UserError(
             f"--demo-checkpoint {path}: of another model ({metadata.model.to_json()}) than the one "
             f"to train ({model.to_json()}): name weights of that one"
         )
-    digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
     return StartWeights(start.state_dict(), metadata.model.classes, digest)
 
 

@@ -9,12 +9,15 @@ from tyro.conf import arg
 from endoforge.backends.devices import BackendName, DeviceName
 from endoforge.core.errors import UserError
 from endoforge.core.sizes import parse_size
+from endoforge.detect.packaged import packaged_weights, weights_file
 from endoforge.evaluate import checks
 
 Mode = Literal["sim", "datagen"]
 DEFAULT_PORT = 8765
 TRAIN_WRITES = "tinydet.safetensors"
 """The name under which `train` writes its weights."""
+DEFAULT_CHECKPOINT = f"checkpoints/{TRAIN_WRITES}"
+"""The weights that are looked at if none are named."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +48,10 @@ class SimViewConfig:
     renderer: Literal["auto", "cpu", "cuda", "vulkan", "metal", "amdgpu"] = "auto"
     """What renders: a GPU if there is one, else the CPU. `endoforge devices` lists them."""
 
-    checkpoint: Annotated[str, arg(metavar="FILE")] = f"checkpoints/{TRAIN_WRITES}"
-    """Weights of the neural detector, loaded again when they change."""
+    checkpoint: Annotated[str | None, arg(metavar="FILE")] = None
+    """Weights of the neural detector, loaded again when they change. If not given,
+    checkpoints/tinydet.safetensors, and while that isn't there, the weights that come with
+    EndoForge (packaged: those in any case)."""
 
     infer_obj_thresh: float = 0.3
     """Score from which a detection is shown at first, 0 to 1; keys - and = change it."""
@@ -98,6 +103,16 @@ class SimViewConfig:
     def size(self) -> tuple[int, int]:
         """(width, height) in pixels."""
         return parse_size(self.resolution, "--resolution")
+
+    @property
+    def weights(self) -> str:
+        """The file of weights to look at; raises UserError if they aren't to be had."""
+        return DEFAULT_CHECKPOINT if self.checkpoint is None else str(weights_file(self.checkpoint))
+
+    @property
+    def stand_in(self) -> Path | None:
+        """Weights to use while there is no file of `weights`; None where it was named."""
+        return packaged_weights() if self.checkpoint is None else None
 
     @property
     def root(self) -> Path:

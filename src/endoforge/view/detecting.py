@@ -60,7 +60,10 @@ class Keeper:
         thresholds: Thresholds,
         events: Events,
         make_heuristic: Callable[[], Detector] = heuristic_detector,
+        *,
+        stand_in: Path | None = None,
     ) -> None:
+        """`stand_in`: other weights, for as long as there is no file `checkpoint`."""
         self.checkpoint = checkpoint
         self.wanted: Mode = "neural"
         self.thresholds = thresholds
@@ -69,6 +72,7 @@ class Keeper:
         self.loaded_unix: float | None = None
         self._place, self._events = place, events
         self._make_heuristic = make_heuristic
+        self._stand_in = stand_in
         self._heuristic: Detector | None = None
         self._no_heuristic: str | None = None
         self._neural: NeuralDetector | None = None
@@ -113,19 +117,22 @@ class Keeper:
         if stamp == self._stamp:
             return
         first, self._stamp = self._stamp == "never", stamp
+        path = self._stand_in if stamp is None and self._stand_in else Path(self.checkpoint)
         try:
-            self._neural = NeuralDetector(Path(self.checkpoint), place=self._place)
+            self._neural = NeuralDetector(path, place=self._place)
         except UserError as error:
             self._neural, self.loaded_unix = None, None
             self.missing = str(error)
             self._events.tell("warning", f"{error}; the heuristic detector takes over")
         except Exception as error:  # a device that fails, or memory that is full
             self._neural, self.loaded_unix = None, None
-            self.missing = f"{self.checkpoint}: {type(error).__name__}: {error}"
+            self.missing = f"{path}: {type(error).__name__}: {error}"
             self._events.tell("warning", f"{self.missing}; the heuristic detector takes over")
         else:
             self.missing, self.loaded_unix = None, time.time()
             again = "loaded" if first else "loaded again: it has changed"
+            if path == self._stand_in:
+                again = "not there; the weights that come with EndoForge are used until it is"
             self._events.tell("info", f"{self.checkpoint}: {again}")
 
     def _heuristic_one(self) -> Detector | None:

@@ -112,7 +112,7 @@ class Jobs:
         if kind == "datagen":
             place = ["--output-root", config.output_root, "--resolution", config.resolution]
             return ["datagen", *place, "--renderer", config.renderer]
-        checkpoint = Path(config.checkpoint)
+        checkpoint = Path(config.weights)
         if checkpoint.name != TRAIN_WRITES:
             raise UserError(
                 f"train writes {TRAIN_WRITES}, which this view wouldn't load: start sim-view with "

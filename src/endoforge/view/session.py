@@ -64,7 +64,12 @@ class Session:
         self.compute = pick_compute(config.backend, config.device, config.adapter)
         thresholds = Thresholds(config.infer_obj_thresh, config.infer_iou_thresh)
         keeper = Keeper(
-            config.checkpoint, self.compute.net, thresholds, self.events, make_heuristic
+            config.weights,
+            self.compute.net,
+            thresholds,
+            self.events,
+            make_heuristic,
+            stand_in=config.stand_in,
         )
         spare = not self.compute.on_cpu or cpu_cores() >= MANY_CORES
         most_hz = MOST_HZ_GPU if spare else MOST_HZ_CPU

@@ -14,6 +14,7 @@ from endoforge.backends.wish import AdapterWish, with_environment
 from endoforge.core.errors import UserError
 from endoforge.devices import DevicesConfig, device_lines
 from endoforge.evaluate.config import EvalConfig
+from endoforge.inference.config import DetectConfig
 from endoforge.train.config import TrainConfig
 from endoforge.view.config import SimViewConfig
 
@@ -65,7 +66,11 @@ def test_two_words_of_a_kind_are_refused(words):
         TrainConfig(backend="webgpu", adapter=words)
 
 
-@pytest.mark.parametrize("command", [TrainConfig, EvalConfig, SimViewConfig])
+def detect_config(**flags):
+    return DetectConfig(paths=("frames",), **flags)
+
+
+@pytest.mark.parametrize("command", [TrainConfig, EvalConfig, SimViewConfig, detect_config])
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -79,9 +84,10 @@ def test_flags_that_do_not_go_together_are_refused(command, flags, message):
         command(**flags)
 
 
-def test_the_heuristic_detector_needs_no_adapter():
+@pytest.mark.parametrize("command", [EvalConfig, detect_config])
+def test_the_heuristic_detector_needs_no_adapter(command):
     with pytest.raises(UserError, match="--backend webgpu: --detector heuristic computes on"):
-        EvalConfig(detector="heuristic", backend="webgpu")
+        command(detector="heuristic", backend="webgpu")
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from endoforge.detect.weights import WeightsMetadata, save_weights
 WAIT_S = 180.0
 SIZE = (160, 96)
 CHECKPOINT = "checkpoints/tinydet.safetensors"
+FLAGS = ["--seed", "7", "--device", "cpu", "--checkpoint", CHECKPOINT]
 STATUS = "logs/train_status.json"
 METRICS = "logs/train_metrics.jsonl"
 
@@ -34,7 +35,7 @@ class Viewer:
         command = [sys.executable, "-m", "endoforge", "sim-view", "--headless", "--port", "0"]
         size = "x".join(map(str, SIZE))
         self.process = subprocess.Popen(
-            [*command, "--seed", "7", "--resolution", size, "--device", "cpu", *flags],
+            [*command, *FLAGS, "--resolution", size, *flags],
             cwd=folder,
             env=environment(),
             stdout=subprocess.PIPE,

@@ -1,0 +1,64 @@
+"""Video files, frame by frame."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from endoforge.core.errors import UserError
+
+SUFFIXES = {".mp4", ".avi", ".mov", ".mkv", ".m4v", ".mpg", ".mpeg", ".webm", ".wmv", ".ts"}
+"""By which a file is taken for a video."""
+USUAL_FPS = 25.0
+"""Where a file doesn't say."""
+
+
+class Video:
+    """A video that can be read; frames are (H, W, 3) uint8 RGB, turned as the file says.
+
+    `num_frames` and `fps` (frames a second) are what its header says; 0 frames: it doesn't.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Raises UserError if it can't be opened."""
+        if not path.is_file():
+            raise UserError(f"{path}: no such video")
+        capture = cv2.VideoCapture(str(path))
+        if not capture.isOpened():
+            raise UserError(f"{path}: not a video that OpenCV reads; convert it to MP4 (H.264)")
+        self.path = path
+        fps = capture.get(cv2.CAP_PROP_FPS)
+        self.fps = fps if 0 < fps < 1000 else USUAL_FPS
+        self.num_frames = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+        capture.release()
+
+    def frames(self, fps: float | None = None) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+        """Time in seconds and picture of each frame, or of the first at or after each 1 / `fps` s.
+
+        A frame is taken once at most, so no more come than the video has. It ends at the first
+        frame that can't be decoded.
+        """
+        capture = cv2.VideoCapture(str(self.path))
+        try:
+            number = taken = 0
+            while capture.grab():
+                seconds = number / self.fps
+                number += 1
+                slot = number if fps is None else int(seconds * fps + 1e-6)
+                if slot < taken:
+                    continue
+                decoded, bgr = capture.retrieve()
+                if not decoded:
+                    break
+                taken = slot + 1
+                yield seconds, np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+        finally:
+            capture.release()
+
+    def expected(self, fps: float | None = None) -> int:
+        """About how many frames `frames` gives; 0 if the file doesn't say."""
+        if fps is None or fps >= self.fps:
+            return self.num_frames
+        return round(self.num_frames * fps / self.fps)

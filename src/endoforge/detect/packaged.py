@@ -1,0 +1,87 @@
+"""The weights that come with EndoForge, and what is said of how a file of weights was made."""
+
+import json
+from dataclasses import asdict, dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from endoforge.core.errors import UserError
+
+PACKAGED = "packaged"
+"""What to write in place of a file's name for the weights that come with EndoForge."""
+PROVENANCE_KEY = "provenance"
+"""Of the safetensors file's metadata."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """How weights were made: enough to make them again."""
+
+    command: str
+    seed: int
+    commit: str
+    """Of EndoForge, in full."""
+    note: str = ""
+    """What else there is to know, such as of which data."""
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Provenance":
+        """Raises ValueError or TypeError for a text that isn't ours."""
+        return cls(**json.loads(text))
+
+    def __str__(self) -> str:
+        note = f"; {self.note}" if self.note else ""
+        return f"{self.command} (seed {self.seed}, commit {self.commit[:12]}{note})"
+
+
+def location() -> Path:
+    """Where the packaged weights lie, whether they are there or not."""
+    return Path(str(resources.files("endoforge") / "assets" / "demo.safetensors"))
+
+
+def packaged_weights() -> Path | None:
+    """The weights that come with EndoForge; None where this copy has none."""
+    path = location()
+    return path if path.is_file() else None
+
+
+def weights_file(given: str) -> Path:
+    """The file that `given` names: itself, or the packaged weights for the word `packaged`.
+
+    Raises UserError if those are asked for and this copy of EndoForge has none.
+    """
+    if given != PACKAGED:
+        return Path(given)
+    if (path := packaged_weights()) is None:
+        raise UserError(
+            f"{given}: this copy of EndoForge has no weights of its own ({location()} is missing): "
+            "name a file that `endoforge train` wrote"
+        )
+    return path
+
+
+def weights_or_packaged(given: str | None, usual: str) -> Path:
+    """The file that `given` names; else `usual` if it is there, else the packaged weights.
+
+    Where there are none of these, `usual`, so that it is the one that is missed.
+    """
+    if given is not None:
+        return weights_file(given)
+    return Path(usual) if Path(usual).exists() else packaged_weights() or Path(usual)
+
+
+def provenance_of(path: Path) -> Provenance | None:
+    """How the weights in a safetensors file were made; None where it doesn't say."""
+    import safetensors
+
+    opened: Any = safetensors.safe_open(path, framework="np")
+    with opened as file:
+        text = (file.metadata() or {}).get(PROVENANCE_KEY)
+    try:
+        return None if text is None else Provenance.from_json(text)
+    except (ValueError, TypeError):
+        return None

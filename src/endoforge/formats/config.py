@@ -1,0 +1,168 @@
+"""What `import` and `convert` can be told; nothing heavy is imported here."""
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Annotated, Literal, get_args
+
+from tyro.conf import Positional, arg
+
+from endoforge.captures.schema import DEFAULT_CLASS, LabelField
+from endoforge.core.errors import UserError
+
+ImportFormat = Literal["coco", "yolo", "voc", "masks", "webdataset"]
+ConvertFormat = Literal["coco", "yolo", "voc", "webdataset"]
+Unlabelled = Literal["drop", "background"]
+
+FOLDER, ONE, FIELD, NAME = "folder", "one", "field:", "name:"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportConfig:
+    """Turn labelled pictures, or a video, into capture runs.
+
+    The source is never changed. Run it again after any end: runs that are there already are left
+    alone, and one that was cut short is gone on with.
+    """
+
+    format: Annotated[ImportFormat | None, arg(metavar="|".join(get_args(ImportFormat)))] = None
+    """How the pictures are labelled. COCO: a JSON file; YOLO: text files; VOC: XML files; masks:
+    pictures of which all that isn't black is polyp; webdataset: shards that convert wrote."""
+
+    images: Annotated[str | None, arg(metavar="FOLDER")] = None
+    """Folder of the pictures, or of the shards; folders within it are searched too."""
+
+    annotations: Annotated[str | None, arg(metavar="PATH")] = None
+    """COCO: the JSON file. YOLO, VOC, masks: the folder of label files, named as the pictures are;
+    if not given, YOLO's labels and VOC's Annotations are looked for where such data sets have
+    them."""
+
+    output_root: Annotated[str, arg(metavar="FOLDER")] = "assets/datasets/real_val"
+    """Folder that gets the runs (made if it isn't there)."""
+
+    names: Annotated[str | None, arg(metavar="FILE")] = None
+    """YOLO: the file that names the classes, a data.yaml, or a text with a name a line. If not
+    given, data.yaml, classes.txt or obj.names near labels and pictures."""
+
+    class_name: str = DEFAULT_CLASS
+    """Masks: the class of every box."""
+
+    class_map: str = ""
+    """Other names for classes, such as "adenoma=polyp,instrument="; a class with nothing after the
+    sign is left out."""
+
+    group: str = FOLDER
+    """What becomes one run, which training never splits. folder: the pictures of a folder; one:
+    all; field:NAME: those with the same value of that field of COCO's images; name:REGEX: those in
+    whose path the pattern (its first group) finds the same text."""
+
+    unlabelled: Unlabelled = "drop"
+    """Pictures without a label: drop counts them and leaves them out; background takes them as
+    frames that show no polyp."""
+
+    min_area: int = 128
+    """Masks: pixels that a connected part must have for a box; smaller ones are counted."""
+
+    video: Annotated[str | None, arg(metavar="FILE")] = None
+    """A video in place of pictures: a run of its frames without labels, for detect."""
+
+    fps: Annotated[float | None, arg(metavar="FLOAT")] = None
+    """Video: frames a second to take; all of them if not given."""
+
+    strict: bool = False
+    """Stop at the first picture or box that can't be used instead of leaving it out."""
+
+    def __post_init__(self) -> None:
+        if (self.images is None) == (self.video is None):
+            raise UserError("name either --images (with --format) or --video")
+        if self.video is not None:
+            self._check_video()
+            return
+        if self.format is None:
+            raise UserError(f"--format: one of {', '.join(get_args(ImportFormat))} is needed")
+        if self.fps is not None:
+            raise UserError("--fps goes with --video; leave it out")
+        if self.annotations is None and self.format in ("coco", "masks"):
+            what = "JSON file" if self.format == "coco" else "folder of masks"
+            raise UserError(f"--annotations: --format {self.format} needs the {what}")
+        if self.annotations is not None and self.format == "webdataset":
+            raise UserError("--annotations: shards have their labels within; leave it out")
+        if self.names is not None and self.format != "yolo":
+            raise UserError(f"--names is for YOLO's numbers; --format {self.format} has names")
+        if self.min_area < 1:
+            raise UserError(f"--min-area {self.min_area}: must be at least 1; try 128")
+        if not self.class_name.strip():
+            raise UserError("--class-name: must be a name; try polyp")
+        self._check_group()
+        _ = self.renamed
+
+    def _check_video(self) -> None:
+        for name in ("format", "annotations", "names"):
+            if getattr(self, name) is not None:
+                raise UserError(f"--{name}: frames of a --video have no labels; leave it out")
+        if self.fps is not None and not (self.fps > 0 and math.isfinite(self.fps)):
+            raise UserError(f"--fps {self.fps}: must be a number greater than 0; try 5")
+
+    def _check_group(self) -> None:
+        if self.group.startswith(FIELD):
+            if self.format != "coco":
+                raise UserError(f"--group {self.group}: only COCO's images have fields")
+        elif self.group.startswith(NAME):
+            try:
+                re.compile(self.group.removeprefix(NAME))
+            except re.error as error:
+                raise UserError(f"--group {self.group}: not a pattern ({error})") from error
+        elif self.group not in (FOLDER, ONE):
+            raise UserError(f"--group {self.group}: must be folder, one, field:NAME or name:REGEX")
+
+    @property
+    def renamed(self) -> dict[str, str]:
+        """The class map; "" for a class that is left out."""
+        pairs: dict[str, str] = {}
+        for part in filter(None, map(str.strip, self.class_map.split(","))):
+            old, sign, new = part.partition("=")
+            if not sign or not old.strip():
+                raise UserError(f'--class-map {part}: must be OLD=NEW; try "adenoma=polyp"')
+            pairs[old.strip()] = new.strip()
+        return pairs
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvertConfig:
+    """Write capture runs in another tool's format.
+
+    The runs are never changed. OUT is there whole or not at all.
+    """
+
+    paths: Positional[Annotated[tuple[str, ...], arg(metavar="RUNS... OUT")]] = ()
+    """Runs, or folders that hold runs; last the folder to write, which must not be there yet."""
+
+    format: Annotated[ConvertFormat | None, arg(metavar="|".join(get_args(ConvertFormat)))] = None
+    """The format to write."""
+
+    label: LabelField = "label"
+    """The field of each polyp that names its class: label, or paris."""
+
+    split_manifest: Annotated[str | None, arg(metavar="FILE")] = None
+    """Write training and validation apart, as train --split-manifest wrote the split."""
+
+    strict: bool = False
+    """Stop at the first bad label or image instead of leaving it out and counting it."""
+
+    def __post_init__(self) -> None:
+        if self.format is None:
+            raise UserError(f"--format: one of {', '.join(get_args(ConvertFormat))} is needed")
+        if len(self.paths) < 2:
+            raise UserError("RUNS... OUT: name at least one run, and last the folder to write")
+        if self.split_manifest is not None and len(self.paths) > 2:
+            raise UserError("--split-manifest is of one folder of runs: name that one, and OUT")
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """What to read."""
+        return self.paths[:-1]
+
+    @property
+    def out(self) -> str:
+        """What to write."""
+        return self.paths[-1]

@@ -1,0 +1,162 @@
+"""The `convert` command: capture runs in another tool's format."""
+
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from endoforge.captures.index import CaptureIndex, FrameRecord, index_root
+from endoforge.captures.pictures import picture_size
+from endoforge.captures.schema import DEFAULT_CLASS
+from endoforge.captures.tally import Tally, Unusable
+from endoforge.core.errors import UserError
+from endoforge.core.files import FolderLock, sync_folder
+from endoforge.core.progress import progress
+from endoforge.data.split import load_split
+from endoforge.formats.coco import CocoWriter
+from endoforge.formats.config import ConvertConfig
+from endoforge.formats.voc import VocWriter
+from endoforge.formats.webdataset import WebDatasetWriter
+from endoforge.formats.writing import ALL, TRAIN, VAL, Converted, Writer
+from endoforge.formats.yolo import YoloWriter
+
+WRITERS: dict[str, type[Writer]] = {
+    "coco": CocoWriter,
+    "yolo": YoloWriter,
+    "voc": VocWriter,
+    "webdataset": WebDatasetWriter,
+}
+
+
+@dataclass
+class ConvertReport:
+    """What was written, and what was not, by reason."""
+
+    out: Path
+    format: str
+    runs: int
+    frames: Counter[str] = field(default_factory=Counter)
+    """By side: all, or train and val."""
+    boxes: Counter[str] = field(default_factory=Counter)
+    """By class."""
+    left_out: Tally = field(default_factory=Tally)
+    notes: list[str] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        """For people."""
+        sides = "" if set(self.frames) <= {ALL} else f" ({_counts(self.frames)})"
+        head = f"{self.out}: {self.format}, {self.runs} runs, {self.frames.total()} frames{sides}"
+        lines = [f"{head}, {self.boxes.total()} boxes"]
+        if self.boxes:
+            lines.append(f"  boxes by class: {_counts(self.boxes)}")
+        lines += [f"  {note}" for note in self.notes]
+        return lines + [f"  left out: {line}" for line in self.left_out.lines()]
+
+
+def _counts(counts: Counter[str]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in sorted(counts.items()))
+
+
+def run_convert(config: ConvertConfig) -> ConvertReport:
+    """Write `config.runs` to the new folder `config.out`, which is there whole or not at all.
+
+    Classes are numbered by their names' order. Raises UserError for runs that can't be read, and
+    if the folder is there already.
+    """
+    assert config.format is not None
+    out = Path(config.out)
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise UserError(f"OUT {out} is there already: name a new folder")
+    indexes = [
+        index_root(Path(runs), label_field=config.label, strict=config.strict)
+        for runs in config.runs
+    ]
+    _refuse_twice(indexes)
+    sides = _sides(config, indexes)
+    report = ConvertReport(out, config.format, runs=sum(len(one.runs) for one in indexes))
+    report.left_out.strict = config.strict
+    for index in indexes:
+        report.left_out.add(index.tally)
+    frames = [frame for side in sides.values() for frame in side]
+    if not frames:
+        raise UserError(f"no usable frame in {', '.join(config.runs)}{_why(report.left_out)}")
+    names = tuple(sorted({name for frame in frames for name in frame.classes})) or (DEFAULT_CLASS,)
+    with _unfinished(out) as partial:
+        writer = WRITERS[config.format](partial, names, tuple(sides))
+        with progress("converting", len(frames), "frames") as advance:
+            for side, those in sides.items():
+                for frame in those:
+                    _convert(frame, side, names, writer, report)
+                    advance()
+        report.notes = writer.finish()
+    return report
+
+
+@contextmanager
+def _unfinished(out: Path) -> Iterator[Path]:
+    """A folder beside `out` that takes its name at the end, and goes if there is an error.
+
+    What a kill left of an earlier one goes first. Raises UserError if another process is at it.
+    """
+    partial = out.absolute().with_name(f".{out.name}.partial")
+    partial.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = FolderLock(partial)
+    except BlockingIOError as error:
+        raise UserError(f"OUT {out}: another convert is writing it; let it end") from error
+    try:
+        for path in partial.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        yield partial
+        if out.is_dir():
+            out.rmdir()
+        partial.rename(out)
+        sync_folder(out.absolute().parent)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    finally:
+        lock.release()
+
+
+def _why(tally: Tally) -> str:
+    return f" ({'; '.join(tally.lines())})" if tally.counts else ""
+
+
+def _refuse_twice(indexes: list[CaptureIndex]) -> None:
+    """Two runs of a name would be written over each other."""
+    paths: dict[str, Path] = {}
+    for run in (run for index in indexes for run in index.runs):
+        if run.name in paths:
+            raise UserError(
+                f"RUNS: {paths[run.name]} and {run.path} are both named {run.name}; name one, or "
+                "convert them to two folders"
+            )
+        paths[run.name] = run.path
+
+
+def _sides(config: ConvertConfig, indexes: list[CaptureIndex]) -> dict[str, list[FrameRecord]]:
+    if config.split_manifest is None:
+        return {ALL: [frame for index in indexes for frame in index.frames]}
+    split = load_split(Path(config.split_manifest), indexes[0])
+    return {TRAIN: split.train, VAL: split.val}
+
+
+def _convert(
+    frame: FrameRecord, side: str, names: tuple[str, ...], writer: Writer, report: ConvertReport
+) -> None:
+    try:
+        size = picture_size(frame.image_path)
+        data = frame.image_path.read_bytes()
+    except Unusable as unusable:
+        report.left_out.drop(f"frame: {unusable.reason}", frame.key, unusable.detail)
+        return
+    boxes = frame.boxes.astype(np.float64) * np.array(size * 2)
+    numbers = tuple(names.index(name) for name in frame.classes)
+    writer.add(Converted(frame, data, size, numbers, boxes), side)
+    report.frames[side] += 1
+    report.boxes.update(frame.classes)

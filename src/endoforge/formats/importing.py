@@ -1,0 +1,238 @@
+"""The `import` command: other tools' labelled pictures as capture runs."""
+
+import hashlib
+import re
+import shutil
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from endoforge.captures.boxes import usable_box
+from endoforge.captures.pictures import decode_picture, encode_png, is_upright, suffix_of
+from endoforge.captures.recorder import RunRecorder
+from endoforge.captures.schema import Corners, FrameLabel, PolypLabel, image_name
+from endoforge.captures.tally import Tally, Unusable
+from endoforge.core.errors import Resumable, UserError
+from endoforge.core.progress import Advance, progress
+from endoforge.formats.coco import read_coco
+from endoforge.formats.config import FIELD, NAME, ONE, ImportConfig
+from endoforge.formats.masks import read_masks
+from endoforge.formats.runs import ImportedRun, ImportReport, ImportRoot, Origin
+from endoforge.formats.source import Source, SourceFrame, natural_key
+from endoforge.formats.video import import_video
+from endoforge.formats.voc import read_voc
+from endoforge.formats.webdataset import read_webdataset
+from endoforge.formats.yolo import read_yolo
+
+Reader = Callable[[ImportConfig, Tally], Source]
+
+READERS: dict[str, Reader] = {
+    "coco": read_coco,
+    "yolo": read_yolo,
+    "voc": read_voc,
+    "masks": read_masks,
+    "webdataset": read_webdataset,
+}
+UNKNOWN_PLACE = (0.0, 0.0, 0.0)
+"""A picture doesn't say where in space its polyps are, and the format wants a place."""
+
+
+def run_import(config: ImportConfig) -> ImportReport:
+    """Write the runs that `config` describes; a run that is there already stays as it is.
+
+    Raises UserError for a source that can't be read, or whose names leave something open; Resumable
+    when interrupted: the same command goes on.
+    """
+    if config.video is not None:
+        return import_video(config)
+    assert config.format is not None
+    report = ImportReport(Path(config.output_root), left_out=Tally(strict=config.strict))
+    source = READERS[config.format](config, report.left_out)
+    groups = _grouped(config, _renamed(config, source, report.left_out))
+    root = ImportRoot(report.root)
+    try:
+        origins = {group: _origin(config, group, frames) for group, frames in groups.items()}
+        for origin in origins.values():
+            root.known(origin)  # before the first is written, none must be there otherwise
+        with progress("importing", sum(map(len, groups.values())), "pictures") as advance:
+            for group, frames in groups.items():
+                _import_run(root, origins[group], frames, report, advance)
+    finally:
+        root.close()
+    if not any(run.frames or run.there for run in report.runs):
+        reasons = "; ".join(report.left_out.lines())
+        raise UserError(f"{config.images}: no picture can be used ({reasons})")
+    return report
+
+
+def _renamed(config: ImportConfig, source: Source, tally: Tally) -> list[SourceFrame]:
+    """The frames with the classes of `--class-map`."""
+    renamed = config.renamed
+    named = {*source.class_names, *(box.name for frame in source.frames for box in frame.boxes)}
+    if unknown := sorted(renamed.keys() - named):
+        there = ", ".join(sorted(named)) or "none"
+        raise UserError(f"--class-map: no class is named {unknown[0]!r}; there are: {there}")
+    frames = []
+    for frame in source.frames:
+        boxes = []
+        for box in frame.boxes:
+            name = renamed.get(box.name, box.name)
+            if name:
+                boxes.append(replace(box, name=name))
+            else:
+                tally.count(f"box: of {box.name}, left out by --class-map", frame.name)
+        frames.append(replace(frame, boxes=tuple(boxes)))
+    return frames
+
+
+def _grouped(config: ImportConfig, frames: list[SourceFrame]) -> dict[str, list[SourceFrame]]:
+    """The frames of each run to be, in natural order."""
+    groups: dict[str, list[SourceFrame]] = defaultdict(list)
+    for frame in frames:
+        groups[_group_of(config.group, frame)].append(frame)
+    return {
+        group: sorted(groups[group], key=lambda frame: natural_key(frame.name))
+        for group in sorted(groups, key=natural_key)
+    }
+
+
+def _group_of(rule: str, frame: SourceFrame) -> str:
+    if rule == ONE:
+        return "."
+    if rule.startswith(FIELD):
+        name = rule.removeprefix(FIELD)
+        if frame.fields.get(name) is None:
+            raise UserError(f"--group {rule}: {frame.name} has no {name} in the annotations")
+        return f"{name} {frame.fields[name]}"
+    if rule.startswith(NAME):
+        match = re.search(rule.removeprefix(NAME), frame.name)
+        if match is None:
+            raise UserError(f"--group {rule}: the pattern isn't in {frame.name}")
+        return str(match[1] if match.re.groups else match[0])
+    return str(PurePosixPath(frame.name).parent)
+
+
+def _origin(config: ImportConfig, group: str, frames: list[SourceFrame]) -> Origin:
+    pictures, content = hashlib.sha256(), hashlib.sha256()
+    for frame in frames:
+        named = repr((frame.name, frame.data.num_bytes)).encode()
+        boxes = [(box.name, box.corners) for box in frame.boxes]
+        pictures.update(named)
+        content.update(named + repr((boxes, frame.normalised, frame.size)).encode())
+    assert config.format is not None
+    assert config.images is not None
+    return Origin(
+        format=config.format,
+        source=str(Path(config.images).absolute()),
+        group=group,
+        pictures=pictures.hexdigest(),
+        content=content.hexdigest(),
+    )
+
+
+def _import_run(
+    root: ImportRoot,
+    origin: Origin,
+    frames: list[SourceFrame],
+    report: ImportReport,
+    advance: Advance,
+) -> None:
+    recorder = root.open(origin)
+    if recorder is None:
+        name, there = root.what_is_there(origin)
+        report.runs.append(ImportedRun(name, origin.group, there=there))
+        advance(len(frames))
+        return
+    run = ImportedRun(recorder.run_dir.name, origin.group, there=len(recorder.done))
+    try:
+        for number, frame in enumerate(frames):
+            if number not in recorder.done:
+                _import_frame(recorder, number, frame, run, report)
+            advance()
+        if run.frames or run.there:
+            recorder.finish()
+            report.runs.append(run)
+        else:
+            shutil.rmtree(recorder.run_dir)
+    except KeyboardInterrupt as stop:
+        recorder.pause()
+        raise Resumable from stop
+    finally:
+        recorder.close()
+
+
+def _import_frame(
+    recorder: RunRecorder, number: int, frame: SourceFrame, run: ImportedRun, report: ImportReport
+) -> None:
+    try:
+        data, suffix, size = _picture(frame)
+    except Unusable as unusable:
+        report.left_out.drop(f"picture: {unusable.reason}", frame.name, unusable.detail)
+        return
+    polyps = _polyps(frame, size, report)
+    label = FrameLabel(
+        frame_id=number,
+        sim_time=float(number),
+        unix_time=time.time(),
+        image=image_name(number, suffix),
+        image_present=True,
+        camera_active=True,
+        polyp_seed=0,
+        polyp_labels=polyps,
+    )
+    recorder.write_encoded(data, suffix, label)
+    run.frames += 1
+    run.empty += not polyps
+    run.boxes.update(polyp.class_name for polyp in polyps)
+
+
+def _picture(frame: SourceFrame) -> tuple[bytes, str, tuple[int, int]]:
+    """Bytes, suffix and (width, height); raises Unusable if boxes can't be of its pixels.
+
+    PNG and JPEG files stay as they are; others become PNG.
+    """
+    data = frame.data.read()
+    picture = decode_picture(data)
+    size = picture.shape[1], picture.shape[0]
+    if not is_upright(data):
+        raise Unusable("turned by its EXIF note, so boxes may be of either way up; save it upright")
+    if frame.size is not None and frame.size != size:
+        said = "x".join(map(str, frame.size))
+        raise Unusable("its label is of another size", f"{size[0]}x{size[1]}, label {said}")
+    suffix = suffix_of(data)
+    return (data, suffix, size) if suffix else (encode_png(picture), ".png", size)
+
+
+def _polyps(frame: SourceFrame, size: tuple[int, int], report: ImportReport) -> list[PolypLabel]:
+    """Its boxes that can be used, in pixels and in 0..1; the others are counted."""
+    scale = np.array(size * 2, dtype=np.float64)
+    polyps = []
+    for box in frame.boxes:
+        raw = np.array(box.corners, dtype=np.float64)
+        pixels, norm = (raw * scale, raw) if frame.normalised else (raw, raw / scale)
+        try:
+            usable = usable_box(_corners(norm))
+        except Unusable as unusable:
+            where = f"{frame.name} {box.name}"
+            report.left_out.drop(f"box: {unusable.reason}", where, unusable.detail)
+            continue
+        clipped = np.clip(pixels, 0, scale)
+        report.clipped += bool(np.abs(clipped - pixels).max() >= 1)
+        polyps.append(
+            PolypLabel(
+                center_world=UNKNOWN_PLACE,
+                bbox_px=_corners(clipped),
+                bbox_norm=usable,
+                label=box.name,
+            )
+        )
+    return polyps
+
+
+def _corners(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Corners:
+    x0, y0, x1, y1 = values.tolist()
+    return x0, y0, x1, y1

@@ -1,0 +1,170 @@
+"""The runs of an import: made, known again, gone on with, and told of."""
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from endoforge.captures.recorder import RunRecorder
+from endoforge.captures.run_frames import read_manifest
+from endoforge.captures.schema import RunManifest
+from endoforge.captures.tally import Tally
+from endoforge.core.errors import UserError
+from endoforge.core.files import FolderLock
+
+MANIFEST_KEY = "import"
+"""Of the manifest's `endoforge`: where the run's pictures are from."""
+RUNS_SHOWN = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where a run's pictures are from; kept in its manifest, so that it is known again."""
+
+    format: str
+    source: str
+    """The folder or file, as an absolute path."""
+    group: str
+    """Which of its pictures: the name that `--group` gives them."""
+    pictures: str
+    """A digest of the pictures' names and sizes."""
+    content: str
+    """A digest of these and of all that is said of them."""
+
+
+@dataclass
+class ImportedRun:
+    """What came into one run. `there` are frames that an earlier import had written."""
+
+    name: str
+    group: str
+    frames: int = 0
+    empty: int = 0
+    there: int = 0
+    boxes: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass
+class ImportReport:
+    """What came in, and what did not, by reason."""
+
+    root: Path
+    runs: list[ImportedRun] = field(default_factory=list)
+    left_out: Tally = field(default_factory=Tally)
+    clipped: int = 0
+    """Boxes that reached a pixel or more out of their picture."""
+    labelled: bool = True
+
+    def lines(self) -> list[str]:
+        """A table for people."""
+        frames, there = (sum(getattr(run, what) for run in self.runs) for what in COUNTS)
+        again = f", {there} were there already" if there else ""
+        lines = [f"{self.root}: {len(self.runs)} runs, {frames} frames came in{again}"]
+        rows: list[tuple[str, ...]] = [("run", "frames", "empty", "boxes", "from")]
+        for run in self.runs[:RUNS_SHOWN]:
+            counts = (run.frames, run.empty, run.boxes.total())
+            numbers = map(str, counts) if self.labelled else (str(run.frames), "-", "-")
+            rows.append((run.name, *numbers, run.group))
+        lines += [f"  {line}" for line in _table(rows)]
+        if len(self.runs) > RUNS_SHOWN:
+            lines.append(f"  ... and {len(self.runs) - RUNS_SHOWN} more runs")
+        total = sum((run.boxes for run in self.runs), Counter[str]())
+        if total:
+            classes = ", ".join(f"{name} {number}" for name, number in sorted(total.items()))
+            lines.append(f"  boxes by class: {classes}")
+        if self.clipped:
+            lines.append(f"  {self.clipped} boxes reached out of their picture and were clipped")
+        if not self.labelled:
+            lines.append("  without labels: nothing is known of these frames; see them by detect")
+        return lines + [f"  left out: {line}" for line in self.left_out.lines()]
+
+
+COUNTS = ("frames", "there")
+
+
+def _table(rows: list[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.rjust(width) if 0 < place < len(row) - 1 else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+class ImportRoot:
+    """The folder that gets the runs, locked against other imports until `close`."""
+
+    def __init__(self, root: Path) -> None:
+        """Raises UserError if it can't be made, or if another import writes to it."""
+        self.root = root
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"--output-root {root}: {error.strerror}") from error
+        try:
+            self._lock = FolderLock(root)
+        except BlockingIOError as error:
+            raise UserError(
+                f"--output-root {root}: another import is writing there; let it end"
+            ) from error
+        self._known = list(_imported_runs(root))
+
+    def close(self) -> None:
+        """Let other imports have it."""
+        self._lock.release()
+
+    def known(self, origin: Origin) -> Path | None:
+        """The run with this very content; None if there is none.
+
+        Raises UserError if one has the same pictures, or those of the same place, but other
+        content: beside it, they would be there twice.
+        """
+        for run_dir, manifest, other in self._known:
+            if other.content == origin.content:
+                return run_dir
+            same_place = (other.source, other.group) == (origin.source, origin.group)
+            if same_place or other.pictures == origin.pictures:
+                state = "" if _is_complete(manifest) else "unfinished "
+                raise UserError(
+                    f"{run_dir} holds an {state}import of {origin.source} ({origin.group}) with "
+                    "other pictures or labels: remove that run, or name another --output-root"
+                )
+        return None
+
+    def open(self, origin: Origin) -> RunRecorder | None:
+        """A recorder for the run of `origin`, new or gone on with; None if it is complete."""
+        run_dir = self.known(origin)
+        if run_dir is None:
+            extra = {MANIFEST_KEY: asdict(origin)}
+            return RunRecorder.create(self.root, seed=0, max_frames=None, extra=extra)
+        manifest = read_manifest(run_dir)
+        assert manifest is not None
+        return None if _is_complete(manifest) else RunRecorder.reopen(run_dir, manifest, ())
+
+    def what_is_there(self, origin: Origin) -> tuple[str, int]:
+        """Name and frames of the complete run of `origin`."""
+        run_dir = self.known(origin)
+        assert run_dir is not None
+        manifest = read_manifest(run_dir)
+        return run_dir.name, int(((manifest and manifest.endoforge) or {}).get("frames", 0))
+
+
+def _imported_runs(root: Path) -> list[tuple[Path, RunManifest, Origin]]:
+    """The runs below `root` that an import made."""
+    found = []
+    for run_dir in sorted(root.glob("run_*")):
+        try:
+            manifest = read_manifest(run_dir)
+            origin = Origin(**((manifest and manifest.endoforge) or {})[MANIFEST_KEY])
+        except (OSError, ValidationError, KeyError, TypeError):
+            continue
+        assert manifest is not None
+        found.append((run_dir, manifest, origin))
+    return found
+
+
+def _is_complete(manifest: RunManifest) -> bool:
+    return bool((manifest.endoforge or {}).get("complete"))

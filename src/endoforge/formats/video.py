@@ -1,0 +1,78 @@
+"""A video as a run of frames without labels."""
+
+import hashlib
+from pathlib import Path
+
+from endoforge.captures.pictures import is_whole
+from endoforge.captures.recorder import RunRecorder
+from endoforge.captures.schema import image_name
+from endoforge.captures.video import Video
+from endoforge.core.errors import Resumable, UserError
+from endoforge.core.progress import progress
+from endoforge.formats.config import ImportConfig
+from endoforge.formats.runs import ImportedRun, ImportReport, ImportRoot, Origin
+
+
+def import_video(config: ImportConfig) -> ImportReport:
+    """A run of `config.video`, of `config.fps` frames a second; no frame has a label.
+
+    So nothing takes them for frames without a polyp: an index counts them as images that no label
+    names. Raises UserError for a file that can't be read.
+    """
+    assert config.video is not None
+    video = Video(Path(config.video))
+    report = ImportReport(Path(config.output_root), labelled=False)
+    root = ImportRoot(report.root)
+    try:
+        origin = _origin(config, video)
+        recorder = root.open(origin)
+        if recorder is None:
+            name, there = root.what_is_there(origin)
+            report.runs.append(ImportedRun(name, origin.group, there=there))
+            return report
+        try:
+            report.runs.append(_write(config, video, recorder, origin.group))
+        except KeyboardInterrupt as stop:
+            recorder.pause()
+            raise Resumable from stop
+        finally:
+            recorder.close()
+    finally:
+        root.close()
+    expected = video.expected(config.fps)
+    run = report.runs[0]
+    if run.frames + run.there < 0.98 * expected:
+        reason = f"frame: not decoded, of about {expected} that the file's header tells"
+        report.left_out.count(reason, str(video.path), expected - run.frames - run.there)
+    return report
+
+
+def _origin(config: ImportConfig, video: Video) -> Origin:
+    stat = video.path.stat()
+    pictures = hashlib.sha256(f"{video.path.name} {stat.st_size}".encode())
+    content = pictures.copy()
+    content.update(f" {config.fps} {stat.st_mtime_ns}".encode())
+    return Origin(
+        format="video",
+        source=str(video.path.absolute()),
+        group="all frames" if config.fps is None else f"{config.fps:g} frames/s",
+        pictures=pictures.hexdigest(),
+        content=content.hexdigest(),
+    )
+
+
+def _write(config: ImportConfig, video: Video, recorder: RunRecorder, group: str) -> ImportedRun:
+    run = ImportedRun(recorder.run_dir.name, group)
+    with progress("importing", video.expected(config.fps), "frames") as advance:
+        for number, (_, picture) in enumerate(video.frames(config.fps)):
+            if is_whole(recorder.run_dir / image_name(number)):
+                run.there += 1
+                recorder.num_frames += 1
+            else:
+                recorder.write_unlabelled(number, picture)
+                run.frames += 1
+            advance()
+    if not run.frames + run.there:
+        raise UserError(f"{video.path}: no frame in it could be decoded")
+    recorder.finish()
+    return run

@@ -1,0 +1,72 @@
+"""What every writer of another format gets, and how it puts pictures in place."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from endoforge.captures.index import FrameRecord
+
+ALL, TRAIN, VAL = "all", "train", "val"
+
+
+@dataclass(frozen=True, eq=False)
+class Converted:
+    """One frame to write: `data` is its picture's file, `size` (width, height) in pixels.
+
+    `classes` are places among the class names; `boxes_px` is (K, 4) float64 xyxy in pixels, right
+    and bottom edges exclusive.
+    """
+
+    record: FrameRecord
+    data: bytes
+    size: tuple[int, int]
+    classes: tuple[int, ...]
+    boxes_px: NDArray[np.float64]
+
+    @property
+    def run(self) -> str:
+        """The name of its run."""
+        return self.record.run
+
+    @property
+    def stem(self) -> str:
+        """Its name within the run: `frame_00007`."""
+        return self.record.label_path.stem
+
+    @property
+    def name(self) -> str:
+        """Its name among all runs, `run_1/frame_00007`, with the picture's suffix left out."""
+        return f"{self.run}/{self.stem}"
+
+    @property
+    def suffix(self) -> str:
+        """Of its picture: `.png` or `.jpg`."""
+        return self.record.image_path.suffix.lower()
+
+
+class Writer(ABC):
+    """Writes frames to the new folder `out`; `sides` are `all`, or `train` and `val`."""
+
+    def __init__(self, out: Path, class_names: tuple[str, ...], sides: tuple[str, ...]) -> None:
+        self.out, self.class_names, self.sides = out, class_names, sides
+
+    @abstractmethod
+    def add(self, frame: Converted, side: str) -> None:
+        """Write one frame of a side."""
+
+    @abstractmethod
+    def finish(self) -> list[str]:
+        """Write what is of all frames; what people should know of it, in lines."""
+
+    def write_picture(self, name: str, frame: Converted) -> None:
+        """Put the picture's file, as it is, at `name` below `out`."""
+        self.write(name, frame.data)
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file below `out`, making its folder if need be."""
+        path = self.out / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)

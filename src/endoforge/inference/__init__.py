@@ -1,0 +1,1 @@
+"""The `detect` command: any pictures or videos in, detections drawn and written."""

@@ -1,0 +1,126 @@
+"""The `detect` command: a detector, shown pictures and videos."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from endoforge.backends.compute import pick_compute
+from endoforge.captures.tally import Tally
+from endoforge.core.errors import UserError
+from endoforge.core.progress import progress
+from endoforge.detect.decode import MIN_SCORE, NMS_IOU
+from endoforge.detect.detections import Detections
+from endoforge.detect.heuristic import OVERLAP, HeuristicDetector
+from endoforge.detect.neural import NeuralDetector
+from endoforge.detect.packaged import PACKAGED, packaged_weights, provenance_of, weights_file
+from endoforge.inference.config import DetectConfig
+from endoforge.inference.results import Results
+from endoforge.inference.shots import Material, Shot
+
+log = logging.getLogger(__name__)
+
+DetectEach = Callable[[Sequence[NDArray[np.uint8]]], list[Detections]]
+
+
+@dataclass(frozen=True)
+class DetectReport:
+    """How much was looked at and found, how fast, and what could not be looked at."""
+
+    out: Path
+    detector: str
+    shots: int
+    with_found: int
+    found: int
+    threshold: float
+    seconds: float
+    detector_seconds: float
+    left_out: Tally
+
+    def lines(self) -> list[str]:
+        """For people."""
+        return [
+            f"{self.shots} pictures, {self.with_found} with something found: {self.found} "
+            f"detections of score {self.threshold:g} and more",
+            f"{self.shots / max(self.seconds, 1e-9):.1f} frames/s with reading and drawing, "
+            f"{self.shots / max(self.detector_seconds, 1e-9):.1f} the detector alone "
+            f"({self.detector})",
+            f"in {self.out}: detections.jsonl, coco_results.json, coco_images.json",
+            *(f"left out: {line}" for line in self.left_out.lines()),
+        ]
+
+
+def run_detect(config: DetectConfig) -> DetectReport:
+    """Show every picture and video of `config.paths` to the detector, and write what it finds.
+
+    Raises UserError for weights or paths that can't be used, and if no picture can be read.
+    """
+    material = Material(config.paths, config.fps)
+    detect_each, classes, described = _detector(config)
+    log.info("%s", described)
+    annotations = None if config.annotations is None else Path(config.annotations)
+    results = Results(Path(config.out), classes, draw=config.draw, annotations=annotations)
+    started, detecting = time.monotonic(), 0.0
+    expected = material.expected
+    with results, progress("detecting", expected, "frames") as advance:
+        for batch in _batches(material.shots(), config.batch_size):
+            before = time.perf_counter()
+            found = detect_each([shot.picture for shot in batch])
+            detecting += time.perf_counter() - before
+            for shot, every in zip(batch, found, strict=True):
+                video = material.videos.get(shot.file)
+                results.add(shot, every, config.infer_obj_thresh, video)
+            advance(len(batch), total=max(expected, results.shots))
+    left_out = material.tally
+    left_out.add(results.tally)
+    if not results.shots:
+        raise UserError(f"no picture can be read: {'; '.join(left_out.lines())}")
+    return DetectReport(
+        out=results.out,
+        detector=described,
+        shots=results.shots,
+        with_found=results.with_found,
+        found=results.found,
+        threshold=config.infer_obj_thresh,
+        seconds=time.monotonic() - started,
+        detector_seconds=detecting,
+        left_out=left_out,
+    )
+
+
+def _detector(config: DetectConfig) -> tuple[DetectEach, tuple[str, ...], str]:
+    """What detects in several pictures, all from MIN_SCORE on; its classes; a line on it."""
+    iou = config.infer_iou_thresh
+    if config.detector == "heuristic":
+        heuristic = HeuristicDetector(objectness=MIN_SCORE, iou=OVERLAP if iou is None else iou)
+        each: DetectEach = lambda pictures: [heuristic.detect(one) for one in pictures]  # noqa: E731
+        return each, heuristic.classes, "the heuristic detector on the CPU"
+    if config.checkpoint == PACKAGED and packaged_weights() is None:
+        raise UserError(
+            "this copy of EndoForge has no weights of its own: name some with --checkpoint, or "
+            "leave them out with --detector heuristic"
+        )
+    path = weights_file(config.checkpoint)
+    compute = pick_compute(config.backend, config.device, config.adapter)
+    neural = NeuralDetector(path, place=compute.net)
+    neural.set_thresholds(objectness=MIN_SCORE, iou=NMS_IOU if iou is None else iou)
+    made = provenance_of(path)
+    described = f"{path.name} on {compute.describe()}"
+    if made is not None:
+        log.info("these weights were made by: %s", made)
+    return neural.detect_batch, neural.classes, described
+
+
+def _batches(shots: Iterator[Shot], size: int) -> Iterator[list[Shot]]:
+    batch: list[Shot] = []
+    for shot in shots:
+        batch.append(shot)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

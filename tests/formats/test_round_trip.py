@@ -1,0 +1,103 @@
+"""Out and back in, nothing is lost: every box to half a pixel, every class by its name."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from endoforge.captures.index import index_root
+from endoforge.formats.config import ConvertConfig, ImportConfig
+from endoforge.formats.converting import run_convert
+from endoforge.formats.importing import run_import
+
+from .conftest import contents, write_run
+
+WHERE = {
+    "coco": {"images": "images", "annotations": "annotations.json"},
+    "yolo": {"images": "images"},
+    "voc": {"images": "JPEGImages", "group": "name:^run_[0-9]+"},
+    "webdataset": {"images": "."},
+}
+NAMES = st.sampled_from(["polyp", "adenoma IIa", "Zange", "polyp 2", "поліп", "a&b <c>"])
+
+
+@st.composite
+def labelled_frames(draw):
+    """A picture's size, and for each of some frames classes and boxes within it."""
+    size = draw(st.tuples(st.integers(8, 300), st.integers(8, 300)))
+
+    def edges(most):
+        whole = st.integers(0, most).map(float)
+        edge = st.one_of(whole, st.floats(0, most, allow_nan=False, width=32))
+        pairs = st.tuples(edge, edge).map(sorted)
+        return pairs.filter(lambda pair: pair[1] - pair[0] > 0.01)
+
+    xs, ys = edges(size[0]), edges(size[1])
+    corners = st.tuples(xs, ys).map(lambda e: (e[0][0], e[1][0], e[0][1], e[1][1]))
+    boxes = st.lists(st.tuples(NAMES, corners), max_size=4)
+    return size, draw(st.lists(boxes, min_size=1, max_size=3))
+
+
+def there_and_back(run, folder, format):
+    out, root = folder / "out", folder / "back"
+    run_convert(ConvertConfig(format=format, paths=(str(run), str(out)), strict=True))
+    paths = {key: value for key, value in WHERE[format].items() if key != "group"}
+    where = {key: str(out / value) for key, value in paths.items()}
+    group = WHERE[format].get("group", "folder")
+    config = ImportConfig(format=format, **where, group=group, output_root=str(root), strict=True)
+    return run_import(config), index_root(root, strict=True)
+
+
+@pytest.mark.parametrize("format", list(WHERE))
+@settings(max_examples=30, deadline=None)
+@given(case=labelled_frames())
+def test_every_box_comes_back_to_half_a_pixel_and_every_class_by_name(format, case):
+    size, frames = case
+    with tempfile.TemporaryDirectory() as folder:
+        run = write_run(Path(folder) / "captures", frames, size)
+        report, index = there_and_back(run, Path(folder), format)
+        assert len(report.runs) == 1
+        assert len(index.frames) == len(frames)
+        before, after = contents(index_root(run), size), contents(index, size)
+        for was, now in zip(before, after, strict=True):
+            assert len(was) == len(now)
+            left = list(now)
+            for name, box in was:
+                alike = [one for one in left if one[0] == name]
+                far = [np.abs(np.subtract(other, box)).max() for _, other in alike]
+                nearest = alike[int(np.argmin(far))]
+                assert nearest[1] == pytest.approx(box, abs=0.05), "0.5 is what is promised"
+                left.remove(nearest)
+        for one, other in zip(index_root(run).frames, index.frames, strict=True):
+            assert one.image_path.read_bytes() == other.image_path.read_bytes()
+
+
+@pytest.mark.parametrize("format", list(WHERE))
+def test_whole_pixels_come_back_exactly(format, tmp_path):
+    frames = [
+        [("polyp", (3, 4, 20, 30)), ("IIa", (0, 0, 64, 48))],
+        [],
+        [("polyp", (63, 47, 64, 48))],
+    ]
+    run = write_run(tmp_path / "captures", frames)
+    _, index = there_and_back(run, tmp_path, format)
+    expected = [sorted((name, list(map(float, box))) for name, box in one) for one in frames]
+    for was, now in zip(expected, contents(index, (64, 48)), strict=True):
+        assert [name for name, _ in was] == [name for name, _ in now]
+        for one, other in zip(was, now, strict=True):
+            assert one[1] == pytest.approx(other[1], abs=1e-4)
+
+
+@pytest.mark.parametrize("format", list(WHERE))
+def test_several_runs_stay_apart(format, tmp_path):
+    for number in range(3):
+        write_run(tmp_path / "captures", [[("polyp", (1, 1, 9, 9 + number))]] * (number + 1))
+    report, index = there_and_back(tmp_path / "captures", tmp_path, format)
+    assert [run.frames for run in report.runs] == [1, 2, 3]
+    assert [run.name for run in index.runs] == [run.name for run in report.runs]
+    assert [run.group for run in report.runs] == [
+        run.name for run in index_root(tmp_path / "captures").runs
+    ]

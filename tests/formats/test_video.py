@@ -1,0 +1,112 @@
+"""A video in: frames of which nothing is known, so that nothing takes them for empty ones."""
+
+import cv2
+import numpy as np
+import pytest
+
+from endoforge.captures.index import index_root
+from endoforge.captures.pictures import read_picture
+from endoforge.captures.recorder import RunRecorder
+from endoforge.captures.video import Video
+from endoforge.core.errors import Resumable, UserError
+from endoforge.formats.config import ImportConfig
+from endoforge.formats.importing import run_import
+
+FPS, FRAMES = 10, 12
+
+
+@pytest.fixture
+def video(tmp_path):
+    """Frame n is as grey as 20 n."""
+    path = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), FPS, (64, 48))
+    for number in range(FRAMES):
+        writer.write(np.full((48, 64, 3), 20 * number, np.uint8))
+    writer.release()
+    return path
+
+
+def bring_in(video, **settings):
+    root = video.with_name("real")
+    return run_import(ImportConfig(video=str(video), output_root=str(root), **settings)), root
+
+
+def greys(root):
+    paths = sorted(root.glob("run_*/images/*"))
+    return [round(read_picture(path).mean() / 20) for path in paths]
+
+
+@pytest.mark.parametrize(
+    ("fps", "numbers"),
+    [
+        (None, list(range(12))),
+        (10, list(range(12))),
+        (25, list(range(12))),
+        (5, [0, 2, 4, 6, 8, 10]),
+        (4, [0, 3, 5, 8, 10]),
+        (2.5, [0, 4, 8]),
+        (0.5, [0]),
+    ],
+)
+def test_frames_are_taken_at_even_times(video, fps, numbers):
+    taken = [(round(seconds * FPS), frame.mean()) for seconds, frame in Video(video).frames(fps)]
+    assert [number for number, _ in taken] == numbers
+    assert [round(grey / 20) for _, grey in taken] == [number for number, _ in taken]
+    assert len(taken) == pytest.approx(Video(video).expected(fps), abs=1)
+
+
+def test_frames_come_in_without_labels(video):
+    report, root = bring_in(video, fps=5)
+    assert greys(root) == [0, 2, 4, 6, 8, 10]
+    index = index_root(root)
+    assert index.frames == []
+    assert index.dropped == {"image: no label names it": 6}
+    ours = index.runs[0].manifest.endoforge
+    assert (ours["frames"], ours["complete"], ours["import"]["format"]) == (6, True, "video")
+    assert "1 runs, 6 frames came in" in report.lines()[0]
+    assert (
+        "  without labels: nothing is known of these frames; see them by detect" in report.lines()
+    )
+
+
+def test_the_same_again_is_known_and_other_frames_of_it_are_refused(video):
+    _, root = bring_in(video, fps=5)
+    assert bring_in(video, fps=5)[0].runs[0].there == 6
+    assert len(list(root.glob("run_*"))) == 1
+    with pytest.raises(UserError, match="remove that run"):
+        bring_in(video, fps=2)
+
+
+def test_what_was_cut_short_is_gone_on_with(video, monkeypatch):
+    write = RunRecorder.write_unlabelled
+
+    def interrupted(self, number, image):
+        if number == 4:
+            raise KeyboardInterrupt
+        write(self, number, image)
+
+    monkeypatch.setattr(RunRecorder, "write_unlabelled", interrupted)
+    with pytest.raises(Resumable):
+        bring_in(video)
+    monkeypatch.undo()
+    report, root = bring_in(video)
+    assert (report.runs[0].there, report.runs[0].frames) == (4, 8)
+    assert greys(root) == list(range(12))
+    assert index_root(root).runs[0].manifest.endoforge["frames"] == 12
+
+
+def test_what_isnt_a_video_is_an_error(tmp_path):
+    path = tmp_path / "clip.mp4"
+    with pytest.raises(UserError, match=r"clip\.mp4: no such video"):
+        Video(path)
+    path.write_bytes(b"not a video")
+    with pytest.raises(UserError, match="not a video that OpenCV reads"):
+        Video(path)
+
+
+def test_a_video_that_ends_early_is_told(video, monkeypatch):
+    monkeypatch.setattr(Video, "expected", lambda *_: 40)
+    report, _ = bring_in(video)
+    assert report.left_out.counts == {
+        "frame: not decoded, of about 40 that the file's header tells": 28
+    }

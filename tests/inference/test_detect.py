@@ -1,0 +1,259 @@
+"""`detect`: what it looks at, what it writes, what it can't read."""
+
+import json
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+from pycocotools.coco import COCO
+
+import endoforge
+from endoforge import cli
+from endoforge.captures.pictures import read_picture
+from endoforge.core.errors import UserError
+from endoforge.detect.heuristic import HeuristicDetector
+from endoforge.inference.config import DetectConfig
+from endoforge.inference.results import Results
+from endoforge.inference.run import run_detect
+from endoforge.inference.shots import Material
+
+SIZE = (120, 80)
+
+
+def noise(seed):
+    return np.random.default_rng(seed).integers(0, 256, (SIZE[1], SIZE[0], 3), np.uint8)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Three pictures in two folders, and a file that isn't one."""
+    folder = tmp_path / "pictures"
+    for number, name in enumerate(("a.png", "b/1.png", "b/2.jpg")):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), noise(number))
+    (folder / "b/3.png").write_bytes(b"not a picture")
+    (folder / "notes.txt").write_text("not looked at")
+    return folder
+
+
+@pytest.fixture
+def video(tmp_path):
+    path = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, SIZE)
+    for number in range(6):
+        writer.write(noise(number))
+    writer.release()
+    return path
+
+
+@pytest.fixture
+def detect(tmp_path, lively):
+    def run(*paths, **settings):
+        given = {"checkpoint": str(lively), "out": str(tmp_path / "out"), "device": "cpu"}
+        config = DetectConfig(paths=tuple(map(str, paths)), **{**given, **settings})
+        return run_detect(config), tmp_path / "out"
+
+    return run
+
+
+def lines_of(out):
+    return [json.loads(line) for line in (out / "detections.jsonl").read_text().splitlines()]
+
+
+def test_every_picture_has_a_line_with_what_the_detector_finds_in_it(pictures, detect, lively):
+    report, out = detect(pictures, infer_obj_thresh=0.4)
+    detector = endoforge.load_detector(lively)
+    detector.set_thresholds(objectness=0.4, iou=0.5)
+    records = lines_of(out)
+    assert [record["file"] for record in records] == ["a.png", "b/1.png", "b/2.jpg"]
+    for record in records:
+        found = detector.detect(read_picture(pictures / record["file"]))
+        assert (record["width"], record["height"]) == SIZE
+        assert len(record["detections"]) == len(found) > 0
+        for one, box, score, number in zip(
+            record["detections"], found.boxes, found.scores, found.classes, strict=True
+        ):
+            assert one["label"] == ("flat", "stalked")[number]
+            assert one["score"] == pytest.approx(score, abs=1e-3)
+            assert one["bbox_norm"] == pytest.approx(box, abs=1e-3)
+            assert one["bbox_px"] == pytest.approx(box * (SIZE * 2), abs=0.2)
+    assert report.found == sum(len(record["detections"]) for record in records)
+    assert report.left_out.counts == {"picture: image unreadable": 1}
+    assert "b/3.png" in report.lines()[-1]
+    assert "frames/s" in report.lines()[1]
+
+
+def test_coco_results_hold_low_scores_too_and_pycocotools_reads_them(pictures, detect):
+    report, out = detect(pictures, infer_obj_thresh=0.9)
+    truth = COCO(str(out / "coco_images.json"))
+    results = truth.loadRes(str(out / "coco_results.json"))
+    assert {one["file_name"] for one in truth.loadImgs(results.getImgIds())} == {
+        "a.png",
+        "b/1.png",
+        "b/2.jpg",
+    }
+    scores = [one["score"] for one in results.loadAnns(results.getAnnIds())]
+    assert sum(score >= 0.9 for score in scores) == report.found > 0
+    assert 0.01 <= min(scores) < 0.9
+    first = lines_of(out)[0]["detections"][0]
+    best = results.loadAnns(results.getAnnIds(imgIds=[1]))[0]
+    x0, y0, x1, y1 = first["bbox_px"]
+    assert best["bbox"] == pytest.approx([x0, y0, x1 - x0, y1 - y0], abs=0.02)
+
+
+def test_coco_results_take_the_numbers_of_an_annotation_file(pictures, detect, tmp_path):
+    images = [{"id": 70, "file_name": "b/1.png"}, {"id": 71, "file_name": "elsewhere/a.png"}]
+    categories = [{"id": 5, "name": "stalked"}, {"id": 9, "name": "other"}]
+    path = tmp_path / "truth.json"
+    path.write_text(json.dumps({"images": images, "categories": categories}))
+    report, out = detect(pictures, annotations=str(path))
+    results = json.loads((out / "coco_results.json").read_text())
+    assert {one["image_id"] for one in results} == {70, 71}
+    assert {one["category_id"] for one in results} == {5}
+    counts = report.left_out.counts
+    assert counts["picture: not among --annotations, so not in COCO results"] == 1
+    assert counts["detection: flat is no category of --annotations"] > 0
+    path.write_text(json.dumps({"images": images, "categories": [{"id": 1, "name": "Polyp"}]}))
+    with pytest.raises(UserError, match="names Polyp, the detector flat, stalked"):
+        detect(pictures, annotations=str(path))
+
+
+def test_pictures_are_drawn_beside_each_other_as_they_lie(pictures, detect):
+    _, out = detect(pictures)
+    drawn = sorted(path.relative_to(out / "drawn").as_posix() for path in out.rglob("drawn/**/*.*"))
+    assert drawn == ["a.png", "b/1.png", "b/2.jpg"]
+    before, after = (read_picture(folder / "a.png") for folder in (pictures, out / "drawn"))
+    assert before.shape == after.shape
+    assert 0 < np.mean(np.any(before != after, axis=2)) < 0.9
+
+
+def test_drawing_can_be_left_out_or_kept_to_what_was_found(pictures, detect):
+    _, out = detect(pictures, draw="none")
+    assert not (out / "drawn").exists()
+    _, out = detect(pictures, draw="found", infer_obj_thresh=1.0)
+    assert not (out / "drawn").exists()
+    _, out = detect(pictures, draw="found")
+    assert len(list(out.rglob("drawn/**/*.*"))) == 3
+
+
+def test_a_video_is_looked_at_and_drawn_frame_by_frame(video, detect):
+    report, out = detect(video)
+    records = lines_of(out)
+    assert [(record["file"], record["frame"]) for record in records] == [
+        ("clip.avi", number) for number in range(6)
+    ]
+    assert [record["seconds"] for record in records] == pytest.approx([n / 10 for n in range(6)])
+    drawn = cv2.VideoCapture(str(out / "drawn" / "clip.avi.mp4"))
+    assert drawn.get(cv2.CAP_PROP_FRAME_COUNT) == 6
+    assert report.shots == 6
+    report, out = detect(video, fps=5)
+    assert [record["frame"] for record in lines_of(out)] == [0, 2, 4]
+    images = json.loads((out / "coco_images.json").read_text())["images"]
+    assert [one["file_name"] for one in images] == ["clip.avi#0", "clip.avi#2", "clip.avi#4"]
+
+
+def test_batches_change_nothing(pictures, video, detect):
+    _, out = detect(pictures, video, batch_size=1)
+    one = lines_of(out)
+    _, out = detect(pictures, video, batch_size=4)
+    assert len(one) == 9
+    for was, now in zip(one, lines_of(out), strict=True):
+        assert was["file"] == now["file"]
+        assert len(was["detections"]) == len(now["detections"])
+
+
+def test_of_capture_runs_the_images_are_taken(tmp_path, detect):
+    run = tmp_path / "captures" / "run_1"
+    for folder in ("images", "overlays", "depth"):
+        (run / folder).mkdir(parents=True)
+        cv2.imwrite(str(run / folder / "frame_00000.png"), noise(1))
+    (run / "run_manifest.json").write_text("{}")
+    cv2.imwrite(str(tmp_path / "captures" / "loose.png"), noise(2))
+    _, out = detect(tmp_path / "captures")
+    assert [one["file"] for one in lines_of(out)] == ["loose.png", "run_1/images/frame_00000.png"]
+
+
+def test_files_of_one_name_in_several_folders_stay_apart(pictures, tmp_path):
+    shutil.copytree(pictures / "b", tmp_path / "more")
+    paths = (pictures / "a.png", pictures, tmp_path / "more" / "1.png")
+    material = Material(tuple(map(str, paths)), None)
+    assert list(material.pictures) == [
+        "pictures/a.png",
+        "pictures/b/1.png",
+        "pictures/b/2.jpg",
+        "pictures/b/3.png",
+        "more/1.png",
+    ]
+
+
+def test_a_video_that_cant_be_read_is_counted_and_if_it_is_all_an_error(pictures, detect, tmp_path):
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    report, _ = detect(pictures, broken)
+    assert report.left_out.counts["video: unreadable"] == 1
+    assert report.shots == 3
+    with pytest.raises(UserError, match=r"no picture can be read: 1 x video: unreadable"):
+        detect(broken)
+
+
+def test_the_heuristic_detector_needs_no_weights(pictures, detect):
+    report, out = detect(pictures, detector="heuristic", checkpoint="packaged")
+    found = HeuristicDetector().detect(read_picture(pictures / "a.png"))
+    assert len(lines_of(out)[0]["detections"]) == len(found)
+    assert "heuristic" in report.detector
+
+
+def test_without_a_checkpoint_it_is_the_packaged_one_or_an_error_with_the_mend(
+    pictures, detect, packaged, lively
+):
+    with pytest.raises(UserError, match=r"no weights of its own.*--checkpoint.*--detector heur"):
+        detect(pictures, checkpoint="packaged")
+    packaged.parent.mkdir()
+    shutil.copy(lively, packaged)
+    report, _ = detect(pictures, checkpoint="packaged")
+    assert report.found > 0
+    assert "demo.safetensors" in report.detector
+
+
+def test_ctrl_c_keeps_what_was_found_so_far_whole(pictures, tmp_path, lively, monkeypatch, capsys):
+    add = Results.add
+
+    def interrupted(self, shot, *rest):
+        if self.shots == 2:
+            raise KeyboardInterrupt
+        add(self, shot, *rest)
+
+    monkeypatch.setattr(Results, "add", interrupted)
+    out = tmp_path / "out"
+    words = ["detect", pictures, "--checkpoint", lively, "--out", out, "--device", "cpu"]
+    assert cli.run([str(word) for word in words]) == 130
+    assert "ended early" in capsys.readouterr().err
+    assert len(lines_of(out)) == 2
+    assert json.loads((out / "coco_results.json").read_text())
+    assert not list(out.glob(".*"))
+
+
+def test_what_isnt_there_is_an_error(detect, tmp_path):
+    with pytest.raises(UserError, match="nowhere: no such picture, video or folder"):
+        detect("nowhere")
+    with pytest.raises(UserError, match="no picture or video in"):
+        detect(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"paths": ()}, "name at least one picture"),
+        ({"out": ""}, "--out"),
+        ({"infer_obj_thresh": 2}, "--infer-obj-thresh 2"),
+        ({"infer_iou_thresh": -1}, "--infer-iou-thresh -1"),
+        ({"batch_size": 0}, "--batch-size 0"),
+        ({"fps": -1}, "--fps -1"),
+        ({"detector": "heuristic", "checkpoint": "a.safetensors"}, "has no weights"),
+    ],
+)
+def test_settings_that_cant_be_meant(settings, words):
+    with pytest.raises(UserError, match=words):
+        DetectConfig(**{"paths": ("a.png",), **settings})
