@@ -17,7 +17,7 @@ from endoforge.backends.sync_norm import synchronise_norms
 from endoforge.data.augment import Draws, Views, augment, draw, noise_tile, seeded_generator
 from endoforge.data.loader import Batch
 from endoforge.detect.assign import assign_cells
-from endoforge.detect.boxes import to_pixels
+from endoforge.detect.boxes import Cells, make_cells, to_pixels
 from endoforge.detect.decode import decode_batch
 from endoforge.detect.detections import Detections
 from endoforge.detect.loss import detection_loss
@@ -91,18 +91,19 @@ class TorchBackend:
     @torch.no_grad()
     def view(self, batch: Batch, *, epoch: int, step: int) -> BatchView:
         images, boxes, classes, num_boxes = _views(*self._inputs(batch, epoch, step))
-        raw, stride = self._averaged(images), self.model_config.stride
-        loss = detection_loss(raw, boxes, classes, num_boxes, stride)
-        grid = (raw.shape[2], raw.shape[3])
-        targets = assign_cells(to_pixels(boxes, grid, stride), num_boxes, grid, stride)
+        raw, cells = self._averaged(images), self._cells(images)
+        loss = detection_loss(raw, boxes, classes, num_boxes, cells)
+        targets = assign_cells(to_pixels(boxes, cells.image_hw), num_boxes, cells)
         return BatchView(
             images=images.permute(0, 2, 3, 1).cpu().numpy(),
             boxes=boxes.cpu().numpy(),
             classes=classes.cpu().numpy(),
             num_boxes=num_boxes.cpu().numpy(),
-            positive=targets.positive.reshape(-1, *grid).cpu().numpy(),
+            centres=cells.centres.cpu().numpy(),
+            strides=cells.strides.cpu().numpy(),
+            positive=targets.positive.cpu().numpy(),
             raw=raw.cpu().numpy(),
-            detections=decode_batch(raw, stride),
+            detections=decode_batch(raw, cells),
             loss=float(loss.total),
             mean_iou=float(loss.mean_iou),
         )
@@ -173,9 +174,14 @@ class TorchBackend:
         views, boxes, classes, num_boxes = _views(*inputs)
         with autocast(self._device.type, torch.bfloat16, enabled=_has_bfloat16(self._device)):
             raw = self._model(views)
-        stride, add_up = self.model_config.stride, self._group.add_up
-        loss = detection_loss(raw.float(), boxes, classes, num_boxes, stride, add_up)
+        cells, add_up = self._cells(views), self._group.add_up
+        loss = detection_loss(raw.float(), boxes, classes, num_boxes, cells, add_up)
         return loss.total, loss.mean_iou
+
+    def _cells(self, images: Tensor) -> Cells:
+        """The cells of what the net says of (B, 3, H, W)."""
+        image_hw = (images.shape[2], images.shape[3])
+        return make_cells(image_hw, self.model_config.strides, images.device)
 
     def _fast(self, inputs: Sequence[Tensor]) -> TensorFunction:
         """The step for inputs like these: on one CUDA GPU compiled and recorded, else as it is."""
@@ -266,7 +272,9 @@ def _kept(num_steps: int) -> float:
 
 
 def _has_bfloat16(device: torch.device) -> bool:
-    """Does the device compute in bfloat16 faster than in float32? CPUs seldom do."""
+    """Does the device compute in bfloat16 faster than in float32? Of CPUs, those with AMX do."""
+    if device.type == "cpu":
+        return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
     return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 

@@ -93,8 +93,8 @@ def prepare(
 ) -> "Training":
     """Load the data and build the detector."""
     model = MODELS[config.model]
-    check_size("--target-size", config.target_size, model.stride)
-    check_size("--val-target-size", config.val_target_size or config.target_size, model.stride)
+    check_size("--target-size", config.target_size, model.strides[0])
+    check_size("--val-target-size", config.val_target_size or config.target_size, model.strides[0])
     start = load_start(config.demo_checkpoint, model)
     data = simulate(config, device) if config.simulate else load_data(config, group)
     model = replace(model, classes=data.class_names)
