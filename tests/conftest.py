@@ -56,9 +56,9 @@ def enlivened(model: TinyDet) -> TinyDet:
                 tensor.copy_(0.5 + torch.rand(tensor.shape, generator=generator))
             for tensor in (module.bias.data, module.running_mean):
                 tensor.copy_(torch.randn(tensor.shape, generator=generator) * 0.2)
-    output = model.head[-1]
-    output.weight.data.mul_(40)
-    output.bias.data[:2] = 0
+    for head in (model.head8, model.head16):
+        head[-1].weight.data.mul_(40)
+        head[-1].bias.data[:2] = 0
     return model
 
 

@@ -83,19 +83,19 @@ def test_a_state_is_a_copy(batch):
     model = backend()
     train(model, batch, range(1))
     state = model.state_dict()
-    kept = state["optimizer"]["head.1.weight"]["exp_avg"].copy()
+    kept = state["optimizer"]["head8.1.weight"]["exp_avg"].copy()
     train(model, batch, range(1, 3))
-    assert np.array_equal(state["optimizer"]["head.1.weight"]["exp_avg"], kept)
+    assert np.array_equal(state["optimizer"]["head8.1.weight"]["exp_avg"], kept)
 
 
 def test_the_weights_to_use_follow_the_trained_ones(batch):
     model = backend()
-    start = model.weights()["head.1.weight"]
+    start = model.weights()["head8.1.weight"]
     train(model, batch, range(1))
     # One step done: (1 + 1) / (10 + 1) of the average is kept.
-    trained = model.state_dict()["model"]["head.1.weight"]
+    trained = model.state_dict()["model"]["head8.1.weight"]
     expected = start * (2 / 11) + trained * (9 / 11)
-    assert np.allclose(model.weights()["head.1.weight"], expected, atol=1e-7)
+    assert np.allclose(model.weights()["head8.1.weight"], expected, atol=1e-7)
 
 
 def test_norms_and_biases_do_not_decay():
@@ -132,7 +132,9 @@ def test_a_view_is_what_a_step_learns_from_and_changes_nothing(batch):
     assert same(looked.state_dict(), plain.state_dict())
     assert view.images.shape == (2, 32, 48, 3)
     assert (view.images.min() >= 0, view.images.max() <= 1) == (True, True)
-    assert view.positive.shape == (2, 4, 6)
+    assert view.positive.shape == (2, 4 * 6 + 2 * 3)
+    assert view.centres[[0, 24]].tolist() == [[4, 4], [8, 8]]
+    assert view.strides[[0, 24]].tolist() == [8, 16]
     assert view.positive[0].any()
     assert not view.positive[1].any()
     assert view.num_boxes.tolist() == [1, 0]

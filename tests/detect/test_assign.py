@@ -1,17 +1,20 @@
+import pytest
 import torch
 
 from endoforge.detect.assign import assign_cells
+from endoforge.detect.boxes import make_cells
 
 STRIDE = 8
+CPU = torch.device("cpu")
 
 
 def assigned(boxes, grid_hw=(5, 6)):
     """{(row, column): box} of the positive cells for one picture."""
-    targets = assign_cells(
-        torch.tensor([boxes], dtype=torch.float32), torch.tensor([len(boxes)]), grid_hw, STRIDE
-    )
-    cells = targets.positive[0].nonzero().flatten().tolist()
-    return {divmod(cell, grid_hw[1]): targets.boxes[0, cell].tolist() for cell in cells}
+    cells = make_cells((grid_hw[0] * STRIDE, grid_hw[1] * STRIDE), (STRIDE,), CPU)
+    given = torch.tensor([boxes], dtype=torch.float32), torch.tensor([len(boxes)])
+    targets = assign_cells(*given, cells)
+    positive = targets.positive[0].nonzero().flatten().tolist()
+    return {divmod(cell, grid_hw[1]): targets.boxes[0, cell].tolist() for cell in positive}
 
 
 def test_a_large_box_gets_the_nine_cells_around_its_centre():
@@ -47,8 +50,19 @@ def test_padding_is_nobody_and_pictures_do_not_mix():
     boxes = torch.zeros(3, 2, 4)
     boxes[0, 0] = torch.tensor([0.0, 0.0, 40.0, 40.0])
     boxes[1, 1] = torch.tensor([0.0, 0.0, 40.0, 40.0])  # beyond num_boxes: padding
-    targets = assign_cells(boxes, torch.tensor([1, 1, 0]), (5, 6), STRIDE)
+    targets = assign_cells(boxes, torch.tensor([1, 1, 0]), make_cells((40, 48), (STRIDE,), CPU))
     assert targets.positive.sum(dim=1).tolist() == [9, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("side", "strides"),
+    [(6, {8}), (63, {8}), (64, {8, 16}), (71, {8, 16}), (72, {16}), (200, {16})],
+)
+def test_the_size_of_a_box_decides_which_strides_find_it(side, strides):
+    cells = make_cells((256, 256), (8, 16), CPU)
+    box = torch.tensor([[[20.0, 20.0, 20.0 + side, 20.0 + side]]])
+    positive = assign_cells(box, torch.tensor([1]), cells).positive[0]
+    assert set(cells.strides[positive].tolist()) == strides
 
 
 def brute_force(boxes, grid_hw):

@@ -1,12 +1,10 @@
-import math
-
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from endoforge.detect.boxes import pairwise_iou
+from endoforge.detect.boxes import NUM_EDGE_CHANNELS, make_cells, pairwise_iou
 from endoforge.detect.decode import decode_batch, nms
 
 
@@ -45,17 +43,22 @@ def test_a_suppressed_box_suppresses_nothing():
     assert nms(boxes, scores, np.array([0, 1, 0]), 0.3).tolist() == [0, 1, 2]
 
 
+CELLS = make_cells((32, 48), (8,), torch.device("cpu"))
+"""Of a picture of 4 by 6 cells of 8 pixels."""
+BINS = {0.25: 2, 0.5: 4, 1.0: 6, 2.0: 8, 4.0: 10, 32.0: 16}
+"""The place of some distances in strides among those that the net weighs."""
+
+
 def raw_with(cells, grid_hw=(4, 6)):
-    """Raw output of one picture: {(row, column): (score, distance in strides)}, else nothing."""
-    raw = torch.full((1, 5, *grid_hw), -20.0)
-    for (row, column), (score, distance) in cells.items():
-        raw[0, 0, row, column] = math.log(score / (1 - score))
-        raw[0, 1:, row, column] = math.log(distance)
-    return raw
+    """Raw output of one picture: {(row, column): (score, distance in strides)}, else nothing.
+
+    Distances are those of BINS.
+    """
+    return raw_of_classes({at: ([score], far) for at, (score, far) in cells.items()}, 1, grid_hw)
 
 
 def test_decoding_by_hand():
-    [found] = decode_batch(raw_with({(1, 2): (0.9, 1.0), (3, 5): (0.6, 0.25)}), 8)
+    [found] = decode_batch(raw_with({(1, 2): (0.9, 1.0), (3, 5): (0.6, 0.25)}), CELLS)
     assert found.scores.tolist() == pytest.approx([0.9, 0.6])
     # Centres (20, 12) and (44, 28) in a picture of 48 by 32.
     first = [12 / 48, 4 / 32, 28 / 48, 20 / 32]
@@ -66,16 +69,17 @@ def test_decoding_by_hand():
 
 def raw_of_classes(cells, num_classes, grid_hw=(4, 6)):
     """As `raw_with`, of {(row, column): (scores, distance)} with a score for each class."""
-    raw = torch.full((1, num_classes + 4, *grid_hw), -20.0)
+    raw = torch.full((1, grid_hw[0] * grid_hw[1], num_classes + NUM_EDGE_CHANNELS), -20.0)
     for (row, column), (scores, distance) in cells.items():
-        raw[0, :num_classes, row, column] = torch.logit(torch.tensor(scores))
-        raw[0, num_classes:, row, column] = math.log(distance)
+        cell = raw[0, row * grid_hw[1] + column]
+        cell[:num_classes] = torch.logit(torch.tensor(scores))
+        cell[num_classes:].unflatten(0, (4, -1))[:, BINS[distance]] = 20.0
     return raw
 
 
 def test_a_cell_is_of_its_likeliest_class():
     cells = {(1, 2): ([0.2, 0.1, 0.9], 1.0), (3, 5): ([0.6, 0.5, 0.4], 0.25)}
-    [found] = decode_batch(raw_of_classes(cells, 3), 8)
+    [found] = decode_batch(raw_of_classes(cells, 3), CELLS)
     assert found.scores.tolist() == pytest.approx([0.9, 0.6])
     assert found.classes.tolist() == [2, 0]
     assert found.classes.dtype == np.int64
@@ -85,23 +89,23 @@ def test_a_cell_is_of_its_likeliest_class():
 def test_detections_of_other_classes_suppress_nothing():
     same = {(1, 1): ([0.9, 0.1], 4.0), (1, 2): ([0.8, 0.1], 4.0)}
     other = {(1, 1): ([0.9, 0.1], 4.0), (1, 2): ([0.1, 0.8], 4.0)}
-    assert decode_batch(raw_of_classes(same, 2), 8)[0].classes.tolist() == [0]
-    assert decode_batch(raw_of_classes(other, 2), 8)[0].classes.tolist() == [0, 1]
+    assert decode_batch(raw_of_classes(same, 2), CELLS)[0].classes.tolist() == [0]
+    assert decode_batch(raw_of_classes(other, 2), CELLS)[0].classes.tolist() == [0, 1]
 
 
 def test_boxes_are_clipped_to_the_picture():
-    [found] = decode_batch(raw_with({(0, 0): (0.9, 30.0)}), 8)
+    [found] = decode_batch(raw_with({(0, 0): (0.9, 32.0)}), CELLS)
     assert found.boxes.tolist() == [[0, 0, 1, 1]]
 
 
 def test_thresholds_and_the_limit_hold():
     raw = raw_with({(0, 0): (0.9, 0.5), (0, 2): (0.6, 0.5), (0, 4): (0.2, 0.5)})
-    assert len(decode_batch(raw, 8)[0]) == 3
-    assert len(decode_batch(raw, 8, score_threshold=0.5)[0]) == 2
-    assert len(decode_batch(raw, 8, max_detections=1)[0]) == 1
+    assert len(decode_batch(raw, CELLS)[0]) == 3
+    assert len(decode_batch(raw, CELLS, score_threshold=0.5)[0]) == 2
+    assert len(decode_batch(raw, CELLS, max_detections=1)[0]) == 1
 
 
 def test_neighbours_that_say_the_same_polyp_are_one_detection():
-    raw = raw_with({(1, 2): (0.9, 3.0), (1, 3): (0.8, 3.0)})
-    assert len(decode_batch(raw, 8, iou_threshold=0.5)[0]) == 1
-    assert len(decode_batch(raw, 8, iou_threshold=0.9)[0]) == 2
+    raw = raw_with({(1, 2): (0.9, 2.0), (1, 3): (0.8, 2.0)})
+    assert len(decode_batch(raw, CELLS, iou_threshold=0.5)[0]) == 1
+    assert len(decode_batch(raw, CELLS, iou_threshold=0.9)[0]) == 2

@@ -4,8 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from endoforge.detect.boxes import boxes_from_raw
-from endoforge.detect.tinydet import MODELS, TinyDet, TinyDetConfig, _two_by_two, build_tinydet
+from endoforge.detect.boxes import NUM_EDGE_CHANNELS, boxes_from_raw, make_cells
+from endoforge.detect.tinydet import (
+    MODELS,
+    PatchConv,
+    TinyDet,
+    TinyDetConfig,
+    _two_by_two,
+    build_tinydet,
+)
 from endoforge.train.config import ModelName
 
 
@@ -23,7 +30,8 @@ def test_any_multiple_of_the_divisor_is_an_input(height, width):
     assert height % model.required_divisor == width % model.required_divisor == 0
     with torch.inference_mode():
         raw = model(torch.zeros(2, 3, height, width))
-    assert raw.shape == (2, 5, height // 8, width // 8)
+    cells = make_cells((height, width), model.config.strides, raw.device)
+    assert raw.shape == (2, len(cells.strides), 1 + NUM_EDGE_CHANNELS)
 
 
 def test_one_output_sees_enough_of_the_input_for_a_big_polyp():
@@ -33,7 +41,7 @@ def test_one_output_sees_enough_of_the_input_for_a_big_polyp():
         if name.endswith("second.1.weight"):
             torch.nn.init.ones_(parameter)
     image = torch.rand(1, 3, 512, 512, requires_grad=True)
-    model(image)[0, 0, 32, 32].backward()
+    model(image)[0, 32 * 64 + 32, 0].backward()
     seen = image.grad.abs().sum(dim=(0, 1)) > 0
     rows, columns = (np.flatnonzero(seen.any(dim=axis).numpy()) for axis in (1, 0))
     assert min(np.ptp(rows), np.ptp(columns)) + 1 >= 300
@@ -43,9 +51,12 @@ def test_untrained_it_says_almost_everywhere_that_there_is_nothing():
     model = build_tinydet(TinyDetConfig(), seed=3).eval()
     with torch.inference_mode():
         raw = model(torch.rand(1, 3, 64, 64))
-    assert raw[:, 0].sigmoid().numpy() == pytest.approx(0.01, abs=0.005)
-    sides = boxes_from_raw(raw, 8)[..., 2:] - boxes_from_raw(raw, 8)[..., :2]
-    assert sides.numpy() == pytest.approx(48, rel=0.2)
+    assert raw[..., 0].sigmoid().numpy() == pytest.approx(0.01, abs=0.005)
+    cells = make_cells((64, 64), model.config.strides, raw.device)
+    boxes = boxes_from_raw(raw, cells)
+    # All bins alike: two strides to every edge.
+    sides = (boxes[..., 2:] - boxes[..., :2]) / cells.strides[:, None]
+    assert sides.numpy() == pytest.approx(4, rel=0.3)
 
 
 def test_the_seed_decides_the_weights_and_nothing_else():
@@ -57,7 +68,7 @@ def test_the_seed_decides_the_weights_and_nothing_else():
     again = build_tinydet(TinyDetConfig(), seed=5).state_dict()
     other = build_tinydet(TinyDetConfig(), seed=6).state_dict()
     assert all(torch.equal(first[name], again[name]) for name in first)
-    assert not torch.equal(first["stem.0.0.weight"], other["stem.0.0.weight"])
+    assert not torch.equal(first["stem.0.weight"], other["stem.0.weight"])
 
 
 def test_the_configuration_survives_json():
@@ -67,13 +78,13 @@ def test_the_configuration_survives_json():
 
 def test_each_class_has_an_output_and_one_class_the_net_of_before():
     raw = TinyDet(TinyDetConfig(classes=("a", "b", "c")))(torch.zeros(1, 3, 64, 64))
-    assert raw.shape == (1, 7, 8, 8)
-    assert raw[:, :3].sigmoid().max() < 0.05  # quiet before training, in every class
+    assert raw.shape == (1, 64 + 16, 3 + NUM_EDGE_CHANNELS)
+    assert raw[..., :3].sigmoid().max() < 0.05  # quiet before training, in every class
     # The last convolution comes in eights: classes take of its spare channels first.
     four = num_parameters(TinyDet(TinyDetConfig(classes=tuple("abcd"))))
     five = num_parameters(TinyDet(TinyDetConfig(classes=tuple("abcde"))))
     assert four == num_parameters(TinyDet())
-    assert five == four + 8 * (TinyDetConfig().widths[1] + 1)
+    assert five == four + 2 * 8 * (TinyDetConfig().head_width + 1)
 
 
 @pytest.mark.parametrize("classes", [(), ("a", "b", "a")])
@@ -85,7 +96,7 @@ def test_classes_are_names_each_once(classes):
 def test_two_by_two_pixels_become_channels_and_no_pictures_stay_none():
     images = torch.rand(2, 3, 8, 12)
     assert torch.equal(_two_by_two(images), torch.nn.functional.pixel_unshuffle(images, 2))
-    assert TinyDet()(torch.zeros(0, 3, 64, 96)).shape == (0, 5, 8, 12)
+    assert TinyDet()(torch.zeros(0, 3, 64, 96)).shape == (0, 96 + 24, 1 + NUM_EDGE_CHANNELS)
 
 
 def test_models_by_name_keep_to_their_sizes():
@@ -93,4 +104,17 @@ def test_models_by_name_keep_to_their_sizes():
     assert all(config.name == name for name, config in MODELS.items())
     assert num_parameters(TinyDet(MODELS["tinydet"])) <= 500_000
     assert 3_500_000 < num_parameters(TinyDet(MODELS["bigdet"])) <= 4_000_000
-    assert TinyDet(MODELS["bigdet"])(torch.zeros(1, 3, 64, 96)).shape == (1, 5, 8, 12)
+    assert TinyDet(MODELS["bigdet"])(torch.zeros(1, 3, 64, 96)).shape == (
+        1,
+        96 + 24,
+        1 + NUM_EDGE_CHANNELS,
+    )
+
+
+def test_the_first_convolution_is_the_same_of_twelve_channels():
+    """As a GPU computes it, and as every other device does."""
+    convolution = PatchConv(3, 5, 6, 4, 2, bias=False).double()
+    images = torch.rand(2, 3, 24, 32, dtype=torch.float64)
+    kernel = torch.nn.functional.pixel_unshuffle(convolution.weight, 2)
+    by_twelve = torch.nn.functional.conv2d(_two_by_two(images), kernel, stride=2, padding=1)
+    assert torch.allclose(by_twelve, convolution(images), atol=1e-12)

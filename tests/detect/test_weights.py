@@ -4,6 +4,7 @@ import torch
 from safetensors.torch import save_file
 
 from endoforge.core.errors import UserError
+from endoforge.detect.boxes import NUM_EDGE_CHANNELS
 from endoforge.detect.neural import NeuralDetector
 from endoforge.detect.tinydet import TinyDetConfig, build_tinydet
 from endoforge.detect.weights import WeightsMetadata, load_weights, save_weights
@@ -54,10 +55,11 @@ def test_foreign_weights_are_refused_by_name(tmp_path):
 def test_the_detector_answers_in_coordinates_of_the_frame(saved, monkeypatch):
     detector = NeuralDetector(saved)
     # A frame twice as wide as high in an input of 64 by 48: 8 black rows above and below.
-    raw = torch.full((1, 5, 6, 8), -20.0)
-    raw[0, 0, 2, 3], raw[0, 0, 0, 0] = 3.0, 2.0  # centres (28, 20), and (4, 4) in the bar
-    raw[0, 1:, 2, 3] = 0.0  # 8 pixels each way: (20, 12, 36, 28)
-    raw[0, 1:, 0, 0] = np.log(0.25)
+    raw = torch.full((1, 6 * 8 + 3 * 4, 1 + NUM_EDGE_CHANNELS), -20.0)
+    shown, in_the_bar = raw[0, 2 * 8 + 3], raw[0, 0]  # centres (28, 20) and (4, 4)
+    shown[0], in_the_bar[0] = 3.0, 2.0
+    shown[1:].unflatten(0, (4, -1))[:, 6] = 20.0  # 8 pixels each way: (20, 12, 36, 28)
+    in_the_bar[1:].unflatten(0, (4, -1))[:, 2] = 20.0  # 2 pixels
     monkeypatch.setattr(detector.model, "forward", lambda _: raw)
     found = detector.detect(np.zeros((100, 200, 3), np.uint8))
     expected = [[20 / 64, 4 / 32, 36 / 64, 20 / 32]]

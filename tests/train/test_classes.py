@@ -183,7 +183,7 @@ def head_of(path):
     rows = [
         (weight, bias)
         for weight, bias in zip(
-            *(state[f"head.1.{part}"].tolist() for part in ("weight", "bias")), strict=True
+            *(state[f"head8.1.{part}"].tolist() for part in ("weight", "bias")), strict=True
         )
     ]
     return dict(

@@ -24,3 +24,17 @@ def test_cosine_by_hand():
 @pytest.mark.parametrize("scheduler", ["linear", "cosine"])
 def test_a_lone_step_has_the_first_rate(scheduler):
     assert rates(scheduler, 1) == [1.0]
+
+
+def test_the_first_tenth_of_a_short_training_warms_up():
+    expected = [0.25, 0.5, 0.75, 1.0, 1.0]
+    linear = [1 - 0.8 * step / 39 for step in range(5)]
+    found = rates("linear", 40)[:5]
+    assert found == pytest.approx([a * b for a, b in zip(expected, linear, strict=True)])
+
+
+def test_a_long_training_warms_up_for_two_hundred_steps():
+    found = rates("cosine", 10_000)
+    assert found[0] == pytest.approx(1 / 200)
+    assert found[99] == pytest.approx(0.5, rel=1e-3)
+    assert max(found) == found[199]

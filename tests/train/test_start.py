@@ -11,7 +11,7 @@ from endoforge.detect.tinydet import TinyDetConfig, build_tinydet
 from endoforge.detect.weights import WeightsMetadata, load_weights, save_weights
 from endoforge.train.loop import train
 
-FIRST_LAYER = "stem.0.0.weight"
+FIRST_LAYER = "stem.0.weight"
 
 
 def saved_state(folder):

@@ -27,14 +27,18 @@ class BatchView:
     """What a step would learn from, and what the detector says of it before the step.
 
     `images` is (B, H, W, 3) float32 RGB in 0..1; `boxes` (B, M, 4) float32 xyxy in 0..1, of which
-    the first `num_boxes` (B,) count, and `classes` (B, M) int64 are theirs; `positive` (B, h, w)
-    bool the cells that must find a box; `raw` (B, C + 4, h, w) float32 the detector's raw output.
+    the first `num_boxes` (B,) count, and `classes` (B, M) int64 are theirs. Of the detector's N
+    cells, `centres` (N, 2) and `strides` (N,) in pixels are where and how large they are,
+    `positive` (B, N) bool which must find a box, `raw` (B, N, C + NUM_EDGE_CHANNELS) float32 what
+    they say.
     """
 
     images: NDArray[np.float32]
     boxes: NDArray[np.float32]
     classes: NDArray[np.int64]
     num_boxes: NDArray[np.int64]
+    centres: NDArray[np.float32]
+    strides: NDArray[np.float32]
     positive: NDArray[np.bool_]
     raw: NDArray[np.float32]
     detections: list[Detections]

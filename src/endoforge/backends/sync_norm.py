@@ -42,7 +42,7 @@ class _CpuSyncBatchNorm(nn.BatchNorm2d):
         self._follow(mean.detach(), (variance * count / (count - 1)).detach())
         scale = self.weight * torch.rsqrt(variance + self.eps)
         shift = self.bias - mean * scale
-        return torch.addcmul(shift[:, None, None], x, scale[:, None, None])
+        return torch.addcmul(shift[:, None, None], x, scale[:, None, None]).to(x.dtype)
 
     def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Values a channel, and mean and variance of each: in one sum, of doubles."""
@@ -55,7 +55,7 @@ class _CpuSyncBatchNorm(nn.BatchNorm2d):
         count, num_channels = total[-1:], x.shape[1]
         mean = total[:num_channels] / count
         variance = total[num_channels:-1] / count - mean.square()
-        return count.to(x.dtype), mean.to(x.dtype), variance.clamp(min=0).to(x.dtype)
+        return count.float(), mean.float(), variance.clamp(min=0).float()
 
     @torch.no_grad()
     def _follow(self, mean: Tensor, unbiased_variance: Tensor) -> None:

@@ -22,7 +22,7 @@ from endoforge.backends.recipe import (
     kept_share,
 )
 from endoforge.backends.sync_norm import synchronise_norms
-from endoforge.backends.views import Chance, as_batch_view, make_views
+from endoforge.backends.views import Chance, as_batch_view, cells_of, make_views
 from endoforge.data.loader import Batch
 from endoforge.detect.detections import Detections
 from endoforge.detect.loss import detection_loss
@@ -90,7 +90,7 @@ class TorchBackend:
     @torch.no_grad()
     def view(self, batch: Batch, *, epoch: int, step: int) -> BatchView:
         views = make_views(*self._chance.inputs(batch, epoch, step))
-        return as_batch_view(views, self._averaged(views[0]), self.model_config.stride)
+        return as_batch_view(views, self._averaged(views[0]), self.model_config)
 
     def predict(self, images: Tensor) -> list[Detections]:
         return predict(self._averaged, images)
@@ -145,8 +145,8 @@ class TorchBackend:
         views, boxes, classes, num_boxes = make_views(*inputs)
         with autocast(self._device.type, torch.bfloat16, enabled=_has_bfloat16(self._device)):
             raw = self._model(views)
-        stride, add_up = self.model_config.stride, self._group.add_up
-        loss = detection_loss(raw.float(), boxes, classes, num_boxes, stride, add_up)
+        cells, add_up = cells_of(views, self.model_config), self._group.add_up
+        loss = detection_loss(raw.float(), boxes, classes, num_boxes, cells, add_up)
         return loss.total, loss.mean_iou
 
     def _fast(self, inputs: Sequence[Tensor]) -> TensorFunction:
@@ -213,7 +213,9 @@ class TorchBackend:
 
 
 def _has_bfloat16(device: torch.device) -> bool:
-    """Does the device compute in bfloat16 faster than in float32? CPUs seldom do."""
+    """Does the device compute in bfloat16 faster than in float32? Of CPUs, those with AMX do."""
+    if device.type == "cpu":
+        return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
     return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 

@@ -7,10 +7,11 @@ from endoforge.backends.base import BatchView
 from endoforge.data.augment import Draws, Views, augment, draw, noise_tile, seeded_generator
 from endoforge.data.loader import Batch
 from endoforge.detect.assign import assign_cells
-from endoforge.detect.boxes import to_pixels
+from endoforge.detect.boxes import Cells, make_cells, to_pixels
 from endoforge.detect.decode import decode_batch
 from endoforge.detect.loss import detection_loss
 from endoforge.detect.predict import to_input
+from endoforge.detect.tinydet import TinyDetConfig
 
 
 class Chance:
@@ -57,20 +58,27 @@ def make_views(
     return augment(to_input(images), boxes, classes, num_boxes, Draws(chance, noise_at), tile)
 
 
-def as_batch_view(views: Views, raw: Tensor, stride: int) -> BatchView:
+def cells_of(images: Tensor, config: TinyDetConfig) -> Cells:
+    """The cells of what a net says of (B, 3, H, W)."""
+    return make_cells((images.shape[2], images.shape[3]), config.strides, images.device)
+
+
+def as_batch_view(views: Views, raw: Tensor, config: TinyDetConfig) -> BatchView:
     """Views and what a detector says of them, raw, for people."""
     images, boxes, classes, num_boxes = views
-    loss = detection_loss(raw, boxes, classes, num_boxes, stride)
-    grid = (raw.shape[2], raw.shape[3])
-    targets = assign_cells(to_pixels(boxes, grid, stride), num_boxes, grid, stride)
+    cells = cells_of(images, config)
+    loss = detection_loss(raw, boxes, classes, num_boxes, cells)
+    targets = assign_cells(to_pixels(boxes, cells.image_hw), num_boxes, cells)
     return BatchView(
         images=images.permute(0, 2, 3, 1).cpu().numpy(),
         boxes=boxes.cpu().numpy(),
         classes=classes.cpu().numpy(),
         num_boxes=num_boxes.cpu().numpy(),
-        positive=targets.positive.reshape(-1, *grid).cpu().numpy(),
+        centres=cells.centres.cpu().numpy(),
+        strides=cells.strides.cpu().numpy(),
+        positive=targets.positive.cpu().numpy(),
         raw=raw.cpu().numpy(),
-        detections=decode_batch(raw, stride),
+        detections=decode_batch(raw, cells),
         loss=float(loss.total),
         mean_iou=float(loss.mean_iou),
     )

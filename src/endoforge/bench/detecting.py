@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from endoforge.bench.timing import median_seconds
 from endoforge.data.letterbox import resize_picture
+from endoforge.detect.boxes import make_cells
 from endoforge.detect.decode import decode_batch
 from endoforge.detect.detections import Detector
 from endoforge.detect.neural import NeuralDetector
@@ -78,13 +79,14 @@ def milliseconds_by_part(detector: NeuralDetector, *, repeats: int) -> dict[str,
     pixels = torch.from_numpy(picture[None])
     images = to_input(pixels)
     raw = detector.model(images)
+    cells = make_cells((INPUT_SIZE[1], INPUT_SIZE[0]), detector.model.config.strides, raw.device)
     parts: dict[str, Callable[[], object]] = {
         "resize": lambda: resize_picture(one, INPUT_SIZE, mode),
         "to float": lambda: to_input(pixels),
         "network": lambda: detector.model(images),
         "decode": lambda: decode_batch(
             raw,
-            detector.model.config.stride,
+            cells,
             score_threshold=detector.objectness,
             iou_threshold=detector.iou,
         ),

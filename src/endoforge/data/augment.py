@@ -1,4 +1,4 @@
-"""Random views of a batch, on the device that holds it: warp, blur, colour, noise, cut-out.
+"""Random views of a batch, on the device that holds it: warp, cut-out, blur, colour, noise.
 
 Images are (B, 3, H, W) float32 in 0..1. Boxes are (B, M, 4) float32 xyxy in 0..1, of which the
 first `num_boxes[b]` count and the rest are zeros; `classes` (B, M) int64 are theirs. Chance is
@@ -14,20 +14,23 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
-SMALLEST_SCALE, LARGEST_SCALE = 0.85, 1.2
-LARGEST_SHIFT = 0.06
+SMALLEST_SCALE, LARGEST_SCALE = 0.6, 1.5
+LARGEST_SHIFT = 0.15
 LEAST_AREA_LEFT = 0.25
-BRIGHTNESS, CONTRAST, SATURATION, TINT, TONE = 0.12, 0.12, 0.12, 0.04, 0.12
+BRIGHTNESS, CONTRAST, SATURATION, TINT, TONE = 0.25, 0.25, 0.3, 0.12, 0.25
 LARGEST_NOISE = 0.01
 BLURRED = 0.5
-"""Share of the pictures that are blurred, by a sigma of up to 1.2 pixels."""
+"""Share of the pictures that are blurred, by a sigma of up to 0.8 pixels."""
 CUT, LARGEST_CUT = 0.3, 0.35
-"""Share of the pictures that something stands before, of up to this share of their sides."""
-NUM_DRAWS = 20
+"""Share of the pictures that lose a rectangle, of up to this share of their sides."""
+NUM_DRAWS = 19
 """Numbers that chance gives each picture: 2 mirrors, a scale, 2 shifts, 4 of colour, 3 of tint, the
-strength of the noise and of the blur, and 6 for the cut-out."""
+strength of the noise and of the blur, and 5 for the cut-out."""
 TILES = 2
 """The noise tile is so many times the picture, each way."""
+
+FAR_OUTSIDE = 9.0
+"""A place in a picture whose own go from -1 to 1."""
 
 Views = tuple[Tensor, Tensor, Tensor, Tensor]
 """Images, boxes, classes, and how many boxes count."""
@@ -92,17 +95,16 @@ def augment(
 ) -> Views:
     """The view of each picture that `draws` decided, its boxes, their classes, how many are left.
 
-    Mirrored both ways, scaled, shifted, some blurred, recoloured, with noise of the `noise_tile`,
-    some with a rectangle cut out (DeVries and Taylor 2017). Boxes follow the pixels and are
-    clipped; one with less than a quarter of its area in view is removed. All on one device.
+    Mirrored both ways, scaled, shifted, some with a black rectangle (DeVries and Taylor 2017), some
+    blurred, recoloured, with noise of the `noise_tile`. Boxes follow the pixels and are clipped;
+    one with less than a quarter of its area in view is removed. All on one device.
     """
-    warp, cut = random_warp(draws.own[:, :5]), random_cut(draws.own[:, 14:19])
-    views = warp_images(images, warp)
+    warp, cut = random_warp(draws.own[:, :5]), random_cut(draws.own[:, 14:])
+    views = warp_images(images, warp, cut)
     blur_(views, draws.own[:, 13])
     recolour_(views, draws.own[:, 5:12])
     strength = LARGEST_NOISE * draws.own[:, 12, None, None, None]
     views.addcmul_(strength, _noise(tile, draws.noise_at, views.shape[2:])).clamp_(0, 1)
-    cut_out_(views, cut, draws.own[:, 19])
     return views, *warp_boxes(boxes, classes, num_boxes, warp, cut)
 
 
@@ -133,8 +135,12 @@ def random_warp(chance: Tensor) -> Warp:
     return Warp(scale, 0.5 + moved - 0.5 * scale)
 
 
-def warp_images(images: Tensor, warp: Warp) -> Tensor:
-    """(B, 3, H, W), sampled bilinearly; what lies outside of a picture is black."""
+def warp_images(images: Tensor, warp: Warp, cut: Tensor | None = None) -> Tensor:
+    """(B, 3, H, W), sampled bilinearly; what lies outside of a picture is black.
+
+    So are the pixels whose middles lie in the rectangles `cut` (B, 4), xyxy in 0..1 of the new
+    pictures.
+    """
     if len(images) == 0:  # a process may have no part of a short batch
         return images
     # The grid asks of each new point where it was, in coordinates that go from -1 to 1.
@@ -146,8 +152,18 @@ def warp_images(images: Tensor, warp: Warp) -> Tensor:
         for axis, side in enumerate((width, height))
     )
     across, down = x[:, None].expand(-1, height, -1), y[:, :, None].expand(-1, -1, width)
+    if cut is not None:
+        across = torch.where(_covered((height, width), cut), FAR_OUTSIDE, across)
     grid = torch.stack([across, down], dim=3)
     return functional.grid_sample(images, grid, padding_mode="zeros", align_corners=False)
+
+
+def _covered(image_hw: tuple[int, int], rectangles: Tensor) -> Tensor:
+    """(B, H, W): does a pixel's middle lie in the picture's rectangle?"""
+    y, x = ((_middles(side, rectangles.device) + 1) / 2 for side in image_hw)
+    across = (x >= rectangles[:, :1]) & (x < rectangles[:, 2:3])
+    down = (y >= rectangles[:, 1:2]) & (y < rectangles[:, 3:])
+    return down[:, :, None] & across[:, None]
 
 
 def _middles(side: int, device: torch.device) -> Tensor:
@@ -179,20 +195,17 @@ def warp_boxes(
 
 
 def blur_(images: Tensor, chance: Tensor) -> None:
-    """Put a share BLURRED of pictures (B, 3, H, W) out of focus, all but two pixels at the edges.
+    """Put a share BLURRED of pictures (B, 3, H, W) out of focus, all but their edges, in place.
 
-    `chance` is (B,), uniform in 0..1. Each is mixed with what one kernel makes of it: the mixture
-    has the mixture of their variances, so that the width of the blur varies.
+    `chance` is (B,), uniform in 0..1. A pixel keeps at least a third, and gives as much to the two
+    beside it as to itself at most; along rows, then along columns.
     """
-    part = (1 - (1 - chance) / BLURRED).clamp(min=0)[:, None, None, None]
-    images[:, :, 2:-2, 2:-2].lerp_(_smeared(_smeared(images, 3), 2), part)
-
-
-def _smeared(images: Tensor, dim: int) -> Tensor:
-    """Five pixels in a row weighted 1, 2, 2, 2 and 1, shorter by four."""
-    length = images.shape[dim] - 4
-    first, second, third, fourth, fifth = (images.narrow(dim, at, length) for at in range(5))
-    return (first + fifth).add_(second + third + fourth, alpha=2).mul_(1 / 8)
+    given = (1 - (1 - chance) / BLURRED).clamp(min=0)[:, None, None, None] / 3
+    for dim in (3, 2):
+        length = images.shape[dim] - 2
+        before, middle, after = (images.narrow(dim, at, length) for at in range(3))
+        beside = before + after
+        middle.mul_(1 - 2 * given).addcmul_(beside, given)
 
 
 def random_cut(chance: Tensor) -> Tensor:
@@ -204,16 +217,6 @@ def random_cut(chance: Tensor) -> Tensor:
     return torch.cat([chance[:, 3:] - sides / 2, chance[:, 3:] + sides / 2], dim=1)
 
 
-def cut_out_(images: Tensor, cut: Tensor, grey: Tensor) -> None:
-    """Fill the pixels whose middles lie in rectangles (B, 4) with a grey each, (B,), in place."""
-    height, width = images.shape[2:]
-    x, y = ((_middles(side, images.device) + 1) / 2 for side in (width, height))
-    across = (x >= cut[:, :1]) & (x < cut[:, 2:3])
-    down = (y >= cut[:, 1:2]) & (y < cut[:, 3:])
-    hidden = (down[:, :, None] & across[:, None])[:, None]
-    images.copy_(torch.where(hidden, grey[:, None, None, None], images))
-
-
 def recolour_(images: Tensor, chance: Tensor) -> None:
     """Change saturation, contrast about the mean, brightness, tint and tone of each, in place.
 
@@ -223,13 +226,14 @@ def recolour_(images: Tensor, chance: Tensor) -> None:
     gain = _about(1, BRIGHTNESS, brightness) * _about(1, TINT, torch.cat(tint, dim=1))
     contrast, saturation = _about(1, CONTRAST, contrast), _about(1, SATURATION, saturation)
     tone = _about(0, TONE, tone)
-    grey = 0.299 * images[:, :1] + 0.587 * images[:, 1:2] + 0.114 * images[:, 2:]
+    grey = (images[:, :1] * 0.299).add_(images[:, 1:2], alpha=0.587)
+    grey.add_(images[:, 2:], alpha=0.114)
     mean = grey.mean((1, 2, 3), keepdim=True)
     images.mul_(gain * contrast * saturation)
     images.addcmul_(gain * contrast * (1 - saturation), grey)
     images.add_(gain * (1 - contrast) * mean).clamp_(0, 1)
     # x + tone * x * (1 - x) bends like a gamma curve, and costs a tenth of one.
-    images.mul_(1 + tone - tone * images)
+    images.mul_(torch.addcmul(1 + tone, tone, images, value=-1))
 
 
 def _noise(tile: Tensor, at: Tensor, image_hw: tuple[int, ...]) -> Tensor:

@@ -5,17 +5,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from endoforge.detect.boxes import cell_centres
+from endoforge.detect.boxes import Cells
 
 CENTRE_RADIUS_STRIDES = 1.5
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """The targets of a batch, cells row by row.
+    """The targets of a batch.
 
-    `positive` is (B, H*W) bool; `boxes` is (B, H*W, 4) float32 in pixels, and `places` (B, H*W)
-    int64 says which of the picture's boxes that is; both meaningless where a cell isn't positive.
+    `positive` is (B, N) bool, of the N cells; `boxes` is (B, N, 4) float32 in pixels; `places`
+    (B, N) int64 says which of the picture's boxes that is; both meaningless where a cell isn't
+    positive.
     """
 
     positive: Tensor
@@ -23,10 +24,8 @@ class Assignment:
     places: Tensor
 
 
-def assign_cells(
-    boxes: Tensor, num_boxes: Tensor, grid_hw: tuple[int, int], stride: int
-) -> Assignment:
-    """Give each truth box the cells around its centre.
+def assign_cells(boxes: Tensor, num_boxes: Tensor, cells: Cells) -> Assignment:
+    """Give each truth box the cells around its centre, of the strides that suit its size.
 
     `boxes` is (B, M, 4) xyxy in pixels of the input, of which the first `num_boxes` (B,) of each
     picture count. A cell is positive for a box when the cell's centre lies inside the box and no
@@ -34,37 +33,35 @@ def assign_cells(
     always is, so that boxes smaller than a cell are learned too. Of several boxes that want a cell,
     the smallest has it.
     """
-    centres = cell_centres(grid_hw, stride, boxes.device)
-    wanted = _inside(boxes, centres) & _near(boxes, centres, stride)
-    wanted |= _holds_centre(boxes, grid_hw, stride)
+    areas = (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
+    wanted = _inside(boxes, cells) & _near(boxes, cells) | _holds_centre(boxes, cells)
+    sides = areas.sqrt()[..., None]
+    wanted &= (sides >= cells.least_side) & (sides < cells.most_side)
     counted = torch.arange(boxes.shape[1], device=boxes.device) < num_boxes[:, None]
     wanted &= counted[..., None]
-    areas = (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
     rivals = torch.where(wanted, areas[..., None], torch.inf)
-    smallest = rivals.argmin(dim=1)
+    smallest = rivals.min(dim=1).indices
     winners = boxes.gather(1, smallest[..., None].expand(-1, -1, 4))
     return Assignment(wanted.any(dim=1), winners, smallest)
 
 
-def _inside(boxes: Tensor, centres: Tensor) -> Tensor:
-    """(B, M, H*W): is the cell's centre inside the box?"""
-    low = (centres > boxes[:, :, None, :2]).all(dim=-1)
-    high = (centres < boxes[:, :, None, 2:]).all(dim=-1)
+def _inside(boxes: Tensor, cells: Cells) -> Tensor:
+    """(B, M, N): is the cell's centre inside the box?"""
+    low = (cells.centres > boxes[:, :, None, :2]).all(dim=-1)
+    high = (cells.centres < boxes[:, :, None, 2:]).all(dim=-1)
     return low & high
 
 
-def _near(boxes: Tensor, centres: Tensor, stride: int) -> Tensor:
-    """(B, M, H*W): is the cell's centre near the box's centre?"""
+def _near(boxes: Tensor, cells: Cells) -> Tensor:
+    """(B, M, N): is the cell's centre near the box's centre?"""
     middles = (boxes[..., :2] + boxes[..., 2:]) / 2
-    offsets = (centres - middles[:, :, None]).abs()
-    return (offsets <= CENTRE_RADIUS_STRIDES * stride).all(dim=-1)
+    offsets = (cells.centres - middles[:, :, None]).abs()
+    return (offsets <= CENTRE_RADIUS_STRIDES * cells.strides[:, None]).all(dim=-1)
 
 
-def _holds_centre(boxes: Tensor, grid_hw: tuple[int, int], stride: int) -> Tensor:
-    """(B, M, H*W): does the cell hold the box's centre?"""
-    height, width = grid_hw
+def _holds_centre(boxes: Tensor, cells: Cells) -> Tensor:
+    """(B, M, N): does the cell hold the box's centre?"""
     middles = (boxes[..., :2] + boxes[..., 2:]) / 2
-    column = (middles[..., 0] / stride).long().clamp(0, width - 1)
-    row = (middles[..., 1] / stride).long().clamp(0, height - 1)
-    cells = torch.arange(height * width, device=boxes.device)
-    return cells == (row * width + column)[..., None]
+    low = cells.centres - cells.strides[:, None] / 2
+    inside = middles[:, :, None] - low
+    return ((inside >= 0) & (inside < cells.strides[:, None])).all(dim=-1)

@@ -5,9 +5,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from endoforge.detect.boxes import boxes_from_raw, pairwise_iou
+from endoforge.detect.boxes import (
+    NUM_EDGE_CHANNELS,
+    Cells,
+    log_weights,
+    pairwise_iou,
+    to_boxes,
+)
 from endoforge.detect.detections import Detections
-from endoforge.detect.tinydet import NUM_EDGES
 
 MIN_SCORE = 0.01
 """Detections below this score are never reported, not even for average precision."""
@@ -24,19 +29,19 @@ MAX_CANDIDATES = 400
 
 def decode_batch(
     raw: Tensor,
-    stride: int,
+    cells: Cells,
     *,
     score_threshold: float = MIN_SCORE,
     iou_threshold: float = NMS_IOU,
     max_detections: int = MAX_DETECTIONS,
 ) -> list[Detections]:
-    """Raw output (B, C + 4, H, W) to the detections of each picture, in 0..1 of the input.
+    """Raw output (B, N, C + NUM_EDGE_CHANNELS) to the detections of each picture, in 0..1.
 
     A cell is of its likeliest class; detections suppress others of their class only.
     """
-    boxes, scores, classes = candidates(raw, stride)
-    size = torch.tensor([raw.shape[3], raw.shape[2]], device=raw.device).repeat(2) * stride
-    boxes = boxes / size
+    boxes, scores, classes = candidates(raw, cells)
+    height, width = cells.image_hw
+    boxes = boxes / torch.tensor([width, height], device=raw.device).repeat(2)
     arrays = (boxes.float().cpu().numpy(), scores.float().cpu().numpy(), classes.cpu().numpy())
     return [
         suppress(picture, score_threshold, iou_threshold, max_detections)
@@ -44,20 +49,21 @@ def decode_batch(
     ]
 
 
-def candidates(raw: Tensor, stride: int) -> tuple[Tensor, Tensor, Tensor]:
+def candidates(raw: Tensor, cells: Cells) -> tuple[Tensor, Tensor, Tensor]:
     """What goes into non-maximum suppression: the best K cells of each picture, best first.
 
-    Raw output (B, C + 4, H, W) to boxes (B, K, 4) xyxy in pixels, clipped to the input, scores
-    (B, K) and classes (B, K). Exported files hold this part of decoding as it is here.
+    Raw output (B, N, C + NUM_EDGE_CHANNELS) to boxes (B, K, 4) xyxy in pixels, clipped to the
+    input, scores (B, K) and classes (B, K). Exported files hold this part of decoding as it is.
     """
-    logits, classes = raw[:, :-NUM_EDGES].flatten(2).max(dim=1)
+    logits, classes = raw[..., :-NUM_EDGE_CHANNELS].max(dim=2)
     scores = logits.sigmoid()
     count = torch.sym_min(MAX_CANDIDATES, scores.shape[1])  # type: ignore[no-untyped-call]
     best = scores.topk(count, dim=1)
-    boxes = boxes_from_raw(raw, stride)
-    boxes = boxes.gather(1, best.indices[..., None].expand(-1, -1, 4))
-    x = boxes[..., 0::2].clamp(0, raw.shape[3] * stride)
-    y = boxes[..., 1::2].clamp(0, raw.shape[2] * stride)
+    rows = best.indices[..., None].expand(-1, -1, NUM_EDGE_CHANNELS)
+    edges = log_weights(raw[..., -NUM_EDGE_CHANNELS:].gather(1, rows))
+    boxes = to_boxes(edges, cells.centres[best.indices], cells.strides[best.indices])
+    x = boxes[..., 0::2].clamp(0, cells.image_hw[1])
+    y = boxes[..., 1::2].clamp(0, cells.image_hw[0])
     clipped = torch.stack([x, y], dim=-1).flatten(-2)
     return clipped, best.values, classes.gather(1, best.indices)
 

@@ -1,4 +1,5 @@
-"""The loss of TinyDet: quality focal loss on the scores of the classes, CIoU on boxes."""
+"""The loss of TinyDet: quality focal loss on the scores of the classes, CIoU and the distribution
+focal loss on boxes."""
 
 import math
 from collections.abc import Callable
@@ -9,14 +10,21 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from endoforge.detect.assign import assign_cells
-from endoforge.detect.boxes import boxes_from_raw, to_pixels
-from endoforge.detect.tinydet import NUM_EDGES
+from endoforge.detect.boxes import (
+    NUM_BINS,
+    NUM_EDGE_CHANNELS,
+    Cells,
+    bins,
+    log_weights,
+    to_boxes,
+    to_pixels,
+)
 
 QUALITY_FOCAL_POWER = 1.0
 """The paper's beta; it takes 2 for trainings of millions of pictures. 1 pushes harder where the net
 is nearly right, which is worth more in one of ten thousand."""
 
-BOX_LOSS_WEIGHT = 2.0
+BOX_LOSS_WEIGHT, EDGE_LOSS_WEIGHT = 4.0, 0.5
 EPSILON = 1e-7
 
 
@@ -38,19 +46,20 @@ def detection_loss(
     boxes: Tensor,
     classes: Tensor,
     num_boxes: Tensor,
-    stride: int,
+    cells: Cells,
     add_up: Callable[[Tensor], Tensor] = lambda own: own,
 ) -> DetectionLoss:
     """The loss of a batch.
 
-    `raw` is (B, C + 4, H, W) from the net; `boxes` (B, M, 4) xyxy in 0..1 of the input, of which
-    the first `num_boxes` (B,) count; `classes` (B, M) int64, each below C. Both terms are sums over
-    the batch, divided by its number of positive cells. Where these pictures are a part of a batch,
-    `add_up` gives the sum of a tensor over all its parts.
+    `raw` is (B, N, C + NUM_EDGE_CHANNELS) from the net, of N `cells`; `boxes` (B, M, 4) xyxy in
+    0..1 of the input, of which the first `num_boxes` (B,) count; `classes` (B, M) int64, each below
+    C. All terms are sums over the batch, divided by its number of positive cells. Where these
+    pictures are a part of a batch, `add_up` gives the sum of a tensor over all its parts.
     """
-    grid_hw = (raw.shape[2], raw.shape[3])
-    targets = assign_cells(to_pixels(boxes, grid_hw, stride), num_boxes, grid_hw, stride)
-    said = boxes_from_raw(raw, stride)
+    logits, edges = raw.tensor_split([-NUM_EDGE_CHANNELS], dim=-1)
+    targets = assign_cells(to_pixels(boxes, cells.image_hw), num_boxes, cells)
+    weights = log_weights(edges)
+    said = to_boxes(weights, cells.centres, cells.strides)
     # A cell that isn't positive is compared with its own box, where CIoU and its slope are finite.
     truth = torch.where(targets.positive[..., None], targets.boxes, said.detach())
     iou, ciou = complete_iou(said, truth)
@@ -58,19 +67,20 @@ def detection_loss(
     quality = torch.where(targets.positive, iou.detach(), 0.0)
     sums = add_up(torch.stack([quality.sum(), targets.positive.sum().to(quality.dtype)]))
     num_positive = sums[1].clamp(min=1)
-    wanted = _by_class(quality, classes, targets.places, raw.shape[1] - NUM_EDGES)
-    score_loss = quality_focal_loss(raw[:, :-NUM_EDGES].flatten(2), wanted).sum() / num_positive
-    box_loss = torch.where(targets.positive, 1 - ciou, 0.0).sum() / num_positive
-    total = score_loss + BOX_LOSS_WEIGHT * box_loss
-    return DetectionLoss(total, sums[0] / num_positive)
+    wanted = _by_class(quality, classes, targets.places, logits.shape[-1])
+    score_loss = quality_focal_loss(logits, wanted).sum()
+    off = BOX_LOSS_WEIGHT * (1 - ciou)
+    off = off + EDGE_LOSS_WEIGHT * distribution_focal_loss(weights, targets.boxes, cells)
+    total = score_loss + torch.where(targets.positive, off, 0.0).sum()
+    return DetectionLoss(total / num_positive, sums[0] / num_positive)
 
 
 def _by_class(quality: Tensor, classes: Tensor, places: Tensor, num_classes: int) -> Tensor:
-    """Each cell's quality at the class of its box, 0 at the others: (B, H*W) to (B, C, H*W)."""
+    """Each cell's quality at the class of its box, 0 at the others: (B, N) to (B, N, C)."""
     if num_classes == 1:
-        return quality[:, None]
-    numbers = torch.arange(num_classes, device=quality.device)[:, None]
-    return torch.where(classes.gather(1, places)[:, None] == numbers, quality[:, None], 0.0)
+        return quality[..., None]
+    numbers = torch.arange(num_classes, device=quality.device)
+    return torch.where(classes.gather(1, places)[..., None] == numbers, quality[..., None], 0.0)
 
 
 def quality_focal_loss(logits: Tensor, quality: Tensor) -> Tensor:
@@ -82,6 +92,20 @@ def quality_focal_loss(logits: Tensor, quality: Tensor) -> Tensor:
     entropy = binary_cross_entropy_with_logits(logits, quality, reduction="none")
     scale = (quality - logits.sigmoid()).abs().pow(QUALITY_FOCAL_POWER)
     return scale * entropy
+
+
+def distribution_focal_loss(log_weights: Tensor, truth: Tensor, cells: Cells) -> Tensor:
+    """Distribution focal loss (Li et al. 2020, equation 6), mean of a cell's four edges: (B, N).
+
+    Cross-entropy of the bins' weights, `log_weights` (B, N, 4, NUM_BINS), against the two bins next
+    to the true distance, each in proportion to its nearness. `truth` is (B, N, 4) in pixels.
+    """
+    distances = torch.cat([cells.centres - truth[..., :2], truth[..., 2:] - cells.centres], dim=-1)
+    strides = (distances / cells.strides[:, None]).clamp(min=EPSILON)
+    place = bins(strides.log2()).clamp(0, NUM_BINS - 1)[..., None]
+    numbers = torch.arange(NUM_BINS, dtype=torch.float32, device=truth.device)
+    nearness = (1 - (place - numbers).abs()).clamp(min=0)
+    return -(nearness * log_weights).sum(dim=-1).mean(dim=-1)
 
 
 def complete_iou(boxes: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
@@ -105,8 +129,8 @@ def complete_iou(boxes: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
 
     angle_off = _angle(truth_sizes) - _angle(sizes)
     aspect = (4 / math.pi**2) * angle_off.square()
-    with torch.no_grad():
-        weight = aspect / (1 - iou + aspect + EPSILON)
+    with torch.no_grad():  # GPUs may round the IoU of a box with itself above 1
+        weight = aspect / ((1 - iou).clamp(min=0) + aspect + EPSILON)
     return iou, iou - distance - weight * aspect
 
 

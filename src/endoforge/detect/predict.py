@@ -5,6 +5,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from endoforge.detect.boxes import make_cells
 from endoforge.detect.decode import MIN_SCORE, NMS_IOU, decode_batch
 from endoforge.detect.detections import Detections
 from endoforge.detect.tinydet import TinyDetConfig
@@ -39,6 +40,5 @@ def predict(
     """
     device = next(model.parameters()).device if isinstance(model, nn.Module) else images.device
     raw = model(to_input(images.to(device, non_blocking=True)))
-    return decode_batch(
-        raw, model.config.stride, score_threshold=score_threshold, iou_threshold=iou_threshold
-    )
+    cells = make_cells((images.shape[1], images.shape[2]), model.config.strides, device)
+    return decode_batch(raw, cells, score_threshold=score_threshold, iou_threshold=iou_threshold)

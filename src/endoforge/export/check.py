@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from endoforge.core.errors import UserError
+from endoforge.detect.boxes import make_cells
 from endoforge.detect.decode import MAX_DETECTIONS, MIN_SCORE, NMS_IOU, decode_batch, suppress
 from endoforge.detect.detections import Detections
 from endoforge.detect.predict import to_input
@@ -60,7 +61,8 @@ def compare(
         _refuse_more_than_rounding(worst)
         size = np.array([some.shape[2], some.shape[1]] * 2, np.float32)
         found = _final(outputs, len(some)) if nms_inside else _suppressed(outputs)
-        for one, expected in zip(found, decode_batch(raw, original.config.stride), strict=True):
+        cells = make_cells(some.shape[1:3], original.config.strides, raw.device)
+        for one, expected in zip(found, decode_batch(raw, cells), strict=True):
             count += len(expected)
             _compare_detections(worst, one, expected, size)
         _refuse_more_than_rounding(worst)
@@ -86,10 +88,13 @@ def _run(
 
 
 def _final(outputs: dict[str, NDArray[Any]], count: int) -> Iterator[Detections]:
-    """The detections of each picture, of a file that suppresses by itself."""
+    """The detections of each picture, of a file that suppresses by itself.
+
+    It keeps up to MAX_DETECTIONS of each class, where decoding here keeps as many in all.
+    """
     for picture in range(count):
         own = np.flatnonzero(outputs["pictures"] == picture)
-        own = own[np.argsort(-outputs["scores"][own], kind="stable")]
+        own = own[np.argsort(-outputs["scores"][own], kind="stable")][:MAX_DETECTIONS]
         yield Detections(outputs["boxes"][own], outputs["scores"][own], outputs["classes"][own])
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from endoforge.detect.boxes import make_cells
 from endoforge.detect.decode import MAX_DETECTIONS, MIN_SCORE, NMS_IOU, candidates
 from endoforge.detect.neural import NeuralDetector
 from endoforge.detect.tinydet import TinyDet
@@ -47,7 +48,9 @@ class _Decoded(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         raw = self.model(images)
-        return raw, *candidates(raw, self.model.config.stride)
+        image_hw = (images.shape[2], images.shape[3])
+        cells = make_cells(image_hw, self.model.config.strides, images.device)
+        return raw, *candidates(raw, cells)
 
 
 def _traced(model: TinyDet) -> onnx.ModelProto:
@@ -94,7 +97,8 @@ def _drop_output(model: onnx.ModelProto, name: str) -> None:
 
 
 def append_nms(model: onnx.ModelProto, num_classes: int) -> None:
-    """Suppress, class by class, and give what is left of all pictures in one list.
+    """Suppress, class by class, and give what is left of all pictures in one list: of each class of
+    a picture at most MAX_DETECTIONS.
 
     From the lowest score that is ever reported: whoever wants fewer drops the lower scores, which
     decide nothing about the higher ones.

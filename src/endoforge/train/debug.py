@@ -11,7 +11,7 @@ from endoforge.backends.base import BatchView
 from endoforge.captures.overlay import Color, draw_boxes
 from endoforge.captures.pictures import encode_png
 from endoforge.core.files import write_atomic
-from endoforge.detect.tinydet import NUM_EDGES
+from endoforge.detect.boxes import NUM_EDGE_CHANNELS
 
 MOST_PICTURES = 16
 SHOWN_DETECTIONS = 3
@@ -50,13 +50,10 @@ def _tile(view: BatchView, number: int, class_names: Sequence[str]) -> Picture:
     several = len(class_names) > 1
     names = [class_names[place] for place in view.classes[number][counted]] if several else ()
     canvas = draw_boxes(canvas, view.boxes[number][counted], TRUTH, names, thickness=2)
-    cell_height, cell_width = (
-        canvas.shape[0] / view.positive.shape[1],
-        canvas.shape[1] / view.positive.shape[2],
-    )
-    for row, column in np.argwhere(view.positive[number]):
-        centre = (round((column + 0.5) * cell_width), round((row + 0.5) * cell_height))
-        cv2.circle(canvas, centre, 3, CELL, -1, cv2.LINE_AA)
+    positive = view.positive[number]
+    for (x, y), stride in zip(view.centres[positive], view.strides[positive], strict=True):
+        radius = round(3 * stride / view.strides.min())
+        cv2.circle(canvas, (round(x * zoom), round(y * zoom)), radius, CELL, -1, cv2.LINE_AA)
     return canvas
 
 
@@ -100,8 +97,8 @@ def _range_lines(view: BatchView) -> list[str]:
         f"boxes       {len(boxes)}, {view.num_boxes.min()} to {view.num_boxes.max()} a picture, "
         f"corners {_span(boxes)}, sides {_span(sides)} pixels",
         f"targets     {view.positive.sum()} of {view.positive.size} cells must find a box",
-        f"objectness  logits {_span(view.raw[:, :-NUM_EDGES])}",
-        f"distances   logs of strides {_span(view.raw[:, -NUM_EDGES:])}",
+        f"objectness  logits {_span(view.raw[..., :-NUM_EDGE_CHANNELS])}",
+        f"edges       logits {_span(view.raw[..., -NUM_EDGE_CHANNELS:])}",
         f"loss        {view.loss:.4f}, mean IoU {view.mean_iou:.3f}",
     ]
     return [f"first batch: {line}" for line in lines]

@@ -91,8 +91,8 @@ def train(config: TrainConfig) -> TrainResult:
 def prepare(config: TrainConfig, compute: Compute, group: Group, sinks: list[Sink]) -> "Training":
     """Load the data and build the detector."""
     model = MODELS[config.model]
-    check_size("--target-size", config.target_size, model.stride)
-    check_size("--val-target-size", config.val_target_size or config.target_size, model.stride)
+    check_size("--target-size", config.target_size, model.strides[0])
+    check_size("--val-target-size", config.val_target_size or config.target_size, model.strides[0])
     start = load_start(config.demo_checkpoint, model)
     device = compute.torch_device
     data = simulate(config, device) if config.simulate else load_data(config, group)

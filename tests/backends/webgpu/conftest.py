@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from endoforge.backends import torch_backend
 from endoforge.backends.group import Group
 from endoforge.backends.torch_backend import TorchBackend
 from endoforge.data.loader import Batch
@@ -11,6 +12,12 @@ from endoforge.detect.tinydet import TinyDetConfig
 
 CONFIG = TinyDetConfig(widths=(4, 8, 8, 8))
 WIDTH, HEIGHT = 64, 32
+
+
+@pytest.fixture(autouse=True)
+def _torch_in_float32(monkeypatch):
+    """As WebGPU computes; a CPU with AMX would take bfloat16."""
+    monkeypatch.setattr(torch_backend, "_has_bfloat16", lambda _device: False)
 
 
 @pytest.fixture

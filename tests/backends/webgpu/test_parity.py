@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from endoforge.backends.views import Chance, make_views
+from endoforge.backends.views import Chance, cells_of, make_views
 from endoforge.detect.loss import detection_loss
 from endoforge.detect.neural import NeuralDetector
 from endoforge.detect.tinydet import build_tinydet
@@ -54,7 +54,7 @@ def test_loss_slopes_and_statistics_are_torchs(make, batch, config):
     model = build_tinydet(config, seed=0).train()
     images, *truth = make_views(*Chance(0, torch.device("cpu")).inputs(batch, 0, 0))
     assert truth[2].tolist() == [2, 0], "both boxes are in view"
-    loss = detection_loss(model(images), *truth, config.stride)
+    loss = detection_loss(model(images), *truth, cells_of(images, config))
     loss.total.backward()
 
     result = backend.step(batch, lr=1e-3, epoch=0, step=0)
@@ -96,7 +96,7 @@ def test_ten_steps_stay_together(make, make_torch, batch):
 def test_large_slopes_are_cut_as_torch_cuts_them(make, make_torch, batch):
     ours, torchs = make(), make_torch()
     weights = torchs.weights()
-    weights["head.1.weight"] = weights["head.1.weight"] * 3000
+    weights["head8.1.weight"] = weights["head8.1.weight"] * 3000
     for backend in (ours, torchs):
         backend.load_weights(weights)
     train(ours, batch, range(1))

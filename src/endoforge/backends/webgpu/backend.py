@@ -9,7 +9,7 @@ from torch import Tensor
 
 from endoforge.backends.arrays import Arrays, to_arrays
 from endoforge.backends.base import BatchView, StepResult
-from endoforge.backends.views import Chance, as_batch_view, make_views
+from endoforge.backends.views import Chance, as_batch_view, cells_of, make_views
 from endoforge.backends.webgpu.adapters import Adapter
 from endoforge.backends.webgpu.detecting import WebGpuNet
 from endoforge.backends.webgpu.runtime import open_device
@@ -68,7 +68,7 @@ class WebGpuBackend:
     @torch.no_grad()
     def view(self, batch: Batch, *, epoch: int, step: int) -> BatchView:
         views = make_views(*self._chance.inputs(batch, epoch, step))
-        return as_batch_view(views, self._net(views[0]), self.model_config.stride)
+        return as_batch_view(views, self._net(views[0]), self.model_config)
 
     def predict(self, images: Tensor) -> list[Detections]:
         return predict(self._net, images)
@@ -121,9 +121,8 @@ class WebGpuBackend:
         """On the CPU: the views of a batch, and what is wanted of each cell."""
         views = make_views(*self._chance.inputs(batch, epoch, step))
         images, boxes, classes, num_boxes = views
-        stride = self.model_config.stride
-        grid = (images.shape[2] // stride, images.shape[3] // stride)
-        targets = assign_cells(to_pixels(boxes, grid, stride), num_boxes, grid, stride)
+        cells = cells_of(images, self.model_config)
+        targets = assign_cells(to_pixels(boxes, cells.image_hw), num_boxes, cells)
         return {
             "images": images.permute(0, 2, 3, 1).contiguous().numpy(),
             "positive": targets.positive.float().numpy(),

@@ -11,6 +11,7 @@ from tinygrad.engine.jit import TinyJit
 from endoforge.backends.webgpu.memory import DeviceArray, PackedArrays
 from endoforge.backends.webgpu.net import Pass, raw_output
 from endoforge.backends.webgpu.runtime import settings
+from endoforge.detect.boxes import make_cells
 from endoforge.detect.tinydet import TinyDet
 
 
@@ -26,7 +27,7 @@ class WebGpuNet:
         self._forwards: dict[tuple[int, ...], _Forward] = {}
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        """(B, 3, H, W) float32 in 0..1 to raw output (B, C + 4, H/8, W/8), both on the CPU."""
+        """(B, 3, H, W) float32 in 0..1 to raw output (B, N, C + 68), both on the CPU."""
         given = images.permute(0, 2, 3, 1).contiguous().numpy()
         shape = (1 << (len(given) - 1).bit_length(), *given.shape[1:])
         if shape not in self._forwards:
@@ -56,9 +57,10 @@ class _Forward:
     def __init__(
         self, model: TinyDet, tensors: Mapping[str, Tensor], shape: tuple[int, ...]
     ) -> None:
-        stride, outputs = model.config.stride, model.config.num_outputs
+        batch, height, width, _ = shape
+        cells = make_cells((height, width), model.config.strides, torch.device("cpu"))
         self._images = DeviceArray(shape)
-        self._raw = DeviceArray((shape[0], outputs, shape[1] // stride, shape[2] // stride))
+        self._raw = DeviceArray((batch, len(cells.centres), model.config.num_outputs))
 
         def forward() -> None:
             run = Pass(tensors, seen=None)

@@ -5,17 +5,21 @@ from dataclasses import dataclass
 
 from tinygrad import Tensor, dtypes
 
-from endoforge.detect.boxes import MAX_LOG_DISTANCE, MIN_LOG_DISTANCE
-from endoforge.detect.loss import BOX_LOSS_WEIGHT, EPSILON, QUALITY_FOCAL_POWER
-from endoforge.detect.tinydet import NUM_EDGES
+from endoforge.detect.boxes import FIRST_LOG2, LOG2_STEP, NUM_BINS, NUM_EDGE_CHANNELS
+from endoforge.detect.loss import (
+    BOX_LOSS_WEIGHT,
+    EDGE_LOSS_WEIGHT,
+    EPSILON,
+    QUALITY_FOCAL_POWER,
+)
 
 
 @dataclass(frozen=True, eq=False)
 class Targets:
-    """What a batch wants of each cell, as `detect.assign` says, cells row by row.
+    """What a batch wants of each of the N cells, as `detect.assign` says.
 
-    `positive` is (B, H*W) float32, 0 or 1; `boxes` (B, H*W, 4) float32 in pixels; `classes`
-    (B, H*W) int32, the class of the cell's box.
+    `positive` is (B, N) float32, 0 or 1; `boxes` (B, N, 4) float32 in pixels; `classes` (B, N)
+    int32, the class of the cell's box.
     """
 
     positive: Tensor
@@ -23,20 +27,32 @@ class Targets:
     classes: Tensor
 
 
-def detection_loss(raw: Tensor, targets: Targets, stride: int) -> tuple[Tensor, Tensor]:
-    """The loss and the mean IoU of a batch, scalars; `raw` is (B, C + 4, H, W)."""
-    logits = raw[:, :-NUM_EDGES].flatten(2)
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Of `detect.boxes.Cells`, what the loss needs: `centres` (N, 2) and `strides` (N,)."""
+
+    centres: Tensor
+    strides: Tensor
+
+
+def detection_loss(raw: Tensor, targets: Targets, places: Places) -> tuple[Tensor, Tensor]:
+    """The loss and the mean IoU of a batch, scalars; `raw` is (B, N, C + NUM_EDGE_CHANNELS)."""
+    logits, edges = raw[..., :-NUM_EDGE_CHANNELS], raw[..., -NUM_EDGE_CHANNELS:]
     positive = targets.positive
-    said = boxes_from_raw(raw, stride)
-    truth = positive.unsqueeze(-1).cast(dtypes.bool).where(targets.boxes, said.detach())
+    is_positive = positive.cast(dtypes.bool)
+    weights = edges.reshape(*edges.shape[:2], 4, NUM_BINS).log_softmax(-1).contiguous()
+    said = to_boxes(weights, places)
+    truth = is_positive.unsqueeze(-1).where(targets.boxes, said.detach())
     iou, ciou = complete_iou(said, truth)
 
     quality = (iou.detach() * positive).contiguous()
     num_positive = positive.sum().maximum(1)
-    wanted = _by_class(quality, targets.classes, logits.shape[1])
+    wanted = _by_class(quality, targets.classes, logits.shape[-1])
     score_loss = quality_focal_loss(logits, wanted).sum() / num_positive
-    box_loss = ((1 - ciou) * positive).sum() / num_positive
-    return score_loss + BOX_LOSS_WEIGHT * box_loss, quality.sum() / num_positive
+    off = BOX_LOSS_WEIGHT * (1 - ciou)
+    off = off + EDGE_LOSS_WEIGHT * distribution_focal_loss(weights, targets.boxes, places)
+    box_loss = is_positive.where(off, 0.0).sum() / num_positive
+    return score_loss + box_loss, quality.sum() / num_positive
 
 
 def quality_focal_loss(logits: Tensor, quality: Tensor) -> Tensor:
@@ -45,16 +61,21 @@ def quality_focal_loss(logits: Tensor, quality: Tensor) -> Tensor:
     return (quality - logits.sigmoid()).abs().pow(QUALITY_FOCAL_POWER) * entropy
 
 
-def boxes_from_raw(raw: Tensor, stride: int) -> Tensor:
-    """As `detect.boxes.boxes_from_raw`: (B, C + 4, H, W) to (B, H*W, 4) xyxy in pixels."""
-    height, width = raw.shape[2:]
-    x = Tensor.arange(width).reshape(1, width).expand(height, width)
-    y = Tensor.arange(height).reshape(height, 1).expand(height, width)
-    centres = (Tensor.stack(x, y, dim=-1).reshape(-1, 2) + 0.5) * stride
-    logs = raw[:, -NUM_EDGES:].flatten(2).transpose(1, 2)
-    distances = logs.clip(MIN_LOG_DISTANCE, MAX_LOG_DISTANCE).exp() * stride
-    low, high = centres - distances[..., :2], centres + distances[..., 2:]
+def to_boxes(log_weights: Tensor, places: Places) -> Tensor:
+    """As `detect.boxes.to_boxes`: (B, N, 4, NUM_BINS) to (B, N, 4) xyxy in pixels."""
+    mean = (log_weights.exp() * Tensor.arange(NUM_BINS)).sum(-1)
+    distances = (mean * LOG2_STEP + FIRST_LOG2).exp2() * places.strides.unsqueeze(-1)
+    low, high = places.centres - distances[..., :2], places.centres + distances[..., 2:]
     return low.cat(high, dim=-1).contiguous()
+
+
+def distribution_focal_loss(log_weights: Tensor, truth: Tensor, places: Places) -> Tensor:
+    """As `detect.loss.distribution_focal_loss`: (B, N)."""
+    low, high = places.centres - truth[..., :2], truth[..., 2:] - places.centres
+    strides = (low.cat(high, dim=-1) / places.strides.unsqueeze(-1)).maximum(EPSILON)
+    place = ((strides.log2() - FIRST_LOG2) / LOG2_STEP).clip(0, NUM_BINS - 1).unsqueeze(-1)
+    nearness = (1 - (place - Tensor.arange(NUM_BINS)).abs()).relu()
+    return -(nearness * log_weights).sum(-1).mean(-1)
 
 
 def complete_iou(boxes: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
@@ -87,9 +108,9 @@ def aspect_weight(iou: Tensor, aspect: Tensor) -> Tensor:
 
 
 def _by_class(quality: Tensor, classes: Tensor, num_classes: int) -> Tensor:
-    """Each cell's quality at the class of its box, 0 at the others: (B, H*W) to (B, C, H*W)."""
-    numbers = Tensor.arange(num_classes).reshape(1, -1, 1)
-    return (classes.unsqueeze(1) == numbers).where(quality.unsqueeze(1), 0.0)
+    """Each cell's quality at the class of its box, 0 at the others: (B, N) to (B, N, C)."""
+    is_it = classes.unsqueeze(-1) == Tensor.arange(num_classes)
+    return is_it.where(quality.unsqueeze(-1), 0.0)
 
 
 def _sizes(boxes: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ class Pass:
 
 
 def raw_output(model: TinyDet, images: Tensor, run: Pass) -> Tensor:
-    """What `model.forward` gives: (B, H, W, 3) float32 in 0..1 to raw output (B, C + 4, h, w).
+    """What `model.forward` gives: (B, H, W, 3) float32 in 0..1 to raw output (B, N, C + 68).
 
     Of `model` only the structure counts; weights and statistics are those of `run`.
     """
@@ -30,12 +30,16 @@ def raw_output(model: TinyDet, images: Tensor, run: Pass) -> Tensor:
     def apply(name: str, x: Tensor) -> Tensor:
         return _apply(model.get_submodule(name), name, x, run)
 
-    at8 = apply("down8", apply("stem", _two_by_two(images)))
+    at8 = apply("down8", apply("stem", images.permute(0, 3, 1, 2)))
     at16 = apply("down16", at8)
     at32 = apply("down32", at16)
     at16 = _add_upsampled(at16, apply("up16", at32))
     at8 = _add_upsampled(at8, apply("up8", at16))
-    return apply("head", at8)[:, : model.config.num_outputs]
+    cells = [
+        apply(name, x)[:, : model.config.num_outputs].flatten(2).transpose(1, 2)
+        for name, x in (("head8", at8), ("head16", at16))
+    ]
+    return cells[0].cat(cells[1], dim=1).contiguous()
 
 
 def _apply(module: nn.Module, name: str, x: Tensor, run: Pass) -> Tensor:
@@ -88,14 +92,6 @@ _APPLIED: dict[type[nn.Module], Callable[..., Tensor]] = {
 
 def _by_channel(values: Tensor) -> Tensor:
     return values.reshape(1, -1, 1, 1)
-
-
-def _two_by_two(images: Tensor) -> Tensor:
-    """(B, H, W, C) to (B, 4 * C, H / 2, W / 2)."""
-    batch, height, width, channels = images.shape
-    pairs = images.reshape(batch, height // 2, 2, width // 2, 2, channels)
-    channels_first = pairs.permute(0, 5, 2, 4, 1, 3)
-    return channels_first.reshape(batch, 4 * channels, height // 2, width // 2)
 
 
 def _add_upsampled(fine: Tensor, coarse: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from tinygrad import Tensor
 from tinygrad.engine.jit import TinyJit
@@ -14,10 +15,11 @@ from endoforge.backends.recipe import (
     WEIGHT_DECAY,
     kept_share,
 )
-from endoforge.backends.webgpu.loss import Targets, detection_loss
+from endoforge.backends.webgpu.loss import Places, Targets, detection_loss
 from endoforge.backends.webgpu.memory import DeviceArray, PackedArrays
 from endoforge.backends.webgpu.net import Pass, raw_output
 from endoforge.backends.webgpu.runtime import settings
+from endoforge.detect.boxes import make_cells
 from endoforge.detect.tinydet import TinyDet
 
 Inputs = Mapping[str, NDArray[np.float32 | np.int32]]
@@ -61,12 +63,12 @@ class Learner:
         total, mean_iou = self._result.read().tolist()
         return total, mean_iou
 
-    def learn(self, images: Tensor, targets: Targets) -> None:
+    def learn(self, images: Tensor, targets: Targets, places: Places) -> None:
         """A step, on what lies on the device."""
         views = self.parameters.views()
         run = Pass(views)
         raw = raw_output(self.model, images, run)
-        total, mean_iou = detection_loss(raw, targets, self.model.config.stride)
+        total, mean_iou = detection_loss(raw, targets, places)
         slopes = total.gradient(*views.values())
         self.slopes.assign(dict(zip(views, slopes, strict=True)))
         self._result.tensor.assign(Tensor.stack(total, mean_iou))
@@ -120,9 +122,10 @@ class Step:
         }
         given = {name: array.tensor for name, array in self._inputs.items()}
         images = given.pop("images")
+        places = _places(learner.model, inputs["images"].shape[1:3])
 
         def learn() -> None:
-            learner.learn(images, Targets(**given))
+            learner.learn(images, Targets(**given), places)
 
         self._learn = TinyJit(learn)
 
@@ -131,3 +134,14 @@ class Step:
             array.write(inputs[name])
         with settings():
             self._learn()
+
+
+def _places(model: TinyDet, image_hw: tuple[int, ...]) -> Places:
+    """The net's cells for pictures of this size, on the device."""
+    height, width = image_hw
+    cells = make_cells((height, width), model.config.strides, torch.device("cpu"))
+    arrays = [cells.centres.numpy(), cells.strides.numpy()]
+    placed = [DeviceArray(array.shape) for array in arrays]
+    for one, array in zip(placed, arrays, strict=True):
+        one.write(array)
+    return Places(*(one.tensor for one in placed))
