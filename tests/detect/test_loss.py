@@ -93,7 +93,7 @@ def test_distribution_focal_loss_in_numbers():
     expected.append(
         -float((10 - place) * log_weights[0, 0, 0, 9] + (place - 9) * log_weights[0, 0, 0, 10])
     )
-    [[found]] = distribution_focal_loss(log_weights, truth, cells).tolist()
+    [[found]] = distribution_focal_loss(log_weights, truth, cells.centres, cells.strides).tolist()
     assert found == pytest.approx(sum(expected) / 4, rel=1e-5)
 
 

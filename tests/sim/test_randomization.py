@@ -131,3 +131,10 @@ def test_a_nuisance_takes_as_many_numbers_whether_it_is_there_or_not() -> None:
         assert strength == 0 if probability == 0 else 0.4 <= strength <= 0.6
         after.append(rng.random())
     assert after[0] == after[1]
+
+
+def test_the_ranges_for_real_footage_are_valid_and_wider():
+    real = load_randomization(Path(__file__).parents[2] / "docs/examples/real.toml")
+    assert real != Randomization()
+    assert real.polyps.redness[0] < Randomization().polyps.redness[0]
+    assert real.nuisances == Randomization().nuisances

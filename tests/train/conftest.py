@@ -113,6 +113,12 @@ class Recorder:
 
 
 @pytest.fixture
+def float32(monkeypatch) -> None:
+    """Training here computes in float32, on CPUs too that have bfloat16."""
+    monkeypatch.setattr("endoforge.backends.torch_backend._has_bfloat16", lambda _: False)
+
+
+@pytest.fixture
 def recorder(monkeypatch) -> Recorder:
     """Hears what the training loop reports, beside the sinks of its configuration."""
     from endoforge.train import loop

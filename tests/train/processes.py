@@ -28,10 +28,12 @@ def flags(config: TrainConfig) -> list[str]:
 
 
 def start(config: TrainConfig, *, processes: int | None = None) -> subprocess.Popen[str]:
-    """The training as a user starts it; with `processes`, by torchrun."""
-    launcher = [sys.executable] if processes is None else [*TORCHRUN, str(processes)]
+    """The training as a user starts it; with `processes`, by torchrun, and in float32."""
+    command = [sys.executable, "-m", "endoforge"]
+    if processes is not None:
+        command = [*TORCHRUN, str(processes), str(Path(__file__).parent / "in_float32.py")]
     return subprocess.Popen(
-        [*launcher, "-m", "endoforge", *flags(config)],
+        [*command, *flags(config)],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -180,6 +180,7 @@ def test_killed_and_resumed_it_ends_as_if_never_stopped(config, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("float32")
 def test_two_processes_do_what_one_does_alone(config, tmp_path):
     """Batches of five: two frames for one, three for the other."""
     alone, together = tmp_path / "alone", tmp_path / "together"
@@ -189,4 +190,4 @@ def test_two_processes_do_what_one_does_alone(config, tmp_path):
     assert code == 0, errors
     ours, theirs = (load_file(folder / "tinydet.safetensors") for folder in (alone, together))
     for name, tensor in ours.items():
-        assert torch.allclose(tensor.float(), theirs[name].float(), rtol=1e-2, atol=2e-3), name
+        assert torch.allclose(tensor.float(), theirs[name].float(), rtol=1e-3, atol=5e-4), name

@@ -120,7 +120,7 @@ def test_the_first_batch_can_be_looked_at(small_config, tmp_path, caplog):
     assert picture.shape == (2 * 256 + 6 + 6 + 28, 3 * 512 + 2 * 6, 3)
     text = caplog.text
     assert "first batch: images      5 of 64x32, 0.0" in text
-    for name in ("boxes", "targets", "objectness", "distances", "loss"):
+    for name in ("boxes", "targets", "objectness", "edges", "loss"):
         assert f"first batch: {name}" in text
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from endoforge.detect.assign import assign_cells
+from endoforge.detect.assign import MOST_CELLS_A_BOX, assign_cells
 from endoforge.detect.boxes import (
     NUM_BINS,
     NUM_EDGE_CHANNELS,
@@ -58,21 +58,32 @@ def detection_loss(
     """
     logits, edges = raw.tensor_split([-NUM_EDGE_CHANNELS], dim=-1)
     targets = assign_cells(to_pixels(boxes, cells.image_hw), num_boxes, cells)
-    weights = log_weights(edges)
-    said = to_boxes(weights, cells.centres, cells.strides)
+    # Few cells are positive: only so many of a picture are looked at that none of them is missed.
+    count = min(MOST_CELLS_A_BOX * boxes.shape[1], raw.shape[1])
+    positive, places = targets.positive.to(torch.uint8).topk(count, dim=1)
+    positive = positive.bool()
+    weights = log_weights(_rows(edges, places))
+    centres, strides = cells.centres[places], cells.strides[places]
+    said = to_boxes(weights, centres, strides)
+    wanted_boxes = _rows(targets.boxes, places)
     # A cell that isn't positive is compared with its own box, where CIoU and its slope are finite.
-    truth = torch.where(targets.positive[..., None], targets.boxes, said.detach())
+    truth = torch.where(positive[..., None], wanted_boxes, said.detach())
     iou, ciou = complete_iou(said, truth)
-
-    quality = torch.where(targets.positive, iou.detach(), 0.0)
-    sums = add_up(torch.stack([quality.sum(), targets.positive.sum().to(quality.dtype)]))
+    iou_there = torch.where(positive, iou.detach(), 0.0)
+    quality = torch.zeros_like(logits[..., 0]).scatter(1, places, iou_there)
+    sums = add_up(torch.stack([iou_there.sum(), positive.sum().to(iou.dtype)]))
     num_positive = sums[1].clamp(min=1)
     wanted = _by_class(quality, classes, targets.places, logits.shape[-1])
     score_loss = quality_focal_loss(logits, wanted).sum()
     off = BOX_LOSS_WEIGHT * (1 - ciou)
-    off = off + EDGE_LOSS_WEIGHT * distribution_focal_loss(weights, targets.boxes, cells)
-    total = score_loss + torch.where(targets.positive, off, 0.0).sum()
+    off = off + EDGE_LOSS_WEIGHT * distribution_focal_loss(weights, truth, centres, strides)
+    total = score_loss + torch.where(positive, off, 0.0).sum()
     return DetectionLoss(total / num_positive, sums[0] / num_positive)
+
+
+def _rows(values: Tensor, places: Tensor) -> Tensor:
+    """Of (B, N, D) the rows at `places` (B, K): (B, K, D)."""
+    return values.gather(1, places[..., None].expand(-1, -1, values.shape[2]))
 
 
 def _by_class(quality: Tensor, classes: Tensor, places: Tensor, num_classes: int) -> Tensor:
@@ -94,15 +105,18 @@ def quality_focal_loss(logits: Tensor, quality: Tensor) -> Tensor:
     return scale * entropy
 
 
-def distribution_focal_loss(log_weights: Tensor, truth: Tensor, cells: Cells) -> Tensor:
-    """Distribution focal loss (Li et al. 2020, equation 6), mean of a cell's four edges: (B, N).
+def distribution_focal_loss(
+    log_weights: Tensor, truth: Tensor, centres: Tensor, strides: Tensor
+) -> Tensor:
+    """Distribution focal loss (Li et al. 2020, equation 6), mean of a cell's four edges: (...).
 
-    Cross-entropy of the bins' weights, `log_weights` (B, N, 4, NUM_BINS), against the two bins next
-    to the true distance, each in proportion to its nearness. `truth` is (B, N, 4) in pixels.
+    Cross-entropy of the bins' weights, `log_weights` (..., 4, NUM_BINS), against the two bins next
+    to the true distance, each in proportion to its nearness. `truth` (..., 4) and the cells'
+    `centres` (..., 2) and `strides` (...) are in pixels.
     """
-    distances = torch.cat([cells.centres - truth[..., :2], truth[..., 2:] - cells.centres], dim=-1)
-    strides = (distances / cells.strides[:, None]).clamp(min=EPSILON)
-    place = bins(strides.log2()).clamp(0, NUM_BINS - 1)[..., None]
+    distances = torch.cat([centres - truth[..., :2], truth[..., 2:] - centres], dim=-1)
+    in_strides = (distances / strides[..., None]).clamp(min=EPSILON)
+    place = bins(in_strides.log2()).clamp(0, NUM_BINS - 1)[..., None]
     numbers = torch.arange(NUM_BINS, dtype=torch.float32, device=truth.device)
     nearness = (1 - (place - numbers).abs()).clamp(min=0)
     return -(nearness * log_weights).sum(dim=-1).mean(dim=-1)

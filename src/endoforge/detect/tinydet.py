@@ -87,7 +87,7 @@ class ConvBlock(nn.Sequential):
         super().__init__(
             nn.Conv2d(num_in, num_out, kernel, stride, padding, bias=False),
             nn.BatchNorm2d(num_out, momentum=BATCH_NORM_MOMENTUM),
-            nn.SiLU(inplace=True),
+            nn.SiLU(),
         )
 
 
@@ -116,7 +116,7 @@ class ResidualBlock(nn.Module):
             nn.Conv2d(num_channels, num_channels, 3, padding=1, bias=False),
             nn.BatchNorm2d(num_channels, momentum=BATCH_NORM_MOMENTUM),
         )
-        self.activation = nn.SiLU(inplace=True)
+        self.activation = nn.SiLU()
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.activation(x + self.second(self.first(x)))
@@ -138,7 +138,7 @@ class TinyDet(nn.Module):
         self.stem = nn.Sequential(
             PatchConv(3, at4, 6, 4, 2, bias=False),
             nn.BatchNorm2d(at4, momentum=BATCH_NORM_MOMENTUM),
-            nn.SiLU(inplace=True),
+            nn.SiLU(),
             ConvBlock(at4, at4),
         )
         self.down8 = _stage(at4, at8, self.config.depths[0])
@@ -241,8 +241,10 @@ def _two_by_two(images: Tensor) -> Tensor:
 def _add_upsampled(fine: Tensor, coarse: Tensor) -> Tensor:
     """`coarse` at twice its size on top of `fine`; where `fine` is odd, the overhang is cut."""
     batch, channels, height, width = coarse.shape
-    # As nearest interpolation; its slope is a plain sum, where that of `interpolate` on a GPU
-    # adds up in no fixed order.
-    twice = coarse[:, :, :, None, :, None].expand(-1, -1, -1, 2, -1, 2)
-    doubled = twice.reshape(batch, channels, 2 * height, 2 * width)
+    if coarse.device.type == "cuda":
+        # The slope of this is a plain sum; there that of `interpolate` adds up in no fixed order.
+        twice = coarse[:, :, :, None, :, None].expand(-1, -1, -1, 2, -1, 2)
+        doubled = twice.reshape(batch, channels, 2 * height, 2 * width)
+    else:
+        doubled = functional.interpolate(coarse, scale_factor=2.0)
     return fine + doubled[..., : fine.shape[-2], : fine.shape[-1]]
