@@ -185,6 +185,7 @@ def test_frames_arrive_and_change(viewer):
 def test_hello_state_and_events(viewer):
     assert viewer.texts[0]["type"] == "hello"
     assert viewer.texts[0]["resolution"] == [96, 64]
+    viewer.until(lambda: viewer.state["detector"]["fallback"])
     state = viewer.state
     assert state["seed"] == str(SEED)
     assert state["camera"] == "endoscope"

@@ -43,6 +43,20 @@ def test_the_renderers_process_gives_the_same_pixels_and_its_end_is_told(cpu, co
         painter.close()
 
 
+def test_what_the_renderers_process_compiled_is_kept_when_it_is_closed(
+    colon, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    painter = Painter(SIZE, "cpu")
+    try:
+        painter.load(colon)
+        painter.shoot(*colon.camera_rows(colon.run.states[0], 0), in_full=True)
+        assert painter.picture(STARTS_S) is not None
+    finally:
+        painter.close()
+    assert len(list(tmp_path.rglob("*.qdc"))) > 3
+
+
 @pytest.fixture
 def view(tmp_path):
     """Starts `sim-view` in an empty folder; ends it if the test didn't."""

@@ -75,9 +75,10 @@ def settle(engine: Engine) -> None:
 
 
 def keep_compiled() -> None:
-    """Put the kernels that were compiled so far on disk, where the next process finds them.
+    """At the end of a process: put the kernels that it compiled on disk for the next one.
 
-    quadrants does so at its own end, which a process that is killed never comes to.
+    quadrants does so when Python ends, which a process of `multiprocessing` never comes to. It
+    frees what it has put there: a kernel that is started afterwards crashes the process.
     """
     _quadrants().lang.impl.get_runtime().prog.dump_cache_data_to_disk()
 

@@ -5,10 +5,12 @@ Pixels come back in memory that both processes share, in slots that are used in 
 
 import logging
 import multiprocessing
+import signal
+import sys
 import time
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,9 @@ from endoforge.sim.engine import RendererName
 from endoforge.sim.kernels.types import STATS
 from endoforge.sim.polyps import MAX_POLYPS
 from endoforge.view.world import Colon
+
+if TYPE_CHECKING:
+    from endoforge.sim.renderer import Renderer
 
 log = logging.getLogger(__name__)
 
@@ -142,6 +147,7 @@ def _paint(pipe: Connection, memory: Any, size: tuple[int, int], name: RendererN
     from endoforge.core.children import become_child
 
     become_child()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     try:
         _serve(pipe, np.frombuffer(memory, np.uint8), size, name)
     except (EOFError, BrokenPipeError):
@@ -160,10 +166,20 @@ def _serve(
 
     torch.set_num_threads(1)
     engine = start_engine(name)
-    renderer = Renderer(*size, engine)
-    pipe.send(("ready", engine.name))
-    has_jpeg, shape = False, (size[1], size[0], 4)
-    compiled: set[bool] = set()
+    try:
+        renderer = Renderer(*size, engine)
+        pipe.send(("ready", engine.name))
+        _render(pipe, memory, (size[1], size[0], 4), renderer)
+    finally:
+        keep_compiled()
+
+
+def _render(
+    pipe: Connection, memory: NDArray[np.uint8], shape: tuple[int, int, int], renderer: "Renderer"
+) -> None:
+    import torch
+
+    has_jpeg = False
     while True:
         kind, *rest = pipe.recv()
         if kind == "load":
@@ -183,6 +199,3 @@ def _serve(
         torch.from_numpy(rgbi).copy_(frames.rgbi[0])
         torch.from_numpy(stats).copy_(frames.stats[0])
         pipe.send(("done", (slot, time.perf_counter() - started)))
-        if (jpeg := has_jpeg and in_full) not in compiled:
-            compiled.add(jpeg)
-            keep_compiled()
