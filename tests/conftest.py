@@ -7,6 +7,8 @@ import pytest
 import torch
 from torch import nn
 
+from endoforge.backends.compute import Compute, pick_compute
+from endoforge.core.errors import UserError
 from endoforge.detect.tinydet import TinyDet, TinyDetConfig, build_tinydet
 from endoforge.detect.weights import WeightsMetadata, save_weights
 
@@ -39,7 +41,12 @@ def packaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def lively_model() -> TinyDet:
     """A TinyDet of two classes whose norms have seen something, and which finds a lot in noise."""
-    model = build_tinydet(TinyDetConfig(classes=("flat", "stalked")), seed=3).eval()
+    return enlivened(build_tinydet(TinyDetConfig(classes=("flat", "stalked")), seed=3))
+
+
+def enlivened(model: TinyDet) -> TinyDet:
+    """`model` in evaluation mode, with norms that have seen something, and scores that vary."""
+    model.eval()
     generator = torch.Generator().manual_seed(0)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -64,3 +71,12 @@ def lively(lively_model: TinyDet, tmp_path_factory: pytest.TempPathFactory) -> P
     )
     save_weights(path, lively_model.state_dict(), metadata)
     return path
+
+
+@pytest.fixture(scope="session")
+def webgpu() -> Compute:
+    """WebGPU on the first adapter there is, mostly a software one."""
+    try:
+        return pick_compute("webgpu", "auto", None)
+    except UserError as error:
+        pytest.skip(f"not tested on WebGPU: {error}")

@@ -107,7 +107,11 @@ def test_out_to_another_format_and_back_and_looked_at(
 def test_devices_marks_one_pick_each(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("devices") == 0
     out = capsys.readouterr().out
-    assert sum(line.startswith("*") for line in out.splitlines()) == 2
+    rendering, torch, webgpu = (
+        [line.startswith("*") for line in part.splitlines()] for part in out.split("\n\n")
+    )
+    assert (sum(rendering), sum(torch)) == (1, 1)
+    assert sum(webgpu) == ("not here" not in out.split("\n\n")[2])
     assert "cpu" in out
 
 

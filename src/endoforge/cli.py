@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from endoforge import __version__
+from endoforge.backends.wish import with_environment
 from endoforge.core.errors import Resumable, UserError
 
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -125,6 +126,7 @@ def _dispatch(argv: list[str]) -> int:
         several = ", ".join(name for name, other in COMMANDS.items() if other.in_processes)
         raise UserError(f"{argv[0]} runs as one process; torchrun is for {several}")
     config, general = parse(argv[0], argv[1:])
+    config = with_environment(config, os.environ)
     _start_logging(general.log_level)
     if callable(command.run):
         command.run(config)
@@ -285,10 +287,10 @@ def _sim_view(config: Any) -> None:
     _print(run_view(config, _first_seed(config.seed)).lines())
 
 
-def _devices(config: Any) -> None:  # noqa: ARG001 - it takes the general flags only
+def _devices(config: Any) -> None:
     from endoforge.devices import device_lines
 
-    _print(device_lines())
+    _print(device_lines(config))
 
 
 def _print(lines: list[str]) -> None:

@@ -1,17 +1,34 @@
 """The `devices` command: what can render and train on this machine."""
 
 from dataclasses import dataclass
-from typing import get_args
+from typing import Annotated, get_args
+
+from tyro.conf import arg
 
 
 @dataclass(frozen=True, kw_only=True)
 class DevicesConfig:
-    """List every device for rendering and for training, and which one `auto` picks."""
+    """List every device for rendering and for training, and which one is picked."""
+
+    adapter: Annotated[str | None, arg(metavar="WORDS")] = None
+    """Mark the WebGPU adapter that these words pick, as --adapter of `train` takes them."""
 
 
-def device_lines() -> list[str]:
-    """The list for people; the picks are marked with *."""
-    return ["rendering (--renderer)", *_renderers(), "", "training (--device)", *_trainers()]
+def device_lines(config: DevicesConfig) -> list[str]:
+    """The list for people; the picks are marked with *.
+
+    Raises UserError for a wish for an adapter that none here meets.
+    """
+    return [
+        "rendering (--renderer)",
+        *_renderers(),
+        "",
+        "training and detecting (--device)",
+        *_trainers(),
+        "",
+        "training and detecting on any GPU (--backend webgpu, --adapter)",
+        *_adapters(config.adapter),
+    ]
 
 
 def _renderers() -> list[str]:
@@ -34,6 +51,22 @@ def _trainers() -> list[str]:
         detail = describe_device(torch.device(name)) if name in there else ""
         lines.append(_line(name, name in there, name == there[0], detail))
     return [*lines, f"  (PyTorch {torch.__version__})"]
+
+
+def _adapters(words: str | None) -> list[str]:
+    from endoforge.backends.webgpu.adapters import choose, list_adapters
+    from endoforge.backends.wish import AdapterWish
+    from endoforge.core.errors import UserError
+
+    wish = AdapterWish.parse(words)
+    try:
+        there = list_adapters()
+        picked = choose(wish, there)
+    except UserError as error:
+        if words is not None:
+            raise
+        return [f"  not here: {error}"]
+    return [f"{'*' if adapter == picked else ' '} {adapter}" for adapter in there]
 
 
 def _line(name: str, usable: bool, picked: bool, detail: str = "") -> str:

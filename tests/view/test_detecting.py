@@ -5,7 +5,6 @@ import time
 
 import numpy as np
 import pytest
-import torch
 
 from endoforge.view import detecting
 from endoforge.view.detecting import Detecting, Keeper, Thresholds
@@ -13,6 +12,11 @@ from endoforge.view.events import Events
 from endoforge.view.frame import LiveFrame
 
 from .conftest import FakeDetector
+
+
+def here(model):
+    """Detect on torch's CPU."""
+    return model
 
 
 @pytest.fixture
@@ -27,9 +31,7 @@ def checkpoint(tmp_path):
 
 @pytest.fixture
 def keeper(checkpoint, events, detector):
-    return Keeper(
-        str(checkpoint), torch.device("cpu"), Thresholds(0.3, 0.5), events, lambda: detector
-    )
+    return Keeper(str(checkpoint), here, Thresholds(0.3, 0.5), events, lambda: detector)
 
 
 def texts(events, level):
@@ -74,7 +76,7 @@ def test_other_weights_stand_in_until_the_file_is_there(
     thresholds = Thresholds(0.3, 0.5)
     keeper = Keeper(
         str(checkpoint),
-        torch.device("cpu"),
+        here,
         thresholds,
         events,
         lambda: detector,
@@ -159,7 +161,7 @@ def test_with_no_detector_at_all_the_view_goes_on(checkpoint, events, colon):
     def none():
         raise ImportError("no such module")
 
-    keeper = Keeper(str(checkpoint), torch.device("cpu"), Thresholds(0.3, 0.5), events, none)
+    keeper = Keeper(str(checkpoint), here, Thresholds(0.3, 0.5), events, none)
     assert keeper.current() is None
     assert keeper.mode == "off"
     assert "no such module" in keeper.fallback
@@ -229,3 +231,23 @@ def test_detections_come_no_faster_than_they_may(colon, keeper, events):
         time.sleep(0.002)
     work.end()
     assert 3 <= detector.calls <= 23
+
+
+def test_it_detects_on_webgpu_what_it_detects_on_torch(webgpu, checkpoint, lively, events, colon):
+    shutil.copy(lively, checkpoint)
+    found = []
+    for place in (here, webgpu.net):
+        keeper = Keeper(str(checkpoint), place, Thresholds(0.3, 0.5), events)
+        work = Detecting(keeper, events, most_hz=100)
+        work.start()
+        work.frames.put(frame_of(colon))
+        until = time.monotonic() + 60
+        while work.found is None and work.error is None and time.monotonic() < until:
+            time.sleep(0.01)
+        work.end()
+        work.join()
+        assert (keeper.mode, work.error) == ("neural", None)
+        found.append(work.found.detections)
+    assert len(found[0]) > 0
+    assert np.allclose(found[0].boxes, found[1].boxes, atol=1e-4)
+    assert np.allclose(found[0].scores, found[1].scores, atol=1e-4)

@@ -98,6 +98,14 @@ def test_train_goes_where_the_view_looks(jobs, tmp_path):
     assert words[words.index("--metrics-out") + 1] == str(tmp_path / "logs" / "metrics.jsonl")
 
 
+def test_train_computes_where_the_view_does(tmp_path):
+    config = small_config(tmp_path, backend="webgpu", device="auto", adapter="vulkan,radeon")
+    words = Jobs(config)._fixed("train")
+    assert words[words.index("--backend") + 1] == "webgpu"
+    assert words[words.index("--adapter") + 1] == "vulkan,radeon"
+    assert "--adapter" not in Jobs(small_config(tmp_path))._fixed("train")
+
+
 def test_a_checkpoint_that_train_wouldnt_write_is_told(tmp_path):
     jobs = Jobs(small_config(tmp_path, checkpoint=str(tmp_path / "mine.safetensors")))
     with pytest.raises(UserError, match="--checkpoint"):

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from endoforge.backends.arrays import Arrays
 from endoforge.data.loader import Batch
 from endoforge.detect.detections import Detections
 from endoforge.detect.tinydet import TinyDetConfig
@@ -48,7 +49,8 @@ class BatchView:
 class Backend(Protocol):
     """Trains a detector and asks it; built from a model's configuration and a seed.
 
-    The same configuration, seed and batches give the same weights on the same machine. A step
+    The same configuration, seed and batches give the same weights on the same machine, and on
+    another backend the same but for rounding. A step
     depends on nothing but the state and its own arguments, so that a training that stops and
     resumes from the state and its position goes on as if it had never stopped.
     """
@@ -77,18 +79,23 @@ class Backend(Protocol):
         """Detections in each of (B, H, W, 3) uint8 RGB pictures, in 0..1 of the picture."""
         ...
 
-    def weights(self) -> dict[str, Tensor]:
-        """The model to use, as `predict` uses it: tensors on the CPU by name."""
+    def weights(self) -> Arrays:
+        """The model to use, as `predict` uses it: copies, under TinyDet's names."""
         ...
 
-    def load_weights(self, weights: dict[str, Tensor]) -> None:
+    def load_weights(self, weights: Arrays) -> None:
         """Start from weights that `weights` gave."""
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """All that training needs to go on: nested dictionaries of numbers and CPU tensors."""
+        """All that training needs to go on, copied: nested dictionaries of numbers and arrays.
+
+        `model` and `averaged`, weights and statistics under TinyDet's names; `optimizer`, for each
+        parameter AdamW's `step`, `exp_avg` and `exp_avg_sq`; `num_steps`. The same for every
+        backend, so that one goes on where another stopped.
+        """
         ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state that `state_dict` gave."""
+        """Go on from a state that any backend's `state_dict` gave."""
         ...

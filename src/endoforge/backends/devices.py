@@ -9,6 +9,7 @@ from endoforge.core.errors import UserError
 if TYPE_CHECKING:
     import torch
 
+BackendName = Literal["torch", "webgpu"]
 DeviceName = Literal["auto", "cpu", "cuda", "mps", "xpu"]
 
 BY_PREFERENCE = ("cuda", "xpu", "mps", "cpu")

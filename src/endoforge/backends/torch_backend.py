@@ -9,27 +9,27 @@ import torch
 from torch import Tensor, autocast, nn
 from torch._dynamo.exc import TorchDynamoException
 
+from endoforge.backends.arrays import Arrays, to_arrays, to_tensors
 from endoforge.backends.base import BatchView, StepResult
 from endoforge.backends.cuda_graph import GraphedFunction, TensorFunction, compile_for_training
 from endoforge.backends.devices import describe_device
 from endoforge.backends.group import Group
+from endoforge.backends.recipe import (
+    ADAM_BETAS,
+    ADAM_EPSILON,
+    MAX_GRADIENT_NORM,
+    WEIGHT_DECAY,
+    kept_share,
+)
 from endoforge.backends.sync_norm import synchronise_norms
-from endoforge.data.augment import Draws, Views, augment, draw, noise_tile, seeded_generator
+from endoforge.backends.views import Chance, as_batch_view, cells_of, make_views
 from endoforge.data.loader import Batch
-from endoforge.detect.assign import assign_cells
-from endoforge.detect.boxes import Cells, make_cells, to_pixels
-from endoforge.detect.decode import decode_batch
 from endoforge.detect.detections import Detections
 from endoforge.detect.loss import detection_loss
-from endoforge.detect.predict import predict, to_input
+from endoforge.detect.predict import predict
 from endoforge.detect.tinydet import TinyDetConfig, build_tinydet
 
 log = logging.getLogger(__name__)
-
-WEIGHT_DECAY = 0.05
-MAX_GRADIENT_NORM = 10.0
-AVERAGE_DECAY = 0.998
-"""Share of the averaged weights that a step keeps, once the average has warmed up."""
 
 
 class TorchBackend:
@@ -56,8 +56,8 @@ class TorchBackend:
     ) -> None:
         torch.backends.cudnn.deterministic = True
         self.model_config = model_config
-        self._seed = seed
         self._device = device
+        self._chance = Chance(seed, device)
         self._batch_size = batch_size
         self._group = group or Group()
         model = build_tinydet(model_config, seed)
@@ -67,7 +67,6 @@ class TorchBackend:
         self._num_steps = 0
         self._share = torch.zeros((), device=device)
         self._optimizer = _build_optimizer(self._model, device)
-        self._tiles: dict[tuple[int, int], Tensor] = {}
         self._graphs: dict[tuple[torch.Size, ...], TensorFunction] = {}
 
     @property
@@ -81,78 +80,50 @@ class TorchBackend:
 
     def step(self, batch: Batch, *, lr: float, epoch: int, step: int) -> StepResult:
         self._num_steps += 1
-        self._share.fill_(1 - _kept(self._num_steps))
+        self._share.fill_(1 - kept_share(self._num_steps))
         self._set_lr(lr)
-        inputs = self._inputs(batch, epoch, step)
+        inputs = self._chance.inputs(batch, epoch, step)
         is_whole = batch.num_all == self._batch_size
         total, mean_iou = (self._fast(inputs) if is_whole else self._learn)(*inputs)
         return StepResult(total, mean_iou)
 
     @torch.no_grad()
     def view(self, batch: Batch, *, epoch: int, step: int) -> BatchView:
-        images, boxes, classes, num_boxes = _views(*self._inputs(batch, epoch, step))
-        raw, cells = self._averaged(images), self._cells(images)
-        loss = detection_loss(raw, boxes, classes, num_boxes, cells)
-        targets = assign_cells(to_pixels(boxes, cells.image_hw), num_boxes, cells)
-        return BatchView(
-            images=images.permute(0, 2, 3, 1).cpu().numpy(),
-            boxes=boxes.cpu().numpy(),
-            classes=classes.cpu().numpy(),
-            num_boxes=num_boxes.cpu().numpy(),
-            centres=cells.centres.cpu().numpy(),
-            strides=cells.strides.cpu().numpy(),
-            positive=targets.positive.cpu().numpy(),
-            raw=raw.cpu().numpy(),
-            detections=decode_batch(raw, cells),
-            loss=float(loss.total),
-            mean_iou=float(loss.mean_iou),
-        )
+        views = make_views(*self._chance.inputs(batch, epoch, step))
+        return as_batch_view(views, self._averaged(views[0]), self.model_config)
 
     def predict(self, images: Tensor) -> list[Detections]:
         return predict(self._averaged, images)
 
-    def weights(self) -> dict[str, Tensor]:
-        return _to_cpu(self._averaged.state_dict())
+    def weights(self) -> Arrays:
+        arrays: Arrays = to_arrays(dict(self._averaged.state_dict()))
+        return arrays
 
-    def load_weights(self, weights: dict[str, Tensor]) -> None:
-        self._model.load_state_dict(weights)
-        self._averaged.load_state_dict(weights)
+    def load_weights(self, weights: Arrays) -> None:
+        tensors = to_tensors(weights)
+        self._model.load_state_dict(tensors)
+        self._averaged.load_state_dict(tensors)
 
     def state_dict(self) -> dict[str, Any]:
-        return {
-            "model": _to_cpu(self._model.state_dict()),
-            "averaged": _to_cpu(self._averaged.state_dict()),
-            "optimizer": self._optimizer_state(),
-            "num_steps": self._num_steps,
-        }
+        state: dict[str, Any] = to_arrays(
+            {
+                "model": dict(self._model.state_dict()),
+                "averaged": dict(self._averaged.state_dict()),
+                "optimizer": {
+                    name: self._optimizer.state[parameter]
+                    for name, parameter in self._model.named_parameters()
+                },
+                "num_steps": self._num_steps,
+            }
+        )
+        return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        state = to_tensors(state)
         self._model.load_state_dict(state["model"])
         self._averaged.load_state_dict(state["averaged"])
         self._load_optimizer_state(state["optimizer"])
         self._num_steps = state["num_steps"]
-
-    def _inputs(self, batch: Batch, epoch: int, step: int) -> list[Tensor]:
-        """On the device: the batch, and what (seed, epoch, step) draw for it, as `_views` wants."""
-        image_hw = (batch.images.shape[1], batch.images.shape[2])
-        generator = seeded_generator(self._seed, epoch, step)
-        draws = draw(batch.num_all, image_hw, generator).rows(batch.rows)
-        given = (
-            batch.images,
-            batch.boxes,
-            batch.classes,
-            batch.num_boxes,
-            draws.own,
-            draws.noise_at,
-        )
-        on_device = [tensor.to(self._device, non_blocking=True) for tensor in given]
-        return [*on_device, self._tile(image_hw)]
-
-    def _tile(self, image_hw: tuple[int, int]) -> Tensor:
-        if image_hw not in self._tiles:
-            tile = noise_tile(image_hw, seeded_generator(self._seed))
-            self._tiles[image_hw] = tile.to(self._device)
-        return self._tiles[image_hw]
 
     def _learn(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         """A step, all of it on the device: its loss and its mean IoU."""
@@ -171,17 +142,12 @@ class TorchBackend:
 
     def _forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         """The views of a batch, what the net says of them, and the loss."""
-        views, boxes, classes, num_boxes = _views(*inputs)
+        views, boxes, classes, num_boxes = make_views(*inputs)
         with autocast(self._device.type, torch.bfloat16, enabled=_has_bfloat16(self._device)):
             raw = self._model(views)
-        cells, add_up = self._cells(views), self._group.add_up
+        cells, add_up = cells_of(views, self.model_config), self._group.add_up
         loss = detection_loss(raw.float(), boxes, classes, num_boxes, cells, add_up)
         return loss.total, loss.mean_iou
-
-    def _cells(self, images: Tensor) -> Cells:
-        """The cells of what the net says of (B, 3, H, W)."""
-        image_hw = (images.shape[2], images.shape[3])
-        return make_cells(image_hw, self.model_config.strides, images.device)
 
     def _fast(self, inputs: Sequence[Tensor]) -> TensorFunction:
         """The step for inputs like these: on one CUDA GPU compiled and recorded, else as it is."""
@@ -239,36 +205,11 @@ class TorchBackend:
         torch._foreach_mul_(ahead, self._share)
         torch._foreach_add_(moving, ahead)
 
-    def _optimizer_state(self) -> dict[str, dict[str, Tensor]]:
-        """AdamW's moments by parameter name."""
-        return {
-            name: _to_cpu(self._optimizer.state[parameter])
-            for name, parameter in self._model.named_parameters()
-        }
-
     def _load_optimizer_state(self, state: dict[str, dict[str, Tensor]]) -> None:
         """In place: a recorded step goes on with the tensors that it knows."""
         for name, parameter in self._model.named_parameters():
             for key, tensor in self._optimizer.state[parameter].items():
                 tensor.copy_(state[name][key])
-
-
-def _views(
-    images: Tensor,
-    boxes: Tensor,
-    classes: Tensor,
-    num_boxes: Tensor,
-    chance: Tensor,
-    noise_at: Tensor,
-    tile: Tensor,
-) -> Views:
-    """What a step learns from, of a batch and what was drawn for it."""
-    return augment(to_input(images), boxes, classes, num_boxes, Draws(chance, noise_at), tile)
-
-
-def _kept(num_steps: int) -> float:
-    """Of the averaged weights, in a step; less at first, so that the start is soon forgotten."""
-    return min(AVERAGE_DECAY, (1 + num_steps) / (10 + num_steps))
 
 
 def _has_bfloat16(device: torch.device) -> bool:
@@ -290,7 +231,9 @@ def _build_optimizer(model: nn.Module, device: torch.device) -> torch.optim.Adam
     # What a recorded step reads must lie on the device.
     lr = torch.zeros((), device=device) if on_gpu else 0.0
     fused = device.type in ("cpu", "cuda")
-    optimizer = torch.optim.AdamW(groups, lr=lr, fused=fused, capturable=on_gpu)
+    optimizer = torch.optim.AdamW(
+        groups, lr=lr, betas=ADAM_BETAS, eps=ADAM_EPSILON, fused=fused, capturable=on_gpu
+    )
     for parameter in model.parameters():
         optimizer.state[parameter] = {
             "step": torch.zeros((), device=device if fused else "cpu"),
@@ -298,11 +241,3 @@ def _build_optimizer(model: nn.Module, device: torch.device) -> torch.optim.Adam
             "exp_avg_sq": torch.zeros_like(parameter),
         }
     return optimizer
-
-
-def _to_cpu(tensors: dict[str, Any]) -> dict[str, Tensor]:
-    """Copies on the CPU in plain memory order, which later steps don't change."""
-    return {
-        name: torch.empty(tensor.shape, dtype=tensor.dtype).copy_(tensor.detach())
-        for name, tensor in tensors.items()
-    }

@@ -143,8 +143,8 @@ def complete_iou(boxes: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
 
     angle_off = _angle(truth_sizes) - _angle(sizes)
     aspect = (4 / math.pi**2) * angle_off.square()
-    with torch.no_grad():
-        weight = aspect / (1 - iou + aspect + EPSILON)
+    with torch.no_grad():  # GPUs may round the IoU of a box with itself above 1
+        weight = aspect / ((1 - iou).clamp(min=0) + aspect + EPSILON)
     return iou, iou - distance - weight * aspect
 
 

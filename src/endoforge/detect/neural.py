@@ -1,6 +1,6 @@
 """A trained TinyDet as a Detector: frames of any size in, boxes in the frame's coordinates out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +12,8 @@ from endoforge.data.letterbox import Placement, resize_picture
 from endoforge.detect.decode import NMS_IOU
 from endoforge.detect.detections import Detections, check_frame
 from endoforge.detect.fold import fold_norms
-from endoforge.detect.predict import predict
+from endoforge.detect.predict import Net, predict
+from endoforge.detect.tinydet import TinyDet
 from endoforge.detect.weights import load_weights
 
 OBJECTNESS = 0.3
@@ -27,11 +28,21 @@ class NeuralDetector:
 
     kind: Literal["neural", "heuristic"] = "neural"
 
-    def __init__(self, checkpoint: Path, *, device: torch.device | str = "cpu") -> None:
-        """Load `checkpoint`; raises UserError where that can't be done."""
+    def __init__(
+        self,
+        checkpoint: Path,
+        *,
+        device: torch.device | str = "cpu",
+        place: Callable[[TinyDet], Net] | None = None,
+    ) -> None:
+        """Load `checkpoint`, to compute on `device`, or where `place` brings the net.
+
+        Raises UserError where that can't be done.
+        """
         self.model, self.metadata = load_weights(checkpoint)
         fold_norms(self.model)
         self.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._net = self.model if place is None else place(self.model)
         self.set_thresholds(objectness=OBJECTNESS, iou=NMS_IOU)
 
     @property
@@ -55,7 +66,7 @@ class NeuralDetector:
         size, mode = self.metadata.input_size, self.metadata.resize_mode
         placed = [resize_picture(check_frame(frame), size, mode) for frame in frames]
         found = predict(
-            self.model,
+            self._net,
             torch.from_numpy(np.stack([picture for picture, _ in placed])),
             score_threshold=self.objectness,
             iou_threshold=self.iou,

@@ -1,12 +1,24 @@
 """Pictures in, detections out: the one way a TinyDet is asked, in training, `eval` and live."""
 
+from typing import Protocol
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from endoforge.detect.boxes import make_cells
 from endoforge.detect.decode import MIN_SCORE, NMS_IOU, decode_batch
 from endoforge.detect.detections import Detections
-from endoforge.detect.tinydet import TinyDet
+from endoforge.detect.tinydet import TinyDetConfig
+
+
+class Net(Protocol):
+    """A TinyDet in evaluation mode, or its twin on another backend."""
+
+    config: TinyDetConfig
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) float32 in 0..1 to raw output (B, C + 4, h, w)."""
+        ...
 
 
 def to_input(images: Tensor) -> Tensor:
@@ -16,7 +28,7 @@ def to_input(images: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def predict(
-    model: TinyDet,
+    model: Net,
     images: Tensor,
     *,
     score_threshold: float = MIN_SCORE,
@@ -24,9 +36,9 @@ def predict(
 ) -> list[Detections]:
     """Detections in each of (B, H, W, 3) uint8 RGB pictures of the model's input size.
 
-    `model` is in evaluation mode; the work is done on its device.
+    The work is done on the device of `model`.
     """
-    device = next(model.parameters()).device
+    device = next(model.parameters()).device if isinstance(model, nn.Module) else images.device
     raw = model(to_input(images.to(device, non_blocking=True)))
     cells = make_cells((images.shape[1], images.shape[2]), model.config.strides, device)
     return decode_batch(raw, cells, score_threshold=score_threshold, iou_threshold=iou_threshold)

@@ -2,7 +2,10 @@
 
 import math
 from collections.abc import Sequence
+from typing import get_args
 
+from endoforge.backends.devices import BackendName, DeviceName
+from endoforge.backends.wish import AdapterWish
 from endoforge.core.errors import UserError
 from endoforge.core.sizes import parse_size
 
@@ -45,6 +48,17 @@ def check_choice(flag: str, value: str, choices: Sequence[str]) -> None:
     """One of `choices`."""
     if value not in choices:
         raise UserError(f"{flag} {value}: must be one of {', '.join(choices)}")
+
+
+def check_compute(backend: str, device: str, adapter: str | None) -> None:
+    """`--backend`, `--device` and `--adapter` are choices, and go together."""
+    check_choice("--backend", backend, get_args(BackendName))
+    check_choice("--device", device, get_args(DeviceName))
+    AdapterWish.parse(adapter)
+    if backend == "webgpu" and device != "auto":
+        raise UserError(f"--device {device} is torch's: with --backend webgpu, --adapter chooses")
+    if backend == "torch" and adapter is not None:
+        raise UserError(f"--adapter {adapter} needs --backend webgpu: give that too")
 
 
 def check_size(flag: str, text: str, divisor: int) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, get_args
 
 from tyro.conf import arg
 
-from endoforge.backends.devices import DeviceName
+from endoforge.backends.devices import BackendName, DeviceName
 from endoforge.core.errors import UserError
 from endoforge.detect.packaged import weights_or_packaged
 from endoforge.evaluate import checks
@@ -58,8 +58,15 @@ class EvalConfig:
     batch_size: int = VALIDATION_BATCH_SIZE
     """Frames that go through the detector at once; changes speed and memory, not the result."""
 
+    backend: BackendName = "torch"
+    """What computes: torch, or webgpu for a GPU that torch can't use (`endoforge[webgpu]`)."""
+
     device: DeviceName = "auto"
-    """Where to compute; auto picks the fastest there is (`endoforge devices` lists them)."""
+    """Where torch computes; auto picks the fastest there is (`endoforge devices` lists them)."""
+
+    adapter: Annotated[str | None, arg(metavar="WORDS")] = None
+    """With --backend webgpu, which GPU: vulkan, dx12, metal or gl; high-performance or low-power;
+    part of a name; several split by commas."""
 
     strict: bool = False
     """Stop at the first bad label or image instead of leaving it out and counting it."""
@@ -69,7 +76,7 @@ class EvalConfig:
         checks.check_share("--val-iou-thresh", self.val_iou_thresh, example="0.5")
         checks.parse_thresholds("--val-iou-sweep", self.val_iou_sweep)
         checks.check_at_least("--batch-size", self.batch_size, 1, example="16")
-        checks.check_choice("--device", self.device, get_args(DeviceName))
+        checks.check_compute(self.backend, self.device, self.adapter)
         checks.check_choice("--detector", self.detector, get_args(DetectorKind))
         if self.detector == "heuristic":
             self._check_heuristic()
@@ -79,6 +86,10 @@ class EvalConfig:
             raise UserError(
                 f"--checkpoint {self.checkpoint}: --detector heuristic has no weights; "
                 "leave one of the two out"
+            )
+        if self.backend != "torch":
+            raise UserError(
+                f"--backend {self.backend}: --detector heuristic computes on the CPU; leave it out"
             )
         if self.device not in ("auto", "cpu"):
             raise UserError(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from endoforge.backends.devices import describe_device, pick_device
+from endoforge.backends.compute import pick_compute
 from endoforge.captures.schema import LabelField
 from endoforge.data.letterbox import ResizeMode
 from endoforge.detect.decode import MIN_SCORE
@@ -55,18 +55,17 @@ def subject_of(config: EvalConfig) -> Subject:
 
 def _trained(checkpoint: Path, config: EvalConfig) -> Subject:
     model, metadata = load_weights(checkpoint)
-    device = pick_device(config.device)
-    model.to(device)
+    compute = pick_compute(config.backend, config.device, config.adapter)
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
     provenance = provenance_of(checkpoint)
     return Subject(
         name=checkpoint.name,
-        predict=partial(predict, model),
+        predict=partial(predict, compute.net(model)),
         classes=metadata.model.classes,
         label_field=metadata.label_field,
         input_size=metadata.input_size,
         resize_mode=metadata.resize_mode,
-        device=describe_device(device),
+        device=compute.describe(),
         facts=[
             ("checkpoint", str(checkpoint.resolve())),
             ("parameters", f"{num_parameters:,}"),

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, get_args
 
 from tyro.conf import Positional, arg
 
-from endoforge.backends.devices import DeviceName
+from endoforge.backends.devices import BackendName, DeviceName
 from endoforge.core.errors import UserError
 from endoforge.detect.packaged import PACKAGED
 from endoforge.evaluate import checks
@@ -53,8 +53,15 @@ class DetectConfig:
     batch_size: int = 8
     """Frames that go through the neural detector at once; changes speed, not the result."""
 
+    backend: BackendName = "torch"
+    """What computes: torch, or webgpu for a GPU that torch can't use (`endoforge[webgpu]`)."""
+
     device: DeviceName = "auto"
-    """Where to compute; auto picks the fastest there is (`endoforge devices` lists them)."""
+    """Where torch computes; auto picks the fastest there is (`endoforge devices` lists them)."""
+
+    adapter: Annotated[str | None, arg(metavar="WORDS")] = None
+    """With --backend webgpu, which GPU: vulkan, dx12, metal or gl; high-performance or low-power;
+    part of a name; several split by commas."""
 
     def __post_init__(self) -> None:
         if not self.paths:
@@ -63,13 +70,17 @@ class DetectConfig:
             raise UserError("--out: expected the name of a folder, got nothing")
         checks.check_choice("--detector", self.detector, get_args(DetectorKind))
         checks.check_choice("--draw", self.draw, get_args(Draw))
-        checks.check_choice("--device", self.device, get_args(DeviceName))
+        checks.check_compute(self.backend, self.device, self.adapter)
         checks.check_probability("--infer-obj-thresh", self.infer_obj_thresh, example="0.3")
         if self.infer_iou_thresh is not None:
             checks.check_probability("--infer-iou-thresh", self.infer_iou_thresh, example="0.5")
         checks.check_at_least("--batch-size", self.batch_size, 1, example="8")
         if self.fps is not None and not (self.fps > 0 and math.isfinite(self.fps)):
             raise UserError(f"--fps {self.fps}: must be a number greater than 0; try 5")
+        if self.detector == "heuristic" and self.backend != "torch":
+            raise UserError(
+                f"--backend {self.backend}: --detector heuristic computes on the CPU; leave it out"
+            )
         if self.detector == "heuristic" and self.checkpoint != PACKAGED:
             raise UserError(
                 f"--checkpoint {self.checkpoint}: --detector heuristic has no weights; "

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from endoforge.backends.devices import describe_device, pick_device
+from endoforge.backends.compute import pick_compute
 from endoforge.captures.tally import Tally
 from endoforge.core.errors import UserError
 from endoforge.core.progress import progress
@@ -105,11 +105,11 @@ def _detector(config: DetectConfig) -> tuple[DetectEach, tuple[str, ...], str]:
             "leave them out with --detector heuristic"
         )
     path = weights_file(config.checkpoint)
-    device = pick_device(config.device)
-    neural = NeuralDetector(path, device=device)
+    compute = pick_compute(config.backend, config.device, config.adapter)
+    neural = NeuralDetector(path, place=compute.net)
     neural.set_thresholds(objectness=MIN_SCORE, iou=NMS_IOU if iou is None else iou)
     made = provenance_of(path)
-    described = f"{path.name} on {describe_device(device)}"
+    described = f"{path.name} on {compute.describe()}"
     if made is not None:
         log.info("these weights were made by: %s", made)
     return neural.detect_batch, neural.classes, described

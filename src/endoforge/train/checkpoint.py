@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 import endoforge
+from endoforge.backends.arrays import Arrays, to_arrays, to_tensors
 from endoforge.core.errors import UserError
 from endoforge.core.files import FolderLock, remove_unfinished, write_atomic, write_json_atomic
 from endoforge.detect.weights import WeightsMetadata, save_weights
@@ -103,16 +103,14 @@ class CheckpointFolder:
             if spoilt:
                 log.warning("%s; going on from the state before it, %s", spoilt, path)
             self._check_same(path, saved["facts"])
-            return Saved(TrainState(**saved["state"]), saved["backend"], saved["config"])
+            return Saved(TrainState(**saved["state"]), to_arrays(saved["backend"]), saved["config"])
         if spoilt:
             raise UserError(f"{spoilt}; --fresh starts over, another --ckpt-dir starts beside it")
         return None
 
-    def save(
-        self, weights: Mapping[str, Tensor], backend: dict[str, Any], state: TrainState
-    ) -> None:
+    def save(self, weights: Arrays, backend: dict[str, Any], state: TrainState) -> None:
         """Write all but the best weights; on return they outlive a power cut."""
-        save_weights(self.weights_path, weights, self._metadata)
+        save_weights(self.weights_path, to_tensors(weights), self._metadata)
         write_json_atomic(self.json_path, self._readable(state), sync=True)
         self.save_state(backend, state)
 
@@ -123,7 +121,7 @@ class CheckpointFolder:
             "facts": self._facts,
             "config": asdict(self._config),
             "state": asdict(state),
-            "backend": backend,
+            "backend": to_tensors(backend),
         }
         buffer = io.BytesIO()
         torch.save(contents, buffer)
@@ -131,9 +129,9 @@ class CheckpointFolder:
         write_atomic(self.state_path, buffer.getvalue(), sync=True)
         log.debug("saved %s", self.state_path)
 
-    def save_best(self, weights: Mapping[str, Tensor]) -> None:
+    def save_best(self, weights: Arrays) -> None:
         """Keep `weights` as the best so far."""
-        save_weights(self.best_path, weights, self._metadata)
+        save_weights(self.best_path, to_tensors(weights), self._metadata)
 
     def use_best(self) -> None:
         """Make the best weights the ones to use."""

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, get_args
 
 from tyro.conf import arg
 
-from endoforge.backends.devices import DeviceName
+from endoforge.backends.devices import BackendName, DeviceName
 from endoforge.core.errors import UserError
 from endoforge.core.sizes import parse_size
 from endoforge.evaluate import checks
@@ -20,7 +20,6 @@ from endoforge.evaluate.config import (
 Scheduler = Literal["linear", "cosine"]
 ResizeMode = Literal["letterbox", "force"]
 LabelField = Literal["label", "paris"]
-BackendName = Literal["torch"]
 ModelName = Literal["tinydet", "bigdet"]
 
 
@@ -76,10 +75,14 @@ class TrainConfig:
     """Decides the split, the first weights, the order of the frames and their augmentation."""
 
     backend: BackendName = "torch"
-    """What computes."""
+    """What computes: torch, or webgpu for a GPU that torch can't use (`endoforge[webgpu]`)."""
 
     device: DeviceName = "auto"
-    """Where to compute; auto picks the fastest there is (`endoforge devices` lists them)."""
+    """Where torch computes; auto picks the fastest there is (`endoforge devices` lists them)."""
+
+    adapter: Annotated[str | None, arg(metavar="WORDS")] = None
+    """With --backend webgpu, which GPU: vulkan, dx12, metal or gl; high-performance or low-power;
+    part of a name; several split by commas."""
 
     target_size: Annotated[str, arg(metavar="WIDTHxHEIGHT")] = "320x192"
     """Size to which frames are brought, WIDTHxHEIGHT; both multiples of 8."""
@@ -240,11 +243,10 @@ class TrainConfig:
         checks.check_probability("--patience-min-delta", self.patience_min_delta, example="0.005")
 
     def _check_choices(self) -> None:
-        checks.check_choice("--backend", self.backend, get_args(BackendName))
         checks.check_choice("--model", self.model, get_args(ModelName))
         checks.check_choice("--scheduler", self.scheduler, get_args(Scheduler))
         checks.check_choice("--label", self.label, get_args(LabelField))
-        checks.check_choice("--device", self.device, get_args(DeviceName))
+        checks.check_compute(self.backend, self.device, self.adapter)
         checks.check_choice("--resize-mode", self.resize_mode, get_args(ResizeMode))
         if self.val_resize_mode is not None:
             checks.check_choice("--val-resize-mode", self.val_resize_mode, get_args(ResizeMode))

@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import SupportsFloat
 
-import torch
+import numpy as np
 
+from endoforge.backends.arrays import to_arrays
 from endoforge.backends.base import Backend, StepResult
-from endoforge.backends.devices import pick_device
+from endoforge.backends.compute import Compute, pick_compute
 from endoforge.backends.group import Group, joined
-from endoforge.backends.torch_backend import TorchBackend
 from endoforge.core.errors import Resumable, UserError
 from endoforge.core.progress import progress
 from endoforge.data.loader import Loader
@@ -79,29 +79,26 @@ def train(config: TrainConfig) -> TrainResult:
     Raises UserError for input that can't be used, and Resumable when the user stops it, with the
     state saved.
     """
-    device = pick_device(config.device)
-    with joined(device) as group:
+    compute = pick_compute(config.backend, config.device, config.adapter)
+    with joined(compute.torch_device) as group:
         sinks = build_sinks(config) if group.is_main else []
         with outcome_to(sinks):
-            training = prepare(config, device, group, sinks)
+            training = prepare(config, compute, group, sinks)
             with training.opened(), stop_on_signal(group) as stop:
                 return training.run(stop)
 
 
-def prepare(
-    config: TrainConfig, device: torch.device, group: Group, sinks: list[Sink]
-) -> "Training":
+def prepare(config: TrainConfig, compute: Compute, group: Group, sinks: list[Sink]) -> "Training":
     """Load the data and build the detector."""
     model = MODELS[config.model]
     check_size("--target-size", config.target_size, model.strides[0])
     check_size("--val-target-size", config.val_target_size or config.target_size, model.strides[0])
     start = load_start(config.demo_checkpoint, model)
+    device = compute.torch_device
     data = simulate(config, device) if config.simulate else load_data(config, group)
     model = replace(model, classes=data.class_names)
     start = start and with_classes(start, model, config.seed)
-    backend = TorchBackend(
-        model, seed=config.seed, device=device, batch_size=config.batch_size, group=group
-    )
+    backend = compute.backend(model, seed=config.seed, batch_size=config.batch_size, group=group)
     metadata = WeightsMetadata(
         model=model,
         input_size=config.val_input_size,
@@ -114,7 +111,7 @@ def prepare(
         metadata=metadata,
         facts=facts_of(config, data, model, start),
     )
-    return Training(config, backend, data, checkpoints, sinks, group, start, device)
+    return Training(config, backend, data, checkpoints, sinks, group, start, compute)
 
 
 class Training:
@@ -129,7 +126,7 @@ class Training:
         sinks: list[Sink],
         group: Group,
         start: StartWeights | None,
-        device: torch.device,
+        compute: Compute,
     ) -> None:
         self.config = config
         self.backend = backend
@@ -137,6 +134,7 @@ class Training:
         self.sinks = sinks
         self.group = group
         self.start = start
+        device = compute.torch_device
         self.train_loader = data.loader(config, group, device)
         self.val_loader = Loader(data.val, VALIDATION_BATCH_SIZE, seed=None, device=device)
         self.state = TrainState()
@@ -166,7 +164,7 @@ class Training:
                 log.info("since the last session, %s", line)
             return
         if self.start is not None:
-            self.backend.load_weights(self.start.tensors)
+            self.backend.load_weights(to_arrays(self.start.tensors))
             log.info("starting from the weights of %s", self.config.demo_checkpoint)
         if self.group.is_main:
             # A training that can't be saved shouldn't begin, and one that is killed keeps its name.
@@ -258,7 +256,7 @@ class Training:
         if not self.group.is_main:
             return
         weights = self.backend.weights()
-        if not all(tensor.isfinite().all() for tensor in weights.values()):
+        if not all(np.isfinite(array).all() for array in weights.values()):
             raise self._diverged()
         self.checkpoints.save(weights, self.backend.state_dict(), self.state)
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, get_args
 
 from tyro.conf import arg
 
-from endoforge.backends.devices import DeviceName
+from endoforge.backends.devices import BackendName, DeviceName
 from endoforge.core.errors import UserError
 from endoforge.core.sizes import parse_size
 from endoforge.detect.packaged import packaged_weights, weights_file
@@ -59,8 +59,16 @@ class SimViewConfig:
     infer_iou_thresh: float = 0.5
     """Overlap from which two detections count as the same at first; keys [ and ] change it."""
 
+    backend: BackendName = "torch"
+    """What the neural detector, and a training, compute with: torch, or webgpu for a GPU that torch
+    can't use (`endoforge[webgpu]`)."""
+
     device: DeviceName = "auto"
-    """Where the neural detector computes (`endoforge devices` lists them)."""
+    """Where torch computes (`endoforge devices` lists them)."""
+
+    adapter: Annotated[str | None, arg(metavar="WORDS")] = None
+    """With --backend webgpu, which GPU: vulkan, dx12, metal or gl; high-performance or low-power;
+    part of a name; several split by commas."""
 
     host: Annotated[str, arg(metavar="ADDRESS")] = "127.0.0.1"
     """Address to listen on; from other machines, pages need the token that it prints."""
@@ -85,7 +93,7 @@ class SimViewConfig:
             raise UserError(f"--resolution {self.resolution}: each side must be 64 to 4096 pixels")
         checks.check_probability("--infer-obj-thresh", self.infer_obj_thresh, example="0.3")
         checks.check_probability("--infer-iou-thresh", self.infer_iou_thresh, example="0.5")
-        checks.check_choice("--device", self.device, get_args(DeviceName))
+        checks.check_compute(self.backend, self.device, self.adapter)
         if self.port is not None and not 0 <= self.port <= 65535:
             raise UserError(f"--port {self.port}: must be 0 (any free one) to 65535; try 8765")
         if not self.host.strip():

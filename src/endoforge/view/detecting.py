@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
-import torch
-
 from endoforge.core.errors import UserError
 from endoforge.detect.detections import Detections, Detector
 from endoforge.detect.neural import NeuralDetector
+from endoforge.detect.predict import Net
+from endoforge.detect.tinydet import TinyDet
 from endoforge.view.events import Events
 from endoforge.view.frame import LiveFrame
 from endoforge.view.rates import Rate
@@ -48,12 +48,15 @@ def heuristic_detector() -> Detector:
 
 
 class Keeper:
-    """The detectors of a session: the neural one as its file is now, and the heuristic one."""
+    """The detectors of a session: the neural one as its file is now, and the heuristic one.
+
+    `place` brings a net to where it computes.
+    """
 
     def __init__(
         self,
         checkpoint: str,
-        device: torch.device,
+        place: Callable[[TinyDet], Net],
         thresholds: Thresholds,
         events: Events,
         make_heuristic: Callable[[], Detector] = heuristic_detector,
@@ -67,7 +70,7 @@ class Keeper:
         self.missing: str | None = None
         """Why there is no neural detector, in a line."""
         self.loaded_unix: float | None = None
-        self._device, self._events = device, events
+        self._place, self._events = place, events
         self._make_heuristic = make_heuristic
         self._stand_in = stand_in
         self._heuristic: Detector | None = None
@@ -116,7 +119,7 @@ class Keeper:
         first, self._stamp = self._stamp == "never", stamp
         path = self._stand_in if stamp is None and self._stand_in else Path(self.checkpoint)
         try:
-            self._neural = NeuralDetector(path, device=self._device)
+            self._neural = NeuralDetector(path, place=self._place)
         except UserError as error:
             self._neural, self.loaded_unix = None, None
             self.missing = str(error)

@@ -120,7 +120,10 @@ class Jobs:
             )
         files = ["--status-file", config.status_file, "--metrics-out", config.metrics_out]
         data = ["--input-root", config.output_root, "--ckpt-dir", str(checkpoint.parent)]
-        return ["train", *data, *files, "--device", config.device, "--scheduler", "cosine"]
+        where = ["--backend", config.backend, "--device", config.device]
+        if config.adapter is not None:
+            where += ["--adapter", config.adapter]
+        return ["train", *data, *files, *where, "--scheduler", "cosine"]
 
 
 def _words(known: dict[str, Number], chosen: dict[str, float]) -> list[str]:

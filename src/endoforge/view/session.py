@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 import endoforge
-from endoforge.backends.devices import describe_device, pick_device
+from endoforge.backends.compute import pick_compute
 from endoforge.core.errors import UserError
 from endoforge.core.machine import cpu_cores
 from endoforge.detect.detections import Detector
@@ -61,17 +61,17 @@ class Session:
         self.on_change: Callable[[], None] = lambda: None
         self.on_end: Callable[[Exception | None], None] = lambda _: None
         self.last_recording: Recording | None = None
-        self.device = pick_device(config.device)
+        self.compute = pick_compute(config.backend, config.device, config.adapter)
         thresholds = Thresholds(config.infer_obj_thresh, config.infer_iou_thresh)
         keeper = Keeper(
             config.weights,
-            self.device,
+            self.compute.net,
             thresholds,
             self.events,
             make_heuristic,
             stand_in=config.stand_in,
         )
-        spare = self.device.type != "cpu" or cpu_cores() >= MANY_CORES
+        spare = not self.compute.on_cpu or cpu_cores() >= MANY_CORES
         most_hz = MOST_HZ_GPU if spare else MOST_HZ_CPU
         self.detecting = Detecting(keeper, self.events, most_hz=most_hz)
         self.encoding = Encoding(self._publish, lambda: self.detecting.found)
@@ -255,4 +255,4 @@ class Session:
     @property
     def device_name(self) -> str:
         """Where the neural detector computes, for people."""
-        return describe_device(self.device)
+        return self.compute.describe()

@@ -1,0 +1,27 @@
+"""State that every backend reads and writes: nested dictionaries of numbers and NumPy arrays."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+Arrays = dict[str, NDArray[Any]]
+"""Arrays by name."""
+
+
+def to_arrays(state: Any) -> Any:
+    """`state` with arrays for its tensors: copies in plain memory order."""
+    if isinstance(state, dict):
+        return {name: to_arrays(value) for name, value in state.items()}
+    if isinstance(state, torch.Tensor):
+        copy = torch.empty(state.shape, dtype=state.dtype).copy_(state.detach())
+        return copy.numpy()
+    return state
+
+
+def to_tensors(state: Any) -> Any:
+    """`state` with tensors on the CPU for its arrays; they share the arrays' memory."""
+    if isinstance(state, dict):
+        return {name: to_tensors(value) for name, value in state.items()}
+    return torch.from_numpy(state) if isinstance(state, np.ndarray) else state

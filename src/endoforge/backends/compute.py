@@ -1,0 +1,73 @@
+"""What computes, as `--backend`, `--device` and `--adapter` say: the one choice of a backend."""
+
+from typing import Protocol
+
+import torch
+
+from endoforge.backends.base import Backend
+from endoforge.backends.devices import BackendName, DeviceName, describe_device, pick_device
+from endoforge.backends.group import Group
+from endoforge.backends.torch_backend import TorchBackend
+from endoforge.detect.predict import Net
+from endoforge.detect.tinydet import TinyDet, TinyDetConfig
+
+
+class Compute(Protocol):
+    """A device, ready to train or to detect on."""
+
+    @property
+    def torch_device(self) -> torch.device:
+        """Where batches lie best: the device itself, or the CPU if it isn't one of torch's."""
+        ...
+
+    @property
+    def on_cpu(self) -> bool:
+        """Does it need the cores that other work of the program needs too?"""
+        ...
+
+    def describe(self) -> str:
+        """For people."""
+        ...
+
+    def backend(
+        self, model_config: TinyDetConfig, *, seed: int, batch_size: int, group: Group
+    ) -> Backend:
+        """To train on; `batch_size` is that of whole batches. UserError if `group` is too many."""
+        ...
+
+    def net(self, model: TinyDet) -> Net:
+        """`model`, in evaluation mode, to ask it there."""
+        ...
+
+
+class TorchCompute:
+    """A device of torch."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.torch_device = device
+
+    @property
+    def on_cpu(self) -> bool:
+        return self.torch_device.type == "cpu"
+
+    def describe(self) -> str:
+        return describe_device(self.torch_device)
+
+    def backend(
+        self, model_config: TinyDetConfig, *, seed: int, batch_size: int, group: Group
+    ) -> Backend:
+        return TorchBackend(
+            model_config, seed=seed, device=self.torch_device, batch_size=batch_size, group=group
+        )
+
+    def net(self, model: TinyDet) -> Net:
+        return model.to(self.torch_device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def pick_compute(backend: BackendName, device: DeviceName, adapter: str | None) -> Compute:
+    """What these flags choose; raises UserError where that isn't there."""
+    if backend == "torch":
+        return TorchCompute(pick_device(device))
+    from endoforge.backends.webgpu.compute import WebGpuCompute
+
+    return WebGpuCompute(adapter)
