@@ -1,10 +1,14 @@
 """For all tests."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from torch import nn
 
 from endoforge.backends.compute import Compute, pick_compute
@@ -24,10 +28,29 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="session")
 def _own_cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Nothing is read from the user's cache, or written to it."""
+    """Nothing is read from the user's cache, or written to it.
+
+    Where several processes test side by side, they share one, in which the renderer's kernels are
+    compiled once, before anything else.
+    """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        folder = tmp_path_factory.mktemp("cache")
+        if "PYTEST_XDIST_WORKER" in os.environ:
+            folder = tmp_path_factory.getbasetemp().parent / "cache"
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        if "PYTEST_XDIST_WORKER" in os.environ:
+            with FileLock(f"{folder}.lock"):
+                if not folder.exists():
+                    compile_kernels(tmp_path_factory.mktemp("compiling"))
         yield
+
+
+def compile_kernels(output: Path) -> None:
+    """By recording a frame with everything."""
+    words = ["datagen", "--runs", "1", "--max-frames", "1", "--resolution", "96x64"]
+    more = ["--save", "instance,depth,normals,pose", "--renderer", "cpu", "--seed", "3"]
+    command = [sys.executable, "-m", "endoforge", *words, *more, "--output-root", str(output)]
+    subprocess.run(command, check=True, capture_output=True)
 
 
 @pytest.fixture(autouse=True)

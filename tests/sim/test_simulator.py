@@ -1,5 +1,6 @@
 """The Python API: frames of a seed, in batches."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -131,11 +132,17 @@ def test_runs_are_taken_only_as_they_are_needed(cpu: Engine) -> None:
 
 
 @pytest.mark.slow
-def test_the_example_in_the_documents_runs() -> None:
+def test_the_example_in_the_documents_runs_and_leaves_its_kernels_for_the_next(
+    tmp_path: Path,
+) -> None:
     example = ROOT / "docs/examples/simulate.py"
-    done = subprocess.run([sys.executable, example], capture_output=True, text=True, check=False)
+    env = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, example], env=env, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert "boxes" in done.stdout
+    assert len(list(tmp_path.rglob("*.qdc"))) > 3
     code = example.read_text().split('"""')[2].strip()
     assert len(code.splitlines()) <= 10
     assert code in (ROOT / "docs/datasets.md").read_text()

@@ -1,5 +1,6 @@
 """The compute engine that runs the kernels: chosen by name, started once in a process."""
 
+import atexit
 import contextlib
 import importlib
 import io
@@ -75,10 +76,11 @@ def settle(engine: Engine) -> None:
 
 
 def keep_compiled() -> None:
-    """At the end of a process: put the kernels that it compiled on disk for the next one.
+    """Put the kernels that this process compiled on disk, where the next one finds them.
 
-    quadrants does so when Python ends, which a process of `multiprocessing` never comes to. It
-    frees what it has put there: a kernel that is started afterwards crashes the process.
+    For the end of a process: quadrants frees what it has put there, and a kernel that is started
+    afterwards crashes. Python calls it where it comes to its own end, as a process of
+    `multiprocessing` doesn't.
     """
     _quadrants().lang.impl.get_runtime().prog.dump_cache_data_to_disk()
 
@@ -95,6 +97,8 @@ def _start(name: RendererName) -> None:
         quadrants.init(
             arch=getattr(quadrants, name), log_level=quadrants.ERROR, enable_fallback=False
         )
+    if _running is None:
+        atexit.register(keep_compiled)
     _running = name
 
 
