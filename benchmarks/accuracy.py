@@ -127,7 +127,7 @@ def main() -> None:
     parser.add_argument("--detectors", nargs="+", default=["tinydet", "yolo11n"])
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--lr-start", type=float, default=2e-3, help="of ours")
+    parser.add_argument("--lr-start", type=float, default=4e-3, help="of ours")
     parser.add_argument("--width", type=int, default=320)
     parser.add_argument("--height", type=int, default=192)
     arguments = parser.parse_args()

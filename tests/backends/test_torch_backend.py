@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from endoforge.backends.arrays import to_arrays, to_tensors
 from endoforge.backends.torch_backend import TorchBackend
@@ -52,6 +53,27 @@ def test_the_same_seed_and_batches_give_the_same_bytes(batch):
         train(model, batch, range(3))
     assert same(one.state_dict(), other.state_dict())
     assert not same(one.state_dict(), third.state_dict())
+
+
+class OnDevice(TorchDispatchMode):
+    """Refuses what a CUDA graph can't hold: tensors of Python's values, and looks at values."""
+
+    REFUSED = ("aten::lift_fresh", "aten::_local_scalar_dense", "aten::nonzero", "aten::item")
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        assert func.name() not in self.REFUSED, func.name()
+        return func(*args, **kwargs or {})
+
+
+def test_a_step_as_a_gpu_records_it_stays_on_the_device(batch, monkeypatch):
+    monkeypatch.setattr("endoforge.detect.loss._chosen", lambda _positive: None)
+    monkeypatch.setattr("endoforge.backends.torch_backend._has_bfloat16", lambda _device: False)
+    model = backend()
+    inputs = model._chance.inputs(batch, 0, 0)
+    model._learn(*inputs)  # makes what is made once
+    with OnDevice():
+        total, _ = model._learn(*inputs)
+    assert torch.isfinite(total)
 
 
 def test_the_position_decides_the_augmentation(batch):

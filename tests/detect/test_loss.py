@@ -173,3 +173,25 @@ def test_one_class_of_several_costs_as_the_only_one_and_what_the_others_say():
     beside = torch.cat([silent, raw], dim=2)
     second = detection_loss(beside, boxes, torch.ones(2, 3, dtype=torch.int64), counts, cells)
     assert float(second.total) == pytest.approx(float(alone.total), rel=1e-6)
+
+
+@pytest.mark.parametrize("num_boxes", [[2, 1, 0], [0, 0, 0]])
+def test_looking_at_positive_cells_alone_changes_nothing(num_boxes, monkeypatch):
+    """As a CPU does, beside all cells, as a GPU does."""
+    cells = make_cells((64, 96), (8, 16), torch.device("cpu"))
+    generator = torch.Generator().manual_seed(0)
+    raw = torch.randn(3, len(cells.centres), 2 + NUM_EDGE_CHANNELS, generator=generator)
+    raw.requires_grad_()
+    boxes = torch.tensor([[0.1, 0.1, 0.9, 0.8], [0.3, 0.2, 0.4, 0.3]]).repeat(3, 1, 1)
+    truth = boxes, torch.tensor([[0, 1], [1, 0], [0, 0]]), torch.tensor(num_boxes)
+
+    def loss_and_slopes():
+        loss = detection_loss(raw, *truth, cells)
+        [slopes] = torch.autograd.grad(loss.total, raw)
+        return loss.total.detach(), loss.mean_iou, slopes
+
+    chosen = loss_and_slopes()
+    monkeypatch.setattr("endoforge.detect.loss._chosen", lambda _positive: None)
+    for one, other in zip(chosen, loss_and_slopes(), strict=True):
+        assert torch.isfinite(one).all()
+        assert torch.allclose(one, other, rtol=1e-5, atol=1e-7)

@@ -8,8 +8,6 @@ from torch import Tensor
 from endoforge.detect.boxes import Cells
 
 CENTRE_RADIUS_STRIDES = 1.5
-MOST_CELLS_A_BOX = 32
-"""Four by four where a box's centre is a corner of four cells, at two strides."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from endoforge.detect.assign import MOST_CELLS_A_BOX, assign_cells
+from endoforge.detect.assign import assign_cells
 from endoforge.detect.boxes import (
     NUM_BINS,
     NUM_EDGE_CHANNELS,
@@ -58,22 +58,28 @@ def detection_loss(
     """
     logits, edges = raw.tensor_split([-NUM_EDGE_CHANNELS], dim=-1)
     targets = assign_cells(to_pixels(boxes, cells.image_hw), num_boxes, cells)
-    # Few cells are positive: only so many of a picture are looked at that none of them is missed.
-    count = min(MOST_CELLS_A_BOX * boxes.shape[1], raw.shape[1])
-    positive, places = targets.positive.to(torch.uint8).topk(count, dim=1)
-    positive = positive.bool()
-    weights = log_weights(_rows(edges, places))
-    centres, strides = cells.centres[places], cells.strides[places]
+    chosen = _chosen(targets.positive)
+
+    def rows(values: Tensor) -> Tensor:
+        """(B, N, ...) to (R, ...), of the chosen cells."""
+        flat = values.flatten(0, 1)
+        return flat if chosen is None else flat.index_select(0, chosen)
+
+    positive = rows(targets.positive)
+    centres = rows(cells.centres.expand(len(raw), -1, -1))
+    strides = rows(cells.strides.expand(len(raw), -1))
+    weights = log_weights(rows(edges))
     said = to_boxes(weights, centres, strides)
-    wanted_boxes = _rows(targets.boxes, places)
     # A cell that isn't positive is compared with its own box, where CIoU and its slope are finite.
-    truth = torch.where(positive[..., None], wanted_boxes, said.detach())
+    truth = torch.where(positive[..., None], rows(targets.boxes), said.detach())
     iou, ciou = complete_iou(said, truth)
     iou_there = torch.where(positive, iou.detach(), 0.0)
-    quality = torch.zeros_like(logits[..., 0]).scatter(1, places, iou_there)
+    quality = iou_there
+    if chosen is not None:
+        quality = iou_there.new_zeros(targets.positive.numel()).index_copy(0, chosen, iou_there)
     sums = add_up(torch.stack([iou_there.sum(), positive.sum().to(iou.dtype)]))
     num_positive = sums[1].clamp(min=1)
-    wanted = _by_class(quality, classes, targets.places, logits.shape[-1])
+    wanted = _by_class(quality.view_as(targets.positive), classes, targets.places, logits.shape[-1])
     score_loss = quality_focal_loss(logits, wanted).sum()
     off = BOX_LOSS_WEIGHT * (1 - ciou)
     off = off + EDGE_LOSS_WEIGHT * distribution_focal_loss(weights, truth, centres, strides)
@@ -81,9 +87,12 @@ def detection_loss(
     return DetectionLoss(total / num_positive, sums[0] / num_positive)
 
 
-def _rows(values: Tensor, places: Tensor) -> Tensor:
-    """Of (B, N, D) the rows at `places` (B, K): (B, K, D)."""
-    return values.gather(1, places[..., None].expand(-1, -1, values.shape[2]))
+def _chosen(positive: Tensor) -> Tensor | None:
+    """Which of the B * N cells the loss of boxes looks at: the positive ones, which are few.
+
+    On a GPU all of them, as None: it would have to wait for their number.
+    """
+    return positive.flatten().nonzero().squeeze(1) if positive.device.type == "cpu" else None
 
 
 def _by_class(quality: Tensor, classes: Tensor, places: Tensor, num_classes: int) -> Tensor:
