@@ -5,6 +5,8 @@ the same runs, for as many epochs.
     endoforge datagen --seed 2 --runs 12 --output-root assets/unseen
     python benchmarks/accuracy.py assets/seen assets/unseen --detectors tinydet yolo11n
 
+With `--real ROOT` on real frames too, of which neither learns anything.
+
 Frames without a polyp are left out of the training of both, and count in the measuring of both. The
 peer is trained by its own trainer with its own augmentation, in batches as large and so as many
 steps, and asked with its own NMS; one function measures both. It is no dependency of EndoForge:
@@ -42,7 +44,9 @@ PEER_MIN_SCORE = 0.001
 CLASSES = ("polyp",)
 
 
-def own_metrics(name: str, arguments: argparse.Namespace, pruned: Path, folder: Path) -> Metrics:
+def own_metrics(
+    name: str, arguments: argparse.Namespace, pruned: Path, folder: Path
+) -> list[Metrics]:
     """Of one of ours, trained on all but one run (a training must validate on something)."""
     config = TrainHpConfig(
         input_root=str(pruned),
@@ -57,10 +61,13 @@ def own_metrics(name: str, arguments: argparse.Namespace, pruned: Path, folder: 
         log_every=0,
     )
     checkpoint = train(config).checkpoint
-    return run_eval(EvalConfig(checkpoint=str(checkpoint), input_root=arguments.unseen)).metrics
+    configs = [EvalConfig(checkpoint=str(checkpoint), input_root=root) for root in arguments.roots]
+    return [run_eval(config).metrics for config in configs]
 
 
-def peer_metrics(name: str, arguments: argparse.Namespace, pruned: Path, folder: Path) -> Metrics:
+def peer_metrics(
+    name: str, arguments: argparse.Namespace, pruned: Path, folder: Path
+) -> list[Metrics]:
     """Of the peer, trained on all of the runs."""
     from ultralytics import YOLO
 
@@ -81,12 +88,17 @@ def peer_metrics(name: str, arguments: argparse.Namespace, pruned: Path, folder:
         name=name,
     )
     model = YOLO(folder / name / "weights" / "last.pt")
-    frames = index_root(Path(arguments.unseen)).frames
+    return [peer_on(model, Path(root), arguments.width) for root in arguments.roots]
+
+
+def peer_on(model: Any, root: Path, side: int) -> Metrics:
+    """Of the peer, on all frames of a root."""
+    frames = index_root(root).frames
     found, truths = [], []
     for frame in frames:
         picture = cv2.imread(str(frame.image_path))
         [result] = model.predict(
-            picture, imgsz=arguments.width, conf=PEER_MIN_SCORE, max_det=100, verbose=False
+            picture, imgsz=side, conf=PEER_MIN_SCORE, max_det=100, verbose=False
         )
         boxes = result.boxes.xyxyn.cpu().numpy().astype(np.float32)
         scores = result.boxes.conf.cpu().numpy().astype(np.float32)
@@ -112,18 +124,17 @@ def write_for_peer(frames: list[FrameRecord], folder: Path) -> Path:
     return data
 
 
-def summary(metrics: Metrics, seconds: float) -> dict[str, Any]:
-    """What the line of results says of a detector."""
-    scores = {"ap50": metrics.ap50, "ap": metrics.ap, "ap75": metrics.ap75}
-    return {name: value and round(value, 4) for name, value in scores.items()} | {
-        "seconds": round(seconds, 1)
-    }
+def scores(metrics: Metrics) -> dict[str, Any]:
+    """What the line of results says of a detector on a root."""
+    named = {"ap50": metrics.ap50, "ap": metrics.ap, "ap75": metrics.ap75}
+    return {name: value and round(value, 4) for name, value in named.items()}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("seen")
     parser.add_argument("unseen")
+    parser.add_argument("--real", help="real capture runs, to be measured on too")
     parser.add_argument("--detectors", nargs="+", default=["tinydet", "yolo11n"])
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--batch-size", type=int, default=64)
@@ -131,6 +142,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=320)
     parser.add_argument("--height", type=int, default=192)
     arguments = parser.parse_args()
+    arguments.roots = [arguments.unseen, *([arguments.real] if arguments.real else [])]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         pruned = folder / "pruned"
@@ -139,8 +151,10 @@ def main() -> None:
         for name in arguments.detectors:
             started = time.monotonic()
             make = own_metrics if name in MODELS else peer_metrics
-            metrics = make(name, arguments, pruned, folder)
-            results[name] = summary(metrics, time.monotonic() - started)
+            on_unseen, *on_real = make(name, arguments, pruned, folder)
+            results[name] = scores(on_unseen) | {"seconds": round(time.monotonic() - started, 1)}
+            if on_real:
+                results[name]["real"] = scores(on_real[0])
             print(name, results[name], flush=True)
         frames = index_root(pruned).frames
     result = {
