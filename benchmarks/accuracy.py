@@ -55,6 +55,7 @@ def own_metrics(
         epochs=arguments.epochs,
         batch_size=arguments.batch_size,
         lr_start=arguments.lr_start,
+        seed=arguments.seed,
         val_ratio=0.01,
         target_size=f"{arguments.width}x{arguments.height}",
         status_file=None,
@@ -83,7 +84,7 @@ def peer_metrics(
         val=False,
         plots=False,
         workers=min(8, cpu_cores()),
-        seed=0,
+        seed=arguments.seed,
         project=str(folder),
         name=name,
     )
@@ -138,6 +139,7 @@ def main() -> None:
     parser.add_argument("--detectors", nargs="+", default=["tinydet", "yolo11n"])
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--lr-start", type=float, default=4e-3, help="of ours")
     parser.add_argument("--width", type=int, default=320)
     parser.add_argument("--height", type=int, default=192)
@@ -167,6 +169,7 @@ def main() -> None:
         "unseen_runs": len(index_root(Path(arguments.unseen)).runs),
         "input": f"{arguments.width}x{arguments.height}",
         "batch_size": arguments.batch_size,
+        "seed": arguments.seed,
         "results": results,
     }
     print(json.dumps(result))

@@ -200,8 +200,7 @@ def test_a_detector_that_throws_is_told_once_and_tried_again(work, colon, detect
     assert work.found is None
     detector.failure = None
     work.frames.put(frame_of(colon, 9))
-    until(lambda: work.found is not None)
-    assert work.as_json()["error"] is None
+    until(lambda: work.found is not None and work.as_json()["error"] is None)
     assert work.found.frame == 9
     assert texts(events, "info")[-1] == "the detector works again"
 
