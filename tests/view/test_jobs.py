@@ -1,5 +1,6 @@
 """Jobs: fixed commands, numbers in range, logs, and a stop that lets them save."""
 
+import signal
 import sys
 import time
 
@@ -13,6 +14,7 @@ from .conftest import small_config
 
 COUNTING = """
 import sys, time, signal
+signal.signal(signal.SIGTERM, signal.default_int_handler)  # as endoforge does
 print("begun", sys.argv[1:], flush=True)
 print("größe", flush=True)
 try:
@@ -78,7 +80,15 @@ def test_a_job_runs_is_followed_and_stops(jobs, tmp_path):
     assert jobs.as_json()["train"]["state"] == "idle"
 
 
-@pytest.mark.usefixtures("fake")
+@pytest.fixture
+def in_the_background():
+    """As a shell starts what stands before an `&`."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("fake", "in_the_background")
 def test_closing_ends_what_runs(jobs):
     jobs.start("train", {})
     job = jobs.job("train")

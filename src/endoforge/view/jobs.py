@@ -7,7 +7,6 @@ import codecs
 import contextlib
 import os
 import shlex
-import signal
 import subprocess
 import sys
 import threading
@@ -186,11 +185,14 @@ class Job:
             self._reader.start()
 
     def stop(self) -> None:
-        """Ask it to end, as Ctrl-C does: it saves what it has."""
+        """Ask it to end: it saves what it has, as after Ctrl-C.
+
+        By SIGTERM: what a shell starts in the background ignores SIGINT, and hands that on.
+        """
         with self._lock:
             if self._process is not None and self.running:
                 self._asked_to_stop = True
-                self._process.send_signal(signal.SIGINT)
+                self._process.terminate()
 
     def wait(self, seconds: float) -> None:
         """Until it has ended, or else make it."""
