@@ -10,12 +10,18 @@ from endoforge.core.errors import UserError
 from endoforge.demo import run as demo_run
 from endoforge.demo.config import DemoConfig
 from endoforge.demo.run import run_demo
+from endoforge.detect.tinydet import TinyDetConfig, build_tinydet
+from endoforge.detect.weights import WeightsMetadata, save_weights
 
 
 @pytest.mark.slow
 def test_the_demo_leaves_its_report_and_metrics_and_can_run_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packaged: Path
 ) -> None:
+    packaged.parent.mkdir()
+    model = build_tinydet(TinyDetConfig(), seed=0)
+    metadata = WeightsMetadata(model=model.config, input_size=(320, 256), resize_mode="letterbox")
+    save_weights(packaged, model.state_dict(), metadata)
     for name, value in (("TRAIN_RUNS", 3), ("UNSEEN_RUNS", 1), ("FRAMES_A_RUN", 6), ("EPOCHS", 2)):
         monkeypatch.setattr(demo_run, name, value)
     monkeypatch.setattr(demo_run, "BATCH_SIZE", 2)

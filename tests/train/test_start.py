@@ -72,7 +72,7 @@ def test_a_training_under_way_goes_on_from_its_state_not_from_the_other_weights(
     caplog.clear()
     with caplog.at_level("INFO"):
         train(small_config(demo_checkpoint=start, epochs=2))
-    assert "starting from the weights" not in caplog.text
+    assert "starting from other weights" not in caplog.text
     assert saved_state(tmp_path / "checkpoints")["backend"]["num_steps"] == 10
     weights_file(tmp_path / "start.safetensors", seed=1)
     with pytest.raises(UserError, match="the weights of --demo-checkpoint was"):

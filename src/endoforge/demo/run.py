@@ -18,6 +18,7 @@ from endoforge.datagen.config import DatagenConfig
 from endoforge.datagen.generate import generate
 from endoforge.datagen.report import DatagenReport
 from endoforge.demo.config import DemoConfig
+from endoforge.detect.packaged import PACKAGED
 from endoforge.evaluate.charts import loss_curve, quality_curves
 from endoforge.evaluate.config import EvalConfig
 from endoforge.evaluate.eval_report import (
@@ -44,9 +45,11 @@ from endoforge.train.loop import TrainResult, train
 
 log = logging.getLogger(__name__)
 
-TRAIN_RUNS, UNSEEN_RUNS = 18, 5
-FRAMES_A_RUN = 52
-EPOCHS, BATCH_SIZE = 24, 8
+TRAIN_RUNS, UNSEEN_RUNS = 36, 6
+FRAMES_A_RUN, RESOLUTION = 56, "384x216"
+"""Small frames of many colons teach more in a minute than large ones of few."""
+EPOCHS, BATCH_SIZE = 8, 16
+VAL_RATIO = 0.06
 MARK = "demo.json"
 """This file says that a folder was made by the demo, and may be made anew."""
 
@@ -105,7 +108,9 @@ def run_demo(config: DemoConfig) -> DemoResult:
         pruning = PruneConfig(input=str(root / "captures"), output=str(root / "captures_filtered"))
         pruned = prune_empty(pruning)
         _log_lines(pruned.lines())
-    with clock.step("train", f"{EPOCHS} epochs on {pruned.kept} frames"):
+    with clock.step(
+        "train", f"the weights that come with EndoForge, {EPOCHS} epochs on {pruned.kept} frames"
+    ):
         result = _train(root, config.seed)
     with clock.step("evaluate", "on the colons that training never saw, empty frames too"):
         evaluation = run_eval(
@@ -132,7 +137,13 @@ def _start_afresh(root: Path, config: DemoConfig) -> None:
 
 
 def _simulate(root: Path, seed: int, runs: int) -> DatagenReport:
-    config = DatagenConfig(seed=seed, runs=runs, max_frames=FRAMES_A_RUN, output_root=str(root))
+    config = DatagenConfig(
+        seed=seed,
+        runs=runs,
+        max_frames=FRAMES_A_RUN,
+        resolution=RESOLUTION,
+        output_root=str(root),
+    )
     report = generate(config)
     _log_lines(report.lines())
     return report
@@ -151,8 +162,10 @@ def _train_config(root: Path, seed: int) -> TrainConfig:
         ckpt_dir=str(root / "checkpoints"),
         epochs=EPOCHS,
         batch_size=BATCH_SIZE,
-        lr_start=2e-3,
-        lr_end=2e-5,
+        demo_checkpoint=PACKAGED,
+        val_ratio=VAL_RATIO,
+        lr_start=1e-3,
+        lr_end=1e-5,
         scheduler="cosine",
         seed=seed,
         drop_last=True,
@@ -169,8 +182,8 @@ def _write_report(demo: DemoResult, config: DemoConfig, generated: list[DatagenR
     report = Report(
         title="EndoForge demo",
         subtitle=(
-            f"A detector that learned to find polyps in {TRAIN_RUNS} simulated colons, measured on "
-            f"{metrics.images} frames of {UNSEEN_RUNS} colons that it never saw."
+            f"The detector that comes with EndoForge, trained further in {TRAIN_RUNS} simulated "
+            f"colons, and measured on {metrics.images} frames of {UNSEEN_RUNS} that it never saw."
         ),
         tiles=headline(metrics),
         sections=[

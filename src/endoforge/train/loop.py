@@ -165,7 +165,7 @@ class Training:
             return
         if self.start is not None:
             self.backend.load_weights(to_arrays(self.start.tensors))
-            log.info("starting from the weights of %s", self.config.demo_checkpoint)
+            log.info("starting from other weights: %s", self.config.demo_checkpoint)
         if self.group.is_main:
             # A training that can't be saved shouldn't begin, and one that is killed keeps its name.
             self.checkpoints.save_state(self.backend.state_dict(), self.state)
