@@ -7,7 +7,7 @@ import pytest
 from endoforge.train.loop import train
 from tests.train.processes import epochs_in, finished, start, wait_for
 
-EPOCHS = 60
+EPOCHS = 36
 FILES = ["tinydet.safetensors", "tinydet_best.safetensors"]
 
 
@@ -19,7 +19,7 @@ def test_killed_and_stopped_again_and_again_it_ends_as_if_never_stopped(small_co
     config = small_config(
         epochs=EPOCHS, ckpt_dir=str(killed), ckpt_every_steps=7, metrics_out=str(metrics)
     )
-    for epoch, number in ((8, signal.SIGKILL), (20, signal.SIGTERM), (32, signal.SIGINT)):
+    for epoch, number in ((6, signal.SIGKILL), (14, signal.SIGTERM), (22, signal.SIGINT)):
         process = start(config)
         wait_for(lambda epoch=epoch: len(epochs_in(metrics)) >= epoch, process)
         process.send_signal(number)
