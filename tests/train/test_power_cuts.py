@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+from endoforge.captures import listing
+from endoforge.train import sinks
 from endoforge.train.loop import train
 
 NAMES = ["tinydet.safetensors", "tinydet_best.safetensors"]
@@ -76,8 +78,13 @@ class _File:
 
 
 @pytest.fixture
-def config(small_config):
-    """Two epochs of two steps, with everything that a training writes."""
+def config(small_config, monkeypatch):
+    """Two epochs of two steps, with everything that a training writes, the same however fast it is.
+
+    The status file is written at each step, and no frame is old enough for the cache of frames.
+    """
+    monkeypatch.setattr(sinks, "STATUS_EVERY_S", 0.0)
+    monkeypatch.setattr(listing, "SETTLED_S", 1e6)
 
     def make(folder: Path):
         return small_config(
