@@ -13,6 +13,7 @@ from endoforge.sim.flight import CAPTURE_INTERVAL_S, CLOSE_MM, fly, thin
 from endoforge.sim.itinerary import STEP_S, Planner, viewing_distance
 from endoforge.sim.lumen import POLYP_CLEARANCE_MM, WALL_CLEARANCE_MM, Lumen
 from endoforge.sim.nuisances import Nuisances
+from endoforge.sim.randomization import MotionRanges, Randomization
 from endoforge.sim.scene import Scene, make_scene
 from endoforge.sim.wall import COLUMN_ANGLES
 from tests.sim.reference import Reference
@@ -169,6 +170,34 @@ def test_inspected_polyps_are_seen_from_close_by_and_near_the_middle() -> None:
             looking += list(cosine[near] > np.cos(0.6))
     assert np.median(nearest) < 1.6
     assert np.mean(looking) > 0.6
+
+
+def distances_wanted(share: tuple[float, float]) -> Array:
+    """Of all inspections of some scenes: how near the scope is to come to the polyp, as a share of
+    the distance at which its box fills 1 % of the picture."""
+    found = []
+    for seed in SEEDS:
+        ranges = replace(Randomization(), motion=MotionRanges(picture_share=share, inspected=1.0))
+        scene = make_scene(seed, ranges)
+        planner = Planner(scene, Lumen(scene), np.random.default_rng(seed))
+        stops = [leg for leg in planner.legs() if leg.xy_mm is not None and leg.aim_mm is not None]
+        for polyp in scene.polyps:
+            small = viewing_distance(polyp.diameter_mm, 0.01, planner.fov_rad)
+            for leg in stops:
+                if np.linalg.norm(leg.aim_mm - polyp.centre) < 0.5 * polyp.diameter_mm:
+                    place = planner.lumen.to_world(leg.s_mm, leg.xy_mm)
+                    away = np.linalg.norm(place - np.asarray(polyp.centre), axis=1)
+                    found.append(float(away.min()) / small)
+    assert len(found) > 50
+    return np.array(found)
+
+
+def test_inspections_come_as_near_as_the_share_of_the_picture_asks() -> None:
+    """A box of 1 % is the measure; one of 4 % is seen from half as far, of 36 % from a sixth."""
+    for share, nearest in ((0.01, 1.0), (0.04, 0.5), (0.36, 1 / 6)):
+        wanted = distances_wanted((share, share))
+        assert np.median(wanted) == pytest.approx(nearest, rel=0.1)
+        assert np.quantile(wanted, 0.1) > 0.8 * nearest, "bends shorten what is far"
 
 
 def test_red_out_strength_brings_the_tip_to_the_wall() -> None:

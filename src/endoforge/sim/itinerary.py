@@ -20,11 +20,6 @@ STEP_S = 0.055
 """Of the flight's grid in time: a sixth of the capture interval."""
 FIRST_MM = 25.0
 MOST_RED_OUTS = 8
-SHARE_OF_PICTURE = (0.08, 2.2)
-"""Of a polyp's box, as an inspection would have it: the logarithm is drawn evenly in between.
-
-What is drawn is more than what comes: clearance keeps the scope away, and flat polyps look small.
-"""
 APPROACH_MM_S = 18.0
 """Mean speed towards a polyp and away from it."""
 GLANCED_AT = 0.4
@@ -147,9 +142,13 @@ class Planner:
         return Leg(place, xy_mm=off, aim_mm=wall[0])
 
     def _inspection(self, polyp: Polyp) -> Leg:
-        """Nearer to the polyp and further away again, from one side and another."""
+        """Nearer to the polyp and further away again, from one side and another.
+
+        The logarithm of the picture's share is drawn evenly. Mostly less comes: clearance keeps the
+        scope away, and flat polyps look small.
+        """
         number = int(self.rng.integers(2, 5))
-        least, most = np.log(SHARE_OF_PICTURE)
+        least, most = np.log(self.motion.picture_share)
         shares = np.exp(self.rng.uniform(least, most, number))
         spots = self._spots(polyp, shares)
         num_steps = _steps(draw(self.rng, self.motion.inspection_s))
