@@ -101,7 +101,9 @@ def serve(session: Session, listening: socket.socket, token: str | None) -> View
         session.close()
         parts.training.end()
         parts.jobs.close(JOB_ENDS_S)
-    if ended and ended[0] is not None:
+    if not ended:
+        raise KeyboardInterrupt  # the server may have kept it to itself
+    if ended[0] is not None:
         raise ended[0]
     return _report(config, session.last_recording)
 
