@@ -530,6 +530,13 @@ def test_it_ends_quickly_though_viewers_look_on(make_site):
     assert site.error is None
 
 
+def test_a_server_that_keeps_an_interruption_to_itself_is_interrupted(make_site, monkeypatch):
+    monkeypatch.setattr(run.uvicorn.Server, "run", lambda *_, **__: None)
+    site = make_site()
+    site._thread.join(20)
+    assert isinstance(site.error, KeyboardInterrupt)
+
+
 def test_vanishing_viewers_leave_nothing_behind(site):
     for _ in range(5):
         client = site.viewer(acknowledge=False)
