@@ -140,7 +140,7 @@ def test_frames_without_their_image_are_dropped_by_reason(foreign_run):
     run.label(2, f"images/{'x' * 300}.png", [])
     (run.path / "labels/frame_00003.json").write_text('{"frame_id": 3')
     (run.path / "labels/notes.json").write_text("{}")
-    (run.path / "labels/.frame_00004.json.77.tmp").write_text("{")
+    (run.path / "labels/.frame_00004.json.0123456789abcdef.tmp").write_text("{")
     run.image(5)
     index = index_root(run.path)
     assert index.frames == []

@@ -223,7 +223,7 @@ def test_a_run_is_gone_on_with_from_what_is_whole(tmp_path):
     (recorder.run_dir / "labels/frame_00002.json").write_text('{"frame_id": 2')
     image = recorder.run_dir / "images/frame_00003.png"
     image.write_bytes(image.read_bytes()[:-1])
-    (recorder.run_dir / "images/.frame_00009.png.77.tmp").write_bytes(b"")
+    (recorder.run_dir / "images/.frame_00009.png.0123456789abcdef.tmp").write_bytes(b"")
 
     again = reopened(recorder, "depth")
     assert again.done == {0, 4}

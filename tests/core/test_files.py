@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from endoforge.core.errors import UserError
 from endoforge.core.files import FolderLock, remove_unfinished, write_atomic
 
 
@@ -35,11 +36,39 @@ def test_a_write_that_fails_names_the_file_and_leaves_the_old_one(
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_only_temporary_files_are_removed(tmp_path: Path) -> None:
-    for name in (".a.png.12.tmp", ".hidden", "a.tmp", "a.png"):
+def test_only_temporary_files_of_ones_own_are_removed(tmp_path: Path) -> None:
+    others = (
+        ".hidden",
+        "a.tmp",
+        "a.png",
+        ".a.png.tmp",
+        ".notes.12.tmp",
+        ".b.json.00112233445566ff.tmp",
+    )
+    for name in (".a.png.00112233445566ff.tmp", *others):
         (tmp_path / name).touch()
-    remove_unfinished(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".hidden", "a.png", "a.tmp"]
+    remove_unfinished(tmp_path, "*.png")
+    assert {path.name for path in tmp_path.iterdir()} == set(others)
+
+
+def test_a_temporary_name_cannot_be_prepared_as_a_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("kept")
+    monkeypatch.setattr("secrets.token_hex", lambda _: "0" * 16)
+    (tmp_path / f".a.{'0' * 16}.tmp").symlink_to(victim)
+    with pytest.raises(FileExistsError):
+        write_atomic(tmp_path / "a", b"new")
+    assert victim.read_text() == "kept"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes in folders")
+def test_a_pipe_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="pipe: is a device or a pipe"):
+        write_atomic(tmp_path / "pipe", b"")
+    assert (tmp_path / "pipe").is_fifo()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="the system has no such locks")

@@ -45,9 +45,9 @@ def break_off(run_dir: Path, frames: int, *, leftovers: bool) -> None:
             for folder in ("images", "instance", "depth"):
                 (run_dir / folder / f"{label.stem}.png").unlink()
     if leftovers:
-        (run_dir / "images/.frame_00004.png.123.tmp").write_bytes(b"\x89PNG half of")
-        (run_dir / "labels/.frame_00004.json.123.tmp").write_text("{")
-        (run_dir / ".run_manifest.json.123.tmp").write_text("{")
+        (run_dir / "images/.frame_00004.png.0123456789abcdef.tmp").write_bytes(b"\x89PNG half of")
+        (run_dir / "labels/.frame_00004.json.0123456789abcdef.tmp").write_text("{")
+        (run_dir / ".run_manifest.json.0123456789abcdef.tmp").write_text("{")
 
 
 @pytest.fixture(scope="module")

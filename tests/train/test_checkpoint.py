@@ -183,7 +183,7 @@ def test_fresh_removes_the_training_and_nothing_else(tmp_path, backend, caplog):
 
 
 def test_unfinished_files_of_a_killed_training_are_swept_up(tmp_path):
-    (tmp_path / ".tinydet_state.pt.123.tmp").write_bytes(b"half")
+    (tmp_path / ".tinydet_state.pt.0123456789abcdef.tmp").write_bytes(b"half")
     folder_in(tmp_path)
     assert list(tmp_path.iterdir()) == []
 

@@ -29,11 +29,11 @@ def normalised_corners(
 def usable_box(corners: Corners) -> Corners:
     """xyxy clipped to 0..1, as float32 has it; raises Unusable if it isn't a box in the picture."""
     if not all(map(math.isfinite, corners)):
-        raise Unusable("NaN or infinite")
+        raise Unusable("a box with NaN or infinite corners")
     x0, y0, x1, y1 = corners
     if x1 < x0 or y1 < y0:
-        raise Unusable("reversed corners")
+        raise Unusable("a box with reversed corners")
     x0, y0, x1, y1 = _AS_FLOAT32.unpack(_AS_FLOAT32.pack(*(min(max(v, 0.0), 1.0) for v in corners)))
     if x0 >= x1 or y0 >= y1:
-        raise Unusable("no area within the picture")
+        raise Unusable("a box with no area within the picture")
     return x0, y0, x1, y1

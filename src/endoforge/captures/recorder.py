@@ -90,7 +90,7 @@ class RunRecorder:
         except BlockingIOError:
             raise UserError(f"{run_dir}: another process is writing this run; let it end") from None
         for folder in (run_dir, *(path for path in run_dir.iterdir() if path.is_dir())):
-            remove_unfinished(folder)
+            remove_unfinished(folder, "*")
         recorder = cls(run_dir, manifest, lock)
         recorder.done = _whole_frames(run_dir, extras)
         recorder.num_frames = len(recorder.done)

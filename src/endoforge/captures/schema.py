@@ -105,7 +105,10 @@ class PolypLabel(_Contract):
 
 
 class FrameLabel(_Contract):
-    """What is known of one frame. `image` is relative to the run; times are in seconds."""
+    """What is known of one frame. `image` is relative to the run; times are in seconds.
+
+    `source_image` is the path that an imported picture had below the folder that it came from.
+    """
 
     frame_id: U64
     sim_time: float
@@ -116,8 +119,9 @@ class FrameLabel(_Contract):
     polyp_seed: U64
     polyp_labels: list[PolypLabel]
     camera: dict[str, Any] | None = None
+    source_image: str | None = None
 
-    added_by_us = frozenset({"camera"})
+    added_by_us = frozenset({"camera", "source_image"})
 
 
 class RunManifest(_Contract):

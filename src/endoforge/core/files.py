@@ -1,20 +1,31 @@
 """Files that are either the old ones or the new ones, never half of each."""
 
+import fnmatch
 import json
 import os
+import re
+import secrets
+import stat
 from pathlib import Path
 from typing import Any
+
+from endoforge.core.errors import UserError
+
+_TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{16}\.tmp")
 
 
 def write_atomic(path: Path, data: bytes, *, sync: bool = False) -> None:
     """Write `data` to a temporary name beside `path`, then rename it into place.
 
-    With `sync`, the bytes and the rename are on disk on return, so that they outlive a power cut;
-    without it, they outlive the death of the process.
+    The temporary file is made anew under a name that can't be guessed, and no link is followed; a
+    link at `path` itself is replaced. With `sync`, the bytes and the rename are on disk on return,
+    so that they outlive a power cut; without it, they outlive the death of the process. Raises
+    UserError if `path` is a device, a pipe or a folder, which a rename would replace or refuse.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    _refuse_special(path)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
-        with temporary.open("wb") as file:
+        with temporary.open("xb") as file:
             file.write(data)
             if sync:
                 file.flush()
@@ -22,17 +33,32 @@ def write_atomic(path: Path, data: bytes, *, sync: bool = False) -> None:
         temporary.replace(path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:
+        if isinstance(error, OSError) and error.filename in (None, str(temporary)):
             error.filename = str(path)  # a failed write doesn't say of what
         raise
     if sync:
         sync_folder(path.parent)
 
 
-def remove_unfinished(folder: Path) -> None:
-    """Remove the temporary files that a killed `write_atomic` left in `folder`."""
+def _refuse_special(path: Path) -> None:
+    try:
+        mode = path.lstat().st_mode
+    except OSError:
+        return  # nothing there, or nothing that can be written: the write says so
+    if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+        what = "a folder" if stat.S_ISDIR(mode) else "a device or a pipe"
+        raise UserError(f"{path}: is {what}; name a file")
+
+
+def remove_unfinished(folder: Path, names: str) -> None:
+    """Remove the temporary files that a killed `write_atomic` left of files named `names`.
+
+    `names` is a pattern such as `frame_*`; files of other names, and of other programs, stay.
+    """
     for path in folder.glob(".*.tmp"):
-        path.unlink(missing_ok=True)
+        match = _TEMPORARY.fullmatch(path.name)
+        if match is not None and fnmatch.fnmatchcase(match[1], names):
+            path.unlink(missing_ok=True)
 
 
 def write_json_atomic(path: Path, value: Any, *, sync: bool = False) -> None:

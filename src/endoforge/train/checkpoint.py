@@ -73,12 +73,19 @@ class CheckpointFolder:
                 f"another training is running in {self._folder}: wait for it, or give another "
                 "--ckpt-dir"
             ) from error
-        remove_unfinished(self._folder)
+        for path in self._files:
+            remove_unfinished(self._folder, path.name)
         states = (self.previous_path, self.state_path)
         if self._config.fresh and any(path.exists() for path in states):
             log.info("--fresh: removing the training in %s", self._folder)
-            for path in (*states, self.best_path, self.weights_path, self.json_path):
+            for path in self._files:
                 path.unlink(missing_ok=True)
+
+    @property
+    def _files(self) -> tuple[Path, ...]:
+        """Every file that a training writes here; the states first, for without them it is none."""
+        states = (self.previous_path, self.state_path)
+        return (*states, self.best_path, self.weights_path, self.json_path)
 
     def close(self) -> None:
         """Let other trainings have the folder."""
