@@ -64,7 +64,7 @@ def decode_picture(data: bytes) -> NDArray[np.uint8]:
 
 def decode_pixels(data: bytes, flags: int) -> NDArray[Any]:
     """The pixels as stored, in what OpenCV's `flags` make of them; raises Unusable."""
-    header = _open_header(BytesIO(data))
+    header = open_header(BytesIO(data))
     if header is not None:
         _refuse_large(_stored_size(header))
     if data.startswith(_TIFFS):
@@ -93,7 +93,7 @@ def picture_size(path: Path) -> tuple[int, int]:
     """(width, height) of the pixels as stored; raises Unusable if the file isn't a picture."""
     try:
         with path.open("rb") as file:
-            header = _open_header(file)
+            header = open_header(file)
             size = None if header is None else _stored_size(header)
     except OSError as error:
         raise Unusable("image unreadable", str(error)) from error
@@ -104,7 +104,7 @@ def picture_size(path: Path) -> tuple[int, int]:
     return size
 
 
-def _open_header(file: IO[bytes]) -> ImageFile | None:
+def open_header(file: IO[bytes]) -> ImageFile | None:
     """What Pillow knows of a file before it decodes it; None if it can't tell.
 
     Not by `Image.open`, which warns of pictures within our limit, and has another of its own.
@@ -166,7 +166,7 @@ def is_upright(data: bytes) -> bool:
     if data.startswith(_TIFFS):
         note = _tiff_note(data)
         return note is None or note[0].unpack_from(data, note[1]) == (_UPRIGHT,)
-    header = _open_header(BytesIO(data))
+    header = open_header(BytesIO(data))
     try:
         return header is None or header.getexif().get(_ORIENTATION, _UPRIGHT) == _UPRIGHT
     except (OSError, ValueError, SyntaxError):

@@ -28,9 +28,7 @@ from endoforge.formats.writing import Converted, Writer
 
 Id = int | str
 
-CROWD = (
-    "a crowd region, not one object (masks of CVAT are marked so: set iscrowd to 0 if it is one)"
-)
+CROWD = "a crowd region, not one object (if it is one, as CVAT's masks are, set iscrowd to 0)"
 _WHOLE_NUMBER = re.compile(r"\s*(0|-?[1-9][0-9]*)(\.0+)?\s*")
 
 
