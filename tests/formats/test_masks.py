@@ -171,7 +171,7 @@ def test_colours_apart_are_parts_though_edges_are_smooth(tmp_path, suffix):
 
 
 REFUSED = {
-    "colours touch": drawn((0, 255, 0), (160, 100), into=drawn((0, 0, 255), (100, 100))),
+    "two colours touch": drawn((0, 255, 0), (160, 100), into=drawn((0, 0, 255), (100, 100))),
     "neither black nor half": drawn((60,) * 3, (400, 300), into=drawn((255,) * 3, (100, 100))),
     "fills the whole": 255 - drawn((255,) * 3, (100, 100)),
 }

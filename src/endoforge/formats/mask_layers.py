@@ -27,6 +27,7 @@ DIM = 0.25
 
 JPEG_BLOCK = 64
 """Pixels; JPEG's noise at an edge stays within its blocks."""
+SHARPER = ", and its edges are smooth (save it as PNG, with one value a part)"
 
 _JPEG = b"\xff\xd8\xff"
 _OUTLINE_OF_VOC = (192, 224, 224)  # BGR; in VOC's masks it surrounds objects, and is no part of any
@@ -103,8 +104,9 @@ def _packed(colours: Pixels) -> Pixels:
         _, numbers = np.unique(colours.reshape(-1, 3), axis=0, return_inverse=True)
         numbers = numbers.reshape(colours.shape[:2]) + 1
         return np.asarray(np.where(colours.any(axis=2), numbers, 0))
-    bits, kind = (8, np.uint32) if colours.dtype == np.uint8 else (16, np.uint64)
-    one, two, three = (channel.astype(kind) for channel in cv2.split(colours))
+    bits = 8 * colours.dtype.itemsize
+    wide: type[Any] = np.uint32 if bits == 8 else np.uint64
+    one, two, three = (colours[:, :, n].astype(wide) for n in range(3))
     return np.asarray(one << 2 * bits | two << bits | three)
 
 
@@ -144,17 +146,16 @@ def _refuse_dim_parts(visible: Layer, bright: Layer, min_area: int) -> None:
     is_dim[parts[bright]] = False
     is_dim[0] = False
     if (stats[is_dim, cv2.CC_STAT_AREA] >= min_area).any():
-        raise Unusable("a part of its mask is neither black nor half bright; save it without edges")
+        raise Unusable(f"a part of its mask is neither black nor half bright{SHARPER}")
 
 
 def _refuse_colours_that_touch(bright_channels: Layer, bright: Layer, min_area: int) -> None:
     count, parts = cv2.connectedComponents(bright.astype(np.uint8))
-    one, two, three = cv2.split(bright_channels.astype(np.uint8))
-    colours = one | two << 1 | three << 2
+    colours = _packed(bright_channels.astype(np.uint8))
     num_colours = np.zeros(count, int)
-    for colour in range(1, 8):
+    for colour in np.unique(colours[bright]):
         solid = cv2.morphologyEx((colours == colour).astype(np.uint8), cv2.MORPH_OPEN, _SOLID)
         areas = np.bincount(parts[solid.astype(bool)], minlength=count)
         num_colours += areas >= min_area
     if (num_colours > 1).any():
-        raise Unusable("colours touch in its mask, whose edges are smooth; save it without")
+        raise Unusable(f"two colours touch in its mask{SHARPER}")
