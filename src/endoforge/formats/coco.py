@@ -235,5 +235,5 @@ class CocoWriter(Writer):
                 "categories": categories,
             }
             name = "annotations.json" if side == "all" else f"{side}.json"
-            (self.out / name).write_text(json.dumps(dataset) + "\n", encoding="utf-8")
+            self.write(name, (json.dumps(dataset) + "\n").encode())
         return []
