@@ -169,11 +169,13 @@ def _import_frame(
     recorder: RunRecorder, number: int, frame: SourceFrame, run: ImportedRun, report: ImportReport
 ) -> None:
     try:
+        if frame.fault is not None:
+            raise frame.fault
         data, suffix, size = _picture(frame)
+        polyps = _polyps(frame, size, report)
     except Unusable as unusable:
         report.left_out.drop(f"picture: {unusable.reason}", frame.name, unusable.detail)
         return
-    polyps = _polyps(frame, size, report)
     label = FrameLabel(
         frame_id=number,
         sim_time=float(number),
@@ -208,18 +210,13 @@ def _picture(frame: SourceFrame) -> tuple[bytes, str, tuple[int, int]]:
 
 
 def _polyps(frame: SourceFrame, size: tuple[int, int], report: ImportReport) -> list[PolypLabel]:
-    """Its boxes that can be used, in pixels and in 0..1; the others are counted."""
+    """Its boxes, in pixels and in 0..1; raises Unusable if one can't be used."""
     scale = np.array(size * 2, dtype=np.float64)
     polyps = []
     for box in frame.boxes:
         raw = np.array(box.corners, dtype=np.float64)
         pixels, norm = (raw * scale, raw) if frame.normalised else (raw, raw / scale)
-        try:
-            usable = usable_box(_corners(norm))
-        except Unusable as unusable:
-            where = f"{frame.name} {box.name}"
-            report.left_out.drop(f"box: {unusable.reason}", where, unusable.detail)
-            continue
+        usable = usable_box(_corners(norm))
         clipped = np.clip(pixels, 0, scale)
         report.clipped += bool(np.abs(clipped - pixels).max() >= 1)
         polyps.append(

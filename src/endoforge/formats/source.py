@@ -52,7 +52,8 @@ class SourceFrame:
 
     `name` is its path within the source, with forward slashes. `boxes` are in pixels, or, if
     `normalised`, in 0..1 of the picture. `size` is the (width, height) that the label says the
-    picture has; `fields` are what else the label says of the picture.
+    picture has; `fields` are what else the label says of the picture. With a `fault`, not all of
+    the label can be used, so the picture is left out and counted.
     """
 
     name: str
@@ -61,6 +62,7 @@ class SourceFrame:
     normalised: bool = False
     size: tuple[int, int] | None = None
     fields: dict[str, Any] = field(default_factory=dict)
+    fault: Unusable | None = None
 
 
 @dataclass(frozen=True)
