@@ -235,8 +235,9 @@ def test_labels_have_all_that_the_format_demands(yolo):
     label = json.loads(index_root(yolo.output).frames[0].label_path.read_text())
     assert set(label) == {
         "frame_id", "sim_time", "unix_time", "image", "image_present", "camera_active",
-        "polyp_seed", "polyp_labels",
+        "polyp_seed", "polyp_labels", "source_image",
     }  # fmt: skip
+    assert label["source_image"] == "one/9.png"
     [polyp] = label["polyp_labels"]
     assert polyp["center_world"] == [0, 0, 0]
     assert polyp["bbox_px"] == [24, 12, 40, 36]
@@ -259,3 +260,56 @@ def test_an_empty_folder_and_a_missing_one_are_errors(foreign):
         foreign.bring_in("voc", images="nowhere")
     with pytest.raises(UserError, match="no shard in it"):
         foreign.bring_in("webdataset")
+
+
+BAD_BOX = "0 0.5 0.5 0 0.5"
+
+
+def test_a_picture_with_a_box_that_cant_be_used_is_left_out_as_a_whole(yolo):
+    yolo.file("labels/one/9.txt", f"{BOX}\n{BAD_BOX}\n")
+    yolo.file("labels/two/1.txt", BAD_BOX)
+    report = yolo.bring_in("yolo")
+    assert [(run.group, run.frames, run.empty) for run in report.runs] == [("one", 1, 0)]
+    assert report.left_out.counts == {"picture: a box with no area within the picture": 2}
+    assert [frame.frame_id for frame in index_root(yolo.output, strict=True).frames] == [1]
+    assert len(runs_of(yolo)) == 1, "nothing is written of a folder without a picture"
+
+
+def test_an_import_that_left_pictures_out_is_known_again(yolo):
+    yolo.file("labels/one/9.txt", BAD_BOX)
+    yolo.bring_in("yolo")
+    before = {path: path.stat().st_mtime_ns for path in yolo.output.rglob("*")}
+    report = yolo.bring_in("yolo")
+    assert {path: path.stat().st_mtime_ns for path in yolo.output.rglob("*")} == before
+    assert [run.there for run in report.runs] == [1, 1]
+    assert report.left_out.counts == {"picture: a box with no area within the picture": 1}
+    yolo.file("labels/one/9.txt", BOX)
+    with pytest.raises(UserError, match="with other pictures or labels"):
+        yolo.bring_in("yolo")
+
+
+def test_strict_stops_at_such_a_picture_before_anything_is_written(yolo):
+    yolo.file("labels/two/1.txt", BAD_BOX)
+    with pytest.raises(UserError, match=r"two/1\.png \(polyp\): picture: a box with no area"):
+        yolo.bring_in("yolo", strict=True)
+    assert not yolo.output.exists()
+
+
+def test_a_box_whose_picture_has_a_size_that_no_label_says_is_judged_by_its_pixels(foreign):
+    for name, corners in (("a", (70, 1, 90, 40)), ("b", (9, 9, 20, 30))):
+        foreign.picture(f"{name}.png")
+        edges = zip(("xmin", "ymin", "xmax", "ymax"), corners, strict=True)
+        box = "".join(f"<{tag}>{value}</{tag}>" for tag, value in edges)
+        item = f"<object><name>polyp</name><bndbox>{box}</bndbox></object>"
+        foreign.file(f"Annotations/{name}.xml", f"<annotation>{item}</annotation>")
+    report = foreign.bring_in("voc")
+    assert report.left_out.counts == {"picture: a box with no area within the picture": 1}
+    assert (report.runs[0].frames, report.runs[0].empty) == (1, 0)
+    assert foreign.bring_in("voc").runs[0].there == 1
+
+
+def test_where_no_picture_is_left_the_error_says_why(yolo):
+    for name in ("one/9", "one/10", "two/1"):
+        yolo.file(f"labels/{name}.txt", BAD_BOX)
+    with pytest.raises(UserError, match=r"no picture can be used \(3 x picture: a box with no"):
+        yolo.bring_in("yolo")

@@ -52,7 +52,9 @@ class SourceFrame:
 
     `name` is its path within the source, with forward slashes. `boxes` are in pixels, or, if
     `normalised`, in 0..1 of the picture. `size` is the (width, height) that the label says the
-    picture has; `fields` are what else the label says of the picture.
+    picture has; `fields` are what else the label says of the picture. `fault` is why its label, or
+    one of its boxes, can't be used: such a picture is left out as a whole, since a frame without
+    some of its boxes would be wrong.
     """
 
     name: str
@@ -61,6 +63,7 @@ class SourceFrame:
     normalised: bool = False
     size: tuple[int, int] | None = None
     fields: dict[str, Any] = field(default_factory=dict)
+    fault: Unusable | None = None
 
 
 @dataclass(frozen=True)
