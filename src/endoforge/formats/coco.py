@@ -158,7 +158,7 @@ def _frames(
     frames: list[SourceFrame] = []
     for name in pictures:
         known = [taken[name]] if name in taken else None
-        frames += known or without_label(config, name, pictures.paths[name], tally)
+        frames += known or without_label(config, name, pictures, tally)
     return frames
 
 

@@ -10,8 +10,8 @@ from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.errors import UserError
 from endoforge.core.progress import progress
 from endoforge.formats.config import ImportConfig
+from endoforge.formats.mask_names import mask_files
 from endoforge.formats.source import (
-    PICTURE_SUFFIXES,
     Blob,
     NamedBox,
     Pictures,
@@ -19,12 +19,9 @@ from endoforge.formats.source import (
     SourceFrame,
     count_orphans,
     folder_of,
-    label_files,
     without_label,
 )
 
-ENDINGS = ("", "_mask", "-mask", "_segmentation", "_seg", "_gt")
-"""What a mask may have between its picture's name and the suffix."""
 HALF = 128
 """From here on a mask's pixel is set, if the mask has any so bright; JPEG leaves noise below."""
 
@@ -43,28 +40,41 @@ def read_masks(config: ImportConfig, tally: Tally) -> Source:
             f"--annotations {folder} lies in --images {pictures.folder}: masks would be taken for "
             "pictures; move them to a folder of their own"
         )
-    labels = label_files(pictures, folder, PICTURE_SUFFIXES, ENDINGS)
-    count_orphans(labels, folder, PICTURE_SUFFIXES, tally)
+    masks = mask_files(pictures, folder, config.mask_pattern)
+    count_orphans(pictures, tally)
     frames: list[SourceFrame] = []
     with progress("reading masks", len(pictures.paths), "masks") as advance:
         for name, path in pictures.paths.items():
             advance()
-            if name not in labels:
-                frames += without_label(config, name, path, tally)
+            if name not in masks:
+                frames += without_label(config, name, pictures, tally)
                 continue
             try:
-                mask = read_mask(labels[name])
+                size, boxes = _read(masks[name], config.min_area, tally)
             except Unusable as unusable:
-                tally.drop(f"picture: {unusable.reason}", name, labels[name].name)
+                frames.append(SourceFrame(name, Blob.of(path), fault=unusable))
                 continue
-            boxes, num_small = parts_of(mask, config.min_area)
-            if num_small:
-                reason = f"box: part of a mask smaller than {config.min_area} pixels (--min-area)"
-                tally.count(reason, labels[name].name, num_small)
             named = tuple(NamedBox(config.class_name, corners) for corners in boxes)
-            size = mask.shape[1], mask.shape[0]
             frames.append(SourceFrame(name, Blob.of(path), named, size=size))
     return Source(frames, (config.class_name,))
+
+
+def _read(
+    paths: list[Path], min_area: int, tally: Tally
+) -> tuple[tuple[int, int], list[tuple[float, float, float, float]]]:
+    """(width, height), and the boxes of all masks of a picture; raises Unusable."""
+    sizes, found = set(), []
+    for path in paths:
+        mask = read_mask(path)
+        boxes, num_small = parts_of(mask, min_area)
+        if num_small:
+            reason = f"box: part of a mask smaller than {min_area} pixels (--min-area)"
+            tally.count(reason, path.name, num_small)
+        sizes.add((mask.shape[1], mask.shape[0]))
+        found += boxes
+    if len(sizes) > 1:
+        raise Unusable("its masks are of different sizes", ", ".join(path.name for path in paths))
+    return sizes.pop(), found
 
 
 def read_mask(path: Path) -> NDArray[np.bool_]:
@@ -77,9 +87,9 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
         flags = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
         pixels = cv2.imdecode(data, flags)
     except (OSError, cv2.error) as error:
-        raise Unusable("mask unreadable") from error
+        raise Unusable("mask unreadable", path.name) from error
     if pixels is None:
-        raise Unusable("mask unreadable")
+        raise Unusable("mask unreadable", path.name)
     if pixels.ndim == 3:
         pixels = pixels[:, :, :3].max(axis=2)  # without the alpha channel
     levels = np.asarray(pixels)
