@@ -4,6 +4,7 @@ import json
 import threading
 
 import pytest
+from PIL import Image
 
 from endoforge import cli
 from endoforge.captures.index import index_root
@@ -207,6 +208,20 @@ def test_pictures_that_cant_be_used_are_counted_and_keep_their_numbers_free(yolo
     ]
     assert [frame.frame_id for frame in index_root(yolo.output).frames] == [1]
     assert len(runs_of(yolo)) == 1, "a run without a frame isn't left behind"
+
+
+@pytest.mark.parametrize(
+    ("kind", "suffix"), [("PNG", ".png"), ("JPEG", ".jpg"), ("TIFF", ".tif"), ("WEBP", ".webp")]
+)
+@pytest.mark.parametrize("orientation", [1, 6, 8])
+def test_a_note_to_turn_it_counts_in_every_kind_of_file(yolo, kind, suffix, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    (yolo.images / "two/1.png").unlink()
+    (yolo.images / f"two/1{suffix}").write_bytes(picture_bytes((64, 48), kind, exif=exif))
+    report = yolo.bring_in("yolo")
+    assert len(report.runs) == (2 if orientation == 1 else 1)
+    assert report.left_out.counts.total() == (orientation != 1)
 
 
 def test_other_kinds_of_pictures_become_png_with_the_same_pixels(yolo):

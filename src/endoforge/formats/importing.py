@@ -12,14 +12,22 @@ from pathlib import Path, PurePosixPath
 from endoforge.captures.boxes import usable_box
 from endoforge.captures.pictures import decode_picture, encode_png, is_upright, suffix_of
 from endoforge.captures.recorder import RunRecorder
-from endoforge.captures.schema import Corners, FrameLabel, PolypLabel, image_name
+from endoforge.captures.schema import (
+    MANIFEST_NAME,
+    Corners,
+    FrameLabel,
+    PolypLabel,
+    image_name,
+)
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.errors import Resumable, UserError
+from endoforge.core.outputs import check_output_folder, refuse_within
 from endoforge.core.progress import Advance, progress
 from endoforge.formats.coco import read_coco
 from endoforge.formats.config import FIELD, NAME, ONE, ImportConfig
 from endoforge.formats.folders import natural_key
 from endoforge.formats.masks import read_masks
+from endoforge.formats.names import printable
 from endoforge.formats.runs import ImportedRun, ImportReport, ImportRoot, Origin
 from endoforge.formats.source import NamedBox, Source, SourceFrame
 from endoforge.formats.video import import_video
@@ -46,9 +54,11 @@ def run_import(config: ImportConfig) -> ImportReport:
     Raises UserError for a source that can't be read, or whose names leave something open; Resumable
     when interrupted: the same command goes on.
     """
+    check_output_folder("--output-root", config.output_root)
     if config.video is not None:
         return import_video(config)
     assert config.format is not None
+    _refuse_overlap(config)
     report = ImportReport(Path(config.output_root), left_out=Tally(strict=config.strict))
     source = READERS[config.format](config, report.left_out)
     frames = [_judged(frame) for frame in _renamed(config, source, report.left_out)]
@@ -67,6 +77,22 @@ def run_import(config: ImportConfig) -> ImportReport:
         reasons = "; ".join(report.left_out.lines())
         raise UserError(f"{config.images}: no picture can be used ({reasons})")
     return report
+
+
+def _refuse_overlap(config: ImportConfig) -> None:
+    """Raises UserError if runs would come to lie among pictures or labels, or are the pictures."""
+    assert config.images is not None
+    output = config.output_root
+    refuse_within("--output-root", output, "--images", config.images)
+    if config.annotations is not None and Path(config.annotations).is_dir():
+        refuse_within("--output-root", output, "--annotations", config.annotations)
+    images, root = Path(config.images).resolve(), Path(output).resolve()
+    for folder in (images, *images.parents):
+        if folder.parent == root and (folder / MANIFEST_NAME).is_file():
+            raise UserError(
+                f"--images {config.images}: lies in a run of --output-root {output}; name another "
+                "--output-root"
+            )
 
 
 def _renamed(config: ImportConfig, source: Source, tally: Tally) -> list[SourceFrame]:
@@ -150,8 +176,8 @@ def _origin(config: ImportConfig, group: str, frames: list[SourceFrame]) -> Orig
     assert config.images is not None
     return Origin(
         format=config.format,
-        source=str(Path(config.images).absolute()),
-        group=group,
+        source=printable(str(Path(config.images).absolute())),
+        group=printable(group),
         pictures=pictures.hexdigest(),
         content=content.hexdigest(),
     )
@@ -207,7 +233,7 @@ def _import_frame(
         camera_active=True,
         polyp_seed=0,
         polyp_labels=polyps,
-        source_image=frame.name,
+        source_image=printable(frame.name),
     )
     recorder.write_encoded(data, suffix, label)
     run.frames += 1

@@ -46,7 +46,7 @@ def mask_files(pictures: Pictures, folder: Path, pattern: str | None) -> dict[st
     """
     found = search(folder, PICTURE_SUFFIXES)
     refuse_unreadable(found)
-    masks = _Assignment(folder, found.files)
+    masks = _Assignment(folder, _without(found.files, pictures.folder))
     stems = {name: stem_of(name) for name in pictures}
     for naming in NAMINGS if pattern is None else (re.compile(pattern),):
         masks.assign(stems, naming)
@@ -60,8 +60,14 @@ def mask_files(pictures: Pictures, folder: Path, pattern: str | None) -> dict[st
             doubts[name] = alike
     pictures.note(doubts, masks.left, folder)
     if not masks.found:
-        raise UserError(_none_found(pictures, folder, found.files, pattern))
+        raise UserError(_none_found(pictures, folder, list(masks.left), pattern))
     return dict(masks.found)
+
+
+def _without(files: list[Path], images: Path) -> list[Path]:
+    """The files that don't lie in the folder of pictures, which may lie in that of the masks."""
+    outer = images.resolve()
+    return [path for path in files if not path.resolve().is_relative_to(outer)]
 
 
 class _Assignment:
@@ -78,12 +84,13 @@ class _Assignment:
         """Give masks that are left, and named so, to their pictures."""
         named: dict[Path, str] = {}
         ways: dict[Path, tuple[str, str]] = {}
+        known = naming in NAMINGS
         for path, stem in self.left.items():
             whole = PurePosixPath(stem)
-            match = naming.fullmatch(whole.name) if naming in NAMINGS else naming.search(whole.name)
+            match = naming.fullmatch(whole.name) if known else naming.search(whole.name)
             name = (match[1] or "").strip(" _.-") if match else ""
             if match and name:
-                beside = whole.name[: match.start(1)] + whole.name[match.end(1) :]
+                beside = whole.name[: match.start(1)] + whole.name[match.end(1) :] if known else ""
                 named[path] = whole.with_name(name).as_posix()
                 ways[path] = beside.rstrip("0123456789 _.-").lower(), path.suffix.lower()
         matching = Matching(stems, named, "masks")

@@ -40,7 +40,10 @@ class Matching:
 
     def alike(self, name: str) -> list[Path]:
         """Files of no picture that have this one's file name, in any spelling."""
-        return self._left_by_name.get(caseless(PurePosixPath(self._stems[name]).name), [])
+        stem = self._stems.get(name)
+        return (
+            [] if stem is None else self._left_by_name.get(caseless(PurePosixPath(stem).name), [])
+        )
 
     def _match_paths(self, place: Key, spelling: Key) -> None:
         files = _grouped(self.left, lambda path: spelling(self.left[path]))

@@ -17,6 +17,8 @@ from endoforge.formats.names import Paths, nearest
 log = logging.getLogger(__name__)
 
 PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
+MOST_COMPARED = 20
+"""Labels for which a similar name is looked for; it takes a while where pictures are many."""
 UNCLEAR = "several labels or pictures fit its name"
 
 
@@ -200,12 +202,11 @@ def _instead(pictures: Pictures, files: Mapping[Path, str]) -> str:
         return f" ({name}: {why.reason}, {why.detail})"
     if not files:
         return ""
-    names = [PurePosixPath(name).name for name in pictures]
-    pairs = ((nearest(path.name, names), path.name) for path in list(files)[:20])
-    return next(
-        (f" (there is {label}, nearest to {name})" for name, label in pairs if name),
-        f" (there is {next(iter(files)).name}, and the first picture is {names[0]})",
-    )
+    stems = [PurePosixPath(stem_of(name)).name for name in pictures]
+    for path in list(files)[:MOST_COMPARED]:
+        if near := nearest(path.stem, stems):
+            return f" (there is {path.name}, and a picture {near})"
+    return f" (there is {next(iter(files)).name}, and the first picture is {next(iter(pictures))})"
 
 
 def refuse_unreadable(labels: Found) -> None:
