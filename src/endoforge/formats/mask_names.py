@@ -82,6 +82,8 @@ class _Assignment:
 
     def assign(self, stems: Stems, naming: re.Pattern[str]) -> None:
         """Give masks that are left, and named so, to their pictures."""
+        if not stems:
+            return
         named: dict[Path, str] = {}
         ways: dict[Path, tuple[str, str]] = {}
         known = naming in NAMINGS
@@ -93,6 +95,8 @@ class _Assignment:
                 beside = whole.name[: match.start(1)] + whole.name[match.end(1) :] if known else ""
                 named[path] = whole.with_name(name).as_posix()
                 ways[path] = beside.rstrip("0123456789 _.-").lower(), path.suffix.lower()
+        if not named:
+            return
         matching = Matching(stems, named, "masks")
         self._matchings.append(matching)
         for name, paths in matching.found.items():

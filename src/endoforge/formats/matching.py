@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TypeVar
 
 from endoforge.formats.names import SPELLINGS, caseless
@@ -34,16 +34,12 @@ class Matching:
                 self._match_paths(place, spelling)
         for spelling in SPELLINGS:
             self._match_file_names(spelling)
-        self._left_by_name = _grouped(
-            self.left, lambda path: caseless(PurePosixPath(self.left[path]).name)
-        )
+        self._left_by_name = _grouped(self.left, lambda path: caseless(_last(self.left[path])))
 
     def alike(self, name: str) -> list[Path]:
         """Files of no picture that have this one's file name, in any spelling."""
         stem = self._stems.get(name)
-        return (
-            [] if stem is None else self._left_by_name.get(caseless(PurePosixPath(stem).name), [])
-        )
+        return [] if stem is None else self._left_by_name.get(caseless(_last(stem)), [])
 
     def _match_paths(self, place: Key, spelling: Key) -> None:
         files = _grouped(self.left, lambda path: spelling(self.left[path]))
@@ -58,7 +54,7 @@ class Matching:
 
     def _match_file_names(self, spelling: Key) -> None:
         def last(stem: str) -> str:
-            return spelling(PurePosixPath(stem).name)
+            return spelling(_last(stem))
 
         files = _grouped(self.left, lambda path: last(self.left[path]))
         counts = Counter(map(last, self._stems.values()))
@@ -81,12 +77,16 @@ def _grouped(items: Iterable[T], key: Callable[[T], str]) -> dict[str, list[T]]:
     return dict(groups)
 
 
+def _last(stem: str) -> str:
+    return stem.rpartition("/")[2]
+
+
 def _replaced(stem: str, instead: tuple[str, ...]) -> str:
     """The path with other folders in place of the last one of images; "" where there is none."""
-    parts = PurePosixPath(stem).parts
+    parts = stem.split("/")
     for place in reversed(range(len(parts) - 1)):
         if parts[place].lower() in IMAGE_FOLDERS:
-            return PurePosixPath(*parts[:place], *instead, *parts[place + 1 :]).as_posix()
+            return "/".join([*parts[:place], *instead, *parts[place + 1 :]])
     return ""
 
 
