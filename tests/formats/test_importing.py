@@ -328,3 +328,12 @@ def test_where_no_picture_is_left_the_error_says_why(yolo):
         yolo.file(f"labels/{name}.txt", BAD_BOX)
     with pytest.raises(UserError, match=r"no picture can be used \(3 x picture: a box with no"):
         yolo.bring_in("yolo")
+
+
+def test_a_label_that_says_a_size_of_0_is_of_another_size(yolo):
+    image = {"id": 1, "file_name": "two/1.png", "width": 0, "height": 0}
+    box = {"image_id": 1, "category_id": 1, "bbox": [1, 1, 9, 9]}
+    dataset = {"images": [image], "annotations": [box], "categories": [{"id": 1, "name": "polyp"}]}
+    file = yolo.file("annotations.json", json.dumps(dataset))
+    with pytest.raises(UserError, match="its label is of another size"):
+        yolo.bring_in("coco", annotations=str(file))

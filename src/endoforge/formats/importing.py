@@ -118,7 +118,7 @@ def _renamed(config: ImportConfig, source: Source, tally: Tally) -> list[SourceF
 def _judged(frame: SourceFrame) -> SourceFrame:
     """With a fault if a box can't be used, as far as its label says the picture's size."""
     size = (1, 1) if frame.normalised else frame.size
-    if frame.fault is not None or size is None:
+    if frame.fault is not None or size is None or min(size) < 1:
         return frame
     try:
         for box in frame.boxes:
