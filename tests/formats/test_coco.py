@@ -245,7 +245,7 @@ def test_pictures_are_found_by_path_or_by_a_name_that_is_unique(foreign, coco):
     assert report.left_out.counts == {
         "picture: several have the file name": 1,
         "picture: missing": 1,
-        "picture: no label (--unlabelled background keeps such)": 1,
+        "picture: several labels or pictures fit its name": 1,
     }
 
 

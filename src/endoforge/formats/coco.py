@@ -105,7 +105,7 @@ def read_coco(config: ImportConfig, tally: Tally) -> Source:
             frame = SourceFrame(name, Blob.of(path), fields=_fields(number, images[number]))
             frames.append(_with_boxes(frame, images[number], annotations[number], names))
         else:
-            frames += without_label(config, name, path, tally)
+            frames += without_label(config, name, pictures, tally)
     return Source(frames, tuple(dict.fromkeys(names.values())))
 
 

@@ -14,8 +14,8 @@ from endoforge.core.errors import UserError
 from endoforge.core.progress import progress
 from endoforge.formats.config import ImportConfig
 from endoforge.formats.mask_layers import Layer, layers_of
+from endoforge.formats.mask_names import mask_files
 from endoforge.formats.source import (
-    PICTURE_SUFFIXES,
     Blob,
     NamedBox,
     Pictures,
@@ -23,12 +23,8 @@ from endoforge.formats.source import (
     SourceFrame,
     count_orphans,
     folder_of,
-    label_files,
     without_label,
 )
-
-ENDINGS = ("", "_mask", "-mask", "_segmentation", "_seg", "_gt")
-"""What a mask may have between its picture's name and the suffix."""
 
 
 def read_masks(config: ImportConfig, tally: Tally) -> Source:
@@ -47,16 +43,16 @@ def read_masks(config: ImportConfig, tally: Tally) -> Source:
             f"--annotations {folder} lies in --images {pictures.folder}: masks would be taken for "
             "pictures; move them to a folder of their own"
         )
-    labels = label_files(pictures, folder, PICTURE_SUFFIXES, ENDINGS)
-    count_orphans(labels, folder, PICTURE_SUFFIXES, tally)
+    masks = mask_files(pictures, folder, config.mask_pattern)
+    count_orphans(pictures, tally)
     frames: list[SourceFrame] = []
     with progress("reading masks", len(pictures.paths), "masks") as advance:
         for name, path in pictures.paths.items():
             advance()
-            if name in labels:
-                frames.append(_frame(config, name, path, [labels[name]], tally))
+            if name in masks:
+                frames.append(_frame(config, name, path, masks[name], tally))
             else:
-                frames += without_label(config, name, path, tally)
+                frames += without_label(config, name, pictures, tally)
     return Source(frames, (config.class_name,))
 
 
