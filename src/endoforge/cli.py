@@ -11,7 +11,6 @@ import io
 import logging
 import os
 import shlex
-import signal
 import sys
 import time
 import traceback
@@ -23,6 +22,7 @@ from typing import Any, Literal, cast, get_args
 from endoforge import __version__
 from endoforge.backends.wish import with_environment
 from endoforge.core.errors import Resumable, UserError
+from endoforge.core.signals import end_on_interrupts, held_interrupts
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -57,7 +57,7 @@ class General:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line `argv` (default: the process's) and exit."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_on_interrupts()
     sys.exit(run(list(sys.argv[1:] if argv is None else argv)))
 
 
@@ -138,7 +138,8 @@ def _dispatch(argv: list[str]) -> int:
 def named(path: str) -> Any:
     """What `module:name` names; the module is imported now."""
     module, _, name = path.partition(":")
-    return getattr(importlib.import_module(module), name)
+    with held_interrupts():
+        return getattr(importlib.import_module(module), name)
 
 
 def overview() -> str:
