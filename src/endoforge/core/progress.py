@@ -25,7 +25,8 @@ def on_terminal() -> bool:
     """Whether stderr can show a line that changes: a terminal, and no dumb one."""
     from rich.console import Console
 
-    return sys.stderr.isatty() and Console(stderr=True).is_interactive
+    # Without a stderr, as after `2>&-`, it is None.
+    return bool(sys.stderr) and sys.stderr.isatty() and Console(stderr=True).is_interactive
 
 
 @contextmanager

@@ -177,7 +177,9 @@ class Renderer:
             passes.set_gain(world, view, target, count)
             passes.cone_march(world, view, target, count, *tiles)
             passes.trace_lattice(world, view, target, count, *tiles)
-            passes.draw(world, view, target, use_lattice, self.normals, self._span, *picture, *tiles)
+            passes.draw(
+                world, view, target, use_lattice, self.normals, self._span, *picture, *tiles
+            )
             passes.count(world, view, target, hidden, *picture, *tiles)
             self._darkroom.develop(count)
             wait(self.engine)
