@@ -4,11 +4,35 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+# A terminal sends them to all processes of a command.
+_OF_A_TERMINAL = {getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name)}
+
+
+@contextmanager
+def starting_children() -> Iterator[None]:
+    """Processes that are started inside get no Ctrl-C and no hang-up before `become_child`.
+
+    To this process both come, afterwards at the latest.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_A_TERMINAL)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def become_child() -> None:
-    """Leave Ctrl-C to the parent, which closes us, and end with it, however that ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Leave Ctrl-C and hang-ups to the parent, which closes us; end with it, however it ends."""
+    for number in _OF_A_TERMINAL:
+        signal.signal(number, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _OF_A_TERMINAL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -6,6 +6,8 @@ import os
 import re
 import secrets
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +27,32 @@ def write_atomic(path: Path, data: bytes, *, sync: bool = False) -> None:
     _refuse_special(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            if sync:
-                file.flush()
-                os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException as error:
+        with naming(path, temporary):
+            with temporary.open("xb") as file:
+                file.write(data)
+                if sync:
+                    file.flush()
+                    os.fsync(file.fileno())
+            temporary.replace(path)
+    except BaseException:
         temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename in (None, str(temporary)):
-            error.filename = str(path)  # a failed write doesn't say of what
         raise
     if sync:
         sync_folder(path.parent)
+
+
+@contextmanager
+def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Have errors of the system name `path`, if they name nothing or its `temporary` name.
+
+    A write that fails doesn't say of what.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None or error.filename == str(temporary):
+            error.filename = str(path)
+        raise
 
 
 def _refuse_special(path: Path) -> None:
@@ -71,7 +86,7 @@ def append_json_line(path: Path, value: Any) -> None:
     """Append `value` to a JSON Lines file in one write, making its folder if need be."""
     path.parent.mkdir(parents=True, exist_ok=True)
     line = json.dumps(value, allow_nan=False) + "\n"
-    with path.open("a", encoding="utf-8") as file:
+    with naming(path), path.open("a", encoding="utf-8") as file:
         file.write(line)
 
 

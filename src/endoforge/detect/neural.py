@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from endoforge.core.forks import refuse_fork
 from endoforge.data.letterbox import Placement, resize_picture
 from endoforge.detect.decode import NMS_IOU
 from endoforge.detect.detections import Detections, check_frame
@@ -37,8 +38,10 @@ class NeuralDetector:
     ) -> None:
         """Load `checkpoint`, to compute on `device`, or where `place` brings the net.
 
-        Raises UserError where that can't be done.
+        Raises UserError where that can't be done, and in a process that was forked from one that
+        had loaded a detector, unless torch computes in one thread.
         """
+        _refuse_fork()
         self.model, self.metadata = load_weights(checkpoint)
         fold_norms(self.model)
         self.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -55,7 +58,11 @@ class NeuralDetector:
         self.objectness, self.iou = objectness, iou
 
     def detect(self, frame: NDArray[np.uint8]) -> Detections:
-        """Find polyps in `frame`, (H, W, 3) uint8 RGB; raises ValueError for anything else."""
+        """Find polyps in `frame`, (H, W, 3) uint8 RGB; raises ValueError for anything else.
+
+        Raises UserError in a process that was forked from the one that loaded a detector, unless
+        torch computes in one thread.
+        """
         [found] = self.detect_batch([frame])
         return found
 
@@ -63,6 +70,7 @@ class NeuralDetector:
         """As `detect`, of several frames at once, which may differ in size."""
         if not len(frames):
             return []
+        _refuse_fork()
         size, mode = self.metadata.input_size, self.metadata.resize_mode
         placed = [resize_picture(check_frame(frame), size, mode) for frame in frames]
         found = predict(
@@ -72,6 +80,11 @@ class NeuralDetector:
             iou_threshold=self.iou,
         )
         return [_in_frame(one, place) for one, (_, place) in zip(found, placed, strict=True)]
+
+
+def _refuse_fork() -> None:
+    if torch.get_num_threads() > 1:  # with one, torch waits for no other
+        refuse_fork("torch", ", or call torch.set_num_threads(1) in it first")
 
 
 def _in_frame(found: Detections, place: Placement) -> Detections:

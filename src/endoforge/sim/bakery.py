@@ -4,6 +4,7 @@ To make a scene is Python and NumPy under one lock: threads don't make more of t
 """
 
 import multiprocessing
+import os
 from collections import deque
 from collections.abc import Generator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -15,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from endoforge.core.children import become_child
+from endoforge.core.children import become_child, starting_children
 from endoforge.core.errors import UserError
 from endoforge.sim.footage import Footage, make_footage
 from endoforge.sim.randomization import Randomization
@@ -100,6 +101,8 @@ class Bakery:
             self._pool = ProcessPoolExecutor(
                 self.workers, context, _start, (self.recipe, memory, layout, num_slots)
             )
+            with starting_children():
+                self._pool.submit(os.getpid)  # starts them all
         return self._pool
 
 

@@ -4,12 +4,16 @@ import atexit
 import contextlib
 import importlib
 import io
+import logging
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 
 from endoforge.core.errors import UserError
+from endoforge.core.forks import refuse_fork
+
+log = logging.getLogger(__name__)
 
 RendererName = Literal["auto", "cpu", "cuda", "vulkan", "metal", "amdgpu"]
 
@@ -30,8 +34,10 @@ class Engine:
 def start_engine(name: RendererName = "auto") -> Engine:
     """Start the engine `name`; a second start with the same name costs nothing.
 
-    Raises UserError if it isn't there: quadrants would fall back to the CPU in silence.
+    Raises UserError if it isn't there: quadrants would fall back to the CPU in silence. So it does
+    in a process that was forked from one with an engine.
     """
+    refuse_fork("the renderer")
     there = available()
     if name == "auto":
         name = next(choice for choice in PREFERRED if choice in there)
@@ -92,6 +98,7 @@ def _start(name: RendererName) -> None:
     global _running
     if _running == name:
         return
+    log.info("starting the renderer on %s; the first time on a machine it compiles", name)
     quadrants = _quadrants()
     with contextlib.redirect_stdout(io.StringIO()):
         quadrants.init(

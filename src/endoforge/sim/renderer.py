@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from endoforge.core.forks import refuse_fork
+from endoforge.core.signals import held_interrupts
 from endoforge.sim.camera import CameraState
 from endoforge.sim.darkroom import Darkroom
 from endoforge.sim.engine import Engine, settle, wait
@@ -106,8 +108,10 @@ class Renderer:
         """Render the scenes whose `packing.world_arrays` these are, one after another.
 
         Tables that are on the device already are read from where they are. Without `with_jpeg`,
-        scenes that have JPEG lack it.
+        scenes that have JPEG lack it. Raises UserError in a process that was forked from the one
+        that started the engine.
         """
+        refuse_fork("the renderer")
         there = {name: table.to(self.engine.device) for name, table in tables.items()}
         if not with_jpeg:  # kernels go by the table, and there is no room for JPEG's planes
             there["sensors"] = there["sensors"].clone()
@@ -161,8 +165,10 @@ class Renderer:
     ) -> Frames:
         """The pictures of cameras and their polyps as `packing.Movers.at` gives both.
 
-        Without `hidden`, unoccluded pixels aren't looked for: they are the visible ones.
+        Without `hidden`, unoccluded pixels aren't looked for: they are the visible ones. Raises
+        UserError in a process that was forked from the one that started the engine.
         """
+        refuse_fork("the renderer")
         count = len(cameras)
         self.view.cameras[: count * CAMERA_ROWS] = cameras.view(-1, 4)
         self.view.polyps[: count * MAX_POLYPS * POLYP_ROWS] = polyps.view(-1, 4)
@@ -171,14 +177,17 @@ class Renderer:
 
         world, view, target = self.world, self.view, self.target
         picture, tiles = (count, self.height, self.width), self.tiles
-        passes.meter(world, view, target, *picture, *tiles)
-        passes.set_gain(world, view, target, count)
-        passes.cone_march(world, view, target, count, *tiles)
-        passes.trace_lattice(world, view, target, count, *tiles)
-        passes.draw(world, view, target, use_lattice, self.normals, self._span, *picture, *tiles)
-        passes.count(world, view, target, hidden, *picture, *tiles)
-        self._darkroom.develop(count)
-        wait(self.engine)
+        with held_interrupts():  # quadrants drops some exceptions while it compiles
+            passes.meter(world, view, target, *picture, *tiles)
+            passes.set_gain(world, view, target, count)
+            passes.cone_march(world, view, target, count, *tiles)
+            passes.trace_lattice(world, view, target, count, *tiles)
+            passes.draw(
+                world, view, target, use_lattice, self.normals, self._span, *picture, *tiles
+            )
+            passes.count(world, view, target, hidden, *picture, *tiles)
+            self._darkroom.develop(count)
+            wait(self.engine)
         return self._frames(count)
 
     def _frames(self, count: int) -> Frames:

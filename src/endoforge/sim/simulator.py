@@ -114,7 +114,8 @@ class Simulator:
     `seed` is the run's: `sim.streams.run_seed(s, i)` is that of run i of `datagen --seed s`.
     `size` is (width, height) in pixels; `max_frames` spreads so many over the procedure (None:
     all of its captures); `batch_size` None suits the renderer. It can be iterated again, and
-    gives the same frames; one iteration at a time. Raises UserError for what can't be used.
+    gives the same frames; one iteration at a time. Raises UserError for what can't be used, and in
+    a process that was forked from one that had a simulator: use multiprocessing's "spawn".
     """
 
     def __init__(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from endoforge.core.children import become_child, starting_children
 from endoforge.core.errors import UserError
 from endoforge.sim.engine import RendererName
 from endoforge.sim.kernels.types import STATS
@@ -63,7 +64,8 @@ class Painter:
         self._process = context.Process(
             target=_paint, args=(other, memory, size, renderer), daemon=True, name="renderer"
         )
-        self._process.start()
+        with starting_children():
+            self._process.start()
         other.close()
         self._next_slot = 0
         self.in_flight = 0
@@ -144,8 +146,6 @@ def _slot(
 
 def _paint(pipe: Connection, memory: Any, size: tuple[int, int], name: RendererName) -> None:
     """In the process: render what is asked for, until the pipe is closed."""
-    from endoforge.core.children import become_child
-
     become_child()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     try:
