@@ -58,7 +58,19 @@ def outcome_to(sinks: list[Sink]) -> Iterator[None]:
         raise
     finally:
         for sink in sinks:
-            sink.finish(status, message)
+            with _no_second_error(status):
+                sink.finish(status, message)
+
+
+@contextmanager
+def _no_second_error(status: str) -> Iterator[None]:
+    """What can't be written of a training that has ended badly is told, but isn't why it ended."""
+    try:
+        yield
+    except OSError as error:
+        if status == "done":
+            raise
+        log.warning("can't write how it ended: %s", error)
 
 
 class LogLines:
@@ -160,14 +172,14 @@ class MetricsFile:
     def start(self, plan: Plan) -> None:
         """Remove the lines of epochs that were lost with a crash, and a line that was cut short."""
         self._plan = plan
-        if not self._path.exists():
+        if (path := _kept_file(self._path)) is None:
             return
-        lines = self._path.read_bytes().splitlines(keepends=True)
+        lines = path.read_bytes().splitlines(keepends=True)
         whole = [line for line in lines if line.endswith(b"\n")]
         kept = [line for line in whole if not self._comes_again(line)]
         if kept != lines:
             log.info("%s: removed %d lines that come again", self._path, len(lines) - len(kept))
-            write_atomic(self._path, b"".join(kept), sync=True)
+            write_atomic(path, b"".join(kept), sync=True)
 
     def _comes_again(self, line: bytes) -> bool:
         assert self._plan is not None
@@ -197,6 +209,17 @@ class MetricsFile:
 
     def finish(self, status: str, error: str | None) -> None:
         """Each line is on disk already."""
+
+
+def _kept_file(path: Path) -> Path | None:
+    """The plain file behind `path`, if that is what it is.
+
+    Not one to which an open stream leads, such as /dev/stdout: that belongs to who opened it.
+    """
+    streams = (Path("/dev"), Path("/proc"))
+    if not path.is_file() or any(path.absolute().is_relative_to(folder) for folder in streams):
+        return None
+    return path.resolve()
 
 
 class StatusFile:

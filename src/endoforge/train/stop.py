@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM that wait for the end of a step, so that what is saved is whole."""
+"""Ctrl-C, SIGTERM and SIGHUP that wait for the end of a step, so that what is saved is whole."""
 
 import logging
 import signal
@@ -38,9 +38,10 @@ class Stop:
 
 @contextmanager
 def stop_on_signal(group: Group) -> Iterator[Stop]:
-    """Note Ctrl-C and SIGTERM instead of dying of them; the second time, die at once.
+    """Note Ctrl-C, SIGTERM and SIGHUP instead of dying of them; the second time, die at once.
 
-    Outside the main thread, which alone gets signals, nothing is changed.
+    A terminal that closes sends SIGHUP; where it is ignored, as under nohup, it stays so. Outside
+    the main thread, which alone gets signals, nothing is changed.
     """
     stop = Stop(group)
 
@@ -55,9 +56,16 @@ def stop_on_signal(group: Group) -> Iterator[Stop]:
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, note) for number in _signals()}
     try:
         yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _signals() -> list[signal.Signals]:
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    return numbers
