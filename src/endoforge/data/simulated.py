@@ -167,6 +167,7 @@ def validation_pack(
     As `datagen --max-frames` would record them: of a whole procedure, with and without polyps. The
     same for all trainings with the same ranges; `size` is (width, height).
     """
+    log.info("preparing the renderer: its kernels are compiled, unless they are kept from before")
     renderer = Renderer(*size, engine, default_batch_size(engine))
     tally = Tally(strict=False)
     images: list[NDArray[np.uint8]] = []
@@ -178,6 +179,7 @@ def validation_pack(
         for run in range(VALIDATION_RUNS)
     )
     total = VALIDATION_RUNS * VALIDATION_FRAMES
+    log.info("rendering the fixed %d frames to validate on", total)
     with progress("rendering validation frames", total, "frames") as advance:
         for batch in render_runs(renderer, runs):
             images.append(batch.rgb.cpu().clone().numpy())  # the renderer's own comes anew
