@@ -1,5 +1,6 @@
 """The command line as users meet it: every command end to end, every mistake in one line."""
 
+import io
 import json
 import logging
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 
 from endoforge import __version__, cli
 from endoforge.core.errors import UserError
+from endoforge.core.logs import start_logging
 
 NEEDED = {
     "overlay-labels": ["RUN"],
@@ -21,6 +23,11 @@ NEEDED = {
     "detect": ["PICTURE"],
 }
 """What a command can't do without."""
+POSITIONAL = {
+    "overlay-labels": "RUN... [OUT]",
+    "convert": "RUNS... OUT",
+    "detect": "IMAGES|VIDEO|FOLDER...",
+}
 SMALL = ["--resolution", "160x96", "--renderer", "cpu"]
 
 
@@ -49,7 +56,7 @@ def test_the_journey_command_by_command(
 
     assert run("prune-empty") == 0
     assert "frames kept" in capsys.readouterr().out
-    runs = sorted(Path("assets/datasets/captures_filtered").iterdir())
+    runs = sorted(Path("assets/datasets/captures_filtered").glob("run_*"))
     assert runs
 
     assert run("overlay-labels", str(runs[0])) == 0
@@ -163,7 +170,7 @@ def test_every_flag_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> Non
         for field in (*fields(config), *fields(general)):
             flag = "--" + field.name.replace("_", "-")
             if field.name == "paths":
-                flag = {"convert": "RUNS... OUT", "detect": "IMAGES|VIDEO|FOLDER..."}[name]
+                flag = POSITIONAL[name]
             assert flag in text or field.name.upper() in text, (name, flag)
 
 
@@ -252,6 +259,54 @@ def test_exit_codes(error: BaseException, code: int, monkeypatch: pytest.MonkeyP
     command = cli.Command("", "endoforge.devices:DevicesConfig", fail)
     monkeypatch.setitem(cli.COMMANDS, "devices", command)
     assert run("devices") == code
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize(
+    "argv",
+    [["--help"], ["--version"], ["train", "--help"], ["datagen", "--print-randomization"]],
+)
+def test_a_stdout_that_cannot_be_written_is_an_error(argv: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "endoforge", *argv],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == (
+        "endoforge: error: standard output: no space left; free some, then run the same command "
+        "again\n"
+    )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_an_error_that_cannot_be_written_keeps_its_code() -> None:
+    with Path("/dev/full").open("w") as full:
+        argv = [sys.executable, "-m", "endoforge", "fly"]
+        assert subprocess.run(argv, stderr=full, check=False).returncode == 2
+
+
+def test_a_pipe_that_nobody_reads_is_no_error() -> None:
+    argv = [sys.executable, "-m", "endoforge", "--help"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
+def test_log_lines_go_to_what_stderr_is_now(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """While a bar is shown, stderr puts them above it."""
+    start_logging("info")
+    above = io.StringIO()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", above)
+        logging.getLogger("endoforge").warning("odd")
+    assert above.getvalue() == "warning: odd\n"
+    assert capsys.readouterr().err == ""
 
 
 def test_the_seed_comes_from_the_flag_then_the_environment_then_the_time(

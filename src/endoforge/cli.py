@@ -11,20 +11,22 @@ import io
 import logging
 import os
 import shlex
-import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, make_dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any
 
 from endoforge import __version__
-from endoforge.backends.wish import with_environment
-from endoforge.core.errors import Resumable, UserError
+from endoforge.backends.wish import unread_choice, with_environment
+from endoforge.core.errors import Resumable, UserError, mend_of
+from endoforge.core.logs import LogLevel, level_of, start_logging
+from endoforge.core.signals import end_on_interrupts, held_interrupts
+from endoforge.habits import command_named, unread_log_level, without_separator
 
-LogLevel = Literal["debug", "info", "warning", "error"]
+log = logging.getLogger(__name__)
 
 EXIT_OK, EXIT_BUG, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 POLYP_SEED = "POLYP_SEED"
@@ -48,7 +50,7 @@ class Command:
 class General:
     """Flags of every command."""
 
-    log_level: LogLevel = field(default_factory=lambda: default_log_level())
+    log_level: LogLevel = field(default_factory=lambda: level_of(os.environ))
     """How much to log on stderr. The environment variable ENDOFORGE_LOG sets the default."""
 
     debug: bool = False
@@ -57,7 +59,7 @@ class General:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line `argv` (default: the process's) and exit."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_on_interrupts()
     sys.exit(run(list(sys.argv[1:] if argv is None else argv)))
 
 
@@ -68,7 +70,8 @@ def run(argv: list[str]) -> int:
     # cores, long ones cost most of the speed. GNU's OpenMP reads this when PyTorch is loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     try:
-        return _dispatch(argv)
+        _dispatch(argv)
+        return EXIT_OK
     except UserError as error:
         return _fail(f"endoforge: error: {error}", EXIT_USAGE, debug)
     except Resumable:
@@ -79,8 +82,7 @@ def run(argv: list[str]) -> int:
         sys.stdout = None  # nobody reads any more: don't flush at exit
         return EXIT_OK
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        return _fail(f"endoforge: error: {where}{error.strerror or error}", EXIT_USAGE, debug)
+        return _fail(f"endoforge: error: {mend_of(error)}", EXIT_USAGE, debug)
     except Exception as error:
         kind = type(error).__name__
         return _fail(f"endoforge: bug: {kind}: {error} ({ISSUES})", EXIT_BUG, debug)
@@ -91,7 +93,11 @@ def _fail(line: str, code: int, debug: bool = False) -> int:
         traceback.print_exc()
     if _rank() and code == EXIT_INTERRUPTED:
         return code  # the first process says it for all
-    print(f"process {_rank()}: {line}" if _launched() else line, file=sys.stderr)
+    line = f"process {_rank()}: {line}" if _launched() else line
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except OSError:
+        sys.stderr = None  # nowhere to say it; the code does, which a flush at exit would change
     return code
 
 
@@ -111,34 +117,38 @@ def _rank() -> int:
     return int(os.environ.get("RANK", 0)) if _launched() else 0
 
 
-def _dispatch(argv: list[str]) -> int:
+def _dispatch(argv: list[str]) -> None:
+    argv = argv[1:] if argv[:1] == ["--"] else argv
     if not argv or argv[0] in ("-h", "--help", "help"):
-        print(overview())
-        return EXIT_OK
+        _print(overview().splitlines())
+        return
     if argv[0] == "--version":
-        print(f"endoforge {__version__}")
-        return EXIT_OK
-    command = COMMANDS.get(argv[0])
-    if command is None:
-        known = ", ".join(COMMANDS)
-        raise UserError(f"no command {argv[0]!r}; choose from {known} (endoforge --help)")
+        _print([f"endoforge {__version__}"])
+        return
+    name, args = command_named(argv[0], COMMANDS), argv[1:]
+    command = COMMANDS[name]
     if _launched() and not command.in_processes:
         several = ", ".join(name for name, other in COMMANDS.items() if other.in_processes)
-        raise UserError(f"{argv[0]} runs as one process; torchrun is for {several}")
-    config, general = parse(argv[0], argv[1:])
+        raise UserError(f"{name} runs as one process; torchrun is for {several}")
+    config, general = parse(name, args)
+    # Of the processes that torchrun started the first speaks for all.
+    quiet = _rank() and general.log_level != "debug"
+    start_logging("error" if quiet else general.log_level)
+    for line in (unread_log_level(args, os.environ), unread_choice(config, os.environ)):
+        if line is not None:
+            log.warning(line)
     config = with_environment(config, os.environ)
-    _start_logging(general.log_level)
     if callable(command.run):
         command.run(config)
     else:
         _print(named(command.run)(config).lines())
-    return EXIT_OK
 
 
 def named(path: str) -> Any:
     """What `module:name` names; the module is imported now."""
     module, _, name = path.partition(":")
-    return getattr(importlib.import_module(module), name)
+    with held_interrupts():
+        return getattr(importlib.import_module(module), name)
 
 
 def overview() -> str:
@@ -168,19 +178,25 @@ def parse(name: str, args: list[str]) -> tuple[Any, General]:
     both = make_dataclass(config.__name__, [], bases=(General, config), kw_only=True, frozen=True)
     complaint = io.StringIO()
     try:
-        with contextlib.redirect_stderr(complaint):
+        with contextlib.redirect_stderr(complaint), _named_stdout():
             parsed: Any = tyro.cli(
                 both,
                 prog=f"endoforge {name}",
                 description=inspect.cleandoc(config.__doc__ or ""),
-                args=args,
+                args=without_separator(args, _flags(both)),
                 config=(tyro.conf.FlagCreatePairsOff,),
             )
     except SystemExit as stop:
         if stop.code in (0, None):
+            _print([])  # --help may still be on its way
             raise
         raise UserError(f"{one_line(complaint.getvalue())} (endoforge {name} --help)") from None
     return _part(config, parsed), _part(General, parsed)
+
+
+def _flags(config: type[Any]) -> set[str]:
+    names = {f"--{field.name.replace('_', '-')}" for field in fields(config)}
+    return {*names, "--help", "-h"}
 
 
 def _part(part: type[Any], parsed: Any) -> Any:
@@ -203,41 +219,12 @@ def one_line(complaint: str) -> str:
     return message
 
 
-def default_log_level() -> LogLevel:
-    level = os.environ.get("ENDOFORGE_LOG", "info").lower()
-    if level not in get_args(LogLevel):
-        raise UserError(f"ENDOFORGE_LOG={level}: must be one of {', '.join(get_args(LogLevel))}")
-    return cast(LogLevel, level)
-
-
-def _start_logging(level: LogLevel) -> None:
-    """Messages on stderr as they are; warnings and errors say that they are.
-
-    Of the processes that torchrun started the first speaks for all.
-    """
-    if _rank() and level != "debug":
-        level = "error"
-    handler = logging.StreamHandler()
-    handler.setFormatter(_Formatter())
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    logging.getLogger("matplotlib").setLevel("WARNING")  # else it tells of its font cache
-
-
-class _Formatter(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
-        return text if record.levelno == logging.INFO else f"{record.levelname.lower()}: {text}"
-
-
 def _datagen(config: Any) -> None:
     if config.print_randomization:
-        from endoforge.datagen.job import randomization_of
-        from endoforge.sim.randomization import randomization_toml
-
-        _print([randomization_toml(randomization_of(config))])
+        ranges = named("endoforge.datagen.job:randomization_of")(config)
+        _print([named("endoforge.sim.randomization:randomization_toml")(ranges)])
         return
-    from endoforge.datagen.generate import generate
-
+    generate = named("endoforge.datagen.generate:generate")
     _print(generate(replace(config, seed=_seed(config))).lines())
 
 
@@ -248,9 +235,8 @@ def _seed(config: Any) -> int | None:
     if config.seed is not None or POLYP_SEED in os.environ:
         return _first_seed(config.seed)
     if config.resume:
-        from endoforge.datagen.resume import seed_to_resume
-
-        return seed_to_resume(Path(config.output_root))
+        seed: int = named("endoforge.datagen.resume:seed_to_resume")(Path(config.output_root))
+        return seed
     if config.run_range is not None:
         raise UserError("--run-range: give --seed too, so that all parts are of one data set")
     return _first_seed(None)
@@ -282,20 +268,31 @@ def _sim_view(config: Any) -> None:
             )
         )
         return
-    from endoforge.view.run import run_view
-
+    run_view = named("endoforge.view.run:run_view")
     _print(run_view(config, _first_seed(config.seed)).lines())
 
 
 def _devices(config: Any) -> None:
-    from endoforge.devices import device_lines
-
-    _print(device_lines(config))
+    _print(named("endoforge.devices:device_lines")(config))
 
 
 def _print(lines: list[str]) -> None:
+    """Write lines to stdout; OSError, which names it, if that can't be done."""
     if not _rank():
-        print("\n".join(lines), flush=True)
+        with _named_stdout():
+            print("".join(f"{line}\n" for line in lines), end="", flush=True)
+
+
+@contextlib.contextmanager
+def _named_stdout() -> Iterator[None]:
+    """What is inside writes to stdout; an error that comes of it says so."""
+    try:
+        yield
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):
+            sys.stdout = None  # it keeps what it couldn't write; don't try again at exit
+            error.filename = "standard output"
+        raise
 
 
 COMMANDS = {

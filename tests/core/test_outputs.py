@@ -1,6 +1,5 @@
 """Outputs are tried before work begins."""
 
-import errno
 import os
 from pathlib import Path
 
@@ -10,7 +9,6 @@ from endoforge.core.errors import UserError
 from endoforge.core.outputs import (
     check_output_file,
     check_output_folder,
-    full_disk_named,
     refuse_same,
     refuse_within,
 )
@@ -68,13 +66,3 @@ def test_an_output_within_the_input_is_refused(tmp_path: Path) -> None:
     refuse_within("--out", tmp_path / "run_12", "the run", tmp_path / "run_1")
     with pytest.raises(UserError, match=r"^--out .*: lies in the run .*run_1;"):
         refuse_within("--out", tmp_path / "run_1" / "images", "the run", tmp_path / "run_1")
-
-
-def test_a_full_disk_is_an_error_with_a_mend() -> None:
-    with (
-        pytest.raises(UserError, match=r"^/x/y: no space left on the disk; free some, then run"),
-        full_disk_named(),
-    ):
-        raise OSError(errno.ENOSPC, "No space left on device", "/x/y")
-    with pytest.raises(OSError, match="Input/output"), full_disk_named():
-        raise OSError(errno.EIO, "Input/output error")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from endoforge.core.text import as_utf8, decode_text
+from endoforge.core.text import as_utf8, decode_text, printable
 
 TEXT = '{"name": "polié"}'
 
@@ -24,3 +24,17 @@ def test_other_encodings_are_no_guess() -> None:
 def test_nothing_is_nothing() -> None:
     assert decode_text(b"") == ""
     assert as_utf8(b"") == b""
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("polié 息肉.png", "polié 息肉.png"),
+        ("a\x1b]0;title\x07b\n", r"a\x1b]0;title\x07b\n"),
+        (b"caf\xe9.png".decode("utf-8", "surrogateescape"), r"caf\xe9.png"),
+        ("right\u202eto left", r"right\u202eto left"),
+    ],
+)
+def test_a_text_from_a_file_is_shown_as_one_plain_line(text: str, shown: str) -> None:
+    assert printable(text) == shown
+    assert shown.encode()

@@ -122,7 +122,7 @@ def test_pruned_copies_hold_the_frames_with_boxes_and_their_extras(tmp_path: Pat
     assert report.pruned is not None
     assert len(kept) == report.pruned.kept == report.frames_with_polyps < report.frames
     assert all(len(frame.boxes) for frame in kept)
-    [run_dir] = (tmp_path / "raw_filtered").iterdir()
+    [run_dir] = (tmp_path / "raw_filtered").glob("run_*")
     images = {path.name for path in (run_dir / "images").iterdir()}
     assert {path.name for path in (run_dir / "depth").iterdir()} == images
     assert (run_dir / "poses.txt").read_bytes() == (
@@ -142,6 +142,30 @@ def test_a_manifest_makes_its_run_again_bit_for_bit(tmp_path: Path) -> None:
     assert contents(again)["run_manifest.json"]["endoforge"]["randomization"]["polyps"][
         "count"
     ] == [2, 3]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_manifest_that_an_editor_saved_is_read(encoding: str, tmp_path: Path) -> None:
+    """With a byte order mark, and null where the default is meant."""
+    [run_dir] = job(tmp_path, seed=4, max_frames=1).run_dirs
+    path = run_dir / "run_manifest.json"
+    written = json.loads(path.read_text())
+    written["endoforge"] |= {"save": None}
+    written["endoforge"]["randomization"]["polyps"]["count"] = None
+    path.write_text(json.dumps(written), encoding=encoding)
+    [again] = job(tmp_path / "again", from_manifest=str(path)).run_dirs
+    image = "images/frame_00000.png"
+    assert contents(again)[image] == contents(run_dir)[image]
+
+
+def test_a_manifest_with_infinite_ranges_is_refused_with_their_place(tmp_path: Path) -> None:
+    [run_dir] = job(tmp_path, seed=4, max_frames=1).run_dirs
+    path = run_dir / "run_manifest.json"
+    written = json.loads(path.read_text())
+    written["endoforge"]["randomization"]["camera"]["exposure"] = [0.7, float("inf")]
+    path.write_text(json.dumps(written))
+    with pytest.raises(UserError, match=rf"{path}.*camera\.exposure.*finite"):
+        job(tmp_path / "again", from_manifest=str(path))
 
 
 def test_a_manifest_that_cannot_be_made_again_is_named(tmp_path: Path) -> None:

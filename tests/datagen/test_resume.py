@@ -258,7 +258,8 @@ def test_a_full_disk_ends_it_in_one_line_and_after_making_space_it_goes_on(
         patch.setattr(Path, "replace", lambda source, target: disk.replace(source, target))
         assert cli.run(argv) == 2
     line = capsys.readouterr().err.splitlines()[-1]
-    assert line.startswith(f"endoforge: error: {tmp_path}: no space left on the disk; ")
+    assert line.startswith(f"endoforge: error: {tmp_path}/run_")
+    assert ": no space left on the disk; " in line
     labels = len(list(tmp_path.glob("run_*/labels/*.json")))
     assert f"{labels} whole frames" in line
     assert "the same command with --seed 4 --resume goes on" in line

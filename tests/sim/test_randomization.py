@@ -48,6 +48,42 @@ def test_a_file_with_one_line_changes_that_alone(tmp_path: Path) -> None:
     assert load_randomization(file) == expected
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_it_is_read_in_any_unicode_encoding(encoding: str, tmp_path: Path) -> None:
+    file = tmp_path / "ranges.toml"
+    file.write_bytes("# für kleine\r\n[polyps]\r\ncount = [3, 5]\r\n".encode(encoding))
+    assert load_randomization(file).polyps.count == (3, 5)
+
+
+def test_no_range_takes_numbers_that_are_not_finite() -> None:
+    """Every number of every range, set to infinity in a manifest's JSON."""
+    values = json.loads(json.dumps(asdict(Randomization())))
+    checked = 0
+    for path in paths(values):
+        changed = json.loads(json.dumps(values))
+        parent = changed
+        for step in path[:-1]:
+            parent = parent[step]
+        parent[path[-1]] = float("inf")
+        with pytest.raises(ValueError, match="finite") as raised:
+            parse_randomization(changed)
+        assert ".".join(map(str, path)) in str(raised.value)
+        checked += 1
+    assert checked > 100
+
+
+def paths(values: Any) -> list[list[Any]]:
+    """Where the numbers of nested dicts and lists are."""
+    if not isinstance(values, dict | list):
+        return [[]]
+    items = values.items() if isinstance(values, dict) else enumerate(values)
+    return [[name, *path] for name, value in items for path in paths(value)]
+
+
+def test_null_stands_for_the_default() -> None:
+    assert parse_randomization({"polyps": None, "camera": {"jpeg": None}}) == Randomization()
+
+
 def leaves(values: Any, path: str = "") -> dict[str, Any]:
     """Every number or range of it by its dotted name; a `Nuisance` counts as one."""
     if not is_dataclass(values) or isinstance(values, Nuisance):
@@ -96,6 +132,13 @@ def test_the_toml_parses_to_the_values() -> None:
         ("[nuisances.stool]\nprobability = 0.5\nstrength = [0, 2]", r"stool\.strength"),
         ("[nuisances.snow]\nprobability = 0.5\nstrength = [0, 1]", "snow"),
         ("[camera", "ranges.toml"),
+        ("[camera]\nexposure = [0.7, inf]", r"camera\.exposure.*finite"),
+        ("[camera]\nexposure = [nan, 1.0]", r"camera\.exposure.*finite"),
+        ("[camera]\nlamps = [2, inf]", r"camera\.lamps.*finite"),
+        ("[polyps]\nshare_ip = inf", r"polyps\.share_ip.*finite"),
+        ("[polyps]\nbehind_folds = nan", r"polyps\.behind_folds.*finite"),
+        ("[nuisances.stool]\nprobability = nan\nstrength = [0, 1]", r"stool\.probability.*finite"),
+        ("[motion]\npauses_per_min = [0, -inf]", r"motion\.pauses_per_min.*finite"),
     ],
 )
 def test_what_is_wrong_is_named_with_the_file(tmp_path: Path, text: str, message: str) -> None:

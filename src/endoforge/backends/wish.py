@@ -55,6 +55,16 @@ def with_environment(config: Any, environment: Mapping[str, str]) -> Any:
     return replace(config, adapter=str(both) or None)
 
 
+def unread_choice(config: Any, environment: Mapping[str, str]) -> str | None:
+    """A line for those whose environment chooses a GPU while torch computes; else None."""
+    names = sorted(
+        name for name, value in environment.items() if name.startswith("WGPU_") and value
+    )
+    if not names or getattr(config, "backend", None) != "torch":
+        return None
+    return f"{', '.join(names)}: read with --backend webgpu only; without it torch goes by --device"
+
+
 def _word(environment: Mapping[str, str], variable: str, choices: tuple[str, ...]) -> str | None:
     word = environment.get(variable, "").strip().lower()
     if word and word not in choices:

@@ -7,6 +7,8 @@ import re
 import secrets
 import shutil
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,19 +28,32 @@ def write_atomic(path: Path, data: bytes, *, sync: bool = False) -> None:
     _refuse_special(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            if sync:
-                file.flush()
-                os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException as error:
+        with naming(path, temporary):
+            with temporary.open("xb") as file:
+                file.write(data)
+                if sync:
+                    file.flush()
+                    os.fsync(file.fileno())
+            temporary.replace(path)
+    except BaseException:
         temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename in (None, str(temporary)):
-            error.filename = str(path)  # a failed write doesn't say of what
         raise
     if sync:
         sync_folder(path.parent)
+
+
+@contextmanager
+def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Have errors of the system name `path`, if they name nothing or its `temporary` name.
+
+    A write that fails doesn't say of what.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None or error.filename == str(temporary):
+            error.filename = str(path)
+        raise
 
 
 def _refuse_special(path: Path) -> None:
@@ -75,19 +90,15 @@ def append_json_line(path: Path, value: Any) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     line = json.dumps(value, allow_nan=False) + "\n"
-    try:
-        with path.open("ab", buffering=0) as file:
-            is_plain = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-            before = file.seek(0, os.SEEK_END) if is_plain else 0
-            try:
-                _write_all(file, line.encode())
-            except OSError:
-                if is_plain:
-                    file.truncate(before)
-                raise
-    except OSError as error:
-        error.filename = error.filename or str(path)  # a failed write doesn't say of what
-        raise
+    with naming(path), path.open("ab", buffering=0) as file:
+        is_plain = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+        before = file.seek(0, os.SEEK_END) if is_plain else 0
+        try:
+            _write_all(file, line.encode())
+        except OSError:
+            if is_plain:
+                file.truncate(before)
+            raise
 
 
 def _write_all(file: BinaryIO, data: bytes) -> None:

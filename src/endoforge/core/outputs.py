@@ -3,11 +3,9 @@
 Nothing is made by trying: a folder that isn't there is made by the command when it writes.
 """
 
-import errno
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 from endoforge.core.errors import UserError
@@ -73,15 +71,3 @@ def refuse_within(flag: str, output: str | Path, what: str, folder: str | Path) 
     """Raises UserError if `output` is `folder` or lies in it; `what` names the folder in words."""
     if Path(output).resolve().is_relative_to(Path(folder).resolve()):
         raise UserError(f"{flag} {output}: lies in {what} {folder}; name a place outside it")
-
-
-@contextmanager
-def full_disk_named(mend: str = "free some, then run the same command again") -> Iterator[None]:
-    """Turn the error of a disk that is full into a UserError: the file, if known, and the mend."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        where = f"{error.filename}: " if error.filename else ""
-        raise UserError(f"{where}no space left on the disk; {mend}") from error

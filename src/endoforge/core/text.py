@@ -27,3 +27,20 @@ def as_utf8(data: bytes) -> bytes:
         return decode_text(data).encode()
     except UnicodeDecodeError:
         return data
+
+
+def printable(text: str) -> str:
+    r"""`text` in one line that a terminal shows as it is and UTF-8 can hold.
+
+    Control characters, and the bytes of a file's name that are no UTF-8, become escapes such as
+    `\x1b`.
+    """
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else _escaped(one) for one in text)
+
+
+def _escaped(one: str) -> str:
+    if "\udc80" <= one <= "\udcff":  # how Python keeps a byte that is no UTF-8
+        return f"\\x{ord(one) - 0xDC00:02x}"
+    return one.encode("unicode_escape").decode()

@@ -167,7 +167,6 @@ def validation_pack(
     As `datagen --max-frames` would record them: of a whole procedure, with and without polyps. The
     same for all trainings with the same ranges; `size` is (width, height).
     """
-    log.info("preparing the renderer: its kernels are compiled, unless they are kept from before")
     renderer = Renderer(*size, engine, default_batch_size(engine))
     tally = Tally(strict=False)
     images: list[NDArray[np.uint8]] = []

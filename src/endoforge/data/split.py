@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from endoforge.captures.index import CaptureIndex, FrameRecord
 from endoforge.core.errors import UserError
 from endoforge.core.files import write_json_atomic
+from endoforge.core.text import as_utf8
 from endoforge.data.stratify import stratified_runs
 
 log = logging.getLogger(__name__)
@@ -172,7 +173,7 @@ def _check_runs_apart(path: Path, split: Split) -> None:
 
 def _read_manifest(path: Path) -> SplitManifest:
     try:
-        manifest = SplitManifest.model_validate_json(path.read_bytes())
+        manifest = SplitManifest.model_validate_json(as_utf8(path.read_bytes()))
     except (OSError, ValidationError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"can't read the split manifest {path}: {reason}") from error

@@ -1,6 +1,5 @@
 """The loop of `datagen`: scenes are baked ahead, rendered in batches, and written behind."""
 
-import errno
 import logging
 import time
 from collections import deque
@@ -11,7 +10,8 @@ from typing import TypeVar, cast
 
 from endoforge.captures.config import PruneConfig
 from endoforge.captures.prune import prune_empty
-from endoforge.core.errors import UserError
+from endoforge.core.errors import UserError, is_full
+from endoforge.core.outputs import check_output_folder, refuse_within
 from endoforge.core.progress import progress
 from endoforge.datagen.config import DatagenConfig
 from endoforge.datagen.job import Job, make_job
@@ -24,8 +24,6 @@ from endoforge.sim.simulator import BakedRun, bake, default_batch_size, render_r
 
 log = logging.getLogger(__name__)
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -33,10 +31,12 @@ Result = TypeVar("Result")
 def generate(config: DatagenConfig) -> DatagenReport:
     """Record the runs that `config` asks for; its seed must be set, or `from_manifest`.
 
-    Raises UserError if the renderer isn't there, the settings don't fit what is to be resumed, or
-    the disk is full. Whatever ends it, frames and labels on disk are whole.
+    Raises UserError, before anything is rendered, if a folder can't be written or the renderer
+    isn't there, if the settings don't fit what is to be resumed, and if the disk is full. Whatever
+    ends it, frames and labels on disk are whole.
     """
     job = make_job(config)
+    _check_outputs(config)
     engine = start_engine(cast(RendererName, job.renderer))
     report = DatagenReport(job.output_root, engine.name)
     found = find_runs(job.output_root, job.data_set, engine.name) if job.resume else Found()
@@ -50,6 +50,14 @@ def generate(config: DatagenConfig) -> DatagenReport:
         pruning = PruneConfig(input=config.output_root, output=config.pruned_root)
         report.pruned = prune_empty(pruning)
     return report
+
+
+def _check_outputs(config: DatagenConfig) -> None:
+    check_output_folder("--output-root", config.output_root)
+    if config.prune_empty:
+        flag, copies = "--prune-output-root", config.pruned_root
+        refuse_within(flag, copies, "--output-root", config.output_root)
+        check_output_folder(flag, copies)
 
 
 def _record(job: Job, engine: Engine, found: Found, todo: list[int], report: DatagenReport) -> None:
@@ -83,16 +91,13 @@ def _explain(job: Job, frames: int, error: BaseException) -> None:
     """Say what is safe and how to go on; raises UserError in place of a full disk."""
     safe = f"{frames} whole frames of this job are in {job.output_root}"
     go_on = f"the same command with {job.resume_flags} goes on"
-    if is_full(error) or is_full(error.__cause__):
+    full = next((one for one in (error, error.__cause__) if is_full(one)), None)
+    if isinstance(full, OSError):
+        place = full.filename or job.output_root
         raise UserError(
-            f"{job.output_root}: no space left on the disk; {safe}; make space, then {go_on}"
+            f"{place}: no space left on the disk; {safe}; make space, then {go_on}"
         ) from error
     log.warning("unfinished: %s; %s", safe, go_on)
-
-
-def is_full(error: BaseException | None) -> bool:
-    """Whether an error says that the disk is full."""
-    return isinstance(error, OSError) and error.errno in FULL
 
 
 def in_parallel(

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from endoforge import __version__
 from endoforge.captures.schema import PICTURE_EXTRAS, RunManifest
 from endoforge.core.errors import UserError
+from endoforge.core.text import as_utf8
 from endoforge.datagen.config import SAVED, DatagenConfig
 from endoforge.sim.randomization import Randomization, load_randomization, parse_randomization
 from endoforge.sim.streams import run_seed
@@ -129,12 +130,13 @@ def _job(config: DatagenConfig, data_set: DataSet, run_indices: range, renderer:
 def _again(config: DatagenConfig, path: Path) -> Job:
     """The job of one run, as its manifest tells."""
     try:
-        manifest = RunManifest.model_validate_json(path.read_bytes())
+        manifest = RunManifest.model_validate_json(as_utf8(path.read_bytes()))
     except OSError as error:
         raise UserError(f"--from-manifest {path}: can't be read ({error.strerror})") from error
     except ValidationError as error:
         raise UserError(f"--from-manifest {path}: isn't a run's manifest") from error
-    ours = manifest.endoforge or {}
+    # A null is taken for absent, and means what absence means.
+    ours = {name: value for name, value in (manifest.endoforge or {}).items() if value is not None}
     if ours.get(REPEATABLE) is False:
         raise UserError(
             f"--from-manifest {path}: was recorded in sim-view along a path that no seed gives, so "
@@ -146,7 +148,7 @@ def _again(config: DatagenConfig, path: Path) -> Job:
             base_seed=int(ours["base_seed"]),
             size=(int(width), int(height)),
             max_frames=manifest.max_frames,
-            saved=tuple(kind for kind in SAVED if kind in ours["save"]),
+            saved=tuple(kind for kind in SAVED if kind in ours.get("save", ())),
             randomization=parse_randomization(ours["randomization"]),
         )
         run_index, renderer, version = int(ours["run_index"]), ours["renderer"], ours["version"]

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from endoforge.captures.schema import MANIFEST_NAME, RunManifest
 from endoforge.core.errors import UserError
+from endoforge.core.text import as_utf8
 from endoforge.datagen.job import DataSet
 
 log = logging.getLogger(__name__)
@@ -76,7 +77,8 @@ def _manifests(root: Path) -> Iterator[tuple[Path, RunManifest, dict[str, Any]]]
     unreadable = 0
     for run_dir in sorted(root.glob("run_*"), key=lambda path: (len(path.name), path.name)):
         try:
-            manifest = RunManifest.model_validate_json((run_dir / MANIFEST_NAME).read_bytes())
+            data = (run_dir / MANIFEST_NAME).read_bytes()
+            manifest = RunManifest.model_validate_json(as_utf8(data))
         except (OSError, ValidationError):
             unreadable += 1
             continue

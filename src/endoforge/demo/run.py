@@ -14,7 +14,7 @@ from endoforge.captures.config import PruneConfig
 from endoforge.captures.prune import prune_empty
 from endoforge.core.errors import Resumable, UserError
 from endoforge.core.files import write_json_atomic
-from endoforge.core.outputs import check_output_folder, full_disk_named
+from endoforge.core.outputs import check_output_folder
 from endoforge.datagen.config import DatagenConfig
 from endoforge.datagen.generate import generate
 from endoforge.datagen.report import DatagenReport
@@ -98,11 +98,7 @@ class _Clock:
 def run_demo(config: DemoConfig) -> DemoResult:
     """Simulate, prune, train, evaluate and report; everything lies under `config.output_root`."""
     check_output_folder("--output-root", config.output_root)
-    with full_disk_named():
-        return _journey(Path(config.output_root), config)
-
-
-def _journey(root: Path, config: DemoConfig) -> DemoResult:
+    root = Path(config.output_root)
     _start_afresh(root, config)
     clock = _Clock()
     with clock.step(

@@ -10,12 +10,7 @@ from typing import Any
 
 from endoforge.captures.index import CaptureIndex, index_root
 from endoforge.core.files import append_json_line
-from endoforge.core.outputs import (
-    check_output_file,
-    check_output_folder,
-    full_disk_named,
-    refuse_same,
-)
+from endoforge.core.outputs import check_output_file, check_output_folder, refuse_same
 from endoforge.core.progress import progress
 from endoforge.data.classes import boxes_by_class, unknown_classes, with_others
 from endoforge.data.loader import Loader
@@ -66,7 +61,7 @@ def run_eval(config: EvalConfig) -> EvalResult:
         class_names=validation.class_names,
         seconds=seconds,
     )
-    with _scores_before_errors(result), full_disk_named():
+    with _scores_before_errors(result):
         if config.metrics_out is not None:
             append_json_line(Path(config.metrics_out), _record(config, validation, seconds))
         return result if config.report is None else _with_report(result, Path(config.report))

@@ -4,12 +4,15 @@ import atexit
 import contextlib
 import importlib
 import io
+import logging
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 
 from endoforge.core.errors import UserError
+
+log = logging.getLogger(__name__)
 
 RendererName = Literal["auto", "cpu", "cuda", "vulkan", "metal", "amdgpu"]
 
@@ -92,6 +95,7 @@ def _start(name: RendererName) -> None:
     global _running
     if _running == name:
         return
+    log.info("starting the renderer on %s; the first time on a machine it compiles", name)
     quadrants = _quadrants()
     with contextlib.redirect_stdout(io.StringIO()):
         quadrants.init(

@@ -5,6 +5,7 @@ parts (`--randomization file.toml`); every manifest holds the whole of it.
 """
 
 import json
+import math
 import tomllib
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -16,6 +17,7 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationE
 from pydantic.dataclasses import dataclass
 
 from endoforge.core.errors import UserError
+from endoforge.core.text import decode_text
 
 MOST_POLYPS = 24
 """Polyps of a scene at most: a mask of 24 bits is exact in a float, an instance id fits a byte."""
@@ -23,8 +25,8 @@ MOST_POLYPS = 24
 Span = TypeVar("Span", tuple[float, float], tuple[int, int])
 
 
-def within(least: float, most: float = float("inf")) -> AfterValidator:
-    """A range [a, b] with least <= a <= b <= most."""
+def within(least: float, most: float = math.inf) -> AfterValidator:
+    """A range [a, b] of finite numbers with least <= a <= b <= most."""
 
     def check(span: Span) -> Span:
         if not least <= span[0] <= span[1] <= most:
@@ -42,7 +44,7 @@ IntRange = tuple[int, int]
 ShareRange = Annotated[Range, within(0, 1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
-_STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+_STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
@@ -224,9 +226,11 @@ class Randomization:
 def load_randomization(path: Path) -> Randomization:
     """The default ranges with what the TOML file `path` says in their place; UserError if bad."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: can't be read ({error})") from error
+        text = decode_text(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{path}: can't be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: can't be read as UTF-8 or UTF-16 ({error.reason})") from error
     try:
         return parse_randomization(tomllib.loads(text))
     except (tomllib.TOMLDecodeError, ValueError) as error:
@@ -234,13 +238,22 @@ def load_randomization(path: Path) -> Randomization:
 
 
 def parse_randomization(values: Any) -> Randomization:
-    """From nested dicts, as of TOML or JSON; ValueError names the first thing that is wrong."""
+    """From nested dicts, as of TOML or JSON; ValueError names the first thing that is wrong.
+
+    What is null is taken for absent: the default stands.
+    """
     try:
-        return TypeAdapter(Randomization).validate_python(values)
+        return TypeAdapter(Randomization).validate_python(_without_nulls(values))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the file"
         raise ValueError(f"{place}: {first['msg']}") from error
+
+
+def _without_nulls(values: Any) -> Any:
+    if not isinstance(values, dict):
+        return values
+    return {name: _without_nulls(value) for name, value in values.items() if value is not None}
 
 
 def randomization_toml(randomization: Randomization) -> str:

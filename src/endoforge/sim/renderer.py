@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from endoforge.core.signals import held_interrupts
 from endoforge.sim.camera import CameraState
 from endoforge.sim.darkroom import Darkroom
 from endoforge.sim.engine import Engine, settle, wait
@@ -171,14 +172,17 @@ class Renderer:
 
         world, view, target = self.world, self.view, self.target
         picture, tiles = (count, self.height, self.width), self.tiles
-        passes.meter(world, view, target, *picture, *tiles)
-        passes.set_gain(world, view, target, count)
-        passes.cone_march(world, view, target, count, *tiles)
-        passes.trace_lattice(world, view, target, count, *tiles)
-        passes.draw(world, view, target, use_lattice, self.normals, self._span, *picture, *tiles)
-        passes.count(world, view, target, hidden, *picture, *tiles)
-        self._darkroom.develop(count)
-        wait(self.engine)
+        with held_interrupts():  # quadrants drops some exceptions while it compiles
+            passes.meter(world, view, target, *picture, *tiles)
+            passes.set_gain(world, view, target, count)
+            passes.cone_march(world, view, target, count, *tiles)
+            passes.trace_lattice(world, view, target, count, *tiles)
+            passes.draw(
+                world, view, target, use_lattice, self.normals, self._span, *picture, *tiles
+            )
+            passes.count(world, view, target, hidden, *picture, *tiles)
+            self._darkroom.develop(count)
+            wait(self.engine)
         return self._frames(count)
 
     def _frames(self, count: int) -> Frames:

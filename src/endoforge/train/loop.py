@@ -16,7 +16,6 @@ from endoforge.backends.base import Backend, StepResult
 from endoforge.backends.compute import Compute, pick_compute
 from endoforge.backends.group import Group, joined
 from endoforge.core.errors import Resumable, UserError
-from endoforge.core.outputs import full_disk_named
 from endoforge.core.progress import progress
 from endoforge.data.loader import Loader
 from endoforge.detect.tinydet import MODELS
@@ -42,8 +41,6 @@ from endoforge.train.watch import NAMES as WATCHED
 from endoforge.train.watch import Score, score_of
 
 log = logging.getLogger(__name__)
-
-MEND = "free some, then run the same command again: it goes on from the last save"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +87,7 @@ def train(config: TrainConfig) -> TrainResult:
     state saved.
     """
     compute = pick_compute(config.backend, config.device, config.adapter)
-    with joined(compute.torch_device) as group, outputs_of(config, group), full_disk_named(MEND):
+    with joined(compute.torch_device) as group, outputs_of(config, group):
         sinks = build_sinks(config) if group.is_main else []
         with outcome_to(sinks):
             training = prepare(config, compute, group, sinks)

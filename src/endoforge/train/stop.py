@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from endoforge.backends.group import Group
+from endoforge.core.signals import INTERRUPTS
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ class Stop:
 def stop_on_signal(group: Group) -> Iterator[Stop]:
     """Note Ctrl-C, SIGTERM and SIGHUP instead of dying of them; the second time, die at once.
 
-    A terminal that closes sends SIGHUP; where it is ignored, as under nohup, it stays so. Outside
+    A terminal that closes sends SIGHUP. What is ignored, as that is under nohup, stays so. Outside
     the main thread, which alone gets signals, nothing is changed.
     """
     stop = Stop(group)
@@ -56,7 +57,7 @@ def stop_on_signal(group: Group) -> Iterator[Stop]:
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    before = {number: signal.signal(number, note) for number in _signals()}
+    before = {number: signal.signal(number, note) for number in _heeded()}
     try:
         yield stop
     finally:
@@ -64,8 +65,5 @@ def stop_on_signal(group: Group) -> Iterator[Stop]:
             signal.signal(number, handler)
 
 
-def _signals() -> list[signal.Signals]:
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-        numbers.append(signal.SIGHUP)
-    return numbers
+def _heeded() -> list[int]:
+    return [number for number in INTERRUPTS if signal.getsignal(number) is not signal.SIG_IGN]

@@ -1,7 +1,5 @@
 """Curves, precision over recall, and sample pictures of a training, for TensorBoard to show."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoforge.core.errors import UserError
+from endoforge.core.files import naming
 from endoforge.evaluate.figures import draw_found, evenly_spread
 from endoforge.evaluate.matching import match_all, match_picture
 from endoforge.evaluate.metrics import OBJECTNESS_SWEEP, Metrics
@@ -40,7 +39,7 @@ class TensorBoard:
     def start(self, plan: Plan) -> None:
         """Take back what lies beyond the state that training goes on from: it comes again."""
         self._plan = plan
-        with self._named_errors():
+        with naming(self._folder):
             self._writer = self._writer_class(
                 str(self._folder), purge_step=_comes_again(plan), flush_secs=FLUSH_EVERY_S
             )
@@ -54,12 +53,12 @@ class TensorBoard:
             "train/learning_rate": report.lr,
             "train/images_per_s": report.images_per_s,
         }
-        with self._named_errors():
+        with naming(self._folder):
             self._add_scalars(values, self._steps_done(report.epoch - 1, report.step))
 
     def epoch(self, report: EpochReport) -> None:
         step = self._steps_done(report.epoch)
-        with self._named_errors():
+        with naming(self._folder):
             self._add_scalars({"epoch/mean_loss": report.loss}, step)
             self._add_scalars(_validation_scalars(report.validation.metrics), step)
             self._add_curve(report.validation, step)
@@ -68,17 +67,8 @@ class TensorBoard:
 
     def finish(self, status: str, error: str | None) -> None:  # noqa: ARG002 - no tab shows these
         if self._writer is not None:
-            with self._named_errors():
+            with naming(self._folder):
                 self._writer.close()
-
-    @contextmanager
-    def _named_errors(self) -> Iterator[None]:
-        """The writer, a thread of its own, doesn't say what it couldn't write."""
-        try:
-            yield
-        except OSError as error:
-            error.filename = error.filename or str(self._folder)
-            raise
 
     def _steps_done(self, epochs: int, steps: int = 0) -> int:
         """After whole `epochs` and `steps` of the next."""

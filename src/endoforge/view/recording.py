@@ -13,8 +13,7 @@ from threading import RLock, Semaphore
 from typing import Any
 
 from endoforge.captures.recorder import RunRecorder
-from endoforge.core.errors import UserError
-from endoforge.datagen.generate import is_full
+from endoforge.core.errors import UserError, is_full
 from endoforge.datagen.job import REPEATABLE, DataSet
 from endoforge.datagen.labels import frame_label
 from endoforge.datagen.output import about_run

@@ -6,7 +6,15 @@ kernels themselves. They hold no state: every array is a torch tensor of the cal
 
 import os
 
+from endoforge.core.signals import held_interrupts
+
 # quadrants prints a banner on import; what our commands print is theirs alone.
 os.environ.setdefault("ENABLE_QUADRANTS_HEADER_PRINT", "false")
 # In notebooks it announces how it passes on the prints of kernels; ours print nothing.
 os.environ.setdefault("QD_ENABLE_PYBUF", "0")
+
+# Its decorators ask for the source of whom they decorate, and drop every exception meanwhile.
+with held_interrupts():
+    from endoforge.sim.kernels import develop, geometry, jpeg, passes, shading, trace, types
+
+__all__ = ["develop", "geometry", "jpeg", "passes", "shading", "trace", "types"]

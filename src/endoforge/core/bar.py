@@ -1,0 +1,77 @@
+"""The bar on a terminal: one line, however narrow the window is or becomes."""
+
+from collections.abc import Sequence
+
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.control import Control
+from rich.measure import Measurement
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn
+from rich.segment import ControlType, Segment
+from rich.table import Table
+
+# rich has no name for this sequence; a console that takes none erases the line alone.
+_ERASE_BELOW = Segment("\x1b[J", None, [(ControlType.ERASE_IN_LINE, 0)])
+_TO_ITS_START = Control(ControlType.CARRIAGE_RETURN)
+_ANY_WIDTH = 10_000
+
+
+class NarrowBar(Progress):
+    """What is done, a bar, the count, a text such as the rate, and the time left; gone at the end.
+
+    Where the window is too narrow for all, the bar goes first, then the text, then what is done.
+    """
+
+    def __init__(self, label: str, total: int, text: str = "") -> None:
+        what, rate, left = (
+            TextColumn(f"{{task.{name}}}")
+            for name in ("description", "fields[text]", "fields[left]")
+        )
+        count = MofNCompleteColumn()
+        self._choices: tuple[tuple[ProgressColumn, ...], ...] = (
+            (what, BarColumn(), count, rate, left),
+            (what, BarColumn(10), count, rate, left),
+            (what, count, rate, left),
+            (what, count, left),
+            (count, left),
+        )
+        super().__init__(console=Console(stderr=True), transient=True)
+        self.add_task(label, total=total, text=text, left="")
+
+    def show(self, done: int, text: str, left_s: float | None, *, total: int | None = None) -> None:
+        """Show that `done` units are done; None: how long the others take isn't known yet."""
+        left = "" if left_s is None else clock(left_s)
+        self.update(self.task_ids[0], completed=done, total=total, text=text, left=left)
+
+    def get_renderable(self) -> RenderableType:
+        """The line, in all its forms."""
+        return _Line([self._form(columns) for columns in self._choices])
+
+    def _form(self, columns: tuple[ProgressColumn, ...]) -> Table:
+        self.columns = columns
+        return self.make_tasks_table(self.tasks)
+
+
+class _Line:
+    """The first of its forms that fits on a line; of the last, what fits.
+
+    The cursor is left at its start. A window that becomes narrower breaks the line into several;
+    from the start of the first, the next line erases them all.
+    """
+
+    def __init__(self, forms: Sequence[Table]) -> None:
+        self._forms = forms
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        whole = options.update(width=_ANY_WIDTH)
+        for form in self._forms:
+            if Measurement.get(console, whole, form).maximum <= options.max_width:
+                break
+        yield _ERASE_BELOW
+        yield from (part for part in console.render(form, options) if part.text != "\n")
+        yield _TO_ITS_START
+
+
+def clock(seconds: float) -> str:
+    """Seconds as `hours:minutes:seconds`."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"

@@ -1,0 +1,40 @@
+"""Messages on stderr, and how many of them."""
+
+import logging
+import sys
+from collections.abc import Mapping
+from typing import Any, Literal, cast, get_args
+
+from endoforge.core.errors import UserError
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+def level_of(environment: Mapping[str, str]) -> LogLevel:
+    """What ENDOFORGE_LOG says, "info" if it isn't there; UserError if it is no level."""
+    level = environment.get("ENDOFORGE_LOG", "info").lower()
+    if level not in get_args(LogLevel):
+        raise UserError(f"ENDOFORGE_LOG={level}: must be one of {', '.join(get_args(LogLevel))}")
+    return cast(LogLevel, level)
+
+
+def start_logging(level: LogLevel) -> None:
+    """Messages on stderr as they are; warnings and errors say that they are."""
+    handler = _Handler()
+    handler.setFormatter(_Formatter())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.getLogger("matplotlib").setLevel("WARNING")  # else it tells of its font cache
+
+
+class _Handler(logging.StreamHandler[Any]):
+    """Writes to what stderr is now: while a bar is shown, rich puts lines above it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
+class _Formatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        return text if record.levelno == logging.INFO else f"{record.levelname.lower()}: {text}"
