@@ -81,6 +81,15 @@ def test_weights_to_start_from_are_never_written_over(small_config, tmp_path):
     assert start_from.read_bytes() == b"mine"
 
 
+@pytest.mark.usefixtures("nothing_is_loaded")
+def test_a_folder_in_the_place_of_a_file_of_the_training_is_named(small_config, tmp_path):
+    for name, flag in (("train.json", "--ckpt-dir"), ("debug_batch.png", "--debug-batch")):
+        place = tmp_path / flag / name
+        place.mkdir(parents=True)
+        with pytest.raises(UserError, match=f"^{flag} {place}: is a folder; name a file"):
+            train(small_config(ckpt_dir=str(place.parent), debug_batch=True))
+
+
 def test_a_refused_training_leaves_the_status_of_the_one_that_runs(small_config, tmp_path):
     status = tmp_path / "status.json"
     status.write_text("of the first")

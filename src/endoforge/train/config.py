@@ -22,6 +22,8 @@ ResizeMode = Literal["letterbox", "force"]
 LabelField = Literal["label", "paris"]
 ModelName = Literal["tinydet", "bigdet"]
 Watch = Literal["ap", "ap50", "mean-iou"]
+DEBUG_NAME = "debug_batch.png"
+"""In --ckpt-dir, the picture of --debug-batch."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,7 @@ from endoforge.evaluate.config import VALIDATION_BATCH_SIZE
 from endoforge.evaluate.metrics import Metrics
 from endoforge.evaluate.validate import Validation, validate
 from endoforge.train.checkpoint import CheckpointFolder, changed_settings
-from endoforge.train.config import TrainConfig, Watch
+from endoforge.train.config import DEBUG_NAME, TrainConfig, Watch
 from endoforge.train.data import TrainingData, load_data
 from endoforge.train.debug import draw_batch
 from endoforge.train.facts import StartWeights, facts_of, load_start, with_classes
@@ -278,7 +278,7 @@ class Training:
         if self.group.is_main:
             batch = next(self.train_loader.batches(self.state.epoch))
             view = self.backend.view(batch, epoch=self.state.epoch, step=0)
-            path = Path(self.config.ckpt_dir) / "debug_batch.png"
+            path = Path(self.config.ckpt_dir) / DEBUG_NAME
             for line in draw_batch(path, view, self.backend.model_config.classes):
                 log.info("%s", line)
 

@@ -10,7 +10,7 @@ from endoforge.core.outputs import check_output_file, check_output_folder, refus
 from endoforge.detect.packaged import PACKAGED
 from endoforge.evaluate.outputs import refuse_in_runs
 from endoforge.train.checkpoint import FILE_NAMES, held
-from endoforge.train.config import TrainConfig
+from endoforge.train.config import DEBUG_NAME, TrainConfig
 
 
 @contextmanager
@@ -32,6 +32,8 @@ def check_outputs(config: TrainConfig) -> None:
     check_output_folder("--ckpt-dir", config.ckpt_dir)
     for name in FILE_NAMES:
         check_output_file("--ckpt-dir", Path(config.ckpt_dir) / name)
+    if config.debug_batch:
+        check_output_file("--debug-batch", Path(config.ckpt_dir) / DEBUG_NAME)
     if config.tensorboard is not None:
         check_output_folder("--tensorboard", config.tensorboard)
     if config.metrics_out is not None:
