@@ -10,6 +10,7 @@ from endoforge.captures.video import Video
 from endoforge.core.errors import Resumable, UserError
 from endoforge.core.progress import progress
 from endoforge.formats.config import ImportConfig
+from endoforge.formats.names import printable
 from endoforge.formats.runs import ImportedRun, ImportReport, ImportRoot, Origin
 
 
@@ -49,12 +50,12 @@ def import_video(config: ImportConfig) -> ImportReport:
 
 def _origin(config: ImportConfig, video: Video) -> Origin:
     stat = video.path.stat()
-    pictures = hashlib.sha256(f"{video.path.name} {stat.st_size}".encode())
+    pictures = hashlib.sha256(f"{printable(video.path.name)} {stat.st_size}".encode())
     content = pictures.copy()
     content.update(f" {config.fps} {stat.st_mtime_ns}".encode())
     return Origin(
         format="video",
-        source=str(video.path.absolute()),
+        source=printable(str(video.path.absolute())),
         group="all frames" if config.fps is None else f"{config.fps:g} frames/s",
         pictures=pictures.hexdigest(),
         content=content.hexdigest(),
