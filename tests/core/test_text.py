@@ -1,8 +1,10 @@
 """Text in the encodings that other programs write."""
 
+import os
+
 import pytest
 
-from endoforge.core.text import as_utf8, decode_text
+from endoforge.core.text import as_utf8, decode_text, printable
 
 TEXT = '{"name": "polié"}'
 
@@ -24,3 +26,8 @@ def test_other_encodings_are_no_guess() -> None:
 def test_nothing_is_nothing() -> None:
     assert decode_text(b"") == ""
     assert as_utf8(b"") == b""
+
+
+def test_a_name_that_isnt_utf8_can_be_printed() -> None:
+    assert printable(os.fsdecode(b"a/\xff.png")) == "a/\\xff.png"
+    assert printable("a/polié.png") == "a/polié.png"

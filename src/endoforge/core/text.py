@@ -1,7 +1,9 @@
-"""Text of files that other programs wrote."""
+"""Text of files that other programs wrote, and names of files."""
 
 import codecs
 import json
+import os
+from pathlib import Path
 
 _MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -27,3 +29,11 @@ def as_utf8(data: bytes) -> bytes:
         return decode_text(data).encode()
     except UnicodeDecodeError:
         return data
+
+
+def printable(name: str | Path) -> str:
+    """A file's name that can be printed and encoded: bytes that aren't UTF-8 as `\\xff`.
+
+    `os` gives such bytes as lone surrogates, which no encoder takes.
+    """
+    return os.fsencode(name).decode(errors="backslashreplace")
