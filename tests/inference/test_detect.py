@@ -1,11 +1,13 @@
 """`detect`: what it looks at, what it writes, what it can't read."""
 
 import json
+import os
 import shutil
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 from pycocotools.coco import COCO
 
 import endoforge
@@ -15,60 +17,10 @@ from endoforge.core.errors import UserError
 from endoforge.detect.heuristic import HeuristicDetector
 from endoforge.inference.config import DetectConfig
 from endoforge.inference.results import Results
-from endoforge.inference.run import run_detect
 from endoforge.inference.shots import Material
-
-SIZE = (120, 80)
-
-
-def noise(seed):
-    return np.random.default_rng(seed).integers(0, 256, (SIZE[1], SIZE[0], 3), np.uint8)
-
-
-@pytest.fixture
-def pictures(tmp_path):
-    """Three pictures in two folders, and a file that isn't one."""
-    folder = tmp_path / "pictures"
-    for number, name in enumerate(("a.png", "b/1.png", "b/2.jpg")):
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(path), noise(number))
-    (folder / "b/3.png").write_bytes(b"not a picture")
-    (folder / "notes.txt").write_text("not looked at")
-    return folder
-
-
-@pytest.fixture
-def video(tmp_path):
-    path = tmp_path / "clip.avi"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, SIZE)
-    for number in range(6):
-        writer.write(noise(number))
-    writer.release()
-    return path
-
-
-@pytest.fixture
-def detect(tmp_path, lively):
-    def run(*paths, **settings):
-        given = {"checkpoint": str(lively), "out": str(tmp_path / "out"), "device": "cpu"}
-        config = DetectConfig(paths=tuple(map(str, paths)), **{**given, **settings})
-        return run_detect(config), tmp_path / "out"
-
-    return run
-
+from tests.inference.conftest import SIZE, drawn_in, lines_of, noise, save, save_video
 
 NOT_SURELY = "picture: no image of --annotations is surely it, so not in COCO results"
-
-
-def drawn_in(out):
-    """What is drawn, by its name below `drawn`."""
-    files = (out / "drawn").rglob("[!.]*.*")
-    return sorted(path.relative_to(out / "drawn").as_posix() for path in files)
-
-
-def lines_of(out):
-    return [json.loads(line) for line in (out / "detections.jsonl").read_text().splitlines()]
 
 
 def test_every_picture_has_a_line_with_what_the_detector_finds_in_it(pictures, detect, lively):
@@ -241,6 +193,94 @@ def test_ctrl_c_keeps_what_was_found_so_far_whole(pictures, tmp_path, lively, mo
     assert len(lines_of(out)) == 2
     assert json.loads((out / "coco_results.json").read_text())
     assert not list(out.glob(".*"))
+
+
+def test_a_run_of_nothing_that_can_be_read_leaves_earlier_results(pictures, detect):
+    _, out = detect(pictures)
+    before = (out / "detections.jsonl").read_bytes(), drawn_in(out)
+    with pytest.raises(UserError, match=r"no picture can be read: 1 x picture: image unreadable"):
+        detect(pictures / "b/3.png")
+    assert ((out / "detections.jsonl").read_bytes(), drawn_in(out)) == before
+    assert not list(out.glob(".*"))
+
+
+def test_a_video_that_stops_early_is_said(tmp_path, detect):
+    data = save_video(tmp_path / "clip.avi", 30).read_bytes()
+    cut = tmp_path / "cut.avi"
+    cut.write_bytes(data[: len(data) // 2])
+    report, _ = detect(cut)
+    assert 10 < report.shots < 20
+    reason = "frame: not decoded, of about 30 that the file's header tells"
+    assert report.left_out.counts == {reason: 30 - report.shots}
+
+
+def test_what_is_damaged_in_the_middle_is_passed_over(tmp_path, detect, monkeypatch):
+    grab, calls = Capture.grab, []
+    monkeypatch.setattr(Capture, "grab", lambda self: calls.append(0) or grab(self, len(calls)))
+    monkeypatch.setattr("endoforge.captures.video.cv2.VideoCapture", Capture)
+    _, out = detect(save_video(tmp_path / "clip.avi", 10), draw="none")
+    assert [one["frame"] for one in lines_of(out)] == [0, 1, 2, 5, 6, 7, 8, 9]
+
+
+class Capture:
+    """OpenCV's, which can't decode the 4th and 5th frame."""
+
+    def __init__(self, path):
+        self._real = REAL_CAPTURE(path)
+
+    def __getattr__(self, name):
+        return getattr(self._real, name)
+
+    def grab(self, call):
+        return self._real.grab() and call not in (4, 5)
+
+
+REAL_CAPTURE = cv2.VideoCapture
+
+
+def test_a_picture_that_its_exif_turns_is_noted(tmp_path, detect):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(noise(0)).save(tmp_path / "turned.jpg", exif=exif)
+    report, out = detect(tmp_path / "turned.jpg")
+    [record] = lines_of(out)
+    assert (record["width"], record["height"]) == SIZE
+    line = "note: 1 x picture: looked at as stored, not turned as its EXIF says, such as turned.jpg"
+    assert line in report.lines()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names are bytes on POSIX alone")
+def test_names_that_arent_utf8_are_printed_with_escapes(tmp_path, lively, capsys):
+    folder = tmp_path / "pictures"
+    odd = save(folder / os.fsdecode(b"\xff.png"))
+    (folder / os.fsdecode(b"\xfe.png")).write_bytes(b"not a picture")
+    video = folder / os.fsdecode(b"\xfd.avi")
+    save_video(folder / "clip.avi").rename(video)
+    out = tmp_path / "out"
+    flags = ["--checkpoint", str(lively), "--out", str(out), "--device", "cpu"]
+    assert cli.run(["detect", str(folder), *flags]) == 0
+    assert [one["file"] for one in lines_of(out)] == ["\\xff.png"]
+    assert drawn_in(out) == ["\\xff.png"]
+    printed = capsys.readouterr().out
+    printed.encode()
+    assert "image unreadable, such as \\xfe.png" in printed
+    assert "video: unreadable, such as \\xfd.avi" in printed
+    assert cli.run(["detect", str(video), *flags]) == 2
+    assert "OpenCV takes no path that isn't UTF-8; rename it" in capsys.readouterr().err
+    assert cli.run(["detect", str(odd), *flags[:2], "--out", os.fsdecode(b"\xff")]) == 2
+    assert "--out \\xff: its name isn't UTF-8; name another" in capsys.readouterr().err
+
+
+def test_it_always_says_which_weights_it_uses(pictures, lively, detect, packaged, caplog):
+    caplog.set_level("INFO")
+    report, _ = detect(pictures)
+    what = f"weights {lively}: tinydet for flat, stalked, input 96x64, on cpu"
+    assert f"detector: {what}" in caplog.text
+    assert any(line.startswith(f"detector: {what}") for line in report.lines())
+    packaged.parent.mkdir()
+    shutil.copy(lively, packaged)
+    report, _ = detect(pictures, checkpoint="packaged")
+    assert report.detector.startswith(f"packaged weights ({packaged}): tinydet for flat, stalked")
 
 
 def test_what_isnt_there_is_an_error(detect, tmp_path):
