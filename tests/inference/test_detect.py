@@ -110,8 +110,22 @@ def test_a_video_is_looked_at_and_drawn_frame_by_frame(video, detect):
     assert report.shots == 6
     report, out = detect(video, fps=5)
     assert [record["frame"] for record in lines_of(out)] == [0, 2, 4]
+    drawn = cv2.VideoCapture(str(out / "drawn" / "clip.avi.mp4"))
+    assert drawn.get(cv2.CAP_PROP_FPS) == 5  # as fast as the video itself
     images = json.loads((out / "coco_images.json").read_text())["images"]
     assert [one["file_name"] for one in images] == ["clip.avi#0", "clip.avi#2", "clip.avi#4"]
+
+
+def test_what_recorders_call_videos_is_looked_at(tmp_path, detect):
+    folder = tmp_path / "in"
+    save_video(tmp_path / "clip.avi", 2)
+    for name in ("a.MTS", "b.m2ts", "c.vob", "d.asf", "e.flv", "f.3gp", "g.mxf"):
+        save(folder / name[0] / "x.png")
+        shutil.copy(tmp_path / "clip.avi", folder / name)
+    frames = [Image.fromarray(noise(number)) for number in range(3)]
+    frames[0].save(folder / "h.gif", save_all=True, append_images=frames[1:], duration=100)
+    report, _ = detect(folder, draw="none")
+    assert report.shots == 7 * (1 + 2) + 3
 
 
 def test_batches_change_nothing(pictures, video, detect):

@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 from endoforge.core.errors import UserError
 from endoforge.core.text import printable
 
-SUFFIXES = {".mp4", ".avi", ".mov", ".mkv", ".m4v", ".mpg", ".mpeg", ".webm", ".wmv", ".ts"}
+SUFFIXES = {
+    *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".wmv", ".asf", ".flv", ".3gp", ".gif"),
+    *(".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".vob", ".mxf"),
+}
 """By which a file is taken for a video."""
 USUAL_FPS = 25.0
 """Where a file doesn't say."""
@@ -69,6 +72,10 @@ class Video:
         if fps is None or fps >= self.fps:
             return self.num_frames
         return round(self.num_frames * fps / self.fps)
+
+    def rate(self, fps: float | None = None) -> float:
+        """How many frames a second `frames` gives, on average."""
+        return self.fps if fps is None else min(fps, self.fps)
 
     def lacking(self, taken: int, fps: float | None = None) -> int:
         """How many of the frames that `frames` should give didn't come, where it gave `taken`.

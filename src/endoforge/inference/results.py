@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from endoforge.captures.tally import Tally
-from endoforge.captures.video import Video
 from endoforge.core.errors import UserError
 from endoforge.detect.detections import Detections
 from endoforge.evaluate.figures import draw_found
@@ -90,20 +89,20 @@ class Results:
         finally:
             self._lock.release()
 
-    def add(self, shot: Shot, every: Detections, threshold: float, video: Video | None) -> None:
+    def add(self, shot: Shot, every: Detections, threshold: float, rate: float | None) -> None:
         """Write down `every` detection of a shot, and draw those of at least `threshold`.
 
-        `video` is the one that the shot is of, if it is of one. Raises UserError if that fails;
-        then nothing of the shot is written down.
+        `rate` is how many shots a second there are of its video; None for a picture. Raises
+        UserError if that fails; then nothing of the shot is written down.
         """
         found = every.above(threshold)
-        if self._draw == "all" or (self._draw == "found" and (len(found) or video)):
+        if self._draw == "all" or (self._draw == "found" and (len(found) or rate)):
             hits = np.ones(len(found), np.bool_)
             drawn = draw_found(shot.picture, NO_TRUTH, found, hits, self.classes)
-            if video is None:
+            if rate is None:
                 self._drawing.picture(shot.file, drawn)
             else:
-                self._drawing.frame(shot.file, video.fps, drawn)
+                self._drawing.frame(shot.file, rate, drawn)
         self._write_down(shot, found, every)
         self.shots += 1
         self.found += len(found)

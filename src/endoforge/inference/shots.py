@@ -74,6 +74,10 @@ class Material:
         videos = sum(video.expected(self._fps) for video in self.videos.values())
         return len(self.pictures) + videos
 
+    def rate(self, shot: Shot) -> float | None:
+        """Shots a second of the video that a shot is of; None of a picture."""
+        return None if shot.frame is None else self.videos[shot.file].rate(self._fps)
+
     def shots(self) -> Iterator[Shot]:
         """Every picture that can be decoded, then the frames of each video."""
         for name, path in self.pictures.items():
