@@ -1,7 +1,5 @@
 """Text in the encodings that other programs write."""
 
-import os
-
 import pytest
 
 from endoforge.core.text import as_utf8, decode_text, printable
@@ -28,6 +26,15 @@ def test_nothing_is_nothing() -> None:
     assert as_utf8(b"") == b""
 
 
-def test_a_name_that_isnt_utf8_can_be_printed() -> None:
-    assert printable(os.fsdecode(b"a/\xff.png")) == "a/\\xff.png"
-    assert printable("a/polié.png") == "a/polié.png"
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("polié 息肉.png", "polié 息肉.png"),
+        ("a\x1b]0;title\x07b\n", r"a\x1b]0;title\x07b\n"),
+        (b"caf\xe9.png".decode("utf-8", "surrogateescape"), r"caf\xe9.png"),
+        ("right\u202eto left", r"right\u202eto left"),
+    ],
+)
+def test_a_text_from_a_file_is_shown_as_one_plain_line(text: str, shown: str) -> None:
+    assert printable(text) == shown
+    assert shown.encode()

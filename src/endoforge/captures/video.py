@@ -30,8 +30,8 @@ class Video:
     def __init__(self, path: Path) -> None:
         """Raises UserError if it can't be opened."""
         if not path.is_file():
-            raise UserError(f"{printable(path)}: no such video")
-        refuse_unprintable(path)
+            raise UserError(f"{printable(str(path))}: no such video")
+        refuse_unless_utf8(path)
         capture = cv2.VideoCapture(str(path))
         if not capture.isOpened():
             raise UserError(f"{path}: not a video that OpenCV reads; convert it to MP4 (H.264)")
@@ -86,7 +86,11 @@ class Video:
         return expected - taken if taken < COUNTED_WITHIN * expected else 0
 
 
-def refuse_unprintable(path: Path) -> None:
+def refuse_unless_utf8(path: Path) -> None:
     """Raises UserError for a path that isn't UTF-8, at which OpenCV would crash."""
-    if printable(path) != str(path):
-        raise UserError(f"{printable(path)}: OpenCV takes no path that isn't UTF-8; rename it")
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise UserError(
+            f"{printable(str(path))}: OpenCV takes no path that isn't UTF-8; rename it"
+        ) from error

@@ -1,9 +1,7 @@
-"""Text of files that other programs wrote, and names of files."""
+"""Text of files that other programs wrote."""
 
 import codecs
 import json
-import os
-from pathlib import Path
 
 _MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -31,9 +29,18 @@ def as_utf8(data: bytes) -> bytes:
         return data
 
 
-def printable(name: str | Path) -> str:
-    """A file's name that can be printed and encoded: bytes that aren't UTF-8 as `\\xff`.
+def printable(text: str) -> str:
+    r"""`text` in one line that a terminal shows as it is and UTF-8 can hold.
 
-    `os` gives such bytes as lone surrogates, which no encoder takes.
+    Control characters, and the bytes of a file's name that are no UTF-8, become escapes such as
+    `\x1b`.
     """
-    return os.fsencode(name).decode(errors="backslashreplace")
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else _escaped(one) for one in text)
+
+
+def _escaped(one: str) -> str:
+    if "\udc80" <= one <= "\udcff":  # how Python keeps a byte that is no UTF-8
+        return f"\\x{ord(one) - 0xDC00:02x}"
+    return one.encode("unicode_escape").decode()

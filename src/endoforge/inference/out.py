@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from endoforge.captures.schema import MANIFEST_NAME
+from endoforge.captures.video import refuse_unless_utf8
 from endoforge.core.errors import UserError
 from endoforge.core.files import FolderLock
 from endoforge.core.outputs import check_output_folder, refuse_same, refuse_within
-from endoforge.core.text import printable
 from endoforge.inference.config import DetectConfig
 from endoforge.inference.drawings import DRAWN, IMAGES, LINES, RESULTS, drawings_around
 from endoforge.inference.growing import cant_write
@@ -14,9 +14,8 @@ from endoforge.inference.growing import cant_write
 
 def check_out(config: DetectConfig) -> None:
     """Raises UserError if results can't be written to `config.out`, or overlap what is read."""
-    out, flag = Path(config.out), f"--out {printable(config.out)}"
-    if printable(config.out) != config.out:
-        raise UserError(f"{flag}: its name isn't UTF-8; name another")
+    out, flag = Path(config.out), f"--out {config.out}"
+    refuse_unless_utf8(out)
     check_output_folder("--out", out)
     for name in (LINES, RESULTS, IMAGES):
         if (out / name).is_dir():

@@ -105,7 +105,9 @@ class Material:
         """The files by their names; one found by two paths of a name is there once."""
         named: dict[str, Path] = {}
         for path in found:
-            name = printable(Path(os.path.relpath(path, base)).as_posix())
+            # As UTF-8 wherever it can be: what is written down must name the file.
+            inner = os.fsencode(Path(os.path.relpath(path, base)).as_posix())
+            name = inner.decode(errors="backslashreplace")
             other = named.setdefault(name, path)
             if other is not path and not path.samefile(other):
                 self.tally.drop("file: printed, its name is that of another; rename it", name)
@@ -131,7 +133,7 @@ def _files(path: Path, tally: Tally) -> list[Path]:
         raise UserError(f"{path}: no such picture, video or folder")
     if (drawings := drawings_around(path)) is not None:
         where = printable(os.path.relpath(drawings))
-        log.warning("%s: what EndoForge has drawn (%s) is looked at too", printable(path), where)
+        log.warning("%s: what EndoForge has drawn (%s) is looked at too", printable(str(path)), where)
     return _Search(path.absolute()).files(tally) if path.is_dir() else [path.absolute()]
 
 
