@@ -5,6 +5,7 @@ import os
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from endoforge.captures.index import index_root
 from endoforge.captures.tally import EXAMPLES_KEPT
@@ -85,21 +86,103 @@ def test_boxes_come_from_either_field_and_are_clipped(foreign_run, make_polyp, p
 @pytest.mark.parametrize(
     ("px", "norm", "reason"),
     [
-        (None, [math.nan, 0, 1, 1], "box: NaN or infinite"),
-        (None, [None, None, None, None], "box: NaN or infinite"),  # JSON writers' NaN
-        ([0, 0, math.inf, 1], None, "box: NaN or infinite"),
-        (None, [0.5, 0, 0.25, 1], "box: reversed corners"),
-        ([0, 15, 30, 5], None, "box: reversed corners"),
-        ([10, 5, 10, 15], None, "box: no area within the picture"),
-        ([50, 5, 60, 15], None, "box: no area within the picture"),  # all of it outside
-        (None, [0.5, 0, 0.5 + 1e-12, 1], "box: no area within the picture"),  # none in float32
+        (None, [math.nan, 0, 1, 1], "NaN or infinite corners"),
+        (None, [None, None, None, None], "NaN or infinite corners"),  # JSON writers' NaN
+        ([0, 0, math.inf, 1], None, "NaN or infinite corners"),
+        (None, [0.5, 0, 0.25, 1], "reversed corners"),
+        ([0, 15, 30, 5], None, "reversed corners"),
+        ([10, 5, 10, 15], None, "no area within the picture"),
+        ([50, 5, 60, 15], None, "no area within the picture"),  # all of it outside
+        (None, [0.5, 0, 0.5 + 1e-12, 1], "no area within the picture"),  # none in float32
     ],
 )
-def test_boxes_of_no_use_are_dropped_and_counted(foreign_run, make_polyp, px, norm, reason):
+def test_a_frame_goes_with_a_box_of_no_use(foreign_run, make_polyp, px, norm, reason):
+    """Without the box it would show a polyp that its label doesn't have."""
     good = make_polyp(norm=[0, 0, 0.5, 0.5])
-    boxes, dropped = boxes_of(foreign_run("run_1"), [make_polyp(px, norm), good])
-    assert boxes == [[0, 0, 0.5, 0.5]]
-    assert dropped == {reason: 1}
+    run = foreign_run("run_1")
+    run.frame(0, [good, make_polyp(px, norm)])
+    run.frame(1, [good])
+    run.frame(2, [make_polyp(px, norm)])
+    index = index_root(run.path)
+    assert [frame.frame_id for frame in index.frames] == [1]
+    assert index.dropped == {f"frame: a box with {reason}": 2}
+
+
+@pytest.mark.parametrize(
+    ("px", "norm", "expected"),
+    [
+        ([10, 5, 30, 15], [0.25, 0.25, 0.75, 0.75], None),
+        ([10, 5, 30, 15], [0.2375, 0.27, 0.76, 0.74], None),  # rounded to whole pixels
+        ([12, 5, 30, 15], [0.25, 0.25, 0.75, 0.75], [0.3, 0.25, 0.75, 0.75]),
+        ([10, 5, 30, 16], [0.25, 0.25, 0.75, 0.75], [0.25, 0.25, 0.75, 0.8]),
+        ([10, 5, 30, 15], [None] * 4, [0.25, 0.25, 0.75, 0.75]),
+    ],
+)
+def test_where_pixels_and_shares_disagree_the_pixels_win(
+    foreign_run, make_polyp, px, norm, expected
+):
+    """The picture has 40x20 pixels; `expected` None: they agree, and the shares are exact."""
+    run = foreign_run("run_1")
+    run.frame(0, [make_polyp([0, 0, 20, 20], [0, 0, 0.5, 1])])
+    run.frame(1, [make_polyp(px, norm)])
+    index = index_root(run.path)
+    boxes = index.frames[1].boxes.tolist()
+    assert boxes == [pytest.approx(expected or norm)]
+    reason = "label: bbox_px and bbox_norm disagree (the pixels count)"
+    assert index.dropped == ({reason: 1} if expected else {})
+    if expected:
+        assert "run_1/labels/frame_00001.json (box 1: " in index.examples[reason][0]
+
+
+def test_pixels_are_of_each_picture_where_sizes_differ(foreign_run, make_polyp):
+    run = foreign_run("run_1")
+    box = make_polyp([10, 5, 30, 15], [0.25, 0.25, 0.75, 0.75])
+    run.frame(0, [box])
+    run.frame(1, [make_polyp([10, 5, 30, 15], [0.5, 0.5, 1.5, 1.5])])
+    Image.new("RGB", (20, 10)).save(run.path / "images/frame_00001.png")
+    run.frame(2, [box])
+    index = index_root(run.path)
+    assert [frame.boxes.tolist() for frame in index.frames] == [
+        [[0.25, 0.25, 0.75, 0.75]],
+        [[0.5, 0.5, 1.0, 1.0]],
+        [[0.25, 0.25, 0.75, 0.75]],
+    ]
+    assert index.dropped == {}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_labels_and_manifests_are_read_as_windows_tools_write_them(
+    foreign_run, make_polyp, encoding
+):
+    run = foreign_run("run_1")
+    label = run.frame(0, [make_polyp(norm=[0, 0, 1, 1])])
+    for path in (label, run.path / "run_manifest.json"):
+        path.write_text(path.read_text(), encoding=encoding)
+    index = index_root(run.path)
+    assert len(index.frames[0].boxes) == 1
+    assert index.runs[0].manifest is not None
+    assert index.dropped == {}
+
+
+def test_a_run_whose_name_is_no_utf8_is_named_and_counted(foreign_run):
+    foreign_run("run_1").frame(0, [])
+    name = os.fsdecode(b"run_caf\xe9")
+    try:
+        foreign_run(name).frame(0, [])
+    except OSError:
+        pytest.skip("the file system has no such names")
+    index = index_root(foreign_run("run_2").path.parent)
+    assert [run.name for run in index.runs] == ["run_1", "run_2"]
+    reason = "run: its name isn't UTF-8; rename the folder"
+    assert index.dropped == {reason: 1}
+    assert index.examples[reason] == [r"run_caf\xe9"]
+
+
+def test_a_root_that_cannot_be_read_is_not_one_without_runs(foreign_run, monkeypatch):
+    root = foreign_run("run_1").path.parent
+    fail_to_list(monkeypatch, root)
+    with pytest.raises(UserError, match=r"can't read the folder .*captures: Input/output error"):
+        index_root(root)
 
 
 def test_a_polyp_that_cannot_be_seen_is_no_box_and_no_defect(foreign_run, make_polyp):
@@ -204,7 +287,7 @@ def test_a_malformed_manifest_is_counted_and_its_frames_are_kept(foreign_run, te
 def test_strict_names_the_path_and_the_reason(foreign_run, make_polyp):
     run = foreign_run("run_1")
     run.frame(7, [make_polyp(norm=[0.5, 0, 0.25, 1])])
-    with pytest.raises(UserError, match=r"run_1/labels/frame_00007\.json: box: reversed corners"):
+    with pytest.raises(UserError, match=r"frame_00007\.json: frame: a box with reversed"):
         index_root(run.path, strict=True)
 
 

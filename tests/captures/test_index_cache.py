@@ -42,11 +42,12 @@ def root(foreign_run, make_polyp):
     """Three runs: one with something of each kind to drop, one plain, one with other folders."""
     mixed, plain, other = map(foreign_run, ("run_1", "run_2", "run_3"))
     reversed_corners = make_polyp(norm=[0.5, 0, 0.25, 1])
-    mixed.frame(0, [make_polyp(px=[10, 5, 30, 15]), reversed_corners, make_polyp()])
+    mixed.frame(0, [make_polyp(px=[10, 5, 30, 15]), make_polyp()])
     mixed.frame(1, [make_polyp(norm=[0, 0, 1, 0.1]), make_polyp(norm=[0.1, 0.2, 0.3, 0.7])])
     mixed.label(2, "images/none.png", [])
     mixed.label(3, "more/frame_00003.png", [])
     mixed.image(4)
+    mixed.frame(5, [reversed_corners])
     (mixed.path / "run_manifest.json").write_text("{")
     plain.frame(0, [make_polyp(norm=[0, 0, 0.5, 0.5]) | {"label": "adenoma"}])
     plain.frame(2**63, [make_polyp(norm=[0, 0, 0.5, 0.5]) | {"paris": "Is"}])
@@ -102,13 +103,13 @@ def test_both_names_of_a_class_are_kept(root, opened):
     opened.clear()
     assert contents(cached(root, label_field="paris")) == truth
     assert contents(cached(root)) == contents(index_root(root))
-    assert len(opened) == 7  # of the index without a cache
+    assert len(opened) == 8  # of the index without a cache
 
 
 def test_without_asking_there_is_no_cache(root, opened, cache_folder):
     index_root(root)
     index_root(root)
-    assert len(opened) == 2 * 7
+    assert len(opened) == 2 * 8
     assert not cache_folder.exists()
 
 
@@ -229,7 +230,7 @@ def test_a_run_that_changed_a_moment_ago_is_not_kept(root, opened, monkeypatch):
     cached(root)
     opened.clear()
     cached(root)
-    assert len(opened) == 7
+    assert len(opened) == 8
 
 
 def test_a_run_with_links_is_not_kept(root, opened):
@@ -254,7 +255,7 @@ def flip(data):
         lambda _: b"not ours",
         lambda data: data[: len(data) // 2],
         flip,
-        lambda data: data.replace(b'"format": 2', b'"format": 1'),
+        lambda data: data.replace(b'"format": 3', b'"format": 2'),
         lambda data: data.replace(b"captures", b"recaptur"),
     ],
 )
@@ -266,7 +267,7 @@ def test_a_damaged_or_foreign_cache_is_replaced(root, opened, cache_folder, dama
     assert kept.read_bytes() != good
     opened.clear()
     assert contents(cached(root)) == truth
-    assert len(opened) == 7
+    assert len(opened) == 8
     assert kept.read_bytes() == good
 
 
@@ -275,7 +276,7 @@ def test_another_version_reads_anew(root, opened, monkeypatch):
     opened.clear()
     monkeypatch.setattr(index_cache, "__version__", "0.0.0")
     cached(root)
-    assert len(opened) == 7
+    assert len(opened) == 8
 
 
 def test_a_cache_that_cannot_be_written_costs_no_more_than_time(root, tmp_path, caplog):
@@ -291,7 +292,7 @@ def test_a_moved_root_is_read_anew_and_what_was_kept_of_it_goes(root, opened, ca
     moved = root.rename(root.with_name("moved"))
     opened.clear()
     index = cached(moved)
-    assert len(opened) == 7
+    assert len(opened) == 8
     assert all(frame.label_path.is_relative_to(moved) for frame in index.frames)
     (after,) = cache_folder.iterdir()
     assert after != before
@@ -312,7 +313,7 @@ def test_strict_raises_for_what_was_kept_too(root, opened):
     opened.clear()
     cached(root / "run_1")
     assert opened == []
-    with pytest.raises(UserError, match="box: reversed corners") as fresh:
+    with pytest.raises(UserError, match="frame: image missing") as fresh:
         index_root(root / "run_1", strict=True)
     with pytest.raises(UserError) as kept:
         cached(root / "run_1", strict=True)

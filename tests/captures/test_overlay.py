@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 
@@ -5,6 +7,7 @@ from endoforge.captures.config import OverlayConfig
 from endoforge.captures.overlay import draw_boxes, overlay_labels
 from endoforge.captures.pictures import read_picture
 from endoforge.core.errors import UserError
+from endoforge.core.marks import MARK_NAME
 
 GREEN = (0, 255, 0)
 
@@ -45,7 +48,7 @@ def test_a_run_is_drawn_beside_its_images(foreign_run, make_polyp):
     run.frame(3, [])
     (run.path / "images/frame_00003.png").write_bytes(b"not a picture")
 
-    report = overlay_labels(OverlayConfig(run=str(run.path)))
+    report = overlay_labels(OverlayConfig(paths=(str(run.path),)))
 
     drawn = sorted(path.name for path in (run.path / "overlays").iterdir())
     assert drawn == ["frame_00000.png", "frame_00001.png"]
@@ -55,19 +58,95 @@ def test_a_run_is_drawn_beside_its_images(foreign_run, make_polyp):
     assert report.skipped.counts == {"frame: image missing": 1, "frame: image unreadable": 1}
 
 
-def test_another_folder_can_be_named_but_not_the_images(foreign_run, tmp_path):
+def draw(*paths):
+    return overlay_labels(OverlayConfig(paths=tuple(map(str, paths))))
+
+
+def contents(folder):
+    """Every file below `folder`, and what it holds."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_another_folder_can_be_named_and_drawn_to_again(foreign_run, tmp_path):
     run = foreign_run("run_1")
     run.frame(0, [])
-    overlay_labels(OverlayConfig(run=str(run.path), out=str(tmp_path / "drawn")))
-    assert (tmp_path / "drawn/frame_00000.png").is_file()
-    before = (run.path / "images/frame_00000.png").read_bytes()
-    with pytest.raises(UserError, match="holds the run's own images"):
-        overlay_labels(OverlayConfig(run=str(run.path), out=str(run.path / "images")))
-    assert (run.path / "images/frame_00000.png").read_bytes() == before
+    for _ in range(2):
+        report = draw(run.path, tmp_path / "drawn")
+        assert report.folders == [tmp_path / "drawn"]
+    assert sorted(path.name for path in (tmp_path / "drawn").iterdir()) == [
+        MARK_NAME,
+        "frame_00000.png",
+    ]
 
 
-def test_a_root_of_several_runs_is_refused(foreign_run):
-    foreign_run("run_1")
-    root = foreign_run("run_2").path.parent
-    with pytest.raises(UserError, match=r"holds 2 runs .*name one run"):
-        overlay_labels(OverlayConfig(run=str(root)))
+@pytest.mark.parametrize("place", ["images", "labels", "instance", "../run_2/images"])
+def test_what_is_no_overlay_is_never_written_over(foreign_run, place):
+    run, other = foreign_run("run_1"), foreign_run("run_2")
+    for one in (run, other):
+        one.frame(0, [])
+        (one.path / "instance").mkdir()
+        (one.path / "instance/frame_00000.png").write_bytes(b"instances")
+    before = contents(run.path.parent)
+    with pytest.raises(UserError, match=r"OUT .*: holds frame_00000\.\w+, which is no overlay"):
+        draw(run.path, run.path / place)
+    assert contents(run.path.parent) == before
+
+
+def test_the_overlays_of_another_run_are_not_written_over(foreign_run):
+    run, other = foreign_run("run_1"), foreign_run("run_2")
+    for one in (run, other):
+        one.frame(0, [])
+    draw(other.path)
+    with pytest.raises(UserError, match="is no overlay"):
+        draw(run.path, other.path / "overlays")
+
+
+def test_overlays_that_lead_elsewhere_are_refused(foreign_run):
+    run, other = foreign_run("run_1"), foreign_run("run_2")
+    for one in (run, other):
+        one.frame(0, [])
+    (run.path / "overlays").symlink_to(other.path / "images")
+    before = contents(other.path)
+    with pytest.raises(UserError, match="is a link"):
+        draw(run.path)
+    assert contents(other.path) == before
+
+
+def test_two_runs_get_a_folder_each(foreign_run, tmp_path):
+    """As a pattern of the shell names them; the second is no place to draw to."""
+    runs = [foreign_run("run_1"), foreign_run("run_2")]
+    for run in runs:
+        run.frame(0, [])
+    before = contents(tmp_path)
+    report = draw(*(run.path for run in runs))
+    assert report.frames == 2
+    assert report.folders == [run.path / "overlays" for run in runs]
+    draw(*(run.path for run in runs), tmp_path / "drawn")
+    assert (tmp_path / "drawn/run_1/frame_00000.png").is_file()
+    assert (tmp_path / "drawn/run_2/frame_00000.png").is_file()
+    after = contents(tmp_path)
+    assert {path: after[path] for path in before} == before
+
+
+def test_all_runs_of_a_root_are_drawn(foreign_run):
+    root = foreign_run("run_1").path.parent
+    for name in ("run_1", "run_2"):
+        run = root / name
+        if not run.exists():
+            foreign_run(name)
+        (run / "labels").mkdir(exist_ok=True)
+    assert draw(root).lines()[0].startswith("drew 0 boxes on 0 frames")
+
+
+def test_runs_of_one_name_need_two_folders(foreign_run, tmp_path):
+    run = foreign_run("run_1")
+    run.frame(0, [])
+    shutil.copytree(run.path, tmp_path / "other/run_1")
+    with pytest.raises(UserError, match="have one name"):
+        draw(run.path, tmp_path / "other/run_1", tmp_path / "drawn")
+    assert not (tmp_path / "drawn").exists()
+
+
+def test_a_run_must_be_named():
+    with pytest.raises(UserError, match="RUN: name the folder of a run"):
+        OverlayConfig()

@@ -1,4 +1,5 @@
 import hashlib
+import os
 import shutil
 
 import pytest
@@ -7,6 +8,8 @@ from endoforge.captures.config import PruneConfig
 from endoforge.captures.index import index_root
 from endoforge.captures.prune import prune_empty
 from endoforge.core.errors import UserError
+from endoforge.core.files import FolderLock
+from endoforge.core.marks import MARK_NAME
 
 
 def snapshot(folder):
@@ -26,7 +29,7 @@ def captures(foreign_run, make_polyp):
     """Two runs: of the first, frames 0 and 100000 show a polyp; the second shows none."""
     seen, reversed_box = make_polyp(norm=[0, 0, 0.5, 0.5]), make_polyp(norm=[0.5, 0, 0, 1])
     run = foreign_run("run_1")
-    run.frame(0, [seen, reversed_box])
+    run.frame(0, [seen])
     run.frame(1, [])
     run.frame(2, [make_polyp()])
     run.frame(3, [reversed_box])
@@ -47,6 +50,7 @@ def test_frames_with_a_polyp_are_copied_as_they_are(captures):
     before = snapshot(captures)
     report, output = prune(captures)
     copied = snapshot(output)
+    assert copied.pop(f"run_1/{MARK_NAME}")
     assert sorted(copied) == [
         "run_1/images/frame_00000.png",
         "run_1/images/frame_100000.jpg",
@@ -59,9 +63,9 @@ def test_frames_with_a_polyp_are_copied_as_they_are(captures):
     assert snapshot(captures) == before
     assert (report.runs, report.empty_runs, report.kept, report.num_skipped) == (1, 1, 2, 5)
     assert report.skipped.counts == {
-        "frame: no polyp to be seen": 4,
+        "frame: no polyp to be seen": 3,
         "frame: image missing": 1,
-        "box: reversed corners": 2,
+        "frame: a box with reversed corners": 1,
     }
 
 
@@ -69,10 +73,9 @@ def test_the_summary_says_what_was_kept_and_why_not_the_rest(captures):
     report, output = prune(captures)
     assert report.lines() == [
         f"{output}: 1 runs, 2 frames kept, 5 skipped",
-        "  4 x frame: no polyp to be seen, such as run_1/labels/frame_00001.json, "
-        "run_1/labels/frame_00002.json, run_1/labels/frame_00003.json",
-        "  2 x box: reversed corners, such as run_1/labels/frame_00000.json, "
-        "run_1/labels/frame_00003.json",
+        "  3 x frame: no polyp to be seen, such as run_1/labels/frame_00001.json, "
+        "run_1/labels/frame_00002.json, run_2/labels/frame_00000.json",
+        "  1 x frame: a box with reversed corners, such as run_1/labels/frame_00003.json",
         "  1 x frame: image missing, such as run_1/labels/frame_00004.json (images/none.png)",
         "  1 runs without a polyp to be seen were not written",
     ]
@@ -91,8 +94,9 @@ def test_frames_that_the_input_no_longer_has_go(captures):
     _, output = prune(captures)
     (captures / "run_1/labels/frame_00000.json").unlink()
     report, _ = prune(captures)
-    assert report.kept == 1
+    assert (report.kept, report.removed, report.removed_runs) == (1, 1, [])
     assert sorted(snapshot(output)) == [
+        f"run_1/{MARK_NAME}",
         "run_1/images/frame_100000.jpg",
         "run_1/labels/frame_100000.json",
         "run_1/run_manifest.json",
@@ -105,13 +109,16 @@ def test_a_copied_run_without_a_frame_left_goes_whole(captures):
         (captures / "run_1/labels" / name).unlink()
     report, _ = prune(captures)
     assert (report.runs, report.empty_runs) == (0, 2)
+    assert report.removed == 2
+    assert "  removed from the copy: 2 frames" in report.lines()
     assert list(output.iterdir()) == []
 
 
 def test_a_damaged_copy_is_mended(captures):
     _, output = prune(captures)
     (output / "run_1/images/frame_00000.png").write_bytes(b"cut short")
-    prune(captures)
+    report, _ = prune(captures)
+    assert report.replaced == 1
     copy, original = output / "run_1/images/frame_00000.png", captures / "run_1/images"
     assert copy.read_bytes() == (original / copy.name).read_bytes()
 
@@ -168,3 +175,132 @@ def test_extras_go_with_their_frames(captures):
         label.unlink()
     prune(captures)
     assert not (output / "run_1").exists()
+
+
+def refused(source, output, message):
+    """The call is refused, and neither folder has changed."""
+    before = snapshot(source), snapshot(output)
+    with pytest.raises(UserError, match=message):
+        prune_empty(PruneConfig(input=str(source), output=str(output)))
+    assert (snapshot(source), snapshot(output)) == before
+
+
+def test_swapped_flags_destroy_nothing(captures):
+    _, output = prune(captures)
+    refused(output, captures, "didn't make it, so it stays: were the two swapped")
+
+
+def test_runs_of_the_same_names_that_are_no_copies_stay(captures, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(captures, other)
+    (other / "run_1/labels/frame_00000.json").write_text("{}")
+    refused(captures, other, "frame_00000.json isn't as in --input")
+
+
+def test_a_copy_of_before_there_were_marks_is_known_by_what_it_holds(captures):
+    _, output = prune(captures)
+    (output / "run_1" / MARK_NAME).unlink()
+    before = snapshot(output)
+    report, _ = prune(captures)
+    assert snapshot(output).keys() == before.keys() | {f"run_1/{MARK_NAME}"}
+    (captures / "run_1/labels/frame_00000.json").unlink()
+    report, _ = prune(captures)
+    assert report.removed == 1
+
+
+def test_a_run_that_the_input_no_longer_has_goes_and_is_counted(captures):
+    _, output = prune(captures)
+    shutil.move(captures / "run_1", captures.with_name("elsewhere"))
+    report, _ = prune(captures)
+    assert (report.removed, report.removed_runs) == (2, ["run_1"])
+    assert "  removed from the copy: 1 runs the input has no more (run_1)" in report.lines()
+    assert list(output.iterdir()) == []
+
+
+def test_the_copies_of_another_input_stay(captures, tmp_path):
+    _, output = prune(captures)
+    other = tmp_path / "other"
+    shutil.copytree(captures / "run_1", other / "run_5")
+    prune_empty(PruneConfig(input=str(other), output=str(output)))
+    assert sorted(path.name for path in output.iterdir()) == ["run_1", "run_5"]
+    shutil.rmtree(captures / "run_1")
+    prune(captures)
+    assert sorted(path.name for path in output.iterdir()) == ["run_5"]
+
+
+def test_two_runs_of_one_name_are_not_copied_over_each_other(captures, tmp_path):
+    _, output = prune(captures)
+    other = tmp_path / "other"
+    shutil.copytree(captures / "run_1", other / "run_1")
+    refused(other, output, "holds the copy of .*captures/run_1, another run of the same name")
+
+
+def test_one_run_alone_leaves_the_copies_of_the_others(captures):
+    shutil.copytree(captures / "run_1", captures / "run_3")
+    _, output = prune(captures)
+    prune_empty(PruneConfig(input=str(captures / "run_3"), output=str(output)))
+    assert sorted(path.name for path in output.iterdir()) == ["run_1", "run_3"]
+    report, _ = prune(captures)
+    assert (report.kept, report.removed_runs) == (4, [])
+
+
+def test_what_people_put_into_a_copied_run_stays(captures):
+    _, output = prune(captures)
+    (output / "run_1/labels/notes.txt").write_text("mine")
+    shutil.rmtree(captures / "run_1")
+    prune(captures)
+    assert (output / "run_1/labels/notes.txt").read_text() == "mine"
+
+
+def test_nothing_is_written_or_removed_through_a_link(captures, tmp_path):
+    _, output = prune(captures)
+    victim = tmp_path / "victim"
+    (output / "run_1/labels").rename(victim)
+    (output / "run_1/labels").symlink_to(victim)
+    refused(captures, output, "labels is a link, which isn't written through")
+    assert len(list(victim.iterdir())) == 2
+
+
+def test_a_link_in_a_copied_runs_place_stays(captures, tmp_path):
+    _, output = prune(captures)
+    (output / "run_1").rename(tmp_path / "moved")
+    (output / "run_1").symlink_to(tmp_path / "moved")
+    shutil.rmtree(captures / "run_1")
+    report, _ = prune(captures)
+    assert (report.removed, report.removed_runs) == (0, [])
+    assert (tmp_path / "moved/labels/frame_00000.json").is_file()
+
+
+def test_files_to_which_a_run_links_are_not_copied(captures, tmp_path):
+    (tmp_path / "secret").write_text("secret")
+    (captures / "run_1/poses.txt").symlink_to(tmp_path / "secret")
+    (captures / "run_1/depth").mkdir()
+    (captures / "run_1/depth/frame_00000.png").symlink_to(tmp_path / "secret")
+    report, output = prune(captures)
+    assert report.skipped.counts["file: outside the run, by a link"] == 2
+    assert not (output / "run_1/poses.txt").exists()
+    assert not (output / "run_1/depth").exists()
+
+
+def test_what_a_killed_call_left_goes(captures):
+    _, output = prune(captures)
+    for name in ("images/.frame_00000.png", "labels/.frame_00000.json", ".run_manifest.json"):
+        folder, _, file = f"run_1/{name}".rpartition("/")
+        (output / folder / f"{file}.0123456789abcdef.tmp").write_bytes(b"half")
+    prune(captures)
+    assert not list(output.rglob("*.tmp"))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the system has no such locks")
+def test_two_at_once_are_not_for_one_output(captures):
+    output = captures.with_name("filtered")
+    output.mkdir()
+    lock = FolderLock(output)
+    refused(captures, output, "another prune-empty is writing it")
+    lock.release()
+
+
+def test_an_output_that_cannot_be_written_is_named_at_once(captures, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"--output .*file: is there, but is no folder"):
+        prune_empty(PruneConfig(input=str(captures), output=str(tmp_path / "file")))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from endoforge.core.marks import MARK_NAME, leave_mark, mark_of
+from endoforge.core.marks import MARK_NAME, facts_of, leave_mark, mark_of
 
 
 def test_a_mark_is_known_again(tmp_path: Path) -> None:
@@ -27,3 +27,12 @@ def test_a_linked_mark_is_none(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / MARK_NAME).symlink_to(tmp_path / "made" / MARK_NAME)
     assert mark_of(tmp_path / "other") is None
+
+
+def test_facts_are_kept_with_the_mark(tmp_path: Path) -> None:
+    assert facts_of(tmp_path) == {}
+    leave_mark(tmp_path, "prune-empty", {"runs": {"run_1": "captures"}})
+    assert mark_of(tmp_path) == "prune-empty"
+    assert facts_of(tmp_path) == {"runs": {"run_1": "captures"}}
+    leave_mark(tmp_path, "prune-empty", {"runs": {}})
+    assert facts_of(tmp_path) == {"runs": {}}

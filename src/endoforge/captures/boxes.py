@@ -2,28 +2,36 @@
 
 import math
 import struct
-from collections.abc import Callable
 
 from endoforge.captures.schema import Corners, PolypLabel
 from endoforge.captures.tally import Unusable
 
+HALF_PIXEL = 0.501
+"""What pixels may differ by if they were rounded to whole ones, or the shares to six digits."""
 _AS_FLOAT32 = struct.Struct("4f")
 
 
-def normalised_corners(
-    polyp: PolypLabel, picture_size: Callable[[], tuple[int, int]]
-) -> Corners | None:
-    """The box in 0..1 as it was written, from `bbox_norm` or else from `bbox_px`; None if neither.
+def normalised_corners(polyp: PolypLabel, size: tuple[int, int]) -> Corners | None:
+    """The box in 0..1 as it was written; None if there is none.
 
-    `picture_size` gives (width, height) and is called only for a box known in pixels alone.
+    Where both fields are there and agree, that is `bbox_norm`, which isn't rounded; else the pixels
+    of a picture of `size` (width, height) count.
     """
-    if polyp.bbox_norm is not None:
+    if polyp.bbox_px is None or (polyp.bbox_norm is not None and agree(polyp, size)):
         return polyp.bbox_norm
-    if polyp.bbox_px is None:
-        return None
-    width, height = picture_size()
+    width, height = size
     x0, y0, x1, y1 = polyp.bbox_px
     return x0 / width, y0 / height, x1 / width, y1 / height
+
+
+def agree(polyp: PolypLabel, size: tuple[int, int]) -> bool:
+    """Whether both fields tell of one box: to half a pixel, as far as rounding goes."""
+    if polyp.bbox_px is None or polyp.bbox_norm is None:
+        return True
+    scaled = (share * side for share, side in zip(polyp.bbox_norm, size * 2, strict=True))
+    return all(
+        abs(pixel - other) <= HALF_PIXEL for pixel, other in zip(polyp.bbox_px, scaled, strict=True)
+    )
 
 
 def usable_box(corners: Corners) -> Corners:

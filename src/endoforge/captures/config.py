@@ -13,7 +13,8 @@ class PruneConfig:
     """Copy the frames that show at least one polyp to another folder.
 
     The input is never changed. Run it again after recording more: frames that are already there
-    are left alone, and frames that the input no longer has are removed from the copy.
+    are left alone, and frames and runs that the input no longer has are removed from the copy. Only
+    what this command has copied is ever removed or written over.
     """
 
     input: str = "assets/datasets/captures"
@@ -29,16 +30,18 @@ class PruneConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class OverlayConfig:
-    """Draw the boxes of a run's labels on its frames, to look at them."""
+    """Draw the boxes of runs' labels on their frames, to look at them."""
 
-    run: Positional[Annotated[str, arg(metavar="RUN")]]
-    """The run's folder, such as assets/datasets/captures/run_1764161446512."""
-
-    out: Positional[Annotated[str | None, arg(metavar="[OUT]")]] = None
-    """Folder for the pictures; RUN/overlays if not given."""
+    paths: Positional[Annotated[tuple[str, ...], arg(metavar="RUN... [OUT]")]] = ()
+    """Runs, such as assets/datasets/captures/run_1764161446512, or a folder of them; last, if it
+    holds no run, the folder for the pictures: RUN/overlays if not given. Of several runs each gets
+    a folder in it."""
 
     def __post_init__(self) -> None:
-        _need_name("RUN", self.run)
+        if not self.paths:
+            raise UserError("RUN: name the folder of a run")
+        for path in self.paths:
+            _need_name("RUN", path)
 
 
 def _need_name(flag: str, folder: str) -> None:

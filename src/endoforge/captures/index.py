@@ -1,5 +1,6 @@
 """Every frame of a folder of runs that can be used, and a count of what can't be, and why."""
 
+import os
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -100,14 +101,16 @@ def index_root(
     """Read every label under `root`, a folder of `run_*` folders or one run folder.
 
     Of one run folder, the index's root is its parent, so that keys look alike either way. Frames
-    without a box are kept: they are negatives. `label_field` names the classes; a frame with a
-    polyp that has no such field is dropped, for without its box the polyp would be background.
+    without a box are kept: they are negatives. A frame of which a box can't be used is dropped, and
+    so is one with a polyp that has no `label_field`, which names the classes: without its box the
+    polyp would be background.
     With `cache`, what was read is kept in the user's cache folder, and a run is read again only if
     a file of it has changed. Raises UserError if there is no run, and, if `strict`, at the first
     thing that would have been dropped, naming its path and the reason.
     """
     folders = _find_runs(root)
     index = CaptureIndex(root=folders[0].parent, tally=Tally(strict=strict))
+    folders = [folder for folder in folders if _has_plain_name(folder, index.tally)]
     known = IndexCache(root) if cache else None
     with progress("reading labels", len(folders), "runs") as advance:
         for folder in folders:
@@ -129,8 +132,7 @@ def _find_runs(root: Path) -> list[Path]:
         raise UserError(
             f"no folder {root}: record runs with `endoforge datagen`, or name another folder"
         )
-    folders = [folder for folder in root.glob("run_*") if folder.is_dir()]
-    if folders:
+    if folders := _run_folders(root):
         return sorted(folders, key=_run_order)
     if (root / "labels").is_dir():
         return [root.resolve()]
@@ -138,6 +140,30 @@ def _find_runs(root: Path) -> list[Path]:
         f"no capture runs in {root}: looked for folders named run_* and for a labels folder; "
         "record runs with `endoforge datagen`, or name another folder"
     )
+
+
+def _run_folders(root: Path) -> list[Path]:
+    try:
+        with os.scandir(root) as found:
+            names = [one.name for one in found if one.name.startswith("run_") and one.is_dir()]
+    except OSError as error:
+        raise UserError(f"can't read the folder {root}: {error.strerror}") from error
+    return [root / name for name in names]
+
+
+def holds_runs(folder: Path) -> bool:
+    """Whether it is a run's folder, or one in which runs lie."""
+    return folder.is_dir() and bool((folder / "labels").is_dir() or _run_folders(folder))
+
+
+def _has_plain_name(folder: Path, tally: Tally) -> bool:
+    """Whether manifests, which are JSON, can hold the run's name; one that isn't so is dropped."""
+    try:
+        folder.name.encode()
+    except UnicodeEncodeError:
+        tally.drop("run: its name isn't UTF-8; rename the folder", folder.name)
+        return False
+    return True
 
 
 def _run_order(folder: Path) -> tuple[bool, int, str]:

@@ -22,7 +22,7 @@ from endoforge.core.files import write_atomic
 
 log = logging.getLogger(__name__)
 
-FORMAT = 2
+FORMAT = 3
 
 T = TypeVar("T")
 

@@ -1,7 +1,8 @@
 """Boxes drawn on pictures, to look at."""
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -9,64 +10,123 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoforge.captures.config import OverlayConfig
-from endoforge.captures.index import CaptureIndex, index_root
+from endoforge.captures.index import CaptureIndex, FrameRecord, holds_runs, index_root
 from endoforge.captures.pictures import encode_png, read_picture
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.errors import UserError
-from endoforge.core.files import write_atomic
+from endoforge.core.files import remove_unfinished, write_atomic
+from endoforge.core.marks import leave_mark, mark_of
+from endoforge.core.outputs import check_output_folder
 from endoforge.core.progress import progress
 
 Color = tuple[int, int, int]
 TRUTH_COLOR: Color = (80, 255, 120)
+
+COMMAND = "overlay-labels"
+OVERLAYS = "overlays"
+"""A run's own folder for them."""
+FOLDERS_SHOWN = 3
+_OVERLAY = re.compile(r"(frame_\d+\.png|\..*)")
 
 
 @dataclass
 class OverlayReport:
     """How many pictures and boxes were drawn, and what could not be."""
 
-    out: Path
-    skipped: Tally
+    folders: list[Path] = field(default_factory=list)
+    skipped: Tally = field(default_factory=Tally)
     frames: int = 0
     boxes: int = 0
 
     def lines(self) -> list[str]:
         """The summary for people."""
-        head = f"drew {self.boxes} boxes on {self.frames} frames in {self.out}"
+        shown = ", ".join(map(str, self.folders[:FOLDERS_SHOWN]))
+        if more := self.folders[FOLDERS_SHOWN:]:
+            shown += f" and {len(more)} more"
+        head = f"drew {self.boxes} boxes on {self.frames} frames in {shown}"
         return [head, *(f"  skipped {line}" for line in self.skipped.lines())]
 
 
 def overlay_labels(config: OverlayConfig) -> OverlayReport:
-    """Write each usable frame of a run with its boxes drawn; frames without a box too.
+    """Write each usable frame of runs with its boxes drawn; frames without a box too.
 
-    Raises UserError if `config.run` isn't one run, or the pictures would replace its images.
+    It writes only where nothing but overlays lies: to a run's `overlays`, or to a folder that is
+    new, empty, or made by this command. Raises UserError, before anything is written, if the folder
+    is another, and if there is no run.
     """
-    index = index_root(Path(config.run))
-    if len(index.runs) != 1:
-        names = ", ".join(run.name for run in index.runs[:3])
-        raise UserError(f"{config.run} holds {len(index.runs)} runs ({names}, ...): name one run")
-    out = Path(config.out) if config.out else index.runs[0].path / "overlays"
-    _refuse_image_folder(out, index)
-    out.mkdir(parents=True, exist_ok=True)
-    report = OverlayReport(out, index.tally)
-    with progress("drawing", len(index.frames), "frames") as advance:
-        for frame in index.frames:
-            try:
-                picture = read_picture(frame.image_path)
-            except Unusable as unusable:
-                report.skipped.drop(f"frame: {unusable.reason}", frame.key, unusable.detail)
-            else:
-                drawn = draw_boxes(picture, frame.boxes, TRUTH_COLOR, frame.classes)
-                write_atomic(out / f"{frame.label_path.stem}.png", encode_png(drawn))
-                report.frames += 1
-                report.boxes += len(frame.boxes)
+    paths, out = _parted(config.paths)
+    indexes = [index_root(path) for path in paths]
+    targets = _targets(indexes, out)
+    for run, target in targets.items():
+        _refuse_what_is_no_overlay(target, run)
+    report = OverlayReport()
+    frames = [frame for index in indexes for frame in index.frames]
+    for index in indexes:
+        report.skipped.add(index.tally)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        leave_mark(out, COMMAND)
+    with progress("drawing", len(frames), "frames") as advance:
+        for frame in frames:
+            target = targets[frame.run_path]
+            if target not in report.folders:
+                target.mkdir(parents=True, exist_ok=True)
+                remove_unfinished(target, "frame_*.png")
+                report.folders.append(target)
+            _draw(frame, target, report)
             advance()
     return report
 
 
-def _refuse_image_folder(out: Path, index: CaptureIndex) -> None:
-    folders = {frame.image_path.parent.resolve() for frame in index.frames}
-    if out.resolve() in folders:
-        raise UserError(f"OUT {out} holds the run's own images: name another folder")
+def _parted(given: tuple[str, ...]) -> tuple[list[Path], Path | None]:
+    """Runs or folders of runs, and the folder to write to, if the last path is one."""
+    paths = [Path(path) for path in given]
+    if len(paths) > 1 and not holds_runs(paths[-1]):
+        return paths[:-1], paths[-1]
+    return paths, None
+
+
+def _targets(indexes: list[CaptureIndex], out: Path | None) -> dict[Path, Path]:
+    """Where the overlays of each run go."""
+    runs = [run for index in indexes for run in index.runs]
+    if out is None:
+        return {run.path: run.path / OVERLAYS for run in runs}
+    if len({run.path.resolve() for run in runs}) == 1:
+        return {run.path: out for run in runs}
+    by_name: dict[str, Path] = {}
+    for run in runs:
+        other = by_name.setdefault(run.name, run.path)
+        if other.resolve() != run.path.resolve():
+            raise UserError(f"{other} and {run.path} have one name: draw them into two folders")
+    return {run.path: out / run.name for run in runs}
+
+
+def _refuse_what_is_no_overlay(target: Path, run: Path) -> None:
+    """Raises UserError if pictures in the folder `target` may be others than overlays of `run`."""
+    if target.is_symlink():
+        raise UserError(f"OUT {target}: is a link, which isn't written through; name a folder")
+    check_output_folder("OUT", target)
+    if not target.is_dir() or COMMAND in (mark_of(target), mark_of(target.parent)):
+        return
+    is_own = target.resolve() == run.resolve() / OVERLAYS
+    for path in sorted(target.iterdir()):
+        if not (is_own and _OVERLAY.fullmatch(path.name) and path.is_file()):
+            raise UserError(
+                f"OUT {target}: holds {path.name}, which is no overlay of {COMMAND}; name a new or "
+                "an empty folder"
+            )
+
+
+def _draw(frame: FrameRecord, target: Path, report: OverlayReport) -> None:
+    try:
+        picture = read_picture(frame.image_path)
+    except Unusable as unusable:
+        report.skipped.drop(f"frame: {unusable.reason}", frame.key, unusable.detail)
+        return
+    drawn = draw_boxes(picture, frame.boxes, TRUTH_COLOR, frame.classes)
+    write_atomic(target / f"{frame.label_path.stem}.png", encode_png(drawn))
+    report.frames += 1
+    report.boxes += len(frame.boxes)
 
 
 def draw_boxes(

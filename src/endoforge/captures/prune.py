@@ -1,31 +1,43 @@
 """Copies the frames that show a polyp, and says what became of the others."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from endoforge.captures.config import PruneConfig
+from endoforge.captures.copies import (
+    copies_in,
+    leave_copy_mark,
+    remove_copied_run,
+    remove_stale_frames,
+)
 from endoforge.captures.index import FrameRecord, RunInfo, index_root
 from endoforge.captures.schema import MANIFEST_NAME, PICTURE_EXTRAS, POSES_NAME
 from endoforge.captures.tally import Tally
 from endoforge.core.errors import UserError
 from endoforge.core.files import write_atomic
+from endoforge.core.outputs import check_output_folder
 from endoforge.core.progress import Advance, progress
 
-# Labels first: while old frames go, no label is left without its image.
-FRAME_FOLDERS = ("labels", "images", "overlays", *PICTURE_EXTRAS)
 RUN_FILES = (MANIFEST_NAME, POSES_NAME)
 
 
 @dataclass
 class PruneReport:
-    """What was copied, and what was not, by reason."""
+    """What was copied, what was not, by reason, and what went from the copy."""
 
     output: Path
     runs: int = 0
     empty_runs: int = 0
     kept: int = 0
     skipped: Tally = field(default_factory=Tally)
+    replaced: int = 0
+    """Files of the copy that were others than the input's, and were written anew."""
+    removed: int = 0
+    """Frames that went from the copy."""
+    removed_runs: list[str] = field(default_factory=list)
+    """Runs that went from the copy, since the input no longer has them."""
 
     @property
     def num_skipped(self) -> int:
@@ -41,30 +53,52 @@ class PruneReport:
         lines += [f"  {line}" for line in self.skipped.lines()]
         if self.empty_runs:
             lines.append(f"  {self.empty_runs} runs without a polyp to be seen were not written")
+        if self.removed_runs:
+            names = ", ".join(self.removed_runs[:3]) + (", ..." if self.removed_runs[3:] else "")
+            number = len(self.removed_runs)
+            lines.append(f"  removed from the copy: {number} runs the input has no more ({names})")
+        if self.removed:
+            lines.append(f"  removed from the copy: {self.removed} frames")
+        if self.replaced:
+            lines.append(f"  written anew: {self.replaced} files that were not as in the input")
         return lines
 
 
 def prune_empty(config: PruneConfig) -> PruneReport:
-    """Copy every frame with at least one usable box; never change the input.
+    """Copy every frame with at least one box, if all of its boxes can be used.
 
-    Safe to run again: what is there and equal stays untouched, and frames of these runs that the
-    input no longer has, or has no box for, go. Raises UserError if there is no run, or if the
-    output and the input overlap.
+    The input is never changed. Safe to run again: what is there and equal stays untouched, and
+    frames and runs that an earlier call copied from this input, and that it no longer has or has no
+    box for, go. Raises UserError if there is no run, if the output and the input overlap, and if
+    the output holds a run of the same name that is no copy of the input's.
     """
     source, output = Path(config.input), Path(config.output)
+    check_prune_output(source, output, "--output")
     index = index_root(source)
-    _refuse_overlap(source, output, index.runs)
+    _refuse_overlapping_runs(source, output, index.runs)
     report = PruneReport(output, skipped=index.tally)
-    with progress("pruning", len(index.frames), "frames") as advance:
+    with (
+        copies_in(output, source, index.runs) as no_longer_there,
+        progress("pruning", len(index.frames), "frames") as advance,
+    ):
+        for name in no_longer_there:
+            report.removed += remove_copied_run(output / name, RUN_FILES)
+            report.removed_runs.append(name)
         for run in index.runs:
             frames = [frame for frame in index.frames if frame.run == run.name]
             _prune_run(run, frames, output / run.name, report, advance)
     return report
 
 
-def _refuse_overlap(source: Path, output: Path, runs: list[RunInfo]) -> None:
-    within_input = output.resolve().is_relative_to(source.resolve())
-    if within_input or any(_overlap(run.path, output / run.name) for run in runs):
+def check_prune_output(source: Path, output: Path, flag: str) -> None:
+    """Raises UserError, which names `flag`, unless `output` can be written and is no input."""
+    if output.resolve().is_relative_to(source.resolve()):
+        raise UserError(f"{flag} {output} overlaps --input {source}: name a folder outside it")
+    check_output_folder(flag, output)
+
+
+def _refuse_overlapping_runs(source: Path, output: Path, runs: list[RunInfo]) -> None:
+    if any(_overlap(run.path, output / run.name) for run in runs):
         raise UserError(f"--output {output} overlaps --input {source}: name a folder outside it")
 
 
@@ -77,55 +111,54 @@ def _prune_run(
     run: RunInfo, frames: list[FrameRecord], target: Path, report: PruneReport, advance: Advance
 ) -> None:
     written: set[Path] = set()
+    if any(len(frame.boxes) for frame in frames):
+        leave_copy_mark(target, run)
     for frame in frames:
         if len(frame.boxes):
-            written.update(_copy(run, source, target) for source in _files_of(run, frame))
+            files = _files_of(run, frame, report.skipped)
+            written.update(_copy(run, source, target, report) for source in files)
             report.kept += 1
         else:
             report.skipped.count("frame: no polyp to be seen", frame.key)
         advance()
-    _remove_stale_frames(target, written)
     if not written:
         report.empty_runs += 1
-        _remove_what_is_left(target)
+        report.removed += remove_copied_run(target, RUN_FILES)
         return
+    report.removed += remove_stale_frames(target, written)
     report.runs += 1
     for name in RUN_FILES:
-        if (run.path / name).is_file():
-            _copy(run, run.path / name, target)
+        if _lies_in_run(run, run.path / name, report.skipped):
+            _copy(run, run.path / name, target, report)
 
 
-def _files_of(run: RunInfo, frame: FrameRecord) -> Iterator[Path]:
+def _files_of(run: RunInfo, frame: FrameRecord, tally: Tally) -> Iterator[Path]:
     """A frame's files in the order to write them: its label comes last."""
     yield frame.image_path
     for folder in ("overlays", *PICTURE_EXTRAS):
         picture = run.path / folder / f"{frame.label_path.stem}.png"
-        if picture.is_file():
+        if _lies_in_run(run, picture, tally):
             yield picture
     yield frame.label_path
 
 
-def _copy(run: RunInfo, source: Path, target: Path) -> Path:
+def _lies_in_run(run: RunInfo, path: Path, tally: Tally) -> bool:
+    """Whether it is a file of the run; one outside it, to which a link leads, is counted."""
+    if not path.is_file():
+        return False
+    if path.resolve().is_relative_to(run.path.resolve()):
+        return True
+    tally.count("file: outside the run, by a link", f"{run.name}/{path.relative_to(run.path)}")
+    return False
+
+
+def _copy(run: RunInfo, source: Path, target: Path, report: PruneReport) -> Path:
     """Put the run's file `source` at the same place below `target`, unless it is there already."""
     copy = target / source.relative_to(run.path)
     data = source.read_bytes()
-    if not copy.is_file() or copy.read_bytes() != data:
+    there = os.path.lexists(copy)
+    if not there or copy.is_symlink() or copy.read_bytes() != data:
+        report.replaced += there
         copy.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(copy, data)
     return copy
-
-
-def _remove_stale_frames(target: Path, written: set[Path]) -> None:
-    for folder in FRAME_FOLDERS:
-        for path in sorted((target / folder).glob("frame_*")):
-            if path not in written:
-                path.unlink()
-
-
-def _remove_what_is_left(target: Path) -> None:
-    """Of an earlier copy whose run has no frame left: what is of the run, and its empty folders."""
-    for name in RUN_FILES:
-        (target / name).unlink(missing_ok=True)
-    for folder in (*(target / name for name in FRAME_FOLDERS), target):
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()

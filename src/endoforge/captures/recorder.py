@@ -23,6 +23,7 @@ from endoforge.captures.schema import (
 )
 from endoforge.core.errors import UserError
 from endoforge.core.files import FolderLock, remove_unfinished, write_atomic, write_json_atomic
+from endoforge.core.text import as_utf8, printable
 
 Picture = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -61,8 +62,8 @@ class RunRecorder:
             raise UserError(f"can't make a run folder in {root}: {error.strerror}") from error
         manifest = RunManifest(
             seed=seed,
-            output_root=str(root),
-            run_dir=str(run_dir),
+            output_root=printable(str(root)),
+            run_dir=printable(str(run_dir)),
             started_at_unix=started,
             max_frames=max_frames,
             endoforge={"version": __version__, **extra},
@@ -168,7 +169,7 @@ def _whole_frames(run_dir: Path, extras: tuple[str, ...]) -> frozenset[int]:
     whole = set()
     for path in (run_dir / "labels").glob("frame_*.json"):
         try:
-            label = FrameLabel.model_validate_json(path.read_bytes())
+            label = FrameLabel.model_validate_json(as_utf8(path.read_bytes()))
         except ValidationError:
             path.unlink()
             continue

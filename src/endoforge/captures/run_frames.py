@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from endoforge.captures.boxes import normalised_corners, usable_box
+from endoforge.captures.boxes import agree, normalised_corners, usable_box
 from endoforge.captures.listing import RunFolders
 from endoforge.captures.pictures import picture_size
 from endoforge.captures.schema import MANIFEST_NAME, Corners, FrameLabel, PolypLabel, RunManifest
 from endoforge.captures.tally import Tally, Unusable
+from endoforge.core.text import as_utf8
 
 LABEL_PATTERN = re.compile(r"frame_(\d+)\.json")
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg"}
@@ -48,20 +49,22 @@ class RunFrames:
 def read_manifest(run: Path) -> RunManifest | None:
     """None if there is none; raises OSError or ValidationError if it can't be read."""
     try:
-        return RunManifest.model_validate_json((run / MANIFEST_NAME).read_bytes())
+        return RunManifest.model_validate_json(as_utf8((run / MANIFEST_NAME).read_bytes()))
     except FileNotFoundError:
         return None
 
 
 def read_run(folders: RunFolders, *, strict: bool) -> RunFrames:
-    """Every label of a run; tallies frames and boxes of no use, and images without a label.
+    """Every label of a run; tallies frames of no use, and images without a label.
 
-    A malformed manifest is tallied too. Raises UserError at the first of all these if `strict`.
+    A frame is of use if its picture is there and all of its boxes can be used. A malformed manifest
+    is tallied too, and boxes whose two fields disagree. Raises UserError at the first of all these
+    if `strict`.
     """
     run, tally = folders.path.name, Tally(strict=strict)
     frames, boxes = RunFrames(tally=tally), list[Corners]()
     label_folder = f"{folders.path / 'labels'}{os.sep}"
-    claimed = set()
+    claimed, sizes = set(), _Sizes()
     _check_manifest(folders, tally)
     for name in _label_names(folders, tally):
         where = f"{run}/labels/{name}"
@@ -71,7 +74,7 @@ def read_run(folders: RunFolders, *, strict: bool) -> RunFrames:
             image = _inner_path(label.image)
             claimed.add(posixpath.splitext(image)[0])
             num_bytes = _image_bytes(folders, label, image)
-            corners, polyps = _usable_boxes(folders, label, image, where, tally)
+            corners, polyps = _usable_boxes(folders, label, image, sizes, tally, where)
         except Unusable as unusable:
             tally.drop(f"frame: {unusable.reason}", where, unusable.detail)
             continue
@@ -128,7 +131,7 @@ def _read_label(path: str) -> tuple[FrameLabel, bytes]:
     try:
         with FileIO(path) as file:
             data = file.readall()
-        label = FrameLabel.model_validate_json(data)
+        label = FrameLabel.model_validate_json(as_utf8(data))
     except (OSError, ValidationError) as error:
         raise Unusable("label malformed", _first_fault(error)) from error
     return label, hashlib.sha256(data).digest()[:DIGEST_BYTES]
@@ -161,17 +164,49 @@ def _image_bytes(folders: RunFolders, label: FrameLabel, image: str) -> int:
 
 
 def _usable_boxes(
-    folders: RunFolders, label: FrameLabel, image: str, where: str, tally: Tally
+    folders: RunFolders, label: FrameLabel, image: str, sizes: "_Sizes", tally: Tally, where: str
 ) -> tuple[list[Corners], list[PolypLabel]]:
-    """Boxes of the polyps that can be seen, and their labels; tallies the rest."""
+    """Boxes of the polyps that can be seen, and their labels.
+
+    Raises Unusable if one of them can't be used: a frame without it would show a polyp that its
+    label doesn't have. Tallies boxes whose two fields disagree.
+    """
     boxes, polyps = [], []
-    for polyp in label.polyp_labels:
-        corners = normalised_corners(polyp, lambda: picture_size(folders.path / image))
+    seen = [polyp for polyp in label.polyp_labels if polyp.bbox_px or polyp.bbox_norm]
+    size = sizes.of(folders.path / image, seen)
+    for number, polyp in enumerate(seen, 1):
+        corners = normalised_corners(polyp, size)
         if corners is None:
             continue
-        try:
-            boxes.append(usable_box(corners))
-            polyps.append(polyp)
-        except Unusable as unusable:
-            tally.drop(f"box: {unusable.reason}", where, unusable.detail)
+        if not agree(polyp, size):
+            detail = f"box {number}: {_numbers(polyp.bbox_px)}, not {_numbers(polyp.bbox_norm)}"
+            tally.drop("label: bbox_px and bbox_norm disagree (the pixels count)", where, detail)
+        boxes.append(usable_box(corners))
+        polyps.append(polyp)
     return boxes, polyps
+
+
+def _numbers(corners: Corners | None) -> str:
+    return " ".join(f"{value:.6g}" for value in corners or ())
+
+
+class _Sizes:
+    """Sizes of a run's pictures: a picture is opened only where its label leaves that open.
+
+    Most runs have pictures of one size. One with which a label's pixels and shares of 0..1 agree is
+    taken without a look.
+    """
+
+    def __init__(self) -> None:
+        self._last: tuple[int, int] | None = None
+
+    def of(self, image: Path, polyps: list[PolypLabel]) -> tuple[int, int]:
+        """(width, height); raises Unusable for a picture without a header that it needs."""
+        if all(polyp.bbox_px is None for polyp in polyps):
+            return 1, 1  # shares of the picture need no size
+        if self._last is not None and all(
+            polyp.bbox_norm is not None and agree(polyp, self._last) for polyp in polyps
+        ):
+            return self._last
+        self._last = picture_size(image)
+        return self._last

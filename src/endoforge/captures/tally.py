@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from endoforge.core.errors import UserError
+from endoforge.core.text import printable
 
 EXAMPLES_KEPT = 3
 
@@ -33,7 +34,9 @@ class Tally:
         """Count a defect at `where`, which begins with its run; raises UserError if strict."""
         example = f"{where} ({detail})" if detail else where
         if self.strict:
-            raise UserError(f"{example}: {reason}; mend it, or leave out --strict to go on without")
+            raise UserError(
+                f"{printable(example)}: {reason}; mend it, or leave out --strict to go on without"
+            )
         self.count(reason, example)
 
     def count(self, reason: str, example: str, number: int = 1) -> None:
@@ -42,7 +45,7 @@ class Tally:
         self.by_run[reason, example.partition("/")[0]] += number
         shown = self.examples.setdefault(reason, [])
         if len(shown) < EXAMPLES_KEPT:
-            shown.append(example)
+            shown.append(printable(example))
 
     def add(self, later: "Tally") -> None:
         """Count what `later` counted."""

@@ -100,7 +100,7 @@ def _read_label(data: bytes) -> tuple[tuple[int, int], tuple[NamedBox, ...]]:
     boxes = [
         NamedBox(polyp.class_name, corners)
         for polyp in label.polyp_labels
-        if (corners := normalised_corners(polyp, lambda: size)) is not None
+        if (corners := normalised_corners(polyp, size)) is not None
     ]
     return size, tuple(boxes)
 
@@ -167,7 +167,7 @@ def _filled(frame: Converted, class_names: tuple[str, ...]) -> Any:
 def _is_usable(polyp: PolypLabel, size: tuple[int, int]) -> bool:
     """As the index judged it."""
     try:
-        corners = normalised_corners(polyp, lambda: size)
+        corners = normalised_corners(polyp, size)
         return corners is not None and bool(usable_box(corners))
     except Unusable:
         return False

@@ -18,6 +18,7 @@ from endoforge.captures.run_frames import LABEL_PATTERN, read_manifest
 from endoforge.captures.schema import Corners, FrameLabel, PolypLabel, label_name
 from endoforge.captures.tally import Unusable
 from endoforge.core.errors import UserError
+from endoforge.core.text import as_utf8
 from endoforge.view.encoding import jpeg
 
 MOST_RUNS = 200
@@ -131,7 +132,8 @@ class Library:
             raise NotThere("no such run or frame")
         run = self._root / name
         try:
-            label = FrameLabel.model_validate_json((run / label_name(frame_id)).read_bytes())
+            data = (run / label_name(frame_id)).read_bytes()
+            label = FrameLabel.model_validate_json(as_utf8(data))
         except (OSError, ValidationError) as error:
             raise NotThere(f"{name}: no frame {frame_id} that can be read") from error
         return label, run
@@ -139,7 +141,7 @@ class Library:
 
 def _count_boxes(path: Path) -> int:
     try:
-        polyps = json.loads(path.read_bytes())["polyp_labels"]
+        polyps = json.loads(as_utf8(path.read_bytes()))["polyp_labels"]
         return sum(bool(polyp.get("bbox_px") or polyp.get("bbox_norm")) for polyp in polyps)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return 0
@@ -147,7 +149,7 @@ def _count_boxes(path: Path) -> int:
 
 def _corners(polyp: PolypLabel, size: tuple[int, int]) -> Corners | None:
     """A label's box in 0..1, if it has one that can be drawn."""
-    corners = normalised_corners(polyp, lambda: size)
+    corners = normalised_corners(polyp, size)
     if corners is None:
         return None
     try:
