@@ -133,7 +133,9 @@ def _files(path: Path, tally: Tally) -> list[Path]:
         raise UserError(f"{path}: no such picture, video or folder")
     if (drawings := drawings_around(path)) is not None:
         where = printable(os.path.relpath(drawings))
-        log.warning("%s: what EndoForge has drawn (%s) is looked at too", printable(str(path)), where)
+        log.warning(
+            "%s: what EndoForge has drawn (%s) is looked at too", printable(str(path)), where
+        )
     return _Search(path.absolute()).files(tally) if path.is_dir() else [path.absolute()]
 
 
