@@ -40,11 +40,11 @@ def import_video(config: ImportConfig) -> ImportReport:
             recorder.close()
     finally:
         root.close()
-    expected = video.expected(config.fps)
     run = report.runs[0]
-    if run.frames + run.there < 0.98 * expected:
+    if lacking := video.lacking(run.frames + run.there, config.fps):
+        expected = video.expected(config.fps)
         reason = f"frame: not decoded, of about {expected} that the file's header tells"
-        report.left_out.count(reason, str(video.path), expected - run.frames - run.there)
+        report.left_out.count(reason, str(video.path), lacking)
     return report
 
 
