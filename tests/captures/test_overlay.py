@@ -121,11 +121,64 @@ def test_two_runs_get_a_folder_each(foreign_run, tmp_path):
     report = draw(*(run.path for run in runs))
     assert report.frames == 2
     assert report.folders == [run.path / "overlays" for run in runs]
-    draw(*(run.path for run in runs), tmp_path / "drawn")
+    for _ in range(2):
+        report = draw(*(run.path for run in runs), tmp_path / "drawn")
+        assert report.folders == [tmp_path / "drawn/run_1", tmp_path / "drawn/run_2"]
     assert (tmp_path / "drawn/run_1/frame_00000.png").is_file()
     assert (tmp_path / "drawn/run_2/frame_00000.png").is_file()
     after = contents(tmp_path)
     assert {path: after[path] for path in before} == before
+
+
+@pytest.mark.parametrize("place", ["instance", "depth/new", "../run_2/overlays"])
+def test_overlays_never_lie_among_a_runs_data(foreign_run, place):
+    """There they would be taken for it, also where the run has none yet, or no labels any more."""
+    run, other = foreign_run("run_1"), foreign_run("run_2")
+    for one in (run, other):
+        one.frame(0, [])
+    shutil.rmtree(other.path / "labels")
+    with pytest.raises(UserError, match="lies among the data of the run"):
+        draw(run.path, run.path / place)
+    assert sorted(path.name for path in run.path.iterdir()) == [
+        "images",
+        "labels",
+        "run_manifest.json",
+    ]
+    assert sorted(path.name for path in other.path.iterdir()) == ["images", "run_manifest.json"]
+
+
+def test_the_last_of_several_runs_is_no_place_though_its_labels_are_missing(foreign_run):
+    runs = [foreign_run(f"run_{number}") for number in (1, 2, 3)]
+    for run in runs:
+        run.frame(0, [])
+    shutil.rmtree(runs[2].path / "labels")
+    before = contents(runs[0].path.parent)
+    with pytest.raises(UserError, match=r"no capture runs in .*run_3"):
+        draw(*(run.path for run in runs))
+    assert contents(runs[0].path.parent) == before
+
+
+def test_a_folder_with_other_things_is_not_taken_over(foreign_run, tmp_path):
+    """Several runs get folders in it; it is no folder of drawings, and its others stay."""
+    runs = [foreign_run(f"run_{number}") for number in (1, 2, 3)]
+    for run in runs:
+        run.frame(0, [])
+    theirs = tmp_path / "pictures/run_3/frame_00000.png"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_bytes(b"theirs")
+    draw(runs[0].path, runs[1].path, tmp_path / "pictures")
+    assert not (tmp_path / "pictures" / MARK_NAME).exists()
+    assert (tmp_path / "pictures/run_1" / MARK_NAME).is_file()
+    with pytest.raises(UserError, match="is no overlay"):
+        draw(runs[0].path, runs[2].path, tmp_path / "pictures")
+    assert theirs.read_bytes() == b"theirs"
+
+
+def test_a_run_that_is_named_twice_is_drawn_once(foreign_run, make_polyp, tmp_path):
+    run = foreign_run("run_1")
+    run.frame(0, [make_polyp(norm=[0, 0, 0.5, 0.5])])
+    report = draw(run.path, run.path, run.path.parent, tmp_path / "drawn")
+    assert (report.frames, report.boxes) == (1, 1)
 
 
 def test_all_runs_of_a_root_are_drawn(foreign_run):

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from endoforge.captures.index_cache import IndexCache
 from endoforge.captures.listing import RunFolders
 from endoforge.captures.run_frames import RunFrames, read_manifest, read_run
-from endoforge.captures.schema import LabelField, RunManifest
+from endoforge.captures.schema import MANIFEST_NAME, LabelField, RunManifest
 from endoforge.captures.tally import Tally
 from endoforge.core.errors import UserError
 from endoforge.core.progress import progress
@@ -152,8 +152,15 @@ def _run_folders(root: Path) -> list[Path]:
 
 
 def holds_runs(folder: Path) -> bool:
-    """Whether it is a run's folder, or one in which runs lie."""
-    return folder.is_dir() and bool((folder / "labels").is_dir() or _run_folders(folder))
+    """Whether it is a run's folder, or one in which runs lie; not one of pictures drawn of runs."""
+    return folder.is_dir() and (is_run(folder) or any(map(is_run, _run_folders(folder))))
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a run's data lies in `folder`, also without its labels."""
+    if (folder / "labels").is_dir() or (folder / MANIFEST_NAME).is_file():
+        return True
+    return folder.name.startswith("run_") and (folder / "images").is_dir()
 
 
 def _has_plain_name(folder: Path, tally: Tally) -> bool:

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoforge.captures.config import OverlayConfig
-from endoforge.captures.index import CaptureIndex, FrameRecord, holds_runs, index_root
+from endoforge.captures.index import CaptureIndex, FrameRecord, holds_runs, index_root, is_run
 from endoforge.captures.pictures import encode_png, read_picture
+from endoforge.captures.schema import PICTURE_EXTRAS
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.errors import UserError
 from endoforge.core.files import remove_unfinished, write_atomic
@@ -25,6 +26,7 @@ TRUTH_COLOR: Color = (80, 255, 120)
 COMMAND = "overlay-labels"
 OVERLAYS = "overlays"
 """A run's own folder for them."""
+FRAME_FOLDERS = ("labels", "images", OVERLAYS, *PICTURE_EXTRAS)
 FOLDERS_SHOWN = 3
 _OVERLAY = re.compile(r"(frame_\d+\.png|\..*)")
 
@@ -59,18 +61,19 @@ def overlay_labels(config: OverlayConfig) -> OverlayReport:
     targets = _targets(indexes, out)
     for run, target in targets.items():
         _refuse_what_is_no_overlay(target, run)
-    report = OverlayReport()
-    frames = [frame for index in indexes for frame in index.frames]
-    for index in indexes:
-        report.skipped.add(index.tally)
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        leave_mark(out, COMMAND)
+        for run, target in targets.items():
+            _refuse_among_data(out, run)
+            _refuse_among_data(target, run)
+    report = OverlayReport()
+    frames = _frames_of(indexes, report.skipped)
     with progress("drawing", len(frames), "frames") as advance:
         for frame in frames:
             target = targets[frame.run_path]
             if target not in report.folders:
                 target.mkdir(parents=True, exist_ok=True)
+                if out is not None:
+                    leave_mark(target, COMMAND)
                 remove_unfinished(target, "frame_*.png")
                 report.folders.append(target)
             _draw(frame, target, report)
@@ -84,6 +87,20 @@ def _parted(given: tuple[str, ...]) -> tuple[list[Path], Path | None]:
     if len(paths) > 1 and not holds_runs(paths[-1]):
         return paths[:-1], paths[-1]
     return paths, None
+
+
+def _frames_of(indexes: list[CaptureIndex], skipped: Tally) -> list[FrameRecord]:
+    """Of each run once, however often it is named."""
+    frames: list[FrameRecord] = []
+    seen: set[Path] = set()
+    for index in indexes:
+        new = {run.path: run.path.resolve() for run in index.runs}
+        new = {path: real for path, real in new.items() if real not in seen}
+        seen.update(new.values())
+        frames += [frame for frame in index.frames if frame.run_path in new]
+        if new:
+            skipped.add(index.tally)
+    return frames
 
 
 def _targets(indexes: list[CaptureIndex], out: Path | None) -> dict[Path, Path]:
@@ -106,7 +123,7 @@ def _refuse_what_is_no_overlay(target: Path, run: Path) -> None:
     if target.is_symlink():
         raise UserError(f"OUT {target}: is a link, which isn't written through; name a folder")
     check_output_folder("OUT", target)
-    if not target.is_dir() or COMMAND in (mark_of(target), mark_of(target.parent)):
+    if not target.is_dir() or mark_of(target) == COMMAND:
         return
     is_own = target.resolve() == run.resolve() / OVERLAYS
     for path in sorted(target.iterdir()):
@@ -114,6 +131,22 @@ def _refuse_what_is_no_overlay(target: Path, run: Path) -> None:
             raise UserError(
                 f"OUT {target}: holds {path.name}, which is no overlay of {COMMAND}; name a new or "
                 "an empty folder"
+            )
+
+
+def _refuse_among_data(place: Path, run: Path) -> None:
+    """Raises UserError if `place` is a run, or lies where a run's data does.
+
+    Overlays that lie there would be taken for it, though nothing else does.
+    """
+    real = place.resolve()
+    if real == run.resolve() / OVERLAYS:
+        return
+    for folder in (real, *real.parents):
+        inner = real.relative_to(folder).parts
+        if is_run(folder) and (not inner or inner[0] in FRAME_FOLDERS):
+            raise UserError(
+                f"OUT {place}: lies among the data of the run {folder}; name a folder outside it"
             )
 
 
