@@ -1,6 +1,7 @@
 import itertools
 import json
 import logging
+import os
 
 import pytest
 
@@ -139,6 +140,15 @@ def test_a_malformed_manifest_is_a_user_error(tmp_path, manifest, reason):
     path.write_text(manifest if isinstance(manifest, str) else json.dumps(manifest))
     with pytest.raises(UserError, match=reason):
         load_split(path, bare_index(tmp_path, [2]))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no such devices")
+@pytest.mark.parametrize("place", ["/dev/zero", "pipe"])
+def test_a_manifest_is_a_regular_file(tmp_path, place):
+    """A device has no end, and a pipe waits for a writer."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match=r"can't read the split manifest .*: .*not a regular file"):
+        load_split(tmp_path / place, bare_index(tmp_path, [2]))
 
 
 def test_a_frame_on_both_sides_is_a_user_error(tmp_path, index_of):

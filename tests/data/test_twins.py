@@ -213,3 +213,40 @@ def test_one_seed_on_both_of_two_sides_is_found(captures, tmp_path):
     assert group.runs == (str(captures / one), str(tmp_path / "real" / real))
     assert seeds_of_both(sides[0], sides[0][1:2]) != []
     assert seeds_of_both(sides[0], sides[1][1:2]) == []
+
+
+def renumbered(run, first, other):
+    """The frames of `run` from `first` on as another run, numbered from 0."""
+    for name in ("labels", "images"):
+        (other / name).mkdir(parents=True)
+    for label in sorted((run / "labels").iterdir())[first:]:
+        content = json.loads(label.read_bytes())
+        picture = run / content["image"]
+        content["frame_id"] -= first
+        content["image"] = image_name(content["frame_id"])
+        shutil.copy(picture, other / content["image"])
+        (other / f"labels/frame_{content['frame_id']:05d}.json").write_text(json.dumps(content))
+
+
+def test_twins_of_other_numbers_have_no_picture_on_both_sides(captures, caplog):
+    """As two imports of a folder of which the first pictures have gone since."""
+    run = captures / record(captures, 1, frames=12)
+    renumbered(run, 6, captures / "run_2")
+    split = split_by_run(index_root(captures), 0.3, seed=0)
+    assert {frame.frame_id for frame in split.val} >= {9, 10, 11}
+    assert shared_pictures(split.train, split.val) == []
+    assert len(split.train) + len(split.val) + split.left_out == 18
+    assert "of them as they show what is validated on" in caplog.text
+
+
+def test_a_picture_that_a_lone_run_shows_again_is_on_one_side(captures):
+    run = captures / record(captures, 1, frames=20)
+    shutil.copy(run / image_name(0), run / image_name(19))
+    split = split_by_run(index_root(captures), 0.2, seed=0)
+    assert [frame.frame_id for frame in split.train] == list(range(1, 15))
+
+
+def test_a_lone_run_of_one_picture_is_a_user_error(captures):
+    record(captures, 1, frames=8, black=8)
+    with pytest.raises(UserError, match="nothing is left to train on; record more runs"):
+        split_by_run(index_root(captures), 0.2, seed=0)

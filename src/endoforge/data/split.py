@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from endoforge.captures.index import CaptureIndex, FrameRecord
 from endoforge.core.errors import UserError
 from endoforge.core.files import write_json_atomic
+from endoforge.core.reading import MEGABYTE, read_regular
 from endoforge.core.text import as_utf8
 from endoforge.data.stratify import stratified_runs
 from endoforge.data.twins import Twins, group_names, shared_pictures, twin_runs
@@ -21,6 +22,8 @@ log = logging.getLogger(__name__)
 
 # Neighbouring frames look alike: of a lone run, one frame in this many is left out as a gap.
 GAP_ONE_IN = 20
+MOST_BYTES = 1000 * MEGABYTE
+"""Of a manifest."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +118,11 @@ def _pick_runs(sizes: Counter[str], target: float, seed: int) -> set[str]:
 
 
 def _split_by_time(frames: Sequence[FrameRecord], val_ratio: float) -> Split:
-    """The first frames to train on, the last to validate on; of runs that show the same, those of
-    the same numbers on the same side."""
+    """The first frames to train on, the last to validate on.
+
+    Of runs that show the same, those of the same numbers are on the same side; where they differ in
+    numbers, and in a run that shows a picture again, what is validated on isn't trained on.
+    """
     frames = sorted(frames, key=lambda frame: frame.frame_id)
     count = len(frames)
     num_val = min(max(1, round(val_ratio * count)), count - 1)
@@ -131,13 +137,21 @@ def _split_by_time(frames: Sequence[FrameRecord], val_ratio: float) -> Split:
         )
     last_train = before[len(before) - gap - 1].frame_id
     train = [frame for frame in before if frame.frame_id <= last_train]
+    shared = set(shared_pictures(val, train))
+    train = [frame for frame in train if frame.key not in shared]
+    if not train:
+        raise UserError(
+            f"the {len(val)} frames to validate on show all that the other {len(before)} do: "
+            "nothing is left to train on; record more runs"
+        )
     log.warning(
         "only one run (%s): training on its first %d frames, validating on its last %d, with %d "
-        "left out between; scores will flatter the detector, record more runs for honest ones",
+        "left out between%s; scores will flatter the detector, record more runs for honest ones",
         frames[0].run,
         len(train),
         len(val),
         count - len(train) - len(val),
+        f", {len(shared)} of them as they show what is validated on" if shared else "",
     )
     return Split(train, val, count - len(train) - len(val))
 
@@ -225,7 +239,7 @@ def _runs_of(split: Split) -> tuple[set[str], set[str]]:
 
 def _read_manifest(path: Path) -> SplitManifest:
     try:
-        manifest = SplitManifest.model_validate_json(as_utf8(path.read_bytes()))
+        manifest = SplitManifest.model_validate_json(as_utf8(read_regular(path, MOST_BYTES)))
     except (OSError, ValidationError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"can't read the split manifest {path}: {reason}") from error
