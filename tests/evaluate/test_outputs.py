@@ -32,6 +32,7 @@ def config(root, checkpoint):
         ("metrics_out", "file/metrics.jsonl", "is no folder"),
         ("metrics_out", "captures/RUN/labels/frame_00000.json", "lies in a capture run"),
         ("metrics_out", "tinydet.safetensors", "is that of --checkpoint too"),
+        ("metrics_out", "notes.txt", "holds no lines of metrics"),
     ],
 )
 def test_what_cannot_be_an_output_is_named_before_anything_is_measured(
@@ -39,6 +40,7 @@ def test_what_cannot_be_an_output_is_named_before_anything_is_measured(
 ):
     monkeypatch.setattr(evaluate, "subject_of", None)
     (tmp_path / "file").touch()
+    (tmp_path / "notes.txt").write_text("of mine\n")
     (tmp_path / "folder").mkdir()
     (tmp_path / "report" / "report.html").mkdir(parents=True)
     [run] = root.iterdir()

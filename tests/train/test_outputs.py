@@ -46,12 +46,20 @@ def nothing_is_loaded(monkeypatch):
         ("status_file", "real/labels/status.json", "lies in a capture run of --real-val-dir"),
         ("metrics_out", "checkpoints/train.json", r"is that of --ckpt-dir \(train\.json\) too"),
         ("status_file", "metrics.jsonl", "is that of --metrics-out too"),
+        ("metrics_out", "checkpoints/debug_batch.png", "is that of --debug-batch too"),
+        ("status_file", "checkpoints/debug_batch.png", "is that of --debug-batch too"),
+        ("metrics_out", "notes.txt", "holds no lines of metrics"),
+        ("metrics_out", "coco.json", "holds no lines of metrics"),
+        ("status_file", "notes.txt", "is no status file"),
+        ("status_file", "coco.json", "is no status file"),
     ],
 )
 def test_what_cannot_be_an_output_is_named_before_anything_is_loaded(
     flag, where, what, small_config, tmp_path
 ):
     (tmp_path / "file").touch()
+    (tmp_path / "notes.txt").write_text("of mine\nwithout an end")
+    (tmp_path / "coco.json").write_text('{"images": []}')
     (tmp_path / "folder").mkdir()
     (tmp_path / "captures" / "run_1").mkdir(parents=True)
     (tmp_path / "real" / "labels").mkdir(parents=True)
@@ -60,6 +68,7 @@ def test_what_cannot_be_an_output_is_named_before_anything_is_loaded(
     given = {
         "input_root": str(tmp_path / "captures"),
         "metrics_out": str(tmp_path / "metrics.jsonl"),
+        "debug_batch": "debug_batch" in where,
         flag: str(tmp_path / where),
     }
     if where.startswith("real"):
@@ -106,6 +115,40 @@ def test_bad_input_leaves_no_folder_for_checkpoints(small_config, tmp_path):
     with pytest.raises(UserError, match="nowhere"):
         train(small_config(input_root=str(tmp_path / "nowhere")))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_lines_of_others_in_a_metrics_file_stay(small_config, tmp_path):
+    """Also a last one without an end; one that was cut short by a crash goes."""
+    target = tmp_path / "metrics.jsonl"
+    target.write_text('{"other": 1}\n{"epoch": 7}')
+    train(small_config(metrics_out=str(target), epochs=1))
+    assert [json.loads(line).get("epoch") for line in target.read_text().splitlines()] == [
+        None, 7, 1
+    ]  # fmt: skip
+    target.write_text('{"epoch": 1, "se')
+    train(small_config(metrics_out=str(target), epochs=2))
+    assert [json.loads(line)["epoch"] for line in target.read_text().splitlines()] == [2]
+
+
+def test_a_status_file_is_written_again(small_config, tmp_path):
+    status = tmp_path / "status.json"
+    for epochs in (1, 2):
+        train(small_config(status_file=str(status), epochs=epochs))
+        assert json.loads(status.read_text())["epoch"] == epochs
+    status.write_text("")  # as a power cut may leave it
+    train(small_config(status_file=str(status), epochs=3))
+    assert json.loads(status.read_text())["epoch"] == 3
+
+
+def test_a_reader_that_leaves_ends_a_training_with_an_error(small_config):
+    """As `| head -1` does: the epochs that follow weren't trained."""
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        with pytest.raises(UserError, match=r"--metrics-out .*: nobody reads it any more"):
+            train(small_config(metrics_out=f"/dev/fd/{write}", epochs=1))
+    finally:
+        os.close(write)
 
 
 def test_metrics_go_to_a_pipe(small_config):

@@ -86,19 +86,28 @@ def write_json_atomic(path: Path, value: Any, *, sync: bool = False) -> None:
 def append_json_line(path: Path, value: Any) -> None:
     """Append `value` to a JSON Lines file in one write, making its folder if need be.
 
-    A line that finds no room for all of it is taken back; the OSError names the file.
+    It begins a line of its own whatever the file ends with. A line that finds no room for all of it
+    is taken back; the OSError names the file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     line = json.dumps(value, allow_nan=False) + "\n"
     with naming(path), path.open("ab", buffering=0) as file:
         is_plain = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
         before = file.seek(0, os.SEEK_END) if is_plain else 0
+        if before and not _ends_with_a_line(path):
+            line = "\n" + line
         try:
             _write_all(file, line.encode())
         except OSError:
             if is_plain:
                 file.truncate(before)
             raise
+
+
+def _ends_with_a_line(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"
 
 
 def _write_all(file: BinaryIO, data: bytes) -> None:

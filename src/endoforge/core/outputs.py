@@ -38,6 +38,12 @@ def check_output_file(flag: str, file: str | Path, *, appended: bool = False) ->
     _try_folder(flag, file, path.parent)
 
 
+def is_stream(path: Path) -> bool:
+    """Whether it stands for something that is open already, such as /dev/stdout: its opener's."""
+    streams = (Path("/dev"), Path("/proc"))
+    return any(path.absolute().is_relative_to(folder) for folder in streams)
+
+
 def _try_folder(flag: str, given: str | Path, folder: Path) -> None:
     """Make a file without a name in the nearest folder that is there."""
     nearest = folder.absolute()

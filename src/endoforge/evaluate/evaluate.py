@@ -17,7 +17,7 @@ from endoforge.data.loader import Loader
 from endoforge.data.pack import Pack, pack_frames
 from endoforge.data.split import load_split
 from endoforge.evaluate.config import REPORT_NAME, EvalConfig
-from endoforge.evaluate.outputs import refuse_in_runs
+from endoforge.evaluate.outputs import refuse_in_runs, refuse_no_metrics
 from endoforge.evaluate.result import EvalResult
 from endoforge.evaluate.subject import Subject, subject_of
 from endoforge.evaluate.validate import Validation, validate
@@ -84,6 +84,8 @@ def _check_outputs(config: EvalConfig) -> None:
             "--metrics-out": config.metrics_out,
         }
     )
+    if config.metrics_out is not None:
+        refuse_no_metrics("--metrics-out", config.metrics_out)
 
 
 @contextmanager

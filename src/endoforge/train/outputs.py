@@ -1,5 +1,6 @@
 """The outputs of a training, tried before anything is loaded."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,8 +8,9 @@ from pathlib import Path
 from endoforge.backends.group import Group
 from endoforge.core.errors import UserError
 from endoforge.core.outputs import check_output_file, check_output_folder, refuse_same
+from endoforge.core.reading import MOST_LABEL_BYTES, read_regular
 from endoforge.detect.packaged import PACKAGED
-from endoforge.evaluate.outputs import refuse_in_runs
+from endoforge.evaluate.outputs import refuse_in_runs, refuse_no_metrics
 from endoforge.train.checkpoint import FILE_NAMES, held
 from endoforge.train.config import DEBUG_NAME, TrainConfig
 
@@ -24,6 +26,8 @@ def outputs_of(config: TrainConfig, group: Group) -> Iterator[None]:
         return
     check_outputs(config)
     with held(Path(config.ckpt_dir)):
+        if config.status_file is not None:
+            _refuse_no_status(config.status_file)
         yield
 
 
@@ -44,6 +48,20 @@ def check_outputs(config: TrainConfig) -> None:
         check_output_file("--split-manifest", manifest)
     _refuse_one_file_twice(config)
     _refuse_in_inputs(config)
+    if config.metrics_out is not None:
+        refuse_no_metrics("--metrics-out", config.metrics_out)
+
+
+def _refuse_no_status(file: str) -> None:
+    """Raises UserError if something else is there, which would be written over."""
+    path = Path(file)
+    try:
+        text = read_regular(path, MOST_LABEL_BYTES) if path.exists() else b""
+        status = json.loads(text) if text else {"status": None}
+    except (OSError, ValueError, RecursionError):
+        status = None
+    if not isinstance(status, dict) or "status" not in status:
+        raise UserError(f"--status-file {file}: is there, but is no status file; name another")
 
 
 def _manifest_to_write(config: TrainConfig) -> str | None:
@@ -65,6 +83,7 @@ def _refuse_one_file_twice(config: TrainConfig) -> None:
     refuse_same(
         {f"--ckpt-dir ({path.name})": path for path in written}
         | {
+            "--debug-batch": Path(config.ckpt_dir) / DEBUG_NAME if config.debug_batch else None,
             "--demo-checkpoint": start,
             "--randomization": config.randomization,
             "--split-manifest": config.split_manifest,

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from endoforge.core.bar import NarrowBar
+from endoforge.core.errors import UserError
 from endoforge.core.files import append_json_line, write_atomic, write_json_atomic
+from endoforge.core.outputs import is_stream
 from endoforge.core.progress import on_terminal
 from endoforge.train.config import TrainConfig
 from endoforge.train.reports import EpochReport, Plan, Sink, StepReport
@@ -168,8 +170,7 @@ class MetricsFile:
         if (path := _kept_file(self._path)) is None:
             return
         lines = path.read_bytes().splitlines(keepends=True)
-        whole = [line for line in lines if line.endswith(b"\n")]
-        kept = [line for line in whole if not self._comes_again(line)]
+        kept = [line for line in lines if not _is_cut_short(line) and not self._comes_again(line)]
         if kept != lines:
             log.info("%s: removed %d lines that come again", self._path, len(lines) - len(kept))
             write_atomic(path, b"".join(kept), sync=True)
@@ -198,7 +199,13 @@ class MetricsFile:
             "lr": report.lr,
             "seconds": round(report.seconds, 3),
         }
-        append_json_line(self._path, record)
+        try:
+            append_json_line(self._path, record)
+        except BrokenPipeError as error:
+            raise UserError(
+                f"--metrics-out {self._path}: nobody reads it any more; give another, then "
+                "the same command goes on"
+            ) from error
 
     def finish(self, status: str, error: str | None) -> None:
         """Each line is on disk already."""
@@ -209,10 +216,18 @@ def _kept_file(path: Path) -> Path | None:
 
     Not one to which an open stream leads, such as /dev/stdout: that belongs to who opened it.
     """
-    streams = (Path("/dev"), Path("/proc"))
-    if not path.is_file() or any(path.absolute().is_relative_to(folder) for folder in streams):
-        return None
-    return path.resolve()
+    return path.resolve() if path.is_file() and not is_stream(path) else None
+
+
+def _is_cut_short(line: bytes) -> bool:
+    """Whether it is the first part of a line of JSON, as a crash leaves it."""
+    if line.endswith(b"\n") or not line.startswith(b"{"):
+        return False
+    try:
+        json.loads(line)
+    except ValueError:
+        return True
+    return False
 
 
 class StatusFile:
