@@ -15,4 +15,5 @@ small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA).astype(np.float32)
 left, top = (width - size[0]) // 2, (height - size[1]) // 2
 image = np.pad(small, ((top, height - top - size[1]), (left, width - left - size[0]), (0, 0)))
 boxes, scores, _, _ = session.run(None, {"images": image.transpose(2, 0, 1)[None]})
-print(((boxes - [left, top, left, top]) / (size * 2))[scores >= 0.3])  # 0..1 of the frame
+boxes = ((boxes - [left, top, left, top]) / (size * 2)).clip(0, 1)  # 0..1 of the frame
+print(boxes[(scores >= 0.3) & (boxes[:, :2] < boxes[:, 2:]).all(axis=1)])

@@ -50,7 +50,7 @@ def test_frames_with_a_polyp_are_copied_as_they_are(captures):
     before = snapshot(captures)
     report, output = prune(captures)
     copied = snapshot(output)
-    assert copied.pop(MARK_NAME)
+    assert copied.pop(f"run_1/{MARK_NAME}")
     assert sorted(copied) == [
         "run_1/images/frame_00000.png",
         "run_1/images/frame_100000.jpg",
@@ -96,7 +96,7 @@ def test_frames_that_the_input_no_longer_has_go(captures):
     report, _ = prune(captures)
     assert (report.kept, report.removed, report.removed_runs) == (1, 1, [])
     assert sorted(snapshot(output)) == [
-        MARK_NAME,
+        f"run_1/{MARK_NAME}",
         "run_1/images/frame_100000.jpg",
         "run_1/labels/frame_100000.json",
         "run_1/run_manifest.json",
@@ -111,7 +111,7 @@ def test_a_copied_run_without_a_frame_left_goes_whole(captures):
     assert (report.runs, report.empty_runs) == (0, 2)
     assert report.removed == 2
     assert "  removed from the copy: 2 frames" in report.lines()
-    assert [path.name for path in output.iterdir()] == [MARK_NAME]
+    assert list(output.iterdir()) == []
 
 
 def test_a_damaged_copy_is_mended(captures):
@@ -199,10 +199,10 @@ def test_runs_of_the_same_names_that_are_no_copies_stay(captures, tmp_path):
 
 def test_a_copy_of_before_there_were_marks_is_known_by_what_it_holds(captures):
     _, output = prune(captures)
-    (output / MARK_NAME).unlink()
+    (output / "run_1" / MARK_NAME).unlink()
     before = snapshot(output)
     report, _ = prune(captures)
-    assert snapshot(output).keys() == before.keys() | {MARK_NAME}
+    assert snapshot(output).keys() == before.keys() | {f"run_1/{MARK_NAME}"}
     (captures / "run_1/labels/frame_00000.json").unlink()
     report, _ = prune(captures)
     assert report.removed == 1
@@ -214,7 +214,7 @@ def test_a_run_that_the_input_no_longer_has_goes_and_is_counted(captures):
     report, _ = prune(captures)
     assert (report.removed, report.removed_runs) == (2, ["run_1"])
     assert "  removed from the copy: 1 runs the input has no more (run_1)" in report.lines()
-    assert [path.name for path in output.iterdir()] == [MARK_NAME]
+    assert list(output.iterdir()) == []
 
 
 def test_the_copies_of_another_input_stay(captures, tmp_path):
@@ -222,10 +222,10 @@ def test_the_copies_of_another_input_stay(captures, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(captures / "run_1", other / "run_5")
     prune_empty(PruneConfig(input=str(other), output=str(output)))
-    assert sorted(path.name for path in output.iterdir()) == [MARK_NAME, "run_1", "run_5"]
+    assert sorted(path.name for path in output.iterdir()) == ["run_1", "run_5"]
     shutil.rmtree(captures / "run_1")
     prune(captures)
-    assert sorted(path.name for path in output.iterdir()) == [MARK_NAME, "run_5"]
+    assert sorted(path.name for path in output.iterdir()) == ["run_5"]
 
 
 def test_two_runs_of_one_name_are_not_copied_over_each_other(captures, tmp_path):
@@ -239,7 +239,7 @@ def test_one_run_alone_leaves_the_copies_of_the_others(captures):
     shutil.copytree(captures / "run_1", captures / "run_3")
     _, output = prune(captures)
     prune_empty(PruneConfig(input=str(captures / "run_3"), output=str(output)))
-    assert sorted(path.name for path in output.iterdir()) == [MARK_NAME, "run_1", "run_3"]
+    assert sorted(path.name for path in output.iterdir()) == ["run_1", "run_3"]
     report, _ = prune(captures)
     assert (report.kept, report.removed_runs) == (4, [])
 

@@ -1,5 +1,6 @@
 """The bar: whole on a wide terminal, without what matters least on a narrow one."""
 
+import errno
 import io
 
 import pytest
@@ -51,3 +52,21 @@ def test_the_time_left_in_hours_minutes_and_seconds() -> None:
     assert [clock(s) for s in (0.4, 59.6, 3599, 36_000)] == [
         "0:00:00", "0:01:00", "0:59:59", "10:00:00",
     ]  # fmt: skip
+
+
+class Gone(io.StringIO):
+    """A terminal whose window was closed."""
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, _: str) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+
+def test_a_terminal_that_is_gone_ends_no_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training that is told so by SIGHUP is still to be saved."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("sys.stderr", Gone())
+    with NarrowBar("validating", 2) as bar:
+        bar.show(1, "", None)

@@ -1,13 +1,22 @@
 """Files written whole, and folders of one process."""
 
+import errno
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
+from endoforge.core import files
 from endoforge.core.errors import UserError
-from endoforge.core.files import FolderLock, remove_unfinished, write_atomic
+from endoforge.core.files import (
+    FolderLock,
+    append_json_line,
+    link_or_copy,
+    remove_unfinished,
+    write_atomic,
+)
 
 
 class NoSpace:
@@ -91,3 +100,41 @@ def test_one_may_wait_for_a_folder(tmp_path: Path) -> None:
     with pytest.raises(BlockingIOError):
         FolderLock(tmp_path)
     second.release()
+
+
+def test_a_line_that_finds_no_room_is_taken_back_and_the_file_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "lines.jsonl"
+    append_json_line(path, {"a": 1})
+
+    def half(file: BinaryIO, data: bytes) -> None:
+        file.write(data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "_write_all", half)
+        with pytest.raises(OSError, match="No space left") as caught:
+            append_json_line(path, {"a": 2})
+    assert caught.value.filename == str(path)
+    append_json_line(path, {"a": 3})
+    assert path.read_text() == '{"a": 1}\n{"a": 3}\n'
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_second_name_never_takes_the_place_of_another_file(
+    links: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError("no links here")
+
+    one, other, taken = (tmp_path / name for name in ("one", "other", "taken"))
+    one.write_text("content")
+    taken.write_text("mine")
+    if not links:
+        monkeypatch.setattr("os.link", refuse)
+    link_or_copy(one, other)
+    assert other.read_text() == "content"
+    with pytest.raises(FileExistsError):
+        link_or_copy(one, taken)
+    assert taken.read_text() == "mine"

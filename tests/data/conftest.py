@@ -14,8 +14,11 @@ WIDTH, HEIGHT = 32, 16
 Boxes = Sequence[tuple[float, float, float, float]]
 
 
-def record_run(root: Path, frames: Sequence[Boxes]) -> Path:
-    """A run of 32x16 frames, each of one colour (its number, thrice), with these boxes."""
+def record_run(root: Path, frames: Sequence[Boxes], corner: int | None = None) -> Path:
+    """A run of 32x16 frames, each of one colour (its number, thrice), with these boxes.
+
+    `corner`, if given, is the value of the first pixel, by which runs differ.
+    """
     recorder = RunRecorder.create(root, seed=1, max_frames=None, extra={})
     for number, boxes in enumerate(frames):
         label = FrameLabel(
@@ -28,7 +31,9 @@ def record_run(root: Path, frames: Sequence[Boxes]) -> Path:
             polyp_seed=0,
             polyp_labels=[PolypLabel(center_world=(0, 0, 0), bbox_norm=box) for box in boxes],
         )
-        recorder.write(np.full((HEIGHT, WIDTH, 3), number, np.uint8), label)
+        picture = np.full((HEIGHT, WIDTH, 3), number, np.uint8)
+        picture[0, 0] = number if corner is None else corner
+        recorder.write(picture, label)
     recorder.finish()
     return recorder.run_dir
 
@@ -44,8 +49,10 @@ def index_of(tmp_path: Path) -> Callable[[Sequence[int]], CaptureIndex]:
     """Records runs of these numbers of frames, and indexes them."""
 
     def make(sizes: Sequence[int]) -> CaptureIndex:
-        for size in sizes:
-            record_run(tmp_path / "captures", [[(0, 0, 0.5, 0.5)]] * size)
+        root = tmp_path / "captures"
+        first = len(list(root.iterdir())) if root.is_dir() else 0
+        for corner, size in enumerate(sizes, first + 100):
+            record_run(root, [[(0, 0, 0.5, 0.5)]] * size, corner)
         return index_root(tmp_path / "captures")
 
     return make

@@ -58,6 +58,20 @@ def test_a_folder_that_no_demo_made_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "thesis.txt").exists()
 
 
+def test_a_file_that_only_bears_the_name_of_the_mark_is_none(tmp_path: Path) -> None:
+    (tmp_path / "demo.json").write_text('{"slides": 3}')
+    with pytest.raises(UserError, match="holds files that no demo made"):
+        run_demo(DemoConfig(output_root=str(tmp_path)))
+    assert (tmp_path / "demo.json").exists()
+
+
+def test_a_place_that_is_no_folder_is_named_by_its_flag(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file", tmp_path / "file" / "demo"):
+        with pytest.raises(UserError, match=r"^--output-root .*is no folder"):
+            run_demo(DemoConfig(output_root=str(place)))
+
+
 def test_a_seed_out_of_range_is_named() -> None:
     with pytest.raises(UserError, match="--seed -1"):
         DemoConfig(seed=-1)

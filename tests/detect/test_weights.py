@@ -52,6 +52,25 @@ def test_foreign_weights_are_refused_by_name(tmp_path):
         load_weights(path)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused_by_name(value, saved):
+    tensors = build_tinydet(METADATA.model, seed=1).state_dict()
+    tensors["stem.0.weight"].view(-1)[3] = value
+    save_weights(saved, tensors, METADATA)
+    message = r"weights\.safetensors: weights that are no numbers \(in stem\.0\.weight\)"
+    with pytest.raises(UserError, match=message):
+        load_weights(saved)
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_record_of_another_tool_is_told_what_is_read(is_there, tmp_path):
+    path = tmp_path / "tinydet.bin"
+    if is_there:
+        path.write_bytes(b"burn")
+    with pytest.raises(UserError, match=r"tinydet\.bin: .*only \.safetensors .*or packaged for"):
+        load_weights(path)
+
+
 def test_the_detector_answers_in_coordinates_of_the_frame(saved, monkeypatch):
     detector = NeuralDetector(saved)
     # A frame twice as wide as high in an input of 64 by 48: 8 black rows above and below.

@@ -63,18 +63,18 @@ def test_the_heuristic_detector_is_used_as_the_page_says(folder):
 
 
 @pytest.mark.slow
-def test_the_onnx_file_is_run_in_ten_lines_and_finds_the_same(folder, monkeypatch):
+def test_the_onnx_file_is_run_in_eleven_lines_and_finds_the_same(folder, monkeypatch):
     monkeypatch.chdir(folder)
     monkeypatch.setattr("endoforge.export.run.SIMULATED_SIZE", (96, 64))
     exported = run_export(ExportConfig()).path
     example = DOCS / "examples" / "run_onnx.py"
     code = example.read_text(encoding="utf-8").split('"""')[2].strip()
     assert code == BLOCKS[1].strip()
-    assert len([line for line in code.splitlines() if line and "import " not in line]) <= 10
+    assert len([line for line in code.splitlines() if line and "import " not in line]) <= 11
     printed = output_of([str(example), str(exported), "frame.png"], folder)
     boxes = np.array(re.findall(r"-?[\d.]+(?:e-?\d+)?", printed), float).reshape(-1, 4)
-    boxes = np.clip(boxes, 0, 1)
-    boxes = boxes[np.all(boxes[:, 2:] > boxes[:, :2], axis=1)]
+    assert boxes.min() == 0  # some reach out of the frame, and are clipped as the detector's are
+    assert boxes.max() <= 1
     expected = found_in(folder).boxes
     assert len(boxes) == len(expected)
     assert np.abs(boxes[:, None] - expected).max(axis=-1).min(axis=0).max() < 1e-3

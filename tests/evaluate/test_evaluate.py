@@ -63,7 +63,43 @@ def test_eval_with_no_weights_at_hand_measures_the_packaged_ones_and_says_so(
     with caplog.at_level("INFO"):
         result = run_eval(EvalConfig(input_root=str(root)))
     assert result.subject.name == "demo.safetensors"
-    assert "measuring the weights that come with EndoForge" in caplog.text
+    assert (
+        "no checkpoints/tinydet.safetensors: measuring the weights that come with EndoForge, "
+        f"{packaged}" in caplog.text
+    )
+    assert ("checkpoint", f"the weights that come with EndoForge, {packaged}") in (
+        result.subject.facts
+    )
+
+
+def test_eval_says_which_weights_it_measures(root, checkpoint, packaged, caplog):
+    packaged.parent.mkdir()
+    packaged.write_bytes(checkpoint.read_bytes())
+    with caplog.at_level("INFO"):
+        run_eval(EvalConfig(input_root=str(root), checkpoint=str(checkpoint)))
+        run_eval(EvalConfig(input_root=str(root), checkpoint="packaged"))
+    assert f"measuring {checkpoint}" in caplog.messages
+    assert f"measuring the weights that come with EndoForge, {packaged}" in caplog.messages
+
+
+def test_eval_does_not_pass_over_a_record_of_the_older_tool(root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    record = tmp_path / "checkpoints" / "tinydet.bin"
+    record.parent.mkdir()
+    record.write_bytes(b"burn")
+    message = r"checkpoints/tinydet\.bin: \.bin records .*\.safetensors files.*or packaged"
+    with pytest.raises(UserError, match=message):
+        run_eval(EvalConfig(input_root=str(root)))
+    with pytest.raises(UserError, match=message):
+        run_eval(EvalConfig(input_root=str(root), checkpoint="checkpoints/tinydet.bin"))
+
+
+def test_frames_without_a_true_box_are_told(root, checkpoint, caplog):
+    for label in root.rglob("frame_*.json"):
+        label.write_text(json.dumps(json.loads(label.read_text()) | {"polyp_labels": []}))
+    result = run_eval(EvalConfig(checkpoint=str(checkpoint), input_root=str(root)))
+    assert result.metrics.ap is None
+    assert "no true box in these 5 frames (field label of their labels)" in caplog.text
 
 
 def test_eval_names_a_missing_checkpoint_and_a_root_without_runs(root, checkpoint, tmp_path):

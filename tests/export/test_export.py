@@ -17,7 +17,8 @@ from endoforge.detect.boxes import make_cells
 from endoforge.detect.decode import MAX_DETECTIONS, MIN_SCORE, NMS_IOU, decode_batch, suppress
 from endoforge.detect.detections import Detections
 from endoforge.detect.neural import NeuralDetector
-from endoforge.detect.weights import load_weights
+from endoforge.detect.tinydet import TinyDetConfig, build_tinydet
+from endoforge.detect.weights import WeightsMetadata, load_weights, save_weights
 from endoforge.export import run as export_run
 from endoforge.export.check import compare
 from endoforge.export.config import ExportConfig
@@ -191,12 +192,12 @@ def test_without_captures_frames_are_simulated_and_the_output_says_so(
 
 @pytest.mark.slow
 def test_a_file_that_differs_is_not_written(graphs, lively, tmp_path, monkeypatch, capsys):
-    spoilt = onnx.ModelProto()
-    spoilt.CopyFrom(graphs[True])
-    kernel = next(one for one in spoilt.graph.initializer if len(one.dims) == 4)
+    differing = onnx.ModelProto()
+    differing.CopyFrom(graphs[True])
+    kernel = next(one for one in differing.graph.initializer if len(one.dims) == 4)
     weights = onnx.numpy_helper.to_array(kernel) * 1.02
     kernel.CopyFrom(onnx.numpy_helper.from_array(weights.astype(np.float32), kernel.name))
-    monkeypatch.setattr("endoforge.export.graph.build_graph", lambda *_, **__: spoilt)
+    monkeypatch.setattr("endoforge.export.graph.build_graph", lambda *_, **__: differing)
     output = tmp_path / "a.onnx"
     argv = ["export", "--checkpoint", lively, "--output", output]
     root = frames(tmp_path / "captures")
@@ -217,13 +218,109 @@ def test_the_comparison_says_what_differs_and_by_how_much(graphs, lively):
         compare(graphs[False], original, pictures, nms_inside=False)
 
 
+@pytest.fixture(scope="module")
+def undecided(tmp_path_factory):
+    """A checkpoint whose scores are all but equal, as after a few steps of training."""
+    model = build_tinydet(TinyDetConfig(classes=("flat", "stalked")), seed=2).eval()
+    for head in (model.head8, model.head16):
+        head[-1].weight.data[:2].mul_(1e-3)
+        head[-1].bias.data[:2] = -1
+    path = tmp_path_factory.mktemp("undecided") / "tinydet.safetensors"
+    metadata = WeightsMetadata(model=model.config, input_size=(96, 64), resize_mode="letterbox")
+    save_weights(path, model.state_dict(), metadata)
+    return path
+
+
 @pytest.mark.slow
-def test_another_number_of_detections_is_refused(graphs, lively, monkeypatch):
+def test_ties_that_rounding_decides_are_no_difference(undecided):
+    """Which of two equal boxes stays is anybody's guess: here it moved boxes by 16 pixels."""
+    original, _ = load_weights(undecided)
+    pictures = np.random.default_rng(0).integers(0, 256, (4, 64, 96, 3), np.uint8)
+    detector = NeuralDetector(undecided)
+    built = {inside: build_graph(detector, nms_inside=inside) for inside in (True, False)}
+    for inside, graph in built.items():
+        agreement = compare(graph, original, pictures, nms_inside=inside)
+        assert agreement.detections > 100
+        assert agreement.largest["boxes, in pixels"] < 1e-3
+        assert agreement.largest["scores"] < 1e-6
+    loose = spoilt(built[True], "nms_iou", 0.8)
+    with pytest.raises(UserError, match="suppression keeps two of a class that overlap"):
+        compare(loose, original, pictures, nms_inside=True)
+    original.head8[-1].bias.data[:2] += 0.01
+    with pytest.raises(UserError, match=r"raw output by 1\.0e-02"):
+        compare(built[False], original, pictures, nms_inside=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("constant", "value", "words"),
+    [
+        ("nms_iou", 0.7, "keeps two of a class that overlap by more than 0.5"),
+        ("nms_iou", 0.3, "drops what no better one overlaps"),
+        ("nms_score", 0.4, "drops what no better one overlaps"),
+        ("nms_score", 0.0, "keeps scores below 0.01"),
+        ("nms_max_kept", 3, "drops what no better one overlaps"),
+        ("nms_never", 0.5, "gives what no cell says, or one twice"),
+    ],
+)
+def test_another_suppression_is_refused(graphs, lively, constant, value, words):
     original, _ = load_weights(lively)
-    pictures = np.random.default_rng(0).integers(0, 256, (1, 64, 96, 3), np.uint8)
-    monkeypatch.setattr("endoforge.export.check.MIN_SCORE", 1.1)  # as if the file gave none
-    with pytest.raises(UserError, match="finds 0 things in a picture where the original finds"):
-        compare(graphs[False], original, pictures, nms_inside=False)
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 64, 96, 3), np.uint8)
+    with pytest.raises(UserError, match=f"suppression {words}; no file was written"):
+        compare(spoilt(graphs[True], constant, value), original, pictures, nms_inside=True)
+
+
+def spoilt(graph, constant, value):
+    """A copy of `graph` with another value of a constant."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(graph)
+    [old] = [one for one in copy.graph.initializer if one.name == constant]
+    array = np.full_like(onnx.numpy_helper.to_array(old), value)
+    old.CopyFrom(onnx.numpy_helper.from_array(array, constant))
+    return copy
+
+
+@pytest.mark.slow
+def test_cells_decoded_otherwise_are_refused(graphs, lively):
+    """The network agrees, what is made of its output doesn't."""
+    original, _ = load_weights(lively)
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 64, 96, 3), np.uint8)
+    for output, words in (("boxes", "boxes, in pixels by"), ("scores", "scores by")):
+        graph = onnx.ModelProto()
+        graph.CopyFrom(graphs[False])
+        [node] = [node for node in graph.graph.node if output in node.output]
+        node.output[[*node.output].index(output)] = "as_it_was"
+        factor = onnx.numpy_helper.from_array(np.array(1.01, np.float32), "factor")
+        graph.graph.initializer.append(factor)
+        graph.graph.node.append(onnx.helper.make_node("Mul", ["as_it_was", "factor"], [output]))
+        with pytest.raises(UserError, match=f"differs from the original: {words}"):
+            compare(graph, original, pictures, nms_inside=False)
+
+
+def test_the_output_is_tried_before_anything_is_loaded(lively, tmp_path):
+    (tmp_path / "file").touch()
+    for output, words in (
+        (tmp_path, "is a folder"),
+        (tmp_path / "file/a.onnx", "file is no folder"),
+        (lively, "is that of --checkpoint too"),
+    ):
+        config = ExportConfig(checkpoint=str(lively), output=str(output), input_root="nowhere")
+        with pytest.raises(UserError, match=rf"^--output .*{words}"):
+            export_run.run_export(config)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ready")
+def test_a_full_disk_is_named_with_the_mend(lively, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(export_run, "write_atomic", full)
+    root = frames(tmp_path / "captures")
+    output = tmp_path / "a.onnx"
+    config = ExportConfig(checkpoint=str(lively), output=str(output), input_root=str(root))
+    with pytest.raises(UserError, match=r"^--output .*a\.onnx: .*No space left.*make room"):
+        export_run.run_export(config)
 
 
 def test_missing_packages_are_named_with_the_mend(lively, monkeypatch, capsys):

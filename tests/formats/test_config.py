@@ -6,6 +6,7 @@ from endoforge.core.errors import UserError
 from endoforge.formats.config import ConvertConfig, ImportConfig
 
 PICTURES = {"format": "yolo", "images": "images"}
+MASKS = {"format": "masks", "images": "images", "annotations": "masks"}
 
 
 @pytest.mark.parametrize(
@@ -21,6 +22,10 @@ PICTURES = {"format": "yolo", "images": "images"}
         ({**PICTURES, "fps": 5}, "--fps goes with --video"),
         ({**PICTURES, "min_area": 0}, "--min-area 0"),
         ({**PICTURES, "class_name": " "}, "--class-name"),
+        ({**PICTURES, "mask_pattern": "(.+)"}, "--mask-pattern goes with --format masks"),
+        ({**MASKS, "mask_pattern": "("}, r"--mask-pattern \(: not a pattern"),
+        ({**MASKS, "mask_pattern": "x"}, "--mask-pattern x: needs a group"),
+        ({"video": "clip.mp4", "mask_pattern": "(x)"}, "--mask-pattern: frames of a --video"),
         ({**PICTURES, "class_map": "polyp"}, "--class-map polyp: must be OLD=NEW"),
         ({**PICTURES, "group": "video"}, "--group video: must be folder, one"),
         ({**PICTURES, "group": "name:("}, "not a pattern"),

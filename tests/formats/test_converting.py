@@ -6,13 +6,14 @@ import tarfile
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 from pycocotools.coco import COCO
 
 from endoforge.captures.index import index_root
 from endoforge.core.errors import UserError
 from endoforge.core.files import FolderLock
 from endoforge.data.split import Split, save_split
-from endoforge.formats import webdataset
+from endoforge.formats import converting, webdataset
 from endoforge.formats.coco import CocoWriter
 from endoforge.formats.config import ConvertConfig
 from endoforge.formats.converting import run_convert
@@ -103,12 +104,12 @@ def test_shards_hold_pictures_beside_their_labels(captures, monkeypatch):
     )
 
 
-def test_in_shards_only_boxes_that_can_be_used_are_boxes(captures):
+def test_in_shards_polyps_that_cant_be_seen_stay_without_a_box(captures):
     frame = index_root(captures).frames[0]
     label = json.loads(frame.label_path.read_text())
     first, second = label["polyp_labels"]
-    unusable = {**first, "bbox_px": [30, 4, 20, 30], "bbox_norm": None, "center_world": [None] * 3}
-    label["polyp_labels"] = [unusable, second]
+    hidden = {**first, "bbox_px": None, "bbox_norm": None, "center_world": [None] * 3}
+    label["polyp_labels"] = [hidden, second]
     frame.label_path.write_text(json.dumps(label))
     _, out = convert(captures, "webdataset")
     with tarfile.open(out / "all-000000.tar") as archive:
@@ -158,6 +159,69 @@ def test_a_folder_that_is_there_is_left_alone(captures):
     with pytest.raises(UserError, match="is there already"):
         convert(captures, "coco")
     assert [path.name for path in out.iterdir()] == ["thesis.txt"]
+
+
+def test_a_place_that_cant_be_written_is_said_before_a_run_is_read(captures, tmp_path, monkeypatch):
+    monkeypatch.setattr(converting, "index_root", lambda *_, **__: pytest.fail("read"))
+    (tmp_path / "file").write_text("a thesis")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "empty")
+    run = next(captures.iterdir())
+    for out, message in [
+        (tmp_path / "file", "is there, but is no folder"),
+        (tmp_path / "file/out", "is no folder; name another place"),
+        (tmp_path / "link", "is there already"),
+        (captures, "lies in the input"),
+        (captures / "coco", "lies in the input"),
+        (run / "coco", "lies in the input"),
+    ]:
+        with pytest.raises(UserError, match=rf"^OUT {out}.*{message}"):
+            run_convert(ConvertConfig(format="coco", paths=(str(captures), str(out))))
+    assert (tmp_path / "file").read_text() == "a thesis"
+
+
+@pytest.mark.parametrize("format", ["coco", "yolo", "voc", "webdataset"])
+def test_of_what_the_disk_wont_hold_the_file_is_named_and_nothing_is_left(
+    captures, format, tmp_path
+):
+    resource = pytest.importorskip("resource", reason="sets a limit of Unix")
+    run = index_root(captures).runs[0].name
+    before = sorted(path.name for path in captures.parent.iterdir())
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, hard))
+    try:
+        with pytest.raises(UserError) as caught:
+            run_convert(
+                ConvertConfig(format=format, paths=(str(captures), str(tmp_path / "new/out")))
+            )
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    file = {
+        "coco": f"images/{run}/frame_00000.png",
+        "yolo": f"images/{run}/frame_00000.png",
+        "voc": f"JPEGImages/{run}_frame_00000.png",
+        "webdataset": "all-000000.tar",
+    }[format]
+    assert str(caught.value) == (
+        f"OUT {tmp_path}/new/out/{file}: can't be written (File too large); nothing is left of it: "
+        "make room, or name another place"
+    )
+    assert sorted(path.name for path in captures.parent.iterdir()) == before
+
+
+@pytest.mark.parametrize("format", ["coco", "yolo", "voc", "webdataset"])
+def test_without_a_frame_that_can_be_used_there_is_an_error_and_no_folder(captures, format):
+    before = sorted(path.name for path in captures.parent.iterdir())
+    for number, frame in enumerate(index_root(captures).frames):
+        if number:
+            frame.image_path.write_bytes(b"no picture")
+        else:
+            Image.new("1", (20_000, 14_000)).save(frame.image_path)
+    with pytest.raises(
+        UserError, match=r"no usable frame in .*captures \(.*larger than 134 million"
+    ):
+        convert(captures, format)
+    assert sorted(path.name for path in captures.parent.iterdir()) == before
 
 
 def test_an_error_on_the_way_leaves_nothing_behind_and_an_earlier_kill_nothing_in(

@@ -4,6 +4,7 @@ import json
 import threading
 
 import pytest
+from PIL import Image
 
 from endoforge import cli
 from endoforge.captures.index import index_root
@@ -209,6 +210,20 @@ def test_pictures_that_cant_be_used_are_counted_and_keep_their_numbers_free(yolo
     assert len(runs_of(yolo)) == 1, "a run without a frame isn't left behind"
 
 
+@pytest.mark.parametrize(
+    ("kind", "suffix"), [("PNG", ".png"), ("JPEG", ".jpg"), ("TIFF", ".tif"), ("WEBP", ".webp")]
+)
+@pytest.mark.parametrize("orientation", [1, 6, 8])
+def test_a_note_to_turn_it_counts_in_every_kind_of_file(yolo, kind, suffix, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    (yolo.images / "two/1.png").unlink()
+    (yolo.images / f"two/1{suffix}").write_bytes(picture_bytes((64, 48), kind, exif=exif))
+    report = yolo.bring_in("yolo")
+    assert len(report.runs) == (2 if orientation == 1 else 1)
+    assert report.left_out.counts.total() == (orientation != 1)
+
+
 def test_other_kinds_of_pictures_become_png_with_the_same_pixels(yolo):
     (yolo.images / "one/9.png").unlink()
     yolo.picture("one/9.bmp", "BMP")
@@ -235,8 +250,9 @@ def test_labels_have_all_that_the_format_demands(yolo):
     label = json.loads(index_root(yolo.output).frames[0].label_path.read_text())
     assert set(label) == {
         "frame_id", "sim_time", "unix_time", "image", "image_present", "camera_active",
-        "polyp_seed", "polyp_labels",
+        "polyp_seed", "polyp_labels", "source_image",
     }  # fmt: skip
+    assert label["source_image"] == "one/9.png"
     [polyp] = label["polyp_labels"]
     assert polyp["center_world"] == [0, 0, 0]
     assert polyp["bbox_px"] == [24, 12, 40, 36]
@@ -259,3 +275,65 @@ def test_an_empty_folder_and_a_missing_one_are_errors(foreign):
         foreign.bring_in("voc", images="nowhere")
     with pytest.raises(UserError, match="no shard in it"):
         foreign.bring_in("webdataset")
+
+
+BAD_BOX = "0 0.5 0.5 0 0.5"
+
+
+def test_a_picture_with_a_box_that_cant_be_used_is_left_out_as_a_whole(yolo):
+    yolo.file("labels/one/9.txt", f"{BOX}\n{BAD_BOX}\n")
+    yolo.file("labels/two/1.txt", BAD_BOX)
+    report = yolo.bring_in("yolo")
+    assert [(run.group, run.frames, run.empty) for run in report.runs] == [("one", 1, 0)]
+    assert report.left_out.counts == {"picture: a box with no area within the picture": 2}
+    assert [frame.frame_id for frame in index_root(yolo.output, strict=True).frames] == [1]
+    assert len(runs_of(yolo)) == 1, "nothing is written of a folder without a picture"
+
+
+def test_an_import_that_left_pictures_out_is_known_again(yolo):
+    yolo.file("labels/one/9.txt", BAD_BOX)
+    yolo.bring_in("yolo")
+    before = {path: path.stat().st_mtime_ns for path in yolo.output.rglob("*")}
+    report = yolo.bring_in("yolo")
+    assert {path: path.stat().st_mtime_ns for path in yolo.output.rglob("*")} == before
+    assert [run.there for run in report.runs] == [1, 1]
+    assert report.left_out.counts == {"picture: a box with no area within the picture": 1}
+    yolo.file("labels/one/9.txt", BOX)
+    with pytest.raises(UserError, match="with other pictures or labels"):
+        yolo.bring_in("yolo")
+
+
+def test_strict_stops_at_such_a_picture_before_anything_is_written(yolo):
+    yolo.file("labels/two/1.txt", BAD_BOX)
+    with pytest.raises(UserError, match=r"two/1\.png \(polyp\): picture: a box with no area"):
+        yolo.bring_in("yolo", strict=True)
+    assert not yolo.output.exists()
+
+
+def test_a_box_whose_picture_has_a_size_that_no_label_says_is_judged_by_its_pixels(foreign):
+    for name, corners in (("a", (70, 1, 90, 40)), ("b", (9, 9, 20, 30))):
+        foreign.picture(f"{name}.png")
+        edges = zip(("xmin", "ymin", "xmax", "ymax"), corners, strict=True)
+        box = "".join(f"<{tag}>{value}</{tag}>" for tag, value in edges)
+        item = f"<object><name>polyp</name><bndbox>{box}</bndbox></object>"
+        foreign.file(f"Annotations/{name}.xml", f"<annotation>{item}</annotation>")
+    report = foreign.bring_in("voc")
+    assert report.left_out.counts == {"picture: a box with no area within the picture": 1}
+    assert (report.runs[0].frames, report.runs[0].empty) == (1, 0)
+    assert foreign.bring_in("voc").runs[0].there == 1
+
+
+def test_where_no_picture_is_left_the_error_says_why(yolo):
+    for name in ("one/9", "one/10", "two/1"):
+        yolo.file(f"labels/{name}.txt", BAD_BOX)
+    with pytest.raises(UserError, match=r"no picture can be used \(3 x picture: a box with no"):
+        yolo.bring_in("yolo")
+
+
+def test_a_label_that_says_a_size_of_0_is_of_another_size(yolo):
+    image = {"id": 1, "file_name": "two/1.png", "width": 0, "height": 0}
+    box = {"image_id": 1, "category_id": 1, "bbox": [1, 1, 9, 9]}
+    dataset = {"images": [image], "annotations": [box], "categories": [{"id": 1, "name": "polyp"}]}
+    file = yolo.file("annotations.json", json.dumps(dataset))
+    with pytest.raises(UserError, match="its label is of another size"):
+        yolo.bring_in("coco", annotations=str(file))

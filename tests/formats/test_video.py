@@ -1,5 +1,7 @@
 """A video in: frames of which nothing is known, so that nothing takes them for empty ones."""
 
+import os
+
 import cv2
 import numpy as np
 import pytest
@@ -110,3 +112,11 @@ def test_a_video_that_ends_early_is_told(video, monkeypatch):
     assert report.left_out.counts == {
         "frame: not decoded, of about 40 that the file's header tells": 28
     }
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names are bytes on POSIX alone")
+def test_a_name_that_isnt_utf8_is_refused(video):
+    """OpenCV would crash."""
+    odd = video.rename(video.with_name(os.fsdecode(b"\xff.avi")))
+    with pytest.raises(UserError, match=r"\\xff\.avi: OpenCV takes no path that isn't UTF-8"):
+        bring_in(odd)

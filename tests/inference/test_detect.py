@@ -1,11 +1,13 @@
 """`detect`: what it looks at, what it writes, what it can't read."""
 
 import json
+import os
 import shutil
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 from pycocotools.coco import COCO
 
 import endoforge
@@ -15,51 +17,10 @@ from endoforge.core.errors import UserError
 from endoforge.detect.heuristic import HeuristicDetector
 from endoforge.inference.config import DetectConfig
 from endoforge.inference.results import Results
-from endoforge.inference.run import run_detect
 from endoforge.inference.shots import Material
+from tests.inference.conftest import SIZE, drawn_in, lines_of, noise, save, save_video
 
-SIZE = (120, 80)
-
-
-def noise(seed):
-    return np.random.default_rng(seed).integers(0, 256, (SIZE[1], SIZE[0], 3), np.uint8)
-
-
-@pytest.fixture
-def pictures(tmp_path):
-    """Three pictures in two folders, and a file that isn't one."""
-    folder = tmp_path / "pictures"
-    for number, name in enumerate(("a.png", "b/1.png", "b/2.jpg")):
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(path), noise(number))
-    (folder / "b/3.png").write_bytes(b"not a picture")
-    (folder / "notes.txt").write_text("not looked at")
-    return folder
-
-
-@pytest.fixture
-def video(tmp_path):
-    path = tmp_path / "clip.avi"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, SIZE)
-    for number in range(6):
-        writer.write(noise(number))
-    writer.release()
-    return path
-
-
-@pytest.fixture
-def detect(tmp_path, lively):
-    def run(*paths, **settings):
-        given = {"checkpoint": str(lively), "out": str(tmp_path / "out"), "device": "cpu"}
-        config = DetectConfig(paths=tuple(map(str, paths)), **{**given, **settings})
-        return run_detect(config), tmp_path / "out"
-
-    return run
-
-
-def lines_of(out):
-    return [json.loads(line) for line in (out / "detections.jsonl").read_text().splitlines()]
+NOT_SURELY = "picture: no image of --annotations is surely it, so not in COCO results"
 
 
 def test_every_picture_has_a_line_with_what_the_detector_finds_in_it(pictures, detect, lively):
@@ -113,7 +74,7 @@ def test_coco_results_take_the_numbers_of_an_annotation_file(pictures, detect, t
     assert {one["image_id"] for one in results} == {70, 71}
     assert {one["category_id"] for one in results} == {5}
     counts = report.left_out.counts
-    assert counts["picture: not among --annotations, so not in COCO results"] == 1
+    assert counts[NOT_SURELY] == 1
     assert counts["detection: flat is no category of --annotations"] > 0
     path.write_text(json.dumps({"images": images, "categories": [{"id": 1, "name": "Polyp"}]}))
     with pytest.raises(UserError, match="names Polyp, the detector flat, stalked"):
@@ -122,8 +83,7 @@ def test_coco_results_take_the_numbers_of_an_annotation_file(pictures, detect, t
 
 def test_pictures_are_drawn_beside_each_other_as_they_lie(pictures, detect):
     _, out = detect(pictures)
-    drawn = sorted(path.relative_to(out / "drawn").as_posix() for path in out.rglob("drawn/**/*.*"))
-    assert drawn == ["a.png", "b/1.png", "b/2.jpg"]
+    assert drawn_in(out) == ["a.png", "b/1.png", "b/2.jpg"]
     before, after = (read_picture(folder / "a.png") for folder in (pictures, out / "drawn"))
     assert before.shape == after.shape
     assert 0 < np.mean(np.any(before != after, axis=2)) < 0.9
@@ -135,7 +95,7 @@ def test_drawing_can_be_left_out_or_kept_to_what_was_found(pictures, detect):
     _, out = detect(pictures, draw="found", infer_obj_thresh=1.0)
     assert not (out / "drawn").exists()
     _, out = detect(pictures, draw="found")
-    assert len(list(out.rglob("drawn/**/*.*"))) == 3
+    assert len(drawn_in(out)) == 3
 
 
 def test_a_video_is_looked_at_and_drawn_frame_by_frame(video, detect):
@@ -150,8 +110,22 @@ def test_a_video_is_looked_at_and_drawn_frame_by_frame(video, detect):
     assert report.shots == 6
     report, out = detect(video, fps=5)
     assert [record["frame"] for record in lines_of(out)] == [0, 2, 4]
+    drawn = cv2.VideoCapture(str(out / "drawn" / "clip.avi.mp4"))
+    assert drawn.get(cv2.CAP_PROP_FPS) == 5  # as fast as the video itself
     images = json.loads((out / "coco_images.json").read_text())["images"]
     assert [one["file_name"] for one in images] == ["clip.avi#0", "clip.avi#2", "clip.avi#4"]
+
+
+def test_what_recorders_call_videos_is_looked_at(tmp_path, detect):
+    folder = tmp_path / "in"
+    save_video(tmp_path / "clip.avi", 2)
+    for name in ("a.MTS", "b.m2ts", "c.vob", "d.asf", "e.flv", "f.3gp", "g.mxf"):
+        save(folder / name[0] / "x.png")
+        shutil.copy(tmp_path / "clip.avi", folder / name)
+    frames = [Image.fromarray(noise(number)) for number in range(3)]
+    frames[0].save(folder / "h.gif", save_all=True, append_images=frames[1:], duration=100)
+    report, _ = detect(folder, draw="none")
+    assert report.shots == 7 * (1 + 2) + 3
 
 
 def test_batches_change_nothing(pictures, video, detect):
@@ -233,6 +207,95 @@ def test_ctrl_c_keeps_what_was_found_so_far_whole(pictures, tmp_path, lively, mo
     assert len(lines_of(out)) == 2
     assert json.loads((out / "coco_results.json").read_text())
     assert not list(out.glob(".*"))
+
+
+def test_a_run_of_nothing_that_can_be_read_leaves_earlier_results(pictures, detect):
+    _, out = detect(pictures)
+    before = (out / "detections.jsonl").read_bytes(), drawn_in(out)
+    with pytest.raises(UserError, match=r"no picture can be read: 1 x picture: image unreadable"):
+        detect(pictures / "b/3.png")
+    assert ((out / "detections.jsonl").read_bytes(), drawn_in(out)) == before
+    assert not list(out.glob(".*"))
+
+
+def test_a_video_that_stops_early_is_said(tmp_path, detect):
+    data = save_video(tmp_path / "clip.avi", 30).read_bytes()
+    cut = tmp_path / "cut.avi"
+    cut.write_bytes(data[: len(data) // 2])
+    report, _ = detect(cut)
+    assert 10 < report.shots < 20
+    reason = "frame: not decoded, of about 30 that the file's header tells"
+    assert report.left_out.counts == {reason: 30 - report.shots}
+
+
+def test_what_is_damaged_in_the_middle_is_passed_over(tmp_path, detect, monkeypatch):
+    grab, calls = Capture.grab, []
+    monkeypatch.setattr(Capture, "grab", lambda self: calls.append(0) or grab(self, len(calls)))
+    monkeypatch.setattr("endoforge.captures.video.cv2.VideoCapture", Capture)
+    _, out = detect(save_video(tmp_path / "clip.avi", 10), draw="none")
+    assert [one["frame"] for one in lines_of(out)] == [0, 1, 2, 5, 6, 7, 8, 9]
+
+
+class Capture:
+    """OpenCV's, which can't decode the 4th and 5th frame."""
+
+    def __init__(self, path):
+        self._real = REAL_CAPTURE(path)
+
+    def __getattr__(self, name):
+        return getattr(self._real, name)
+
+    def grab(self, call):
+        return self._real.grab() and call not in (4, 5)
+
+
+REAL_CAPTURE = cv2.VideoCapture
+
+
+def test_a_picture_that_its_exif_turns_is_noted(tmp_path, detect):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(noise(0)).save(tmp_path / "turned.jpg", exif=exif)
+    report, out = detect(tmp_path / "turned.jpg")
+    [record] = lines_of(out)
+    assert (record["width"], record["height"]) == SIZE
+    line = "note: 1 x picture: looked at as stored, not turned as its EXIF says, such as turned.jpg"
+    assert line in report.lines()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names are bytes on POSIX alone")
+def test_names_that_arent_utf8_are_printed_with_escapes(tmp_path, lively, capsys):
+    folder = tmp_path / "pictures"
+    save(folder / "\u3000é.png")  # which a terminal doesn't show, and UTF-8 holds
+    odd = save(folder / os.fsdecode(b"\xff.png"))
+    (folder / os.fsdecode(b"\xfe.png")).write_bytes(b"not a picture")
+    video = folder / os.fsdecode(b"\xfd.avi")
+    save_video(folder / "clip.avi").rename(video)
+    out = tmp_path / "out"
+    flags = ["--checkpoint", str(lively), "--out", str(out), "--device", "cpu"]
+    assert cli.run(["detect", str(folder), *flags]) == 0
+    assert [one["file"] for one in lines_of(out)] == ["\u3000é.png", "\\xff.png"]
+    assert sorted(drawn_in(out)) == sorted(["\u3000é.png", "\\xff.png"])
+    printed = capsys.readouterr().out
+    printed.encode()
+    assert "image unreadable, such as \\xfe.png" in printed
+    assert "video: unreadable, such as \\xfd.avi" in printed
+    assert cli.run(["detect", str(video), *flags]) == 2
+    assert "OpenCV takes no path that isn't UTF-8; rename it" in capsys.readouterr().err
+    assert cli.run(["detect", str(odd), *flags[:2], "--out", os.fsdecode(b"\xff")]) == 2
+    assert "\\xff: OpenCV takes no path that isn't UTF-8; rename it" in capsys.readouterr().err
+
+
+def test_it_always_says_which_weights_it_uses(pictures, lively, detect, packaged, caplog):
+    caplog.set_level("INFO")
+    report, _ = detect(pictures)
+    what = f"weights {lively}: tinydet for flat, stalked, input 96x64, on cpu"
+    assert f"detector: {what}" in caplog.text
+    assert any(line.startswith(f"detector: {what}") for line in report.lines())
+    packaged.parent.mkdir()
+    shutil.copy(lively, packaged)
+    report, _ = detect(pictures, checkpoint="packaged")
+    assert report.detector.startswith(f"packaged weights ({packaged}): tinydet for flat, stalked")
 
 
 def test_what_isnt_there_is_an_error(detect, tmp_path):

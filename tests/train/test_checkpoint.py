@@ -7,7 +7,7 @@ from endoforge.core.errors import UserError
 from endoforge.detect.tinydet import TinyDetConfig
 from endoforge.detect.weights import WeightsMetadata, load_weights
 from endoforge.train import checkpoint as checkpoint_module
-from endoforge.train.checkpoint import CheckpointFolder, changed_settings
+from endoforge.train.checkpoint import CheckpointFolder, changed_settings, held
 from endoforge.train.config import TrainConfig
 from endoforge.train.state import TrainState
 
@@ -22,7 +22,6 @@ def folder_in(path, *, fresh=False, **facts):
         facts={"--seed": "1"} | facts,
     )
     folder.open()
-    folder.close()
     return folder
 
 
@@ -80,8 +79,10 @@ def test_an_empty_folder_is_a_new_training(tmp_path):
 
 
 def test_a_state_comes_back(tmp_path, backend):
-    state = TrainState(epoch=3, step=2, loss_sum=1.5, best_mean_iou=0.25, best_epoch=1)
-    save(folder_in(tmp_path), backend, state)
+    state = TrainState(epoch=3, step=2, loss_sum=1.5, best_score=(0.25, 0.5), best_epoch=1)
+    folder = folder_in(tmp_path)
+    folder.save_best(backend.weights())
+    save(folder, backend, state)
     saved = folder_in(tmp_path).load()
     assert saved.state == state
     assert saved.config["epochs"] == 1
@@ -159,9 +160,25 @@ def test_what_differs_is_said_with_the_mend(tmp_path, backend):
     save(folder_in(tmp_path), backend, TrainState())
     with pytest.raises(UserError) as caught:
         folder_in(tmp_path, **{"--seed": "2", "the model": "new"}).load()
-    assert "--seed was 1, now 2; the model was not there, now new" in str(caught.value)
-    assert "another --ckpt-dir" in str(caught.value)
-    assert "--fresh" in str(caught.value)
+    assert str(caught.value) == (
+        f"{tmp_path} holds another training: --seed was 1, now 2; the model was not there, now "
+        "new. To go on with it, give its settings and data; to train beside it, --ckpt-dir OTHER; "
+        "to start over in its place, --fresh"
+    )
+
+
+def test_settings_that_decide_the_frames_stand_for_them(tmp_path, backend):
+    frames = "the training frames"
+    save(folder_in(tmp_path, **{frames: "90 (ab)"}), backend, TrainState())
+    with pytest.raises(UserError, match=r"training: the training frames was 90 \(ab\), now 80"):
+        folder_in(tmp_path, **{frames: "80 (cd)"}).load()
+    with pytest.raises(UserError, match=r"training: --val-ratio was 0\.2, now 0\.1\. To go on"):
+        CheckpointFolder(
+            tmp_path,
+            config=TrainConfig(val_ratio=0.1),
+            metadata=METADATA,
+            facts={"--seed": "1", frames: "80 (cd)"},
+        ).load()
 
 
 def test_another_training_is_not_passed_over_for_the_state_before_it(tmp_path, backend):
@@ -216,9 +233,67 @@ def test_a_save_cut_short_anywhere_leaves_the_state_of_before(tmp_path, backend,
 
 
 def test_two_trainings_cannot_have_one_folder(tmp_path):
+    message = r"another training is running in .*another --ckpt-dir"
+    with held(tmp_path), pytest.raises(UserError, match=message), held(tmp_path):
+        pass
+    with held(tmp_path):
+        pass
+
+
+def test_a_folder_that_stays_empty_is_not_left(tmp_path):
+    with held(tmp_path / "empty"):
+        assert (tmp_path / "empty").is_dir()
+    with held(tmp_path / "used"):
+        (tmp_path / "used" / "file").touch()
+    assert [path.name for path in tmp_path.iterdir()] == ["used"]
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+@pytest.mark.parametrize("links", [False, True])
+def test_weights_without_a_training_are_kept(fresh, links, tmp_path, backend, monkeypatch, caplog):
+    def refuse(*_):
+        raise PermissionError("no links here")
+
+    if not links:
+        monkeypatch.setattr("os.link", refuse)
+    theirs = {name: name.encode() for name in ("tinydet.safetensors", "train.json")}
+    for name, content in theirs.items():
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "train.kept-1.json").write_text("kept before")
+    folder = folder_in(tmp_path, fresh=fresh)
+    folder.begin(backend.state_dict(), TrainState())
+    save(folder, backend, TrainState())
+    assert (tmp_path / "tinydet.kept-2.safetensors").read_bytes() == b"tinydet.safetensors"
+    assert (tmp_path / "train.kept-2.json").read_bytes() == b"train.json"
+    assert (tmp_path / "train.kept-1.json").read_text() == "kept before"
+    assert "kept as tinydet.kept-2.safetensors, train.kept-2.json" in caplog.text
+    load_weights(folder.weights_path)
+
+
+def test_a_training_that_begins_in_an_empty_folder_keeps_nothing(tmp_path, backend, caplog):
+    folder_in(tmp_path).begin(backend.state_dict(), TrainState())
+    assert [path.name for path in tmp_path.iterdir()] == ["tinydet_state.pt"]
+    assert "kept" not in caplog.text
+
+
+def test_the_state_before_is_kept_under_a_name_of_ones_own(tmp_path, backend):
+    """Nothing of another name is taken for an unfinished file of ours."""
+    theirs = tmp_path / ".tinydet_state_previous.pt.tmp"
+    theirs.write_text("mine")
     folder = folder_in(tmp_path)
-    folder.open()
-    with pytest.raises(UserError, match=r"another training is running in .*another --ckpt-dir"):
-        folder_in(tmp_path)
-    folder.close()
-    folder_in(tmp_path)
+    saved_twice(folder, backend)
+    assert theirs.read_text() == "mine"
+    assert folder.previous_path.is_file()
+
+
+def test_best_weights_that_are_gone_are_missed(tmp_path, backend, caplog):
+    folder = folder_in(tmp_path)
+    folder.save_best(backend.weights())
+    save(folder, backend, TrainState(epoch=3, best_score=(0.5, 0.5), best_epoch=1))
+    folder.best_path.unlink()
+    state = folder_in(tmp_path).load().state
+    assert (state.epoch, state.best_score, state.best_epoch) == (3, None, None)
+    assert (
+        "tinydet_best.safetensors is gone, which held the best weights, of epoch 2" in caplog.text
+    )
+    assert state.note_validation((0.1, 0.1), 0.0)

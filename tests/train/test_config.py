@@ -23,6 +23,7 @@ PROMISED_DEFAULTS = {
     "ckpt_dir": "checkpoints",
     "val_obj_thresh": 0.3,
     "val_iou_thresh": 0.5,
+    "watch": "ap",
     "patience": 0,
     "patience_min_delta": 0.0,
     "real_val_dir": None,
@@ -101,6 +102,7 @@ def test_every_field_is_explained(configuration):
         ("resize_mode", "crop", "--resize-mode crop: must be one of letterbox, force"),
         ("val_resize_mode", "crop", "--val-resize-mode crop"),
         ("device", "tpu", "--device tpu"),
+        ("watch", "loss", "--watch loss: must be one of ap, ap50, mean-iou"),
     ],
 )
 def test_a_value_out_of_range_is_named_with_a_mend(field, value, message):
@@ -108,9 +110,12 @@ def test_a_value_out_of_range_is_named_with_a_mend(field, value, message):
         TrainConfig(**{field: value})
 
 
-def test_a_manifest_and_real_validation_exclude_each_other():
-    with pytest.raises(UserError, match="--split-manifest doesn't go with --real-val-dir"):
-        TrainConfig(split_manifest="split.json", real_val_dir="real")
+def test_beside_real_validation_the_flags_of_a_split_are_unused():
+    """The guide of the older tool prints such commands."""
+    both = TrainConfig(split_manifest="split.json", stratify_split=True, real_val_dir="real")
+    assert both.unused == ["--stratify-split", "--split-manifest"]
+    assert TrainConfig(stratify_split=True, split_manifest="split.json").unused == []
+    assert TrainConfig(real_val_dir="real").unused == []
 
 
 def test_validation_inputs_are_as_training_inputs_unless_told():

@@ -1,5 +1,7 @@
 import json
+import math
 import re
+import shutil
 import time
 
 import numpy as np
@@ -39,7 +41,7 @@ def with_split(root, path, val_run):
     """A manifest that validates on this run and trains on those that have a good label."""
     sides = {"train": [], "val": []}
     for label in sorted(root.rglob("frame_*.json")):
-        if label.read_text() != "{":
+        if label.read_text() != "{" and "Infinity" not in label.read_text():
             side = "val" if label.parents[1] == val_run else "train"
             sides[side].append(label.relative_to(root).as_posix())
     path.write_text(json.dumps(sides | {"seed": 0, "fingerprint": ""}))
@@ -67,25 +69,26 @@ def test_the_summary_shows_both_sides_and_what_was_dropped(
     spoil_labels(bad, range(5))
     spoil_image(second, 1)
     spoil_image(val, 3)
-    add_boxes(second, 0, [[0, 0, 0.5, 0.5], [0.5, 0, 0.25, 1]])
+    add_boxes(second, 0, [[0, 0, 0.5, 0.5]])
+    add_boxes(first, 1, [[0, 0, math.inf, 0.5]])
     split = with_split(root, tmp_path / "split.json", val)
     columns, rows = summary(caplog, small_config(input_root=str(root), **split))
     assert columns == ["training", "validation", "neither"]
     assert rows == {
         "runs": ["2", "1"],
-        "frames": ["8", "2"],
-        "with boxes": ["6 (75.0 %)", "1 (50.0 %)"],
-        "one box": ["5 (62.5 %)", "1 (50.0 %)"],
-        "more boxes": ["1 (12.5 %)", "0 (0.0 %)"],
-        "empty (no box)": ["2 (25.0 %)", "1 (50.0 %)"],
-        "boxes": ["7", "1"],
-        "dropped": ["2", "3", "5"],
+        "frames": ["7", "2"],
+        "with boxes": ["5 (71.4 %)", "1 (50.0 %)"],
+        "one box": ["4 (57.1 %)", "1 (50.0 %)"],
+        "more boxes": ["1 (14.3 %)", "0 (0.0 %)"],
+        "empty (no box)": ["2 (28.6 %)", "1 (50.0 %)"],
+        "boxes": ["6", "1"],
+        "dropped": ["3", "3", "5"],
         "label malformed": ["1", "2", "5"],
         "image unreadable": ["1", "1"],
-        "boxes dropped": ["1", "0"],
-        "reversed corners": ["1", "0"],
+        "a box with NaN or infinite corners": ["1", "0"],
+        "boxes dropped": ["0", "0"],
     }
-    assert f"{root}: 4 runs, 12 usable frames" in caplog.text
+    assert f"{root}: 4 runs, 11 usable frames" in caplog.text
     assert f"dropped 8 x frame: label malformed, such as {first.name}/" in caplog.text
     assert f"dropped 1 x frame: image unreadable, such as {second.name}/" in caplog.text
 
@@ -172,6 +175,32 @@ def test_real_runs_validate_and_all_others_train(small_config, small_root, make_
     assert (len(data.train), len(data.val)) == (15, 4)
     with pytest.raises(UserError, match="is in --input-root too"):
         load_data(small_config(real_val_dir=str(small_root)), Group())
+
+
+def test_what_the_real_runs_have_in_common_with_the_others_is_counted(
+    make_root, small_config, caplog
+):
+    """A copy of a run, under another name; frames of a link are refused, above."""
+    root, real = make_root(2, 5), make_root(1, 4, name="real", seed=3)
+    shutil.copytree(next(root.iterdir()), real / "run_copy")
+    with caplog.at_level("WARNING"):
+        load_data(small_config(input_root=str(root), real_val_dir=str(real)), Group())
+    assert "--real-val-dir: 5 of 9 validation pictures are among the training" in caplog.text
+
+
+def test_labels_to_look_at_are_told_but_not_as_dropped(make_root, small_config, caplog):
+    root = make_root(2, 5)
+    path = label_of(next(root.iterdir()), 0)
+    label = json.loads(path.read_text())
+    label["polyp_labels"][0] |= {"bbox_px": [1, 2, 30, 40]}
+    path.write_text(json.dumps(label))
+    _, rows = summary(caplog, small_config(input_root=str(root)))
+    assert "WARNING" in [record.levelname for record in caplog.records]
+    assert any(
+        record.getMessage().startswith("1 x label: bbox_px and bbox_norm disagree")
+        for record in caplog.records
+    )
+    assert rows["dropped"] == ["0", "0"]
 
 
 def test_a_root_without_usable_frames_is_named(make_root, small_config):

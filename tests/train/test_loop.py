@@ -11,8 +11,10 @@ import torch
 from endoforge.core.errors import UserError
 from endoforge.evaluate.config import EvalConfig
 from endoforge.evaluate.evaluate import run_eval
+from endoforge.train import loop
 from endoforge.train.loop import train
 from endoforge.train.schedule import learning_rate
+from endoforge.train.watch import score_of
 
 FILES = ["tinydet.safetensors", "tinydet_best.safetensors"]
 
@@ -66,7 +68,7 @@ def test_a_training_leaves_what_it_promises(small_config, recorder, tmp_path):
     ]
     readable = json.loads((folder / "train.json").read_text())
     assert readable["config"]["scheduler"] == "cosine"
-    assert readable["state"]["best_mean_iou"] == result.best_mean_iou
+    assert tuple(readable["state"]["best_score"]) == result.best_score
     assert result.epochs == readable["state"]["epoch"] == 2
 
     assert recorder.plan.steps_per_epoch == math.ceil(10 / 3)
@@ -116,7 +118,7 @@ def test_stopped_after_its_first_epoch_and_resumed_it_ends_as_if_never_stopped(
     assert_same_training(tmp_path / "checkpoints", uninterrupted)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_wait_for_the_end_of_a_step(number, small_config, recorder):
     recorder.after_step = at(1, 2, lambda: signal.raise_signal(number))
     before = signal.getsignal(number)
@@ -124,6 +126,18 @@ def test_signals_wait_for_the_end_of_a_step(number, small_config, recorder):
         train(small_config())
     assert len(recorder.steps) == 2
     assert signal.getsignal(number) == before
+
+
+def test_a_hangup_that_is_ignored_stays_so(small_config, recorder):
+    """As under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        recorder.after_step = at(1, 2, lambda: signal.raise_signal(signal.SIGHUP))
+        train(small_config(epochs=1))
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert len(recorder.steps) == 5
 
 
 def test_a_crash_between_checkpoints_costs_only_the_steps_since(
@@ -154,19 +168,72 @@ def test_a_finished_training_says_so_and_goes_on_with_more_epochs(small_config, 
     assert [report.epoch for report in recorder.steps] == [2] * 5
 
 
-def test_early_stop_after_patience_epochs_without_gain(small_config, recorder, caplog):
-    # Untrained, nothing reaches a score of 0.99: the validation IoU stays 0.
-    config = small_config(epochs=9, patience=2, val_obj_thresh=0.99)
+def test_early_stop_after_patience_epochs_without_gain(small_config, recorder, monkeypatch, caplog):
+    monkeypatch.setattr(loop, "score_of", lambda *_: (0.3, 0.1))
+    config = small_config(epochs=9, patience=2)
     with caplog.at_level("INFO"):
         result = train(config)
     assert [report.epoch for report in recorder.epochs] == [1, 2, 3]
     assert [report.is_best for report in recorder.epochs] == [True, False, False]
     assert result.epochs == 3
-    assert "stopped early: no better validation in 2 epochs" in caplog.text
+    assert "stopped early: AP gained nothing in 2 epochs" in caplog.text
     with caplog.at_level("INFO"):
         train(config)
     assert "give a larger --patience to go on" in caplog.text
     assert len(recorder.epochs) == 3
+
+
+def test_patience_waits_for_the_first_find(small_config, recorder):
+    # Untrained, nothing reaches a score of 0.99: the validation IoU stays 0.
+    train(small_config(epochs=4, patience=1, val_obj_thresh=0.99, watch="mean-iou"))
+    assert [report.is_best for report in recorder.epochs] == [True, False, False, False]
+
+
+@pytest.mark.parametrize("watch", ["ap", "ap50", "mean-iou"])
+def test_the_best_is_the_one_that_is_best_by_what_is_watched(watch, small_config, recorder):
+    result = train(small_config(epochs=3, val_obj_thresh=0.01, lr_start=5e-3, watch=watch))
+    scores = [score_of(report.validation.metrics, watch) for report in recorder.epochs]
+    best = scores.index(max(scores))
+    assert (result.best_epoch, result.best_score) == (best, scores[best])
+    name = {"ap": "AP", "ap50": "AP50", "mean-iou": "mean IoU"}[watch]
+    assert result.lines()[-1].endswith(f"(epoch {best + 1}, {name} {scores[best][0]:.3f})")
+
+
+def test_without_a_box_to_find_the_last_weights_are_the_best(
+    small_config, make_root, recorder, tmp_path, caplog
+):
+    real = make_root(1, 4, name="real", seed=5)
+    for label in real.rglob("frame_*.json"):
+        label.write_text(json.dumps(json.loads(label.read_text()) | {"polyp_labels": []}))
+    result = train(small_config(real_val_dir=str(real), patience=1))
+    assert [report.is_best for report in recorder.epochs] == [True, True]
+    assert (result.best_epoch, result.best_score) == (1, None)
+    one, other = ((tmp_path / "checkpoints" / name).read_bytes() for name in FILES)
+    assert one == other
+    assert "no box in the 4 validation frames (--label label)" in caplog.text
+    assert "training frames" not in caplog.text
+
+
+def test_data_without_any_box_is_told(small_config, make_root, caplog):
+    """With --label paris, frames that show a polyp without that field are left out."""
+    config = small_config(input_root=str(make_root(2, 10)), label="paris", epochs=1)
+    train(config)
+    assert "no box in the 2 training frames (--label paris)" in caplog.text
+    assert "no box in the 2 validation frames (--label paris)" in caplog.text
+
+
+def test_a_best_file_that_is_gone_is_missed_and_made_anew(small_config, tmp_path, caplog):
+    train(small_config(epochs=1))
+    best = tmp_path / "checkpoints" / FILES[1]
+    best.unlink()
+    result = train(small_config(epochs=1, patience=3))
+    assert "tinydet_best.safetensors is gone" in caplog.text
+    assert result.best_epoch is None
+    assert not result.best_is_used
+    assert FILES[1] not in "".join(result.lines())
+    result = train(small_config(epochs=2, patience=3))
+    assert result.best_epoch == 1
+    assert best.read_bytes() == (tmp_path / "checkpoints" / FILES[0]).read_bytes()
 
 
 def test_the_best_weights_are_kept(small_config, recorder, monkeypatch, tmp_path):
@@ -190,14 +257,15 @@ def test_the_best_weights_are_kept(small_config, recorder, monkeypatch, tmp_path
         ({"seed": 1}, "--seed was 42, now 1"),
         ({"batch_size": 5}, "--batch-size was 2, now 5"),
         ({"target_size": "64x64"}, "--target-size was 64x32, now 64x64"),
-        ({"val_ratio": 0.6}, "the training frames was"),
+        ({"val_ratio": 0.6}, "--val-ratio was 0.33, now 0.6"),
+        ({"watch": "mean-iou"}, "--watch was ap, now mean-iou"),
     ],
 )
 def test_another_training_in_the_folder_is_refused_with_what_differs(others, message, small_config):
     train(small_config(epochs=1))
     with pytest.raises(UserError, match=message) as caught:
         train(small_config(**others))
-    assert "another --ckpt-dir to train beside it" in str(caught.value)
+    assert "to train beside it, --ckpt-dir OTHER" in str(caught.value)
 
 
 def test_sizes_that_do_not_fit_the_detector_are_refused_before_loading(small_config):
@@ -228,6 +296,13 @@ def test_weights_that_are_no_numbers_are_not_saved(small_config, recorder, tmp_p
         train(small_config(lr_start=1e38, lr_end=1e38, ckpt_every_steps=1))
     assert len(recorder.steps) == 1
     assert state.read_bytes() == begun[0]
+
+
+def test_weights_that_are_no_numbers_are_not_the_best(small_config, tmp_path):
+    """Of a single step, whose loss is a number, before anything else is saved."""
+    with pytest.raises(UserError, match="diverged in epoch 1"):
+        train(small_config(batch_size=10, lr_start=1e38, lr_end=1e38, ckpt_every_epochs=0))
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["tinydet_state.pt"]
 
 
 def test_drop_last_leaves_the_partial_batch_out(small_config, recorder):

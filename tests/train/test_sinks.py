@@ -1,5 +1,6 @@
 import json
 import os
+import re
 
 import pytest
 
@@ -75,9 +76,27 @@ def test_lines_of_the_log_come_as_often_as_asked(small_config, caplog, tmp_path)
 
 
 def test_on_a_terminal_a_bar_stands_for_the_lines(small_config, monkeypatch, capsys, caplog):
+    monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     with caplog.at_level("INFO"):
         train(small_config(epochs=1))
     assert not any("step 1/5" in record.message for record in caplog.records)
     assert any("epoch 1: loss" in record.message for record in caplog.records)
     assert "epoch 1/1" in capsys.readouterr().err
+
+
+def test_on_a_dumb_terminal_there_are_lines(small_config, monkeypatch, caplog):
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    with caplog.at_level("INFO"):
+        train(small_config(epochs=1))
+    assert any("epoch 1/1 step 1/5" in record.message for record in caplog.records)
+
+
+def test_in_a_narrow_window_the_epoch_and_the_time_left_stay(small_config, monkeypatch, capsys):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    train(small_config(epochs=1))
+    shown = re.sub(r"\x1b\[[0-9;?]*\w", "", capsys.readouterr().err)  # without its colours
+    assert re.search(r"epoch 1/1 +\d/5 +0:00:\d\d", shown)

@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from endoforge.captures.index import RunInfo
 from endoforge.captures.run_frames import IMAGE_SUFFIXES
 from endoforge.captures.schema import MANIFEST_NAME, PICTURE_EXTRAS
 from endoforge.core.errors import UserError
 from endoforge.core.files import FolderLock, remove_unfinished
-from endoforge.core.marks import facts_of, leave_mark, mark_of
+from endoforge.core.marks import MARK_NAME, facts_of, leave_mark, mark_of
+from endoforge.core.text import printable
 
 COMMAND = "prune-empty"
 FRAME_FOLDERS = ("labels", "images", "overlays", *PICTURE_EXTRAS)
@@ -19,57 +19,59 @@ FRAME_FOLDERS = ("labels", "images", "overlays", *PICTURE_EXTRAS)
 
 @contextmanager
 def copies_in(output: Path, source: Path, runs: Sequence[RunInfo]) -> Iterator[list[str]]:
-    """Make `output` ready to get copies of `runs`, the runs of `source`, and note that in its mark.
+    """Hold `output` for copies of `runs`, the runs of `source`; no other process may meanwhile.
 
-    Gives the runs that were copied from `source` before, and that it has no more. Until the end, no
-    other process may do the same. Raises UserError, before anything is changed, for a folder of a
-    run's name that is no copy of the run, or a link, and while another process is at it.
+    Gives the names of the copied runs that `source` has no more. Raises UserError, before anything
+    is changed, for a folder of a run's name that is no copy of the run, or a link, and while
+    another process is at it.
     """
-    place, names = str(source.resolve()), {run.name for run in runs}
-    copied = _copied(output)
     for run in runs:
-        _refuse_other(output, source, run, copied)
+        _refuse_other(output, source, run)
     output.mkdir(parents=True, exist_ok=True)
     try:
         lock = FolderLock(output)
     except BlockingIOError as error:
         raise UserError(f"--output {output}: another {COMMAND} is writing it") from error
     try:
-        gone = [name for name in copied.pop(place, []) if name not in names]
-        gone = [name for name in gone if _is_real_folder(output / name)]
-        inputs = {other: sorted(set(known) - names) for other, known in copied.items()}
-        leave_mark(output, COMMAND, {"inputs": {**inputs, place: sorted({*names, *gone})}})
         for run in runs:
             _remove_unfinished(output / run.name)
-        yield gone
-        leave_mark(output, COMMAND, {"inputs": {**inputs, place: sorted(names)}})
+        yield _no_longer_there(output, source, {run.name for run in runs})
     finally:
         lock.release()
 
 
-def _copied(output: Path) -> dict[str, list[str]]:
-    """The names of the runs that were copied there, by the input that they were copied from."""
-    if mark_of(output) != COMMAND:
-        return {}
-    inputs: Any = facts_of(output).get("inputs")
-    if not isinstance(inputs, dict):
-        return {}
-    return {
-        place: [name for name in names if isinstance(name, str) and Path(name).name == name]
-        for place, names in inputs.items()
-        if isinstance(names, list)
-    }
+def leave_copy_mark(copy: Path, run: RunInfo) -> None:
+    """Say in the folder `copy`, made if need be, that it is a copy of the run."""
+    copy.mkdir(parents=True, exist_ok=True)
+    leave_mark(copy, COMMAND, {"copy_of": printable(str(run.path.resolve()))})
 
 
-def _refuse_other(output: Path, source: Path, run: RunInfo, copied: dict[str, list[str]]) -> None:
+def _copied_from(copy: Path) -> Path | None:
+    """The run that `copy` is marked as a copy of; None if it isn't, or was renamed since."""
+    original = facts_of(copy).get("copy_of")
+    if mark_of(copy) != COMMAND or not isinstance(original, str):
+        return None
+    return Path(original) if Path(original).name == copy.name else None
+
+
+def _no_longer_there(output: Path, source: Path, names: set[str]) -> list[str]:
+    gone = []
+    for copy in sorted(output.glob("run_*")):
+        original = _copied_from(copy) if _is_real_folder(copy) else None
+        if original and copy.name not in names and original.parent == source.resolve():
+            gone.append(copy.name)
+    return gone
+
+
+def _refuse_other(output: Path, source: Path, run: RunInfo) -> None:
     """Raises UserError if what has the run's name in `output` isn't its copy."""
     copy = output / run.name
     for folder in (copy, *(copy / name for name in FRAME_FOLDERS)):
         if folder.is_symlink():
             raise UserError(f"--output {output}: {folder} is a link, which isn't written through")
-    for place in (place for place, names in copied.items() if run.name in names):
-        original = Path(place) if Path(place).name == run.name else Path(place) / run.name
-        if original.resolve() == run.path.resolve() or not original.is_dir():
+    original = _copied_from(copy)
+    if original is not None:
+        if original == run.path.resolve() or not original.is_dir():
             return
         raise UserError(
             f"--output {output} holds the copy of {original}, another run of the same name than "
@@ -130,7 +132,7 @@ def remove_copied_run(copy: Path, run_files: Sequence[str]) -> int:
     if not _is_real_folder(copy):
         return 0
     removed = remove_stale_frames(copy, set())
-    for name in run_files:
+    for name in (*run_files, MARK_NAME):
         (copy / name).unlink(missing_ok=True)
     for folder in (*(copy / name for name in FRAME_FOLDERS), copy):
         if _is_real_folder(folder) and not any(folder.iterdir()):

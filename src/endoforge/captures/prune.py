@@ -6,7 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from endoforge.captures.config import PruneConfig
-from endoforge.captures.copies import copies_in, remove_copied_run, remove_stale_frames
+from endoforge.captures.copies import (
+    copies_in,
+    leave_copy_mark,
+    remove_copied_run,
+    remove_stale_frames,
+)
 from endoforge.captures.index import FrameRecord, RunInfo, index_root
 from endoforge.captures.schema import MANIFEST_NAME, PICTURE_EXTRAS, POSES_NAME
 from endoforge.captures.tally import Tally
@@ -106,6 +111,8 @@ def _prune_run(
     run: RunInfo, frames: list[FrameRecord], target: Path, report: PruneReport, advance: Advance
 ) -> None:
     written: set[Path] = set()
+    if any(len(frame.boxes) for frame in frames):
+        leave_copy_mark(target, run)
     for frame in frames:
         if len(frame.boxes):
             files = _files_of(run, frame, report.skipped)

@@ -8,11 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoforge.core.errors import UserError
+from endoforge.core.text import printable
 
-SUFFIXES = {".mp4", ".avi", ".mov", ".mkv", ".m4v", ".mpg", ".mpeg", ".webm", ".wmv", ".ts"}
+SUFFIXES = {
+    *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".wmv", ".asf", ".flv", ".3gp", ".gif"),
+    *(".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".vob", ".mxf"),
+}
 """By which a file is taken for a video."""
 USUAL_FPS = 25.0
 """Where a file doesn't say."""
+COUNTED_WITHIN = 0.98
+"""Headers tell at least so much of the number of frames rightly."""
 
 
 class Video:
@@ -24,7 +30,8 @@ class Video:
     def __init__(self, path: Path) -> None:
         """Raises UserError if it can't be opened."""
         if not path.is_file():
-            raise UserError(f"{path}: no such video")
+            raise UserError(f"{printable(str(path))}: no such video")
+        refuse_unless_utf8(path)
         capture = cv2.VideoCapture(str(path))
         if not capture.isOpened():
             raise UserError(f"{path}: not a video that OpenCV reads; convert it to MP4 (H.264)")
@@ -37,21 +44,24 @@ class Video:
     def frames(self, fps: float | None = None) -> Iterator[tuple[float, NDArray[np.uint8]]]:
         """Time in seconds and picture of each frame, or of the first at or after each 1 / `fps` s.
 
-        A frame is taken once at most, so no more come than the video has. It ends at the first
-        frame that can't be decoded.
+        A frame is taken once at most, so no more come than the video has. One that can't be decoded
+        is passed over, as long as the header tells of more.
         """
         capture = cv2.VideoCapture(str(self.path))
         try:
             number = taken = 0
-            while capture.grab():
+            while True:
+                grabbed = capture.grab()
+                if not grabbed and number >= self.num_frames:
+                    break
                 seconds = number / self.fps
                 number += 1
                 slot = number if fps is None else int(seconds * fps + 1e-6)
-                if slot < taken:
+                if not grabbed or slot < taken:
                     continue
                 decoded, bgr = capture.retrieve()
                 if not decoded:
-                    break
+                    continue
                 taken = slot + 1
                 yield seconds, np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
         finally:
@@ -62,3 +72,25 @@ class Video:
         if fps is None or fps >= self.fps:
             return self.num_frames
         return round(self.num_frames * fps / self.fps)
+
+    def rate(self, fps: float | None = None) -> float:
+        """How many frames a second `frames` gives, on average."""
+        return self.fps if fps is None else min(fps, self.fps)
+
+    def lacking(self, taken: int, fps: float | None = None) -> int:
+        """How many of the frames that `frames` should give didn't come, where it gave `taken`.
+
+        0 for a few, since headers count no better than that.
+        """
+        expected = self.expected(fps)
+        return expected - taken if taken < COUNTED_WITHIN * expected else 0
+
+
+def refuse_unless_utf8(path: Path) -> None:
+    """Raises UserError for a path that isn't UTF-8, at which OpenCV would crash."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise UserError(
+            f"{printable(str(path))}: OpenCV takes no path that isn't UTF-8; rename it"
+        ) from error

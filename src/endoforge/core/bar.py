@@ -1,6 +1,7 @@
 """The bar on a terminal: one line, however narrow the window is or becomes."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.control import Control
@@ -36,6 +37,16 @@ class NarrowBar(Progress):
         )
         super().__init__(console=Console(stderr=True), transient=True)
         self.add_task(label, total=total, text=text, left="")
+
+    def start(self) -> None:
+        """Show it; on a terminal that is gone, nothing."""
+        with suppress(OSError):  # what is done must go on, if only to be saved
+            super().start()
+
+    def stop(self) -> None:
+        """Remove it."""
+        with suppress(OSError):
+            super().stop()
 
     def show(self, done: int, text: str, left_s: float | None, *, total: int | None = None) -> None:
         """Show that `done` units are done; None: how long the others take isn't known yet."""

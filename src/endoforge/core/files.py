@@ -5,11 +5,12 @@ import json
 import os
 import re
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from endoforge.core.errors import UserError
 
@@ -83,11 +84,49 @@ def write_json_atomic(path: Path, value: Any, *, sync: bool = False) -> None:
 
 
 def append_json_line(path: Path, value: Any) -> None:
-    """Append `value` to a JSON Lines file in one write, making its folder if need be."""
+    """Append `value` to a JSON Lines file in one write, making its folder if need be.
+
+    A line that finds no room for all of it is taken back; the OSError names the file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     line = json.dumps(value, allow_nan=False) + "\n"
-    with naming(path), path.open("a", encoding="utf-8") as file:
-        file.write(line)
+    with naming(path), path.open("ab", buffering=0) as file:
+        is_plain = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+        before = file.seek(0, os.SEEK_END) if is_plain else 0
+        try:
+            _write_all(file, line.encode())
+        except OSError:
+            if is_plain:
+                file.truncate(before)
+            raise
+
+
+def _write_all(file: BinaryIO, data: bytes) -> None:
+    """To a file without a buffer, which may take a part at a time."""
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) :]
+
+
+def link_or_copy(source: Path, other: Path) -> None:
+    """Give the file `source` a second name; where there are no hard links, copy it.
+
+    Raises FileExistsError, and changes nothing, if there is something of that name.
+    """
+    try:
+        os.link(source, other)
+        return
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        pass
+    file = other.open("xb")
+    try:
+        with file, source.open("rb") as original:
+            shutil.copyfileobj(original, file)
+    except BaseException:
+        other.unlink(missing_ok=True)
+        raise
 
 
 def sync_folder(folder: Path) -> None:

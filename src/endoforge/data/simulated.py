@@ -178,6 +178,7 @@ def validation_pack(
         for run in range(VALIDATION_RUNS)
     )
     total = VALIDATION_RUNS * VALIDATION_FRAMES
+    log.info("rendering the fixed %d frames to validate on", total)
     with progress("rendering validation frames", total, "frames") as advance:
         for batch in render_runs(renderer, runs):
             images.append(batch.rgb.cpu().clone().numpy())  # the renderer's own comes anew

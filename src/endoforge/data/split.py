@@ -3,7 +3,7 @@
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from endoforge.core.errors import UserError
 from endoforge.core.files import write_json_atomic
 from endoforge.core.text import as_utf8
 from endoforge.data.stratify import stratified_runs
+from endoforge.data.twins import Twins, group_names, shared_pictures, twin_runs
 
 log = logging.getLogger(__name__)
 
@@ -45,25 +46,47 @@ def split_by_run(
 ) -> Split:
     """Give whole runs to validation, as near to `val_ratio` (0..1) of the frames as can be.
 
-    With `stratify`, as near to that share of the frames without, with one and with more boxes.
-    Of the choices that come equally near, `seed` picks one. Neither side is empty. A lone run is
+    Runs that show the same (`data.twins`) go to one side together. With `stratify`, as near to that
+    share of the frames without, with one and with more boxes. Of the choices that come equally
+    near, `seed` picks one. Neither side is empty. A lone run, and runs that all show the same, are
     split by time, with a gap between. Raises UserError if there are too few frames to split.
     """
-    sizes = Counter(frame.run for frame in index.frames)
     if len(index.frames) < 2:
         raise UserError(
             f"{len(index.frames)} usable frames in {index.root}, at least 2 are needed "
             f"to train and validate{_what_was_dropped(index)}"
         )
+    twins = twin_runs(index.frames, index.runs)
+    for group in twins:
+        log.warning("runs that show the same stay on one side: %s", group.line())
+    groups = group_names(twins)
+    names = {frame.run: groups.get(frame.run, frame.run) for frame in index.frames}
+    sizes = Counter(names[frame.run] for frame in index.frames)
     if len(sizes) == 1:
         return _split_by_time(index.frames, val_ratio)
     if stratify:
-        val_runs = stratified_runs(index.frames, val_ratio, seed)
+        held_out = stratified_runs(index.frames, val_ratio, seed, groups)
     else:
-        val_runs = _pick_runs(sizes, val_ratio * len(index.frames), seed)
-    train = [frame for frame in index.frames if frame.run not in val_runs]
-    val = [frame for frame in index.frames if frame.run in val_runs]
+        held_out = _pick_runs(sizes, val_ratio * len(index.frames), seed)
+    train = [frame for frame in index.frames if names[frame.run] not in held_out]
+    val = [frame for frame in index.frames if names[frame.run] in held_out]
+    warn_of_shared_pictures(train, val, "the split")
     return Split(train, val)
+
+
+def warn_of_shared_pictures(
+    train: Sequence[FrameRecord], val: Sequence[FrameRecord], where: str
+) -> None:
+    """Warn, with their number, of validation pictures that are trained on too."""
+    if shared := shared_pictures(train, val):
+        log.warning(
+            "%s: %d of %d validation pictures are among the training pictures too, such as %s; "
+            "scores will flatter the detector",
+            where,
+            len(shared),
+            len(val),
+            shared[0],
+        )
 
 
 def _what_was_dropped(index: CaptureIndex) -> str:
@@ -92,19 +115,31 @@ def _pick_runs(sizes: Counter[str], target: float, seed: int) -> set[str]:
 
 
 def _split_by_time(frames: Sequence[FrameRecord], val_ratio: float) -> Split:
+    """The first frames to train on, the last to validate on; of runs that show the same, those of
+    the same numbers on the same side."""
+    frames = sorted(frames, key=lambda frame: frame.frame_id)
     count = len(frames)
     num_val = min(max(1, round(val_ratio * count)), count - 1)
-    gap = min(max(1, count // GAP_ONE_IN), count - num_val - 1)
-    num_train = count - num_val - gap
+    first_val = frames[count - num_val].frame_id
+    val = [frame for frame in frames if frame.frame_id >= first_val]
+    before = [frame for frame in frames if frame.frame_id < first_val]
+    gap = min(max(1, count // GAP_ONE_IN), len(before) - 1)
+    if not before:
+        raise UserError(
+            f"all {count} usable frames show the same moment of the same colon: nothing is left "
+            "to validate on; record more runs"
+        )
+    last_train = before[len(before) - gap - 1].frame_id
+    train = [frame for frame in before if frame.frame_id <= last_train]
     log.warning(
         "only one run (%s): training on its first %d frames, validating on its last %d, with %d "
         "left out between; scores will flatter the detector, record more runs for honest ones",
         frames[0].run,
-        num_train,
-        num_val,
-        gap,
+        len(train),
+        len(val),
+        count - len(train) - len(val),
     )
-    return Split(list(frames[:num_train]), list(frames[num_train + gap :]), gap)
+    return Split(train, val, count - len(train) - len(val))
 
 
 def fingerprint(frames: Iterable[FrameRecord]) -> str:
@@ -153,7 +188,9 @@ def load_split(path: Path, index: CaptureIndex) -> Split:
         [by_key[key] for key in manifest.val],
         len(by_key) - len(listed),
     )
-    _check_runs_apart(path, split)
+    twins = twin_runs(split.train + split.val, index.runs)
+    _check_runs_apart(path, split, group_names(twins))
+    _warn_of_twins(path, split, twins)
     if fingerprint(split.train + split.val) != manifest.fingerprint:
         log.warning("frames have changed since %s was written; its split is kept", path)
     if split.left_out:
@@ -161,14 +198,29 @@ def load_split(path: Path, index: CaptureIndex) -> Split:
     return split
 
 
-def _check_runs_apart(path: Path, split: Split) -> None:
-    """A lone run may be on both sides, as `split_by_run` puts it; of several, none may."""
-    train_runs, val_runs = ({frame.run for frame in side} for side in (split.train, split.val))
-    if (both := train_runs & val_runs) and len(train_runs | val_runs) > 1:
+def _check_runs_apart(path: Path, split: Split, groups: Mapping[str, str]) -> None:
+    """A lone run, or runs that all show the same, may be on both sides, as `split_by_run` puts
+    them; of several, none may."""
+    train_runs, val_runs = _runs_of(split)
+    num_groups = len({groups.get(run, run) for run in train_runs | val_runs})
+    if (both := train_runs & val_runs) and num_groups > 1:
         raise UserError(
             f"{path} has frames of {min(both)} on both sides, and neighbouring frames look alike: "
             "delete it to split anew"
         )
+
+
+def _warn_of_twins(path: Path, split: Split, twins: Iterable[Twins]) -> None:
+    """Warn of runs on both sides that show the same, and of pictures that both sides have."""
+    train_runs, val_runs = _runs_of(split)
+    for group in twins:
+        if not train_runs.isdisjoint(group.runs) and not val_runs.isdisjoint(group.runs):
+            log.warning("%s has runs that show the same on both sides: %s", path, group.line())
+    warn_of_shared_pictures(split.train, split.val, str(path))
+
+
+def _runs_of(split: Split) -> tuple[set[str], set[str]]:
+    return {frame.run for frame in split.train}, {frame.run for frame in split.val}
 
 
 def _read_manifest(path: Path) -> SplitManifest:

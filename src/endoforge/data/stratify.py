@@ -1,7 +1,7 @@
 """Runs to hold out whose frames show as many polyps as the frames that are left."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,26 +28,29 @@ def group_counts(frames: Sequence[FrameRecord]) -> NDArray[np.int64]:
     return np.bincount(groups, minlength=len(GROUPS)).astype(np.int64)
 
 
-def stratified_runs(frames: Sequence[FrameRecord], ratio: float, seed: int) -> set[str]:
+def stratified_runs(
+    frames: Sequence[FrameRecord], ratio: float, seed: int, groups: Mapping[str, str] | None = None
+) -> set[str]:
     """The runs whose frames come nearest to the share `ratio` (0..1) of each of the groups.
 
+    `groups` names the group of runs that are as one; given back are names of groups and of others.
     What counts is how many frames too many or too few there are, over all groups. At least one run
     is picked, and not all. Of equally good choices `seed` picks one. Exact for up to 16 runs.
     """
     by_run: dict[str, list[FrameRecord]] = {}
     for frame in frames:
-        by_run.setdefault(frame.run, []).append(frame)
+        by_run.setdefault((groups or {}).get(frame.run, frame.run), []).append(frame)
     rng = np.random.default_rng(seed)
-    names = sorted(by_run)
-    rng.shuffle(names)
-    counts = np.stack([group_counts(by_run[name]) for name in names])
+    choices = sorted(by_run)
+    rng.shuffle(choices)
+    counts = np.stack([group_counts(by_run[name]) for name in choices])
     wanted = ratio * counts.sum(axis=0)
-    if len(names) <= TRIED_ONE_BY_ONE:
+    if len(choices) <= TRIED_ONE_BY_ONE:
         picked = _best_of_all(counts, wanted)
     else:
         found = [_search(counts, wanted, ratio, rng) for _ in range(STARTS)]
         picked = min(found, key=lambda choice: _distance(counts[choice].sum(axis=0), wanted))
-    return set(itertools.compress(names, picked))
+    return set(itertools.compress(choices, picked))
 
 
 def _distance(sums: NDArray[np.int64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:

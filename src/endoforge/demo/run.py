@@ -14,6 +14,7 @@ from endoforge.captures.config import PruneConfig
 from endoforge.captures.prune import prune_empty
 from endoforge.core.errors import Resumable, UserError
 from endoforge.core.files import write_json_atomic
+from endoforge.core.outputs import check_output_folder
 from endoforge.datagen.config import DatagenConfig
 from endoforge.datagen.generate import generate
 from endoforge.datagen.report import DatagenReport
@@ -50,7 +51,7 @@ FRAMES_A_RUN, RESOLUTION = 56, "384x216"
 """Small frames of many colons teach more in a minute than large ones of few."""
 EPOCHS, BATCH_SIZE = 8, 16
 VAL_RATIO = 0.06
-MARK = "demo.json"
+MARK, MADE_BY = "demo.json", "endoforge demo"
 """This file says that a folder was made by the demo, and may be made anew."""
 
 
@@ -96,6 +97,7 @@ class _Clock:
 
 def run_demo(config: DemoConfig) -> DemoResult:
     """Simulate, prune, train, evaluate and report; everything lies under `config.output_root`."""
+    check_output_folder("--output-root", config.output_root)
     root = Path(config.output_root)
     _start_afresh(root, config)
     clock = _Clock()
@@ -127,13 +129,21 @@ def run_demo(config: DemoConfig) -> DemoResult:
 
 def _start_afresh(root: Path, config: DemoConfig) -> None:
     """Make `root`, without what an earlier demo left; leave folders of other origin alone."""
-    mark = root / MARK
-    if root.exists() and any(root.iterdir()) and not mark.exists():
+    if root.exists() and any(root.iterdir()) and not _is_demo(root):
         raise UserError(f"--output-root {root}: holds files that no demo made; name another folder")
     if root.exists():
         shutil.rmtree(root)
     root.mkdir(parents=True)
-    write_json_atomic(mark, {"made_by": "endoforge demo", "seed": config.seed})
+    write_json_atomic(root / MARK, {"made_by": MADE_BY, "seed": config.seed})
+
+
+def _is_demo(root: Path) -> bool:
+    """Whether a demo left its mark there: a file of that name alone is none."""
+    try:
+        mark = json.loads((root / MARK).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(mark, dict) and mark.get("made_by") == MADE_BY
 
 
 def _simulate(root: Path, seed: int, runs: int) -> DatagenReport:

@@ -10,6 +10,8 @@ from endoforge.core.errors import UserError
 
 PACKAGED = "packaged"
 """What to write in place of a file's name for the weights that come with EndoForge."""
+RECORD = ".bin"
+"""How the names of Burn's records end, of which nothing can be read here."""
 PROVENANCE_KEY = "provenance"
 """Of the safetensors file's metadata."""
 
@@ -67,11 +69,26 @@ def weights_file(given: str) -> Path:
 def weights_or_packaged(given: str | None, usual: str) -> Path:
     """The file that `given` names; else `usual` if it is there, else the packaged weights.
 
-    Where there are none of these, `usual`, so that it is the one that is missed.
+    Where there are none of these, `usual`, so that it is the one that is missed. Raises UserError
+    if another tool's record lies in the place of `usual`.
     """
     if given is not None:
         return weights_file(given)
-    return Path(usual) if Path(usual).exists() else packaged_weights() or Path(usual)
+    if Path(usual).exists():
+        return Path(usual)
+    record = Path(usual).with_suffix(RECORD)
+    if record.exists():
+        refuse_record(record)
+    return packaged_weights() or Path(usual)
+
+
+def refuse_record(path: Path) -> None:
+    """Raises UserError for a record of weights as another tool, written in Rust, leaves them."""
+    if path.suffix == RECORD:
+        raise UserError(
+            f"{path}: .bin records of weights aren't read, only .safetensors files as `endoforge "
+            "train` writes them: name one, or packaged for the weights that come with EndoForge"
+        )
 
 
 def provenance_of(path: Path) -> Provenance | None:

@@ -17,6 +17,7 @@ from endoforge.core.errors import UserError
 from endoforge.core.files import write_atomic
 from endoforge.core.sizes import parse_size
 from endoforge.data.letterbox import ResizeMode
+from endoforge.detect.packaged import refuse_record
 from endoforge.detect.tinydet import TinyDet, TinyDetConfig
 
 METADATA_KEY = "endoforge"
@@ -69,21 +70,36 @@ def save_weights(path: Path, tensors: Mapping[str, Tensor], metadata: WeightsMet
 def load_weights(path: Path) -> tuple[TinyDet, WeightsMetadata]:
     """A TinyDet in evaluation mode on the CPU, and what its file says of it.
 
-    Raises UserError for a file that is missing, truncated, or not EndoForge's.
+    Raises UserError for a file that is missing, truncated, or not EndoForge's, and for weights that
+    aren't all finite.
     """
+    refuse_record(path)
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint; `endoforge train` writes one")
     try:
         tensors, text = _read(path)
     except (OSError, safetensors.SafetensorError) as error:
-        raise UserError(f"{path}: not a whole safetensors file ({error})") from error
+        raise UserError(
+            f"{path}: not a whole safetensors file ({error}); name one that `endoforge train` "
+            "wrote, or packaged for the weights that come with EndoForge"
+        ) from error
     try:
         metadata = WeightsMetadata.from_json(text)
         model = TinyDet(metadata.model)
         model.load_state_dict(tensors)
     except (ValueError, KeyError, TypeError, RuntimeError, UserError) as error:
         raise UserError(f"{path}: not weights of this version of EndoForge's TinyDet") from error
+    _check_finite(path, model)
     return model.eval(), metadata
+
+
+def _check_finite(path: Path, model: TinyDet) -> None:
+    for name, tensor in model.state_dict().items():
+        if not torch.isfinite(tensor).all():
+            raise UserError(
+                f"{path}: weights that are no numbers (in {name}), as a training that diverged "
+                "leaves them; name other weights"
+            )
 
 
 def _read(path: Path) -> tuple[dict[str, torch.Tensor], str]:

@@ -17,6 +17,7 @@ DEFAULT_INPUT_ROOT = "assets/datasets/captures_filtered"
 DEFAULT_OBJ_THRESH = 0.3
 DEFAULT_IOU_THRESH = 0.5
 DEFAULT_IOU_SWEEP = "0.5,0.75"
+REPORT_NAME = "report.html"
 VALIDATION_BATCH_SIZE = 16
 """Of `eval` and of the validation in training alike, so that they agree to the last digit."""
 
@@ -44,7 +45,8 @@ class EvalConfig:
     """Score from which a detection counts in precision, recall and mean IoU, 0 to 1."""
 
     val_iou_thresh: float = DEFAULT_IOU_THRESH
-    """Overlap (IoU) with a true box from which a detection counts as a hit, 0 to 1."""
+    """Overlap (IoU) with a true box from which a detection counts as a hit, 0 to 1. Detections that
+    overlap each other by more than 0.5 are one, whatever this is."""
 
     val_iou_sweep: str = DEFAULT_IOU_SWEEP
     """More IoU thresholds to report at, split by commas."""

@@ -23,7 +23,7 @@ from endoforge.evaluate.charts import (
     recall_by_size_chart,
     score_curves,
 )
-from endoforge.evaluate.config import EvalConfig
+from endoforge.evaluate.config import REPORT_NAME, EvalConfig
 from endoforge.evaluate.figures import detection_grid, frames_with_boxes
 from endoforge.evaluate.report import (
     RESEARCH_ONLY,
@@ -71,7 +71,7 @@ def write_eval_report(folder: Path, result: EvalResult) -> Path:
         ],
         footer=_footer(result),
     )
-    path = folder / "report.html"
+    path = folder / REPORT_NAME
     write_report(path, report)
     return path
 

@@ -2,18 +2,22 @@
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from endoforge.captures.index import CaptureIndex, index_root
 from endoforge.core.files import append_json_line
+from endoforge.core.outputs import check_output_file, check_output_folder, refuse_same
 from endoforge.core.progress import progress
-from endoforge.data.classes import unknown_classes, with_others
+from endoforge.data.classes import boxes_by_class, unknown_classes, with_others
 from endoforge.data.loader import Loader
 from endoforge.data.pack import Pack, pack_frames
 from endoforge.data.split import load_split
-from endoforge.evaluate.config import EvalConfig
+from endoforge.evaluate.config import REPORT_NAME, EvalConfig
+from endoforge.evaluate.outputs import refuse_in_runs
 from endoforge.evaluate.result import EvalResult
 from endoforge.evaluate.subject import Subject, subject_of
 from endoforge.evaluate.validate import Validation, validate
@@ -26,8 +30,10 @@ EVERY_BOX = 1_000_000
 def run_eval(config: EvalConfig) -> EvalResult:
     """Measure the detector that `config` names on the frames of `config.input_root`.
 
-    Raises UserError for a checkpoint, a root or a split that can't be used.
+    Raises UserError for a checkpoint, a root, a split or an output that can't be used. Where a file
+    can't be written in the end, the scores are printed before the error.
     """
+    _check_outputs(config)
     subject = subject_of(config)
     index, pack, left_out = _load_frames(config, subject)
     loader = Loader(pack, config.batch_size, seed=None)
@@ -41,8 +47,6 @@ def run_eval(config: EvalConfig) -> EvalResult:
             on_batch=advance,
         )
     seconds = time.monotonic() - started
-    if config.metrics_out is not None:
-        append_json_line(Path(config.metrics_out), _record(config, validation, seconds))
     result = EvalResult(
         config=config,
         metrics=validation.metrics,
@@ -57,7 +61,39 @@ def run_eval(config: EvalConfig) -> EvalResult:
         class_names=validation.class_names,
         seconds=seconds,
     )
-    return result if config.report is None else _with_report(result, Path(config.report))
+    with _scores_before_errors(result):
+        if config.metrics_out is not None:
+            append_json_line(Path(config.metrics_out), _record(config, validation, seconds))
+        return result if config.report is None else _with_report(result, Path(config.report))
+
+
+def _check_outputs(config: EvalConfig) -> None:
+    page = None if config.report is None else Path(config.report) / REPORT_NAME
+    if page is not None:
+        check_output_folder("--report", page.parent)
+        check_output_file("--report", page)
+        refuse_in_runs("--report", page.parent, "--input-root", config.input_root)
+    if config.metrics_out is not None:
+        check_output_file("--metrics-out", config.metrics_out, appended=True)
+        refuse_in_runs("--metrics-out", config.metrics_out, "--input-root", config.input_root)
+    refuse_same(
+        {
+            "--checkpoint": config.weights,
+            "--split-manifest": config.split_manifest,
+            "--report": page,
+            "--metrics-out": config.metrics_out,
+        }
+    )
+
+
+@contextmanager
+def _scores_before_errors(result: EvalResult) -> Iterator[None]:
+    """Print the scores if a file can't be written, for they would be lost."""
+    try:
+        yield
+    except Exception:
+        print("\n".join(result.lines()), flush=True)
+        raise
 
 
 def _with_report(result: EvalResult, folder: Path) -> EvalResult:
@@ -96,6 +132,12 @@ def _load_frames(config: EvalConfig, subject: Subject) -> tuple[CaptureIndex, Pa
         log.warning("left out: %s", line)
     if (unknown := unknown_classes(pack, subject.classes)) is not None:
         log.warning("%s", unknown)
+    if not boxes_by_class(pack):
+        log.warning(
+            "no true box in these %d frames (field %s of their labels): there is nothing to find, "
+            "so AP is undefined, and precision, recall and mean IoU are 0 whatever is detected",
+            len(pack), subject.label_field,
+        )  # fmt: skip
     return index, pack, left_out
 
 

@@ -124,7 +124,7 @@ class Metrics:
     obj_thresh: float
     """The score from which a detection counts in precision, recall and mean IoU."""
     at_iou: tuple[ThresholdMetrics, ...]
-    """In the order of the thresholds asked for; the first is the one that decides."""
+    """In the order of the thresholds asked for; `summary` tells the first."""
     ap: float | None
     """COCO's AP, averaged over IoU 0.50:0.95; None, like the next two, where there is no truth."""
     ap50: float | None
@@ -141,7 +141,7 @@ class Metrics:
 
     @property
     def mean_iou(self) -> float:
-        """The mean IoU at the first threshold: what early stopping looks at."""
+        """The mean IoU at the first threshold."""
         return self.at_iou[0].mean_iou
 
     def to_record(self, batches: int) -> dict[str, Any]:

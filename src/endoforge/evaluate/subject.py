@@ -13,7 +13,7 @@ from endoforge.data.letterbox import ResizeMode
 from endoforge.detect.decode import MIN_SCORE
 from endoforge.detect.detections import Detections
 from endoforge.detect.heuristic import HeuristicDetector
-from endoforge.detect.packaged import provenance_of
+from endoforge.detect.packaged import packaged_weights, provenance_of
 from endoforge.detect.predict import predict
 from endoforge.detect.weights import load_weights
 from endoforge.evaluate.config import DEFAULT_CHECKPOINT, EvalConfig
@@ -48,13 +48,16 @@ class Subject:
 def subject_of(config: EvalConfig) -> Subject:
     """The detector that `config` names; raises UserError where it can't be used."""
     weights = config.weights
-    if config.checkpoint is None and weights not in (None, DEFAULT_CHECKPOINT):
-        log.info("no %s: measuring the weights that come with EndoForge", DEFAULT_CHECKPOINT)
     return _heuristic() if weights is None else _trained(Path(weights), config)
 
 
 def _trained(checkpoint: Path, config: EvalConfig) -> Subject:
     model, metadata = load_weights(checkpoint)
+    is_packaged = checkpoint == packaged_weights()
+    origin = "the weights that come with EndoForge, " if is_packaged else ""
+    missed = is_packaged and config.checkpoint is None
+    why = f"no {DEFAULT_CHECKPOINT}: " if missed else ""
+    log.info("%smeasuring %s%s", why, origin, checkpoint)
     compute = pick_compute(config.backend, config.device, config.adapter)
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
     provenance = provenance_of(checkpoint)
@@ -67,7 +70,7 @@ def _trained(checkpoint: Path, config: EvalConfig) -> Subject:
         resize_mode=metadata.resize_mode,
         device=compute.describe(),
         facts=[
-            ("checkpoint", str(checkpoint.resolve())),
+            ("checkpoint", f"{origin}{checkpoint.resolve()}"),
             ("parameters", f"{num_parameters:,}"),
             ("written by", f"EndoForge {metadata.version}"),
             *([("made by", str(provenance))] if provenance else []),

@@ -1,7 +1,13 @@
-"""An exported file beside the original, on the same pictures."""
+"""An exported file beside the original, on the same pictures.
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+Rounding differs a little, and where two scores or overlaps are all but equal, that decides which
+detection stays: a set of others, as good as the first. So the parts are compared, each in a way
+that no tie can turn: what the network gives, the cells that go into suppression, and whether what
+comes out of it is what suppression may give.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -9,17 +15,31 @@ import onnx
 import onnxruntime
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from endoforge.core.errors import UserError
-from endoforge.detect.boxes import make_cells
-from endoforge.detect.decode import MAX_DETECTIONS, MIN_SCORE, NMS_IOU, decode_batch, suppress
-from endoforge.detect.detections import Detections
+from endoforge.detect.boxes import (
+    NUM_EDGE_CHANNELS,
+    Cells,
+    boxes_from_raw,
+    make_cells,
+    pairwise_iou,
+)
+from endoforge.detect.decode import (
+    MAX_CANDIDATES,
+    MAX_DETECTIONS,
+    MIN_SCORE,
+    NMS_IOU,
+    decode_batch,
+)
 from endoforge.detect.predict import to_input
 from endoforge.detect.tinydet import TinyDet
-from endoforge.export.graph import RAW
+from endoforge.export.graph import CANDIDATES, PER_CELL, RAW
 
 TOLERANCES = {"raw output": 1e-3, "boxes, in pixels": 0.05, "scores": 1e-3}
 """More than this is no rounding."""
+IOU_TOLERANCE = 1e-4
+"""Overlaps so near the limit may count as either side of it."""
 
 
 @dataclass(frozen=True)
@@ -39,17 +59,44 @@ class Agreement:
         ]
 
 
+@dataclass
+class _Worst:
+    """The largest differences so far."""
+
+    largest: dict[str, float] = field(default_factory=lambda: dict.fromkeys(TOLERANCES, 0.0))
+
+    def note(self, what: str, differences: NDArray[Any]) -> None:
+        """Raises UserError for one that is more than rounding."""
+        # np.max keeps NaN, which then is within no tolerance.
+        largest = float(np.max([self.largest[what], np.abs(differences).max(initial=0)]))
+        self.largest[what] = largest
+        if not largest <= TOLERANCES[what]:
+            raise UserError(
+                f"the exported detector differs from the original: {what} by {largest:.1e}, more "
+                f"than {TOLERANCES[what]:g}; no file was written"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """Boxes (N, 4) xyxy in pixels, scores (N,) and classes (N,) of one picture, in any order."""
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    classes: NDArray[np.int64]
+
+
 def compare(
     exported: onnx.ModelProto, original: TinyDet, pictures: NDArray[np.uint8], *, nms_inside: bool
 ) -> Agreement:
     """Run both on (N, H, W, 3) uint8 pictures of the input's size.
 
     The first picture goes alone, the others together. Raises UserError where a difference is over
-    its tolerance, or another number of things is found.
+    its tolerance, or where suppression keeps or drops what it mustn't.
     """
-    session = _session_with_raw_output(exported)
-    worst = dict.fromkeys(TOLERANCES, 0.0)
-    count = 0
+    names = [PER_CELL + name for name in CANDIDATES] if nms_inside else [*CANDIDATES]
+    session = _session_that_also_gives(exported, [RAW, *names])
+    worst, count = _Worst(), 0
     for some in (pictures[:1], pictures[1:]):
         if not len(some):
             continue
@@ -57,23 +104,26 @@ def compare(
         with torch.inference_mode():
             raw = original(images)
         outputs = _run(session, images.numpy())
-        _note(worst, "raw output", outputs[RAW] - raw.numpy())
-        _refuse_more_than_rounding(worst)
-        size = np.array([some.shape[2], some.shape[1]] * 2, np.float32)
-        found = _final(outputs, len(some)) if nms_inside else _suppressed(outputs)
+        worst.note("raw output", outputs[RAW] - raw.numpy())
         cells = make_cells(some.shape[1:3], original.config.strides, raw.device)
-        for one, expected in zip(found, decode_batch(raw, cells), strict=True):
-            count += len(expected)
-            _compare_detections(worst, one, expected, size)
-        _refuse_more_than_rounding(worst)
-    return Agreement(len(pictures), count, worst)
+        count += sum(map(len, decode_batch(raw, cells)))
+        for place in range(len(some)):
+            candidates = _Found(*(outputs[name][place] for name in names))
+            _compare_candidates(worst, candidates, raw[place], cells)
+            if nms_inside:
+                _check_suppression(candidates, _kept(outputs, place))
+    return Agreement(len(pictures), count, worst.largest)
 
 
-def _session_with_raw_output(exported: onnx.ModelProto) -> onnxruntime.InferenceSession:
-    """`exported`, which here gives the network's own output too."""
+def _session_that_also_gives(
+    exported: onnx.ModelProto, names: list[str]
+) -> onnxruntime.InferenceSession:
+    """`exported`, which here gives these values of its inside too."""
     told = onnx.ModelProto()
     told.CopyFrom(exported)
-    told.graph.output.extend(info for info in told.graph.value_info if info.name == RAW)
+    given = {output.name for output in told.graph.output}
+    wanted = set(names) - given
+    told.graph.output.extend(info for info in told.graph.value_info if info.name in wanted)
     return onnxruntime.InferenceSession(
         told.SerializeToString(), providers=["CPUExecutionProvider"]
     )
@@ -87,50 +137,80 @@ def _run(
     return dict(zip(names, session.run(names, {"images": images}), strict=True))
 
 
-def _final(outputs: dict[str, NDArray[Any]], count: int) -> Iterator[Detections]:
-    """The detections of each picture, of a file that suppresses by itself.
+def _kept(outputs: dict[str, NDArray[Any]], picture: int) -> _Found:
+    """What is left of a picture after the file's own suppression."""
+    own = outputs["pictures"] == picture
+    return _Found(*(outputs[name][own] for name in CANDIDATES))
 
-    It keeps up to MAX_DETECTIONS of each class, where decoding here keeps as many in all.
+
+def _compare_candidates(worst: _Worst, found: _Found, raw: Tensor, cells: Cells) -> None:
+    """Each candidate is a cell of the original, and they are its best ones.
+
+    `raw` is the original's output for the picture, (N, C + NUM_EDGE_CHANNELS).
     """
-    for picture in range(count):
-        own = np.flatnonzero(outputs["pictures"] == picture)
-        own = own[np.argsort(-outputs["scores"][own], kind="stable")][:MAX_DETECTIONS]
-        yield Detections(outputs["boxes"][own], outputs["scores"][own], outputs["classes"][own])
-
-
-def _suppressed(outputs: dict[str, NDArray[Any]]) -> Iterator[Detections]:
-    """The detections of each picture, of a file that leaves suppression to others."""
-    for arrays in zip(outputs["boxes"], outputs["scores"], outputs["classes"], strict=True):
-        yield suppress(Detections(*arrays), MIN_SCORE, NMS_IOU, MAX_DETECTIONS)
-
-
-def _compare_detections(
-    worst: dict[str, float], found: Detections, expected: Detections, size: NDArray[np.float32]
-) -> None:
-    """Each expected detection beside the nearest one of its class, at most rounding away."""
-    if sorted(found.classes) != sorted(expected.classes):
+    height, width = cells.image_hw
+    boxes = np.clip(boxes_from_raw(raw[None], cells)[0].numpy(), 0, [width, height] * 2)
+    by_class = raw[:, :-NUM_EDGE_CHANNELS].sigmoid().numpy()
+    best = np.sort(by_class.max(axis=1))[::-1][:MAX_CANDIDATES]
+    if len(found.scores) != len(best):
         raise UserError(
-            f"the exported detector finds {len(found)} things in a picture where the original "
-            f"finds {len(expected)}, or of other classes; no file was written"
+            f"the exported detector takes the best {len(found.scores)} cells of a picture where "
+            f"the original takes {len(best)}; no file was written"
         )
-    if not len(expected):
-        return
-    apart = np.abs(expected.boxes[:, None] * size - found.boxes[None]).max(axis=-1)
-    apart[expected.classes[:, None] != found.classes] = np.inf
-    nearest = apart.argmin(axis=1)
-    _note(worst, "boxes, in pixels", apart.min(axis=1))
-    _note(worst, "scores", expected.scores - found.scores[nearest])
+    worst.note("scores", np.sort(found.scores)[::-1] - best)
+    # (K, N): how far each candidate is from each cell. Where two classes are all but equally
+    # likely, a cell may be of either, since its score of both is the best one.
+    box_apart = np.abs(found.boxes[:, None] - boxes).max(axis=-1)
+    own = by_class.T[found.classes]
+    score_apart = np.maximum(np.abs(found.scores[:, None] - own), by_class.max(axis=1) - own)
+    apart = np.maximum(
+        box_apart / TOLERANCES["boxes, in pixels"], score_apart / TOLERANCES["scores"]
+    )
+    nearest = np.arange(len(apart)), apart.argmin(axis=1)
+    worst.note("boxes, in pixels", box_apart[nearest])
+    worst.note("scores", score_apart[nearest])
 
 
-def _note(worst: dict[str, float], what: str, differences: NDArray[Any]) -> None:
-    # np.max keeps NaN, which then is within no tolerance.
-    worst[what] = float(np.max([worst[what], np.abs(differences).max()]))
+def _check_suppression(candidates: _Found, kept: _Found) -> None:
+    """What is kept are candidates, none of a class overlaps another too much, and every other
+    candidate of enough score has to go: for a better one that it overlaps, or a full class.
+
+    That says what suppression gives but for ties. Raises UserError where it isn't so.
+    """
+    chosen = _places(candidates, kept)
+    overlaps = pairwise_iou(candidates.boxes, candidates.boxes[chosen])
+    alike = candidates.classes[:, None] == candidates.classes[chosen]
+    others = alike & (np.arange(len(overlaps))[:, None] != chosen)
+    if (candidates.scores[chosen] < MIN_SCORE).any():
+        raise _wrong_suppression(f"keeps scores below {MIN_SCORE:g}")
+    if (others & (overlaps > NMS_IOU + IOU_TOLERANCE))[chosen].any():
+        raise _wrong_suppression(f"keeps two of a class that overlap by more than {NMS_IOU:g}")
+    better = alike & (candidates.scores[chosen] >= candidates.scores[:, None])
+    goes = (better & (overlaps > NMS_IOU - IOU_TOLERANCE)).any(axis=1)
+    goes |= candidates.scores < MIN_SCORE
+    goes |= better.sum(axis=1) >= MAX_DETECTIONS
+    goes[chosen] = True
+    if not goes.all():
+        raise _wrong_suppression("drops what no better one overlaps")
+    if np.bincount(candidates.classes[chosen], minlength=1).max() > MAX_DETECTIONS:
+        raise _wrong_suppression(f"keeps more than {MAX_DETECTIONS} of a class")
 
 
-def _refuse_more_than_rounding(worst: dict[str, float]) -> None:
-    for what, value in worst.items():
-        if not value <= TOLERANCES[what]:
-            raise UserError(
-                f"the exported detector differs from the original: {what} by {value:.1e}, more "
-                f"than {TOLERANCES[what]:g}; no file was written"
-            )
+def _places(candidates: _Found, kept: _Found) -> NDArray[np.intp]:
+    """Which candidates are kept."""
+    places: dict[tuple[float, ...], list[int]] = defaultdict(list)
+    for place, row in enumerate(_rows(candidates)):
+        places[row].append(place)
+    try:
+        return np.array([places[row].pop() for row in _rows(kept)], np.intp)
+    except IndexError as error:
+        raise _wrong_suppression("gives what no cell says, or one twice") from error
+
+
+def _rows(found: _Found) -> list[tuple[float, ...]]:
+    columns = (found.boxes.tolist(), found.scores.tolist(), found.classes.tolist())
+    return [(*box, score, number) for box, score, number in zip(*columns, strict=True)]
+
+
+def _wrong_suppression(what: str) -> UserError:
+    return UserError(f"the exported detector's suppression {what}; no file was written")

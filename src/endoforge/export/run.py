@@ -13,6 +13,7 @@ from endoforge.captures.pictures import read_picture
 from endoforge.captures.tally import Unusable
 from endoforge.core.errors import UserError
 from endoforge.core.files import write_atomic
+from endoforge.core.outputs import check_output_file, refuse_same
 from endoforge.data.letterbox import resize_picture
 from endoforge.detect.neural import NeuralDetector
 from endoforge.detect.packaged import weights_file
@@ -50,14 +51,16 @@ class ExportResult:
 def run_export(config: ExportConfig) -> ExportResult:
     """Write `config.checkpoint` as an ONNX file, if it agrees with the original on real frames.
 
-    Raises UserError, with no file written, where it doesn't, and for a checkpoint or frames that
-    can't be used.
+    Raises UserError, with no file written, where it doesn't, and for a checkpoint, frames or a file
+    that can't be used.
     """
     _check_packages()
+    checkpoint = weights_file(config.checkpoint)
+    check_output_file("--output", config.output_path)
+    refuse_same({"--checkpoint": checkpoint, "--output": config.output_path})
     from endoforge.export.check import compare
     from endoforge.export.graph import build_graph
 
-    checkpoint = weights_file(config.checkpoint)
     original, _ = load_weights(checkpoint)
     detector = NeuralDetector(checkpoint)
     frames, checked_on = _frames(config)
@@ -68,10 +71,20 @@ def run_export(config: ExportConfig) -> ExportResult:
     pictures = np.stack([resize_picture(frame, size, mode)[0] for frame in frames])
     agreement = compare(exported, original, pictures, nms_inside=inside)
     data = exported.SerializeToString()
-    config.output_path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(config.output_path, data)
+    _write(config.output_path, data)
     lines = agreement.lines()
     return ExportResult(config.output_path, len(data), config.nms, checked_on, lines)
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, data)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(
+            f"--output {path}: can't be written ({reason}); make room, or name another"
+        ) from error
 
 
 def _check_packages() -> None:

@@ -1,16 +1,20 @@
 """COCO: one JSON file of images, annotations and categories."""
 
 import json
+import re
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from endoforge.captures.schema import Corners, Number
+from endoforge.captures.pictures import picture_size
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.errors import UserError
+from endoforge.core.text import as_utf8
 from endoforge.formats.config import ImportConfig
+from endoforge.formats.outlines import Size, box_of
 from endoforge.formats.source import (
     Blob,
     NamedBox,
@@ -24,6 +28,9 @@ from endoforge.formats.writing import Converted, Writer
 
 Id = int | str
 
+CROWD = "a crowd region, not one object (if it is one, as CVAT's masks are, set iscrowd to 0)"
+_WHOLE_NUMBER = re.compile(r"\s*(0|-?[1-9][0-9]*)(\.0+)?\s*")
+
 
 class _Image(BaseModel):
     model_config = ConfigDict(extra="allow")
@@ -33,13 +40,18 @@ class _Image(BaseModel):
     width: int | None = None
     height: int | None = None
 
+    @property
+    def size(self) -> Size | None:
+        """(width, height), if the file tells."""
+        return None if self.width is None or self.height is None else (self.width, self.height)
+
 
 class _Annotation(BaseModel):
     image_id: Id
     category_id: Id
-    bbox: list[Number] | None = None
+    bbox: Any = None
     segmentation: Any = None
-    iscrowd: bool = False
+    iscrowd: bool | None = None
 
 
 class _Category(BaseModel):
@@ -48,93 +60,89 @@ class _Category(BaseModel):
 
 
 class CocoDataset(BaseModel):
-    """What is read of such a file."""
+    """What is read of such a file. Without `annotations`, it says nothing of what images show."""
 
     images: list[_Image]
-    annotations: list[_Annotation] = []
-    categories: list[_Category] = []
+    annotations: list[_Annotation] | None = None
+    categories: Annotated[list[_Category], BeforeValidator(lambda value: value or [])] = []
 
 
 def read_coco(config: ImportConfig, tally: Tally) -> Source:
     """The images of the JSON file that are there, with their boxes by the categories' names.
 
-    Raises UserError for a file that can't be read, and for a category or an image that is used but
-    not named, or named twice.
+    An image of which an annotation can't be used comes with the fault in place of its boxes. Raises
+    UserError for a file that can't be read, and for a category or an image that is used but not
+    named, or named twice.
     """
     assert config.images is not None
     assert config.annotations is not None
     pictures = Pictures(folder_of("--images", config.images))
     dataset = read_dataset(Path(config.annotations))
-    names = _unique({}, [(one.id, one.name) for one in dataset.categories], "category")
-    images = _unique({}, [(one.id, one) for one in dataset.images], "image")
-    boxes: dict[Id, list[NamedBox]] = defaultdict(list)
+    if dataset.annotations is None:
+        raise UserError(
+            f"--annotations {config.annotations}: has no annotations, so it doesn't say what its "
+            "images show; name the file that does"
+        )
+    names = _unique([(one.id, one.name) for one in dataset.categories], "category")
+    images = _unique([(one.id, one) for one in dataset.images], "image")
+    annotations: dict[Id, list[tuple[int, _Annotation]]] = defaultdict(list)
     for place, annotation in enumerate(dataset.annotations):
         where = f"annotation {place} of image {annotation.image_id}"
-        if annotation.category_id not in names:
+        if _key(annotation.category_id) not in names:
             raise UserError(
                 f"{config.annotations}: {where} is of category {annotation.category_id}, which has "
                 f"no name; the file names {', '.join(f'{n} {names[n]}' for n in names) or 'none'}"
             )
-        if annotation.image_id not in images:
+        if _key(annotation.image_id) not in images:
             tally.drop("box: of an image that isn't listed", where)
             continue
-        try:
-            corners = _corners(annotation)
-        except Unusable as unusable:
-            tally.drop(f"box: {unusable.reason}", where, unusable.detail)
-            continue
-        boxes[annotation.image_id].append(NamedBox(names[annotation.category_id], corners))
-    frames = _frames(config, pictures, images, boxes, tally)
+        annotations[_key(annotation.image_id)].append((place, annotation))
+    taken = _found(config, pictures, images, tally)
+    frames: list[SourceFrame] = []
+    for name, path in pictures.paths.items():
+        if name in taken:
+            number = taken[name]
+            frame = SourceFrame(name, Blob.of(path), fields=_fields(number, images[number]))
+            frames.append(_with_boxes(frame, images[number], annotations[number], names))
+        else:
+            frames += without_label(config, name, pictures, tally)
     return Source(frames, tuple(dict.fromkeys(names.values())))
 
 
 def read_dataset(path: Path) -> CocoDataset:
     """The file's content, ids as they are; raises UserError if it can't be read."""
     try:
-        return CocoDataset.model_validate_json(path.read_bytes())
+        return CocoDataset.model_validate_json(as_utf8(path.read_bytes()))
     except ValidationError as error:
         fault = error.errors()[0]
-        place = ".".join(map(str, fault["loc"]))
-        raise UserError(f"--annotations {path}: not COCO's JSON: {place} {fault['msg']}") from error
+        said = " ".join([".".join(map(str, fault["loc"])), fault["msg"]]).strip()
+        raise UserError(f"--annotations {path}: not COCO's JSON: {said}") from error
     except OSError as error:
         raise UserError(f"--annotations {path}: {error.strerror}") from error
 
 
-def _unique(found: dict[Id, Any], pairs: list[tuple[Id, Any]], what: str) -> dict[Id, Any]:
+def _key(number: Id) -> Id:
+    """An id to compare by: some tools put numbers in quotes here and not there."""
+    match = _WHOLE_NUMBER.fullmatch(number) if isinstance(number, str) else None
+    return int(match[1]) if match else number
+
+
+def _unique(pairs: list[tuple[Id, Any]], what: str) -> dict[Id, Any]:
+    found: dict[Id, Any] = {}
     for number, one in pairs:
-        if number in found:
+        if _key(number) in found:
             raise UserError(
                 f"--annotations: two {what} entries have the id {number}; mend the file"
             )
-        found[number] = one
+        found[_key(number)] = one
     return found
 
 
-def _corners(annotation: _Annotation) -> Corners:
-    """Of its box, or else of its polygons; raises Unusable where it has neither."""
-    if annotation.iscrowd:
-        raise Unusable("a crowd region, which isn't one object")
-    if annotation.bbox is not None and len(annotation.bbox) == 4:
-        left, top, width, height = annotation.bbox
-        return left, top, left + width, top + height
-    if annotation.bbox:
-        raise Unusable("bbox doesn't have four numbers")
-    try:
-        xs = [float(x) for polygon in annotation.segmentation for x in polygon[0::2]]
-        ys = [float(y) for polygon in annotation.segmentation for y in polygon[1::2]]
-        return min(xs), min(ys), max(xs), max(ys)
-    except (TypeError, ValueError) as error:
-        raise Unusable("neither bbox nor polygons") from error
-
-
-def _frames(
-    config: ImportConfig,
-    pictures: Pictures,
-    images: dict[Id, _Image],
-    boxes: dict[Id, list[NamedBox]],
-    tally: Tally,
-) -> list[SourceFrame]:
-    taken: dict[str, SourceFrame] = {}
+def _found(
+    config: ImportConfig, pictures: Pictures, images: dict[Id, _Image], tally: Tally
+) -> dict[str, Id]:
+    """Of each picture that an image names, the image's number."""
+    taken: dict[str, Id] = {}
     for number, image in images.items():
         try:
             name = pictures.find(image.file_name)
@@ -143,23 +151,42 @@ def _frames(
             continue
         if name in taken:
             raise UserError(f"--annotations: two images are {name}; join their annotations")
-        size = None
-        if image.width is not None and image.height is not None:
-            size = image.width, image.height
-        data = Blob.of(pictures.paths[name])
-        fields = {"id": number, **(image.model_extra or {})}
-        taken[name] = SourceFrame(name, data, tuple(boxes[number]), size=size, fields=fields)
+        taken[name] = number
     if not taken:
         first = next(iter(images.values()), None)
         raise UserError(
             f"none of the {len(images)} images of {config.annotations} is in {pictures.folder}"
             + (f", such as {first.file_name}" if first else "")
         )
-    frames: list[SourceFrame] = []
-    for name in pictures:
-        known = [taken[name]] if name in taken else None
-        frames += known or without_label(config, name, pictures.paths[name], tally)
-    return frames
+    return taken
+
+
+def _fields(number: Id, image: _Image) -> dict[str, Any]:
+    return {"id": number, **(image.model_extra or {})}
+
+
+def _with_boxes(
+    frame: SourceFrame,
+    image: _Image,
+    annotations: list[tuple[int, _Annotation]],
+    names: dict[Id, str],
+) -> SourceFrame:
+    """With all its boxes, or with the fault of the first annotation that can't be used."""
+    boxes: list[NamedBox] = []
+    for place, annotation in annotations:
+        try:
+            if annotation.iscrowd:
+                raise Unusable(CROWD)
+            corners = box_of(
+                annotation.bbox,
+                annotation.segmentation,
+                lambda: image.size or picture_size(frame.data.path),
+            )
+        except Unusable as unusable:
+            where = f"annotation {place}" + (f": {unusable.detail}" if unusable.detail else "")
+            return replace(frame, size=image.size, fault=Unusable(unusable.reason, where))
+        boxes.append(NamedBox(names[_key(annotation.category_id)], corners))
+    return replace(frame, size=image.size, boxes=tuple(boxes))
 
 
 class CocoWriter(Writer):
@@ -208,5 +235,5 @@ class CocoWriter(Writer):
                 "categories": categories,
             }
             name = "annotations.json" if side == "all" else f"{side}.json"
-            (self.out / name).write_text(json.dumps(dataset) + "\n", encoding="utf-8")
+            self.write(name, (json.dumps(dataset) + "\n").encode())
         return []

@@ -63,6 +63,11 @@ class ImportConfig:
     min_area: int = 128
     """Masks: pixels that a connected part must have for a box; smaller ones are counted."""
 
+    mask_pattern: Annotated[str | None, arg(metavar="REGEX")] = None
+    """Masks: a pattern whose first group finds the picture's name in the mask's, both without
+    ending, such as "^(.+)_tumour$". If not given, the usual names are known: 1, 1_mask, 1_mask_0,
+    mask_1, p1, 1_gt, 1_label and their like for a picture 1."""
+
     video: Annotated[str | None, arg(metavar="FILE")] = None
     """A video in place of pictures: a run of its frames without labels, for detect."""
 
@@ -89,6 +94,7 @@ class ImportConfig:
             raise UserError("--annotations: shards have their labels within; leave it out")
         if self.names is not None and self.format != "yolo":
             raise UserError(f"--names is for YOLO's numbers; --format {self.format} has names")
+        self._check_mask_pattern()
         if self.min_area < 1:
             raise UserError(f"--min-area {self.min_area}: must be at least 1; try 128")
         if not self.class_name.strip():
@@ -97,11 +103,29 @@ class ImportConfig:
         _ = self.renamed
 
     def _check_video(self) -> None:
-        for name in ("format", "annotations", "names"):
+        for name in ("format", "annotations", "names", "mask_pattern"):
             if getattr(self, name) is not None:
-                raise UserError(f"--{name}: frames of a --video have no labels; leave it out")
+                flag = name.replace("_", "-")
+                raise UserError(f"--{flag}: frames of a --video have no labels; leave it out")
         if self.fps is not None and not (self.fps > 0 and math.isfinite(self.fps)):
             raise UserError(f"--fps {self.fps}: must be a number greater than 0; try 5")
+
+    def _check_mask_pattern(self) -> None:
+        if self.mask_pattern is None:
+            return
+        if self.format != "masks":
+            raise UserError(f"--mask-pattern goes with --format masks, not {self.format}")
+        try:
+            num_groups = re.compile(self.mask_pattern).groups
+        except re.error as error:
+            raise UserError(
+                f"--mask-pattern {self.mask_pattern}: not a pattern ({error})"
+            ) from error
+        if not num_groups:
+            raise UserError(
+                f"--mask-pattern {self.mask_pattern}: needs a group for the picture's name; try "
+                "'^(.+)_tumour$'"
+            )
 
     def _check_group(self) -> None:
         if self.group.startswith(FIELD):

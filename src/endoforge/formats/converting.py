@@ -3,25 +3,26 @@
 import shutil
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from endoforge.captures.index import CaptureIndex, FrameRecord, index_root
-from endoforge.captures.pictures import picture_size
+from endoforge.captures.pictures import picture_size, read_bytes
 from endoforge.captures.schema import DEFAULT_CLASS
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.errors import UserError
 from endoforge.core.files import FolderLock, sync_folder
+from endoforge.core.outputs import check_output_folder, refuse_within
 from endoforge.core.progress import progress
 from endoforge.data.split import load_split
 from endoforge.formats.coco import CocoWriter
 from endoforge.formats.config import ConvertConfig
 from endoforge.formats.voc import VocWriter
 from endoforge.formats.webdataset import WebDatasetWriter
-from endoforge.formats.writing import ALL, TRAIN, VAL, Converted, Writer
+from endoforge.formats.writing import ALL, TRAIN, VAL, Converted, WriteError, Writer
 from endoforge.formats.yolo import YoloWriter
 
 WRITERS: dict[str, type[Writer]] = {
@@ -64,13 +65,13 @@ def _counts(counts: Counter[str]) -> str:
 def run_convert(config: ConvertConfig) -> ConvertReport:
     """Write `config.runs` to the new folder `config.out`, which is there whole or not at all.
 
-    Classes are numbered by their names' order. Raises UserError for runs that can't be read, and
-    if the folder is there already.
+    Classes are numbered by their names' order. Raises UserError for runs that can't be read or have
+    no frame that can be used, and for a folder that is there already, lies in a folder of runs, or
+    can't be written.
     """
     assert config.format is not None
     out = Path(config.out)
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise UserError(f"OUT {out} is there already: name a new folder")
+    _check_out(config)
     indexes = [
         index_root(Path(runs), label_field=config.label, strict=config.strict)
         for runs in config.runs
@@ -83,7 +84,7 @@ def run_convert(config: ConvertConfig) -> ConvertReport:
         report.left_out.add(index.tally)
     frames = [frame for side in sides.values() for frame in side]
     if not frames:
-        raise UserError(f"no usable frame in {', '.join(config.runs)}{_why(report.left_out)}")
+        raise _no_frame(config, report)
     names = tuple(sorted({name for frame in frames for name in frame.classes})) or (DEFAULT_CLASS,)
     with _unfinished(out) as partial:
         writer = WRITERS[config.format](partial, names, tuple(sides))
@@ -92,18 +93,39 @@ def run_convert(config: ConvertConfig) -> ConvertReport:
                 for frame in those:
                     _convert(frame, side, names, writer, report)
                     advance()
+        if not report.frames:
+            raise _no_frame(config, report)
         report.notes = writer.finish()
     return report
+
+
+def _check_out(config: ConvertConfig) -> None:
+    """Before any run is read: `out` can be made, or is an empty folder that another can replace."""
+    out = Path(config.out)
+    for folder in (out, out.absolute().parent):
+        check_output_folder("OUT", folder)
+    for runs in config.runs:
+        refuse_within("OUT", out, "the input", runs)
+    if out.is_symlink() or (out.is_dir() and any(out.iterdir())):
+        raise UserError(f"OUT {out} is there already: name a new folder")
+
+
+def _no_frame(config: ConvertConfig, report: ConvertReport) -> UserError:
+    reasons = report.left_out.lines()
+    why = f" ({'; '.join(reasons)})" if reasons else ""
+    return UserError(f"no usable frame in {', '.join(config.runs)}{why}")
 
 
 @contextmanager
 def _unfinished(out: Path) -> Iterator[Path]:
     """A folder beside `out` that takes its name at the end, and goes if there is an error.
 
-    What a kill left of an earlier one goes first. Raises UserError if another process is at it.
+    What a kill left of an earlier one goes first. Raises UserError if another process is at it, and
+    one that names the file that couldn't be written, such as on a full disk.
     """
     partial = out.absolute().with_name(f".{out.name}.partial")
-    partial.mkdir(parents=True, exist_ok=True)
+    made = _make_folders(partial.parent)
+    partial.mkdir(exist_ok=True)
     try:
         lock = FolderLock(partial)
     except BlockingIOError as error:
@@ -116,15 +138,31 @@ def _unfinished(out: Path) -> Iterator[Path]:
             out.rmdir()
         partial.rename(out)
         sync_folder(out.absolute().parent)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(partial, ignore_errors=True)
+        _remove_empty(made)
+        if isinstance(error, WriteError):
+            file = out / error.file.relative_to(partial)
+            raise UserError(
+                f"OUT {file}: can't be written ({error.reason}); nothing is left of it: make room, "
+                "or name another place"
+            ) from error
         raise
     finally:
         lock.release()
 
 
-def _why(tally: Tally) -> str:
-    return f" ({'; '.join(tally.lines())})" if tally.counts else ""
+def _make_folders(folder: Path) -> list[Path]:
+    """Make a folder and those around it; which weren't there, the innermost first."""
+    missing = [one for one in (folder, *folder.parents) if not one.is_dir()]
+    folder.mkdir(parents=True, exist_ok=True)
+    return missing
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def _refuse_twice(indexes: list[CaptureIndex]) -> None:
@@ -151,7 +189,7 @@ def _convert(
 ) -> None:
     try:
         size = picture_size(frame.image_path)
-        data = frame.image_path.read_bytes()
+        data = read_bytes(frame.image_path)
     except Unusable as unusable:
         report.left_out.drop(f"frame: {unusable.reason}", frame.key, unusable.detail)
         return

@@ -9,20 +9,27 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-
 from endoforge.captures.boxes import usable_box
 from endoforge.captures.pictures import decode_picture, encode_png, is_upright, suffix_of
 from endoforge.captures.recorder import RunRecorder
-from endoforge.captures.schema import Corners, FrameLabel, PolypLabel, image_name
+from endoforge.captures.schema import (
+    MANIFEST_NAME,
+    Corners,
+    FrameLabel,
+    PolypLabel,
+    image_name,
+)
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.errors import Resumable, UserError
+from endoforge.core.outputs import check_output_folder, refuse_within
 from endoforge.core.progress import Advance, progress
+from endoforge.core.text import printable
 from endoforge.formats.coco import read_coco
 from endoforge.formats.config import FIELD, NAME, ONE, ImportConfig
+from endoforge.formats.folders import natural_key
 from endoforge.formats.masks import read_masks
 from endoforge.formats.runs import ImportedRun, ImportReport, ImportRoot, Origin
-from endoforge.formats.source import Source, SourceFrame, natural_key
+from endoforge.formats.source import NamedBox, Source, SourceFrame
 from endoforge.formats.video import import_video
 from endoforge.formats.voc import read_voc
 from endoforge.formats.webdataset import read_webdataset
@@ -47,12 +54,15 @@ def run_import(config: ImportConfig) -> ImportReport:
     Raises UserError for a source that can't be read, or whose names leave something open; Resumable
     when interrupted: the same command goes on.
     """
+    check_output_folder("--output-root", config.output_root)
     if config.video is not None:
         return import_video(config)
     assert config.format is not None
+    _refuse_overlap(config)
     report = ImportReport(Path(config.output_root), left_out=Tally(strict=config.strict))
     source = READERS[config.format](config, report.left_out)
-    groups = _grouped(config, _renamed(config, source, report.left_out))
+    frames = [_judged(frame) for frame in _renamed(config, source, report.left_out)]
+    groups = _grouped(config, _counted(frames, report.left_out))
     root = ImportRoot(report.root)
     try:
         origins = {group: _origin(config, group, frames) for group, frames in groups.items()}
@@ -67,6 +77,22 @@ def run_import(config: ImportConfig) -> ImportReport:
         reasons = "; ".join(report.left_out.lines())
         raise UserError(f"{config.images}: no picture can be used ({reasons})")
     return report
+
+
+def _refuse_overlap(config: ImportConfig) -> None:
+    """Raises UserError if runs would come to lie among pictures or labels, or are the pictures."""
+    assert config.images is not None
+    output = config.output_root
+    refuse_within("--output-root", output, "--images", config.images)
+    if config.annotations is not None and Path(config.annotations).is_dir():
+        refuse_within("--output-root", output, "--annotations", config.annotations)
+    images, root = Path(config.images).resolve(), Path(output).resolve()
+    for folder in (images, *images.parents):
+        if folder.parent == root and (folder / MANIFEST_NAME).is_file():
+            raise UserError(
+                f"--images {config.images}: lies in a run of --output-root {output}; name another "
+                "--output-root"
+            )
 
 
 def _renamed(config: ImportConfig, source: Source, tally: Tally) -> list[SourceFrame]:
@@ -89,14 +115,36 @@ def _renamed(config: ImportConfig, source: Source, tally: Tally) -> list[SourceF
     return frames
 
 
+def _judged(frame: SourceFrame) -> SourceFrame:
+    """With a fault if a box can't be used, as far as its label says the picture's size."""
+    size = (1, 1) if frame.normalised else frame.size
+    if frame.fault is not None or size is None or min(size) < 1:
+        return frame
+    try:
+        for box in frame.boxes:
+            _usable(frame, box, size)
+    except Unusable as unusable:
+        return replace(frame, fault=unusable)
+    return frame
+
+
+def _counted(frames: list[SourceFrame], tally: Tally) -> list[SourceFrame]:
+    """The same frames; those with a fault are counted. Raises UserError for one if strict."""
+    for frame in frames:
+        if frame.fault is not None:
+            tally.drop(f"picture: {frame.fault.reason}", frame.name, frame.fault.detail)
+    return frames
+
+
 def _grouped(config: ImportConfig, frames: list[SourceFrame]) -> dict[str, list[SourceFrame]]:
-    """The frames of each run to be, in natural order."""
+    """The frames of each run to be, in natural order; a run has one without a fault."""
     groups: dict[str, list[SourceFrame]] = defaultdict(list)
     for frame in frames:
         groups[_group_of(config.group, frame)].append(frame)
     return {
         group: sorted(groups[group], key=lambda frame: natural_key(frame.name))
         for group in sorted(groups, key=natural_key)
+        if any(frame.fault is None for frame in groups[group])
     }
 
 
@@ -121,14 +169,15 @@ def _origin(config: ImportConfig, group: str, frames: list[SourceFrame]) -> Orig
     for frame in frames:
         named = repr((frame.name, frame.data.num_bytes)).encode()
         boxes = [(box.name, box.corners) for box in frame.boxes]
+        fault = () if frame.fault is None else (frame.fault.reason,)
         pictures.update(named)
-        content.update(named + repr((boxes, frame.normalised, frame.size)).encode())
+        content.update(named + repr((boxes, frame.normalised, frame.size, *fault)).encode())
     assert config.format is not None
     assert config.images is not None
     return Origin(
         format=config.format,
-        source=str(Path(config.images).absolute()),
-        group=group,
+        source=printable(str(Path(config.images).absolute())),
+        group=printable(group),
         pictures=pictures.hexdigest(),
         content=content.hexdigest(),
     )
@@ -150,7 +199,7 @@ def _import_run(
     run = ImportedRun(recorder.run_dir.name, origin.group, there=len(recorder.done))
     try:
         for number, frame in enumerate(frames):
-            if number not in recorder.done:
+            if number not in recorder.done and frame.fault is None:
                 _import_frame(recorder, number, frame, run, report)
             advance()
         if run.frames or run.there:
@@ -170,10 +219,11 @@ def _import_frame(
 ) -> None:
     try:
         data, suffix, size = _picture(frame)
+        polyps = [_polyp(frame, box, size) for box in frame.boxes]
     except Unusable as unusable:
         report.left_out.drop(f"picture: {unusable.reason}", frame.name, unusable.detail)
         return
-    polyps = _polyps(frame, size, report)
+    report.clipped += sum(_reaches_out(_in_pixels(frame, box, size), size) for box in frame.boxes)
     label = FrameLabel(
         frame_id=number,
         sim_time=float(number),
@@ -183,6 +233,7 @@ def _import_frame(
         camera_active=True,
         polyp_seed=0,
         polyp_labels=polyps,
+        source_image=printable(frame.name),
     )
     recorder.write_encoded(data, suffix, label)
     run.frames += 1
@@ -207,32 +258,36 @@ def _picture(frame: SourceFrame) -> tuple[bytes, str, tuple[int, int]]:
     return (data, suffix, size) if suffix else (encode_png(picture), ".png", size)
 
 
-def _polyps(frame: SourceFrame, size: tuple[int, int], report: ImportReport) -> list[PolypLabel]:
-    """Its boxes that can be used, in pixels and in 0..1; the others are counted."""
-    scale = np.array(size * 2, dtype=np.float64)
-    polyps = []
-    for box in frame.boxes:
-        raw = np.array(box.corners, dtype=np.float64)
-        pixels, norm = (raw * scale, raw) if frame.normalised else (raw, raw / scale)
-        try:
-            usable = usable_box(_corners(norm))
-        except Unusable as unusable:
-            where = f"{frame.name} {box.name}"
-            report.left_out.drop(f"box: {unusable.reason}", where, unusable.detail)
-            continue
-        clipped = np.clip(pixels, 0, scale)
-        report.clipped += bool(np.abs(clipped - pixels).max() >= 1)
-        polyps.append(
-            PolypLabel(
-                center_world=UNKNOWN_PLACE,
-                bbox_px=_corners(clipped),
-                bbox_norm=usable,
-                label=box.name,
-            )
-        )
-    return polyps
+def _in_pixels(frame: SourceFrame, box: NamedBox, size: tuple[int, int]) -> Corners:
+    width, height = size if frame.normalised else (1, 1)
+    x0, y0, x1, y1 = box.corners
+    return x0 * width, y0 * height, x1 * width, y1 * height
 
 
-def _corners(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Corners:
-    x0, y0, x1, y1 = values.tolist()
-    return x0, y0, x1, y1
+def _usable(frame: SourceFrame, box: NamedBox, size: tuple[int, int]) -> Corners:
+    """xyxy in 0..1 within the picture; raises Unusable if that is no box."""
+    width, height = (1, 1) if frame.normalised else size
+    x0, y0, x1, y1 = box.corners
+    try:
+        return usable_box((x0 / width, y0 / height, x1 / width, y1 / height))
+    except Unusable as unusable:
+        raise Unusable(unusable.reason, unusable.detail or box.name) from unusable
+
+
+def _polyp(frame: SourceFrame, box: NamedBox, size: tuple[int, int]) -> PolypLabel:
+    """Its label, in pixels and in 0..1; raises Unusable if it is no box in the picture."""
+    norm = _usable(frame, box, size)
+    x0, y0, x1, y1 = _in_pixels(frame, box, size)
+    width, height = size
+    return PolypLabel(
+        center_world=UNKNOWN_PLACE,
+        bbox_px=(max(x0, 0.0), max(y0, 0.0), min(x1, float(width)), min(y1, float(height))),
+        bbox_norm=norm,
+        label=box.name,
+    )
+
+
+def _reaches_out(corners: Corners, size: tuple[int, int]) -> bool:
+    """Whether a box reaches a pixel or more out of its picture."""
+    x0, y0, x1, y1 = corners
+    return min(x0, y0) <= -1 or x1 >= size[0] + 1 or y1 >= size[1] + 1

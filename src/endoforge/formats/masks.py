@@ -1,17 +1,21 @@
-"""Masks: a picture a picture, in which all that isn't black is polyp."""
+"""Masks: pictures of pictures, in which all that isn't black is polyp."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from endoforge.captures.pictures import read_bytes
+from endoforge.captures.schema import Corners
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.errors import UserError
 from endoforge.core.progress import progress
 from endoforge.formats.config import ImportConfig
+from endoforge.formats.mask_layers import Layer, layers_of
+from endoforge.formats.mask_names import mask_files
 from endoforge.formats.source import (
-    PICTURE_SUFFIXES,
     Blob,
     NamedBox,
     Pictures,
@@ -19,19 +23,15 @@ from endoforge.formats.source import (
     SourceFrame,
     count_orphans,
     folder_of,
-    label_files,
     without_label,
 )
-
-ENDINGS = ("", "_mask", "-mask", "_segmentation", "_seg", "_gt")
-"""What a mask may have between its picture's name and the suffix."""
-HALF = 128
-"""From here on a mask's pixel is set, if the mask has any so bright; JPEG leaves noise below."""
 
 
 def read_masks(config: ImportConfig, tally: Tally) -> Source:
     """Every picture with its mask: a box for each connected part of at least `config.min_area`.
 
+    A picture whose mask can't be read, fills it wholly, or has smaller parts alone, comes with that
+    fault; one whose mask is black shows nothing.
     Raises UserError where none is found, or where masks and pictures lie in one folder.
     """
     assert config.images is not None
@@ -43,60 +43,89 @@ def read_masks(config: ImportConfig, tally: Tally) -> Source:
             f"--annotations {folder} lies in --images {pictures.folder}: masks would be taken for "
             "pictures; move them to a folder of their own"
         )
-    labels = label_files(pictures, folder, PICTURE_SUFFIXES, ENDINGS)
-    count_orphans(labels, folder, PICTURE_SUFFIXES, tally)
+    masks = mask_files(pictures, folder, config.mask_pattern)
+    count_orphans(pictures, tally)
     frames: list[SourceFrame] = []
     with progress("reading masks", len(pictures.paths), "masks") as advance:
         for name, path in pictures.paths.items():
             advance()
-            if name not in labels:
-                frames += without_label(config, name, path, tally)
-                continue
-            try:
-                mask = read_mask(labels[name])
-            except Unusable as unusable:
-                tally.drop(f"picture: {unusable.reason}", name, labels[name].name)
-                continue
-            boxes, num_small = parts_of(mask, config.min_area)
-            if num_small:
-                reason = f"box: part of a mask smaller than {config.min_area} pixels (--min-area)"
-                tally.count(reason, labels[name].name, num_small)
-            named = tuple(NamedBox(config.class_name, corners) for corners in boxes)
-            size = mask.shape[1], mask.shape[0]
-            frames.append(SourceFrame(name, Blob.of(path), named, size=size))
+            if name in masks:
+                frames.append(_frame(config, name, path, masks[name], tally))
+            else:
+                frames += without_label(config, name, pictures, tally)
     return Source(frames, (config.class_name,))
 
 
-def read_mask(path: Path) -> NDArray[np.bool_]:
-    """(H, W): which pixels are set, in any colour; raises Unusable if it can't be decoded.
+@dataclass(frozen=True)
+class MaskParts:
+    """The connected parts that one file shows: xyxy in pixels of its (width, height).
 
-    Those at least half bright, if there are any; else all but black, unless JPEG made them.
+    `num_small` were too small.
+    """
+
+    size: tuple[int, int]
+    boxes: list[Corners]
+    num_small: int
+
+
+def read_mask(path: Path, min_area: int) -> MaskParts:
+    """The parts of one file with at least `min_area` pixels, of each of its layers.
+
+    Raises Unusable if it can't be read or isn't plain (`layers_of`), and if a part reaches all four
+    edges: the ground is white then, or nothing is known of the picture.
     """
     try:
-        data = np.fromfile(path, dtype=np.uint8)
-        flags = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
-        pixels = cv2.imdecode(data, flags)
-    except (OSError, cv2.error) as error:
-        raise Unusable("mask unreadable") from error
-    if pixels is None:
-        raise Unusable("mask unreadable")
-    if pixels.ndim == 3:
-        pixels = pixels[:, :, :3].max(axis=2)  # without the alpha channel
-    levels = np.asarray(pixels)
-    if levels.max() >= HALF:
-        return np.asarray(levels >= HALF)
-    return np.asarray(levels > (HALF if path.suffix.lower() in (".jpg", ".jpeg") else 0))
+        layers = layers_of(read_bytes(path), min_area)
+    except Unusable as unusable:
+        reason = unusable.reason.replace("image", "mask")
+        raise Unusable(reason, unusable.detail) from unusable
+    boxes: list[Corners] = []
+    num_small = 0
+    for layer in layers:
+        of_layer, small = parts_of(layer, min_area)
+        boxes += of_layer
+        num_small += small
+    height, width = layers[0].shape
+    if (0, 0, width, height) in boxes:
+        raise Unusable("its mask fills the whole picture (is it inverted?)")
+    return MaskParts((width, height), boxes, num_small)
 
 
-def parts_of(
-    mask: NDArray[np.bool_], min_area: int
-) -> tuple[list[tuple[float, float, float, float]], int]:
+def parts_of(layer: Layer, min_area: int) -> tuple[list[Corners], int]:
     """The boxes of the connected parts (corners touch too), xyxy, and how many were too small."""
-    count, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    boxes, num_small = [], 0
+    count, _, stats, _ = cv2.connectedComponentsWithStats(layer.astype(np.uint8), connectivity=8)
+    boxes: list[Corners] = []
+    num_small = 0
     for left, top, width, height, area in stats[1:count].tolist():
         if area < min_area:
             num_small += 1
             continue
         boxes.append((float(left), float(top), float(left + width), float(top + height)))
     return boxes, num_small
+
+
+def _frame(
+    config: ImportConfig, name: str, path: Path, masks: Iterable[Path], tally: Tally
+) -> SourceFrame:
+    """A picture with the parts of all its masks, or with what is wrong with one of them."""
+    frame = SourceFrame(name, Blob.of(path))
+    boxes: list[Corners] = []
+    num_small = 0
+    for mask in masks:
+        try:
+            parts = read_mask(mask, config.min_area)
+            if frame.size not in (None, parts.size):
+                raise Unusable("its masks are of several sizes")
+        except Unusable as unusable:
+            detail = f"{mask.name}: {unusable.detail}" if unusable.detail else mask.name
+            return replace(frame, fault=Unusable(unusable.reason, detail))
+        frame = replace(frame, size=parts.size)
+        boxes += parts.boxes
+        num_small += parts.num_small
+    if num_small:
+        smaller = f"smaller than {config.min_area} pixels (--min-area)"
+        if not boxes:
+            return replace(frame, fault=Unusable(f"all parts of its mask are {smaller}"))
+        tally.count(f"box: part of a mask {smaller}", name, num_small)
+    named = tuple(NamedBox(config.class_name, corners) for corners in boxes)
+    return replace(frame, boxes=named)

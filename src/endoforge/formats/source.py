@@ -1,18 +1,25 @@
 """Labelled pictures of another tool, as every reader gives them: named boxes, nothing numbered."""
 
-import re
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+import logging
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
 from endoforge.captures.schema import Corners
-from endoforge.captures.tally import Tally, Unusable
+from endoforge.captures.tally import EXAMPLES_KEPT, Tally, Unusable
 from endoforge.core.errors import UserError
 from endoforge.formats.config import ImportConfig
+from endoforge.formats.folders import Found, listed, search
+from endoforge.formats.matching import Matching
+from endoforge.formats.names import Paths, nearest
+
+log = logging.getLogger(__name__)
 
 PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
+MOST_COMPARED = 20
+"""Labels for which a similar name is looked for; it takes a while where pictures are many."""
+UNCLEAR = "several labels or pictures fit its name"
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,9 @@ class SourceFrame:
 
     `name` is its path within the source, with forward slashes. `boxes` are in pixels, or, if
     `normalised`, in 0..1 of the picture. `size` is the (width, height) that the label says the
-    picture has; `fields` are what else the label says of the picture.
+    picture has; `fields` are what else the label says of the picture. `fault` is why its label, or
+    one of its boxes, can't be used: such a picture is left out as a whole, since a frame without
+    some of its boxes would be wrong.
     """
 
     name: str
@@ -61,6 +70,7 @@ class SourceFrame:
     normalised: bool = False
     size: tuple[int, int] | None = None
     fields: dict[str, Any] = field(default_factory=dict)
+    fault: Unusable | None = None
 
 
 @dataclass(frozen=True)
@@ -69,12 +79,6 @@ class Source:
 
     frames: list[SourceFrame]
     class_names: tuple[str, ...]
-
-
-def natural_key(name: str) -> list[tuple[int, int, str]]:
-    """Sorts names with numbers by the numbers: frame 9 before frame 10."""
-    parts = re.split(r"(\d+)", name)
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part]
 
 
 def folder_of(flag: str, text: str) -> Path:
@@ -86,21 +90,33 @@ def folder_of(flag: str, text: str) -> Path:
 
 
 class Pictures:
-    """The pictures below a folder, by their path within it, in natural order."""
+    """The pictures below a folder, by their path within it, in natural order.
+
+    `unclear` are those that a label may be of, or another picture: nothing is known of them, so
+    they aren't pictures without a label either.
+    """
 
     def __init__(self, folder: Path) -> None:
-        """Raises UserError if there is none."""
+        """Raises UserError if there is none.
+
+        Folders that can't be read, and those that hold what this program wrote, are told of.
+        """
         self.folder = folder
-        self.paths = {
-            path.relative_to(folder).as_posix(): path
-            for path in files_below(folder, PICTURE_SUFFIXES)
-        }
+        self.unclear: dict[str, Unusable] = {}
+        self.unused_labels: list[Path] = []
+        found = search(folder, PICTURE_SUFFIXES, pass_outputs=True)
+        self.paths = {path.relative_to(folder).as_posix(): path for path in found.files}
         if not self.paths:
-            endings = ", ".join(sorted(PICTURE_SUFFIXES))
-            raise UserError(f"--images {folder}: no picture in it ({endings})")
-        self._by_file_name: dict[str, list[str]] = defaultdict(list)
-        for name in self.paths:
-            self._by_file_name[PurePosixPath(name).name].append(name)
+            raise UserError(f"--images {folder}: no picture in it ({_endings()}){_not_seen(found)}")
+        _warn_of(found)
+        if found.outputs:
+            log.warning(
+                "--images %s: %d folders hold what endoforge wrote and aren't searched: %s",
+                folder,
+                len(found.outputs),
+                listed(found.outputs),
+            )
+        self._by_name = Paths(self.paths)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.paths)
@@ -108,82 +124,131 @@ class Pictures:
     def find(self, named: str) -> str:
         """The picture that a label names, by its path or else by its file name alone.
 
-        Raises Unusable if there is none, or more than one of that file name.
+        Upper and lower case, URL escapes and the ways to compose a letter don't count where one
+        picture fits. Raises Unusable if there is none, or more than one that fits as well.
         """
-        plain = PurePosixPath(named.replace("\\", "/"))
-        if plain.as_posix() in self.paths:
-            return plain.as_posix()
-        alike = self._by_file_name.get(plain.name, [])
-        if len(alike) > 1:
-            raise Unusable("several have the file name", f"{alike[0]}, {alike[1]}")
-        if not alike:
-            raise Unusable("missing")
-        return alike[0]
+        try:
+            return self._by_name.find(named)
+        except Unusable as unusable:
+            for name in self._by_name.fitting(named):
+                self.unclear[name] = Unusable(UNCLEAR, named)
+            raise unusable
+
+    def note(self, doubts: Mapping[str, list[Path]], unused: Iterable[Path], folder: Path) -> None:
+        """Keep which labels of `folder` are of no picture, and which may be of one or another."""
+        unclear = {path for paths in doubts.values() for path in paths}
+        self.unused_labels = [path.relative_to(folder) for path in unused if path not in unclear]
+        for name, paths in doubts.items():
+            shown = ", ".join(path.relative_to(folder).as_posix() for path in paths[:2])
+            self.unclear[name] = Unusable(UNCLEAR, shown)
+
+
+def _endings() -> str:
+    return ", ".join(sorted(PICTURE_SUFFIXES))
+
+
+def _not_seen(found: Found) -> str:
+    notes = {**found.outputs, **found.unreadable}
+    return f"; not searched: {listed(notes)}" if notes else ""
+
+
+def _warn_of(found: Found) -> None:
+    if found.unreadable:
+        log.warning("left out, since it can't be read: %s", listed(found.unreadable))
 
 
 def files_below(folder: Path, suffixes: Iterable[str]) -> list[Path]:
-    """Files with one of these endings, hidden ones left out, in natural order."""
-    wanted = set(suffixes)
-    found = [
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in wanted
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
-    ]
-    return sorted(found, key=lambda path: natural_key(path.relative_to(folder).as_posix()))
+    """Files with one of these endings, hidden ones left out, in natural order.
+
+    Linked folders are followed; a warning names folders that can't be read.
+    """
+    found = search(folder, suffixes)
+    _warn_of(found)
+    return found.files
 
 
 def label_files(
-    pictures: Pictures, folder: Path, suffixes: Iterable[str], endings: tuple[str, ...] = ("",)
+    pictures: Pictures, folder: Path, suffixes: Iterable[str], beside: str = "labels"
 ) -> dict[str, Path]:
     """Of each picture its label file below `folder`, if it has one: same path, other suffix.
 
-    Where there is none at that path, the one file of that name in any folder, if the picture is the
-    only one of that name. Between name and suffix, a label file may have one of `endings`. Raises
-    UserError if no picture has one.
+    In its path, `beside` may stand in place of the last `images`. Where there is none at that path,
+    the one file of that name in any folder, if the picture is the only one of that name. Names fit
+    as in `Pictures.find`. Raises UserError if no picture has one, and for a folder that can't be
+    read, since it may hold any picture's.
     """
-    by_stem: dict[str, Path] = {}
-    by_name: dict[str, list[Path]] = defaultdict(list)
-    for path in files_below(folder, suffixes):
-        for ending in endings:
-            if path.stem.endswith(ending) and len(path.stem) > len(ending):
-                stem = path.stem.removesuffix(ending)
-                inner = path.relative_to(folder).with_name(stem).as_posix()
-                by_stem.setdefault(inner, path)
-                by_name[stem].append(path)
-    names = Counter(PurePosixPath(name).stem for name in pictures)
-    found: dict[str, Path] = {}
-    for name in pictures:
-        pure = PurePosixPath(name)
-        alike = by_name.get(pure.stem, [])
-        inner = pure.with_suffix("").as_posix()
-        if inner in by_stem:
-            found[name] = by_stem[inner]
-        elif len(alike) == 1 and names[pure.stem] == 1:
-            found[name] = alike[0]
-    if not found:
+    found = search(folder, suffixes)
+    refuse_unreadable(found)
+    files = {path: stem_of(path.relative_to(folder)) for path in found.files}
+    matching = Matching({name: stem_of(name) for name in pictures}, files, beside)
+    labels = {name: paths[0] for name, paths in matching.found.items() if len(paths) == 1}
+    doubts = {name: matching.found.get(name) or matching.alike(name) for name in pictures}
+    doubts = {name: paths for name, paths in doubts.items() if paths and name not in labels}
+    pictures.note(doubts, matching.left, folder)
+    if not labels:
         kinds = " or ".join(f"*{suffix}" for suffix in sorted(suffixes))
         raise UserError(
             f"no label for any of the {len(pictures.paths)} pictures in {pictures.folder}: looked "
-            f"for {kinds} named as the pictures in {folder}; name their folder with --annotations"
+            f"for {kinds} named as the pictures in {folder}{_instead(pictures, files)}; name their "
+            "folder with --annotations"
         )
-    return found
+    return labels
 
 
-def count_orphans(
-    labels: dict[str, Path], folder: Path, suffixes: Iterable[str], tally: Tally
-) -> None:
-    """Count label files below `folder` that are of no picture."""
-    used = set(labels.values())
-    for path in files_below(folder, suffixes):
-        if path not in used:
-            tally.drop("label: no picture of its name", path.relative_to(folder).as_posix())
+def _instead(pictures: Pictures, files: Mapping[Path, str]) -> str:
+    """What is there where no label fits, for the message."""
+    if pictures.unclear:
+        name, why = next(iter(pictures.unclear.items()))
+        return f" ({name}: {why.reason}, {why.detail})"
+    if not files:
+        return ""
+    stems = [PurePosixPath(stem_of(name)).name for name in pictures]
+    for path in list(files)[:MOST_COMPARED]:
+        if near := nearest(path.stem, stems):
+            return f" (there is {path.name}, and a picture {near})"
+    return f" (there is {next(iter(files)).name}, and the first picture is {next(iter(pictures))})"
 
 
-def without_label(config: ImportConfig, name: str, path: Path, tally: Tally) -> list[SourceFrame]:
-    """What becomes of a picture without a label."""
+def refuse_unreadable(labels: Found) -> None:
+    """Raises UserError if a place of labels can't be read: it may hold those of any picture."""
+    if labels.unreadable:
+        raise UserError(
+            f"labels can't be read: {listed(labels.unreadable)}; mend that, or move it elsewhere"
+        )
+
+
+def subfolders(folder: Path, name: str) -> list[Path]:
+    """Those in `folder` of this name in upper or lower case; the one of the very name first."""
+    try:
+        found = [path for path in folder.iterdir() if path.name.lower() == name.lower()]
+    except OSError:
+        return []
+    found = [path for path in found if path.is_dir()]
+    return sorted(found, key=lambda path: (path.name != name, path.name))
+
+
+def stem_of(path: str | PurePath) -> str:
+    """A relative path without the ending of its file name, with forward slashes."""
+    return PurePath(path).with_suffix("").as_posix()
+
+
+def count_orphans(pictures: Pictures, tally: Tally) -> None:
+    """Count the label files that are of no picture."""
+    for path in pictures.unused_labels:
+        tally.drop("label: no picture of its name", path.as_posix())
+
+
+def without_label(
+    config: ImportConfig, name: str, pictures: Pictures, tally: Tally
+) -> list[SourceFrame]:
+    """What becomes of a picture without a label, or with one that can't be told to be its own."""
+    if name in pictures.unclear:
+        return [SourceFrame(name, Blob.of(pictures.paths[name]), fault=pictures.unclear[name])]
     if config.unlabelled == "background":
-        return [SourceFrame(name, Blob.of(path))]
-    tally.drop("picture: no label (--unlabelled background keeps such)", name)
+        return [SourceFrame(name, Blob.of(pictures.paths[name]))]
+    reason = "picture: no label (--unlabelled background keeps such)"
+    near = None
+    if len(tally.examples.get(reason, ())) < EXAMPLES_KEPT:
+        near = nearest(stem_of(name), map(stem_of, pictures.unused_labels))
+    tally.drop(reason, name, f"there is {near}" if near else "")
     return []

@@ -9,6 +9,7 @@ from endoforge.captures.schema import image_name
 from endoforge.captures.video import Video
 from endoforge.core.errors import Resumable, UserError
 from endoforge.core.progress import progress
+from endoforge.core.text import printable
 from endoforge.formats.config import ImportConfig
 from endoforge.formats.runs import ImportedRun, ImportReport, ImportRoot, Origin
 
@@ -39,22 +40,22 @@ def import_video(config: ImportConfig) -> ImportReport:
             recorder.close()
     finally:
         root.close()
-    expected = video.expected(config.fps)
     run = report.runs[0]
-    if run.frames + run.there < 0.98 * expected:
+    if lacking := video.lacking(run.frames + run.there, config.fps):
+        expected = video.expected(config.fps)
         reason = f"frame: not decoded, of about {expected} that the file's header tells"
-        report.left_out.count(reason, str(video.path), expected - run.frames - run.there)
+        report.left_out.count(reason, str(video.path), lacking)
     return report
 
 
 def _origin(config: ImportConfig, video: Video) -> Origin:
     stat = video.path.stat()
-    pictures = hashlib.sha256(f"{video.path.name} {stat.st_size}".encode())
+    pictures = hashlib.sha256(f"{printable(video.path.name)} {stat.st_size}".encode())
     content = pictures.copy()
     content.update(f" {config.fps} {stat.st_mtime_ns}".encode())
     return Origin(
         format="video",
-        source=str(video.path.absolute()),
+        source=printable(str(video.path.absolute())),
         group="all frames" if config.fps is None else f"{config.fps:g} frames/s",
         pictures=pictures.hexdigest(),
         content=content.hexdigest(),

@@ -1,9 +1,11 @@
 """Pascal VOC: an XML file a picture. Pixels count from 1, and the last one belongs to the box."""
 
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
 from endoforge.captures.tally import Tally, Unusable
+from endoforge.core.text import decode_text
 from endoforge.formats.config import ImportConfig
 from endoforge.formats.source import (
     Blob,
@@ -14,11 +16,17 @@ from endoforge.formats.source import (
     count_orphans,
     folder_of,
     label_files,
+    subfolders,
     without_label,
 )
 from endoforge.formats.writing import ALL, Converted, Writer
 
 SUFFIX = ".xml"
+FOLDER = "Annotations"
+DECLARATION = re.compile(rb"""\s*<\?xml[^>]*?\sencoding\s*=\s*["']([\w.:-]+)["']""")
+WIDER = {"gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932"}
+"""Encodings that programs declare and then go beyond."""
+BOX_TAGS = {"object", "bndbox", "robndbox", "polygon", "bbox", "box", "xmin"}
 SIDES = ("width", "height")
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
@@ -28,50 +36,86 @@ def read_voc(config: ImportConfig, tally: Tally) -> Source:
     assert config.images is not None
     pictures = Pictures(folder_of("--images", config.images))
     folder = _label_folder(config, pictures.folder)
-    labels = label_files(pictures, folder, [SUFFIX])
-    count_orphans(labels, folder, [SUFFIX], tally)
+    labels = label_files(pictures, folder, [SUFFIX], FOLDER)
+    count_orphans(pictures, tally)
     frames: list[SourceFrame] = []
     for name, path in pictures.paths.items():
         if name not in labels:
-            frames += without_label(config, name, path, tally)
+            frames += without_label(config, name, pictures, tally)
             continue
         try:
-            size, boxes = _read(labels[name], tally)
+            size, boxes = _read(labels[name])
+            frames.append(SourceFrame(name, Blob.of(path), boxes, size=size))
         except Unusable as unusable:
-            tally.drop(f"picture: {unusable.reason}", name, unusable.detail)
-            continue
-        frames.append(SourceFrame(name, Blob.of(path), boxes, size=size))
+            detail = f"{labels[name].name}: {unusable.detail}"
+            frames.append(SourceFrame(name, Blob.of(path), fault=Unusable(unusable.reason, detail)))
     return Source(frames, tuple(sorted({box.name for frame in frames for box in frame.boxes})))
 
 
 def _label_folder(config: ImportConfig, images: Path) -> Path:
     if config.annotations is not None:
         return folder_of("--annotations", config.annotations)
-    beside = images.absolute().parent / "Annotations"
-    return beside if beside.is_dir() else images
+    return next(iter(subfolders(images.absolute().parent, FOLDER)), images)
 
 
-def _read(path: Path, tally: Tally) -> tuple[tuple[int, int] | None, tuple[NamedBox, ...]]:
-    """The picture's size as the file has it, and its boxes; raises Unusable for another XML."""
-    try:
-        root = ElementTree.fromstring(path.read_bytes())
-    except (OSError, ElementTree.ParseError) as error:
-        raise Unusable("label malformed", f"{path.name}: {error}") from error
+def _read(path: Path) -> tuple[tuple[int, int] | None, tuple[NamedBox, ...]]:
+    """The picture's size as the file has it, and its boxes; raises Unusable if one is no box."""
+    root = _parsed(path)
     if root.tag != "annotation":
-        raise Unusable("label malformed", f"{path.name}: not VOC's annotation, but {root.tag}")
-    boxes: list[NamedBox] = []
-    for number, item in enumerate(root.iter("object"), 1):
-        name = (item.findtext("name") or "").strip()
-        try:
-            if not name:
-                raise Unusable("object without a name")
-            corners = [float(item.findtext(f"bndbox/{corner}") or "") for corner in CORNERS]
-        except (Unusable, ValueError) as error:
-            reason = error.reason if isinstance(error, Unusable) else "bndbox isn't four numbers"
-            tally.drop(f"box: {reason}", f"{path.name} object {number}")
-            continue
-        boxes.append(NamedBox(name, (corners[0] - 1, corners[1] - 1, corners[2], corners[3])))
-    return _size(root), tuple(boxes)
+        raise Unusable("label malformed", f"not VOC's annotation, but {root.tag}")
+    items = list(root.iter("object"))
+    others = {element.tag.lower() for element in root.iter()} & BOX_TAGS
+    if others and not items:
+        raise Unusable("label malformed", f"no object, but {', '.join(sorted(others))}")
+    boxes = tuple(_box(item, number) for number, item in enumerate(items, 1))
+    return _size(root), boxes
+
+
+def _parsed(path: Path) -> ElementTree.Element:
+    """Raises Unusable if it is no XML, or of an encoding that isn't known."""
+    try:
+        text = _decoded(path.read_bytes()).lstrip()
+        if "<!ENTITY" in text:
+            raise Unusable("label malformed", "it defines entities")
+        return ElementTree.fromstring(text)
+    except OSError as error:
+        raise Unusable("label unreadable", str(error.strerror)) from error
+    except (ElementTree.ParseError, LookupError, ValueError) as error:
+        raise Unusable("label malformed", str(error)) from error
+
+
+def _decoded(data: bytes) -> str:
+    """Text in the encoding that the XML declares; one without, or of UTF-16, shows it itself.
+
+    Raises LookupError for an encoding that Python doesn't know, ValueError if it isn't that one.
+    """
+    declared = DECLARATION.match(data)
+    name = declared[1].decode("ascii").lower() if declared else ""
+    # What can be read byte by byte isn't UTF-16, whatever a program declared before saving it.
+    if not declared or name.startswith(("utf-16", "utf16", "utf-32", "ucs", "iso-10646")):
+        return decode_text(data)
+    return data.decode(WIDER.get(name, name))
+
+
+def _box(item: ElementTree.Element, number: int) -> NamedBox:
+    """Corners may be swapped; raises Unusable without a name or four numbers of one box."""
+    name = (item.findtext("name") or "").strip()
+    if not name:
+        raise Unusable("an object without a name", f"object {number}")
+    try:
+        [box] = item.findall("bndbox")
+        x0, y0, x1, y1 = (float(box.findtext(corner) or "") for corner in CORNERS)
+    except ValueError as error:
+        reason = "an object without a bndbox of four numbers"
+        raise Unusable(reason, f"object {number} {name}") from error
+    left, right = _ordered(x0, x1)
+    top, bottom = _ordered(y0, y1)
+    return NamedBox(name, (left - 1, top - 1, right, bottom))
+
+
+def _ordered(first: float, last: float) -> tuple[float, float]:
+    """Edges narrower than a pixel have a first above their last, since that belongs to the box."""
+    return (last, first) if first - 1 >= last else (first, last)
 
 
 def _size(root: ElementTree.Element) -> tuple[int, int] | None:

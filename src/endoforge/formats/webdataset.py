@@ -7,12 +7,13 @@ import tarfile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import PositiveInt, ValidationError
 
-from endoforge.captures.boxes import normalised_corners, usable_box
+from endoforge.captures.boxes import normalised_corners
 from endoforge.captures.schema import FrameLabel, PolypLabel
-from endoforge.captures.tally import Tally, Unusable
+from endoforge.captures.tally import Tally
 from endoforge.core.errors import UserError
+from endoforge.core.text import as_utf8
 from endoforge.formats.config import ImportConfig
 from endoforge.formats.source import (
     PICTURE_SUFFIXES,
@@ -90,12 +91,12 @@ def _read_shard(shard: Path, config: ImportConfig, tally: Tally) -> list[SourceF
 
 
 class _Label(FrameLabel):
-    width: int
-    height: int
+    width: PositiveInt
+    height: PositiveInt
 
 
 def _read_label(data: bytes) -> tuple[tuple[int, int], tuple[NamedBox, ...]]:
-    label = _Label.model_validate_json(data)
+    label = _Label.model_validate_json(as_utf8(data))
     size = label.width, label.height
     boxes = [
         NamedBox(polyp.class_name, corners)
@@ -109,24 +110,27 @@ class WebDatasetWriter(Writer):
     """`<side>-000000.tar` and on, of 1,000 frames each: `<run>/<frame>.png` and `.json`.
 
     The JSON is the label of the capture run with the picture's `width` and `height`, in which every
-    box that can be used has its class and is in pixels and in 0..1, and no other has one.
+    polyp that has a box has its class, and its box in pixels and in 0..1.
     """
 
     def __init__(self, out: Path, class_names: tuple[str, ...], sides: tuple[str, ...]) -> None:
         super().__init__(out, class_names, sides)
         self._counts = dict.fromkeys(sides, 0)
         self._archives: dict[str, tarfile.TarFile] = {}
+        self._shards: dict[str, str] = {}
 
     def add(self, frame: Converted, side: str) -> None:
         number, rest = divmod(self._counts[side], SHARD_FRAMES)
         if not rest:
             self._close(side)
-            path = self.out / f"{side}-{number:06d}.tar"
-            self._archives[side] = tarfile.open(path, "w", format=tarfile.PAX_FORMAT)  # noqa: SIM115
+            self._shards[side] = f"{side}-{number:06d}.tar"
+            with self.writing(self._shards[side]) as path:
+                self._archives[side] = tarfile.open(path, "w", format=tarfile.PAX_FORMAT)  # noqa: SIM115
         self._counts[side] += 1
         label = json.dumps(_filled(frame, self.class_names), allow_nan=False)
-        self._put(side, f"{frame.name}{frame.suffix}", frame.data)
-        self._put(side, f"{frame.name}.json", label.encode())
+        with self.writing(self._shards[side]):
+            self._put(side, f"{frame.name}{frame.suffix}", frame.data)
+            self._put(side, f"{frame.name}.json", label.encode())
 
     def finish(self) -> list[str]:
         for side in list(self._archives):
@@ -140,19 +144,20 @@ class WebDatasetWriter(Writer):
 
     def _close(self, side: str) -> None:
         if side in self._archives:
-            self._archives.pop(side).close()
+            with self.writing(self._shards[side]):
+                self._archives.pop(side).close()
 
 
 def _filled(frame: Converted, class_names: tuple[str, ...]) -> Any:
     """The label as it was, with what every box may lack."""
-    label = FrameLabel.model_validate_json(frame.record.label_path.read_bytes())
-    usable = iter(zip(frame.classes, frame.boxes_px, frame.record.boxes, strict=True))
+    label = FrameLabel.model_validate_json(as_utf8(frame.record.label_path.read_bytes()))
+    boxes = iter(zip(frame.classes, frame.boxes_px, frame.record.boxes, strict=True))
     polyps: list[PolypLabel] = []
     for polyp in label.polyp_labels:
-        if not _is_usable(polyp, frame.size):
-            polyps.append(polyp.model_copy(update={"bbox_px": None, "bbox_norm": None}))
+        if polyp.bbox_px is None and polyp.bbox_norm is None:
+            polyps.append(polyp)
             continue
-        number, pixels, norm = next(usable)
+        number, pixels, norm = next(boxes)
         filled = {
             "label": class_names[number],
             "bbox_px": tuple(pixels.tolist()),
@@ -162,15 +167,6 @@ def _filled(frame: Converted, class_names: tuple[str, ...]) -> Any:
     fields = label.model_copy(update={"polyp_labels": polyps}).model_dump(mode="json")
     width, height = frame.size
     return _without_nan({**fields, "width": width, "height": height})
-
-
-def _is_usable(polyp: PolypLabel, size: tuple[int, int]) -> bool:
-    """As the index judged it."""
-    try:
-        corners = normalised_corners(polyp, size)
-        return corners is not None and bool(usable_box(corners))
-    except Unusable:
-        return False
 
 
 def _without_nan(value: Any) -> Any:

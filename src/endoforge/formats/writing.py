@@ -1,6 +1,8 @@
 """What every writer of another format gets, and how it puts pictures in place."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +49,14 @@ class Converted:
         return self.record.image_path.suffix.lower()
 
 
+class WriteError(Exception):
+    """A `file` couldn't be written, for a `reason` in the system's words."""
+
+    def __init__(self, file: Path, reason: str) -> None:
+        super().__init__(f"{file}: {reason}")
+        self.file, self.reason = file, reason
+
+
 class Writer(ABC):
     """Writes frames to the new folder `out`; `sides` are `all`, or `train` and `val`."""
 
@@ -67,6 +77,15 @@ class Writer(ABC):
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file below `out`, making its folder if need be."""
+        with self.writing(name) as path:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[Path]:
+        """Where the file lies; an error of the system within becomes a WriteError that names it."""
         path = self.out / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+        try:
+            yield path
+        except OSError as error:  # which doesn't say of what, if the disk is full
+            raise WriteError(path, error.strerror or str(error)) from error

@@ -1,14 +1,15 @@
 """YOLO: a text file a picture, a line a box, classes by numbers that another file names."""
 
 import logging
-import math
+import re
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.errors import UserError
+from endoforge.core.text import decode_text
+from endoforge.formats.class_names import Names, read_names, shown
 from endoforge.formats.config import ImportConfig
 from endoforge.formats.source import (
     Blob,
@@ -19,9 +20,11 @@ from endoforge.formats.source import (
     count_orphans,
     folder_of,
     label_files,
+    subfolders,
     without_label,
 )
 from endoforge.formats.writing import ALL, Converted, Writer
+from endoforge.formats.yolo_lines import Columns, Line, read_lines
 
 log = logging.getLogger(__name__)
 
@@ -30,18 +33,19 @@ NAME_FILES = ("data.yaml", "dataset.yaml", "data.yml", "classes.txt", "obj.names
 LEVELS_UP = 2
 """How far above labels and pictures a file of names is looked for."""
 
-Names = dict[int, str]
-
-
-def _shown(names: Names) -> str:
-    return ", ".join(f"{number} {name}" for number, name in names.items()) or "none"
+_NO_LABEL = re.compile(
+    r"readme.*|(data|dataset|classes|names|train|valid|val|test|all|predefined_classes)\.txt",
+    re.IGNORECASE,
+).fullmatch
+"""Texts that data sets have beside their labels."""
 
 
 def read_yolo(config: ImportConfig, tally: Tally) -> Source:
     """Every picture with its text file, classes by name.
 
-    Lines are `class x y width height` in 0..1, or a polygon `class x y x y x y ...`, of which
-    the box is taken. Raises UserError where no label is found, and for a class without a name.
+    Lines are `class x y width height` in 0..1, with or without a confidence and what a tracker or
+    key points add, or a polygon `class x y x y x y ...`, of which the box is taken. Raises
+    UserError where no label is found, and for a class without a name.
     """
     assert config.images is not None
     pictures = Pictures(folder_of("--images", config.images))
@@ -49,15 +53,23 @@ def read_yolo(config: ImportConfig, tally: Tally) -> Source:
     labels = label_files(pictures, folder, [SUFFIX])
     names_file = _names_file(config, folder, pictures.folder)
     names = read_names(names_file)
-    log.info("names of classes from %s: %s", names_file, _shown(names))
-    count_orphans({"": names_file, **labels}, folder, [SUFFIX], tally)
+    log.info("names of classes from %s: %s", names_file, shown(names))
+    pictures.unused_labels = [path for path in pictures.unused_labels if not _NO_LABEL(path.name)]
+    count_orphans(pictures, tally)
+    lines = {name: _lines(labels[name]) for name in pictures if name in labels}
+    columns = Columns(
+        line.values for read in lines.values() if not isinstance(read, Unusable) for line in read
+    )
     frames: list[SourceFrame] = []
     for name, path in pictures.paths.items():
         if name not in labels:
-            frames += without_label(config, name, path, tally)
+            frames += without_label(config, name, pictures, tally)
             continue
-        boxes = _read_boxes(labels[name], names, names_file, tally)
-        frames.append(SourceFrame(name, Blob.of(path), boxes, normalised=True))
+        try:
+            boxes = _boxes(lines[name], columns, labels[name], names, names_file)
+            frames.append(SourceFrame(name, Blob.of(path), boxes, normalised=True))
+        except Unusable as unusable:
+            frames.append(SourceFrame(name, Blob.of(path), fault=unusable))
     return Source(frames, tuple(dict.fromkeys(names.values())))
 
 
@@ -68,9 +80,10 @@ def _label_folder(config: ImportConfig, images: Path) -> Path:
     parts = images.absolute().parts
     for place in reversed(range(len(parts))):
         if parts[place].lower() == "images":
-            folder = Path(*parts[:place], "labels", *parts[place + 1 :])
-            if folder.is_dir():
-                return folder
+            for beside in subfolders(Path(*parts[:place]), "labels"):
+                folder = Path(beside, *parts[place + 1 :])
+                if folder.is_dir():
+                    return folder
     return images
 
 
@@ -90,73 +103,36 @@ def _names_file(config: ImportConfig, *folders: Path) -> Path:
     )
 
 
-def read_names(path: Path) -> Names:
-    """Class names by number: `names` of a YAML file, a list or numbers with names; or a line each.
-
-    Raises UserError for a file that has none, and if its `nc` says another number of them.
-    """
+def _lines(path: Path) -> list[Line] | Unusable:
     try:
-        text = path.read_text(encoding="utf-8")
-        if path.suffix.lower() not in (".yaml", ".yml"):
-            lines = text.splitlines()
-            while lines and not lines[-1].strip():
-                lines.pop()
-            return dict(enumerate(map(str.strip, lines)))
-        content: Any = yaml.safe_load(text)
-        names = content["names"]
-        pairs = names.items() if isinstance(names, dict) else enumerate(names)
-        found = {int(number): str(name) for number, name in pairs}
+        return read_lines(decode_text(path.read_bytes()))
     except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: no names of classes in it; name their file by --names") from error
-    if "kpt_shape" in content:
-        raise UserError(f"{path}: labels of key points aren't read; export boxes or polygons")
-    if "nc" in content and content["nc"] != len(found):
-        raise UserError(f"{path}: nc is {content['nc']}, but there are {len(found)} names; mend it")
-    return found
+        return Unusable("label unreadable", f"{path.name}: {error.strerror}")
+    except UnicodeDecodeError as error:
+        return Unusable("label isn't text", f"{path.name}: {error.reason}")
+    except Unusable as unusable:
+        return Unusable(unusable.reason, f"{path.name} {unusable.detail}")
 
 
-def _read_boxes(path: Path, names: Names, names_file: Path, tally: Tally) -> tuple[NamedBox, ...]:
+def _boxes(
+    lines: list[Line] | Unusable, columns: Columns, path: Path, names: Names, names_file: Path
+) -> tuple[NamedBox, ...]:
+    """Raises Unusable if one can't be used."""
+    if isinstance(lines, Unusable):
+        raise lines
     boxes: list[NamedBox] = []
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: can't be read as text ({error}); mend or remove it") from error
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
+    for line in lines:
         try:
-            place, corners = _parse(line)
+            corners = columns.corners(line)
         except Unusable as unusable:
-            tally.drop(f"box: {unusable.reason}", f"{path.name} line {number}", unusable.detail)
-            continue
-        if not names.get(place):
+            raise Unusable(unusable.reason, f"{path.name} {unusable.detail}") from unusable
+        if not names.get(line.number):
             raise UserError(
-                f"{path} line {number}: class {place} has no name in {names_file} "
-                f"({_shown(names)}); name it there, or name the right file with --names"
+                f"{path} line {line.place}: class {line.number} has no name in {names_file} "
+                f"({shown(names)}); name it there, or name the right file with --names"
             )
-        boxes.append(NamedBox(names[place], corners))
+        boxes.append(NamedBox(names[line.number], corners))
     return tuple(boxes)
-
-
-def _parse(line: str) -> tuple[int, tuple[float, float, float, float]]:
-    """Class and xyxy in 0..1."""
-    try:
-        first, *values = map(float, line.split())
-    except ValueError as error:
-        raise Unusable("line isn't numbers", line.strip()[:60]) from error
-    if not first.is_integer():
-        raise Unusable("class isn't a whole number", line.strip()[:60])
-    if len(values) == 4:
-        x, y, width, height = values
-        return int(first), (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
-    if len(values) >= 6 and len(values) % 2 == 0:
-        if not all(map(math.isfinite, values)):
-            raise Unusable("NaN or infinite")
-        xs, ys = values[0::2], values[1::2]
-        return int(first), (min(xs), min(ys), max(xs), max(ys))
-    raise Unusable("line is neither `class x y width height` nor a polygon", line.strip()[:60])
 
 
 class YoloWriter(Writer):

@@ -21,7 +21,7 @@ class DetectConfig:
 
     paths: Positional[Annotated[tuple[str, ...], arg(metavar="IMAGES|VIDEO|FOLDER...")]] = ()
     """Pictures, videos, and folders of them, which are searched with all that they hold; of capture
-    runs the images are taken."""
+    runs the images are taken, and nothing that EndoForge has drawn."""
 
     detector: DetectorKind = "neural"
     """What to detect with: neural, the weights of --checkpoint; or heuristic, the classical
@@ -31,7 +31,7 @@ class DetectConfig:
     """Weights, as `train` writes them; packaged: those that come with EndoForge."""
 
     out: Annotated[str, arg(metavar="FOLDER")] = "detections"
-    """Folder for the results (made if it isn't there)."""
+    """Folder for the results (made if it isn't there), which replace earlier ones."""
 
     draw: Draw = "all"
     """Pictures to draw: all, those with something found, or none; a video is drawn as a whole."""
@@ -45,7 +45,8 @@ class DetectConfig:
     detector, 0.35 of the heuristic one."""
 
     annotations: Annotated[str | None, arg(metavar="FILE")] = None
-    """A COCO JSON file whose numbers of images and categories COCO results take, by their names."""
+    """A COCO JSON file whose numbers of images and categories COCO results take, by their names;
+    imported frames by those that they had before."""
 
     fps: Annotated[float | None, arg(metavar="FLOAT")] = None
     """Frames a second of a video to look at; all of them if not given."""

@@ -13,12 +13,16 @@ from endoforge.backends.compute import pick_compute
 from endoforge.captures.tally import Tally
 from endoforge.core.errors import UserError
 from endoforge.core.progress import progress
+from endoforge.core.text import printable
 from endoforge.detect.decode import MIN_SCORE, NMS_IOU
 from endoforge.detect.detections import Detections
 from endoforge.detect.heuristic import OVERLAP, HeuristicDetector
 from endoforge.detect.neural import NeuralDetector
 from endoforge.detect.packaged import PACKAGED, packaged_weights, provenance_of, weights_file
+from endoforge.inference.coco import CocoIds
 from endoforge.inference.config import DetectConfig
+from endoforge.inference.drawings import DRAWN, IMAGES, LINES, RESULTS
+from endoforge.inference.out import check_out
 from endoforge.inference.results import Results
 from endoforge.inference.shots import Material, Shot
 
@@ -33,12 +37,16 @@ class DetectReport:
 
     out: Path
     detector: str
+    """Its weights, what they are, and where it computes."""
     shots: int
     with_found: int
     found: int
     threshold: float
     seconds: float
     detector_seconds: float
+    cleared: int
+    """Drawings of an earlier time that were removed."""
+    notes: Tally
     left_out: Tally
 
     def lines(self) -> list[str]:
@@ -47,23 +55,33 @@ class DetectReport:
             f"{self.shots} pictures, {self.with_found} with something found: {self.found} "
             f"detections of score {self.threshold:g} and more",
             f"{self.shots / max(self.seconds, 1e-9):.1f} frames/s with reading and drawing, "
-            f"{self.shots / max(self.detector_seconds, 1e-9):.1f} the detector alone "
-            f"({self.detector})",
-            f"in {self.out}: detections.jsonl, coco_results.json, coco_images.json",
+            f"{self.shots / max(self.detector_seconds, 1e-9):.1f} the detector alone",
+            f"detector: {self.detector}",
+            f"in {self.out}: {LINES}, {RESULTS}, {IMAGES}",
+            *self._cleared(),
+            *(f"note: {line}" for line in self.notes.lines()),
             *(f"left out: {line}" for line in self.left_out.lines()),
         ]
+
+    def _cleared(self) -> list[str]:
+        if not self.cleared:
+            return []
+        return [f"removed from {self.out / DRAWN}: {self.cleared} drawings of an earlier detect"]
 
 
 def run_detect(config: DetectConfig) -> DetectReport:
     """Show every picture and video of `config.paths` to the detector, and write what it finds.
 
-    Raises UserError for weights or paths that can't be used, and if no picture can be read.
+    Raises UserError for weights, paths or a folder that can't be used, and if no picture can be
+    read.
     """
+    check_out(config)
     material = Material(config.paths, config.fps)
     detect_each, classes, described = _detector(config)
-    log.info("%s", described)
+    log.info("detector: %s", described)
     annotations = None if config.annotations is None else Path(config.annotations)
-    results = Results(Path(config.out), classes, draw=config.draw, annotations=annotations)
+    ids = CocoIds(classes, annotations, material)
+    results = Results(Path(config.out), ids, classes, config.draw)
     started, detecting = time.monotonic(), 0.0
     expected = material.expected
     with results, progress("detecting", expected, "frames") as advance:
@@ -72,8 +90,7 @@ def run_detect(config: DetectConfig) -> DetectReport:
             found = detect_each([shot.picture for shot in batch])
             detecting += time.perf_counter() - before
             for shot, every in zip(batch, found, strict=True):
-                video = material.videos.get(shot.file)
-                results.add(shot, every, config.infer_obj_thresh, video)
+                results.add(shot, every, config.infer_obj_thresh, material.rate(shot))
             advance(len(batch), total=max(expected, results.shots))
     left_out = material.tally
     left_out.add(results.tally)
@@ -88,6 +105,8 @@ def run_detect(config: DetectConfig) -> DetectReport:
         threshold=config.infer_obj_thresh,
         seconds=time.monotonic() - started,
         detector_seconds=detecting,
+        cleared=results.cleared,
+        notes=material.notes,
         left_out=left_out,
     )
 
@@ -108,10 +127,12 @@ def _detector(config: DetectConfig) -> tuple[DetectEach, tuple[str, ...], str]:
     compute = pick_compute(config.backend, config.device, config.adapter)
     neural = NeuralDetector(path, place=compute.net)
     neural.set_thresholds(objectness=MIN_SCORE, iou=NMS_IOU if iou is None else iou)
-    made = provenance_of(path)
-    described = f"{path.name} on {compute.describe()}"
-    if made is not None:
+    if (made := provenance_of(path)) is not None:
         log.info("these weights were made by: %s", made)
+    weights = f"packaged weights ({path})" if config.checkpoint == PACKAGED else f"weights {path}"
+    (width, height), name = neural.metadata.input_size, neural.metadata.model.name
+    what = f"{name} for {', '.join(neural.classes)}, input {width}x{height}"
+    described = f"{printable(weights)}: {what}, on {compute.describe()}"
     return neural.detect_batch, neural.classes, described
 
 

@@ -1,19 +1,26 @@
 """The pictures and frames of videos that paths name, one after the other."""
 
+import logging
 import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from endoforge.captures.pictures import read_picture
+from endoforge.captures.pictures import decode_picture, is_upright
 from endoforge.captures.schema import MANIFEST_NAME
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.captures.video import SUFFIXES, Video
 from endoforge.core.errors import UserError
+from endoforge.core.text import printable
 from endoforge.formats.source import PICTURE_SUFFIXES, files_below
+from endoforge.inference.drawings import drawings_around, holds_drawings
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,24 +41,25 @@ class Shot:
 class Material:
     """What there is to look at: `pictures` and `videos` by their names.
 
-    A name is the path below the deepest folder that holds all. What can't be read is counted in
-    `tally` while `shots` goes along.
+    A name is the path below the deepest folder that holds all, bytes that aren't UTF-8 as `\\xff`.
+    What can't be read is counted in `tally` while `shots` goes along, and in `notes` what was
+    looked at in a way that people should know.
     """
 
     def __init__(self, paths: tuple[str, ...], fps: float | None) -> None:
         """Raises UserError for a path that isn't there, and if there is nothing to look at."""
-        self.tally = Tally()
+        self.tally, self.notes = Tally(), Tally()
         self._fps = fps
         found: dict[Path, None] = {}
         for path in map(Path, paths):
-            found.update(dict.fromkeys(_files(path)))
+            found.update(dict.fromkeys(_files(path, self.tally)))
         if not found:
-            raise UserError(f"no picture or video in {', '.join(paths)}")
+            but = f" but for {'; '.join(self.tally.lines())}" if self.tally.counts else ""
+            raise UserError(f"no picture or video in {', '.join(paths)}{but}")
         base = os.path.commonpath([_folder(Path(path)) for path in paths])
-        named = {Path(os.path.relpath(path, base)).as_posix(): path for path in found}
         self.videos: dict[str, Video] = {}
         self.pictures: dict[str, Path] = {}
-        for name, path in named.items():
+        for name, path in self._named(found, base).items():
             if path.suffix.lower() not in SUFFIXES:
                 self.pictures[name] = path
                 continue
@@ -66,13 +74,21 @@ class Material:
         videos = sum(video.expected(self._fps) for video in self.videos.values())
         return len(self.pictures) + videos
 
+    def rate(self, shot: Shot) -> float | None:
+        """Shots a second of the video that a shot is of; None of a picture."""
+        return None if shot.frame is None else self.videos[shot.file].rate(self._fps)
+
     def shots(self) -> Iterator[Shot]:
         """Every picture that can be decoded, then the frames of each video."""
         for name, path in self.pictures.items():
             try:
-                yield Shot(name, read_picture(path))
+                picture, upright = _read(path)
             except Unusable as unusable:
-                self.tally.drop(f"picture: {unusable.reason}", name, unusable.detail)
+                self.tally.drop(f"picture: {unusable.reason}", name, printable(unusable.detail))
+                continue
+            if not upright:
+                self.notes.count("picture: looked at as stored, not turned as its EXIF says", name)
+            yield Shot(name, picture)
         for name, video in self.videos.items():
             count = 0
             for seconds, picture in video.frames(self._fps):
@@ -80,22 +96,93 @@ class Material:
                 yield Shot(name, picture, round(seconds * video.fps), seconds)
             if not count:
                 self.tally.drop("video: no frame could be decoded", name)
+            elif lacking := video.lacking(count, self._fps):
+                expected = video.expected(self._fps)
+                reason = f"frame: not decoded, of about {expected} that the file's header tells"
+                self.tally.count(reason, name, lacking)
+
+    def _named(self, found: dict[Path, None], base: str) -> dict[str, Path]:
+        """The files by their names; one found by two paths of a name is there once."""
+        named: dict[str, Path] = {}
+        for path in found:
+            # As UTF-8 wherever it can be: what is written down must name the file.
+            inner = os.fsencode(Path(os.path.relpath(path, base)).as_posix())
+            name = inner.decode(errors="backslashreplace")
+            other = named.setdefault(name, path)
+            if other is not path and not path.samefile(other):
+                self.tally.drop("file: printed, its name is that of another; rename it", name)
+        return named
+
+
+def _read(path: Path) -> tuple[NDArray[np.uint8], bool]:
+    """A picture, and whether it is stored upright; raises Unusable if it can't be decoded."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise Unusable("image unreadable", str(error)) from error
+    return decode_picture(data), is_upright(data)
 
 
 def _folder(path: Path) -> Path:
     return path.absolute() if path.is_dir() else path.absolute().parent
 
 
-def _files(path: Path) -> list[Path]:
-    """The file that is named, or pictures and videos below a folder, in natural order."""
-    if path.is_file():
-        return [path.absolute()]
-    if not path.is_dir():
+def _files(path: Path, tally: Tally) -> list[Path]:
+    """The file that is named, or what a folder holds; raises UserError if it isn't there."""
+    if not path.exists():
         raise UserError(f"{path}: no such picture, video or folder")
-    folder = path.absolute()
-    runs = {manifest.parent for manifest in folder.rglob(MANIFEST_NAME)}
-    return [
-        file
-        for file in files_below(folder, PICTURE_SUFFIXES | SUFFIXES)
-        if not any(run in file.parents and run / "images" not in file.parents for run in runs)
-    ]
+    if (drawings := drawings_around(path)) is not None:
+        where = printable(os.path.relpath(drawings))
+        log.warning(
+            "%s: what EndoForge has drawn (%s) is looked at too", printable(str(path)), where
+        )
+    return _Search(path.absolute()).files(tally) if path.is_dir() else [path.absolute()]
+
+
+class _Search:
+    """What there is to look at below a folder.
+
+    Of capture runs the images. Not what EndoForge has drawn, unless the folder itself lies there.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        real = folder.resolve()
+        self._searched = {real, *real.parents}
+        self._footage = cache(self._is_footage)
+        self._drawings = cache(self._find_drawings)
+
+    def files(self, tally: Tally) -> list[Path]:
+        """Pictures and videos in natural order; drawings are counted."""
+        files: list[Path] = []
+        drawn: Counter[Path] = Counter()
+        for file in files_below(self._folder, PICTURE_SUFFIXES | SUFFIXES):
+            if not self._footage(file.parent):
+                continue
+            folder = file.resolve().parent if file.is_symlink() else file.parent
+            if (drawings := self._drawings(folder)) is None:
+                files.append(file)
+            else:
+                drawn[drawings] += 1
+        for drawings, count in drawn.items():
+            where = printable(os.path.relpath(drawings))
+            tally.count("file: drawn by EndoForge itself", where, count)
+        return files
+
+    def _is_footage(self, folder: Path) -> bool:
+        """Whether `folder` lies in no capture run but among its images."""
+        if _is_run(folder):
+            return False
+        if folder == self._folder or (folder.name == "images" and _is_run(folder.parent)):
+            return True
+        return self._footage(folder.parent)
+
+    def _find_drawings(self, folder: Path) -> Path | None:
+        """The folder of drawn pictures that `folder` lies in, links followed."""
+        real = folder.resolve()
+        places = (one for one in (real, *real.parents) if one not in self._searched)
+        return next(filter(holds_drawings, places), None)
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / MANIFEST_NAME).is_file()

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from endoforge.core.children import become_child, starting_children
 from endoforge.core.errors import UserError
+from endoforge.core.shared_memory import SharedMemory
 from endoforge.sim.footage import Footage, make_footage
 from endoforge.sim.randomization import Randomization
 from endoforge.sim.streams import training_seed
@@ -96,7 +97,7 @@ class Bakery:
             context = multiprocessing.get_context("spawn")
             layout, slot_bytes = _layout(self.recipe.make(0).arrays)
             num_slots = AHEAD * self.workers
-            memory = context.RawArray("B", slot_bytes * num_slots)
+            memory = SharedMemory(slot_bytes * num_slots, "in which runs are handed over")
             self._slots = _slots(memory, layout, num_slots)
             self._pool = ProcessPoolExecutor(
                 self.workers, context, _start, (self.recipe, memory, layout, num_slots)
@@ -116,13 +117,14 @@ def _layout(arrays: dict[str, NDArray[Any]]) -> tuple[Layout, int]:
     return layout, end
 
 
-def _slots(memory: Any, layout: Layout, num_slots: int) -> list[dict[str, NDArray[Any]]]:
+def _slots(memory: SharedMemory, layout: Layout, num_slots: int) -> list[dict[str, NDArray[Any]]]:
     """The arrays of each slot, in the memory itself."""
-    slot_bytes = len(memory) // num_slots
+    whole = memory.bytes
+    slot_bytes = len(whole) // num_slots
     return [
         {
             name: np.frombuffer(
-                memory, dtype, int(np.prod(shape)), slot * slot_bytes + start
+                whole, dtype, int(np.prod(shape)), slot * slot_bytes + start
             ).reshape(shape)
             for name, (start, shape, dtype) in layout.items()
         }
@@ -135,7 +137,7 @@ _memory: list[dict[str, NDArray[Any]]]
 """Of a worker process, from its start."""
 
 
-def _start(recipe: Recipe, memory: Any, layout: Layout, num_slots: int) -> None:
+def _start(recipe: Recipe, memory: SharedMemory, layout: Layout, num_slots: int) -> None:
     """In a worker: what all its runs share."""
     global _recipe, _memory
     become_child()

@@ -4,6 +4,7 @@ Everything but the making of runs happens on the device: cameras and scenes lie 
 frame costs the CPU its number.
 """
 
+import logging
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from endoforge.core.progress import progress
 from endoforge.sim.bakery import Bakery, Recipe
 from endoforge.sim.engine import Engine, settle
 from endoforge.sim.footage import Footage
@@ -21,6 +23,8 @@ from endoforge.sim.packing import WORLD
 from endoforge.sim.polyps import MAX_POLYPS
 from endoforge.sim.renderer import Renderer
 from endoforge.sim.timetable import Timetable
+
+log = logging.getLogger(__name__)
 
 PIXELS_AT_ONCE_CPU, PIXELS_AT_ONCE_GPU = 2**18, 2**25
 """Rendered in one go. A GPU's start and end of it take as long as some 100 frames of 256x256."""
@@ -108,8 +112,12 @@ class Stage:
         if self._coming is None or beat not in near:
             self._leave()
             self._coming = self._bakery.runs(beat)
-            for run in self.timetable.runs(beat):
-                self._put(run, next(self._coming))
+            runs = self.timetable.runs(beat)
+            log.info("making the first %d runs, in %d processes", len(runs), self._bakery.workers)
+            with progress("making runs", len(runs), "runs") as advance:
+                for run in runs:
+                    self._put(run, next(self._coming))
+                    advance()
         else:
             while self._beat < beat:
                 self._beat += 1

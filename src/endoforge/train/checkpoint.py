@@ -3,11 +3,12 @@
 import io
 import json
 import logging
-import os
-import shutil
+import secrets
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,37 @@ import torch
 import endoforge
 from endoforge.backends.arrays import Arrays, to_arrays, to_tensors
 from endoforge.core.errors import UserError
-from endoforge.core.files import FolderLock, remove_unfinished, write_atomic, write_json_atomic
+from endoforge.core.files import (
+    FolderLock,
+    link_or_copy,
+    remove_unfinished,
+    write_atomic,
+    write_json_atomic,
+)
 from endoforge.detect.weights import WeightsMetadata, save_weights
 from endoforge.train.config import TrainConfig
 from endoforge.train.state import TrainState
 
 log = logging.getLogger(__name__)
 
-STATE_FORMAT = 2
+STATE_FORMAT = 3
 
 Facts = dict[str, str]
 """What must be the same for a training to resume, by the name that people know it by."""
+
+DECIDE_FRAMES = ("input_root", "val_ratio", "stratify_split", "split_manifest", "real_val_dir")
+"""Settings that show among the facts by the frames alone."""
+FRAMES = ("the training frames", "the validation frames")
+"""Those facts."""
+
+FILE_NAMES = (
+    "tinydet_state_previous.pt",
+    "tinydet_state.pt",
+    "tinydet_best.safetensors",
+    "tinydet.safetensors",
+    "train.json",
+)
+"""Every file that a training writes; the states first, for without them it is none."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +59,31 @@ class Saved:
     config: dict[str, Any]
 
 
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Have `folder`, which is made if need be, to oneself; leave none that stays empty.
+
+    Raises UserError if another training has it.
+    """
+    is_new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = FolderLock(folder)
+    except BlockingIOError as error:
+        raise UserError(
+            f"another training is running in {folder}: wait for it, or give another --ckpt-dir"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+        if is_new:
+            with suppress(OSError):  # it holds something
+                folder.rmdir()
+
+
 class CheckpointFolder:
-    """The files of one training in `--ckpt-dir`.
+    """The files of one training in `--ckpt-dir`, which is `held`.
 
     `tinydet_state.pt` alone decides where a training resumes. It is written last, so that whatever
     is cut short, resuming from the state that is there writes the other files anew. The state
@@ -55,42 +99,19 @@ class CheckpointFolder:
         self.previous_path = folder / "tinydet_state_previous.pt"
         self.json_path = folder / "train.json"
         self._folder = folder
-        self._lock: FolderLock | None = None
         self._config = config
         self._metadata = metadata
         self._facts = facts
 
     def open(self) -> None:
-        """Make the folder ready to be written to; with `--fresh`, remove the training in it.
-
-        Raises UserError if another training has it open.
-        """
-        self._folder.mkdir(parents=True, exist_ok=True)
-        try:
-            self._lock = FolderLock(self._folder)
-        except BlockingIOError as error:
-            raise UserError(
-                f"another training is running in {self._folder}: wait for it, or give another "
-                "--ckpt-dir"
-            ) from error
-        for path in self._files:
-            remove_unfinished(self._folder, path.name)
+        """Remove what a killed training left unfinished; with `--fresh`, the training itself."""
+        for name in FILE_NAMES:
+            remove_unfinished(self._folder, name)
         states = (self.previous_path, self.state_path)
         if self._config.fresh and any(path.exists() for path in states):
             log.info("--fresh: removing the training in %s", self._folder)
-            for path in self._files:
-                path.unlink(missing_ok=True)
-
-    @property
-    def _files(self) -> tuple[Path, ...]:
-        """Every file that a training writes here; the states first, for without them it is none."""
-        states = (self.previous_path, self.state_path)
-        return (*states, self.best_path, self.weights_path, self.json_path)
-
-    def close(self) -> None:
-        """Let other trainings have the folder."""
-        if self._lock is not None:
-            self._lock.release()
+            for name in FILE_NAMES:
+                (self._folder / name).unlink(missing_ok=True)
 
     def load(self) -> Saved | None:
         """Where the training stands; None where there is none.
@@ -109,11 +130,30 @@ class CheckpointFolder:
                 continue
             if spoilt:
                 log.warning("%s; going on from the state before it, %s", spoilt, path)
-            self._check_same(path, saved["facts"])
-            return Saved(TrainState(**saved["state"]), to_arrays(saved["backend"]), saved["config"])
+            self._check_same(saved["facts"], saved["config"])
+            state = TrainState(**saved["state"])
+            self._miss_best(state)
+            return Saved(state, to_arrays(saved["backend"]), saved["config"])
         if spoilt:
             raise UserError(f"{spoilt}; --fresh starts over, another --ckpt-dir starts beside it")
         return None
+
+    def begin(self, backend: dict[str, Any], state: TrainState) -> None:
+        """Save the state that a new training starts from.
+
+        Weights that lie here are of none that could go on: they get another name before.
+        """
+        there = [path for name in FILE_NAMES if (path := self._folder / name).is_file()]
+        number = next(n for n in count(1) if not any(_kept(path, n).exists() for path in there))
+        for path in there:
+            link_or_copy(path, _kept(path, number))
+        if there:
+            names = ", ".join(_kept(path, number).name for path in there)
+            log.warning(
+                "%s held %s without a training to go on with: kept as %s",
+                self._folder, ", ".join(path.name for path in there), names,
+            )  # fmt: skip
+        self.save_state(backend, state)
 
     def save(self, weights: Arrays, backend: dict[str, Any], state: TrainState) -> None:
         """Write all but the best weights; on return they outlive a power cut."""
@@ -148,26 +188,44 @@ class CheckpointFolder:
         """Give the present state a second name; there is always a state under the first."""
         if not self.state_path.exists():
             return
-        spare = self.previous_path.with_name(f".{self.previous_path.name}.tmp")
-        spare.unlink(missing_ok=True)
-        try:
-            os.link(self.state_path, spare)
-        except OSError:  # a file system without hard links
-            shutil.copyfile(self.state_path, spare)
+        spare = self.previous_path.with_name(
+            f".{self.previous_path.name}.{secrets.token_hex(8)}.tmp"  # as `write_atomic` names them
+        )
+        link_or_copy(self.state_path, spare)
         spare.replace(self.previous_path)
 
-    def _check_same(self, path: Path, saved: Facts) -> None:
+    def _miss_best(self, state: TrainState) -> None:
+        """Say if the best weights are gone, and let the next validation be the best."""
+        if state.best_epoch is None or self.best_path.is_file():
+            return
+        log.warning(
+            "%s is gone, which held the best weights, of epoch %d: those of the next validation "
+            "count as the best, however good they are",
+            self.best_path, state.best_epoch + 1,
+        )  # fmt: skip
+        state.forget_best()
+
+    def _check_same(self, saved: Facts, config: Mapping[str, Any]) -> None:
+        """Settings that differ, and of the frames those that decide which they are, if they do."""
         differing = [
-            f"{name} was {saved.get(name, 'not there')}, now {self._facts.get(name, 'not there')}"
+            name
             for name in (*self._facts, *(saved.keys() - self._facts.keys()))
             if saved.get(name) != self._facts.get(name)
         ]
-        if differing:
-            raise UserError(
-                f"{path} is of another training ({'; '.join(differing)}): give the same settings "
-                "and data to go on with it, another --ckpt-dir to train beside it, or --fresh to "
-                "start over in its place"
-            )
+        if not differing:
+            return
+        now = {name: getattr(self._config, name) for name in DECIDE_FRAMES}
+        lines = changed_settings(config, now) if set(differing) & set(FRAMES) else []
+        told = [name for name in differing if not (lines and name in FRAMES)]
+        lines = [
+            f"{name} was {saved.get(name, 'not there')}, now {self._facts.get(name, 'not there')}"
+            for name in told
+        ] + lines
+        raise UserError(
+            f"{self._folder} holds another training: {'; '.join(lines)}. To go on with it, give "
+            "its settings and data; to train beside it, --ckpt-dir OTHER; to start over in its "
+            "place, --fresh"
+        )
 
     def _readable(self, state: TrainState) -> dict[str, Any]:
         return {
@@ -186,6 +244,10 @@ def changed_settings(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[s
         for name, value in now.items()
         if saved.get(name) != value
     ]
+
+
+def _kept(path: Path, number: int) -> Path:
+    return path.with_name(f"{path.stem}.kept-{number}{path.suffix}")
 
 
 def _shown(value: Any) -> str:

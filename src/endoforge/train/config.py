@@ -21,6 +21,9 @@ Scheduler = Literal["linear", "cosine"]
 ResizeMode = Literal["letterbox", "force"]
 LabelField = Literal["label", "paris"]
 ModelName = Literal["tinydet", "bigdet"]
+Watch = Literal["ap", "ap50", "mean-iou"]
+DEBUG_NAME = "debug_batch.png"
+"""In --ckpt-dir, the picture of --debug-batch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +66,8 @@ class TrainConfig:
     """Frames in a training step."""
 
     lr_start: float = 1e-3
-    """Learning rate of the first step."""
+    """Learning rate at the start, after a warm-up: over the first 200 steps, or a tenth of all if
+    that is less, it rises to this from nearly nothing."""
 
     lr_end: float = 1e-4
     """Learning rate of the last step."""
@@ -112,13 +116,15 @@ class TrainConfig:
     """JSON file that says which frames train and which validate; written if it isn't there."""
 
     real_val_dir: Annotated[str | None, arg(metavar="FOLDER")] = None
-    """Validate on all runs of this folder instead, and train on all of --input-root."""
+    """Validate on all runs of this folder instead, and train on all of --input-root: nothing is
+    split then."""
 
     val_obj_thresh: float = DEFAULT_OBJ_THRESH
     """Score from which a detection counts in precision, recall and mean IoU, 0 to 1."""
 
     val_iou_thresh: float = DEFAULT_IOU_THRESH
-    """Overlap (IoU) with a true box from which a detection counts as a hit, 0 to 1."""
+    """Overlap (IoU) with a true box from which a detection counts as a hit, 0 to 1. Detections that
+    overlap each other by more than 0.5 are one, whatever this is."""
 
     val_iou_sweep: str = DEFAULT_IOU_SWEEP
     """More IoU thresholds to report at, split by commas."""
@@ -135,11 +141,16 @@ class TrainConfig:
     val_flip_prob: float = 0.0
     """Share of the validation frames to mirror, 0 to 1."""
 
+    watch: Watch = "ap"
+    """What decides the best weights, and --patience: ap (0.50:0.95; ties by mean IoU), ap50, or
+    mean-iou at --val-obj-thresh and --val-iou-thresh."""
+
     patience: int = 0
-    """Stop after so many epochs in a row without a better validation IoU; 0 never does."""
+    """Stop after so many epochs in a row without a gain in --watch, counted from the first one
+    above 0; 0 never does."""
 
     patience_min_delta: float = 0.0
-    """What the validation IoU must gain to count as better for --patience."""
+    """What --watch must gain to count for --patience."""
 
     debug_batch: bool = False
     """Draw the first batch as training sees it, to debug_batch.png in --ckpt-dir; print ranges."""
@@ -167,8 +178,6 @@ class TrainConfig:
         self._check_learning_rates()
         self._check_shares()
         self._check_choices()
-        if self.real_val_dir is not None:
-            self._check_split_is_ours()
         if self.simulate:
             self._check_simulation()
         else:
@@ -183,6 +192,15 @@ class TrainConfig:
     def val_input_size(self) -> tuple[int, int]:
         """Width and height of validation inputs."""
         return parse_size(self.val_target_size or self.target_size, "--val-target-size")
+
+    @property
+    def unused(self) -> list[str]:
+        """The flags of a split that is not made, since --real-val-dir is validated on."""
+        given = {
+            "--stratify-split": self.stratify_split,
+            "--split-manifest": self.split_manifest is not None,
+        }
+        return [flag for flag, is_given in given.items() if is_given and self.real_val_dir]
 
     @property
     def iou_thresholds(self) -> list[float]:
@@ -200,14 +218,6 @@ class TrainConfig:
         checks.check_at_least("--log-every", self.log_every, 0, example="10")
         checks.check_at_least("--ckpt-every-steps", self.ckpt_every_steps, 0, example="500")
         checks.check_at_least("--ckpt-every-epochs", self.ckpt_every_epochs, 0, example="1")
-
-    def _check_split_is_ours(self) -> None:
-        for flag, given in (
-            ("--split-manifest", self.split_manifest is not None),
-            ("--stratify-split", self.stratify_split),
-        ):
-            if given:
-                raise UserError(f"{flag} doesn't go with --real-val-dir: leave one out")
 
     def _check_simulation(self) -> None:
         of_folders = ("input_root", "val_ratio", "stratify_split", "split_manifest", "drop_last")
@@ -246,6 +256,7 @@ class TrainConfig:
         checks.check_choice("--model", self.model, get_args(ModelName))
         checks.check_choice("--scheduler", self.scheduler, get_args(Scheduler))
         checks.check_choice("--label", self.label, get_args(LabelField))
+        checks.check_choice("--watch", self.watch, get_args(Watch))
         checks.check_compute(self.backend, self.device, self.adapter)
         checks.check_choice("--resize-mode", self.resize_mode, get_args(ResizeMode))
         if self.val_resize_mode is not None:
@@ -270,7 +281,8 @@ class TrainHpConfig(TrainConfig):
     """Frames in a training step."""
 
     lr_start: float = 3e-4
-    """Learning rate of the first step."""
+    """Learning rate at the start, after a warm-up: over the first 200 steps, or a tenth of all if
+    that is less, it rises to this from nearly nothing."""
 
     lr_end: float = 1e-5
     """Learning rate of the last step."""

@@ -13,7 +13,15 @@ from endoforge.core.errors import UserError
 from endoforge.data.classes import Classes, class_names, unknown_classes, with_others
 from endoforge.data.loader import BatchSource, Loader
 from endoforge.data.pack import Pack, pack_frames
-from endoforge.data.split import Split, fingerprint, load_split, save_split, split_by_run
+from endoforge.data.split import (
+    Split,
+    fingerprint,
+    load_split,
+    save_split,
+    split_by_run,
+    warn_of_shared_pictures,
+)
+from endoforge.data.twins import seeds_of_both
 from endoforge.train.checkpoint import Facts
 from endoforge.train.config import TrainConfig
 from endoforge.train.summary import dropped_by_side, summary_lines
@@ -158,13 +166,16 @@ def real_index(config: TrainConfig) -> CaptureIndex | None:
 
 
 def _check_apart(config: TrainConfig, training: CaptureIndex, real: CaptureIndex) -> None:
-    """None of the frames to validate on may be trained on."""
+    """No frame may be on both sides; warn of pictures, and of colons, that are."""
     trained_on = set(map(_file_of, training.frames))
     if shared := [frame for frame in real.frames if _file_of(frame) in trained_on]:
         raise UserError(
             f"--real-val-dir {config.real_val_dir}: {shared[0].key} is in --input-root too; "
             "give a folder whose runs aren't trained on"
         )
+    for group in seeds_of_both(training.runs, real.runs):
+        log.warning("runs of both --input-root and --real-val-dir show the same: %s", group.line())
+    warn_of_shared_pictures(training.frames, real.frames, "--real-val-dir")
 
 
 def _file_of(frame: FrameRecord) -> tuple[int, int]:
@@ -187,6 +198,6 @@ def _log_searched(index: CaptureIndex) -> None:
 
 
 def log_dropped(tally: Tally) -> None:
-    """Warn of what was left out, and why."""
+    """Warn of what was left out, and of labels that are not as they should be, and why."""
     for line in tally.lines():
-        log.warning("dropped %s", line)
+        log.warning("%s%s", "" if " x label: " in line else "dropped ", line)

@@ -89,5 +89,6 @@ def facts_of(
         "--val-flip-prob": str(config.val_flip_prob),
         "--val-obj-thresh": str(config.val_obj_thresh),
         "--val-iou-thresh": str(config.val_iou_thresh),
+        "--watch": config.watch,
         **data.facts,
     }

@@ -11,7 +11,7 @@ from typing import SupportsFloat
 
 import numpy as np
 
-from endoforge.backends.arrays import to_arrays
+from endoforge.backends.arrays import Arrays, to_arrays
 from endoforge.backends.base import Backend, StepResult
 from endoforge.backends.compute import Compute, pick_compute
 from endoforge.backends.group import Group, joined
@@ -25,16 +25,20 @@ from endoforge.evaluate.config import VALIDATION_BATCH_SIZE
 from endoforge.evaluate.metrics import Metrics
 from endoforge.evaluate.validate import Validation, validate
 from endoforge.train.checkpoint import CheckpointFolder, changed_settings
-from endoforge.train.config import TrainConfig
+from endoforge.train.config import DEBUG_NAME, TrainConfig, Watch
 from endoforge.train.data import TrainingData, load_data
 from endoforge.train.debug import draw_batch
 from endoforge.train.facts import StartWeights, facts_of, load_start, with_classes
+from endoforge.train.outputs import outputs_of
 from endoforge.train.reports import EpochReport, Pace, Plan, Sink, StepReport
 from endoforge.train.schedule import learning_rate
 from endoforge.train.simulate import SimulatedData, simulate
 from endoforge.train.sinks import build_sinks, outcome_to
 from endoforge.train.state import TrainState
 from endoforge.train.stop import Stop, StopRequested, stop_on_signal
+from endoforge.train.summary import lines_on_missing_boxes
+from endoforge.train.watch import NAMES as WATCHED
+from endoforge.train.watch import Score, score_of
 
 log = logging.getLogger(__name__)
 
@@ -49,9 +53,12 @@ class TrainResult:
     """The weights of the best validation."""
     epochs: int
     """Epochs done, those before a resume too."""
-    best_mean_iou: float | None
+    watch: Watch
+    """What decided which validation was the best."""
+    best_score: Score | None
+    """Of that validation; None where there was nothing to find."""
     best_epoch: int | None
-    """From 0."""
+    """From 0; None where the best weights are gone."""
     metrics: Metrics | None
     """Of the last validation; None where there was nothing left to do."""
     best_is_used: bool
@@ -62,14 +69,14 @@ class TrainResult:
         metrics, scores = self.metrics, list[str]()
         if metrics is not None:
             scores = [f"last validation: {metrics.summary()}", *metrics.class_lines()]
-        best = ""
-        if self.best_mean_iou is not None and self.best_epoch is not None:
-            best = f" (epoch {self.best_epoch + 1}, mean IoU {self.best_mean_iou:.3f})"
-        return [
-            *scores,
-            f"weights  {self.checkpoint}{' (the best)' if self.best_is_used else ''}",
-            f"best     {self.best_checkpoint}{best}",
-        ]
+        best = list[str]()
+        if self.best_epoch is not None:
+            told = f"epoch {self.best_epoch + 1}"
+            if self.best_score is not None:
+                told += f", {WATCHED[self.watch]} {self.best_score[0]:.3f}"
+            best = [f"best     {self.best_checkpoint} ({told})"]
+        used = " (the best)" if self.best_is_used else ""
+        return [*scores, f"weights  {self.checkpoint}{used}", *best]
 
 
 def train(config: TrainConfig) -> TrainResult:
@@ -80,7 +87,7 @@ def train(config: TrainConfig) -> TrainResult:
     state saved.
     """
     compute = pick_compute(config.backend, config.device, config.adapter)
-    with joined(compute.torch_device) as group:
+    with joined(compute.torch_device) as group, outputs_of(config, group):
         sinks = build_sinks(config) if group.is_main else []
         with outcome_to(sinks):
             training = prepare(config, compute, group, sinks)
@@ -93,9 +100,13 @@ def prepare(config: TrainConfig, compute: Compute, group: Group, sinks: list[Sin
     model = MODELS[config.model]
     check_size("--target-size", config.target_size, model.strides[0])
     check_size("--val-target-size", config.val_target_size or config.target_size, model.strides[0])
+    for flag in config.unused:
+        log.warning("%s is ignored: with --real-val-dir nothing is split", flag)
     start = load_start(config.demo_checkpoint, model)
     device = compute.torch_device
     data = simulate(config, device) if config.simulate else load_data(config, group)
+    for line in lines_on_missing_boxes(data.train, data.val, config.label):
+        log.warning("%s", line)
     model = replace(model, classes=data.class_names)
     start = start and with_classes(start, model, config.seed)
     backend = compute.backend(model, seed=config.seed, batch_size=config.batch_size, group=group)
@@ -144,7 +155,7 @@ class Training:
 
     @contextmanager
     def opened(self) -> Iterator[None]:
-        """Hold the folder, and go to where the training in it stands."""
+        """Go to where the training in the folder stands; in the end close what makes batches."""
         if self.group.is_main:
             self.checkpoints.open()
         try:
@@ -152,7 +163,6 @@ class Training:
             yield
         finally:
             self.train_loader.close()
-            self.checkpoints.close()
 
     def _go_to_where_it_stands(self) -> None:
         saved = self.checkpoints.load() if self.group.is_main else None
@@ -168,7 +178,7 @@ class Training:
             log.info("starting from other weights: %s", self.config.demo_checkpoint)
         if self.group.is_main:
             # A training that can't be saved shouldn't begin, and one that is killed keeps its name.
-            self.checkpoints.save_state(self.backend.state_dict(), self.state)
+            self.checkpoints.begin(self.backend.state_dict(), self.state)
 
     def run(self, stop: Stop) -> TrainResult:
         """Train to the end; when stopped, save and raise Resumable."""
@@ -189,12 +199,13 @@ class Training:
         started = time.monotonic()
         self._train_epoch(stop)
         self.validation = self._validate(stop)
-        metrics, delta = self.validation.metrics, self.config.patience_min_delta
-        is_best = self.state.note_validation(metrics.mean_iou, delta)
+        metrics = self.validation.metrics
+        score = score_of(metrics, self.config.watch)
+        is_best = self.state.note_validation(score, self.config.patience_min_delta)
         if is_best:
             self.state.best_validation = metrics.to_record(self.validation.batches)
         if is_best and self.group.is_main:
-            self.checkpoints.save_best(self.backend.weights())
+            self.checkpoints.save_best(self._finite_weights())
         self._report_epoch(self.validation, is_best, time.monotonic() - started)
         self.state.next_epoch()
         if self._finished() or _due(self.state.epoch, self.config.ckpt_every_epochs):
@@ -255,16 +266,19 @@ class Training:
         self._read_losses()
         if not self.group.is_main:
             return
+        self.checkpoints.save(self._finite_weights(), self.backend.state_dict(), self.state)
+
+    def _finite_weights(self) -> Arrays:
         weights = self.backend.weights()
         if not all(np.isfinite(array).all() for array in weights.values()):
             raise self._diverged()
-        self.checkpoints.save(weights, self.backend.state_dict(), self.state)
+        return weights
 
     def _draw_first_batch(self) -> None:
         if self.group.is_main:
             batch = next(self.train_loader.batches(self.state.epoch))
             view = self.backend.view(batch, epoch=self.state.epoch, step=0)
-            path = Path(self.config.ckpt_dir) / "debug_batch.png"
+            path = Path(self.config.ckpt_dir) / DEBUG_NAME
             for line in draw_batch(path, view, self.backend.model_config.classes):
                 log.info("%s", line)
 
@@ -336,17 +350,22 @@ class Training:
 
     def _result(self) -> TrainResult:
         if self.validation is not None and self.state.epoch < self.config.epochs:
-            log.info("stopped early: no better validation in %d epochs", self.config.patience)
-        if self.config.patience > 0 and self.group.is_main:
+            log.info(
+                "stopped early: %s gained nothing in %d epochs",
+                WATCHED[self.config.watch], self.config.patience,
+            )  # fmt: skip
+        best_is_used = self.config.patience > 0 and self.state.best_epoch is not None
+        if best_is_used and self.group.is_main:
             self.checkpoints.use_best()
         return TrainResult(
             checkpoint=self.checkpoints.weights_path,
             best_checkpoint=self.checkpoints.best_path,
             epochs=self.state.epoch,
-            best_mean_iou=self.state.best_mean_iou,
+            watch=self.config.watch,
+            best_score=self.state.best_score,
             best_epoch=self.state.best_epoch,
             metrics=self.validation.metrics if self.validation else None,
-            best_is_used=self.config.patience > 0,
+            best_is_used=best_is_used,
         )
 
 

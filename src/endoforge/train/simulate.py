@@ -40,6 +40,8 @@ class SimulatedData:
     steps_an_epoch: int
     val: Pack
     class_names: Classes
+    train: None = None
+    """No frame of these is there before it is learned from."""
 
     def loader(
         self,

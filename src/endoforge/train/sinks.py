@@ -4,18 +4,15 @@ import json
 import logging
 import math
 import os
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.progress import TimeRemainingColumn as Remaining
-
+from endoforge.core.bar import NarrowBar
 from endoforge.core.files import append_json_line, write_atomic, write_json_atomic
+from endoforge.core.progress import on_terminal
 from endoforge.train.config import TrainConfig
 from endoforge.train.reports import EpochReport, Plan, Sink, StepReport
 from endoforge.train.tensorboard import TensorBoard
@@ -31,9 +28,9 @@ def build_sinks(config: TrainConfig) -> list[Sink]:
 
     What may refuse comes before the status file, which says at once that training runs.
     """
-    on_terminal = sys.stderr.isatty()
-    sinks: list[Sink] = [ProgressBar()] if on_terminal else []
-    sinks.append(LogLines(0 if on_terminal else config.log_every))
+    with_bar = on_terminal()
+    sinks: list[Sink] = [ProgressBar()] if with_bar else []
+    sinks.append(LogLines(0 if with_bar else config.log_every))
     if config.tensorboard is not None:
         sinks.append(TensorBoard(Path(config.tensorboard), config.log_every))
     if config.metrics_out is not None:
@@ -58,7 +55,19 @@ def outcome_to(sinks: list[Sink]) -> Iterator[None]:
         raise
     finally:
         for sink in sinks:
-            sink.finish(status, message)
+            with _no_second_error(status):
+                sink.finish(status, message)
+
+
+@contextmanager
+def _no_second_error(status: str) -> Iterator[None]:
+    """What can't be written of a training that has ended badly is told, but isn't why it ended."""
+    try:
+        yield
+    except OSError as error:
+        if status == "done":
+            raise
+        log.warning("can't write how it ended: %s", error)
 
 
 class LogLines:
@@ -105,11 +114,11 @@ class LogLines:
 
 
 class ProgressBar:
-    """A bar for each epoch on the terminal, gone when the epoch is."""
+    """A bar for each epoch on the terminal, gone when the epoch is; the time left is of all."""
 
     def __init__(self) -> None:
         self._plan: Plan | None = None
-        self._bar: Progress | None = None
+        self._bar: NarrowBar | None = None
         self._next = 0.0
 
     def start(self, plan: Plan) -> None:
@@ -126,7 +135,7 @@ class ProgressBar:
             f"loss {float(report.result.loss):.3f}  IoU {float(report.result.mean_iou):.2f}  "
             f"{report.images_per_s:,.0f} images/s"
         )
-        self._bar.update(self._bar.task_ids[0], completed=report.step, text=text)
+        self._bar.show(report.step, text, report.eta_s)
 
     def epoch(self, report: EpochReport) -> None:  # noqa: ARG002 - the log has the numbers
         self._close()
@@ -134,13 +143,9 @@ class ProgressBar:
     def finish(self, status: str, error: str | None) -> None:  # noqa: ARG002
         self._close()
 
-    def _open(self, epoch: int) -> Progress:
+    def _open(self, epoch: int) -> NarrowBar:
         assert self._plan is not None
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        texts = (TextColumn("{task.fields[text]}"), Remaining())
-        bar = Progress(*columns, *texts, console=Console(stderr=True), transient=True)
-        label = f"epoch {epoch}/{self._plan.epochs}"
-        bar.add_task(label, total=self._plan.steps_per_epoch, text="")
+        bar = NarrowBar(f"epoch {epoch}/{self._plan.epochs}", self._plan.steps_per_epoch)
         bar.start()
         return bar
 
@@ -160,14 +165,14 @@ class MetricsFile:
     def start(self, plan: Plan) -> None:
         """Remove the lines of epochs that were lost with a crash, and a line that was cut short."""
         self._plan = plan
-        if not self._path.exists():
+        if (path := _kept_file(self._path)) is None:
             return
-        lines = self._path.read_bytes().splitlines(keepends=True)
+        lines = path.read_bytes().splitlines(keepends=True)
         whole = [line for line in lines if line.endswith(b"\n")]
         kept = [line for line in whole if not self._comes_again(line)]
         if kept != lines:
             log.info("%s: removed %d lines that come again", self._path, len(lines) - len(kept))
-            write_atomic(self._path, b"".join(kept), sync=True)
+            write_atomic(path, b"".join(kept), sync=True)
 
     def _comes_again(self, line: bytes) -> bool:
         assert self._plan is not None
@@ -197,6 +202,17 @@ class MetricsFile:
 
     def finish(self, status: str, error: str | None) -> None:
         """Each line is on disk already."""
+
+
+def _kept_file(path: Path) -> Path | None:
+    """The plain file behind `path`, if that is what it is.
+
+    Not one to which an open stream leads, such as /dev/stdout: that belongs to who opened it.
+    """
+    streams = (Path("/dev"), Path("/proc"))
+    if not path.is_file() or any(path.absolute().is_relative_to(folder) for folder in streams):
+        return None
+    return path.resolve()
 
 
 class StatusFile:

@@ -4,6 +4,8 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
+from endoforge.train.watch import Score
+
 
 def _new_id() -> str:
     return uuid.uuid4().hex[:12]
@@ -22,27 +24,43 @@ class TrainState:
     step: int = 0
     loss_sum: float = 0.0
     """Of the steps done in this epoch."""
-    best_mean_iou: float | None = None
-    """Of the best validation so far, whose weights are kept."""
+    best_score: Score | None = None
+    """Of the best validation so far, whose weights are kept; None too where there was no box."""
     best_epoch: int | None = None
     """The epoch of that validation, from 0."""
     best_validation: dict[str, Any] | None = None
     """Its metrics, as a metrics file has them."""
-    mean_iou_to_beat: float | None = None
-    """Of the last validation that counted as a gain for the patience."""
+    score_to_beat: float | None = None
+    """Of the last validation that counted as a gain for the patience; None until there is one."""
     epochs_without_gain: int = 0
 
-    def note_validation(self, mean_iou: float, min_delta: float) -> bool:
-        """Take the epoch's validation in; True if it is the best so far."""
-        if self.mean_iou_to_beat is None or mean_iou > self.mean_iou_to_beat + min_delta:
-            self.mean_iou_to_beat = mean_iou
-            self.epochs_without_gain = 0
-        else:
-            self.epochs_without_gain += 1
-        is_best = self.best_mean_iou is None or mean_iou > self.best_mean_iou
+    def note_validation(self, score: Score | None, min_delta: float) -> bool:
+        """Take the epoch's validation in; True if it is the best so far.
+
+        Of equal scores the first is the best. Without a score nothing can be compared, and the last
+        validation is. The first score above 0 is a gain, and only then does patience begin to
+        count: before, the detector finds nothing yet.
+        """
+        if score is not None:
+            self._note_gain(score[0], min_delta)
+        is_best = score is None or self.best_score is None or score > self.best_score
         if is_best:
-            self.best_mean_iou, self.best_epoch = mean_iou, self.epoch
+            self.best_score, self.best_epoch = score, self.epoch
         return is_best
+
+    def _note_gain(self, watched: float, min_delta: float) -> None:
+        if self.score_to_beat is None:
+            is_gain = watched > 0
+        else:
+            is_gain = watched > self.score_to_beat + min_delta
+        if is_gain:
+            self.score_to_beat, self.epochs_without_gain = watched, 0
+        elif self.score_to_beat is not None:
+            self.epochs_without_gain += 1
+
+    def forget_best(self) -> None:
+        """Let the next validation be the best: the weights of the one so far are gone."""
+        self.best_score = self.best_epoch = self.best_validation = None
 
     def out_of_patience(self, patience: int) -> bool:
         """True after `patience` validations in a row without a gain; never for 0."""

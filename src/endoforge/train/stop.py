@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM that wait for the end of a step, so that what is saved is whole."""
+"""Ctrl-C, SIGTERM and SIGHUP that wait for the end of a step, so that what is saved is whole."""
 
 import logging
 import signal
@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from endoforge.backends.group import Group
+from endoforge.core.signals import INTERRUPTS
 
 log = logging.getLogger(__name__)
 
@@ -38,9 +39,10 @@ class Stop:
 
 @contextmanager
 def stop_on_signal(group: Group) -> Iterator[Stop]:
-    """Note Ctrl-C and SIGTERM instead of dying of them; the second time, die at once.
+    """Note Ctrl-C, SIGTERM and SIGHUP instead of dying of them; the second time, die at once.
 
-    Outside the main thread, which alone gets signals, nothing is changed.
+    A terminal that closes sends SIGHUP. What is ignored, as that is under nohup, stays so. Outside
+    the main thread, which alone gets signals, nothing is changed.
     """
     stop = Stop(group)
 
@@ -55,9 +57,13 @@ def stop_on_signal(group: Group) -> Iterator[Stop]:
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, note) for number in _heeded()}
     try:
         yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _heeded() -> list[int]:
+    return [number for number in INTERRUPTS if signal.getsignal(number) is not signal.SIG_IGN]

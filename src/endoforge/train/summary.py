@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoforge.captures.index import CaptureIndex
-from endoforge.captures.schema import DEFAULT_CLASS
+from endoforge.captures.schema import DEFAULT_CLASS, LabelField
 from endoforge.data.classes import boxes_by_class
 from endoforge.data.pack import Pack
 from endoforge.data.split import Split
@@ -64,6 +64,22 @@ def summary_lines(train: Pack, val: Pack, dropped: Dropped, left_out: int) -> li
     ]
     if left_out:
         lines.append(f"left out by the split: {left_out:,} frames")
+    return lines
+
+
+def lines_on_missing_boxes(train: Pack | None, val: Pack, field: LabelField) -> list[str]:
+    """A line for each side without any box; None: frames that are made as they are needed."""
+    lines = []
+    if train is not None and not boxes_by_class(train):
+        lines.append(
+            f"no box in the {len(train):,} training frames (--label {field}): a detector that is "
+            "shown no polyp learns to find none; look at the labels"
+        )
+    if not boxes_by_class(val):
+        lines.append(
+            f"no box in the {len(val):,} validation frames (--label {field}): there is nothing to "
+            "find, so AP is undefined, the last weights count as the best, and patience never ends"
+        )
     return lines
 
 

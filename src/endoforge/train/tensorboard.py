@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoforge.core.errors import UserError
+from endoforge.core.files import naming
 from endoforge.evaluate.figures import draw_found, evenly_spread
 from endoforge.evaluate.matching import match_all, match_picture
 from endoforge.evaluate.metrics import OBJECTNESS_SWEEP, Metrics
@@ -38,9 +39,10 @@ class TensorBoard:
     def start(self, plan: Plan) -> None:
         """Take back what lies beyond the state that training goes on from: it comes again."""
         self._plan = plan
-        self._writer = self._writer_class(
-            str(self._folder), purge_step=_comes_again(plan), flush_secs=FLUSH_EVERY_S
-        )
+        with naming(self._folder):
+            self._writer = self._writer_class(
+                str(self._folder), purge_step=_comes_again(plan), flush_secs=FLUSH_EVERY_S
+            )
 
     def step(self, report: StepReport) -> None:
         if not self._every_steps or report.step % self._every_steps:
@@ -51,19 +53,22 @@ class TensorBoard:
             "train/learning_rate": report.lr,
             "train/images_per_s": report.images_per_s,
         }
-        self._add_scalars(values, self._steps_done(report.epoch - 1, report.step))
+        with naming(self._folder):
+            self._add_scalars(values, self._steps_done(report.epoch - 1, report.step))
 
     def epoch(self, report: EpochReport) -> None:
         step = self._steps_done(report.epoch)
-        self._add_scalars({"epoch/mean_loss": report.loss}, step)
-        self._add_scalars(_validation_scalars(report.validation.metrics), step)
-        self._add_curve(report.validation, step)
-        self._add_pictures(report.validation, step)
-        self._writer.flush()
+        with naming(self._folder):
+            self._add_scalars({"epoch/mean_loss": report.loss}, step)
+            self._add_scalars(_validation_scalars(report.validation.metrics), step)
+            self._add_curve(report.validation, step)
+            self._add_pictures(report.validation, step)
+            self._writer.flush()
 
     def finish(self, status: str, error: str | None) -> None:  # noqa: ARG002 - no tab shows these
         if self._writer is not None:
-            self._writer.close()
+            with naming(self._folder):
+                self._writer.close()
 
     def _steps_done(self, epochs: int, steps: int = 0) -> int:
         """After whole `epochs` and `steps` of the next."""

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from endoforge.core.children import become_child, starting_children
 from endoforge.core.errors import UserError
+from endoforge.core.shared_memory import SharedMemory
 from endoforge.sim.engine import RendererName
 from endoforge.sim.kernels.types import STATS
 from endoforge.sim.polyps import MAX_POLYPS
@@ -58,8 +59,8 @@ class Painter:
         width, height = size
         self._shape = (height, width, 4)
         self._bytes = height * width * 4
-        memory = context.RawArray("B", SLOTS * (self._bytes + STATS_BYTES))
-        self._memory = np.frombuffer(memory, np.uint8)
+        memory = SharedMemory(SLOTS * (self._bytes + STATS_BYTES), "for the renderer's pictures")
+        self._memory = memory.bytes
         self._pipe, other = context.Pipe()
         self._process = context.Process(
             target=_paint, args=(other, memory, size, renderer), daemon=True, name="renderer"
@@ -144,12 +145,14 @@ def _slot(
     return rgbi, stats.reshape(MAX_POLYPS, STATS)
 
 
-def _paint(pipe: Connection, memory: Any, size: tuple[int, int], name: RendererName) -> None:
+def _paint(
+    pipe: Connection, memory: SharedMemory, size: tuple[int, int], name: RendererName
+) -> None:
     """In the process: render what is asked for, until the pipe is closed."""
     become_child()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     try:
-        _serve(pipe, np.frombuffer(memory, np.uint8), size, name)
+        _serve(pipe, memory.bytes, size, name)
     except (EOFError, BrokenPipeError):
         pass
     except UserError as error:

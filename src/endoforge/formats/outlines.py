@@ -1,0 +1,101 @@
+"""The box of one COCO annotation: its bbox, or the one around its polygons or run lengths."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from faster_coco_eval.core import mask as run_lengths
+
+from endoforge.captures.pictures import MOST_PIXELS
+from endoforge.captures.schema import Corners
+from endoforge.captures.tally import Unusable
+
+Size = tuple[int, int]
+
+
+def box_of(bbox: Any, segmentation: Any, picture_size: Callable[[], Size]) -> Corners:
+    """xyxy in pixels, as the annotation has it; raises Unusable if it has no box with an area.
+
+    The outline counts where `bbox` is absent, empty or without area. `picture_size` gives (width,
+    height), which run lengths must be of; it is called for these alone.
+    """
+    corners = _of_bbox(bbox)
+    if corners is not None:
+        return corners
+    around = [_around(part, picture_size) for part in _parts(segmentation)]
+    if not around:
+        raise Unusable("bbox without area" if bbox else "neither bbox nor segmentation")
+    lefts, tops, rights, bottoms = zip(*around, strict=True)
+    left, top, right, bottom = min(lefts), min(tops), max(rights), max(bottoms)
+    if left >= right or top >= bottom:
+        raise Unusable("segmentation without area")
+    return left, top, right, bottom
+
+
+def _of_bbox(bbox: Any) -> Corners | None:
+    """None where it says nothing."""
+    numbers = _numbers("bbox", [] if bbox is None else bbox)
+    if all(map(math.isnan, numbers)):
+        return None
+    if len(numbers) != 4:
+        raise Unusable("bbox isn't four numbers")
+    if not all(map(math.isfinite, numbers)):
+        raise Unusable("bbox with NaN or infinite numbers")
+    left, top, width, height = numbers
+    if width < 0 or height < 0:
+        raise Unusable("bbox of negative size")
+    return (left, top, left + width, top + height) if width and height else None
+
+
+def _numbers(what: str, values: Any) -> list[float]:
+    """Numbers, also such as are in quotes; null is NaN."""
+    try:
+        if isinstance(values, list):
+            return [math.nan if value is None else float(value) for value in values]
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise Unusable(f"{what} isn't numbers")
+
+
+def _parts(segmentation: Any) -> list[Any]:
+    """Its polygons and run lengths; some tools write one without the list around it."""
+    if isinstance(segmentation, list) and segmentation:
+        nested = isinstance(segmentation[0], list | dict)
+        return [part for part in segmentation if part] if nested else [segmentation]
+    return [segmentation] if segmentation else []
+
+
+def _around(part: Any, picture_size: Callable[[], Size]) -> Corners:
+    if isinstance(part, dict):
+        return _around_runs(part, picture_size())
+    numbers = _numbers("polygon", part)
+    if len(numbers) % 2 or not all(map(math.isfinite, numbers)):
+        raise Unusable("polygon isn't pairs of numbers")
+    xs, ys = numbers[0::2], numbers[1::2]
+    return min(xs), min(ys), max(xs), max(ys)
+
+
+def _around_runs(runs: dict[str, Any], picture_size: Size) -> Corners:
+    """Of a mask as run lengths, COCO's compressed text or plain lists of them."""
+    try:
+        height, width = map(int, runs["size"])
+        counts = runs["counts"]
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise Unusable("run lengths without size or counts") from error
+    if (width, height) != picture_size:
+        said = f"{width}x{height}, picture {picture_size[0]}x{picture_size[1]}"
+        raise Unusable("run lengths are of another size", said)
+    if not 0 < width * height <= MOST_PIXELS:
+        raise Unusable("run lengths are of no possible size", f"{width}x{height}")
+    try:
+        if isinstance(counts, list):
+            plain = {"size": [height, width], "counts": list(map(int, counts))}
+            counts = run_lengths.frPyObjects(plain, height, width)["counts"]
+        mask = run_lengths.decode({"size": [height, width], "counts": counts})
+    except (RuntimeError, TypeError, ValueError, OverflowError, MemoryError) as error:
+        raise Unusable("run lengths that don't fill their picture") from error
+    columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
+    if not len(columns):
+        raise Unusable("segmentation without area")
+    return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)

@@ -1,0 +1,161 @@
+"""Pictures and videos with what was found, written into a folder of their own."""
+
+import contextlib
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from endoforge.captures.pictures import encode_png
+from endoforge.core.errors import UserError
+from endoforge.core.files import remove_unfinished, write_atomic
+from endoforge.core.marks import MARK_NAME, leave_mark
+from endoforge.inference.drawings import (
+    DETECT,
+    DRAWN,
+    SUFFIXES,
+    drawn_name,
+    files_in,
+    is_detects_own,
+)
+from endoforge.inference.growing import cant_write
+
+JPEG_QUALITY = 92
+
+
+class Drawing:
+    """The folder `drawn` of `out`, which is `detect`'s own: it makes, marks and clears it."""
+
+    def __init__(self, out: Path, *, wanted: bool) -> None:
+        """Raises UserError if something is `wanted` there, but other things lie there."""
+        self.folder = out / DRAWN
+        self._own = is_detects_own(self.folder)
+        if wanted and not self._own:
+            raise UserError(
+                f"--out {out}: {self.folder} holds what detect hasn't drawn; name another folder, "
+                "or leave drawing out by --draw none"
+            )
+        self._written: set[Path] = set()
+        self._ready: set[Path] = set()
+        self._video: tuple[str, DrawnVideo] | None = None
+
+    def picture(self, file: str, drawn: NDArray[np.uint8]) -> None:
+        """Write the drawing of the picture `file`; raises UserError if that fails."""
+        path = self._place(drawn_name(file, video=False))
+        data = encode_png(drawn) if path.suffix.lower() == ".png" else _jpeg(drawn)
+        try:
+            write_atomic(path, data)
+        except OSError as error:
+            raise cant_write(path, error) from error
+
+    def frame(self, file: str, fps: float, drawn: NDArray[np.uint8]) -> None:
+        """Append to the drawing of the video `file`; raises UserError if it can't be begun."""
+        if self._video is None or self._video[0] != file:
+            self.end_video()
+            path = self._place(drawn_name(file, video=True))
+            self._video = file, DrawnVideo(path, fps, drawn.shape[:2])
+        self._video[1].add(drawn)
+
+    def end_video(self) -> None:
+        """Complete the video that was begun last; raises UserError if it isn't whole."""
+        if self._video is not None:
+            _, video = self._video
+            self._video = None
+            video.close()
+
+    def clear(self) -> int:
+        """Remove what an earlier `detect` drew and this one didn't; how many drawings that were."""
+        if not self._own or not self.folder.is_dir():
+            return 0
+        stale = [
+            path
+            for path in files_in(self.folder)
+            if path.suffix.lower() in SUFFIXES and path not in self._written
+        ]
+        plain = [path for path in stale if not path.is_symlink()]
+        for path in plain:
+            path.unlink(missing_ok=True)
+        self._remove_empty_folders()
+        return sum(not path.name.startswith(".") for path in plain)
+
+    def _place(self, name: str) -> Path:
+        """Where a drawing of that name goes, in a folder that is there, and no other's place."""
+        path = self.folder / name
+        while path in self._written:  # a.bmp and a.bmp.jpg are both drawn as a.bmp.jpg
+            path = path.with_name(f"{path.stem}_{path.suffix}")
+        self._written.add(path)
+        if path.parent not in self._ready:
+            try:
+                self._make_ready(path.parent)
+            except OSError as error:
+                raise cant_write(path, error) from error
+        return path
+
+    def _make_ready(self, folder: Path) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        leave_mark(self.folder, DETECT)
+        folder.mkdir(parents=True, exist_ok=True)
+        if not folder.resolve().is_relative_to(self.folder.resolve()):
+            raise UserError(f"{folder}: a link in {self.folder} leads out of it; remove that link")
+        self._ready.add(folder)
+
+    def _remove_empty_folders(self) -> None:
+        for place, _, files in os.walk(self.folder, topdown=False):
+            folder = Path(place)
+            remove_unfinished(folder, "*")
+            if folder == self.folder and files == [MARK_NAME]:
+                (folder / MARK_NAME).unlink()
+            with contextlib.suppress(OSError):  # something lies in it
+                folder.rmdir()
+
+
+class DrawnVideo:
+    """An MP4 file that takes its name when it is closed; frames of (height, width) pixels."""
+
+    def __init__(self, path: Path, fps: float, size_hw: tuple[int, ...]) -> None:
+        """Raises UserError if it can't be written."""
+        self._path, self._partial = path, path.with_name(f".{path.stem}.partial.mp4")
+        self._num_frames = 0
+        code = cv2.VideoWriter.fourcc(*"mp4v")
+        size = size_hw[1], size_hw[0]
+        self._writer = cv2.VideoWriter(str(self._partial), code, fps, size)
+        if not self._writer.isOpened():
+            self._partial.unlink(missing_ok=True)
+            raise UserError(
+                f"{path}: OpenCV can't write MP4 here; leave drawing out by --draw none"
+            )
+
+    def add(self, frame: NDArray[np.uint8]) -> None:
+        """Append (H, W, 3) uint8 RGB."""
+        self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+        self._num_frames += 1
+
+    def close(self) -> None:
+        """Give it its name, if it is whole; raises UserError, and removes it, if not."""
+        self._writer.release()
+        # OpenCV says nothing of a write that failed, as on a full disk.
+        written = _num_frames(self._partial)
+        if written < self._num_frames:
+            self._partial.unlink(missing_ok=True)
+            raise UserError(
+                f"{self._path}: {written} of its {self._num_frames} frames could be written, so it "
+                "was removed; make room, name another --out, or leave drawing out by --draw none"
+            )
+        self._partial.replace(self._path)
+
+
+def _num_frames(path: Path) -> int:
+    """What the video's index tells, which is written last; 0 if there is none."""
+    capture = cv2.VideoCapture(str(path))
+    try:
+        return int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
+    finally:
+        capture.release()
+
+
+def _jpeg(image: NDArray[np.uint8]) -> bytes:
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    return data.tobytes()

@@ -1,0 +1,128 @@
+"""What pictures are called in files of annotations: matched where it is sure, never guessed."""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path, PurePosixPath
+
+from pydantic import ValidationError
+
+from endoforge.captures.run_frames import read_manifest
+from endoforge.captures.schema import MANIFEST_NAME, FrameLabel
+from endoforge.core.text import as_utf8
+from endoforge.formats.names import caseless
+from endoforge.formats.runs import MANIFEST_KEY
+
+NUMBERED = re.compile(r"frame_\d{5,}")
+"""Names that EndoForge gives: they begin anew in every run."""
+
+
+@dataclass(frozen=True)
+class Called:
+    """What a picture may be called: any of these `paths`, or `file_name` without its folder.
+
+    `run` is the run that it is of, if any; it is `nameless` if that run was imported, and doesn't
+    say what the picture was called before.
+    """
+
+    paths: tuple[str, ...]
+    file_name: str | None = None
+    run: Path | None = None
+    nameless: bool = False
+
+
+def plain(name: str) -> str:
+    """A path as other tools write it, with forward slashes, without `./`."""
+    return PurePosixPath(name.replace("\\", "/")).as_posix()
+
+
+def spelling(name: str) -> str:
+    """The same for names that differ in case, in Unicode's form, or in %20 for a space."""
+    return caseless(plain(name))
+
+
+def match_names(named: Sequence[str], called: Mapping[str, Called]) -> dict[str, int]:
+    """Of each picture its place in `named`: by its path, by that spelt otherwise, or by its file
+    name alone.
+
+    Each way counts only if one picture and one name fit it, and neither has been matched before.
+    """
+    ways: list[tuple[Callable[[str], str], Callable[[Called], Iterable[str]]]] = [
+        (plain, lambda one: one.paths),
+        (spelling, lambda one: one.paths),
+        (lambda name: spelling(PurePosixPath(plain(name)).name), _file_names),
+    ]
+    found: dict[str, int] = {}
+    taken: set[int] = set()
+    for key_of, names_of in ways:
+        places, pictures = defaultdict(set), defaultdict(set)
+        for place, name in enumerate(named):
+            places[key_of(name)].add(place)
+        for picture, one in called.items():
+            for name in names_of(one):
+                pictures[key_of(name)].add(picture)
+        for key, alike in pictures.items():
+            if len(alike) == 1 and len(places.get(key, ())) == 1:
+                [picture], [place] = alike, places[key]
+                if picture not in found and place not in taken:
+                    found[picture] = place
+                    taken.add(place)
+    return found
+
+
+def _file_names(one: Called) -> Iterable[str]:
+    return () if one.file_name is None else (one.file_name,)
+
+
+class Names:
+    """What pictures are called; manifests are read once."""
+
+    def __init__(self) -> None:
+        self._import_of = cache(_import_of)
+
+    def of(self, name: str, path: Path) -> Called:
+        """Of the picture at `path`, which `detect` calls `name`.
+
+        Frames of a capture run are called after the run, by `convert` too. Their numbers say
+        nothing without it, so an imported one is else called as its source was.
+        """
+        run = _run_of(path)
+        if run is None:
+            own = (name, f"{path.parent.name}/{path.name}")
+            return Called(own, None if NUMBERED.fullmatch(path.stem) else path.name)
+        within = (f"{run.name}/images/{path.name}", f"{run.name}/{path.name}")
+        source = _source_image(run, path)
+        if source is not None:
+            return Called((source, *within), PurePosixPath(plain(source)).name, run)
+        if self._import_of(run) not in (None, "video"):
+            return Called(within, run=run, nameless=True)
+        return Called((name, *within, f"images/{path.name}", path.name), run=run)
+
+
+def _run_of(path: Path) -> Path | None:
+    """The capture run whose image `path` is."""
+    for place in (path, path.resolve()):
+        run = place.parent.parent
+        if place.parent.name == "images" and (run / MANIFEST_NAME).is_file():
+            return run
+    return None
+
+
+def _source_image(run: Path, path: Path) -> str | None:
+    try:
+        data = (run / "labels" / f"{path.stem}.json").read_bytes()
+        return FrameLabel.model_validate_json(as_utf8(data)).source_image
+    except (OSError, ValidationError):
+        return None
+
+
+def _import_of(run: Path) -> str | None:
+    """The format that a run was imported from; None if it wasn't imported."""
+    try:
+        manifest = read_manifest(run)
+    except (OSError, ValidationError):
+        return None
+    origin = ((manifest and manifest.endoforge) or {}).get(MANIFEST_KEY)
+    return str(origin.get("format")) if isinstance(origin, dict) else None

@@ -1,0 +1,48 @@
+"""The folder of `detect`'s results: tried before work begins, then one process's own."""
+
+from pathlib import Path
+
+from endoforge.captures.schema import MANIFEST_NAME
+from endoforge.captures.video import refuse_unless_utf8
+from endoforge.core.errors import UserError
+from endoforge.core.files import FolderLock
+from endoforge.core.outputs import check_output_folder, refuse_same, refuse_within
+from endoforge.inference.config import DetectConfig
+from endoforge.inference.drawings import DRAWN, IMAGES, LINES, RESULTS, drawings_around
+from endoforge.inference.growing import cant_write
+
+
+def check_out(config: DetectConfig) -> None:
+    """Raises UserError if results can't be written to `config.out`, or overlap what is read."""
+    out, flag = Path(config.out), f"--out {config.out}"
+    refuse_unless_utf8(out)
+    check_output_folder("--out", out)
+    for name in (LINES, RESULTS, IMAGES):
+        if (out / name).is_dir():
+            raise UserError(f"{flag}: {name} in it is a folder; name another")
+        refuse_same({"--annotations": config.annotations, "--out": out / name})
+    for path in map(Path, config.paths):
+        if path.is_dir() and path.resolve() == out.resolve():
+            raise UserError(f"{flag}: is searched for pictures; name another, such as {out}/found")
+        if path.resolve().is_relative_to(out.resolve() / DRAWN):
+            raise UserError(
+                f"{flag}: {path} is among its drawings, which detect replaces; name another"
+            )
+    for folder in (out.resolve(), *out.resolve().parents):
+        if (folder / MANIFEST_NAME).is_file():
+            refuse_within("--out", out, "the capture run", folder)
+    if (drawings := drawings_around(out)) is not None:
+        refuse_within("--out", out, "drawn pictures", drawings)
+
+
+def lock_out(out: Path) -> FolderLock:
+    """Make the folder and hold it; raises UserError if that fails, or if another process does."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        return FolderLock(out)
+    except BlockingIOError as error:
+        raise UserError(
+            f"--out {out}: another process is writing there; let it end, or name another folder"
+        ) from error
+    except OSError as error:
+        raise cant_write(out, error) from error
