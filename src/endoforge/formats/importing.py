@@ -23,11 +23,11 @@ from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.errors import Resumable, UserError
 from endoforge.core.outputs import check_output_folder, refuse_within
 from endoforge.core.progress import Advance, progress
+from endoforge.core.text import printable
 from endoforge.formats.coco import read_coco
 from endoforge.formats.config import FIELD, NAME, ONE, ImportConfig
 from endoforge.formats.folders import natural_key
 from endoforge.formats.masks import read_masks
-from endoforge.formats.names import printable
 from endoforge.formats.runs import ImportedRun, ImportReport, ImportRoot, Origin
 from endoforge.formats.source import NamedBox, Source, SourceFrame
 from endoforge.formats.video import import_video

@@ -33,11 +33,6 @@ SPELLINGS: tuple[Callable[[str], str], ...] = (_as_it_is, canonical, caseless)
 """From the strictest way to compare names to the loosest."""
 
 
-def printable(name: str) -> str:
-    """A file's name for a message or a JSON file: bytes that aren't UTF-8 as escapes."""
-    return name.encode("utf-8", "backslashreplace").decode()
-
-
 class Paths:
     """Relative paths with forward slashes, found by paths that others wrote."""
 

@@ -9,8 +9,8 @@ from endoforge.captures.schema import image_name
 from endoforge.captures.video import Video
 from endoforge.core.errors import Resumable, UserError
 from endoforge.core.progress import progress
+from endoforge.core.text import printable
 from endoforge.formats.config import ImportConfig
-from endoforge.formats.names import printable
 from endoforge.formats.runs import ImportedRun, ImportReport, ImportRoot, Origin
 
 

@@ -1,18 +1,18 @@
 """What pictures are called in files of annotations: matched where it is sure, never guessed."""
 
 import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
-from urllib.parse import unquote
 
 from pydantic import ValidationError
 
 from endoforge.captures.run_frames import read_manifest
 from endoforge.captures.schema import MANIFEST_NAME, FrameLabel
+from endoforge.core.text import as_utf8
+from endoforge.formats.names import caseless
 from endoforge.formats.runs import MANIFEST_KEY
 
 NUMBERED = re.compile(r"frame_\d{5,}")
@@ -40,7 +40,7 @@ def plain(name: str) -> str:
 
 def spelling(name: str) -> str:
     """The same for names that differ in case, in Unicode's form, or in %20 for a space."""
-    return unicodedata.normalize("NFC", unquote(plain(name)).casefold())
+    return caseless(plain(name))
 
 
 def match_names(named: Sequence[str], called: Mapping[str, Called]) -> dict[str, int]:
@@ -113,7 +113,7 @@ def _run_of(path: Path) -> Path | None:
 def _source_image(run: Path, path: Path) -> str | None:
     try:
         data = (run / "labels" / f"{path.stem}.json").read_bytes()
-        return FrameLabel.model_validate_json(data).source_image
+        return FrameLabel.model_validate_json(as_utf8(data)).source_image
     except (OSError, ValidationError):
         return None
 
