@@ -137,6 +137,8 @@ def test_run_lengths_are_read_as_pycocotools_reads_them(foreign, coco, seed):
         ({"bbox": [9, 2, -3, 5]}, "bbox of negative size"),
         ({"bbox": [9, 2, -3, 5], "segmentation": TRIANGLES}, "bbox of negative size"),
         ({"bbox": [1, 2, 0, 5]}, "bbox without area"),
+        ({"bbox": [0.2, 0.25, 0.5, 0.75]}, "a box in 0..1 where pixels are meant"),
+        ({"segmentation": [[0, 0, 0.5, 0.5, 1, 0.25]]}, "a box in 0..1 where pixels are meant"),
         ({"bbox": [70, 2, 5, 5]}, "a box with no area within the picture"),
         ({"segmentation": [[5, 6, 5, 9, 5, 12]]}, "segmentation without area"),
         ({"segmentation": [[5, 6, 9, 6, 7]]}, "polygon isn't pairs of numbers"),

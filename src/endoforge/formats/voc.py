@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
+from endoforge.captures.boxes import refuse_shares
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.text import decode_text
 from endoforge.formats.config import ImportConfig
@@ -108,6 +109,7 @@ def _box(item: ElementTree.Element, number: int) -> NamedBox:
     except ValueError as error:
         reason = "an object without a bndbox of four numbers"
         raise Unusable(reason, f"object {number} {name}") from error
+    refuse_shares((x0, y0, x1, y1))
     left, right = _ordered(x0, x1)
     top, bottom = _ordered(y0, y1)
     return NamedBox(name, (left - 1, top - 1, right, bottom))
