@@ -65,9 +65,10 @@ def _read(path: Path) -> tuple[tuple[int, int] | None, tuple[NamedBox, ...]]:
     if root.tag != "annotation":
         raise Unusable("label malformed", f"not VOC's annotation, but {root.tag}")
     items = list(root.iter("object"))
-    others = {element.tag.lower() for element in root.iter()} & BOX_TAGS
-    if others and not items:
-        raise Unusable("label malformed", f"no object, but {', '.join(sorted(others))}")
+    within = {element for item in items for element in item.iter()}
+    others = {element.tag.lower() for element in root.iter() if element not in within} & BOX_TAGS
+    if others:
+        raise Unusable("label malformed", f"beside objects {', '.join(sorted(others))}")
     boxes = tuple(_box(item, number) for number, item in enumerate(items, 1))
     return _size(root), boxes
 
