@@ -38,7 +38,10 @@ def labelled_frames(draw):
 
     xs, ys = edges(size[0]), edges(size[1])
     corners = st.tuples(xs, ys).map(lambda e: (e[0][0], e[1][0], e[0][1], e[1][1]))
-    boxes = st.lists(st.tuples(NAMES, corners), max_size=4)
+    one_box = st.tuples(NAMES, corners)
+    boxes = st.lists(
+        one_box, max_size=4, unique_by=lambda box: (box[0], np.round(box[1], 2).tobytes())
+    )
     return size, draw(st.lists(boxes, min_size=1, max_size=3))
 
 
