@@ -299,7 +299,7 @@ def test_a_mask_of_several_pages_is_left_out(foreign):
     report = foreign.bring_in("masks", annotations=str(masks))
     assert foreign.imported() == [[]]
     assert list(report.left_out.counts) == [
-        "picture: mask of several pages; save each as a file, such as 1_mask_0"
+        "picture: mask of several pages (save each as a file of its own)"
     ]
 
 

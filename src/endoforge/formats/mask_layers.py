@@ -47,7 +47,7 @@ def layers_of(data: bytes, min_area: int) -> list[Layer]:
     if not is_upright(data):
         raise Unusable("mask turned by its EXIF note; save it upright")
     if getattr(open_header(BytesIO(data)), "n_frames", 1) > 1:
-        raise Unusable("mask of several pages; save each as a file, such as 1_mask_0")
+        raise Unusable("mask of several pages (save each as a file of its own)")
     pixels = _meant(data)
     is_jpeg = data.startswith(_JPEG)
     layers = None if is_jpeg else _exact_layers(pixels)

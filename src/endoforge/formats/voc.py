@@ -48,7 +48,7 @@ def read_voc(config: ImportConfig, tally: Tally) -> Source:
             size, boxes = _read(labels[name])
             frames.append(SourceFrame(name, Blob.of(path), boxes, size=size))
         except Unusable as unusable:
-            detail = f"{labels[name].name}: {unusable.detail}"
+            detail = labels[name].name + (f": {unusable.detail}" if unusable.detail else "")
             frames.append(SourceFrame(name, Blob.of(path), fault=Unusable(unusable.reason, detail)))
     return Source(frames, tuple(sorted({box.name for frame in frames for box in frame.boxes})))
 
