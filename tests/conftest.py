@@ -1,5 +1,6 @@
 """For all tests."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -51,6 +52,15 @@ def compile_kernels(output: Path) -> None:
     more = ["--save", "instance,depth,normals,pose", "--renderer", "cpu", "--seed", "3"]
     command = [sys.executable, "-m", "endoforge", *words, *more, "--output-root", str(output)]
     subprocess.run(command, check=True, capture_output=True)
+
+
+@pytest.fixture(autouse=True)
+def _own_log_level() -> Iterator[None]:
+    """A command's --log-level ends with its test."""
+    root = logging.getLogger()
+    before = root.level
+    yield
+    root.setLevel(before)
 
 
 @pytest.fixture(autouse=True)

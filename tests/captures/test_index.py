@@ -134,6 +134,16 @@ def test_where_pixels_and_shares_disagree_the_pixels_win(
         assert "run_1/labels/frame_00001.json (box 1: " in index.examples[reason][0]
 
 
+@pytest.mark.parametrize("norm", [None, [0.25, 0.25, 0.75, 0.75]])
+def test_shares_where_pixels_are_meant_are_no_box(foreign_run, make_polyp, norm):
+    run = foreign_run("run_1")
+    run.frame(0, [make_polyp([0.25, 0.25, 0.75, 0.75], norm)])
+    run.frame(1, [make_polyp([0, 0, 1, 1], [0, 0, 0.025, 0.05])])  # which is a pixel of 40x20
+    index = index_root(run.path)
+    assert [frame.frame_id for frame in index.frames] == [1]
+    assert index.dropped["frame: a box in 0..1 where pixels are meant"] == 1
+
+
 def test_pixels_are_of_each_picture_where_sizes_differ(foreign_run, make_polyp):
     run = foreign_run("run_1")
     box = make_polyp([10, 5, 30, 15], [0.25, 0.25, 0.75, 0.75])

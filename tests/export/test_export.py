@@ -297,7 +297,14 @@ def test_cells_decoded_otherwise_are_refused(graphs, lively):
             compare(graph, original, pictures, nms_inside=False)
 
 
-def test_the_output_is_tried_before_anything_is_loaded(lively, tmp_path):
+def test_an_onnx_file_is_no_checkpoint_and_that_is_said(tmp_path):
+    (tmp_path / "a.onnx").write_bytes(b"exported before")
+    with pytest.raises(UserError, match=r"a\.onnx: not ") as refused:
+        export_run.run_export(ExportConfig(checkpoint=str(tmp_path / "a.onnx")))
+    assert "--output" not in str(refused.value)
+
+
+def test_the_output_is_tried_before_frames_are_looked_for(lively, tmp_path):
     (tmp_path / "file").touch()
     for output, words in (
         (tmp_path, "is a folder"),

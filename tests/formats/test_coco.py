@@ -24,9 +24,11 @@ def box(category=7, image=11, **others):
 
 @pytest.fixture
 def coco(foreign):
-    def bring_in(*annotations, images=None, categories=CATEGORIES, **settings):
+    def bring_in(*annotations, images=None, categories=CATEGORIES, images_folder=None, **settings):
         text = dataset(*annotations, images=images, categories=categories)
         path = foreign.file("annotations.json", text)
+        if images_folder is not None:
+            settings["images"] = images_folder
         return foreign.bring_in("coco", annotations=str(path), **settings)
 
     return bring_in
@@ -59,7 +61,7 @@ def test_ids_that_are_there_twice_are_an_error(foreign, coco):
     with pytest.raises(UserError, match="two image entries have the id 11"):
         coco(box(), images=twice)
     same = [{"id": 11, "file_name": "a.png"}, {"id": 12, "file_name": "./a.png"}]
-    with pytest.raises(UserError, match=r"two images are a\.png"):
+    with pytest.raises(UserError, match=r"a\.png and \./a\.png are both a\.png"):
         coco(box(), images=same)
 
 
@@ -137,6 +139,8 @@ def test_run_lengths_are_read_as_pycocotools_reads_them(foreign, coco, seed):
         ({"bbox": [9, 2, -3, 5]}, "bbox of negative size"),
         ({"bbox": [9, 2, -3, 5], "segmentation": TRIANGLES}, "bbox of negative size"),
         ({"bbox": [1, 2, 0, 5]}, "bbox without area"),
+        ({"bbox": [0.2, 0.25, 0.5, 0.75]}, "a box in 0..1 where pixels are meant"),
+        ({"segmentation": [[0, 0, 0.5, 0.5, 1, 0.25]]}, "a box in 0..1 where pixels are meant"),
         ({"bbox": [70, 2, 5, 5]}, "a box with no area within the picture"),
         ({"segmentation": [[5, 6, 5, 9, 5, 12]]}, "segmentation without area"),
         ({"segmentation": [[5, 6, 9, 6, 7]]}, "polygon isn't pairs of numbers"),
@@ -206,7 +210,7 @@ def test_text_that_isnt_a_plain_number_stays_text(foreign, coco):
     for name in ("a.png", "b.png"):
         foreign.picture(name)
     images = [{"id": "007", "file_name": "a.png"}, {"id": "7.0", "file_name": "b.png"}]
-    report = coco(box(image="007"), box(image=7), box(image=7), images=images)
+    report = coco(box(image="007"), box(image=7), box(3, image=7), images=images)
     assert [len(boxes) for boxes in foreign.imported()] == [1, 2]
     assert not report.left_out.counts
 
@@ -247,6 +251,31 @@ def test_pictures_are_found_by_path_or_by_a_name_that_is_unique(foreign, coco):
         "picture: missing": 1,
         "picture: several labels or pictures fit its name": 1,
     }
+
+
+@pytest.mark.parametrize("images", ["images", "images/x"])
+def test_the_file_name_alone_says_nothing_where_folders_share_it(foreign, coco, images):
+    """Frames of several videos are numbered alike, and one video is there."""
+    for name in ("x/1.png", "x/2.png", "x/3.png"):
+        foreign.picture(name)
+    listed = ["y/1.png", "x/1.png", "y/2.png", "y/3.png", r"C:\data\x\3.png"]
+    entries = [{"id": number, "file_name": name} for number, name in enumerate(listed)]
+    boxes = [box(image=number, bbox=[number, 0, 5, 5]) for number in range(len(listed))]
+    folder = str(foreign.root / images)
+    report = coco(*boxes, images=entries, images_folder=folder, unlabelled="background")
+    lefts = [[corners[0] for _, corners in frame] for frame in foreign.imported()]
+    assert lefts == [[pytest.approx(1)], [pytest.approx(4)]]
+    assert report.left_out.counts == {
+        "picture: missing": 3,
+        "picture: several labels or pictures fit its name": 1,
+    }
+
+
+def test_two_images_that_are_one_picture_are_an_error_that_names_them(foreign, coco):
+    foreign.picture("x/a.png")
+    images = [{"id": 1, "file_name": "x/a.png"}, {"id": 2, "file_name": "/data/x/a.png"}]
+    with pytest.raises(UserError, match=r"json: x/a\.png and /data/x/a\.png are both x/a\.png"):
+        coco(images=images)
 
 
 def test_none_of_the_images_there_is_an_error_that_names_folder_and_file(foreign, coco):

@@ -256,9 +256,11 @@ def test_what_cant_be_used_is_counted(captures):
     frames = index_root(captures).frames
     frames[0].image_path.write_bytes(b"no picture")
     frames[1].image_path.unlink()
+    cut = frames[2].image_path
+    cut.write_bytes(cut.read_bytes()[:-100])
     report, _ = convert(captures, "coco")
-    assert report.left_out.counts == {"frame: image missing": 1, "frame: image unreadable": 1}
-    assert report.frames == {"all": 2}
+    assert report.left_out.counts == {"frame: image missing": 1, "frame: image unreadable": 2}
+    assert report.frames == {"all": 1}
     with pytest.raises(UserError, match="--strict"):
         convert(captures, "yolo", strict=True)
 

@@ -192,6 +192,13 @@ def test_classes_are_renamed_and_left_out_by_name(yolo):
         yolo.bring_in("yolo", class_map="Polyp=polyp")
 
 
+def test_a_box_that_is_there_twice_is_one_and_is_counted(yolo):
+    yolo.file("labels/one/9.txt", f"{BOX}\n{BOX}\n{BOX}\n1{BOX[1:]}\n0 0.5 0.5 0.25 0.4\n")
+    report = yolo.bring_in("yolo", strict=True)
+    assert report.runs[0].boxes == {"polyp": 3, "tool": 1}
+    assert report.left_out.counts == {"box: there twice, with the same class and corners": 2}
+
+
 def test_pictures_that_cant_be_used_are_counted_and_keep_their_numbers_free(yolo):
     (yolo.images / "one/9.png").write_bytes(b"not a picture")
     turned = picture_bytes(

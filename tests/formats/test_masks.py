@@ -173,6 +173,9 @@ def test_colours_apart_are_parts_though_edges_are_smooth(tmp_path, suffix):
 REFUSED = {
     "two colours touch": drawn((0, 255, 0), (160, 100), into=drawn((0, 0, 255), (100, 100))),
     "neither black nor half": drawn((60,) * 3, (400, 300), into=drawn((255,) * 3, (100, 100))),
+    "neither black nor half bright, and": drawn(
+        (60,) * 3, (160, 100), into=drawn((255,) * 3, (100, 100))
+    ),
     "fills the whole": 255 - drawn((255,) * 3, (100, 100)),
 }
 
@@ -284,6 +287,20 @@ def test_a_mask_with_a_note_to_turn_it_or_too_large_is_left_out(foreign):
         "picture: mask turned by its EXIF note; save it upright": 1,
         "picture: larger than 134 million pixels": 1,
     }
+
+
+def test_a_mask_of_several_pages_is_left_out(foreign):
+    foreign.picture("a.png")
+    foreign.picture("b.png")
+    masks = foreign.root / "masks"
+    write(masks / "b.png", blank())
+    pages = [Image.fromarray(blank()), Image.fromarray(255 - blank())]
+    pages[0].save(masks / "a.tif", save_all=True, append_images=pages[1:])
+    report = foreign.bring_in("masks", annotations=str(masks))
+    assert foreign.imported() == [[]]
+    assert list(report.left_out.counts) == [
+        "picture: mask of several pages (save each as a file of its own)"
+    ]
 
 
 def test_a_mask_of_another_size_or_none_at_all_is_left_out(foreign):

@@ -33,11 +33,15 @@ def labelled_frames(draw):
         whole = st.integers(0, most).map(float)
         edge = st.one_of(whole, st.floats(0, most, allow_nan=False, width=32))
         pairs = st.tuples(edge, edge).map(sorted)
-        return pairs.filter(lambda pair: pair[1] - pair[0] > 0.01)
+        # What ends in the first pixel is taken for shares of the picture.
+        return pairs.filter(lambda pair: pair[1] - pair[0] > 0.01 and pair[1] > 1.02)
 
     xs, ys = edges(size[0]), edges(size[1])
     corners = st.tuples(xs, ys).map(lambda e: (e[0][0], e[1][0], e[0][1], e[1][1]))
-    boxes = st.lists(st.tuples(NAMES, corners), max_size=4)
+    one_box = st.tuples(NAMES, corners)
+    boxes = st.lists(
+        one_box, max_size=4, unique_by=lambda box: (box[0], np.round(box[1], 2).tobytes())
+    )
     return size, draw(st.lists(boxes, min_size=1, max_size=3))
 
 

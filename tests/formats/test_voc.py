@@ -49,7 +49,10 @@ NO_BNDBOX = "an object without a bndbox of four numbers"
         (item().replace("</object>", "<bndbox/></object>"), NO_BNDBOX),
         (item().replace("object", "Object"), "label malformed"),
         (POLYGON, "label malformed"),
+        (item() + item().replace("object", "Object"), "label malformed"),
+        (item() + item().replace("object", "item"), "label malformed"),
         (item(corners=(90, 9, 99, 12)), "a box with no area within the picture"),
+        (item(corners=(0.1, 0.2, 0.5, 0.75)), "a box in 0..1 where pixels are meant"),
         (item(corners=("nan", 9, 15, 12)), "a box with NaN or infinite corners"),
     ],
 )

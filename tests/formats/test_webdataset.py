@@ -52,7 +52,8 @@ def test_a_label_in_any_unicode_encoding_is_read(foreign, shard, encoding):
 
 
 @pytest.mark.parametrize(
-    "unusable", [[40, 20, 10, 25], [10, 20, 10, 25], [None, 20, 40, 25], [70, 20, 90, 25]]
+    "unusable",
+    [[40, 20, 10, 25], [10, 20, 10, 25], [None, 20, 40, 25], [70, 20, 90, 25], [0, 0.1, 0.5, 1]],
 )
 def test_a_picture_with_a_box_that_cant_be_used_is_left_out(foreign, shard, unusable):
     right = label([10, 20, 40, 25])
@@ -71,3 +72,12 @@ def test_a_label_of_another_kind_leaves_its_picture_out(shard):
     report = shard(json.dumps(label()).encode(), b"7", json.dumps(label(width=None)).encode())
     assert report.left_out.counts == {"picture: label isn't of a capture run": 2}
     assert report.runs[0].frames == 1
+
+
+def test_pixels_that_disagree_with_shares_win_and_are_counted(foreign, shard):
+    edited = label([10, 20, 40, 25])
+    edited["polyp_labels"][0]["bbox_norm"] = [0.5, 0.5, 1, 1]
+    report = shard(json.dumps(edited).encode())
+    assert foreign.imported() == [[("polyp", pytest.approx([10, 20, 40, 25]))]]
+    assert report.left_out.counts == {"label: bbox_px and bbox_norm disagree (the pixels count)": 1}
+    assert "frame_00000.png (box 1: 10 20 40 25, not 0.5" in report.left_out.lines()[0]

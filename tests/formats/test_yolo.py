@@ -272,6 +272,10 @@ def test_names_of_another_encoding_are_an_error_that_says_the_line(foreign):
         ("", "no names of classes"),
         ("nc: 3\nnames: [a]", "nc is 3, but there are 1 names"),
         ("kpt_shape: [2, 3]\nnames: [a]", "key points"),
+        ("names:\n  0: a\n  1: b\n  0: c\n", r"data\.yaml line 4: not YAML \(0 is there twice\)"),
+        ("names: [a]\nnames: [b]", r"data\.yaml line 2: not YAML \(names is there twice\)"),
+        ("names: {1: a, 01: b}", "names has two of number 1"),
+        ("names: classes.txt", r"names is classes\.txt, a file; name that file by --names"),
     ],
 )
 def test_other_files_of_names_are_errors(foreign, text, words):

@@ -145,6 +145,16 @@ def test_overlays_of_runs_are_not_looked_at_also_in_linked_runs(tmp_path, detect
     assert [one["file"] for one in lines_of(out)] == ["run_1/images/frame_00000.png"]
     _, out = detect(run / "overlays")
     assert [one["file"] for one in lines_of(out)] == ["frame_00000.png"]
+    links = tmp_path / "links"
+    links.mkdir()
+    for name in ("images", "overlays", "instance"):
+        (links / f"of {name}").symlink_to(run / name)
+    _, out = detect(links)
+    assert [one["file"] for one in lines_of(out)] == ["of images/frame_00000.png"]
+    (links / "all").symlink_to(run.parent)
+    (links / "of images").unlink()
+    _, out = detect(links)
+    assert [one["file"] for one in lines_of(out)] == ["all/run_1/images/frame_00000.png"]
 
 
 def test_a_growing_file_is_whole_after_every_write_and_every_failure(tmp_path, monkeypatch):

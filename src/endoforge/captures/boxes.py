@@ -4,10 +4,12 @@ import math
 import struct
 
 from endoforge.captures.schema import Corners, PolypLabel
-from endoforge.captures.tally import Unusable
+from endoforge.captures.tally import Tally, Unusable
 
 HALF_PIXEL = 0.501
 """What pixels may differ by if they were rounded to whole ones, or the shares to six digits."""
+ROUNDING = 0.01
+"""How far over 1 a share of the picture may be."""
 _AS_FLOAT32 = struct.Struct("4f")
 
 
@@ -15,10 +17,11 @@ def normalised_corners(polyp: PolypLabel, size: tuple[int, int]) -> Corners | No
     """The box in 0..1 as it was written; None if there is none.
 
     Where both fields are there and agree, that is `bbox_norm`, which isn't rounded; else the pixels
-    of a picture of `size` (width, height) count.
+    of a picture of `size` (width, height) count. Raises Unusable for pixels that are none.
     """
     if polyp.bbox_px is None or (polyp.bbox_norm is not None and agree(polyp, size)):
         return polyp.bbox_norm
+    refuse_shares(polyp.bbox_px)
     width, height = size
     x0, y0, x1, y1 = polyp.bbox_px
     return x0 / width, y0 / height, x1 / width, y1 / height
@@ -32,6 +35,27 @@ def agree(polyp: PolypLabel, size: tuple[int, int]) -> bool:
     return all(
         abs(pixel - other) <= HALF_PIXEL for pixel, other in zip(polyp.bbox_px, scaled, strict=True)
     )
+
+
+def note_disagreement(
+    polyp: PolypLabel, number: int, size: tuple[int, int], tally: Tally, where: str
+) -> None:
+    """Tally the box `number` of the label at `where` if its two fields tell of two boxes."""
+    if not agree(polyp, size):
+        detail = f"box {number}: {_numbers(polyp.bbox_px)}, not {_numbers(polyp.bbox_norm)}"
+        tally.drop("label: bbox_px and bbox_norm disagree (the pixels count)", where, detail)
+
+
+def _numbers(corners: Corners | None) -> str:
+    return " ".join(f"{value:.6g}" for value in corners or ())
+
+
+def refuse_shares(corners: Corners) -> None:
+    """Raises Unusable for corners that are all in 0..1 and not whole: nobody's box is a part of the
+    first pixel, but some programs write shares of the picture where pixels are meant."""
+    are_whole = all(corner.is_integer() for corner in corners)
+    if not are_whole and all(0 <= corner <= 1 + ROUNDING for corner in corners):
+        raise Unusable("a box in 0..1 where pixels are meant")
 
 
 def usable_box(corners: Corners) -> Corners:

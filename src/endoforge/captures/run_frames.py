@@ -14,7 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from endoforge.captures.boxes import agree, normalised_corners, usable_box
+from endoforge.captures.boxes import (
+    agree,
+    normalised_corners,
+    note_disagreement,
+    usable_box,
+)
 from endoforge.captures.listing import RunFolders
 from endoforge.captures.pictures import picture_size
 from endoforge.captures.schema import MANIFEST_NAME, Corners, FrameLabel, PolypLabel, RunManifest
@@ -178,16 +183,10 @@ def _usable_boxes(
         corners = normalised_corners(polyp, size)
         if corners is None:
             continue
-        if not agree(polyp, size):
-            detail = f"box {number}: {_numbers(polyp.bbox_px)}, not {_numbers(polyp.bbox_norm)}"
-            tally.drop("label: bbox_px and bbox_norm disagree (the pixels count)", where, detail)
+        note_disagreement(polyp, number, size, tally, where)
         boxes.append(usable_box(corners))
         polyps.append(polyp)
     return boxes, polyps
-
-
-def _numbers(corners: Corners | None) -> str:
-    return " ".join(f"{value:.6g}" for value in corners or ())
 
 
 class _Sizes:

@@ -56,12 +56,12 @@ def run_export(config: ExportConfig) -> ExportResult:
     """
     _check_packages()
     checkpoint = weights_file(config.checkpoint)
+    original, _ = load_weights(checkpoint)
     check_output_file("--output", config.output_path)
     refuse_same({"--checkpoint": checkpoint, "--output": config.output_path})
     from endoforge.export.check import compare
     from endoforge.export.graph import build_graph
 
-    original, _ = load_weights(checkpoint)
     detector = NeuralDetector(checkpoint)
     frames, checked_on = _frames(config)
     inside = config.nms == "inside"

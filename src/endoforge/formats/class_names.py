@@ -11,6 +11,7 @@ from endoforge.core.text import decode_text
 Names = dict[int, str]
 
 _NULLS = ("", "~", "null", "Null", "NULL")
+_FILE_SUFFIXES = (".txt", ".names", ".yaml", ".yml")
 
 
 def shown(names: Names) -> str:
@@ -46,6 +47,7 @@ def _of_yaml(path: Path, text: str) -> Names:
     try:
         # Names are texts: `no`, `007` and `1e3` stay as they are written.
         content: Any = yaml.load(text, Loader=yaml.BaseLoader)
+        _refuse_twice(yaml.compose(text, Loader=yaml.BaseLoader))
     except yaml.YAMLError as error:
         raise UserError(f"{path}{_fault(error)}; mend it") from error
     if not isinstance(content, dict) or "names" not in content:
@@ -59,6 +61,18 @@ def _of_yaml(path: Path, text: str) -> Names:
     return names
 
 
+def _refuse_twice(root: Any) -> None:
+    """Raises YAMLError for a key that is there twice, of which YAML's readers take the last one."""
+    values = [value for _, value in root.value] if isinstance(root, yaml.MappingNode) else []
+    for node in (one for one in (root, *values) if isinstance(one, yaml.MappingNode)):
+        seen: set[Any] = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
+                what = f"{key.value} is there twice"
+                raise yaml.MarkedYAMLError(problem=what, problem_mark=key.start_mark)
+            seen.add(key.value)
+
+
 def _given(value: Any) -> bool:
     return value is not None and value not in _NULLS
 
@@ -68,6 +82,8 @@ def _named(path: Path, names: Any) -> Names:
     if not _given(names) or not names:
         raise UserError(f"{path}: names is empty; name the classes there, or their file by --names")
     if isinstance(names, str):
+        if names.lower().endswith(_FILE_SUFFIXES):
+            raise UserError(f"{path}: names is {names}, a file; name that file by --names")
         if names.isdecimal() or "," in names:
             raise UserError(f"{path}: no names of classes in it, names is {names}; write a list")
         names = [names]
@@ -76,6 +92,8 @@ def _named(path: Path, names: Any) -> Names:
     for number, name in pairs:
         if not isinstance(name, str) or not str(number).strip().isdecimal():
             raise UserError(f"{path}: names has {number}: {name}, no name of a class; mend it")
+        if int(number) in found:
+            raise UserError(f"{path}: names has two of number {int(number)}; mend it")
         found[int(number)] = name.strip() if _given(name) else ""
     return found
 

@@ -3,8 +3,9 @@
 import json
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
@@ -14,6 +15,7 @@ from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.errors import UserError
 from endoforge.core.text import as_utf8
 from endoforge.formats.config import ImportConfig
+from endoforge.formats.names import caseless
 from endoforge.formats.outlines import Size, box_of
 from endoforge.formats.source import (
     Blob,
@@ -143,14 +145,18 @@ def _found(
 ) -> dict[str, Id]:
     """Of each picture that an image names, the image's number."""
     taken: dict[str, Id] = {}
+    by_file_name = _say_which_file(images.values())
     for number, image in images.items():
         try:
-            name = pictures.find(image.file_name)
+            name = pictures.find(image.file_name, by_file_name=by_file_name)
         except Unusable as unusable:
             tally.drop(f"picture: {unusable.reason}", image.file_name, unusable.detail)
             continue
         if name in taken:
-            raise UserError(f"--annotations: two images are {name}; join their annotations")
+            raise UserError(
+                f"--annotations {config.annotations}: {images[taken[name]].file_name} and "
+                f"{image.file_name} are both {name}; join their annotations"
+            )
         taken[name] = number
     if not taken:
         first = next(iter(images.values()), None)
@@ -159,6 +165,13 @@ def _found(
             + (f", such as {first.file_name}" if first else "")
         )
     return taken
+
+
+def _say_which_file(images: Iterable[_Image]) -> bool:
+    """Whether the images' file names say it without their folders: no two folders have the same."""
+    paths = {PurePosixPath(caseless(image.file_name.replace("\\", "/"))) for image in images}
+    within = [path.name for path in paths if len(path.parts) > 1]
+    return len(set(within)) == len(within)
 
 
 def _fields(number: Id, image: _Image) -> dict[str, Any]:

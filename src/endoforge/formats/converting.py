@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from endoforge.captures.index import CaptureIndex, FrameRecord, index_root
-from endoforge.captures.pictures import picture_size, read_bytes
+from endoforge.captures.pictures import decode_picture, read_bytes
 from endoforge.captures.schema import DEFAULT_CLASS
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.errors import UserError
@@ -188,13 +188,13 @@ def _convert(
     frame: FrameRecord, side: str, names: tuple[str, ...], writer: Writer, report: ConvertReport
 ) -> None:
     try:
-        size = picture_size(frame.image_path)
         data = read_bytes(frame.image_path)
+        height, width, _ = decode_picture(data).shape
     except Unusable as unusable:
         report.left_out.drop(f"frame: {unusable.reason}", frame.key, unusable.detail)
         return
-    boxes = frame.boxes.astype(np.float64) * np.array(size * 2)
+    boxes = frame.boxes.astype(np.float64) * np.array([width, height] * 2)
     numbers = tuple(names.index(name) for name in frame.classes)
-    writer.add(Converted(frame, data, size, numbers, boxes), side)
+    writer.add(Converted(frame, data, (width, height), numbers, boxes), side)
     report.frames[side] += 1
     report.boxes.update(frame.classes)

@@ -96,7 +96,7 @@ def _refuse_overlap(config: ImportConfig) -> None:
 
 
 def _renamed(config: ImportConfig, source: Source, tally: Tally) -> list[SourceFrame]:
-    """The frames with the classes of `--class-map`."""
+    """The frames with the classes of `--class-map`, each box once."""
     renamed = config.renamed
     named = {*source.class_names, *(box.name for frame in source.frames for box in frame.boxes)}
     if unknown := sorted(renamed.keys() - named):
@@ -111,8 +111,16 @@ def _renamed(config: ImportConfig, source: Source, tally: Tally) -> list[SourceF
                 boxes.append(replace(box, name=name))
             else:
                 tally.count(f"box: of {box.name}, left out by --class-map", frame.name)
-        frames.append(replace(frame, boxes=tuple(boxes)))
+        frames.append(replace(frame, boxes=_once(boxes, frame.name, tally)))
     return frames
+
+
+def _once(boxes: list[NamedBox], name: str, tally: Tally) -> tuple[NamedBox, ...]:
+    """The boxes of the picture `name` without those that it has twice, which are counted."""
+    unique = tuple(dict.fromkeys(boxes))
+    if again := len(boxes) - len(unique):
+        tally.count("box: there twice, with the same class and corners", name, again)
+    return unique
 
 
 def _judged(frame: SourceFrame) -> SourceFrame:

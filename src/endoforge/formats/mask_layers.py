@@ -24,7 +24,8 @@ SMOOTH_SHARE = 0.05
 """Of the pixels at outlines, how many may lie between their neighbours' values in an exact mask."""
 DIM = 0.25
 """Of half bright: from here on JPEG's noise ends, and a part that stays dimmer than half is one."""
-
+EVEN = 0.02
+"""Of half bright: what pixels near each other may differ by where there is no edge."""
 JPEG_BLOCK = 64
 """Pixels; JPEG's noise at an edge stays within its blocks."""
 SHARPER = ", and its edges are smooth (save it as PNG, with one value a part)"
@@ -33,6 +34,7 @@ _JPEG = b"\xff\xd8\xff"
 _OUTLINE_OF_VOC = (192, 224, 224)  # BGR; in VOC's masks it surrounds objects, and is no part of any
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 _SOLID = np.ones((5, 5), np.uint8)
+_AROUND = np.ones((9, 9), np.uint8)
 
 
 def layers_of(data: bytes, min_area: int) -> list[Layer]:
@@ -44,6 +46,8 @@ def layers_of(data: bytes, min_area: int) -> list[Layer]:
     """
     if not is_upright(data):
         raise Unusable("mask turned by its EXIF note; save it upright")
+    if getattr(open_header(BytesIO(data)), "n_frames", 1) > 1:
+        raise Unusable("mask of several pages (save each as a file of its own)")
     pixels = _meant(data)
     is_jpeg = data.startswith(_JPEG)
     layers = None if is_jpeg else _exact_layers(pixels)
@@ -128,7 +132,7 @@ def _bright(pixels: Pixels, min_area: int, is_jpeg: bool) -> Layer:
         half = top / 2
     bright = np.asarray(levels >= half)
     least = max(min_area, JPEG_BLOCK)
-    _refuse_dim_parts(np.asarray(levels >= DIM * half), bright, least)
+    _refuse_dim_parts(levels, half, bright, least)
     if pixels.ndim == 3:
         _refuse_colours_that_touch(np.asarray(pixels >= half), bright, least)
     return bright
@@ -140,12 +144,16 @@ def _white(levels: Pixels) -> float:
     return float(np.iinfo(levels.dtype).max)
 
 
-def _refuse_dim_parts(visible: Layer, bright: Layer, min_area: int) -> None:
+def _refuse_dim_parts(levels: Pixels, half: float, bright: Layer, min_area: int) -> None:
+    """Such as lie alone, and such as touch a bright one: these are even, as no edge is."""
+    visible = np.asarray(levels >= DIM * half)
+    spread = cv2.dilate(levels, _AROUND) - cv2.erode(levels, _AROUND)
+    num_even = np.count_nonzero(visible & ~bright & (spread <= EVEN * half))
     count, parts, stats, _ = cv2.connectedComponentsWithStats(visible.astype(np.uint8))
     is_dim = np.ones(count, bool)
     is_dim[parts[bright]] = False
     is_dim[0] = False
-    if (stats[is_dim, cv2.CC_STAT_AREA] >= min_area).any():
+    if num_even >= min_area or (stats[is_dim, cv2.CC_STAT_AREA] >= min_area).any():
         raise Unusable(f"a part of its mask is neither black nor half bright{SHARPER}")
 
 

@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from pathlib import PurePosixPath
+from pathlib import PurePath, PurePosixPath
 from urllib.parse import unquote
 
 from endoforge.captures.tally import Unusable
@@ -79,6 +79,12 @@ class Paths:
         return set(self._last[-1].get(SPELLINGS[-1](plain.name), []))
 
 
+def is_in_its_folder(named: str, path: PurePath) -> bool:
+    """Whether the file at the absolute `path` lies in a folder of the name that `named` says."""
+    plain = PurePosixPath(named.replace("\\", "/"))
+    return len(plain.parts) < 2 or _common_end(plain, path, caseless) > 1
+
+
 def _best(named: PurePosixPath, paths: list[str], spelling: Callable[[str], str]) -> list[str]:
     """Those of the paths that have the most last parts in common with `named`."""
     if len(paths) < 2:
@@ -87,7 +93,7 @@ def _best(named: PurePosixPath, paths: list[str], spelling: Callable[[str], str]
     return [path for path, number in zip(paths, common, strict=True) if number == max(common)]
 
 
-def _common_end(one: PurePosixPath, other: PurePosixPath, spelling: Callable[[str], str]) -> int:
+def _common_end(one: PurePosixPath, other: PurePath, spelling: Callable[[str], str]) -> int:
     number = 0
     for a, b in zip(reversed(one.parts), reversed(other.parts), strict=False):
         if spelling(a) != spelling(b):

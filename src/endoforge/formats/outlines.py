@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from faster_coco_eval.core import mask as run_lengths
 
+from endoforge.captures.boxes import refuse_shares
 from endoforge.captures.pictures import MOST_PIXELS
 from endoforge.captures.schema import Corners
 from endoforge.captures.tally import Unusable
@@ -45,7 +46,10 @@ def _of_bbox(bbox: Any) -> Corners | None:
     left, top, width, height = numbers
     if width < 0 or height < 0:
         raise Unusable("bbox of negative size")
-    return (left, top, left + width, top + height) if width and height else None
+    if not width or not height:
+        return None
+    refuse_shares(corners := (left, top, left + width, top + height))
+    return corners
 
 
 def _numbers(what: str, values: Any) -> list[float]:
@@ -73,7 +77,8 @@ def _around(part: Any, picture_size: Callable[[], Size]) -> Corners:
     if len(numbers) % 2 or not all(map(math.isfinite, numbers)):
         raise Unusable("polygon isn't pairs of numbers")
     xs, ys = numbers[0::2], numbers[1::2]
-    return min(xs), min(ys), max(xs), max(ys)
+    refuse_shares(corners := (min(xs), min(ys), max(xs), max(ys)))
+    return corners
 
 
 def _around_runs(runs: dict[str, Any], picture_size: Size) -> Corners:

@@ -12,7 +12,7 @@ from endoforge.core.errors import UserError
 from endoforge.formats.config import ImportConfig
 from endoforge.formats.folders import Found, listed, search
 from endoforge.formats.matching import Matching
-from endoforge.formats.names import Paths, nearest
+from endoforge.formats.names import Paths, is_in_its_folder, nearest
 
 log = logging.getLogger(__name__)
 
@@ -121,14 +121,18 @@ class Pictures:
     def __iter__(self) -> Iterator[str]:
         return iter(self.paths)
 
-    def find(self, named: str) -> str:
+    def find(self, named: str, *, by_file_name: bool = True) -> str:
         """The picture that a label names, by its path or else by its file name alone.
 
         Upper and lower case, URL escapes and the ways to compose a letter don't count where one
-        picture fits. Raises Unusable if there is none, or more than one that fits as well.
+        picture fits. Raises Unusable if there is none, or more than one that fits as well; without
+        `by_file_name` also if it lies in another folder than the one that is named.
         """
         try:
-            return self._by_name.find(named)
+            name = self._by_name.find(named)
+            if by_file_name or is_in_its_folder(named, self.paths[name].absolute()):
+                return name
+            raise Unusable("missing", f"there is {name}")
         except Unusable as unusable:
             for name in self._by_name.fitting(named):
                 self.unclear[name] = Unusable(UNCLEAR, named)

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
+from endoforge.captures.boxes import refuse_shares
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.text import decode_text
 from endoforge.formats.config import ImportConfig
@@ -47,7 +48,7 @@ def read_voc(config: ImportConfig, tally: Tally) -> Source:
             size, boxes = _read(labels[name])
             frames.append(SourceFrame(name, Blob.of(path), boxes, size=size))
         except Unusable as unusable:
-            detail = f"{labels[name].name}: {unusable.detail}"
+            detail = labels[name].name + (f": {unusable.detail}" if unusable.detail else "")
             frames.append(SourceFrame(name, Blob.of(path), fault=Unusable(unusable.reason, detail)))
     return Source(frames, tuple(sorted({box.name for frame in frames for box in frame.boxes})))
 
@@ -64,9 +65,10 @@ def _read(path: Path) -> tuple[tuple[int, int] | None, tuple[NamedBox, ...]]:
     if root.tag != "annotation":
         raise Unusable("label malformed", f"not VOC's annotation, but {root.tag}")
     items = list(root.iter("object"))
-    others = {element.tag.lower() for element in root.iter()} & BOX_TAGS
-    if others and not items:
-        raise Unusable("label malformed", f"no object, but {', '.join(sorted(others))}")
+    within = {element for item in items for element in item.iter()}
+    others = {element.tag.lower() for element in root.iter() if element not in within} & BOX_TAGS
+    if others:
+        raise Unusable("label malformed", f"beside objects {', '.join(sorted(others))}")
     boxes = tuple(_box(item, number) for number, item in enumerate(items, 1))
     return _size(root), boxes
 
@@ -108,6 +110,7 @@ def _box(item: ElementTree.Element, number: int) -> NamedBox:
     except ValueError as error:
         reason = "an object without a bndbox of four numbers"
         raise Unusable(reason, f"object {number} {name}") from error
+    refuse_shares((x0, y0, x1, y1))
     left, right = _ordered(x0, x1)
     top, bottom = _ordered(y0, y1)
     return NamedBox(name, (left - 1, top - 1, right, bottom))

@@ -9,9 +9,9 @@ from typing import Any
 
 from pydantic import PositiveInt, ValidationError
 
-from endoforge.captures.boxes import normalised_corners
+from endoforge.captures.boxes import normalised_corners, note_disagreement
 from endoforge.captures.schema import FrameLabel, PolypLabel
-from endoforge.captures.tally import Tally
+from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.errors import UserError
 from endoforge.core.text import as_utf8
 from endoforge.formats.config import ImportConfig
@@ -79,10 +79,13 @@ def _read_shard(shard: Path, config: ImportConfig, tally: Tally) -> list[SourceF
                 tally.drop("picture: no label (--unlabelled background keeps such)", name)
             continue
         try:
-            size, boxes = _read_label(labels[key])
+            size, boxes = _read_label(labels[key], tally, name)
         except ValidationError as error:
             fault = error.errors()[0]["msg"]
             tally.drop("picture: label isn't of a capture run", name, fault)
+            continue
+        except Unusable as unusable:
+            frames.append(SourceFrame(name, blob, fault=unusable))
             continue
         frames.append(SourceFrame(name, blob, boxes, normalised=True, size=size))
     for key in sorted(labels.keys() - pictures.keys()):
@@ -95,14 +98,19 @@ class _Label(FrameLabel):
     height: PositiveInt
 
 
-def _read_label(data: bytes) -> tuple[tuple[int, int], tuple[NamedBox, ...]]:
+def _read_label(
+    data: bytes, tally: Tally, name: str
+) -> tuple[tuple[int, int], tuple[NamedBox, ...]]:
+    """Of the picture `name`; raises ValidationError for another JSON, Unusable for a box that is
+    none. Tallies boxes whose two fields disagree."""
     label = _Label.model_validate_json(as_utf8(data))
     size = label.width, label.height
-    boxes = [
-        NamedBox(polyp.class_name, corners)
-        for polyp in label.polyp_labels
-        if (corners := normalised_corners(polyp, size)) is not None
-    ]
+    boxes: list[NamedBox] = []
+    for number, polyp in enumerate(label.polyp_labels, 1):
+        corners = normalised_corners(polyp, size)
+        if corners is not None:
+            note_disagreement(polyp, number, size, tally, name)
+            boxes.append(NamedBox(polyp.class_name, corners))
     return size, tuple(boxes)
 
 

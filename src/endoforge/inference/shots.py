@@ -173,8 +173,10 @@ class _Search:
         """Whether `folder` lies in no capture run but among its images."""
         if _is_run(folder):
             return False
-        if folder == self._folder or (folder.name == "images" and _is_run(folder.parent)):
+        if folder == self._folder or _holds_frames(folder):
             return True
+        if folder.is_symlink() and _lies_beside_frames(folder.resolve()):
+            return False
         return self._footage(folder.parent)
 
     def _find_drawings(self, folder: Path) -> Path | None:
@@ -182,6 +184,16 @@ class _Search:
         real = folder.resolve()
         places = (one for one in (real, *real.parents) if one not in self._searched)
         return next(filter(holds_drawings, places), None)
+
+
+def _holds_frames(folder: Path) -> bool:
+    return folder.name == "images" and _is_run(folder.parent)
+
+
+def _lies_beside_frames(folder: Path) -> bool:
+    """Whether `folder` is a part of a capture run, or lies in one, but not its images."""
+    places = (folder, *folder.parents)
+    return any(map(_is_run, places)) and not any(map(_holds_frames, places))
 
 
 def _is_run(folder: Path) -> bool:

@@ -149,10 +149,8 @@ def _count_boxes(path: Path) -> int:
 
 def _corners(polyp: PolypLabel, size: tuple[int, int]) -> Corners | None:
     """A label's box in 0..1, if it has one that can be drawn."""
-    corners = normalised_corners(polyp, size)
-    if corners is None:
-        return None
     try:
-        return usable_box(corners)
+        corners = normalised_corners(polyp, size)
+        return None if corners is None else usable_box(corners)
     except Unusable:
         return None
