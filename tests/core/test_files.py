@@ -10,22 +10,14 @@ import pytest
 
 from endoforge.core import files
 from endoforge.core.errors import UserError
-from endoforge.core.files import (
-    FolderLock,
-    append_json_line,
-    link_or_copy,
-    remove_unfinished,
-    write_atomic,
-)
+from endoforge.core.files import append_json_line, link_or_copy, write_atomic
+from endoforge.core.folders import FolderLock, remove_unfinished
 
 
 class NoSpace:
     """An open file that takes nothing."""
 
-    def __enter__(self) -> "NoSpace":
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         pass
 
     def write(self, _: bytes) -> None:
@@ -51,6 +43,7 @@ def test_only_temporary_files_of_ones_own_are_removed(tmp_path: Path) -> None:
         "a.tmp",
         "a.png",
         ".a.png.tmp",
+        ".c.png.00112233445566ff.tmp.a.png",
         ".notes.12.tmp",
         ".b.json.00112233445566ff.tmp",
     )
@@ -113,7 +106,7 @@ def test_a_line_that_finds_no_room_is_taken_back_and_the_file_named(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(files, "_write_all", half)
+        patch.setattr(files, "write_all", half)
         with pytest.raises(OSError, match="No space left") as caught:
             append_json_line(path, {"a": 2})
     assert caught.value.filename == str(path)

@@ -17,7 +17,7 @@ import pytest
 from endoforge.captures import listing
 from endoforge.captures.index import index_root
 from endoforge.core.errors import UserError
-from endoforge.core.files import FolderLock
+from endoforge.core.folders import FolderLock
 from endoforge.data import blocks, decode
 from endoforge.data.pack import pack_frames
 

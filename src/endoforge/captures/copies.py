@@ -8,7 +8,15 @@ from endoforge.captures.index import RunInfo
 from endoforge.captures.run_frames import IMAGE_SUFFIXES
 from endoforge.captures.schema import MANIFEST_NAME, PICTURE_EXTRAS
 from endoforge.core.errors import UserError
-from endoforge.core.files import FolderLock, remove_unfinished
+from endoforge.core.folders import (
+    FolderLock,
+    is_link,
+    make_folder,
+    refuse_link,
+    remove_files,
+    remove_if_empty,
+    remove_unfinished,
+)
 from endoforge.core.marks import MARK_NAME, facts_of, leave_mark, mark_of
 from endoforge.core.text import printable
 
@@ -27,7 +35,7 @@ def copies_in(output: Path, source: Path, runs: Sequence[RunInfo]) -> Iterator[l
     """
     for run in runs:
         _refuse_other(output, source, run)
-    output.mkdir(parents=True, exist_ok=True)
+    make_folder(output)
     try:
         lock = FolderLock(output)
     except BlockingIOError as error:
@@ -42,7 +50,7 @@ def copies_in(output: Path, source: Path, runs: Sequence[RunInfo]) -> Iterator[l
 
 def leave_copy_mark(copy: Path, run: RunInfo) -> None:
     """Say in the folder `copy`, made if need be, that it is a copy of the run."""
-    copy.mkdir(parents=True, exist_ok=True)
+    make_folder(copy)
     leave_mark(copy, COMMAND, {"copy_of": printable(str(run.path.resolve()))})
 
 
@@ -66,9 +74,8 @@ def _no_longer_there(output: Path, source: Path, names: set[str]) -> list[str]:
 def _refuse_other(output: Path, source: Path, run: RunInfo) -> None:
     """Raises UserError if what has the run's name in `output` isn't its copy."""
     copy = output / run.name
-    for folder in (copy, *(copy / name for name in FRAME_FOLDERS)):
-        if folder.is_symlink():
-            raise UserError(f"--output {output}: {folder} is a link, which isn't written through")
+    for name in FRAME_FOLDERS:
+        refuse_link(copy / name, within=output)
     original = _copied_from(copy)
     if original is not None:
         if original == run.path.resolve() or not original.is_dir():
@@ -93,7 +100,7 @@ def _files_of_frames(run: Path) -> Iterator[Path]:
 
 
 def _is_real_folder(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink()
+    return path.is_dir() and not is_link(path)
 
 
 def _remove_unfinished(copy: Path) -> None:
@@ -109,10 +116,10 @@ def remove_stale_frames(copy: Path, kept: set[Path]) -> int:
     for name in FRAME_FOLDERS:
         if not _is_real_folder(copy / name):
             continue
-        for path in sorted((copy / name).iterdir()):
-            if path not in kept and _is_of_a_frame(name, path):
-                path.unlink()
-                removed += name == "labels"
+        there = sorted((copy / name).iterdir())
+        stale = [one.name for one in there if one not in kept and _is_of_a_frame(name, one)]
+        gone = remove_files(copy / name, stale, within=copy)
+        removed += len(gone) if name == "labels" else 0
     return removed
 
 
@@ -132,9 +139,8 @@ def remove_copied_run(copy: Path, run_files: Sequence[str]) -> int:
     if not _is_real_folder(copy):
         return 0
     removed = remove_stale_frames(copy, set())
-    for name in (*run_files, MARK_NAME):
-        (copy / name).unlink(missing_ok=True)
+    remove_files(copy, (*run_files, MARK_NAME))
     for folder in (*(copy / name for name in FRAME_FOLDERS), copy):
-        if _is_real_folder(folder) and not any(folder.iterdir()):
-            folder.rmdir()
+        if _is_real_folder(folder):
+            remove_if_empty(folder, within=copy)
     return removed

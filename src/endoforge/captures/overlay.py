@@ -14,7 +14,8 @@ from endoforge.captures.index import CaptureIndex, FrameRecord, holds_runs, inde
 from endoforge.captures.pictures import encode_png, read_picture
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.errors import UserError
-from endoforge.core.files import remove_unfinished, write_atomic
+from endoforge.core.files import write_atomic
+from endoforge.core.folders import is_link, make_folder, refuse_link, remove_unfinished
 from endoforge.core.marks import leave_mark, mark_of
 from endoforge.core.outputs import check_output_folder
 from endoforge.core.progress import progress
@@ -58,20 +59,21 @@ def overlay_labels(config: OverlayConfig) -> OverlayReport:
     indexes = [index_root(path) for path in paths]
     targets = _targets(indexes, out)
     for run, target in targets.items():
-        _refuse_what_is_no_overlay(target, run)
+        _refuse_what_is_no_overlay(target, run, out or run)
     report = OverlayReport()
     frames = [frame for index in indexes for frame in index.frames]
     for index in indexes:
         report.skipped.add(index.tally)
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
         leave_mark(out, COMMAND)
     with progress("drawing", len(frames), "frames") as advance:
         for frame in frames:
             target = targets[frame.run_path]
             if target not in report.folders:
-                target.mkdir(parents=True, exist_ok=True)
-                remove_unfinished(target, "frame_*.png")
+                within = out or frame.run_path
+                make_folder(target, within=within)
+                remove_unfinished(target, "frame_*.png", within=within)
                 report.folders.append(target)
             _draw(frame, target, report)
             advance()
@@ -101,16 +103,19 @@ def _targets(indexes: list[CaptureIndex], out: Path | None) -> dict[Path, Path]:
     return {run.path: out / run.name for run in runs}
 
 
-def _refuse_what_is_no_overlay(target: Path, run: Path) -> None:
-    """Raises UserError if pictures in the folder `target` may be others than overlays of `run`."""
-    if target.is_symlink():
-        raise UserError(f"OUT {target}: is a link, which isn't written through; name a folder")
+def _refuse_what_is_no_overlay(target: Path, run: Path, within: Path) -> None:
+    """Raises UserError if pictures in the folder `target` may be others than overlays of `run`.
+
+    So may they be if there is a link on the way to it, from `within` on.
+    """
+    refuse_link(target, within=within)
     check_output_folder("OUT", target)
     if not target.is_dir() or COMMAND in (mark_of(target), mark_of(target.parent)):
         return
     is_own = target.resolve() == run.resolve() / OVERLAYS
     for path in sorted(target.iterdir()):
-        if not (is_own and _OVERLAY.fullmatch(path.name) and path.is_file()):
+        is_file = path.is_file() and not is_link(path)
+        if not (is_own and _OVERLAY.fullmatch(path.name) and is_file):
             raise UserError(
                 f"OUT {target}: holds {path.name}, which is no overlay of {COMMAND}; name a new or "
                 "an empty folder"

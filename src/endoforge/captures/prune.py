@@ -17,6 +17,7 @@ from endoforge.captures.schema import MANIFEST_NAME, PICTURE_EXTRAS, POSES_NAME
 from endoforge.captures.tally import Tally
 from endoforge.core.errors import UserError
 from endoforge.core.files import write_atomic
+from endoforge.core.folders import is_link, make_folder
 from endoforge.core.outputs import check_output_folder
 from endoforge.core.progress import Advance, progress
 
@@ -157,8 +158,8 @@ def _copy(run: RunInfo, source: Path, target: Path, report: PruneReport) -> Path
     copy = target / source.relative_to(run.path)
     data = source.read_bytes()
     there = os.path.lexists(copy)
-    if not there or copy.is_symlink() or copy.read_bytes() != data:
-        report.replaced += there
-        copy.parent.mkdir(parents=True, exist_ok=True)
+    if not there or is_link(copy) or copy.read_bytes() != data:
+        make_folder(copy.parent, within=target)
         write_atomic(copy, data)
+        report.replaced += there
     return copy

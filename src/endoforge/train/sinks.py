@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from endoforge.core.bar import NarrowBar
-from endoforge.core.files import append_json_line, write_atomic, write_json_atomic
+from endoforge.core.files import append_json_line, is_stream, write_atomic, write_json_atomic
+from endoforge.core.folders import make_folder_of
 from endoforge.core.progress import on_terminal
 from endoforge.train.config import TrainConfig
 from endoforge.train.reports import EpochReport, Plan, Sink, StepReport
@@ -165,7 +166,8 @@ class MetricsFile:
     def start(self, plan: Plan) -> None:
         """Remove the lines of epochs that were lost with a crash, and a line that was cut short."""
         self._plan = plan
-        if (path := _kept_file(self._path)) is None:
+        path = self._path
+        if is_stream(path) or not path.is_file():
             return
         lines = path.read_bytes().splitlines(keepends=True)
         whole = [line for line in lines if line.endswith(b"\n")]
@@ -204,17 +206,6 @@ class MetricsFile:
         """Each line is on disk already."""
 
 
-def _kept_file(path: Path) -> Path | None:
-    """The plain file behind `path`, if that is what it is.
-
-    Not one to which an open stream leads, such as /dev/stdout: that belongs to who opened it.
-    """
-    streams = (Path("/dev"), Path("/proc"))
-    if not path.is_file() or any(path.absolute().is_relative_to(folder) for folder in streams):
-        return None
-    return path.resolve()
-
-
 class StatusFile:
     """A small JSON file for other programs to watch, replaced at most once a second."""
 
@@ -223,7 +214,7 @@ class StatusFile:
         self._plan: Plan | None = None
         self._last: StepReport | None = None
         self._next = 0.0
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder_of(path)
         self._write("running")
 
     def start(self, plan: Plan) -> None:
