@@ -56,6 +56,9 @@ def overlay_labels(config: OverlayConfig) -> OverlayReport:
     is another, and if there is no run.
     """
     paths, out = _parted(config.paths)
+    for path in paths:
+        if out is None and (path / "labels").is_dir():
+            refuse_link(path)  # its overlays lie in it
     indexes = [index_root(path) for path in paths]
     targets = _targets(indexes, out)
     for run, target in targets.items():

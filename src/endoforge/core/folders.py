@@ -131,7 +131,8 @@ def remove_unfinished(folder: Path, names: str, *, within: Path | None = None) -
         name = name_to_be(path.name)
         if name and fnmatch.fnmatchcase(name, names) and (is_link(path) or not path.is_dir()):
             files.append(path.name)
-    remove_files(folder, files, within=within)
+    if files:
+        remove_files(folder, files, within=within)
 
 
 def remove_if_empty(folder: Path, *, within: Path | None = None) -> None:

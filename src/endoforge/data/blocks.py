@@ -269,7 +269,8 @@ def _clear(folder: Path, useful: Container[str]) -> None:
         if _FILE.fullmatch(path.name):
             with suppress(OSError):  # Windows keeps what is mapped
                 remove_files(folder, [path.name])
-    remove_unfinished(folder, "*")
+    with suppress(OSError):
+        remove_unfinished(folder, "*")
 
 
 def _is_forgotten(folder: Path) -> bool:
