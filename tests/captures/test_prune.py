@@ -282,6 +282,17 @@ def test_files_to_which_a_run_links_are_not_copied(captures, tmp_path):
     assert not (output / "run_1/depth").exists()
 
 
+def test_a_label_to_which_a_run_links_is_not_copied(captures, tmp_path):
+    label = captures / "run_1/labels/frame_00000.json"
+    label.rename(tmp_path / "secret.json")
+    label.symlink_to(tmp_path / "secret.json")
+    report, output = prune(captures)
+    assert report.skipped.counts["frame: its label lies outside the run, by a link"] == 1
+    assert (report.kept, report.num_skipped) == (1, 6)
+    assert not (output / "run_1/labels/frame_00000.json").exists()
+    assert not (output / "run_1/images/frame_00000.png").exists()
+
+
 def test_what_a_killed_call_left_goes(captures):
     _, output = prune(captures)
     for name in ("images/.frame_00000.png", "labels/.frame_00000.json", ".run_manifest.json"):

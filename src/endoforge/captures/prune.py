@@ -115,12 +115,14 @@ def _prune_run(
     if any(len(frame.boxes) for frame in frames):
         leave_copy_mark(target, run)
     for frame in frames:
-        if len(frame.boxes):
+        if not len(frame.boxes):
+            report.skipped.count("frame: no polyp to be seen", frame.key)
+        elif not _leads_within(run, frame.label_path):
+            report.skipped.count("frame: its label lies outside the run, by a link", frame.key)
+        else:
             files = _files_of(run, frame, report.skipped)
             written.update(_copy(run, source, target, report) for source in files)
             report.kept += 1
-        else:
-            report.skipped.count("frame: no polyp to be seen", frame.key)
         advance()
     if not written:
         report.empty_runs += 1
@@ -147,10 +149,14 @@ def _lies_in_run(run: RunInfo, path: Path, tally: Tally) -> bool:
     """Whether it is a file of the run; one outside it, to which a link leads, is counted."""
     if not path.is_file():
         return False
-    if path.resolve().is_relative_to(run.path.resolve()):
+    if _leads_within(run, path):
         return True
     tally.count("file: outside the run, by a link", f"{run.name}/{path.relative_to(run.path)}")
     return False
+
+
+def _leads_within(run: RunInfo, path: Path) -> bool:
+    return path.resolve().is_relative_to(run.path.resolve())
 
 
 def _copy(run: RunInfo, source: Path, target: Path, report: PruneReport) -> Path:
