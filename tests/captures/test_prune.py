@@ -1,4 +1,5 @@
 import hashlib
+import json
 import os
 import shutil
 
@@ -121,6 +122,72 @@ def test_a_damaged_copy_is_mended(captures):
     assert report.replaced == 1
     copy, original = output / "run_1/images/frame_00000.png", captures / "run_1/images"
     assert copy.read_bytes() == (original / copy.name).read_bytes()
+    assert (output / "run_1/kept-1/images/frame_00000.png").read_bytes() == b"cut short"
+
+
+def test_what_was_changed_in_the_copy_is_kept_aside(captures):
+    """Labels corrected by hand outlive a call that writes them anew, and one that removes them."""
+    _, output = prune(captures)
+    label = "labels/frame_00000.json"
+    (output / "run_1" / label).write_text("by hand")
+    report, _ = prune(captures)
+    kept = output / "run_1/kept-1" / label
+    assert report.kept_aside == [kept]
+    assert f"  changed in the copy, so kept: 1 files, such as {kept}" in report.lines()
+    assert kept.read_text() == "by hand"
+
+    (output / "run_1" / label).write_text("again")
+    shutil.rmtree(captures / "run_1")
+    report, _ = prune(captures)
+    assert (report.removed, report.removed_runs) == (2, ["run_1"])
+    assert sorted(snapshot(output)) == [f"run_1/kept-1/{label}", f"run_1/kept-2/{label}"]
+    assert (output / "run_1/kept-2" / label).read_text() == "again"
+
+
+def test_a_label_that_changed_in_the_input_is_replaced_and_no_more(captures):
+    _, output = prune(captures)
+    label = captures / "run_1/labels/frame_00000.json"
+    label.write_text(label.read_text() + " ")
+    report, _ = prune(captures)
+    assert (report.replaced, report.kept_aside) == (1, [])
+    assert (output / "run_1/labels/frame_00000.json").read_bytes() == label.read_bytes()
+
+
+ADDED = [
+    "instance/frame_00000.png",
+    "overlays/frame_100000.png",
+    "labels/frame_00000.json.bak",
+    "labels/frame_00009.json",
+    "images/mine.png",
+]
+
+
+@pytest.mark.parametrize("name", ADDED)
+def test_what_people_add_to_a_copy_stays(captures, name):
+    _, output = prune(captures)
+    (output / "run_1" / name).parent.mkdir(exist_ok=True)
+    (output / "run_1" / name).write_bytes(b"mine")
+    for label in (None, "frame_00000.json", "frame_100000.json"):
+        if label is not None:
+            (captures / "run_1/labels" / label).unlink()
+        prune(captures)
+        assert (output / "run_1" / name).read_bytes() == b"mine"
+    left = [path for path in output.rglob("*") if path.is_file() and path.name != MARK_NAME]
+    assert left == [output / "run_1" / name]
+
+
+def test_a_mark_leads_to_nothing_outside_its_folder(captures, tmp_path):
+    _, output = prune(captures)
+    victim = tmp_path / "victim.txt"
+    victim.write_text("another's")
+    mark = output / "run_1" / MARK_NAME
+    facts = json.loads(mark.read_bytes())
+    facts["files"] |= {"../../victim.txt": None, str(victim): None}
+    mark.write_text(json.dumps(facts))
+    prune(captures)
+    shutil.rmtree(captures / "run_1")
+    prune(captures)
+    assert victim.read_text() == "another's"
 
 
 @pytest.mark.parametrize("output", ["captures", "captures/filtered", "captures/run_1/images"])
@@ -195,6 +262,14 @@ def test_runs_of_the_same_names_that_are_no_copies_stay(captures, tmp_path):
     shutil.copytree(captures, other)
     (other / "run_1/labels/frame_00000.json").write_text("{}")
     refused(captures, other, "frame_00000.json isn't as in --input")
+
+
+def test_a_whole_copy_made_otherwise_loses_no_frame(captures, tmp_path):
+    """As by `cp -r`: it is as the input, but holds frames that are never copied by the command."""
+    backup = tmp_path / "backup"
+    shutil.copytree(captures, backup)
+    (backup / "run_2").rename(tmp_path / "run_2")
+    refused(captures, backup, "frame_00001.json shows no polyp, so prune-empty didn't copy it")
 
 
 def test_a_copy_of_before_there_were_marks_is_known_by_what_it_holds(captures):

@@ -42,10 +42,11 @@ def test_a_narrow_window_keeps_the_count_and_the_time_left(
 def test_it_is_one_line_drawn_from_its_start_to_which_the_cursor_returns(width: int) -> None:
     """So that what a shrinking window made of the last line is erased with the next."""
     line = drawn(width)
-    assert line.startswith("\x1b[J")
-    assert line.endswith("\r")
+    begin, end = "\x1b[J\x1b[?7l", "\x1b[?7h\r"
+    assert line.startswith(begin)
+    assert line.endswith(end)
     assert "\n" not in line
-    assert len(line) <= len("\x1b[J") + width + len("\r")
+    assert len(line) <= len(begin) + width + len(end)
 
 
 def test_the_time_left_in_hours_minutes_and_seconds() -> None:

@@ -15,6 +15,7 @@ from endoforge.core.files import (
     create_file,
     link_or_copy,
     link_or_copy_over,
+    move_file,
     write_atomic,
 )
 
@@ -150,3 +151,17 @@ def test_a_second_name_in_place_of_another_leaves_nothing_beside(
     link_or_copy_over(one, other)
     assert other.read_text() == "new"
     assert sorted(tmp_path.iterdir()) == [one, other]
+
+
+def test_a_file_is_moved_over_nothing(tmp_path: Path) -> None:
+    one, taken, link = (tmp_path / name for name in ("one", "taken", "link"))
+    one.write_text("content")
+    taken.write_text("mine")
+    link.symlink_to(tmp_path / "nowhere")
+    for other in (taken, link):
+        with pytest.raises(FileExistsError, match=other.name):
+            move_file(one, other)
+    assert taken.read_text() == "mine"
+    move_file(one, tmp_path / "other")
+    assert (tmp_path / "other").read_text() == "content"
+    assert not one.exists()

@@ -83,13 +83,14 @@ def test_the_bar_shows_no_rate_before_it_is_known(
     monkeypatch.setattr(sys, "stderr", Terminal())
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(NarrowBar, "show", note)
-    with module.progress("simulating", 96, "frames") as advance:
+    with module.progress("simulating", 96, "frames", "compiling") as advance:
+        advance(0)
         for second, count in ((16.0, 31), (16.1, 1), (20.1, 32)):
             clock[0] = 100.0 + second
             advance(count)
-    assert shown[:2] == [(31, "", None), (32, "", None)]
-    assert shown[2][:2] == (64, "8.0 frames/s")
-    assert shown[2][2] == pytest.approx(32 / (33 / 4.1))
+    assert shown[:3] == [(0, "compiling", None), (31, "", None), (32, "", None)]
+    assert shown[3][:2] == (64, "8.0 frames/s")
+    assert shown[3][2] == pytest.approx(32 / (33 / 4.1))
 
 
 @pytest.mark.parametrize(("term", "bar"), [("xterm", True), ("dumb", False), ("unknown", False)])

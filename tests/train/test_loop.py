@@ -211,7 +211,7 @@ def test_without_a_box_to_find_the_last_weights_are_the_best(
     one, other = ((tmp_path / "checkpoints" / name).read_bytes() for name in FILES)
     assert one == other
     assert "no box in the 4 validation frames (--label label)" in caplog.text
-    assert "training frames" not in caplog.text
+    assert "no box in the 15 training frames" not in caplog.text
 
 
 def test_data_without_any_box_is_told(small_config, make_root, caplog):

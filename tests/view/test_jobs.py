@@ -9,6 +9,7 @@ import pytest
 from endoforge.core.errors import UserError
 from endoforge.view import jobs as module
 from endoforge.view.jobs import Job, Jobs
+from tests.train.conftest import write_root
 
 from .conftest import small_config
 
@@ -154,6 +155,20 @@ def test_datagen_itself_runs(jobs, tmp_path):
     until(lambda: "1 runs, 2 frames" in job.log_from(0)["text"])
     assert job.state == "done"
     assert len(list((tmp_path / "captures").glob("run_*/images/*.png"))) == 2
+
+
+@pytest.mark.slow
+def test_a_training_keeps_weights_that_it_did_not_make(jobs, tmp_path):
+    write_root(tmp_path / "captures", 2, 2)
+    theirs = tmp_path / "checkpoints" / "tinydet.safetensors"
+    theirs.parent.mkdir()
+    theirs.write_bytes(b"trained for weeks")
+    jobs.start("train", {"epochs": 1})
+    job = jobs.job("train")
+    until(lambda: not job.running, seconds=300)
+    assert job.state == "done", job.log_from(0)["text"]
+    assert theirs.with_name("tinydet.kept-1.safetensors").read_bytes() == b"trained for weeks"
+    until(lambda: "kept as tinydet.kept-1.safetensors" in job.log_from(0)["text"])
 
 
 def test_a_log_keeps_its_end(monkeypatch):

@@ -14,7 +14,8 @@ class PruneConfig:
 
     The input is never changed. Run it again after recording more: frames that are already there
     are left alone, and frames and runs that the input no longer has are removed from the copy. Only
-    what this command has copied is ever removed or written over.
+    what this command has copied is ever removed or written over; files of it that were changed
+    since are kept in the run's folder kept-1.
     """
 
     input: str = "assets/datasets/captures"

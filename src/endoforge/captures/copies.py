@@ -1,13 +1,16 @@
 """Copies of runs in a folder: which are whose, so that nothing else is ever removed."""
 
-from collections.abc import Iterator, Sequence
+import hashlib
+import os
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from itertools import count
+from pathlib import Path, PurePosixPath
 
 from endoforge.captures.index import RunInfo
-from endoforge.captures.run_frames import IMAGE_SUFFIXES
 from endoforge.captures.schema import MANIFEST_NAME, PICTURE_EXTRAS
 from endoforge.core.errors import UserError
+from endoforge.core.files import move_file, write_atomic
 from endoforge.core.folders import (
     FolderLock,
     is_link,
@@ -22,19 +25,22 @@ from endoforge.core.text import printable
 
 COMMAND = "prune-empty"
 FRAME_FOLDERS = ("labels", "images", "overlays", *PICTURE_EXTRAS)
-"""Labels first: while old frames go, no label is left without its image."""
+NOT_OURS = ""
+"""In place of the digest of a file that lay in a copy before this command wrote one there."""
 
 
 @contextmanager
-def copies_in(output: Path, source: Path, runs: Sequence[RunInfo]) -> Iterator[list[str]]:
+def copies_in(
+    output: Path, source: Path, runs: Sequence[RunInfo], empty_labels: Collection[Path]
+) -> Iterator[list[str]]:
     """Hold `output` for copies of `runs`, the runs of `source`; no other process may meanwhile.
 
-    Gives the names of the copied runs that `source` has no more. Raises UserError, before anything
-    is changed, for a folder of a run's name that is no copy of the run, or a link, and while
-    another process is at it.
+    `empty_labels` are those of frames that show no polyp. Gives the names of the copied runs that
+    `source` has no more. Raises UserError, before anything is changed, for a folder of a run's name
+    that is no copy of the run, or a link, and while another process is at it.
     """
     for run in runs:
-        _refuse_other(output, source, run)
+        _refuse_other(output, source, run, empty_labels)
     make_folder(output)
     try:
         lock = FolderLock(output)
@@ -48,10 +54,116 @@ def copies_in(output: Path, source: Path, runs: Sequence[RunInfo]) -> Iterator[l
         lock.release()
 
 
-def leave_copy_mark(copy: Path, run: RunInfo) -> None:
-    """Say in the folder `copy`, made if need be, that it is a copy of the run."""
-    make_folder(copy)
-    leave_mark(copy, COMMAND, {"copy_of": printable(str(run.path.resolve()))})
+class Copy:
+    """The copy of a run in `folder`: which of its files are this command's, and what was in them.
+
+    The mark says so. Files of others are never removed, and a file that was changed in the copy
+    gets a place in a folder of its own before it is written over or removed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.kept: list[Path] = []
+        """Where changed files went."""
+        self._digests = _recorded(folder)
+        self._aside: Path | None = None
+
+    def begin(self, run: RunInfo, names: Iterable[str]) -> None:
+        """Say that files of `run` with these `names` are to be written; make the folder."""
+        for name in names:
+            there = os.path.lexists(self.folder / name)
+            self._digests.setdefault(name, NOT_OURS if there else None)
+        make_folder(self.folder)
+        self._leave_mark(run)
+
+    def put(self, name: str, data: bytes) -> bool:
+        """Write `data` to the file `name`, unless it holds that; whether it held something else."""
+        path = self.folder / name
+        there = os.path.lexists(path)
+        differs = not there or is_link(path) or path.read_bytes() != data
+        if differs:
+            make_folder(path.parent, within=self.folder)
+            self._keep_if_changed(name)
+            write_atomic(path, data)
+        self._digests[name] = _digest(data)
+        return there and differs
+
+    def end(self, run: RunInfo, names: Collection[str]) -> int:
+        """Remove what was copied and is of none of the `names`; how many labels went."""
+        removed = self._remove([name for name in self._digests if name not in names])
+        self._leave_mark(run)
+        return removed
+
+    def remove(self) -> int:
+        """Remove all that was copied, and folders that are then empty; how many labels went."""
+        if not _is_real_folder(self.folder):
+            return 0
+        removed = self._remove(list(self._digests))
+        remove_files(self.folder, [MARK_NAME])
+        for folder in (*(self.folder / name for name in FRAME_FOLDERS), self.folder):
+            if _is_real_folder(folder):
+                remove_if_empty(folder, within=self.folder)
+        return removed
+
+    def _remove(self, names: Iterable[str]) -> int:
+        """Labels first: while old frames go, no label is left without its image."""
+        removed = 0
+        for name in sorted(names, key=lambda name: (not _is_label(name), name)):
+            path, is_ours = self.folder / name, self._digests[name] != NOT_OURS
+            if is_ours and os.path.lexists(path) and _lies_in(self.folder, path):
+                self._keep_if_changed(name)
+                remove_files(path.parent, [path.name], within=self.folder)
+                removed += _is_label(name)
+            del self._digests[name]
+        return removed
+
+    def _keep_if_changed(self, name: str) -> None:
+        path, digest = self.folder / name, self._digests.get(name)
+        if digest is None or is_link(path) or not path.is_file():
+            return
+        if _digest(path.read_bytes()) == digest:
+            return
+        if self._aside is None:
+            folders = (self.folder / f"kept-{number}" for number in count(1))
+            self._aside = next(folder for folder in folders if not os.path.lexists(folder))
+        place = self._aside / name
+        make_folder(place.parent, within=self.folder)
+        move_file(path, place)
+        self.kept.append(place)
+
+    def _leave_mark(self, run: RunInfo) -> None:
+        origin = printable(str(run.path.resolve()))
+        leave_mark(self.folder, COMMAND, {"copy_of": origin, "files": self._digests})
+
+
+def _recorded(copy: Path) -> dict[str, str | None]:
+    """By their names, digests of the files that this command wrote; None: it was about to."""
+    files = facts_of(copy).get("files")
+    if mark_of(copy) != COMMAND or not isinstance(files, dict):
+        return {}
+    return {
+        name: digest
+        for name, digest in files.items()
+        if _is_inner(name) and (digest is None or isinstance(digest, str))
+    }
+
+
+def _is_inner(name: str) -> bool:
+    path = PurePosixPath(name)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
+
+
+def _is_label(name: str) -> bool:
+    return name.startswith("labels/")
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+def _lies_in(folder: Path, path: Path) -> bool:
+    """Whether no link leads `path`, itself aside, out of `folder`."""
+    return path.parent.resolve().is_relative_to(folder.resolve())
 
 
 def _copied_from(copy: Path) -> Path | None:
@@ -71,7 +183,7 @@ def _no_longer_there(output: Path, source: Path, names: set[str]) -> list[str]:
     return gone
 
 
-def _refuse_other(output: Path, source: Path, run: RunInfo) -> None:
+def _refuse_other(output: Path, source: Path, run: RunInfo, empty_labels: Collection[Path]) -> None:
     """Raises UserError if what has the run's name in `output` isn't its copy."""
     copy = output / run.name
     for name in FRAME_FOLDERS:
@@ -91,6 +203,11 @@ def _refuse_other(output: Path, source: Path, run: RunInfo) -> None:
                 f"--output {output}: {file} isn't as in --input {source}, and {COMMAND} didn't "
                 "make it, so it stays: were the two swapped? Else name another folder"
             )
+        if original in empty_labels:
+            raise UserError(
+                f"--output {output}: {file} shows no polyp, so {COMMAND} didn't copy it, and it "
+                "stays: name another folder"
+            )
 
 
 def _files_of_frames(run: Path) -> Iterator[Path]:
@@ -108,39 +225,3 @@ def _remove_unfinished(copy: Path) -> None:
     for folder, names in ((copy, MANIFEST_NAME), *((copy / f, "*") for f in FRAME_FOLDERS)):
         if _is_real_folder(folder):
             remove_unfinished(folder, names)
-
-
-def remove_stale_frames(copy: Path, kept: set[Path]) -> int:
-    """Remove a copied run's frames but for the files `kept`; how many labels went."""
-    removed = 0
-    for name in FRAME_FOLDERS:
-        if not _is_real_folder(copy / name):
-            continue
-        there = sorted((copy / name).iterdir())
-        stale = [one.name for one in there if one not in kept and _is_of_a_frame(name, one)]
-        gone = remove_files(copy / name, stale, within=copy)
-        removed += len(gone) if name == "labels" else 0
-    return removed
-
-
-def _is_of_a_frame(folder: str, path: Path) -> bool:
-    """Images may have any name; what else is of a frame is named as its label is."""
-    if path.is_dir():
-        return False
-    is_image = folder == "images" and path.suffix.lower() in IMAGE_SUFFIXES
-    return is_image or path.name.startswith("frame_")
-
-
-def remove_copied_run(copy: Path, run_files: Sequence[str]) -> int:
-    """Remove a copied run: its frames, `run_files`, and folders that are then empty.
-
-    What else lies there stays. How many labels went.
-    """
-    if not _is_real_folder(copy):
-        return 0
-    removed = remove_stale_frames(copy, set())
-    remove_files(copy, (*run_files, MARK_NAME))
-    for folder in (*(copy / name for name in FRAME_FOLDERS), copy):
-        if _is_real_folder(folder):
-            remove_if_empty(folder, within=copy)
-    return removed

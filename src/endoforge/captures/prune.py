@@ -1,27 +1,21 @@
 """Copies the frames that show a polyp, and says what became of the others."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from endoforge.captures.config import PruneConfig
-from endoforge.captures.copies import (
-    copies_in,
-    leave_copy_mark,
-    remove_copied_run,
-    remove_stale_frames,
-)
+from endoforge.captures.copies import Copy, copies_in
 from endoforge.captures.index import FrameRecord, RunInfo, index_root
 from endoforge.captures.schema import MANIFEST_NAME, PICTURE_EXTRAS, POSES_NAME
 from endoforge.captures.tally import Tally
 from endoforge.core.errors import UserError
-from endoforge.core.files import write_atomic
-from endoforge.core.folders import is_link, make_folder
 from endoforge.core.outputs import check_output_folder
 from endoforge.core.progress import Advance, progress
 
 RUN_FILES = (MANIFEST_NAME, POSES_NAME)
+NO_POLYP = "no polyp to be seen"
 
 
 @dataclass
@@ -35,6 +29,8 @@ class PruneReport:
     skipped: Tally = field(default_factory=Tally)
     replaced: int = 0
     """Files of the copy that were others than the input's, and were written anew."""
+    kept_aside: list[Path] = field(default_factory=list)
+    """Where files of the copy went that somebody else had changed, before that or a removal."""
     removed: int = 0
     """Frames that went from the copy."""
     removed_runs: list[str] = field(default_factory=list)
@@ -62,6 +58,11 @@ class PruneReport:
             lines.append(f"  removed from the copy: {self.removed} frames")
         if self.replaced:
             lines.append(f"  written anew: {self.replaced} files that were not as in the input")
+        if self.kept_aside:
+            number = len(self.kept_aside)
+            lines.append(
+                f"  changed in the copy, so kept: {number} files, such as {self.kept_aside[0]}"
+            )
         return lines
 
 
@@ -70,20 +71,22 @@ def prune_empty(config: PruneConfig) -> PruneReport:
 
     The input is never changed. Safe to run again: what is there and equal stays untouched, and
     frames and runs that an earlier call copied from this input, and that it no longer has or has no
-    box for, go. Raises UserError if there is no run, if the output and the input overlap, and if
-    the output holds a run of the same name that is no copy of the input's.
+    box for, go. What others changed in the copy is kept aside, and what they added stays. Raises
+    UserError if there is no run, if the output and the input overlap, and if the output holds a run
+    of the same name that is no copy of the input's.
     """
     source, output = Path(config.input), Path(config.output)
     check_prune_output(source, output, "--output")
     index = index_root(source)
     _refuse_overlapping_runs(source, output, index.runs)
     report = PruneReport(output, skipped=index.tally)
+    empty_labels = {frame.label_path for frame in index.frames if not len(frame.boxes)}
     with (
-        copies_in(output, source, index.runs) as no_longer_there,
+        copies_in(output, source, index.runs, empty_labels) as no_longer_there,
         progress("pruning", len(index.frames), "frames") as advance,
     ):
         for name in no_longer_there:
-            report.removed += remove_copied_run(output / name, RUN_FILES)
+            _remove_run(Copy(output / name), report)
             report.removed_runs.append(name)
         for run in index.runs:
             frames = [frame for frame in index.frames if frame.run == run.name]
@@ -111,28 +114,36 @@ def _overlap(one: Path, other: Path) -> bool:
 def _prune_run(
     run: RunInfo, frames: list[FrameRecord], target: Path, report: PruneReport, advance: Advance
 ) -> None:
-    written: set[Path] = set()
-    if any(len(frame.boxes) for frame in frames):
-        leave_copy_mark(target, run)
+    copy = Copy(target)
+    sources: list[list[Path]] = []
     for frame in frames:
-        if not len(frame.boxes):
-            report.skipped.count("frame: no polyp to be seen", frame.key)
-        elif not _leads_within(run, frame.label_path):
-            report.skipped.count("frame: its label lies outside the run, by a link", frame.key)
-        else:
-            files = _files_of(run, frame, report.skipped)
-            written.update(_copy(run, source, target, report) for source in files)
-            report.kept += 1
+        if len(frame.boxes) and _leads_within(run, frame.label_path):
+            sources.append(list(_files_of(run, frame, report.skipped)))
+            continue
+        reason = "its label lies outside the run, by a link" if len(frame.boxes) else NO_POLYP
+        report.skipped.count(f"frame: {reason}", frame.key)
         advance()
-    if not written:
+    if not sources:
         report.empty_runs += 1
-        report.removed += remove_copied_run(target, RUN_FILES)
+        _remove_run(copy, report)
         return
-    report.removed += remove_stale_frames(target, written)
+    run_files = [run.path / name for name in RUN_FILES]
+    run_files = [path for path in run_files if _lies_in_run(run, path, report.skipped)]
+    names = {_name(run, path): None for path in (*chain(*sources), *run_files)}
+    copy.begin(run, names)
+    for paths in sources:
+        _put(run, paths, copy, report)
+        advance()
+    _put(run, run_files, copy, report)
+    report.removed += copy.end(run, names)
+    report.kept_aside += copy.kept
+    report.kept += len(sources)
     report.runs += 1
-    for name in RUN_FILES:
-        if _lies_in_run(run, run.path / name, report.skipped):
-            _copy(run, run.path / name, target, report)
+
+
+def _remove_run(copy: Copy, report: PruneReport) -> None:
+    report.removed += copy.remove()
+    report.kept_aside += copy.kept
 
 
 def _files_of(run: RunInfo, frame: FrameRecord, tally: Tally) -> Iterator[Path]:
@@ -159,13 +170,11 @@ def _leads_within(run: RunInfo, path: Path) -> bool:
     return path.resolve().is_relative_to(run.path.resolve())
 
 
-def _copy(run: RunInfo, source: Path, target: Path, report: PruneReport) -> Path:
-    """Put the run's file `source` at the same place below `target`, unless it is there already."""
-    copy = target / source.relative_to(run.path)
-    data = source.read_bytes()
-    there = os.path.lexists(copy)
-    if not there or is_link(copy) or copy.read_bytes() != data:
-        make_folder(copy.parent, within=target)
-        write_atomic(copy, data)
-        report.replaced += there
-    return copy
+def _put(run: RunInfo, paths: list[Path], copy: Copy, report: PruneReport) -> None:
+    """Put files of the run at the same places in its copy."""
+    for path in paths:
+        report.replaced += copy.put(_name(run, path), path.read_bytes())
+
+
+def _name(run: RunInfo, path: Path) -> str:
+    return path.relative_to(run.path).as_posix()

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-from rich.control import Control
 from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn
 from rich.segment import ControlType, Segment
 from rich.table import Table
 
-# rich has no name for this sequence; a console that takes none erases the line alone.
-_ERASE_BELOW = Segment("\x1b[J", None, [(ControlType.ERASE_IN_LINE, 0)])
-_TO_ITS_START = Control(ControlType.CARRIAGE_RETURN)
+# Erase from here on, and go on without wrapping; then wrap again, and back to the line's start.
+# rich has no names for these; a console that takes no sequences does what stands beside.
+_BEGIN = Segment("\x1b[J\x1b[?7l", None, [(ControlType.ERASE_IN_LINE, 0)])
+_END = Segment("\x1b[?7h\r", None, [(ControlType.CARRIAGE_RETURN,)])
 _ANY_WIDTH = 10_000
 
 
@@ -66,7 +66,8 @@ class _Line:
     """The first of its forms that fits on a line; of the last, what fits.
 
     The cursor is left at its start. A window that becomes narrower breaks the line into several;
-    from the start of the first, the next line erases them all.
+    from the start of the first, the next line erases them all. One that became narrower only just
+    now, while the line was made, doesn't wrap it.
     """
 
     def __init__(self, forms: Sequence[Table]) -> None:
@@ -77,9 +78,9 @@ class _Line:
         for form in self._forms:
             if Measurement.get(console, whole, form).maximum <= options.max_width:
                 break
-        yield _ERASE_BELOW
+        yield _BEGIN
         yield from (part for part in console.render(form, options) if part.text != "\n")
-        yield _TO_ITS_START
+        yield _END
 
 
 def clock(seconds: float) -> str:

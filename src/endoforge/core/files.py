@@ -4,6 +4,7 @@ Temporary files are made anew under names that can't be guessed, and nothing is 
 link: in a folder that somebody else has filled, it could lead to any file of the user's.
 """
 
+import errno
 import json
 import os
 import shutil
@@ -162,6 +163,13 @@ def write_all(file: BinaryIO, data: bytes) -> None:
     left = memoryview(data)
     while left:
         left = left[file.write(left) :]
+
+
+def move_file(source: Path, other: Path) -> None:
+    """Rename a file; raises FileExistsError if there is anything of the name `other`."""
+    if os.path.lexists(other):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(other))
+    source.rename(other)
 
 
 def link_or_copy(source: Path, other: Path) -> None:

@@ -13,7 +13,7 @@ from endoforge.core.files import write_json_atomic
 
 MARK_NAME = ".endoforge.json"
 PROGRAM = "endoforge"
-_MOST_BYTES = 10_000_000
+_MOST_BYTES = 100_000_000
 
 
 def leave_mark(folder: Path, command: str, facts: Mapping[str, Any] | None = None) -> None:

@@ -30,16 +30,17 @@ def on_terminal() -> bool:
 
 
 @contextmanager
-def progress(label: str, total: int, unit: str) -> Iterator[Advance]:
+def progress(label: str, total: int, unit: str, first: str = "") -> Iterator[Advance]:
     """Show the progress of `total` units; the value yielded is called with the units done.
 
-    The rate is of what comes after the first units: those wait for what is prepared once.
+    The rate is of what comes after the first units: those wait for what is prepared once, which
+    `first` names, to be shown on a terminal meanwhile.
 
     >>> with progress("rendering", 100, "frames") as advance:
     ...     advance(10)
     """
-    show = _bar if on_terminal() else _lines
-    with show(label, total, unit) as advance:
+    shown = _bar(label, total, unit, first) if on_terminal() else _lines(label, total, unit)
+    with shown as advance:
         yield advance
 
 
@@ -71,16 +72,17 @@ class _Course:
 
 
 @contextmanager
-def _bar(label: str, total: int, unit: str) -> Iterator[Advance]:
+def _bar(label: str, total: int, unit: str, first: str) -> Iterator[Advance]:
     from endoforge.core.bar import NarrowBar
 
     course = _Course(total)
-    with NarrowBar(label, total) as bar:
+    with NarrowBar(label, total, first) as bar:
 
         def advance(count: int = 1, *, total: int | None = None) -> None:
             course.advance(count, total)
             rate, left = course.pace() or (None, None)
-            text = "" if rate is None else f"{rate:,.1f} {unit}/s"
+            before = "" if course.done else first
+            text = before if rate is None else f"{rate:,.1f} {unit}/s"
             bar.show(course.done, text, left, total=course.total)
 
         yield advance

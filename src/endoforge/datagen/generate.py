@@ -24,6 +24,9 @@ from endoforge.sim.simulator import BakedRun, bake, default_batch_size, render_r
 
 log = logging.getLogger(__name__)
 
+FIRST = "preparing kernels and runs"
+"""What the first frames wait for, most of all where kernels have to be compiled."""
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -67,7 +70,7 @@ def _record(job: Job, engine: Engine, found: Found, todo: list[int], report: Dat
     expected = len(todo) * (data_set.max_frames or USUAL_FRAMES)
     with (
         ThreadPoolExecutor(job.workers) as pool,
-        progress("simulating", expected, "frames") as advance,
+        progress("simulating", expected, "frames", FIRST) as advance,
     ):
         output = Output(job, found, pool, report, advance)
         try:

@@ -54,7 +54,7 @@ class Stage:
         self.engine = engine
         self.timetable = Timetable(recipe.base_seed, runs_at_once, recipe.num_views)
         self.renderer = Renderer(*recipe.size, engine, _frames_at_once(engine, recipe.size))
-        self._bakery = Bakery(recipe, workers)
+        self._bakery, self._workers = Bakery(recipe, workers), workers
         self._coming: Generator[Footage] | None = None
         self._tables: dict[str, Tensor] = {}
         self._kinds: list[NDArray[np.int64]] = []
@@ -113,7 +113,7 @@ class Stage:
             self._leave()
             self._coming = self._bakery.runs(beat)
             runs = self.timetable.runs(beat)
-            log.info("making the first %d runs, in %d processes", len(runs), self._bakery.workers)
+            log.info("making the first %d runs, in %d processes", len(runs), self._workers)
             with progress("making runs", len(runs), "runs") as advance:
                 for run in runs:
                     self._put(run, next(self._coming))

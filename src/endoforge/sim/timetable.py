@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 RUNS_AT_ONCE = 32
 """A batch of 64 frames shows about 28 of them."""
 VIEWS_A_RUN = 1024
-"""Of some 6,000 moments of a flight. 10,000 frames/s take 10 new runs a second, at about 0.17 s of
+"""Of some 6,000 moments of a flight. 10,000 frames/s take 10 new runs a second, at about 0.22 s of
 one CPU core each."""
 
 
