@@ -325,3 +325,25 @@ def test_strict_needs_no_second_look_at_a_run_without_fault(root, opened):
     opened.clear()
     assert len(cached(root / "run_2", strict=True).frames) == 2
     assert opened == []
+
+
+def test_a_cache_folder_that_is_a_link_is_not_used(root, cache_folder, tmp_path, caplog):
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    orphan = victim / f"{'0' * 32}.index"
+    orphan.write_text('{"root": "/nowhere/at/all"}\n')
+    cache_folder.parent.mkdir(parents=True, exist_ok=True)
+    cache_folder.symlink_to(victim)
+    assert contents(cached(root)) == contents(index_root(root))
+    assert list(victim.iterdir()) == [orphan]
+    assert f"{cache_folder} is a link to {victim}, which isn't written through" in caplog.text
+
+
+def test_a_kept_index_that_is_a_link_is_not_written_through(root, cache_folder, tmp_path):
+    cached(root)
+    [kept] = cache_folder.iterdir()
+    kept.unlink()
+    kept.symlink_to(tmp_path / "victim")
+    (tmp_path / "victim").write_text("years of work")
+    assert contents(cached(root)) == contents(index_root(root))
+    assert (tmp_path / "victim").read_text() == "years of work"

@@ -9,7 +9,7 @@ from endoforge.captures.config import PruneConfig
 from endoforge.captures.index import index_root
 from endoforge.captures.prune import prune_empty
 from endoforge.core.errors import UserError
-from endoforge.core.files import FolderLock
+from endoforge.core.folders import FolderLock
 from endoforge.core.marks import MARK_NAME
 
 
@@ -332,7 +332,7 @@ def test_nothing_is_written_or_removed_through_a_link(captures, tmp_path):
     victim = tmp_path / "victim"
     (output / "run_1/labels").rename(victim)
     (output / "run_1/labels").symlink_to(victim)
-    refused(captures, output, "labels is a link, which isn't written through")
+    refused(captures, output, "labels: is a link to .*victim, which isn't written through")
     assert len(list(victim.iterdir())) == 2
 
 
@@ -355,6 +355,17 @@ def test_files_to_which_a_run_links_are_not_copied(captures, tmp_path):
     assert report.skipped.counts["file: outside the run, by a link"] == 2
     assert not (output / "run_1/poses.txt").exists()
     assert not (output / "run_1/depth").exists()
+
+
+def test_a_label_to_which_a_run_links_is_not_copied(captures, tmp_path):
+    label = captures / "run_1/labels/frame_00000.json"
+    label.rename(tmp_path / "secret.json")
+    label.symlink_to(tmp_path / "secret.json")
+    report, output = prune(captures)
+    assert report.skipped.counts["frame: its label lies outside the run, by a link"] == 1
+    assert (report.kept, report.num_skipped) == (1, 6)
+    assert not (output / "run_1/labels/frame_00000.json").exists()
+    assert not (output / "run_1/images/frame_00000.png").exists()
 
 
 def test_what_a_killed_call_left_goes(captures):

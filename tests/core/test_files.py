@@ -1,8 +1,7 @@
-"""Files written whole, and folders of one process."""
+"""Files written whole, and through no link."""
 
 import errno
 import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,10 +10,12 @@ import pytest
 from endoforge.core import files
 from endoforge.core.errors import UserError
 from endoforge.core.files import (
-    FolderLock,
+    NewFile,
     append_json_line,
+    create_file,
     link_or_copy,
-    remove_unfinished,
+    link_or_copy_over,
+    move_file,
     write_atomic,
 )
 
@@ -22,10 +23,7 @@ from endoforge.core.files import (
 class NoSpace:
     """An open file that takes nothing."""
 
-    def __enter__(self) -> "NoSpace":
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         pass
 
     def write(self, _: bytes) -> None:
@@ -43,21 +41,6 @@ def test_a_write_that_fails_names_the_file_and_leaves_the_old_one(
             write_atomic(path, b"new")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_only_temporary_files_of_ones_own_are_removed(tmp_path: Path) -> None:
-    others = (
-        ".hidden",
-        "a.tmp",
-        "a.png",
-        ".a.png.tmp",
-        ".notes.12.tmp",
-        ".b.json.00112233445566ff.tmp",
-    )
-    for name in (".a.png.00112233445566ff.tmp", *others):
-        (tmp_path / name).touch()
-    remove_unfinished(tmp_path, "*.png")
-    assert {path.name for path in tmp_path.iterdir()} == set(others)
 
 
 def test_a_temporary_name_cannot_be_prepared_as_a_link(
@@ -80,28 +63,6 @@ def test_a_pipe_is_not_replaced_by_a_file(tmp_path: Path) -> None:
     assert (tmp_path / "pipe").is_fifo()
 
 
-@pytest.mark.skipif(os.name != "posix", reason="the system has no such locks")
-def test_a_folder_is_locked_until_it_is_released(tmp_path: Path) -> None:
-    lock = FolderLock(tmp_path)
-    with pytest.raises(BlockingIOError):
-        FolderLock(tmp_path)
-    lock.release()
-    FolderLock(tmp_path).release()
-
-
-@pytest.mark.skipif(os.name != "posix", reason="the system has no such locks")
-def test_one_may_wait_for_a_folder(tmp_path: Path) -> None:
-    lock = FolderLock(tmp_path)
-    with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(FolderLock, tmp_path, wait=True)
-        assert not waiting.done()
-        lock.release()
-        second = waiting.result(timeout=60)
-    with pytest.raises(BlockingIOError):
-        FolderLock(tmp_path)
-    second.release()
-
-
 def test_a_line_that_finds_no_room_is_taken_back_and_the_file_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,7 +74,7 @@ def test_a_line_that_finds_no_room_is_taken_back_and_the_file_named(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(files, "_write_all", half)
+        patch.setattr(files, "write_all", half)
         with pytest.raises(OSError, match="No space left") as caught:
             append_json_line(path, {"a": 2})
     assert caught.value.filename == str(path)
@@ -138,3 +99,69 @@ def test_a_second_name_never_takes_the_place_of_another_file(
     with pytest.raises(FileExistsError):
         link_or_copy(one, taken)
     assert taken.read_text() == "mine"
+
+
+def test_no_file_is_written_through_a_link(tmp_path: Path) -> None:
+    victim, link = tmp_path / "victim", tmp_path / "link"
+    victim.write_text("kept")
+    link.symlink_to(victim)
+    for write in (
+        lambda: write_atomic(link, b"new"),
+        lambda: NewFile(link),
+        lambda: append_json_line(link, {}),
+        lambda: link_or_copy_over(victim, link),
+    ):
+        with pytest.raises(UserError, match=r"link: is a link to .*victim, .*remove the link"):
+            write()
+    with pytest.raises(FileExistsError):
+        create_file(link)
+    assert victim.read_text() == "kept"
+    assert sorted(tmp_path.iterdir()) == [link, victim]
+
+
+def test_a_new_file_has_its_name_at_the_end_or_is_gone(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    path.write_text("old")
+    for _ in range(2):
+        new = NewFile(path, ending=".mp4")
+        new.write(b"new")
+        assert path.read_text() == "old"
+        assert new.temporary.name.startswith(".clip.mp4.")
+        assert new.temporary.suffix == ".mp4"
+        new.discard()
+    assert list(tmp_path.iterdir()) == [path]
+    new = NewFile(path)
+    new.write(b"new")
+    new.keep()
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_second_name_in_place_of_another_leaves_nothing_beside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.write_text("new")
+    other.write_text("old")
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.replace", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            link_or_copy_over(one, other)
+    assert other.read_text() == "old"
+    link_or_copy_over(one, other)
+    assert other.read_text() == "new"
+    assert sorted(tmp_path.iterdir()) == [one, other]
+
+
+def test_a_file_is_moved_over_nothing(tmp_path: Path) -> None:
+    one, taken, link = (tmp_path / name for name in ("one", "taken", "link"))
+    one.write_text("content")
+    taken.write_text("mine")
+    link.symlink_to(tmp_path / "nowhere")
+    for other in (taken, link):
+        with pytest.raises(FileExistsError, match=other.name):
+            move_file(one, other)
+    assert taken.read_text() == "mine"
+    move_file(one, tmp_path / "other")
+    assert (tmp_path / "other").read_text() == "content"
+    assert not one.exists()

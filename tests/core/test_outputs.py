@@ -43,10 +43,33 @@ def test_a_pipe_is_appended_to_but_never_replaced(tmp_path: Path) -> None:
 
 def test_a_link_to_nowhere_is_refused(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(UserError, match="no plain file"):
+    with pytest.raises(UserError, match=r"^--metrics-out .*: is a link to .*/nowhere, which"):
         check_output_file("--metrics-out", tmp_path / "link", appended=True)
     with pytest.raises(UserError, match="is no folder"):
         check_output_folder("--out", tmp_path / "link" / "inner")
+
+
+def test_an_output_may_lie_behind_a_link_but_be_none(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real/a.json").write_text("{}")
+    (tmp_path / "folder").symlink_to(tmp_path / "real")
+    (tmp_path / "file").symlink_to(tmp_path / "real/a.json")
+    check_output_folder("--out", tmp_path / "folder/out")
+    check_output_file("--status-file", tmp_path / "folder/a.json")
+    with pytest.raises(UserError, match=r"^--out .*folder: is a link to .*/real, .*give that path"):
+        check_output_folder("--out", tmp_path / "folder")
+    for appended in (False, True):
+        with pytest.raises(UserError, match=r"^--file .*file: is a link to .*/real/a.json, which"):
+            check_output_file("--file", tmp_path / "file", appended=appended)
+
+
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="no such name for an open stream")
+def test_a_stream_is_appended_to_also_by_a_link(tmp_path: Path) -> None:
+    check_output_file("--metrics-out", "/dev/stdout", appended=True)
+    (tmp_path / "null").symlink_to("/dev/null")
+    check_output_file("--metrics-out", tmp_path / "null", appended=True)
+    with pytest.raises(UserError, match="is a link to /dev/null"):
+        check_output_file("--status-file", tmp_path / "null")
 
 
 def test_a_folder_that_takes_nothing_is_named() -> None:

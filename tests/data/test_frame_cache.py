@@ -17,7 +17,7 @@ import pytest
 from endoforge.captures import listing
 from endoforge.captures.index import index_root
 from endoforge.core.errors import UserError
-from endoforge.core.files import FolderLock
+from endoforge.core.folders import FolderLock
 from endoforge.data import blocks, decode
 from endoforge.data.pack import pack_frames
 
@@ -540,3 +540,44 @@ def test_a_killed_process_leaves_nothing_that_is_used_or_stays(root, cache, deco
     assert decoded() == ALL
     assert not leftover.exists()
     assert only(cache, ".pixels").stem == only(cache, ".json").stem
+
+
+@pytest.mark.parametrize("linked", ["frames", "a folder in it"])
+def test_a_folder_that_is_a_link_is_not_used_and_nothing_in_it_lost(
+    linked, root, decoded, cache, tmp_path, caplog
+):
+    pack(root)
+    decoded()
+    place = cache if linked == "frames" else next(cache.iterdir())
+    victim = tmp_path / "victim"
+    place.rename(victim)
+    place.symlink_to(victim)
+    (victim / "thesis.txt").write_text("years of work")
+    (victim / f"{'0' * 16}.json").write_text("damaged")
+    before = {path: path.read_bytes() for path in victim.rglob("*") if path.is_file()}
+    times = victim.stat().st_mtime_ns
+    assert greys(pack(root)) == [0, 1, 2, 0, 1]
+    assert decoded() == ALL
+    assert {path: path.read_bytes() for path in victim.rglob("*") if path.is_file()} == before
+    assert victim.stat().st_mtime_ns == times
+    assert f"{place} is a link to {victim}, which isn't written through" in caplog.text
+
+
+def test_of_forgotten_folders_links_and_the_files_of_others_stay(root, cache, tmp_path):
+    pack(root, slice(1))
+    long_ago = time.time() - (blocks.KEPT_DAYS + 1) * 24 * 3600
+    victim = tmp_path / "victim"
+    for folder in (victim, cache / ("a" * 32), cache / "notes"):
+        folder.mkdir()
+        (folder / "thesis.txt").write_text("years of work")
+        (folder / f"{'0' * 16}.pixels").touch()
+    (cache / ("b" * 32)).symlink_to(victim)
+    (only(cache, ".json").parent / "thesis.txt").write_text("years of work")
+    for folder in (victim, cache / ("a" * 32), cache / "notes"):
+        os.utime(folder, (long_ago, long_ago))
+    pack(root)
+    assert len(list(cache.rglob("thesis.txt"))) == 3
+    assert (victim / "thesis.txt").is_file()
+    assert (victim / f"{'0' * 16}.pixels").is_file()
+    assert (cache / "notes" / f"{'0' * 16}.pixels").is_file()
+    assert not (cache / ("a" * 32) / f"{'0' * 16}.pixels").exists()

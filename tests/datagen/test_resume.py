@@ -15,7 +15,7 @@ import pytest
 from endoforge import cli
 from endoforge.captures.index import index_root
 from endoforge.captures.recorder import RunRecorder
-from endoforge.core import files
+from endoforge.core import folders
 from endoforge.core.errors import UserError
 from endoforge.datagen.resume import seed_to_resume
 from endoforge.sim.renderer import Renderer
@@ -165,7 +165,7 @@ def test_a_run_that_another_process_writes_is_not_touched(tmp_path: Path) -> Non
     [run_dir] = job(tmp_path, **FLAGS | {"runs": 1}).run_dirs
     break_off(run_dir, 2, leftovers=True)
     before = contents(run_dir)
-    lock = files.FolderLock(run_dir)
+    lock = folders.FolderLock(run_dir)
     with pytest.raises(UserError, match="another process is writing this run"):
         job(tmp_path, **FLAGS | {"runs": 1}, resume=True)
     assert contents(run_dir) == before

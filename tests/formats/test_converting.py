@@ -11,7 +11,7 @@ from pycocotools.coco import COCO
 
 from endoforge.captures.index import index_root
 from endoforge.core.errors import UserError
-from endoforge.core.files import FolderLock
+from endoforge.core.folders import FolderLock
 from endoforge.data.split import Split, save_split
 from endoforge.formats import converting, webdataset
 from endoforge.formats.coco import CocoWriter
@@ -170,7 +170,7 @@ def test_a_place_that_cant_be_written_is_said_before_a_run_is_read(captures, tmp
     for out, message in [
         (tmp_path / "file", "is there, but is no folder"),
         (tmp_path / "file/out", "is no folder; name another place"),
-        (tmp_path / "link", "is there already"),
+        (tmp_path / "link", "is a link to .*empty, which isn't written through; give that path"),
         (captures, "lies in the input"),
         (captures / "coco", "lies in the input"),
         (run / "coco", "lies in the input"),
@@ -233,7 +233,7 @@ def test_an_error_on_the_way_leaves_nothing_behind_and_an_earlier_kill_nothing_i
         convert(captures, "coco")
     assert sorted(path.name for path in captures.parent.iterdir()) == before
     monkeypatch.undo()
-    left = captures.parent / ".out-coco.partial" / "images"
+    left = captures.parent / f".out-coco.{'0' * 16}.tmp" / "images"
     left.mkdir(parents=True)
     (left / "stale.png").write_bytes(b"")
     _, out = convert(captures, "coco")
@@ -242,7 +242,7 @@ def test_an_error_on_the_way_leaves_nothing_behind_and_an_earlier_kill_nothing_i
 
 
 def test_two_converts_to_one_folder_at_a_time_are_refused(captures):
-    partial = captures.parent / ".out-coco.partial"
+    partial = captures.parent / f".out-coco.{'0' * 16}.tmp"
     partial.mkdir()
     other = FolderLock(partial)
     (partial / "of the other").touch()

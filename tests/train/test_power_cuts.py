@@ -28,7 +28,7 @@ class Power:
         self.count = 0
         self.fails_at = fails_at
         self.off = False
-        for owner, name in ((Path, "replace"), (os, "link"), (os, "fsync"), (Path, "unlink")):
+        for owner, name in ((Path, "replace"), (os, "link"), (os, "fsync"), (os, "unlink")):
             monkeypatch.setattr(owner, name, self._guarded(getattr(owner, name)))
         really_open = Path.open
         monkeypatch.setattr(

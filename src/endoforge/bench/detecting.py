@@ -1,9 +1,7 @@
 """Milliseconds of the detector for a frame, in all and part by part, and frames per second."""
 
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from endoforge.bench.timing import median_seconds
+from endoforge.core.folders import scratch_folder
 from endoforge.data.letterbox import resize_picture
 from endoforge.detect.boxes import make_cells
 from endoforge.detect.decode import decode_batch
@@ -43,8 +42,8 @@ def fresh_detector(device: torch.device) -> NeuralDetector:
     """A TinyDet that has learned nothing, which takes as long as one that has."""
     model = build_tinydet(TinyDetConfig(), seed=0)
     metadata = WeightsMetadata(model=model.config, input_size=INPUT_SIZE, resize_mode="letterbox")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "tinydet.safetensors"
+    with scratch_folder() as folder:
+        path = folder / "tinydet.safetensors"
         save_weights(path, model.state_dict(), metadata)
         detector = NeuralDetector(path, device=device)
     detector.set_thresholds(0.0, detector.iou)

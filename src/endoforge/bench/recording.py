@@ -1,10 +1,10 @@
 """Frames per second of `datagen`, from seeds to PNG and JSON on disk."""
 
 import statistics
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from endoforge.core.folders import scratch_folder
 from endoforge.datagen.config import DatagenConfig
 from endoforge.datagen.generate import generate
 from endoforge.datagen.report import DatagenReport
@@ -17,9 +17,9 @@ def frames_per_second(config: DatagenConfig) -> tuple[str, float]:
 
     The frames go to a temporary folder, whatever `config` says.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        _record(replace(config, runs=1), Path(folder), 0)  # compiles the kernels
-        reports = [_record(config, Path(folder), 1 + k) for k in range(ROUNDS)]
+    with scratch_folder() as folder:
+        _record(replace(config, runs=1), folder, 0)  # compiles the kernels
+        reports = [_record(config, folder, 1 + k) for k in range(ROUNDS)]
     rates = [report.frames / report.seconds for report in reports]
     return reports[0].renderer, statistics.median(rates)
 

@@ -10,7 +10,16 @@ from pathlib import Path, PurePosixPath
 from endoforge.captures.index import RunInfo
 from endoforge.captures.schema import MANIFEST_NAME, PICTURE_EXTRAS
 from endoforge.core.errors import UserError
-from endoforge.core.files import FolderLock, remove_unfinished, write_atomic
+from endoforge.core.files import move_file, write_atomic
+from endoforge.core.folders import (
+    FolderLock,
+    is_link,
+    make_folder,
+    refuse_link,
+    remove_files,
+    remove_if_empty,
+    remove_unfinished,
+)
 from endoforge.core.marks import MARK_NAME, facts_of, leave_mark, mark_of
 from endoforge.core.text import printable
 
@@ -32,7 +41,7 @@ def copies_in(
     """
     for run in runs:
         _refuse_other(output, source, run, empty_labels)
-    output.mkdir(parents=True, exist_ok=True)
+    make_folder(output)
     try:
         lock = FolderLock(output)
     except BlockingIOError as error:
@@ -64,19 +73,17 @@ class Copy:
         for name in names:
             there = os.path.lexists(self.folder / name)
             self._digests.setdefault(name, NOT_OURS if there else None)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         self._leave_mark(run)
 
     def put(self, name: str, data: bytes) -> bool:
         """Write `data` to the file `name`, unless it holds that; whether it held something else."""
         path = self.folder / name
         there = os.path.lexists(path)
-        differs = not there or path.is_symlink() or path.read_bytes() != data
+        differs = not there or is_link(path) or path.read_bytes() != data
         if differs:
-            if not _lies_in(self.folder, path):
-                raise UserError(f"{path.parent}: is a link, which isn't written through")
+            make_folder(path.parent, within=self.folder)
             self._keep_if_changed(name)
-            path.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(path, data)
         self._digests[name] = _digest(data)
         return there and differs
@@ -92,10 +99,10 @@ class Copy:
         if not _is_real_folder(self.folder):
             return 0
         removed = self._remove(list(self._digests))
-        (self.folder / MARK_NAME).unlink(missing_ok=True)
+        remove_files(self.folder, [MARK_NAME])
         for folder in (*(self.folder / name for name in FRAME_FOLDERS), self.folder):
-            if _is_real_folder(folder) and not any(folder.iterdir()):
-                folder.rmdir()
+            if _is_real_folder(folder):
+                remove_if_empty(folder, within=self.folder)
         return removed
 
     def _remove(self, names: Iterable[str]) -> int:
@@ -105,14 +112,14 @@ class Copy:
             path, is_ours = self.folder / name, self._digests[name] != NOT_OURS
             if is_ours and os.path.lexists(path) and _lies_in(self.folder, path):
                 self._keep_if_changed(name)
-                path.unlink(missing_ok=True)
+                remove_files(path.parent, [path.name], within=self.folder)
                 removed += _is_label(name)
             del self._digests[name]
         return removed
 
     def _keep_if_changed(self, name: str) -> None:
         path, digest = self.folder / name, self._digests.get(name)
-        if digest is None or path.is_symlink() or not path.is_file():
+        if digest is None or is_link(path) or not path.is_file():
             return
         if _digest(path.read_bytes()) == digest:
             return
@@ -120,8 +127,8 @@ class Copy:
             folders = (self.folder / f"kept-{number}" for number in count(1))
             self._aside = next(folder for folder in folders if not os.path.lexists(folder))
         place = self._aside / name
-        place.parent.mkdir(parents=True, exist_ok=True)
-        path.replace(place)
+        make_folder(place.parent, within=self.folder)
+        move_file(path, place)
         self.kept.append(place)
 
     def _leave_mark(self, run: RunInfo) -> None:
@@ -179,9 +186,8 @@ def _no_longer_there(output: Path, source: Path, names: set[str]) -> list[str]:
 def _refuse_other(output: Path, source: Path, run: RunInfo, empty_labels: Collection[Path]) -> None:
     """Raises UserError if what has the run's name in `output` isn't its copy."""
     copy = output / run.name
-    for folder in (copy, *(copy / name for name in FRAME_FOLDERS)):
-        if folder.is_symlink():
-            raise UserError(f"--output {output}: {folder} is a link, which isn't written through")
+    for name in FRAME_FOLDERS:
+        refuse_link(copy / name, within=output)
     original = _copied_from(copy)
     if original is not None:
         if original == run.path.resolve() or not original.is_dir():
@@ -211,7 +217,7 @@ def _files_of_frames(run: Path) -> Iterator[Path]:
 
 
 def _is_real_folder(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink()
+    return path.is_dir() and not is_link(path)
 
 
 def _remove_unfinished(copy: Path) -> None:

@@ -18,7 +18,9 @@ from endoforge import __version__
 from endoforge.captures.listing import RunFolders
 from endoforge.captures.run_frames import DIGEST_BYTES, RunFrames, read_run
 from endoforge.captures.tally import Tally
+from endoforge.core.errors import UserError
 from endoforge.core.files import write_atomic
+from endoforge.core.folders import is_link, link_fault, make_folder, remove_files
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +36,11 @@ class IndexCache:
         self._root = str(root.resolve())
         name = hashlib.sha256(repr(self._root).encode()).hexdigest()[:32]
         self._path = user_cache_path("endoforge", appauthor=False) / "index" / f"{name}.index"
-        self._before = self._load()
+        self._is_linked = is_link(self._path.parent)
+        if self._is_linked:
+            where = self._path.parent
+            log.warning("the index isn't kept: %s %s; remove the link", where, link_fault(where))
+        self._before = {} if self._is_linked else self._load()
         self._runs: dict[str, dict[str, Any]] = {}
 
     def read_run(self, folders: RunFolders, *, strict: bool) -> RunFrames:
@@ -51,14 +57,14 @@ class IndexCache:
 
     def save(self) -> None:
         """Keep the runs that were read, if they aren't those that were kept before."""
-        if self._runs == self._before:
+        if self._is_linked or self._runs == self._before:
             return
         body = json.dumps(self._runs, separators=(",", ":")).encode()
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self._path.parent)
             write_atomic(self._path, self._head(body) + b"\n" + body)
             _remove_orphans(self._path.parent)
-        except OSError as error:
+        except (OSError, UserError) as error:
             log.debug("the index of %s can't be kept: %s", self._root, error)
 
     def _load(self) -> dict[str, dict[str, Any]]:
@@ -92,7 +98,7 @@ def _remove_orphans(folder: Path) -> None:
         except (ValueError, KeyError, TypeError):
             continue  # no file of ours
         if not Path(root).exists():
-            path.unlink(missing_ok=True)
+            remove_files(folder, [path.name])
 
 
 def _is_of(kept: dict[str, Any], folders: RunFolders) -> bool:

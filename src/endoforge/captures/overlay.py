@@ -15,7 +15,8 @@ from endoforge.captures.pictures import encode_png, read_picture
 from endoforge.captures.schema import PICTURE_EXTRAS
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.errors import UserError
-from endoforge.core.files import remove_unfinished, write_atomic
+from endoforge.core.files import write_atomic
+from endoforge.core.folders import is_link, make_folder, refuse_link, remove_unfinished
 from endoforge.core.marks import leave_mark, mark_of
 from endoforge.core.outputs import check_output_folder
 from endoforge.core.progress import progress
@@ -57,10 +58,13 @@ def overlay_labels(config: OverlayConfig) -> OverlayReport:
     is another, and if there is no run.
     """
     paths, out = _parted(config.paths)
+    for path in paths:
+        if out is None and (path / "labels").is_dir():
+            refuse_link(path)  # its overlays lie in it
     indexes = [index_root(path) for path in paths]
     targets = _targets(indexes, out)
     for run, target in targets.items():
-        _refuse_what_is_no_overlay(target, run)
+        _refuse_what_is_no_overlay(target, run, out or run)
     if out is not None:
         for run, target in targets.items():
             _refuse_among_data(out, run)
@@ -71,10 +75,11 @@ def overlay_labels(config: OverlayConfig) -> OverlayReport:
         for frame in frames:
             target = targets[frame.run_path]
             if target not in report.folders:
-                target.mkdir(parents=True, exist_ok=True)
+                within = out or frame.run_path
+                make_folder(target, within=within)
                 if out is not None:
                     leave_mark(target, COMMAND)
-                remove_unfinished(target, "frame_*.png")
+                remove_unfinished(target, "frame_*.png", within=within)
                 report.folders.append(target)
             _draw(frame, target, report)
             advance()
@@ -118,16 +123,19 @@ def _targets(indexes: list[CaptureIndex], out: Path | None) -> dict[Path, Path]:
     return {run.path: out / run.name for run in runs}
 
 
-def _refuse_what_is_no_overlay(target: Path, run: Path) -> None:
-    """Raises UserError if pictures in the folder `target` may be others than overlays of `run`."""
-    if target.is_symlink():
-        raise UserError(f"OUT {target}: is a link, which isn't written through; name a folder")
+def _refuse_what_is_no_overlay(target: Path, run: Path, within: Path) -> None:
+    """Raises UserError if pictures in the folder `target` may be others than overlays of `run`.
+
+    So may they be if there is a link on the way to it, from `within` on.
+    """
+    refuse_link(target, within=within)
     check_output_folder("OUT", target)
     if not target.is_dir() or mark_of(target) == COMMAND:
         return
     is_own = target.resolve() == run.resolve() / OVERLAYS
     for path in sorted(target.iterdir()):
-        if not (is_own and _OVERLAY.fullmatch(path.name) and path.is_file()):
+        is_file = path.is_file() and not is_link(path)
+        if not (is_own and _OVERLAY.fullmatch(path.name) and is_file):
             raise UserError(
                 f"OUT {target}: holds {path.name}, which is no overlay of {COMMAND}; name a new or "
                 "an empty folder"

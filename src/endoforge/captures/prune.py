@@ -15,6 +15,7 @@ from endoforge.core.outputs import check_output_folder
 from endoforge.core.progress import Advance, progress
 
 RUN_FILES = (MANIFEST_NAME, POSES_NAME)
+NO_POLYP = "no polyp to be seen"
 
 
 @dataclass
@@ -116,11 +117,12 @@ def _prune_run(
     copy = Copy(target)
     sources: list[list[Path]] = []
     for frame in frames:
-        if len(frame.boxes):
+        if len(frame.boxes) and _leads_within(run, frame.label_path):
             sources.append(list(_files_of(run, frame, report.skipped)))
-        else:
-            report.skipped.count("frame: no polyp to be seen", frame.key)
-            advance()
+            continue
+        reason = "its label lies outside the run, by a link" if len(frame.boxes) else NO_POLYP
+        report.skipped.count(f"frame: {reason}", frame.key)
+        advance()
     if not sources:
         report.empty_runs += 1
         _remove_run(copy, report)
@@ -158,10 +160,14 @@ def _lies_in_run(run: RunInfo, path: Path, tally: Tally) -> bool:
     """Whether it is a file of the run; one outside it, to which a link leads, is counted."""
     if not path.is_file():
         return False
-    if path.resolve().is_relative_to(run.path.resolve()):
+    if _leads_within(run, path):
         return True
     tally.count("file: outside the run, by a link", f"{run.name}/{path.relative_to(run.path)}")
     return False
+
+
+def _leads_within(run: RunInfo, path: Path) -> bool:
+    return path.resolve().is_relative_to(run.path.resolve())
 
 
 def _put(run: RunInfo, paths: list[Path], copy: Copy, report: PruneReport) -> None:

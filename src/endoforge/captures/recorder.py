@@ -1,6 +1,5 @@
 """Writes a capture run so that whatever is killed when, what lies on disk is whole."""
 
-import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,8 +21,19 @@ from endoforge.captures.schema import (
     label_name,
 )
 from endoforge.core.errors import UserError
-from endoforge.core.files import FolderLock, remove_unfinished, write_atomic, write_json_atomic
+from endoforge.core.files import write_atomic, write_json_atomic
+from endoforge.core.folders import (
+    FolderLock,
+    make_folder,
+    make_new_folder,
+    refuse_link,
+    remove_files,
+    remove_tree,
+    remove_unfinished,
+)
 from endoforge.core.text import as_utf8, printable
+
+FRAME_FOLDERS = ("images", "labels")
 
 Picture = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -56,7 +66,7 @@ class RunRecorder:
         """
         started = time.time()
         try:
-            root.mkdir(parents=True, exist_ok=True)
+            make_folder(root)
             run_dir = _make_run_folder(root, int(started * 1000))
         except OSError as error:
             raise UserError(f"can't make a run folder in {root}: {error.strerror}") from error
@@ -71,11 +81,10 @@ class RunRecorder:
         recorder = cls(run_dir, manifest, FolderLock(run_dir))
         try:
             recorder._write_manifest(complete=False)
-            (run_dir / "images").mkdir()
-            (run_dir / "labels").mkdir()
+            for name in FRAME_FOLDERS:
+                make_folder(run_dir / name, within=run_dir)
         except OSError:
-            recorder.close()
-            shutil.rmtree(run_dir)
+            recorder.discard()
             raise
         return recorder
 
@@ -84,14 +93,18 @@ class RunRecorder:
         """Go on with a run that was left unfinished; `extras` are the pictures beside its images.
 
         What isn't whole goes: unfinished files, labels that can't be read or lack a picture.
-        Raises UserError if another process writes this run.
+        Raises UserError if another process writes this run, and if it is a link, or one of its
+        folders that are written to.
         """
+        folders = [run_dir / name for name in (*FRAME_FOLDERS, *extras)]
+        for folder in folders:
+            refuse_link(folder, within=run_dir)
         try:
             lock = FolderLock(run_dir)
         except BlockingIOError:
             raise UserError(f"{run_dir}: another process is writing this run; let it end") from None
-        for folder in (run_dir, *(path for path in run_dir.iterdir() if path.is_dir())):
-            remove_unfinished(folder, "*")
+        for folder in (run_dir, *folders):
+            remove_unfinished(folder, "*", within=run_dir)
         recorder = cls(run_dir, manifest, lock)
         recorder.done = _whole_frames(run_dir, extras)
         recorder.num_frames = len(recorder.done)
@@ -124,7 +137,7 @@ class RunRecorder:
         self._write_new(label.image, data)
         for kind, picture in extras.items():
             self._write_new(extra_name(kind, label.frame_id), encode_png(picture))
-        label_path.parent.mkdir(exist_ok=True)  # a run that was killed early may lack it
+        make_folder(label_path.parent, within=self.run_dir)  # a kill may have come before it
         write_json_atomic(label_path, label.model_dump(mode="json"))
         with self._counting:
             self.num_frames += 1
@@ -153,9 +166,14 @@ class RunRecorder:
         """Let others have the folder, finished or not."""
         self._lock.release()
 
+    def discard(self) -> None:
+        """Leave nothing of the run."""
+        self.close()
+        remove_tree(self.run_dir)
+
     def _write_new(self, name: str, data: bytes) -> None:
         path = self.run_dir / name
-        path.parent.mkdir(exist_ok=True)
+        make_folder(path.parent, within=self.run_dir)
         write_atomic(path, data)
 
     def _write_manifest(self, *, complete: bool) -> None:
@@ -166,12 +184,12 @@ class RunRecorder:
 
 def _whole_frames(run_dir: Path, extras: tuple[str, ...]) -> frozenset[int]:
     """The frames whose label and pictures are whole; other labels are removed."""
-    whole = set()
+    whole, others = set(), []
     for path in (run_dir / "labels").glob("frame_*.json"):
         try:
             label = FrameLabel.model_validate_json(as_utf8(path.read_bytes()))
         except ValidationError:
-            path.unlink()
+            others.append(path.name)
             continue
         frame = label.frame_id
         image = image_name(frame, Path(label.image).suffix)
@@ -179,7 +197,8 @@ def _whole_frames(run_dir: Path, extras: tuple[str, ...]) -> frozenset[int]:
         if all(is_whole(run_dir / name) for name in names):
             whole.add(frame)
         else:
-            path.unlink()
+            others.append(path.name)
+    remove_files(run_dir / "labels", others, within=run_dir)
     return frozenset(whole)
 
 
@@ -188,7 +207,7 @@ def _make_run_folder(root: Path, unix_ms: int) -> Path:
     while True:
         run_dir = root / f"run_{unix_ms}"
         try:
-            run_dir.mkdir()
+            make_new_folder(run_dir)
         except FileExistsError:
             unix_ms += 1
             continue

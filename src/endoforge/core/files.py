@@ -1,10 +1,12 @@
-"""Files that are either the old ones or the new ones, never half of each."""
+"""Files that are either the old ones or the new ones, never half of each: the one way to write.
 
-import fnmatch
+Temporary files are made anew under names that can't be guessed, and nothing is written through a
+link: in a folder that somebody else has filled, it could lead to any file of the user's.
+"""
+
+import errno
 import json
 import os
-import re
-import secrets
 import shutil
 import stat
 from collections.abc import Iterator
@@ -13,30 +15,79 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from endoforge.core.errors import UserError
+from endoforge.core.folders import is_link, link_fault, make_folder_of, sync_folder
+from endoforge.core.temporary import temporary_beside
+from endoforge.core.text import printable
 
-_TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{16}\.tmp")
+_STREAMS = tuple(map(Path, ("/dev/stdout", "/dev/stderr", "/dev/fd", "/proc")))
+
+
+class NewFile:
+    """A file that grows under a temporary name beside `path`, until `keep` gives it that name.
+
+    Either `keep` or `discard` must end it.
+    """
+
+    def __init__(self, path: Path, *, ending: str = "") -> None:
+        """`ending` is what a library wants the temporary name to end in, such as `.mp4`.
+
+        Raises UserError if `path` is a link, a device, a pipe or a folder, none of which may be
+        replaced, and OSError, which names `path`, if there can be no file.
+        """
+        _refuse_special(path)
+        self.path = path
+        self.temporary = temporary_beside(path, ending)
+        with naming(path, self.temporary):
+            # Without a buffer, so that closing doesn't try again what couldn't be written.
+            self.file = create_file(self.temporary, buffering=0)
+
+    def write(self, data: bytes) -> None:
+        """Write all of `data` where the file stands; raises OSError, which names `path`."""
+        with naming(self.path):
+            write_all(self.file, data)
+
+    def sync(self) -> None:
+        """Put what was written on disk."""
+        with naming(self.path):
+            os.fsync(self.file.fileno())
+
+    def keep(self) -> None:
+        """Give it its name, in place of what had it; raises OSError, which names `path`."""
+        with naming(self.path, self.temporary):
+            self.file.close()
+            self.temporary.replace(self.path)
+
+    def discard(self) -> None:
+        """Leave nothing of it."""
+        self.file.close()
+        self.temporary.unlink(missing_ok=True)
+
+
+def create_file(path: Path, *, buffering: int = -1) -> BinaryIO:
+    """A new file, open for writing and reading.
+
+    For folders that this process has made and that have no name yet, and for names that nobody
+    else uses. Raises FileExistsError if there is anything of that name, be it a link to nowhere.
+    """
+    file: BinaryIO = path.open("xb+", buffering)
+    return file
 
 
 def write_atomic(path: Path, data: bytes, *, sync: bool = False) -> None:
-    """Write `data` to a temporary name beside `path`, then rename it into place.
+    """Write `data` to a `NewFile`, and give it the name `path`.
 
-    The temporary file is made anew under a name that can't be guessed, and no link is followed; a
-    link at `path` itself is replaced. With `sync`, the bytes and the rename are on disk on return,
-    so that they outlive a power cut; without it, they outlive the death of the process. Raises
-    UserError if `path` is a device, a pipe or a folder, which a rename would replace or refuse.
+    With `sync`, the bytes and the rename are on disk on return, so that they outlive a power cut;
+    without it, they outlive the death of the process. Raises UserError if `path` is a link, a
+    device, a pipe or a folder.
     """
-    _refuse_special(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    new = NewFile(path)
     try:
-        with naming(path, temporary):
-            with temporary.open("xb") as file:
-                file.write(data)
-                if sync:
-                    file.flush()
-                    os.fsync(file.fileno())
-            temporary.replace(path)
+        new.write(data)
+        if sync:
+            new.sync()
+        new.keep()
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        new.discard()
         raise
     if sync:
         sync_folder(path.parent)
@@ -61,20 +112,12 @@ def _refuse_special(path: Path) -> None:
         mode = path.lstat().st_mode
     except OSError:
         return  # nothing there, or nothing that can be written: the write says so
-    if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+    if stat.S_ISLNK(mode):
+        where = printable(str(path))
+        raise UserError(f"{where}: {link_fault(path)}; remove the link, or name another file")
+    if not stat.S_ISREG(mode):
         what = "a folder" if stat.S_ISDIR(mode) else "a device or a pipe"
         raise UserError(f"{path}: is {what}; name a file")
-
-
-def remove_unfinished(folder: Path, names: str) -> None:
-    """Remove the temporary files that a killed `write_atomic` left of files named `names`.
-
-    `names` is a pattern such as `frame_*`; files of other names, and of other programs, stay.
-    """
-    for path in folder.glob(".*.tmp"):
-        match = _TEMPORARY.fullmatch(path.name)
-        if match is not None and fnmatch.fnmatchcase(match[1], names):
-            path.unlink(missing_ok=True)
 
 
 def write_json_atomic(path: Path, value: Any, *, sync: bool = False) -> None:
@@ -87,9 +130,12 @@ def append_json_line(path: Path, value: Any) -> None:
     """Append `value` to a JSON Lines file in one write, making its folder if need be.
 
     It begins a line of its own whatever the file ends with. A line that finds no room for all of it
-    is taken back; the OSError names the file.
+    is taken back; the OSError names the file. Raises UserError for a link to a file, unless it is
+    one of the system's to an open stream.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder_of(path)
+    if is_link(path) and not is_stream(path):
+        _refuse_special(path)
     line = json.dumps(value, allow_nan=False) + "\n"
     with naming(path), path.open("ab", buffering=0) as file:
         is_plain = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
@@ -97,7 +143,7 @@ def append_json_line(path: Path, value: Any) -> None:
         if before and not _ends_with_a_line(path):
             line = "\n" + line
         try:
-            _write_all(file, line.encode())
+            write_all(file, line.encode())
         except OSError:
             if is_plain:
                 file.truncate(before)
@@ -110,11 +156,29 @@ def _ends_with_a_line(path: Path) -> bool:
         return file.read(1) == b"\n"
 
 
-def _write_all(file: BinaryIO, data: bytes) -> None:
+def is_stream(path: Path) -> bool:
+    """Whether `path` leads to an open stream, a device or a pipe, such as /dev/stdout.
+
+    What is behind it, be it a file, belongs to who opened it.
+    """
+    absolute = path.absolute()
+    if any(absolute.is_relative_to(folder) for folder in _STREAMS):
+        return True
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def write_all(file: BinaryIO, data: bytes) -> None:
     """To a file without a buffer, which may take a part at a time."""
     left = memoryview(data)
     while left:
         left = left[file.write(left) :]
+
+
+def move_file(source: Path, other: Path) -> None:
+    """Rename a file; raises FileExistsError if there is anything of the name `other`."""
+    if os.path.lexists(other):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(other))
+    source.rename(other)
 
 
 def link_or_copy(source: Path, other: Path) -> None:
@@ -129,7 +193,7 @@ def link_or_copy(source: Path, other: Path) -> None:
         raise
     except OSError:  # a file system without hard links
         pass
-    file = other.open("xb")
+    file = create_file(other)
     try:
         with file, source.open("rb") as original:
             shutil.copyfileobj(original, file)
@@ -138,46 +202,13 @@ def link_or_copy(source: Path, other: Path) -> None:
         raise
 
 
-def sync_folder(folder: Path) -> None:
-    """Put a folder's entries (renames, new names) on disk; where the system can't, do nothing."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
+def link_or_copy_over(source: Path, other: Path) -> None:
+    """As `link_or_copy`, but in place of what has the name `other`, in one step."""
+    _refuse_special(other)
+    spare = temporary_beside(other)
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-class FolderLock:
-    """Marks a folder as one process's own; the system takes the mark away when the process ends.
-
-    Where the system has no such marks (Windows, some network file systems), every process gets it.
-    """
-
-    def __init__(self, folder: Path, *, wait: bool = False) -> None:
-        """With `wait`, returns once no other process, and no other lock of this one, holds it.
-
-        Without, raises BlockingIOError if one does.
-        """
-        self._descriptor: int | None = None
-        if os.name != "posix":
-            return
-        import fcntl
-
-        self._descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except OSError as error:
-            self.release()
-            if isinstance(error, BlockingIOError):
-                raise
-        except BaseException:
-            self.release()
-            raise
-
-    def release(self) -> None:
-        """Give the folder back; a second call does nothing."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        link_or_copy(source, spare)
+        spare.replace(other)
+    except BaseException:
+        spare.unlink(missing_ok=True)
+        raise

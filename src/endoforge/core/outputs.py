@@ -9,11 +9,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from endoforge.core.errors import UserError
+from endoforge.core.files import is_stream
+from endoforge.core.folders import is_link, link_fault
 
 
 def check_output_folder(flag: str, folder: str | Path) -> None:
-    """Raises UserError, which names `flag`, unless `folder` is or can be made and be written to."""
+    """Raises UserError, which names `flag`, unless `folder` is or can be made and be written to.
+
+    It may lie behind links, but be none.
+    """
     path = Path(folder)
+    _refuse_link(flag, folder, path)
     if not path.is_dir() and os.path.lexists(path):
         raise UserError(f"{flag} {folder}: is there, but is no folder; name another")
     _try_folder(flag, folder, path)
@@ -22,10 +28,12 @@ def check_output_folder(flag: str, folder: str | Path) -> None:
 def check_output_file(flag: str, file: str | Path, *, appended: bool = False) -> None:
     """Raises UserError, which names `flag`, unless `file` can be written.
 
-    It may be there if it is a plain file. If it is `appended` to rather than replaced, it may be a
-    device or a pipe too, such as /dev/stdout.
+    It may be there if it is a plain file, and lie behind links, but be none. If it is `appended` to
+    rather than replaced, it may be a device or a pipe too, or a link to one, such as /dev/stdout.
     """
     path = Path(file)
+    if not (appended and is_stream(path)):
+        _refuse_link(flag, file, path)
     if path.is_dir():
         raise UserError(f"{flag} {file}: is a folder; name a file in it")
     if os.path.lexists(path):
@@ -38,10 +46,9 @@ def check_output_file(flag: str, file: str | Path, *, appended: bool = False) ->
     _try_folder(flag, file, path.parent)
 
 
-def is_stream(path: Path) -> bool:
-    """Whether it stands for something that is open already, such as /dev/stdout: its opener's."""
-    streams = (Path("/dev"), Path("/proc"))
-    return any(path.absolute().is_relative_to(folder) for folder in streams)
+def _refuse_link(flag: str, given: str | Path, path: Path) -> None:
+    if is_link(path):
+        raise UserError(f"{flag} {given}: {link_fault(path)}; give that path")
 
 
 def _try_folder(flag: str, given: str | Path, folder: Path) -> None:

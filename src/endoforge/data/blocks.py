@@ -5,14 +5,15 @@ together, one after the other, and a table that says whose they are. The table c
 on neither file changes, so that processes may read, add and delete blocks as they like.
 """
 
+import errno
 import hashlib
 import json
 import logging
 import os
+import re
 import secrets
-import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,16 @@ from platformdirs import user_cache_path
 
 from endoforge import __version__
 from endoforge.captures.tally import Unusable
-from endoforge.core.files import FolderLock, write_atomic
+from endoforge.core.files import create_file, write_atomic
+from endoforge.core.folders import (
+    FolderLock,
+    is_link,
+    link_fault,
+    make_folder,
+    remove_files,
+    remove_if_empty,
+    remove_unfinished,
+)
 from endoforge.data.decode import Mapped, Outcome, map_new
 from endoforge.data.letterbox import Placement, ResizeMode
 
@@ -34,6 +44,9 @@ FORMAT = 1
 KEPT_DAYS = 30
 MOST_BLOCKS = 64
 """Reading them opens all at once; where there are more, all frames are decoded into one again."""
+
+_FILE = re.compile(r"[0-9a-f]{16}\.(pixels|json)")
+_FOLDER = re.compile(r"[0-9a-f]{32}")
 
 State = tuple[int, int, int]
 """Of a picture file: size in bytes, mtime and ctime in ns."""
@@ -55,7 +68,10 @@ class Block:
 
 
 class BlockFolder:
-    """The blocks of one root in one size, (width, height)."""
+    """The blocks of one root in one size, (width, height).
+
+    None are read, written or removed if the folder is a link, or the one around it.
+    """
 
     def __init__(self, root: Path, size: tuple[int, int], resize_mode: ResizeMode) -> None:
         self._root, self._size = root.resolve(), size
@@ -72,6 +88,8 @@ class BlockFolder:
 
     def read(self) -> list[Block]:
         """The blocks that are whole: their tables are read, their pixels mapped."""
+        if self._link() is not None:
+            return []
         return [block for table in _tables(self.path) if (block := self._read(table))]
 
     def new_pixels(self, num_frames: int) -> tuple[Path, Mapped]:
@@ -79,12 +97,14 @@ class BlockFolder:
 
         Raises OSError, and leaves no file, if that can't be.
         """
+        if (link := self._link()) is not None:
+            raise OSError(errno.ELOOP, f"{link} {link_fault(link)}")
         path = self.path / f"{secrets.token_hex(8)}.pixels"
-        with path.open("xb+") as file:
+        with create_file(path) as file:
             try:
                 return path, map_new(file, (num_frames, *self._frame_shape))
             except OSError:
-                path.unlink()
+                self._remove(path)
                 raise
 
     def add(self, path: Path, block: Block) -> None:
@@ -104,15 +124,18 @@ class BlockFolder:
         """Remove the pixels in `path` if they are of no block."""
         with suppress(OSError):  # Windows keeps what is mapped
             if not path.with_suffix(".json").exists():
-                path.unlink()
+                self._remove(path)
 
     def mark_used(self) -> None:
         """Put off the day on which `read_and_tidy` of another folder removes this one."""
-        with suppress(OSError):
-            os.utime(self.path)
+        if self._link() is None:
+            with suppress(OSError):
+                os.utime(self.path)
 
     def num_bytes(self) -> int:
         """Of all blocks."""
+        if self._link() is not None:
+            return 0
         return sum(state[0] for path in _entries(self.path) if (state := state_of(path)))
 
     @contextmanager
@@ -135,22 +158,31 @@ class BlockFolder:
         and all if they are too many. Beside: folders whose root is gone, or that nothing has used
         for KEPT_DAYS.
         """
+        if self._link() is not None:
+            return []
         blocks = {table.stem: self._read(table) for table in _tables(self.path)}
         useful = {stem: block for stem, block in blocks.items() if block and self._is_useful(block)}
         if len(useful) > MOST_BLOCKS:
             useful = {}
-        for path in _entries(self.path):
-            if path.stem not in useful:
-                with suppress(OSError):  # Windows keeps what is mapped
-                    path.unlink()
+        _clear(self.path, useful)
         for folder in _entries(self.path.parent):
             if folder != self.path and _is_forgotten(folder):
-                shutil.rmtree(folder, ignore_errors=True)
+                _clear(folder, ())
+                remove_if_empty(folder)
         return list(useful.values())
 
+    def _link(self) -> Path | None:
+        """What of it is a link."""
+        return next(filter(is_link, (self.path.parent, self.path)), None)
+
+    def _remove(self, path: Path) -> None:
+        remove_files(self.path, [path.name], within=self.path.parent)
+
     def _lock(self) -> FolderLock | None:
+        if self._link() is not None:
+            return None
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path, within=self.path.parent)
             return FolderLock(self.path)
         except BlockingIOError:
             log.info("another process is decoding frames of %s: waiting for it", self._root)
@@ -230,8 +262,21 @@ def state_of(path: Path | str) -> State | None:
     return found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
+def _clear(folder: Path, useful: Container[str]) -> None:
+    """Remove the blocks of a folder, but for the `useful` ones, and what a killed process left."""
+    stale = [path for path in _entries(folder) if path.stem not in useful]
+    for path in stale:
+        if _FILE.fullmatch(path.name):
+            with suppress(OSError):  # Windows keeps what is mapped
+                remove_files(folder, [path.name])
+    with suppress(OSError):
+        remove_unfinished(folder, "*")
+
+
 def _is_forgotten(folder: Path) -> bool:
-    """Whether its root is gone, or its last use is long ago."""
+    """Whether it is a folder of blocks whose root is gone, or whose last use is long ago."""
+    if is_link(folder) or not _FOLDER.fullmatch(folder.name):
+        return False
     oldest = time.time() - KEPT_DAYS * 24 * 3600
     try:
         if folder.stat().st_mtime < oldest:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from endoforge.captures.index import CaptureIndex, FrameRecord
 from endoforge.core.errors import UserError
 from endoforge.core.files import write_json_atomic
+from endoforge.core.folders import make_folder_of
 from endoforge.core.reading import MEGABYTE, read_regular
 from endoforge.core.text import as_utf8
 from endoforge.data.stratify import stratified_runs
@@ -176,7 +177,7 @@ def save_split(path: Path, split: Split, seed: int) -> None:
         seed=seed,
         fingerprint=fingerprint(split.train + split.val),
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder_of(path)
     write_json_atomic(path, manifest.model_dump())
 
 

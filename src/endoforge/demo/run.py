@@ -2,7 +2,6 @@
 
 import json
 import logging
-import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from endoforge.captures.config import PruneConfig
 from endoforge.captures.prune import prune_empty
 from endoforge.core.errors import Resumable, UserError
 from endoforge.core.files import write_json_atomic
+from endoforge.core.folders import is_link, make_folder, remove_tree
 from endoforge.core.outputs import check_output_folder
 from endoforge.datagen.config import DatagenConfig
 from endoforge.datagen.generate import generate
@@ -132,13 +132,15 @@ def _start_afresh(root: Path, config: DemoConfig) -> None:
     if root.exists() and any(root.iterdir()) and not _is_demo(root):
         raise UserError(f"--output-root {root}: holds files that no demo made; name another folder")
     if root.exists():
-        shutil.rmtree(root)
-    root.mkdir(parents=True)
+        remove_tree(root)
+    make_folder(root)
     write_json_atomic(root / MARK, {"made_by": MADE_BY, "seed": config.seed})
 
 
 def _is_demo(root: Path) -> bool:
     """Whether a demo left its mark there: a file of that name alone is none."""
+    if is_link(root / MARK):
+        return False
     try:
         mark = json.loads((root / MARK).read_bytes())
     except (OSError, ValueError):

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from endoforge.core.errors import UserError
-from endoforge.core.outputs import is_stream
+from endoforge.core.files import is_stream
 from endoforge.core.reading import open_regular
 
 _OURS = (b'{"epoch": ', b'{"detector": ')

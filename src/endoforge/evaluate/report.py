@@ -11,6 +11,7 @@ from typing import Protocol
 
 from endoforge import __version__
 from endoforge.core.files import write_atomic
+from endoforge.core.folders import make_folder_of
 from endoforge.evaluate.charts import Chart
 from endoforge.evaluate.figures import Picture
 from endoforge.evaluate.metrics import Metrics
@@ -110,7 +111,7 @@ def write_report(path: Path, report: Report) -> None:
         sections=_joined(map(_section, report.sections)),
         footer=escape(report.footer),
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder_of(path)
     write_atomic(path, page.encode())
 
 

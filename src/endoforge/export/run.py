@@ -13,6 +13,7 @@ from endoforge.captures.pictures import read_picture
 from endoforge.captures.tally import Unusable
 from endoforge.core.errors import UserError
 from endoforge.core.files import write_atomic
+from endoforge.core.folders import make_folder_of
 from endoforge.core.outputs import check_output_file, refuse_same
 from endoforge.data.letterbox import resize_picture
 from endoforge.detect.neural import NeuralDetector
@@ -78,7 +79,7 @@ def run_export(config: ExportConfig) -> ExportResult:
 
 def _write(path: Path, data: bytes) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder_of(path)
         write_atomic(path, data)
     except OSError as error:
         reason = error.strerror or str(error)

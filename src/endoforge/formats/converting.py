@@ -1,9 +1,8 @@
 """The `convert` command: capture runs in another tool's format."""
 
-import shutil
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from endoforge.captures.pictures import decode_picture, read_bytes
 from endoforge.captures.schema import DEFAULT_CLASS
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.errors import UserError
-from endoforge.core.files import FolderLock, sync_folder
+from endoforge.core.folders import new_folder
 from endoforge.core.outputs import check_output_folder, refuse_within
 from endoforge.core.progress import progress
 from endoforge.data.split import load_split
@@ -102,11 +101,11 @@ def run_convert(config: ConvertConfig) -> ConvertReport:
 def _check_out(config: ConvertConfig) -> None:
     """Before any run is read: `out` can be made, or is an empty folder that another can replace."""
     out = Path(config.out)
-    for folder in (out, out.absolute().parent):
+    for folder in (out, out.absolute().parent.resolve()):
         check_output_folder("OUT", folder)
     for runs in config.runs:
         refuse_within("OUT", out, "the input", runs)
-    if out.is_symlink() or (out.is_dir() and any(out.iterdir())):
+    if out.is_dir() and any(out.iterdir()):
         raise UserError(f"OUT {out} is there already: name a new folder")
 
 
@@ -118,51 +117,22 @@ def _no_frame(config: ConvertConfig, report: ConvertReport) -> UserError:
 
 @contextmanager
 def _unfinished(out: Path) -> Iterator[Path]:
-    """A folder beside `out` that takes its name at the end, and goes if there is an error.
+    """A folder that is `out` at the end, and goes if there is an error.
 
-    What a kill left of an earlier one goes first. Raises UserError if another process is at it, and
-    one that names the file that couldn't be written, such as on a full disk.
+    Raises UserError if another process is at it, and one that names the file that couldn't be
+    written, such as on a full disk.
     """
-    partial = out.absolute().with_name(f".{out.name}.partial")
-    made = _make_folders(partial.parent)
-    partial.mkdir(exist_ok=True)
     try:
-        lock = FolderLock(partial)
+        with new_folder(out) as partial:
+            yield partial
     except BlockingIOError as error:
         raise UserError(f"OUT {out}: another convert is writing it; let it end") from error
-    try:
-        for path in partial.iterdir():
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-        yield partial
-        if out.is_dir():
-            out.rmdir()
-        partial.rename(out)
-        sync_folder(out.absolute().parent)
-    except BaseException as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        _remove_empty(made)
-        if isinstance(error, WriteError):
-            file = out / error.file.relative_to(partial)
-            raise UserError(
-                f"OUT {file}: can't be written ({error.reason}); nothing is left of it: make room, "
-                "or name another place"
-            ) from error
-        raise
-    finally:
-        lock.release()
-
-
-def _make_folders(folder: Path) -> list[Path]:
-    """Make a folder and those around it; which weren't there, the innermost first."""
-    missing = [one for one in (folder, *folder.parents) if not one.is_dir()]
-    folder.mkdir(parents=True, exist_ok=True)
-    return missing
-
-
-def _remove_empty(folders: list[Path]) -> None:
-    for folder in folders:
-        with suppress(OSError):
-            folder.rmdir()
+    except WriteError as error:
+        file = out / error.file.relative_to(partial)
+        raise UserError(
+            f"OUT {file}: can't be written ({error.reason}); nothing is left of it: make room, or "
+            "name another place"
+        ) from error
 
 
 def _refuse_twice(indexes: list[CaptureIndex]) -> None:

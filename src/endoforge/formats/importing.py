@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-import shutil
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -214,7 +213,7 @@ def _import_run(
             recorder.finish()
             report.runs.append(run)
         else:
-            shutil.rmtree(recorder.run_dir)
+            recorder.discard()
     except KeyboardInterrupt as stop:
         recorder.pause()
         raise Resumable from stop

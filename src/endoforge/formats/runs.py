@@ -11,7 +11,7 @@ from endoforge.captures.run_frames import read_manifest
 from endoforge.captures.schema import RunManifest
 from endoforge.captures.tally import Tally
 from endoforge.core.errors import UserError
-from endoforge.core.files import FolderLock
+from endoforge.core.folders import FolderLock, make_folder
 
 MANIFEST_KEY = "import"
 """Of the manifest's `endoforge`: where the run's pictures are from."""
@@ -101,7 +101,7 @@ class ImportRoot:
         """Raises UserError if it can't be made, or if another import writes to it."""
         self.root = root
         try:
-            root.mkdir(parents=True, exist_ok=True)
+            make_folder(root)
         except OSError as error:
             raise UserError(f"--output-root {root}: {error.strerror}") from error
         try:

@@ -5,7 +5,7 @@ import json
 import math
 import tarfile
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
 from pydantic import PositiveInt, ValidationError
 
@@ -13,6 +13,7 @@ from endoforge.captures.boxes import normalised_corners, note_disagreement
 from endoforge.captures.schema import FrameLabel, PolypLabel
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.errors import UserError
+from endoforge.core.files import create_file
 from endoforge.core.text import as_utf8
 from endoforge.formats.config import ImportConfig
 from endoforge.formats.source import (
@@ -124,6 +125,7 @@ class WebDatasetWriter(Writer):
     def __init__(self, out: Path, class_names: tuple[str, ...], sides: tuple[str, ...]) -> None:
         super().__init__(out, class_names, sides)
         self._counts = dict.fromkeys(sides, 0)
+        self._files: dict[str, BinaryIO] = {}
         self._archives: dict[str, tarfile.TarFile] = {}
         self._shards: dict[str, str] = {}
 
@@ -133,7 +135,10 @@ class WebDatasetWriter(Writer):
             self._close(side)
             self._shards[side] = f"{side}-{number:06d}.tar"
             with self.writing(self._shards[side]) as path:
-                self._archives[side] = tarfile.open(path, "w", format=tarfile.PAX_FORMAT)  # noqa: SIM115
+                self._files[side] = file = create_file(path)
+                self._archives[side] = tarfile.TarFile(
+                    fileobj=file, mode="w", format=tarfile.PAX_FORMAT
+                )
         self._counts[side] += 1
         label = json.dumps(_filled(frame, self.class_names), allow_nan=False)
         with self.writing(self._shards[side]):
@@ -152,7 +157,7 @@ class WebDatasetWriter(Writer):
 
     def _close(self, side: str) -> None:
         if side in self._archives:
-            with self.writing(self._shards[side]):
+            with self.writing(self._shards[side]), self._files.pop(side):
                 self._archives.pop(side).close()
 
 

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoforge.captures.index import FrameRecord
+from endoforge.core.files import create_file
+from endoforge.core.folders import make_folder
 
 ALL, TRAIN, VAL = "all", "train", "val"
 
@@ -78,8 +80,9 @@ class Writer(ABC):
     def write(self, name: str, data: bytes) -> None:
         """Write a file below `out`, making its folder if need be."""
         with self.writing(name) as path:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
+            make_folder(path.parent, within=self.out)
+            with create_file(path) as file:
+                file.write(data)
 
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:

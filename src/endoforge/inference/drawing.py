@@ -1,6 +1,5 @@
 """Pictures and videos with what was found, written into a folder of their own."""
 
-import contextlib
 import os
 from pathlib import Path
 
@@ -10,7 +9,14 @@ from numpy.typing import NDArray
 
 from endoforge.captures.pictures import encode_png
 from endoforge.core.errors import UserError
-from endoforge.core.files import remove_unfinished, write_atomic
+from endoforge.core.files import NewFile, write_atomic
+from endoforge.core.folders import (
+    is_link,
+    make_folder,
+    remove_files,
+    remove_if_empty,
+    remove_unfinished,
+)
 from endoforge.core.marks import MARK_NAME, leave_mark
 from endoforge.inference.drawings import (
     DETECT,
@@ -72,13 +78,12 @@ class Drawing:
         stale = [
             path
             for path in files_in(self.folder)
-            if path.suffix.lower() in SUFFIXES and path not in self._written
+            if path.suffix.lower() in SUFFIXES and path not in self._written and not is_link(path)
         ]
-        plain = [path for path in stale if not path.is_symlink()]
-        for path in plain:
-            path.unlink(missing_ok=True)
+        for path in stale:
+            remove_files(path.parent, [path.name], within=self.folder)
         self._remove_empty_folders()
-        return sum(not path.name.startswith(".") for path in plain)
+        return sum(not path.name.startswith(".") for path in stale)
 
     def _place(self, name: str) -> Path:
         """Where a drawing of that name goes, in a folder that is there, and no other's place."""
@@ -94,21 +99,18 @@ class Drawing:
         return path
 
     def _make_ready(self, folder: Path) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         leave_mark(self.folder, DETECT)
-        folder.mkdir(parents=True, exist_ok=True)
-        if not folder.resolve().is_relative_to(self.folder.resolve()):
-            raise UserError(f"{folder}: a link in {self.folder} leads out of it; remove that link")
+        make_folder(folder, within=self.folder)
         self._ready.add(folder)
 
     def _remove_empty_folders(self) -> None:
         for place, _, files in os.walk(self.folder, topdown=False):
             folder = Path(place)
-            remove_unfinished(folder, "*")
+            remove_unfinished(folder, "*", within=self.folder)
             if folder == self.folder and files == [MARK_NAME]:
-                (folder / MARK_NAME).unlink()
-            with contextlib.suppress(OSError):  # something lies in it
-                folder.rmdir()
+                remove_files(folder, files)
+            remove_if_empty(folder, within=self.folder)
 
 
 class DrawnVideo:
@@ -116,13 +118,17 @@ class DrawnVideo:
 
     def __init__(self, path: Path, fps: float, size_hw: tuple[int, ...]) -> None:
         """Raises UserError if it can't be written."""
-        self._path, self._partial = path, path.with_name(f".{path.stem}.partial.mp4")
+        try:
+            self._new = NewFile(path, ending=".mp4")
+        except OSError as error:
+            raise cant_write(path, error) from error
+        self._new.file.close()  # OpenCV opens it by its name
         self._num_frames = 0
         code = cv2.VideoWriter.fourcc(*"mp4v")
         size = size_hw[1], size_hw[0]
-        self._writer = cv2.VideoWriter(str(self._partial), code, fps, size)
+        self._writer = cv2.VideoWriter(str(self._new.temporary), code, fps, size)
         if not self._writer.isOpened():
-            self._partial.unlink(missing_ok=True)
+            self._new.discard()
             raise UserError(
                 f"{path}: OpenCV can't write MP4 here; leave drawing out by --draw none"
             )
@@ -136,14 +142,15 @@ class DrawnVideo:
         """Give it its name, if it is whole; raises UserError, and removes it, if not."""
         self._writer.release()
         # OpenCV says nothing of a write that failed, as on a full disk.
-        written = _num_frames(self._partial)
+        written = _num_frames(self._new.temporary)
         if written < self._num_frames:
-            self._partial.unlink(missing_ok=True)
+            self._new.discard()
             raise UserError(
-                f"{self._path}: {written} of its {self._num_frames} frames could be written, so it "
-                "was removed; make room, name another --out, or leave drawing out by --draw none"
+                f"{self._new.path}: {written} of its {self._num_frames} frames could be written, "
+                "so it was removed; make room, name another --out, or leave drawing out by "
+                "--draw none"
             )
-        self._partial.replace(self._path)
+        self._new.keep()
 
 
 def _num_frames(path: Path) -> int:

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from endoforge.core.errors import UserError
+from endoforge.core.files import NewFile, write_all
+from endoforge.core.folders import remove_unfinished
 
 
 def cant_write(path: Path, error: OSError) -> UserError:
@@ -14,22 +16,20 @@ def cant_write(path: Path, error: OSError) -> UserError:
 class Growing:
     """A text file of a head, entries with something between them, and a tail.
 
-    It lies under a hidden name until `keep`. It is whole after every `add`, and after one that
+    It is a `NewFile` until `keep`. It is whole after every `add`, and after one that
     failed, as on a full disk, it is what it was before.
     """
 
     def __init__(self, path: Path, *, head: str = "", between: str = "", tail: str = "") -> None:
-        """Raises UserError if it can't be written."""
+        """What a killed process left of it goes. Raises UserError if it can't be written."""
         self.path = path
         self.end = 0
         """Where the next entry goes, in bytes; there lies the tail."""
-        self._partial = path.with_name(f".{path.name}.partial")
         self._start = len(head.encode())
         self._between, self._tail = between, tail.encode()
         try:
-            self._partial.unlink(missing_ok=True)  # what a kill left
-            # Without a buffer, so that closing doesn't try again what couldn't be written.
-            self._file = self._partial.open("xb", buffering=0)
+            remove_unfinished(path.parent, path.name)
+            self._new = NewFile(path)
         except OSError as error:
             raise cant_write(path, error) from error
         try:
@@ -52,20 +52,18 @@ class Growing:
         """Make it what it was when `end` was its end."""
         self.end = end
         self._write(self._tail if end else b"")  # the disk has given room for it before
-        self._file.truncate()
+        self._new.file.truncate()
 
     def keep(self) -> None:
         """Give it its name; raises UserError if that fails."""
         try:
-            self._file.close()
-            self._partial.replace(self.path)
+            self._new.keep()
         except OSError as error:
             raise cant_write(self.path, error) from error
 
     def discard(self) -> None:
         """Leave nothing of it."""
-        self._file.close()
-        self._partial.unlink(missing_ok=True)
+        self._new.discard()
 
     def _append(self, text: str) -> None:
         data = text.encode()
@@ -77,6 +75,5 @@ class Growing:
         self.end += len(data)
 
     def _write(self, data: bytes) -> None:
-        self._file.seek(self.end)
-        while data:
-            data = data[self._file.write(data) :]
+        self._new.file.seek(self.end)
+        write_all(self._new.file, data)

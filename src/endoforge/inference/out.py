@@ -5,8 +5,13 @@ from pathlib import Path
 from endoforge.captures.schema import MANIFEST_NAME
 from endoforge.captures.video import refuse_unless_utf8
 from endoforge.core.errors import UserError
-from endoforge.core.files import FolderLock
-from endoforge.core.outputs import check_output_folder, refuse_same, refuse_within
+from endoforge.core.folders import FolderLock, make_folder
+from endoforge.core.outputs import (
+    check_output_file,
+    check_output_folder,
+    refuse_same,
+    refuse_within,
+)
 from endoforge.inference.config import DetectConfig
 from endoforge.inference.drawings import DRAWN, IMAGES, LINES, RESULTS, drawings_around
 from endoforge.inference.growing import cant_write
@@ -18,8 +23,7 @@ def check_out(config: DetectConfig) -> None:
     refuse_unless_utf8(out)
     check_output_folder("--out", out)
     for name in (LINES, RESULTS, IMAGES):
-        if (out / name).is_dir():
-            raise UserError(f"{flag}: {name} in it is a folder; name another")
+        check_output_file("--out", out / name)
         refuse_same({"--annotations": config.annotations, "--out": out / name})
     for path in map(Path, config.paths):
         if path.is_dir() and path.resolve() == out.resolve():
@@ -38,7 +42,7 @@ def check_out(config: DetectConfig) -> None:
 def lock_out(out: Path) -> FolderLock:
     """Make the folder and hold it; raises UserError if that fails, or if another process does."""
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
         return FolderLock(out)
     except BlockingIOError as error:
         raise UserError(

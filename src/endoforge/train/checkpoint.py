@@ -3,12 +3,12 @@
 import io
 import json
 import logging
-import secrets
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import count
+from os.path import lexists
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,17 @@ import endoforge
 from endoforge.backends.arrays import Arrays, to_arrays, to_tensors
 from endoforge.core.errors import UserError
 from endoforge.core.files import (
-    FolderLock,
     link_or_copy,
-    remove_unfinished,
+    link_or_copy_over,
     write_atomic,
     write_json_atomic,
+)
+from endoforge.core.folders import (
+    FolderLock,
+    make_folder,
+    remove_files,
+    remove_if_empty,
+    remove_unfinished,
 )
 from endoforge.detect.weights import WeightsMetadata, save_weights
 from endoforge.train.config import TrainConfig
@@ -65,8 +71,8 @@ def held(folder: Path) -> Iterator[None]:
 
     Raises UserError if another training has it.
     """
-    is_new = not folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
+    is_new = not lexists(folder)
+    make_folder(folder)
     try:
         lock = FolderLock(folder)
     except BlockingIOError as error:
@@ -78,8 +84,7 @@ def held(folder: Path) -> Iterator[None]:
     finally:
         lock.release()
         if is_new:
-            with suppress(OSError):  # it holds something
-                folder.rmdir()
+            remove_if_empty(folder)
 
 
 class CheckpointFolder:
@@ -110,8 +115,7 @@ class CheckpointFolder:
         states = (self.previous_path, self.state_path)
         if self._config.fresh and any(path.exists() for path in states):
             log.info("--fresh: removing the training in %s", self._folder)
-            for name in FILE_NAMES:
-                (self._folder / name).unlink(missing_ok=True)
+            remove_files(self._folder, FILE_NAMES)
 
     def load(self) -> Saved | None:
         """Where the training stands; None where there is none.
@@ -144,7 +148,7 @@ class CheckpointFolder:
         Weights that lie here are of none that could go on: they get another name before.
         """
         there = [path for name in FILE_NAMES if (path := self._folder / name).is_file()]
-        number = next(n for n in count(1) if not any(_kept(path, n).exists() for path in there))
+        number = next(n for n in count(1) if not any(lexists(_kept(path, n)) for path in there))
         for path in there:
             link_or_copy(path, _kept(path, number))
         if there:
@@ -188,11 +192,7 @@ class CheckpointFolder:
         """Give the present state a second name; there is always a state under the first."""
         if not self.state_path.exists():
             return
-        spare = self.previous_path.with_name(
-            f".{self.previous_path.name}.{secrets.token_hex(8)}.tmp"  # as `write_atomic` names them
-        )
-        link_or_copy(self.state_path, spare)
-        spare.replace(self.previous_path)
+        link_or_copy_over(self.state_path, self.previous_path)
 
     def _miss_best(self, state: TrainState) -> None:
         """Say if the best weights are gone, and let the next validation be the best."""

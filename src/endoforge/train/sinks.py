@@ -12,8 +12,8 @@ from typing import Any
 
 from endoforge.core.bar import NarrowBar
 from endoforge.core.errors import UserError
-from endoforge.core.files import append_json_line, write_atomic, write_json_atomic
-from endoforge.core.outputs import is_stream
+from endoforge.core.files import append_json_line, is_stream, write_atomic, write_json_atomic
+from endoforge.core.folders import make_folder_of
 from endoforge.core.progress import on_terminal
 from endoforge.train.config import TrainConfig
 from endoforge.train.reports import EpochReport, Plan, Sink, StepReport
@@ -167,7 +167,8 @@ class MetricsFile:
     def start(self, plan: Plan) -> None:
         """Remove the lines of epochs that were lost with a crash, and a line that was cut short."""
         self._plan = plan
-        if (path := _kept_file(self._path)) is None:
+        path = self._path
+        if is_stream(path) or not path.is_file():
             return
         lines = path.read_bytes().splitlines(keepends=True)
         kept = [line for line in lines if not _is_cut_short(line) and not self._comes_again(line)]
@@ -211,14 +212,6 @@ class MetricsFile:
         """Each line is on disk already."""
 
 
-def _kept_file(path: Path) -> Path | None:
-    """The plain file behind `path`, if that is what it is.
-
-    Not one to which an open stream leads, such as /dev/stdout: that belongs to who opened it.
-    """
-    return path.resolve() if path.is_file() and not is_stream(path) else None
-
-
 def _is_cut_short(line: bytes) -> bool:
     """Whether it is the first part of a line of JSON, as a crash leaves it."""
     if line.endswith(b"\n") or not line.startswith(b"{"):
@@ -238,7 +231,7 @@ class StatusFile:
         self._plan: Plan | None = None
         self._last: StepReport | None = None
         self._next = 0.0
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder_of(path)
         self._write("running")
 
     def start(self, plan: Plan) -> None:
