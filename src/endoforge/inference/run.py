@@ -90,7 +90,7 @@ def run_detect(config: DetectConfig) -> DetectReport:
             found = detect_each([shot.picture for shot in batch])
             detecting += time.perf_counter() - before
             for shot, every in zip(batch, found, strict=True):
-                results.add(shot, every, config.infer_obj_thresh, material.rate(shot))
+                results.add(shot, every, config.infer_obj_thresh)
             advance(len(batch), total=max(expected, results.shots))
     left_out = material.tally
     left_out.add(results.tally)
