@@ -13,7 +13,7 @@ import numpy as np
 from av.container import InputContainer
 from av.filter import Graph
 from av.packet import Packet
-from av.sidedata.sidedata import SideData
+from av.sidedata.sidedata import SideDataContainer
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
@@ -205,8 +205,9 @@ def as_rgb(frame: VideoFrame, reformatter: VideoReformatter) -> NDArray[np.uint8
 
 def _turned(rgb: NDArray[np.uint8], frame: VideoFrame) -> NDArray[np.uint8]:
     """By the matrix that takes (x, y) to (ax + cy, bx + dy), as far as it swaps and mirrors."""
-    matrix = frame.side_data.get("DISPLAYMATRIX")
-    if not isinstance(matrix, SideData):
+    # Not `frame.side_data`, which refers to the frame that keeps it: memory would grow.
+    matrix = SideDataContainer(frame).get("DISPLAYMATRIX")  # type: ignore[call-arg]
+    if matrix is None:
         return rgb
     a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()
     if abs(b) > abs(a):

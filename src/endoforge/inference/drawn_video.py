@@ -14,7 +14,11 @@ from numpy.typing import NDArray
 from endoforge.core.errors import UserError
 from endoforge.inference.growing import cant_write
 
-CODECS = {"libx264": {"crf": "20", "preset": "veryfast"}, "mpeg4": {"qmin": "2", "qmax": "4"}}
+CODECS = {
+    # Without frames that are decoded in another order: with them, MP4 gets the length wrong.
+    "libx264": {"crf": "20", "preset": "veryfast", "bf": "0"},
+    "mpeg4": {"qmin": "2", "qmax": "4"},
+}
 """With their options, best first: browsers play H.264, and every FFmpeg can write MPEG-4."""
 TICKS = 60_000
 """A second: MPEG-4 counts no finer, and 24, 25, 30 and 30000/1001 frames divide it."""
