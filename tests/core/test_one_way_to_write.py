@@ -54,6 +54,8 @@ def _writes(call: ast.Call, source: str) -> bool:
         return len(call.args) == 1 and not call.keywords
     if name == "VideoWriter":
         return not _is_of_new_file(call)
+    if (owner, name) == ("av", "open"):
+        return _mode(call) not in (None, "r") and not _is_a_target(call.args[0])
     if name == "memmap":
         return _mode(call) not in ("r", "c") and not _is_plain_name(call.args[0], "file")
     if ast.unparse(call.func) == "torch.save":
@@ -107,6 +109,11 @@ def _is_of_new_file(call: ast.Call) -> bool:
     )
 
 
+def _is_a_target(node: ast.AST) -> bool:
+    """PyAV writes to objects too: `_Target` is a `NewFile` for it."""
+    return isinstance(node, ast.Call) and _named(node.func)[1] == "_Target"
+
+
 @pytest.mark.parametrize(
     "path",
     [path for path in sorted(PACKAGE.rglob("*.py")) if path.parent != PACKAGE / "core"],
@@ -153,6 +160,7 @@ def test_only_core_writes(path: Path) -> None:
         "shutil.copyfile(path, other)",
         "shutil.move(path, other)",
         "cv2.VideoWriter(str(path), code, fps, size)",
+        "av.open(str(path), mode='w', format='mp4')",
         "cv2.imwrite(str(path), image)",
         "np.save(path, array)",
         "np.savez(path, array)",
@@ -190,6 +198,8 @@ def test_it_finds(source: str) -> None:
         "np.memmap(file, mode='r+')",
         "os.truncate(file.fileno(), 0)",
         "cv2.VideoWriter(str(self._new.temporary), code, fps, size)",
+        "av.open(_Target(self._new), mode='w', format='mp4')",
+        "av.open(file, mode='r')",
         "cv2.VideoWriter.fourcc(*'mp4v')",
         "buffer = io.BytesIO(); torch.save(state, buffer)",
         "shutil.copyfileobj(one, other)",

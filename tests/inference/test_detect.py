@@ -3,7 +3,9 @@
 import json
 import os
 import shutil
+from fractions import Fraction
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from pycocotools.coco import COCO
 import endoforge
 from endoforge import cli
 from endoforge.captures.pictures import read_picture
+from endoforge.captures.video import Video
 from endoforge.core.errors import UserError
 from endoforge.detect.heuristic import HeuristicDetector
 from endoforge.inference.config import DetectConfig
@@ -228,28 +231,44 @@ def test_a_video_that_stops_early_is_said(tmp_path, detect):
     assert report.left_out.counts == {reason: 30 - report.shots}
 
 
-def test_what_is_damaged_in_the_middle_is_passed_over(tmp_path, detect, monkeypatch):
-    grab, calls = Capture.grab, []
-    monkeypatch.setattr(Capture, "grab", lambda self: calls.append(0) or grab(self, len(calls)))
-    monkeypatch.setattr("endoforge.captures.video.cv2.VideoCapture", Capture)
-    _, out = detect(save_video(tmp_path / "clip.avi", 10), draw="none")
+def test_what_is_damaged_in_the_middle_is_passed_over_and_counted(tmp_path, detect):
+    clip = save_video(tmp_path / "clip.avi", 10)
+    with av.open(str(clip)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    data = bytearray(clip.read_bytes())
+    for packet in packets[3:5]:
+        data[packet.pos : packet.pos + packet.size] = bytes(packet.size)
+    clip.write_bytes(data)
+    report, out = detect(clip, draw="none")
     assert [one["frame"] for one in lines_of(out)] == [0, 1, 2, 5, 6, 7, 8, 9]
+    reason = "frame: not decoded, of about 10 that the file's header tells"
+    assert report.left_out.counts == {reason: 2}
 
 
-class Capture:
-    """OpenCV's, which can't decode the 4th and 5th frame."""
-
-    def __init__(self, path):
-        self._real = REAL_CAPTURE(path)
-
-    def __getattr__(self, name):
-        return getattr(self._real, name)
-
-    def grab(self, call):
-        return self._real.grab() and call not in (4, 5)
-
-
-REAL_CAPTURE = cv2.VideoCapture
+def test_a_drawn_video_has_the_times_of_its_source(tmp_path, detect):
+    """Of a variable rate: 10 frames in half a second, then 10 in two."""
+    ticks = [*range(0, 500, 50), *range(500, 2500, 200)]
+    clip = tmp_path / "clip.mkv"
+    with av.open(str(clip), "w") as container:
+        stream = container.add_stream("libx264", rate=20)
+        stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for number, tick in enumerate(ticks):
+            frame = av.VideoFrame.from_ndarray(noise(number), format="rgb24")
+            frame.pts, frame.time_base = tick, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    _, out = detect(clip)
+    records = lines_of(out)
+    assert [record["frame"] for record in records] == list(range(20))
+    assert [record["seconds"] for record in records] == [tick / 1000 for tick in ticks]
+    images = json.loads((out / "coco_images.json").read_text())["images"]
+    assert len({one["file_name"] for one in images}) == 20
+    drawn = Video(out / "drawn/clip.mkv.mp4")
+    assert [seconds for _, seconds, _ in drawn.frames()] == pytest.approx(
+        [tick / 1000 for tick in ticks], abs=1e-3
+    )
+    assert drawn.duration == pytest.approx(2.5, abs=1e-3)
 
 
 def test_a_picture_that_its_exif_turns_is_noted(tmp_path, detect):
@@ -267,23 +286,24 @@ def test_a_picture_that_its_exif_turns_is_noted(tmp_path, detect):
 def test_names_that_arent_utf8_are_printed_with_escapes(tmp_path, lively, capsys):
     folder = tmp_path / "pictures"
     save(folder / "\u3000é.png")  # which a terminal doesn't show, and UTF-8 holds
-    odd = save(folder / os.fsdecode(b"\xff.png"))
+    save(folder / os.fsdecode(b"\xff.png"))
     (folder / os.fsdecode(b"\xfe.png")).write_bytes(b"not a picture")
     video = folder / os.fsdecode(b"\xfd.avi")
     save_video(folder / "clip.avi").rename(video)
     out = tmp_path / "out"
     flags = ["--checkpoint", str(lively), "--out", str(out), "--device", "cpu"]
     assert cli.run(["detect", str(folder), *flags]) == 0
-    assert [one["file"] for one in lines_of(out)] == ["\u3000é.png", "\\xff.png"]
-    assert sorted(drawn_in(out)) == sorted(["\u3000é.png", "\\xff.png"])
+    files = [one["file"] for one in lines_of(out)]
+    assert files == ["\u3000é.png", "\\xff.png"] + 6 * ["\\xfd.avi"]
+    assert sorted(drawn_in(out)) == sorted(["\u3000é.png", "\\xff.png", "\\xfd.avi.mp4"])
     printed = capsys.readouterr().out
     printed.encode()
     assert "image unreadable, such as \\xfe.png" in printed
-    assert "video: unreadable, such as \\xfd.avi" in printed
-    assert cli.run(["detect", str(video), *flags]) == 2
-    assert "OpenCV takes no path that isn't UTF-8; rename it" in capsys.readouterr().err
-    assert cli.run(["detect", str(odd), *flags[:2], "--out", os.fsdecode(b"\xff")]) == 2
-    assert "\\xff: OpenCV takes no path that isn't UTF-8; rename it" in capsys.readouterr().err
+    odd_out = tmp_path / os.fsdecode(b"\xff")
+    assert cli.run(["detect", str(video), *flags[:2], "--out", str(odd_out)]) == 0
+    capsys.readouterr().out.encode()
+    assert len(lines_of(odd_out)) == 6
+    assert Video(odd_out / "drawn/\\xfd.avi.mp4").num_frames == 6
 
 
 def test_it_always_says_which_weights_it_uses(pictures, lively, detect, packaged, caplog):

@@ -6,14 +6,19 @@ import shutil
 import subprocess
 import sys
 
+import cv2
+import numpy as np
 import pytest
 
+from endoforge.captures.video import Video
 from endoforge.core.errors import UserError
+from endoforge.core.files import NewFile
 from endoforge.core.folders import FolderLock
 from endoforge.core.marks import leave_mark, mark_of
 from endoforge.inference import growing
+from endoforge.inference.drawn_video import DrawnVideo
 from endoforge.inference.growing import Growing
-from tests.inference.conftest import drawn_in, lines_of, save, save_video
+from tests.inference.conftest import drawn_in, lines_of, noise, save, save_video
 
 DRAWN = "file: drawn by EndoForge itself"
 
@@ -218,7 +223,7 @@ sys.exit(cli.run(sys.argv[2:]))
 @pytest.mark.skipif(os.name != "posix", reason="no such limits")
 @pytest.mark.parametrize("draw", ["none", "all"])
 def test_where_files_cant_grow_none_is_cut_short(draw, tmp_path, lively):
-    """As if the disk were full: OpenCV, which draws videos, says nothing of it."""
+    """As if the disk were full."""
     clip, out = save_video(tmp_path / "clip.avi", 40, (480, 320)), tmp_path / "out"
     flags = ["--checkpoint", lively, "--out", out, "--draw", draw, "--device", "cpu"]
     words = [sys.executable, "-c", LIMITED, "60000", "detect", clip, *flags]
@@ -236,15 +241,50 @@ def test_where_files_cant_grow_none_is_cut_short(draw, tmp_path, lively):
     assert not drawn_in(out)
     assert not list(out.rglob("*.tmp*"))
     if draw == "all":
-        assert "clip.avi.mp4: 0 of its" in done.stderr
+        assert "clip.avi.mp4: can't be written" in done.stderr
 
 
-def test_a_drawn_video_that_isnt_whole_is_an_error(video, detect, monkeypatch, tmp_path):
-    monkeypatch.setattr("endoforge.inference.drawing._num_frames", lambda _: 4)
-    with pytest.raises(UserError, match=r"clip\.avi\.mp4: 4 of its 6 frames.*make room"):
+@pytest.mark.parametrize("writes", [0, 2])
+def test_a_drawn_video_that_isnt_whole_is_an_error(writes, video, detect, monkeypatch, tmp_path):
+    """At first, and at its end, where the index is written."""
+
+    written, write = [], NewFile.write
+
+    def full(self, data):
+        if self.path.suffix == ".mp4":
+            written.append(len(data))
+            if len(written) > writes:
+                raise OSError(28, "No space left on device")
+        write(self, data)
+
+    monkeypatch.setattr(NewFile, "write", full)
+    with pytest.raises(UserError, match=r"clip\.avi\.mp4: can't be .*No space left"):
         detect(video)
-    assert len(lines_of(tmp_path / "out")) == 6
-    assert drawn_in(tmp_path / "out") == []
+    assert not list((tmp_path / "out").rglob("*.mp4*"))
+
+
+@pytest.mark.parametrize("size", [(241, 321), (16, 17)])
+def test_a_drawn_video_of_any_size_is_whole(size, tmp_path):
+    frames = [cv2.resize(noise(n)[::20, ::20], size[::-1]) for n in range(12)]
+    video = DrawnVideo(tmp_path / "a.mp4", size)
+    for number, frame in enumerate(frames):
+        video.add(number / 30, frame)
+    video.add(0.5, np.zeros((50, 40, 3), np.uint8))
+    video.close()
+    drawn = Video(tmp_path / "a.mp4")
+    found = list(drawn.frames())
+    assert [seconds for _, seconds, _ in found] == pytest.approx(
+        [*(n / 30 for n in range(12)), 0.5]
+    )
+    for frame, (_, _, picture) in zip(frames, found, strict=False):
+        assert picture.shape == (size[0] + size[0] % 2, size[1] + size[1] % 2, 3)
+        assert np.abs(picture[: size[0], : size[1]].mean() - frame.mean()) < 4
+
+
+def test_where_no_mp4_can_be_drawn_is_said(tmp_path):
+    with pytest.raises(UserError, match=r"a\.mp4: can't be drawn as MP4 .*--draw none"):
+        DrawnVideo(tmp_path / "a.mp4", (20, 40_000))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_a_kill_left_goes_the_next_time(pictures, detect):

@@ -3,10 +3,15 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
+import av
 import numpy as np
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from endoforge.captures.decoding import Timed, as_rgb, decoded, deinterlaced, open_video
 from endoforge.core.errors import UserError
 from endoforge.core.text import printable
 
@@ -18,54 +23,63 @@ SUFFIXES = {
 USUAL_FPS = 25.0
 """Where a file doesn't say."""
 COUNTED_WITHIN = 0.98
-"""Headers tell at least so much of the number of frames rightly."""
+"""Headers tell at least so much of the number of frames, or of the time, rightly."""
+ROUNDED_SECONDS = 1e-3
+"""To which some files round the times of frames."""
 
 
 class Video:
-    """A video that can be read; frames are (H, W, 3) uint8 RGB, turned as the file says.
+    """A video that can be read; frames are (H, W, 3) uint8 RGB, whole, turned as the file says.
 
-    `num_frames` and `fps` (frames a second) are what its header says; 0 frames: it doesn't.
+    `num_frames`, `fps` (frames a second, on average) and `duration` (seconds) are what its header
+    says; 0 frames or seconds: it doesn't.
     """
 
     def __init__(self, path: Path) -> None:
         """Raises UserError if it can't be opened."""
         if not path.is_file():
             raise UserError(f"{printable(str(path))}: no such video")
-        refuse_unless_utf8(path)
-        capture = cv2.VideoCapture(str(path))
-        if not capture.isOpened():
-            raise UserError(f"{path}: not a video that OpenCV reads; convert it to MP4 (H.264)")
         self.path = path
-        fps = capture.get(cv2.CAP_PROP_FPS)
-        self.fps = fps if 0 < fps < 1000 else USUAL_FPS
-        self.num_frames = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
-        capture.release()
+        with open_video(path) as (container, stream):
+            rate = float(stream.average_rate or stream.guessed_rate or 0)
+            self.fps = rate if 0 < rate < 1000 else USUAL_FPS
+            self.duration = _duration(container, stream)
+            cut_out = sum(entry.is_discard for entry in stream.index_entries)
+            self._counted = max(0, stream.frames - cut_out)
+            # AVI holds no times; those that FFmpeg makes up ignore that frames were reordered.
+            self._has_times = (
+                container.format.name != "avi" or not stream.codec_context.has_b_frames
+            )
+        self.num_frames = self._counted or round(self.duration * self.fps)
+        self._decoded = self._lost = 0
+        self._end = 0.0
 
-    def frames(self, fps: float | None = None) -> Iterator[tuple[float, NDArray[np.uint8]]]:
-        """Time in seconds and picture of each frame, or of the first at or after each 1 / `fps` s.
+    def frames(self, fps: float | None = None) -> Iterator[tuple[int, float, NDArray[np.uint8]]]:
+        """Number, time and picture of each frame, or of the first at or after each 1 / `fps` s.
 
-        A frame is taken once at most, so no more come than the video has. One that can't be decoded
-        is passed over, as long as the header tells of more.
+        Times are the file's, in seconds from its first frame. A frame is taken once at most, so no
+        more come than the video has. One that can't be decoded whole is passed over; its number
+        is left out. Raises UserError if the file can't be read.
         """
-        capture = cv2.VideoCapture(str(self.path))
-        try:
-            number = taken = 0
-            while True:
-                grabbed = capture.grab()
-                if not grabbed and number >= self.num_frames:
-                    break
-                seconds = number / self.fps
-                number += 1
-                slot = number if fps is None else int(seconds * fps + 1e-6)
-                if not grabbed or slot < taken:
-                    continue
-                decoded, bgr = capture.retrieve()
-                if not decoded:
-                    continue
+        self._decoded = self._lost = 0
+        taken = 0
+        reformatter = VideoReformatter()
+        for number, seconds, frame in deinterlaced(self._timed()):
+            slot = number if fps is None else int((seconds + ROUNDED_SECONDS) * fps)
+            if slot >= taken:
                 taken = slot + 1
-                yield seconds, np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
-        finally:
-            capture.release()
+                yield number, seconds, as_rgb(frame, reformatter)
+
+    def _timed(self) -> Iterator[Timed]:
+        clock = _Clock(self.fps)
+        for number, frame in enumerate(decoded(self.path)):
+            if frame is None:
+                self._lost += 1
+                continue
+            seconds = clock.seconds(number, _time(frame) if self._has_times else None)
+            self._decoded += 1
+            self._end = seconds + 1 / self.fps
+            yield number, seconds, frame
 
     def expected(self, fps: float | None = None) -> int:
         """About how many frames `frames` gives; 0 if the file doesn't say."""
@@ -73,24 +87,52 @@ class Video:
             return self.num_frames
         return round(self.num_frames * fps / self.fps)
 
-    def rate(self, fps: float | None = None) -> float:
-        """How many frames a second `frames` gives, on average."""
-        return self.fps if fps is None else min(fps, self.fps)
-
     def lacking(self, taken: int, fps: float | None = None) -> int:
-        """How many of the frames that `frames` should give didn't come, where it gave `taken`.
+        """How many of the frames that `frames` should have given didn't come the last time.
 
-        0 for a few, since headers count no better than that.
+        `taken` did. Of those that nothing is there of, a few aren't counted, since headers count no
+        better than that.
         """
-        expected = self.expected(fps)
-        return expected - taken if taken < COUNTED_WITHIN * expected else 0
+        lost = max(self._lost, self._never_came())
+        if fps is None:
+            return lost
+        return min(lost, max(0, self.expected(fps) - taken))
+
+    def _never_came(self) -> int:
+        """How many more frames the header tells of than were decoded."""
+        if self._counted:
+            few = self._decoded < COUNTED_WITHIN * self._counted
+            return self._counted - self._decoded if few else 0
+        early = self._end < COUNTED_WITHIN * self.duration
+        return self._lost + round((self.duration - self._end) * self.fps) if early else 0
 
 
-def refuse_unless_utf8(path: Path) -> None:
-    """Raises UserError for a path that isn't UTF-8, at which OpenCV would crash."""
-    try:
-        str(path).encode()
-    except UnicodeEncodeError as error:
-        raise UserError(
-            f"{printable(str(path))}: OpenCV takes no path that isn't UTF-8; rename it"
-        ) from error
+class _Clock:
+    """Seconds from the first frame on, which never go back."""
+
+    def __init__(self, fps: float) -> None:
+        self._fps = fps
+        self._number, self._seconds = 0, 0.0
+        self._offset: float | None = None
+
+    def seconds(self, number: int, time: float | None) -> float:
+        """Of frame `number`, which the file gives a `time`, or None; numbers grow."""
+        if time is None or self._offset is None or time + self._offset < self._seconds:
+            # The first one, or where videos were joined: go on from here.
+            self._seconds += (number - self._number) / self._fps
+            self._offset = None if time is None else self._seconds - time
+        else:
+            self._seconds = time + self._offset
+        self._number = number
+        return self._seconds
+
+
+def _time(frame: VideoFrame) -> float | None:
+    ticks, unit = frame.pts, frame.time_base
+    return None if ticks is None or unit is None else float(ticks * unit)
+
+
+def _duration(container: InputContainer, stream: VideoStream) -> float:
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    return (container.duration or 0) / av.time_base

@@ -65,7 +65,7 @@ def _origin(config: ImportConfig, video: Video) -> Origin:
 def _write(config: ImportConfig, video: Video, recorder: RunRecorder, group: str) -> ImportedRun:
     run = ImportedRun(recorder.run_dir.name, group)
     with progress("importing", video.expected(config.fps), "frames") as advance:
-        for number, (_, picture) in enumerate(video.frames(config.fps)):
+        for number, (_, _, picture) in enumerate(video.frames(config.fps)):
             if is_whole(recorder.run_dir / image_name(number)):
                 run.there += 1
                 recorder.num_frames += 1

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from endoforge.captures.pictures import encode_png
 from endoforge.core.errors import UserError
-from endoforge.core.files import NewFile, write_atomic
+from endoforge.core.files import write_atomic
 from endoforge.core.folders import (
     is_link,
     make_folder,
@@ -26,6 +26,7 @@ from endoforge.inference.drawings import (
     files_in,
     is_detects_own,
 )
+from endoforge.inference.drawn_video import DrawnVideo
 from endoforge.inference.growing import cant_write
 
 JPEG_QUALITY = 92
@@ -56,16 +57,16 @@ class Drawing:
         except OSError as error:
             raise cant_write(path, error) from error
 
-    def frame(self, file: str, fps: float, drawn: NDArray[np.uint8]) -> None:
-        """Append to the drawing of the video `file`; raises UserError if it can't be begun."""
+    def frame(self, file: str, seconds: float, drawn: NDArray[np.uint8]) -> None:
+        """Append to the drawing of the video `file`; raises UserError if that fails."""
         if self._video is None or self._video[0] != file:
             self.end_video()
             path = self._place(drawn_name(file, video=True))
-            self._video = file, DrawnVideo(path, fps, drawn.shape[:2])
-        self._video[1].add(drawn)
+            self._video = file, DrawnVideo(path, drawn.shape[:2])
+        self._video[1].add(seconds, drawn)
 
     def end_video(self) -> None:
-        """Complete the video that was begun last; raises UserError if it isn't whole."""
+        """Complete the video that was begun last; raises UserError if that fails."""
         if self._video is not None:
             _, video = self._video
             self._video = None
@@ -111,55 +112,6 @@ class Drawing:
             if folder == self.folder and files == [MARK_NAME]:
                 remove_files(folder, files)
             remove_if_empty(folder, within=self.folder)
-
-
-class DrawnVideo:
-    """An MP4 file that takes its name when it is closed; frames of (height, width) pixels."""
-
-    def __init__(self, path: Path, fps: float, size_hw: tuple[int, ...]) -> None:
-        """Raises UserError if it can't be written."""
-        try:
-            self._new = NewFile(path, ending=".mp4")
-        except OSError as error:
-            raise cant_write(path, error) from error
-        self._new.file.close()  # OpenCV opens it by its name
-        self._num_frames = 0
-        code = cv2.VideoWriter.fourcc(*"mp4v")
-        size = size_hw[1], size_hw[0]
-        self._writer = cv2.VideoWriter(str(self._new.temporary), code, fps, size)
-        if not self._writer.isOpened():
-            self._new.discard()
-            raise UserError(
-                f"{path}: OpenCV can't write MP4 here; leave drawing out by --draw none"
-            )
-
-    def add(self, frame: NDArray[np.uint8]) -> None:
-        """Append (H, W, 3) uint8 RGB."""
-        self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
-        self._num_frames += 1
-
-    def close(self) -> None:
-        """Give it its name, if it is whole; raises UserError, and removes it, if not."""
-        self._writer.release()
-        # OpenCV says nothing of a write that failed, as on a full disk.
-        written = _num_frames(self._new.temporary)
-        if written < self._num_frames:
-            self._new.discard()
-            raise UserError(
-                f"{self._new.path}: {written} of its {self._num_frames} frames could be written, "
-                "so it was removed; make room, name another --out, or leave drawing out by "
-                "--draw none"
-            )
-        self._new.keep()
-
-
-def _num_frames(path: Path) -> int:
-    """What the video's index tells, which is written last; 0 if there is none."""
-    capture = cv2.VideoCapture(str(path))
-    try:
-        return int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
-    finally:
-        capture.release()
 
 
 def _jpeg(image: NDArray[np.uint8]) -> bytes:

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from endoforge.captures.schema import MANIFEST_NAME
-from endoforge.captures.video import refuse_unless_utf8
 from endoforge.core.errors import UserError
 from endoforge.core.folders import FolderLock, make_folder
 from endoforge.core.outputs import (
@@ -20,7 +19,6 @@ from endoforge.inference.growing import cant_write
 def check_out(config: DetectConfig) -> None:
     """Raises UserError if results can't be written to `config.out`, or overlap what is read."""
     out, flag = Path(config.out), f"--out {config.out}"
-    refuse_unless_utf8(out)
     check_output_folder("--out", out)
     for name in (LINES, RESULTS, IMAGES):
         check_output_file("--out", out / name)

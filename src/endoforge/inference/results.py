@@ -89,20 +89,21 @@ class Results:
         finally:
             self._lock.release()
 
-    def add(self, shot: Shot, every: Detections, threshold: float, rate: float | None) -> None:
+    def add(self, shot: Shot, every: Detections, threshold: float) -> None:
         """Write down `every` detection of a shot, and draw those of at least `threshold`.
 
-        `rate` is how many shots a second there are of its video; None for a picture. Raises
-        UserError if that fails; then nothing of the shot is written down.
+        Raises UserError if that fails; then nothing of the shot is written down.
         """
         found = every.above(threshold)
-        if self._draw == "all" or (self._draw == "found" and (len(found) or rate)):
+        if self._draw == "all" or (
+            self._draw == "found" and (len(found) or shot.seconds is not None)
+        ):
             hits = np.ones(len(found), np.bool_)
             drawn = draw_found(shot.picture, NO_TRUTH, found, hits, self.classes)
-            if rate is None:
+            if shot.seconds is None:
                 self._drawing.picture(shot.file, drawn)
             else:
-                self._drawing.frame(shot.file, rate, drawn)
+                self._drawing.frame(shot.file, shot.seconds, drawn)
         self._write_down(shot, found, every)
         self.shots += 1
         self.found += len(found)

@@ -57,7 +57,7 @@ class DetectReport:
             f"{self.shots / max(self.seconds, 1e-9):.1f} frames/s with reading and drawing, "
             f"{self.shots / max(self.detector_seconds, 1e-9):.1f} the detector alone",
             f"detector: {self.detector}",
-            f"in {self.out}: {LINES}, {RESULTS}, {IMAGES}",
+            f"in {printable(str(self.out))}: {LINES}, {RESULTS}, {IMAGES}",
             *self._cleared(),
             *(f"note: {line}" for line in self.notes.lines()),
             *(f"left out: {line}" for line in self.left_out.lines()),
@@ -66,7 +66,8 @@ class DetectReport:
     def _cleared(self) -> list[str]:
         if not self.cleared:
             return []
-        return [f"removed from {self.out / DRAWN}: {self.cleared} drawings of an earlier detect"]
+        where = printable(str(self.out / DRAWN))
+        return [f"removed from {where}: {self.cleared} drawings of an earlier detect"]
 
 
 def run_detect(config: DetectConfig) -> DetectReport:
@@ -90,7 +91,7 @@ def run_detect(config: DetectConfig) -> DetectReport:
             found = detect_each([shot.picture for shot in batch])
             detecting += time.perf_counter() - before
             for shot, every in zip(batch, found, strict=True):
-                results.add(shot, every, config.infer_obj_thresh, material.rate(shot))
+                results.add(shot, every, config.infer_obj_thresh)
             advance(len(batch), total=max(expected, results.shots))
     left_out = material.tally
     left_out.add(results.tally)

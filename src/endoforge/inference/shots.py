@@ -74,10 +74,6 @@ class Material:
         videos = sum(video.expected(self._fps) for video in self.videos.values())
         return len(self.pictures) + videos
 
-    def rate(self, shot: Shot) -> float | None:
-        """Shots a second of the video that a shot is of; None of a picture."""
-        return None if shot.frame is None else self.videos[shot.file].rate(self._fps)
-
     def shots(self) -> Iterator[Shot]:
         """Every picture that can be decoded, then the frames of each video."""
         for name, path in self.pictures.items():
@@ -91,9 +87,9 @@ class Material:
             yield Shot(name, picture)
         for name, video in self.videos.items():
             count = 0
-            for seconds, picture in video.frames(self._fps):
+            for number, seconds, picture in video.frames(self._fps):
                 count += 1
-                yield Shot(name, picture, round(seconds * video.fps), seconds)
+                yield Shot(name, picture, number, seconds)
             if not count:
                 self.tally.drop("video: no frame could be decoded", name)
             elif lacking := video.lacking(count, self._fps):
