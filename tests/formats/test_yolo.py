@@ -260,8 +260,8 @@ def test_names_of_another_encoding_are_an_error_that_says_the_line(foreign):
     [
         ("names: 3", "no names of classes"),
         ("- a", "no names of classes"),
-        ("names: [a", r"data\.yaml line 1: not YAML \("),
-        ("names:\n\t- polyp\n", r"data\.yaml line 2: not YAML \(found character '\\t'"),
+        ("names: [a", r"data\.yaml: not YAML \(line 1: "),
+        ("names:\n\t- polyp\n", r"data\.yaml: not YAML \(line 2: found character '\\t'"),
         ("names: \0", r"data\.yaml: not YAML \("),
         ("names: null", "names is empty"),
         ("names:", "names is empty"),

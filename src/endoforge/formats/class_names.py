@@ -3,13 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from endoforge.captures.schema import MOST_NAME_LENGTH, is_class_name
 from endoforge.core.errors import UserError
-from endoforge.core.text import decode_text
+from endoforge.core.parsing import parse_yaml
+from endoforge.core.reading import MOST_NAMES_BYTES, read_regular
+from endoforge.core.text import decode_text, printable
 
 Names = dict[int, str]
 
+MOST_NUMBER_DIGITS = 9
 _NULLS = ("", "~", "null", "Null", "NULL")
 
 
@@ -24,7 +26,7 @@ def read_names(path: Path) -> Names:
     Raises UserError for a file that has none, and if its `nc` says another number of them.
     """
     try:
-        text = decode_text(path.read_bytes())
+        text = decode_text(read_regular(path, MOST_NAMES_BYTES))
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -39,15 +41,14 @@ def read_names(path: Path) -> Names:
         lines.pop()
     if not lines:
         raise UserError(f"{path}: is empty; name the classes, one a line, or their file by --names")
-    return dict(enumerate(lines))
+    return {number: _usable(path, number, line) for number, line in enumerate(lines)}
 
 
 def _of_yaml(path: Path, text: str) -> Names:
     try:
-        # Names are texts: `no`, `007` and `1e3` stay as they are written.
-        content: Any = yaml.load(text, Loader=yaml.BaseLoader)
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}{_fault(error)}; mend it") from error
+        content = parse_yaml(text)
+    except ValueError as error:
+        raise UserError(f"{path}: {error}; mend it") from error
     if not isinstance(content, dict) or "names" not in content:
         raise UserError(f"{path}: no names of classes in it; name their file by --names")
     if _given(content.get("kpt_shape")):
@@ -74,14 +75,17 @@ def _named(path: Path, names: Any) -> Names:
     pairs = names.items() if isinstance(names, dict) else enumerate(names)
     found: Names = {}
     for number, name in pairs:
-        if not isinstance(name, str) or not str(number).strip().isdecimal():
+        digits = str(number).strip()
+        if not isinstance(name, str) or not digits.isdecimal() or len(digits) > MOST_NUMBER_DIGITS:
             raise UserError(f"{path}: names has {number}: {name}, no name of a class; mend it")
-        found[int(number)] = name.strip() if _given(name) else ""
+        found[int(digits)] = _usable(path, int(digits), name.strip()) if _given(name) else ""
     return found
 
 
-def _fault(error: yaml.YAMLError) -> str:
-    """Where and why, in a line."""
-    mark = getattr(error, "problem_mark", None)
-    why = getattr(error, "problem", None) or getattr(error, "reason", None) or "can't be read"
-    return f"{f' line {mark.line + 1}' if mark else ''}: not YAML ({why})"
+def _usable(path: Path, number: int, name: str) -> str:
+    if not is_class_name(name):
+        raise UserError(
+            f"{path}: the name of class {number} ({printable(name[:20])}) holds what no name can, "
+            f"or more than {MOST_NAME_LENGTH} characters; mend it"
+        )
+    return name
