@@ -10,6 +10,7 @@ from endoforge.captures.schema import MANIFEST_NAME, PICTURE_EXTRAS
 from endoforge.core.errors import UserError
 from endoforge.core.files import FolderLock, remove_unfinished
 from endoforge.core.marks import MARK_NAME, facts_of, leave_mark, mark_of
+from endoforge.core.reading import MOST_PICTURE_BYTES, read_regular
 from endoforge.core.text import printable
 
 COMMAND = "prune-empty"
@@ -79,11 +80,15 @@ def _refuse_other(output: Path, source: Path, run: RunInfo) -> None:
         )
     for file in _files_of_frames(copy):
         original = run.path / file.relative_to(copy)
-        if not original.is_file() or original.read_bytes() != file.read_bytes():
+        if not original.is_file() or _content(original) != _content(file):
             raise UserError(
                 f"--output {output}: {file} isn't as in --input {source}, and {COMMAND} didn't "
                 "make it, so it stays: were the two swapped? Else name another folder"
             )
+
+
+def _content(path: Path) -> bytes:
+    return read_regular(path, MOST_PICTURE_BYTES)
 
 
 def _files_of_frames(run: Path) -> Iterator[Path]:

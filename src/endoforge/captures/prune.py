@@ -19,6 +19,7 @@ from endoforge.core.errors import UserError
 from endoforge.core.files import write_atomic
 from endoforge.core.outputs import check_output_folder
 from endoforge.core.progress import Advance, progress
+from endoforge.core.reading import MOST_PICTURE_BYTES, read_regular
 
 RUN_FILES = (MANIFEST_NAME, POSES_NAME)
 
@@ -155,9 +156,9 @@ def _lies_in_run(run: RunInfo, path: Path, tally: Tally) -> bool:
 def _copy(run: RunInfo, source: Path, target: Path, report: PruneReport) -> Path:
     """Put the run's file `source` at the same place below `target`, unless it is there already."""
     copy = target / source.relative_to(run.path)
-    data = source.read_bytes()
+    data = read_regular(source, MOST_PICTURE_BYTES)
     there = os.path.lexists(copy)
-    if not there or copy.is_symlink() or copy.read_bytes() != data:
+    if not there or copy.is_symlink() or read_regular(copy, MOST_PICTURE_BYTES) != data:
         report.replaced += there
         copy.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(copy, data)

@@ -23,6 +23,7 @@ from endoforge.captures.schema import (
 )
 from endoforge.core.errors import UserError
 from endoforge.core.files import FolderLock, remove_unfinished, write_atomic, write_json_atomic
+from endoforge.core.reading import MOST_LABEL_BYTES, read_regular
 from endoforge.core.text import as_utf8, printable
 
 Picture = NDArray[np.uint8] | NDArray[np.uint16]
@@ -169,8 +170,8 @@ def _whole_frames(run_dir: Path, extras: tuple[str, ...]) -> frozenset[int]:
     whole = set()
     for path in (run_dir / "labels").glob("frame_*.json"):
         try:
-            label = FrameLabel.model_validate_json(as_utf8(path.read_bytes()))
-        except ValidationError:
+            label = FrameLabel.model_validate_json(as_utf8(read_regular(path, MOST_LABEL_BYTES)))
+        except (OSError, ValidationError):
             path.unlink()
             continue
         frame = label.frame_id

@@ -11,7 +11,6 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
-    FailFast,
     Field,
     SerializerFunctionWrapHandler,
     model_serializer,
@@ -129,7 +128,7 @@ class FrameLabel(_Contract):
     image_present: bool
     camera_active: bool
     polyp_seed: U64
-    polyp_labels: Annotated[list[PolypLabel], FailFast()]
+    polyp_labels: Annotated[list[PolypLabel], Field(fail_fast=True)]
     camera: dict[str, Any] | None = None
     source_image: str | None = None
 

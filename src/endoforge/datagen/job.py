@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from endoforge import __version__
 from endoforge.captures.schema import PICTURE_EXTRAS, RunManifest
 from endoforge.core.errors import UserError
+from endoforge.core.reading import MOST_LABEL_BYTES, read_regular
 from endoforge.core.text import as_utf8
 from endoforge.datagen.config import SAVED, DatagenConfig
 from endoforge.sim.randomization import Randomization, load_randomization, parse_randomization
@@ -130,7 +131,7 @@ def _job(config: DatagenConfig, data_set: DataSet, run_indices: range, renderer:
 def _again(config: DatagenConfig, path: Path) -> Job:
     """The job of one run, as its manifest tells."""
     try:
-        manifest = RunManifest.model_validate_json(as_utf8(path.read_bytes()))
+        manifest = RunManifest.model_validate_json(as_utf8(read_regular(path, MOST_LABEL_BYTES)))
     except OSError as error:
         raise UserError(f"--from-manifest {path}: can't be read ({error.strerror})") from error
     except ValidationError as error:

@@ -5,9 +5,9 @@ from typing import Any
 
 from endoforge.captures.schema import MOST_NAME_LENGTH, is_class_name
 from endoforge.core.errors import UserError
-from endoforge.core.parsing import parse_yaml
 from endoforge.core.reading import MOST_NAMES_BYTES, read_regular
 from endoforge.core.text import decode_text, printable
+from endoforge.formats.yaml_texts import parse_yaml
 
 Names = dict[int, str]
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from endoforge.captures.pictures import picture_size
 from endoforge.captures.schema import MOST_SIDE, ClassName
@@ -65,10 +65,10 @@ class _Category(BaseModel):
 class CocoDataset(BaseModel):
     """What is read of such a file. Without `annotations`, it says nothing of what images show."""
 
-    images: Annotated[list[_Image], FailFast()]
-    annotations: Annotated[list[_Annotation], FailFast()] | None = None
+    images: Annotated[list[_Image], Field(fail_fast=True)]
+    annotations: Annotated[list[_Annotation], Field(fail_fast=True)] | None = None
     categories: Annotated[
-        list[_Category], FailFast(), BeforeValidator(lambda value: value or [])
+        list[_Category], Field(fail_fast=True), BeforeValidator(lambda value: value or [])
     ] = []
 
 

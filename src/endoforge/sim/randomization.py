@@ -6,7 +6,6 @@ parts (`--randomization file.toml`); every manifest holds the whole of it.
 
 import json
 import math
-import tomllib
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +16,8 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationE
 from pydantic.dataclasses import dataclass
 
 from endoforge.core.errors import UserError
+from endoforge.core.parsing import parse_toml
+from endoforge.core.reading import MOST_NAMES_BYTES, read_regular
 from endoforge.core.text import decode_text
 
 MOST_POLYPS = 24
@@ -226,14 +227,14 @@ class Randomization:
 def load_randomization(path: Path) -> Randomization:
     """The default ranges with what the TOML file `path` says in their place; UserError if bad."""
     try:
-        text = decode_text(path.read_bytes())
+        text = decode_text(read_regular(path, MOST_NAMES_BYTES))
     except OSError as error:
         raise UserError(f"{path}: can't be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: can't be read as UTF-8 or UTF-16 ({error.reason})") from error
     try:
-        return parse_randomization(tomllib.loads(text))
-    except (tomllib.TOMLDecodeError, ValueError) as error:
+        return parse_randomization(parse_toml(text))
+    except ValueError as error:
         raise UserError(f"{path}: {error}") from error
 
 

@@ -1,6 +1,5 @@
 """Where the reports of a training go. The loop knows none of these by name."""
 
-import json
 import logging
 import math
 import os
@@ -12,7 +11,9 @@ from typing import Any
 
 from endoforge.core.bar import NarrowBar
 from endoforge.core.files import append_json_line, write_atomic, write_json_atomic
+from endoforge.core.parsing import parse_json
 from endoforge.core.progress import on_terminal
+from endoforge.core.reading import MOST_LIST_BYTES, read_regular
 from endoforge.train.config import TrainConfig
 from endoforge.train.reports import EpochReport, Plan, Sink, StepReport
 from endoforge.train.tensorboard import TensorBoard
@@ -167,7 +168,7 @@ class MetricsFile:
         self._plan = plan
         if (path := _kept_file(self._path)) is None:
             return
-        lines = path.read_bytes().splitlines(keepends=True)
+        lines = read_regular(path, MOST_LIST_BYTES).splitlines(keepends=True)
         whole = [line for line in lines if line.endswith(b"\n")]
         kept = [line for line in whole if not self._comes_again(line)]
         if kept != lines:
@@ -177,7 +178,7 @@ class MetricsFile:
     def _comes_again(self, line: bytes) -> bool:
         assert self._plan is not None
         try:
-            record = json.loads(line)
+            record = parse_json(line)
             ours = record["training"] == self._plan.training_id
             return bool(ours and record["epoch"] > self._plan.epochs_done)
         except (ValueError, KeyError, TypeError):  # another program's line
