@@ -319,7 +319,7 @@ def test_a_forged_cache_is_neither_an_error_nor_believed(root, opened, cache_fol
 
 
 @pytest.mark.parametrize("body", [b"[" * 100_000, b"[1]", b"{"])
-def test_a_cache_of_another_kind_is_no_error(root, opened, cache_folder, body):
+def test_a_cache_of_another_kind_is_no_error(root, cache_folder, body):
     truth = contents(cached(root))
     (kept,) = cache_folder.iterdir()
     head = json.loads(kept.read_bytes().partition(b"\n")[0])
@@ -328,7 +328,7 @@ def test_a_cache_of_another_kind_is_no_error(root, opened, cache_folder, body):
     assert contents(cached(root)) == truth
 
 
-def test_a_cache_that_is_a_pipe_is_no_error(root, opened, cache_folder):
+def test_a_cache_that_is_a_pipe_is_no_error(root, cache_folder):
     truth = contents(cached(root))
     (kept,) = cache_folder.iterdir()
     kept.unlink()

@@ -84,7 +84,7 @@ def _manifests(root: Path) -> Iterator[tuple[Path, RunManifest, dict[str, Any]]]
             unreadable += 1
             continue
         ours = manifest.endoforge or {}
-        if "base_seed" in ours and "run_index" in ours:
+        if all(type(ours.get(number)) is int for number in ("base_seed", "run_index")):
             yield run_dir, manifest, ours
     if unreadable:
         log.warning("%s: %d folders without a manifest are left as they are", root, unreadable)
