@@ -10,6 +10,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.segment import ControlType, Segment
 from rich.table import Table
 
+from endoforge.core.text import printable
+
 # rich has no name for this sequence; a console that takes none erases the line alone.
 _ERASE_BELOW = Segment("\x1b[J", None, [(ControlType.ERASE_IN_LINE, 0)])
 _TO_ITS_START = Control(ControlType.CARRIAGE_RETURN)
@@ -24,7 +26,7 @@ class NarrowBar(Progress):
 
     def __init__(self, label: str, total: int, text: str = "") -> None:
         what, rate, left = (
-            TextColumn(f"{{task.{name}}}")
+            TextColumn(f"{{task.{name}}}", markup=False)
             for name in ("description", "fields[text]", "fields[left]")
         )
         count = MofNCompleteColumn()
@@ -36,7 +38,7 @@ class NarrowBar(Progress):
             (count, left),
         )
         super().__init__(console=Console(stderr=True), transient=True)
-        self.add_task(label, total=total, text=text, left="")
+        self.add_task(printable(label), total=total, text=text, left="")
 
     def start(self) -> None:
         """Show it; on a terminal that is gone, nothing."""

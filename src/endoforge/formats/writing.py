@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoforge.captures.index import FrameRecord
+from endoforge.core.text import printable
 
 ALL, TRAIN, VAL = "all", "train", "val"
 
@@ -30,8 +31,8 @@ class Converted:
 
     @property
     def run(self) -> str:
-        """The name of its run."""
-        return self.record.run
+        """The name of its run, as a line of a list can hold it."""
+        return printable(self.record.run)
 
     @property
     def stem(self) -> str:
