@@ -70,6 +70,9 @@ def run(argv: list[str]) -> int:
     # PyTorch's threads wait for each other in busy loops; where another program wants the same
     # cores, long ones cost most of the speed. GNU's OpenMP reads this when PyTorch is loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+    # OpenCV reads this when it is loaded. Its own limit is 2^30 pixels: gigabytes, for a file of
+    # some kB that only it can read (`captures.pictures.MOST_PIXELS` is ours).
+    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(2**27))
     try:
         _dispatch(argv)
         return EXIT_OK
