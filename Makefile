@@ -1,6 +1,7 @@
 # make env    .venv with the pinned dependencies and endoforge in it
 # make demo   the whole journey: simulate, prune, train, evaluate, report (demo/report.html)
 # make test   ruff, mypy, import layers, tests
+# make fuzz   hostile files for every reader, an hour long (FUZZ_SECONDS=600: ten minutes)
 # make figures  renew the pictures of the README
 # make flags   renew the tables of flags in the documents
 # make gallery  renew the pictures of docs/gallery.md
@@ -11,8 +12,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.endoforge-env
+FUZZ_SECONDS ?= 3600
 
-.PHONY: env demo test figures flags gallery view-shots clean
+.PHONY: env demo test fuzz figures flags gallery view-shots clean
 .DEFAULT_GOAL := env
 
 env: $(STAMP)
@@ -40,6 +42,12 @@ test: env
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
+
+fuzz: env
+	@end=$$(( $$(date +%s) + $(FUZZ_SECONDS) )); \
+	while [ $$(date +%s) -lt $$end ]; do \
+	  FUZZ_EXAMPLES=500 $(BIN)/pytest -q tests/fuzz/test_readers.py || exit 1; \
+	done
 
 figures: env
 	$(BIN)/python docs/make_figures.py

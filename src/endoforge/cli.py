@@ -24,6 +24,7 @@ from endoforge.backends.wish import unread_choice, with_environment
 from endoforge.core.errors import Resumable, UserError, mend_of
 from endoforge.core.logs import LogLevel, level_of, start_logging
 from endoforge.core.signals import end_on_interrupts, held_interrupts
+from endoforge.core.text import shortened
 from endoforge.habits import command_named, unread_log_level, without_separator
 
 log = logging.getLogger(__name__)
@@ -69,6 +70,9 @@ def run(argv: list[str]) -> int:
     # PyTorch's threads wait for each other in busy loops; where another program wants the same
     # cores, long ones cost most of the speed. GNU's OpenMP reads this when PyTorch is loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+    # OpenCV reads this when it is loaded. Its own limit is 2^30 pixels: gigabytes, for a file of
+    # some kB that only it can read (`captures.pictures.MOST_PIXELS` is ours).
+    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(2**27))
     try:
         _dispatch(argv)
         return EXIT_OK
@@ -90,12 +94,13 @@ def run(argv: list[str]) -> int:
 
 def _fail(line: str, code: int, debug: bool = False) -> int:
     if debug:
-        traceback.print_exc()
+        for text in traceback.format_exc().splitlines():
+            print(shortened(text), file=sys.stderr)
     if _rank() and code == EXIT_INTERRUPTED:
         return code  # the first process says it for all
     line = f"process {_rank()}: {line}" if _launched() else line
     try:
-        print(line, file=sys.stderr, flush=True)
+        print(shortened(line), file=sys.stderr, flush=True)
     except OSError:
         sys.stderr = None  # nowhere to say it; the code does, which a flush at exit would change
     return code
@@ -222,7 +227,7 @@ def one_line(complaint: str) -> str:
 def _datagen(config: Any) -> None:
     if config.print_randomization:
         ranges = named("endoforge.datagen.job:randomization_of")(config)
-        _print([named("endoforge.sim.randomization:randomization_toml")(ranges)])
+        _print(named("endoforge.sim.randomization:randomization_toml")(ranges).splitlines())
         return
     generate = named("endoforge.datagen.generate:generate")
     _print(generate(replace(config, seed=_seed(config))).lines())
@@ -277,10 +282,13 @@ def _devices(config: Any) -> None:
 
 
 def _print(lines: list[str]) -> None:
-    """Write lines to stdout; OSError, which names it, if that can't be done."""
+    """Write lines to stdout; OSError, which names it, if that can't be done.
+
+    What in them is no part of a line, such as escape codes in a name of a file, is escaped.
+    """
     if not _rank():
         with _named_stdout():
-            print("".join(f"{line}\n" for line in lines), end="", flush=True)
+            print("".join(f"{shortened(line)}\n" for line in lines), end="", flush=True)
 
 
 @contextlib.contextmanager

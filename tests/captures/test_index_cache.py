@@ -1,5 +1,6 @@
 """With the cache the index is the same as without; it reads again what changed, and only that."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -269,6 +270,70 @@ def test_a_damaged_or_foreign_cache_is_replaced(root, opened, cache_folder, dama
     assert contents(cached(root)) == truth
     assert len(opened) == 8
     assert kept.read_bytes() == good
+
+
+def change(*place, to):
+    def forge(runs):
+        for name in place[:-1]:
+            runs = runs[name]
+        runs[place[-1]] = to
+
+    return forge
+
+
+FORGERIES = {
+    "no signature": lambda runs: runs["run_2"].pop("signature"),
+    "no boxes": lambda runs: runs["run_2"].pop("boxes"),
+    "no run": change("run_2", to=None),
+    "a run that is a list": change("run_2", to=[]),
+    "an image that leaves the run": change("run_2", "images", 0, to="../run_1/images/x.png"),
+    "an absolute image": change("run_2", "images", 0, to="/etc/passwd"),
+    "an image that isn't there": change("run_2", "images", 0, to="images/x.png"),
+    "a label that leaves the run": change("run_2", "labels", 0, to="labels/../../x.json"),
+    "a size that is another": change("run_2", "image_bytes", 0, to=3),
+    "a class that is a number": change("run_2", "class_lists", 0, to=[5]),
+    "a place that isn't there": change("run_2", "classes", 0, to=99),
+    "a negative place": change("run_2", "classes", 0, to=-1),
+    "a class less": lambda runs: runs["run_2"]["class_lists"][0].pop(),
+    "a frame less": lambda runs: runs["run_2"]["frame_ids"].pop(),
+    "boxes cut short": lambda runs: change("run_2", "boxes", to=runs["run_2"]["boxes"][:-3])(runs),
+    "boxes out of the picture": change("run_2", "boxes", to="0000a0c1" * 8),
+    "folders that are a number": change("run_2", "folders", to=7),
+}
+
+
+@pytest.mark.parametrize("forge", FORGERIES.values(), ids=FORGERIES.keys())
+def test_a_forged_cache_is_neither_an_error_nor_believed(root, opened, cache_folder, forge):
+    truth = contents(cached(root))
+    (kept,) = cache_folder.iterdir()
+    good = kept.read_bytes()
+    runs = json.loads(good.partition(b"\n")[2])
+    forge(runs)
+    body = json.dumps(runs, separators=(",", ":")).encode()
+    head = json.loads(good.partition(b"\n")[0]) | {"checksum": hashlib.sha256(body).hexdigest()}
+    kept.write_bytes(json.dumps(head).encode() + b"\n" + body)
+    opened.clear()
+    assert contents(cached(root)) == truth
+    assert {name.split("/")[0] for name in opened} == {"run_2"}
+    assert kept.read_bytes() == good
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b"[1]", b"{"])
+def test_a_cache_of_another_kind_is_no_error(root, cache_folder, body):
+    truth = contents(cached(root))
+    (kept,) = cache_folder.iterdir()
+    head = json.loads(kept.read_bytes().partition(b"\n")[0])
+    head |= {"checksum": hashlib.sha256(body).hexdigest()}
+    kept.write_bytes(json.dumps(head).encode() + b"\n" + body)
+    assert contents(cached(root)) == truth
+
+
+def test_a_cache_that_is_a_pipe_is_no_error(root, cache_folder):
+    truth = contents(cached(root))
+    (kept,) = cache_folder.iterdir()
+    kept.unlink()
+    os.mkfifo(kept)
+    assert contents(cached(root)) == truth
 
 
 def test_another_version_reads_anew(root, opened, monkeypatch):

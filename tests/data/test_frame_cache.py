@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
-from endoforge.captures import listing
+from endoforge.captures import listing, pictures
 from endoforge.captures.index import index_root
 from endoforge.core.errors import UserError
 from endoforge.core.folders import FolderLock
@@ -217,15 +217,15 @@ def test_strict_raises_every_time_and_what_was_decoded_stays(root, decoded):
 
 
 def test_a_file_that_could_not_be_read_is_tried_again(root, decoded, monkeypatch):
-    read_bytes = Path.read_bytes
+    read_regular = pictures.read_regular
 
-    def failing(path):
+    def failing(path, most_bytes):
         if path.parts[-3::2] == ("run_1", "frame_00000.png"):
             raise OSError(5, "Input/output error")
-        return read_bytes(path)
+        return read_regular(path, most_bytes)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "read_bytes", failing)
+        patch.setattr(pictures, "read_regular", failing)
         assert pack(root).dropped == {"frame: image unreadable": 1}
     decoded()
     assert greys(pack(root)) == [0, 1, 2, 0, 1]

@@ -1,3 +1,6 @@
+import os
+import zipfile
+
 import numpy as np
 import pytest
 import torch
@@ -60,6 +63,40 @@ def replace_by(thing):
     return lambda path: torch.save(thing, path)
 
 
+def change(*place, to=None):
+    """Another value in a state that is else whole; None removes it."""
+
+    def spoil(path):
+        state = inner = torch.load(path, weights_only=True)
+        for name in place[:-1]:
+            inner = inner[name]
+        if to is None:
+            del inner[place[-1]]
+        else:
+            inner[place[-1]] = to
+        torch.save(state, path)
+
+    return spoil
+
+
+def pack(path):
+    """A state of which 100 MB are a few kB on disk."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data/0", bytes(100_000_000))
+
+
+def make_pipe(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+def nested(levels):
+    value = 0
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
 SPOILING = {
     "empty": truncate(0),
     "ten bytes": truncate(10),
@@ -70,6 +107,29 @@ SPOILING = {
     "a foreign state": replace_by({"model": torch.zeros(1)}),
     "a list": replace_by([1, 2]),
     "another version's": replace_by({"format": 99}),
+    "a pipe": make_pipe,
+    "packed": pack,
+    "no facts": change("facts"),
+    "facts that are no texts": change("facts", "--seed", to=1),
+    "no state": change("state"),
+    "a state that is a text": change("state", to="far"),
+    "a state with a field less": change("state", "epoch"),
+    "a state with a field more": change("state", "colour", to="red"),
+    "an epoch that is a text": change("state", "epoch", to="2"),
+    "a negative epoch": change("state", "epoch", to=-1),
+    "a validation nested deep": change("state", "best_validation", to={"ap": nested(50)}),
+    "no config": change("config"),
+    "a config that is a tensor": change("config", "epochs", to=torch.zeros(3)),
+    "no weights": change("backend", "model", "stem.0.weight"),
+    "weights of another shape": change("backend", "model", "stem.0.weight", to=torch.zeros(3)),
+    "weights that claim to have 16 TB": change(
+        "backend", "model", "stem.0.weight", to=torch.zeros(1).expand(4 * 10**12)
+    ),
+    "weights of the right shape without numbers": change(
+        "backend", "model", "stem.0.weight", to=torch.zeros(1).expand(16, 3, 6, 6)
+    ),
+    "an optimizer without a step": change("backend", "optimizer", "stem.0.weight", "step"),
+    "a number of steps that is a text": change("backend", "num_steps", to="many"),
 }
 spoilings = pytest.mark.parametrize("spoil", SPOILING.values(), ids=SPOILING.keys())
 

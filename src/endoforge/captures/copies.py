@@ -21,6 +21,7 @@ from endoforge.core.folders import (
     remove_unfinished,
 )
 from endoforge.core.marks import MARK_NAME, facts_of, leave_mark, mark_of
+from endoforge.core.reading import MOST_PICTURE_BYTES, read_regular
 from endoforge.core.text import printable
 
 COMMAND = "prune-empty"
@@ -80,7 +81,7 @@ class Copy:
         """Write `data` to the file `name`, unless it holds that; whether it held something else."""
         path = self.folder / name
         there = os.path.lexists(path)
-        differs = not there or is_link(path) or path.read_bytes() != data
+        differs = not there or is_link(path) or read_regular(path, MOST_PICTURE_BYTES) != data
         if differs:
             make_folder(path.parent, within=self.folder)
             self._keep_if_changed(name)
@@ -121,7 +122,7 @@ class Copy:
         path, digest = self.folder / name, self._digests.get(name)
         if digest is None or is_link(path) or not path.is_file():
             return
-        if _digest(path.read_bytes()) == digest:
+        if _digest(read_regular(path, MOST_PICTURE_BYTES)) == digest:
             return
         if self._aside is None:
             folders = (self.folder / f"kept-{number}" for number in count(1))
@@ -198,7 +199,7 @@ def _refuse_other(output: Path, source: Path, run: RunInfo, empty_labels: Collec
         )
     for file in _files_of_frames(copy):
         original = run.path / file.relative_to(copy)
-        if not original.is_file() or original.read_bytes() != file.read_bytes():
+        if not original.is_file() or _content(original) != _content(file):
             raise UserError(
                 f"--output {output}: {file} isn't as in --input {source}, and {COMMAND} didn't "
                 "make it, so it stays: were the two swapped? Else name another folder"
@@ -208,6 +209,10 @@ def _refuse_other(output: Path, source: Path, run: RunInfo, empty_labels: Collec
                 f"--output {output}: {file} shows no polyp, so {COMMAND} didn't copy it, and it "
                 "stays: name another folder"
             )
+
+
+def _content(path: Path) -> bytes:
+    return read_regular(path, MOST_PICTURE_BYTES)
 
 
 def _files_of_frames(run: Path) -> Iterator[Path]:

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from io import FileIO
 from itertools import islice
 from pathlib import Path
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from endoforge.captures.pictures import MOST_PIXELS
 from endoforge.core.errors import UserError
+from endoforge.core.reading import open_regular
 from endoforge.core.text import printable
 
 FORMATS = (
@@ -45,22 +46,22 @@ Timed = tuple[int, float, VideoFrame]
 def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """A video file and its stream of frames; raises UserError if it can't be read."""
     # FFmpeg gets no name: in names it sees addresses, patterns and kinds of files.
-    with (
-        _file(path) as file,
-        FileIO(file.fileno(), closefd=False) as nameless,
-        _container(path, nameless) as container,
-    ):
+    with _nameless(path) as file, _container(path, file) as container:
         stream = container.streams.best("video")
         if not isinstance(stream, VideoStream) or stream.codec_context is None:
             raise _unreadable(path, "no frames of a known kind in it")
         yield container, stream
 
 
-def _file(path: Path) -> FileIO:
-    try:
-        return path.open("rb", buffering=0)
-    except OSError as error:
-        raise UserError(f"{printable(str(path))}: can't be read ({error.strerror})") from error
+@contextmanager
+def _nameless(path: Path) -> Iterator[FileIO]:
+    """The file by its descriptor alone; raises UserError if it can't be opened or isn't regular."""
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(open_regular(path))
+        except OSError as error:
+            raise UserError(f"{printable(str(path))}: can't be read ({error.strerror})") from error
+        yield file
 
 
 def _container(path: Path, file: FileIO) -> InputContainer:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 from platformdirs import user_cache_path
+from pydantic import BaseModel, ConfigDict, NonNegativeInt
 
 from endoforge import __version__
 from endoforge.captures.listing import RunFolders
@@ -21,12 +22,36 @@ from endoforge.captures.tally import Tally
 from endoforge.core.errors import UserError
 from endoforge.core.files import write_atomic
 from endoforge.core.folders import is_link, link_fault, make_folder, remove_files
+from endoforge.core.parsing import parse_json
+from endoforge.core.reading import MOST_LIST_BYTES, open_regular, read_regular
 
 log = logging.getLogger(__name__)
 
 FORMAT = 3
+MOST_HEAD_BYTES = 10_000
 
 T = TypeVar("T")
+
+
+class _Kept(BaseModel):
+    """What `_encode` makes of a run."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    signature: str
+    folders: list[str]
+    labels: list[str]
+    images: list[str]
+    frame_ids: list[int]
+    image_bytes: list[int]
+    digests: str
+    class_lists: list[tuple[str, ...]]
+    classes: list[NonNegativeInt]
+    paris_lists: list[tuple[str | None, ...]]
+    paris: list[NonNegativeInt]
+    boxes: str
+    dropped: dict[str, int]
+    examples: dict[str, list[str]]
 
 
 class IndexCache:
@@ -47,9 +72,12 @@ class IndexCache:
         """As `run_frames.read_run`, but opens no label if the run is as it was."""
         name = folders.path.name
         kept = self._before.get(name)
-        if kept and _is_of(kept, folders) and not (strict and kept["dropped"]):
-            self._runs[name] = kept
-            return _decode(kept, name)
+        if kept is not None:
+            known = _still_true(kept, folders)
+            if known is not None and not (strict and known.tally.counts):
+                self._runs[name] = kept
+                return known
+            folders = RunFolders(folders.path)  # without folders that only the cache named
         frames = read_run(folders, strict=strict)
         if folders.trustworthy:
             self._runs[name] = _encode(folders, frames)
@@ -69,14 +97,21 @@ class IndexCache:
 
     def _load(self) -> dict[str, dict[str, Any]]:
         try:
-            head, _, body = self._path.read_bytes().partition(b"\n")
+            head, _, body = read_regular(self._path, MOST_LIST_BYTES).partition(b"\n")
         except OSError as error:
             log.debug("no index of %s was kept: %s", self._root, error)
             return {}
         if head != self._head(body):
             log.debug("%s is damaged or of another version: reading all labels", self._path)
             return {}
-        runs: dict[str, dict[str, Any]] = json.loads(body)
+        try:
+            runs = parse_json(body)
+        except ValueError as error:
+            log.debug("%s is damaged (%s): reading all labels", self._path, error)
+            return {}
+        if not isinstance(runs, dict):
+            log.debug("%s is damaged: reading all labels", self._path)
+            return {}
         return runs
 
     def _head(self, body: bytes) -> bytes:
@@ -93,18 +128,49 @@ def _remove_orphans(folder: Path) -> None:
     """Remove what was kept of roots that are gone."""
     for path in folder.glob("*.index"):
         try:
-            with path.open("rb") as file:
-                root = json.loads(file.readline())["root"]
-        except (ValueError, KeyError, TypeError):
+            with open_regular(path) as file:
+                root = Path(parse_json(file.readline(MOST_HEAD_BYTES))["root"])
+            is_orphan = not root.exists()
+        except (OSError, ValueError, KeyError, TypeError):
             continue  # no file of ours
-        if not Path(root).exists():
+        if is_orphan:
             remove_files(folder, [path.name])
 
 
-def _is_of(kept: dict[str, Any], folders: RunFolders) -> bool:
-    for name in kept["folders"]:
-        folders.listing(name)
-    return bool(kept["signature"] == folders.signature)
+def _still_true(kept: Any, folders: RunFolders) -> RunFrames | None:
+    """What was kept of a run, if the run is as it was then; None too if it isn't what we keep."""
+    try:
+        run = _Kept.model_validate(kept)
+        for name in run.folders:
+            folders.listing(name)
+        if run.signature != folders.signature:
+            return None
+        frames = _decode(run, folders.path.name)
+        _check(frames, folders)
+    except (ValueError, IndexError) as error:
+        log.debug("what was kept of %s is damaged: %s", folders.path.name, error)
+        return None
+    return frames
+
+
+def _check(frames: RunFrames, folders: RunFolders) -> None:
+    """Raises ValueError unless all columns are of one length, and files are those of the run."""
+    columns = (
+        *(frames.images, frames.frame_ids, frames.image_bytes, frames.digests),
+        *(frames.classes, frames.paris),
+    )
+    if {len(column) for column in columns} != {len(frames.labels)}:
+        raise ValueError("columns of several lengths")
+    boxes = list(map(len, frames.classes))
+    if boxes != list(map(len, frames.paris)) or sum(boxes) != len(frames.boxes):
+        raise ValueError("boxes without a class")
+    if not ((frames.boxes >= 0) & (frames.boxes <= 1)).all():
+        raise ValueError("boxes that aren't in the picture")
+    there = folders.listing("labels").plain_files
+    if not {label.removeprefix("labels/") for label in frames.labels} <= there.keys():
+        raise ValueError("labels that aren't of the run")
+    if list(map(folders.plain_size, frames.images)) != frames.image_bytes:
+        raise ValueError("images that aren't of the run")
 
 
 def _encode(folders: RunFolders, frames: RunFrames) -> dict[str, Any]:
@@ -135,22 +201,18 @@ def _numbered(lists: list[tuple[T, ...]]) -> tuple[list[tuple[T, ...]], list[int
     return list(places), [places[one] for one in lists]
 
 
-def _decode(kept: dict[str, Any], run: str) -> RunFrames:
-    digests = bytes.fromhex(kept["digests"])
-    class_lists = [tuple(classes) for classes in kept["class_lists"]]
-    paris_lists = [tuple(kinds) for kinds in kept["paris_lists"]]
-    boxes = np.frombuffer(bytes.fromhex(kept["boxes"]), "<f4").astype(np.float32)
-    by_run = {(reason, run): number for reason, number in kept["dropped"].items()}
+def _decode(kept: _Kept, run: str) -> RunFrames:
+    digests = bytes.fromhex(kept.digests)
+    boxes = np.frombuffer(bytes.fromhex(kept.boxes), "<f4").astype(np.float32)
+    by_run = {(reason, run): number for reason, number in kept.dropped.items()}
     return RunFrames(
-        labels=kept["labels"],
-        images=kept["images"],
-        frame_ids=kept["frame_ids"],
-        image_bytes=kept["image_bytes"],
+        labels=kept.labels,
+        images=kept.images,
+        frame_ids=kept.frame_ids,
+        image_bytes=kept.image_bytes,
         digests=[digests[i : i + DIGEST_BYTES] for i in range(0, len(digests), DIGEST_BYTES)],
-        classes=[class_lists[n] for n in kept["classes"]],
-        paris=[paris_lists[n] for n in kept["paris"]],
+        classes=[kept.class_lists[n] for n in kept.classes],
+        paris=[kept.paris_lists[n] for n in kept.paris],
         boxes=boxes.reshape(-1, 4),
-        tally=Tally(
-            counts=Counter(kept["dropped"]), examples=kept["examples"], by_run=Counter(by_run)
-        ),
+        tally=Tally(counts=Counter(kept.dropped), examples=kept.examples, by_run=Counter(by_run)),
     )

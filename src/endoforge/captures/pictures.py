@@ -17,6 +17,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from endoforge.captures.tally import Unusable
+from endoforge.core.reading import MOST_PICTURE_BYTES, open_regular, read_regular
 
 MOST_PIXELS = 2**27
 """Pictures of more are left out by every command: decoded, this many take 400 MB."""
@@ -48,7 +49,7 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
 def read_bytes(path: Path) -> bytes:
     """A picture's file; raises Unusable if it can't be read."""
     try:
-        return path.read_bytes()
+        return read_regular(path, MOST_PICTURE_BYTES)
     except (OSError, MemoryError) as error:
         raise Unusable("image unreadable", str(error) or "not enough memory") from error
 
@@ -67,11 +68,10 @@ def decode_pixels(data: bytes, flags: int) -> NDArray[Any]:
     header = open_header(BytesIO(data))
     if header is not None:
         _refuse_large(_stored_size(header))
-    if data.startswith(_TIFFS):
-        data = _noted_upright(data)
+    stored = _noted_upright(data) if data.startswith(_TIFFS) else data
     try:
         pixels = cv2.imdecode(
-            np.frombuffer(data, dtype=np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION
+            np.frombuffer(stored, dtype=np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION
         )
     except (cv2.error, MemoryError) as error:
         raise Unusable("image unreadable", _in_words(data, error)) from error
@@ -92,7 +92,7 @@ def _in_words(data: bytes, error: cv2.error | MemoryError) -> str:
 def picture_size(path: Path) -> tuple[int, int]:
     """(width, height) of the pixels as stored; raises Unusable if the file isn't a picture."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             header = open_header(file)
             size = None if header is None else _stored_size(header)
     except OSError as error:
@@ -148,7 +148,7 @@ def is_whole(path: Path) -> bool:
     """Whether the file is there and ends as a PNG, or by its name a JPEG, file ends."""
     end = _PNG_END if path.suffix == ".png" else _JPEG_END
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             file.seek(-len(end), os.SEEK_END)
             return file.read() == end
     except OSError:
@@ -173,7 +173,7 @@ def is_upright(data: bytes) -> bool:
         return True
 
 
-def _noted_upright(data: bytes) -> bytes:
+def _noted_upright(data: bytes) -> bytes | bytearray:
     """A TIFF file that says it is upright: OpenCV turns others even if it is told not to."""
     note = _tiff_note(data)
     if note is None:
@@ -181,7 +181,7 @@ def _noted_upright(data: bytes) -> bytes:
     number, place = note
     upright = bytearray(data)
     number.pack_into(upright, place, _UPRIGHT)
-    return bytes(upright)
+    return upright
 
 
 def _tiff_note(data: bytes) -> tuple[struct.Struct, int] | None:

@@ -13,6 +13,7 @@ from endoforge.captures.tally import Tally
 from endoforge.core.errors import UserError
 from endoforge.core.outputs import check_output_folder
 from endoforge.core.progress import Advance, progress
+from endoforge.core.reading import MOST_PICTURE_BYTES, read_regular
 
 RUN_FILES = (MANIFEST_NAME, POSES_NAME)
 NO_POLYP = "no polyp to be seen"
@@ -173,7 +174,8 @@ def _leads_within(run: RunInfo, path: Path) -> bool:
 def _put(run: RunInfo, paths: list[Path], copy: Copy, report: PruneReport) -> None:
     """Put files of the run at the same places in its copy."""
     for path in paths:
-        report.replaced += copy.put(_name(run, path), path.read_bytes())
+        data = read_regular(path, MOST_PICTURE_BYTES)
+        report.replaced += copy.put(_name(run, path), data)
 
 
 def _name(run: RunInfo, path: Path) -> str:

@@ -31,6 +31,7 @@ from endoforge.core.folders import (
     remove_tree,
     remove_unfinished,
 )
+from endoforge.core.reading import MOST_LABEL_BYTES, read_regular
 from endoforge.core.text import as_utf8, printable
 
 FRAME_FOLDERS = ("images", "labels")
@@ -187,8 +188,8 @@ def _whole_frames(run_dir: Path, extras: tuple[str, ...]) -> frozenset[int]:
     whole, others = set(), []
     for path in (run_dir / "labels").glob("frame_*.json"):
         try:
-            label = FrameLabel.model_validate_json(as_utf8(path.read_bytes()))
-        except ValidationError:
+            label = FrameLabel.model_validate_json(as_utf8(read_regular(path, MOST_LABEL_BYTES)))
+        except (OSError, ValidationError):
             others.append(path.name)
             continue
         frame = label.frame_id

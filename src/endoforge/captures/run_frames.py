@@ -7,7 +7,6 @@ import posixpath
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from io import FileIO
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from endoforge.captures.listing import RunFolders
 from endoforge.captures.pictures import picture_size
 from endoforge.captures.schema import MANIFEST_NAME, Corners, FrameLabel, PolypLabel, RunManifest
 from endoforge.captures.tally import Tally, Unusable
+from endoforge.core.reading import MOST_LABEL_BYTES, read_regular
 from endoforge.core.text import as_utf8
 
 LABEL_PATTERN = re.compile(r"frame_(\d+)\.json")
@@ -54,7 +54,8 @@ class RunFrames:
 def read_manifest(run: Path) -> RunManifest | None:
     """None if there is none; raises OSError or ValidationError if it can't be read."""
     try:
-        return RunManifest.model_validate_json(as_utf8((run / MANIFEST_NAME).read_bytes()))
+        data = read_regular(run / MANIFEST_NAME, MOST_LABEL_BYTES)
+        return RunManifest.model_validate_json(as_utf8(data))
     except FileNotFoundError:
         return None
 
@@ -134,8 +135,7 @@ def _images_without_label(folders: RunFolders, claimed: set[str]) -> Iterator[st
 
 def _read_label(path: str) -> tuple[FrameLabel, bytes]:
     try:
-        with FileIO(path) as file:
-            data = file.readall()
+        data = read_regular(path, MOST_LABEL_BYTES)
         label = FrameLabel.model_validate_json(as_utf8(data))
     except (OSError, ValidationError) as error:
         raise Unusable("label malformed", _first_fault(error)) from error

@@ -19,6 +19,10 @@ from pydantic import (
 SCHEMA_VERSION = 1
 MANIFEST_NAME = "run_manifest.json"
 DEFAULT_CLASS = "polyp"
+MOST_NAME_LENGTH = 200
+"""Characters of the name of a class."""
+MOST_SIDE = 10**9
+"""Pixels that a label may say its picture has: more than any has, and a float holds them."""
 
 LabelField = Literal["label", "paris"]
 """The field of a polyp's label that names its class."""
@@ -37,8 +41,15 @@ def _null_as_nan(value: Any) -> Any:
 
 # Writers whose JSON has no NaN (Rust's serde, JavaScript) put null in its place.
 Number = Annotated[float, BeforeValidator(_null_as_nan)]
+ClassName = Annotated[str, Field(max_length=MOST_NAME_LENGTH, pattern=r"^[^\x00]*$")]
 Point = tuple[Number, Number, Number]
 Corners = tuple[Number, Number, Number, Number]
+
+
+def is_class_name(name: str) -> bool:
+    """Whether a label can hold `name`, as a class."""
+    half = any("\ud800" <= one <= "\udfff" for one in name)  # of a character that UTF-8 can't hold
+    return len(name) <= MOST_NAME_LENGTH and "\0" not in name and not half
 
 
 def image_name(frame_id: int, suffix: str = ".png") -> str:
@@ -81,9 +92,9 @@ class PolypLabel(_Contract):
     center_world: Point
     bbox_px: Corners | None = None
     bbox_norm: Corners | None = None
-    label: str | None = None
+    label: ClassName | None = None
     visibility: float | None = None
-    paris: str | None = None
+    paris: ClassName | None = None
     diameter_mm: float | None = None
     distance_mm: float | None = None
     instance: int | None = None
@@ -117,7 +128,7 @@ class FrameLabel(_Contract):
     image_present: bool
     camera_active: bool
     polyp_seed: U64
-    polyp_labels: list[PolypLabel]
+    polyp_labels: Annotated[list[PolypLabel], Field(fail_fast=True)]
     camera: dict[str, Any] | None = None
     source_image: str | None = None
 

@@ -4,9 +4,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from endoforge.core.errors import UserError
-from endoforge.core.text import printable
+from endoforge.core.text import shortened
 
 EXAMPLES_KEPT = 3
+MOST_SHOWN = 300
+"""Characters of an example."""
 
 
 class Unusable(Exception):
@@ -34,9 +36,8 @@ class Tally:
         """Count a defect at `where`, which begins with its run; raises UserError if strict."""
         example = f"{where} ({detail})" if detail else where
         if self.strict:
-            raise UserError(
-                f"{printable(example)}: {reason}; mend it, or leave out --strict to go on without"
-            )
+            shown = shortened(example, MOST_SHOWN)
+            raise UserError(f"{shown}: {reason}; mend it, or leave out --strict to go on without")
         self.count(reason, example)
 
     def count(self, reason: str, example: str, number: int = 1) -> None:
@@ -45,7 +46,7 @@ class Tally:
         self.by_run[reason, example.partition("/")[0]] += number
         shown = self.examples.setdefault(reason, [])
         if len(shown) < EXAMPLES_KEPT:
-            shown.append(printable(example))
+            shown.append(shortened(example, MOST_SHOWN))
 
     def add(self, later: "Tally") -> None:
         """Count what `later` counted."""

@@ -9,6 +9,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.segment import ControlType, Segment
 from rich.table import Table
 
+from endoforge.core.text import printable
+
 # Erase from here on, and go on without wrapping; then wrap again, and back to the line's start.
 # rich has no names for these; a console that takes no sequences does what stands beside.
 _BEGIN = Segment("\x1b[J\x1b[?7l", None, [(ControlType.ERASE_IN_LINE, 0)])
@@ -24,7 +26,7 @@ class NarrowBar(Progress):
 
     def __init__(self, label: str, total: int, text: str = "") -> None:
         what, rate, left = (
-            TextColumn(f"{{task.{name}}}")
+            TextColumn(f"{{task.{name}}}", markup=False)
             for name in ("description", "fields[text]", "fields[left]")
         )
         count = MofNCompleteColumn()
@@ -36,7 +38,7 @@ class NarrowBar(Progress):
             (count, left),
         )
         super().__init__(console=Console(stderr=True), transient=True)
-        self.add_task(label, total=total, text=text, left="")
+        self.add_task(printable(label), total=total, text=text, left="")
 
     def start(self) -> None:
         """Show it; on a terminal that is gone, nothing."""

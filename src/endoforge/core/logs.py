@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, cast, get_args
 
 from endoforge.core.errors import UserError
+from endoforge.core.text import shortened
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -35,6 +36,14 @@ class _Handler(logging.StreamHandler[Any]):
 
 
 class _Formatter(logging.Formatter):
+    """A message is one line, whatever names of files are in it."""
+
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
         return text if record.levelno == logging.INFO else f"{record.levelname.lower()}: {text}"
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return shortened(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:
+        return "\n".join(map(shortened, super().formatException(ei).splitlines()))

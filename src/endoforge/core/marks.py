@@ -4,16 +4,16 @@ A command changes or removes what lies in a folder only if the folder bears its 
 that searches folders for pictures passes those by that bear one.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from endoforge.core.files import write_json_atomic
+from endoforge.core.parsing import parse_json
+from endoforge.core.reading import MOST_LIST_BYTES, read_regular
 
 MARK_NAME = ".endoforge.json"
 PROGRAM = "endoforge"
-_MOST_BYTES = 100_000_000
 
 
 def leave_mark(folder: Path, command: str, facts: Mapping[str, Any] | None = None) -> None:
@@ -40,9 +40,7 @@ def facts_of(folder: Path) -> dict[str, Any]:
 def _read(folder: Path) -> dict[str, Any]:
     path = folder / MARK_NAME
     try:
-        if path.is_symlink() or not path.is_file() or path.stat().st_size > _MOST_BYTES:
-            return {}
-        mark = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        mark = {} if path.is_symlink() else parse_json(read_regular(path, MOST_LIST_BYTES))
+    except (OSError, ValueError):
         return {}
     return mark if isinstance(mark, dict) else {}

@@ -9,8 +9,12 @@ from io import FileIO
 from pathlib import Path
 
 MEGABYTE = 10**6
-MOST_LABEL_BYTES = 64 * MEGABYTE
-"""Of files of text and numbers: labels, manifests, lists of names. A COCO file may be larger."""
+MOST_NAMES_BYTES = 1 * MEGABYTE
+"""Of files that name classes, and of ranges: thousands of lines, and a parser written in Python."""
+MOST_LABEL_BYTES = 16 * MEGABYTE
+"""Of what is known of one picture, of one run or of one training, as text and numbers."""
+MOST_LIST_BYTES = 1000 * MEGABYTE
+"""Of files that tell of all pictures of a data set."""
 MOST_PICTURE_BYTES = 1000 * MEGABYTE
 
 
@@ -20,19 +24,27 @@ def open_regular(path: str | Path) -> Iterator[FileIO]:
 
     Raises OSError for anything else: a pipe would wait for a writer for ever, a device has no end.
     """
-    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
-    with FileIO(os.open(path, flags | getattr(os, "O_CLOEXEC", 0)), closefd=True) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", str(path))
+    file, _ = _opened(path)
+    with file:
         yield file
 
 
 def read_regular(path: str | Path, most_bytes: int) -> bytes:
     """All of a regular file; raises OSError for anything else, and for a larger one."""
-    with open_regular(path) as file:
-        size = os.fstat(file.fileno()).st_size
+    file, size = _opened(path)
+    with file:
         if size > most_bytes:
             limit = f"larger than {most_bytes // MEGABYTE} MB"
             raise OSError(errno.EFBIG, limit, str(path))
-        data = file.read(most_bytes + 1)
-    return data or b""
+        return file.read(size) or b""
+
+
+def _opened(path: str | Path) -> tuple[FileIO, int]:
+    """The file and its size in bytes."""
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+    descriptor = os.open(path, flags | getattr(os, "O_CLOEXEC", 0))
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return FileIO(descriptor), status.st_size

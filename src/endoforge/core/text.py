@@ -3,6 +3,9 @@
 import codecs
 import json
 
+MOST_SHOWN = 4000
+"""Characters of one line for people; a name in a file may have millions."""
+
 _MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -38,6 +41,13 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(one if one.isprintable() else _escaped(one) for one in text)
+
+
+def shortened(text: str, most: int = MOST_SHOWN) -> str:
+    """`text` as `printable` has it, with its middle left out if it is longer than `most`."""
+    if len(text) > most:
+        text = f"{text[: most // 2]} ... {text[-most // 2 :]}"
+    return printable(text)
 
 
 def _escaped(one: str) -> str:

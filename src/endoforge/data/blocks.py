@@ -35,6 +35,8 @@ from endoforge.core.folders import (
     remove_if_empty,
     remove_unfinished,
 )
+from endoforge.core.parsing import parse_json
+from endoforge.core.reading import MOST_LIST_BYTES, open_regular, read_regular
 from endoforge.data.decode import Mapped, Outcome, map_new
 from endoforge.data.letterbox import Placement, ResizeMode
 
@@ -42,6 +44,7 @@ log = logging.getLogger(__name__)
 
 FORMAT = 1
 KEPT_DAYS = 30
+MOST_HEAD_BYTES = 10_000
 MOST_BLOCKS = 64
 """Reading them opens all at once; where there are more, all frames are decoded into one again."""
 
@@ -201,11 +204,11 @@ class BlockFolder:
         """None if the block isn't whole, or not what was written."""
         pixels = table.with_suffix(".pixels")
         try:
-            head, _, body = table.read_bytes().partition(b"\n")
+            head, _, body = read_regular(table, MOST_LIST_BYTES).partition(b"\n")
             if head != self._head(body):
                 log.debug("%s is damaged", table)
                 return None
-            content = json.loads(body)
+            content = parse_json(body)
             shape = (len(content["identities"]), *self._frame_shape)
             found = pixels.stat()
             if (found.st_size, found.st_mtime) != (int(np.prod(shape)), content["written"]):
@@ -216,7 +219,7 @@ class BlockFolder:
                 [identity and tuple(identity) for identity in content["identities"]],
                 [self._decode(outcome) for outcome in content["outcomes"]],
             )
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             log.debug("no block of %s: %s", table, error)
             return None
 
@@ -282,8 +285,9 @@ def _is_forgotten(folder: Path) -> bool:
         if folder.stat().st_mtime < oldest:
             return True
         for table in _tables(folder):
-            with table.open("rb") as file:
-                return not Path(json.loads(file.readline())["root"]).exists()
+            with open_regular(table) as file:
+                root = Path(parse_json(file.readline(MOST_HEAD_BYTES))["root"])
+            return not root.exists()
     except (OSError, ValueError, KeyError, TypeError):
         return False  # gone, or damaged and soon old
     return False

@@ -6,15 +6,16 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from endoforge.captures.index import CaptureIndex, FrameRecord
 from endoforge.core.errors import UserError
 from endoforge.core.files import write_json_atomic
 from endoforge.core.folders import make_folder_of
-from endoforge.core.reading import MEGABYTE, read_regular
+from endoforge.core.reading import MOST_LIST_BYTES, read_regular
 from endoforge.core.text import as_utf8
 from endoforge.data.stratify import stratified_runs
 from endoforge.data.twins import Twins, group_names, shared_pictures, twin_runs
@@ -23,8 +24,6 @@ log = logging.getLogger(__name__)
 
 # Neighbouring frames look alike: of a lone run, one frame in this many is left out as a gap.
 GAP_ONE_IN = 20
-MOST_BYTES = 1000 * MEGABYTE
-"""Of a manifest."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +38,8 @@ class Split:
 class SplitManifest(BaseModel):
     """A split on disk: labels by their path relative to the root, with forward slashes."""
 
-    train: list[str]
-    val: list[str]
+    train: Annotated[list[str], Field(fail_fast=True)]
+    val: Annotated[list[str], Field(fail_fast=True)]
     seed: int
     fingerprint: str
 
@@ -240,7 +239,7 @@ def _runs_of(split: Split) -> tuple[set[str], set[str]]:
 
 def _read_manifest(path: Path) -> SplitManifest:
     try:
-        manifest = SplitManifest.model_validate_json(as_utf8(read_regular(path, MOST_BYTES)))
+        manifest = SplitManifest.model_validate_json(as_utf8(read_regular(path, MOST_LIST_BYTES)))
     except (OSError, ValidationError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"can't read the split manifest {path}: {reason}") from error

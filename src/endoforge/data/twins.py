@@ -13,6 +13,7 @@ from itertools import combinations, pairwise
 from pathlib import Path
 
 from endoforge.captures.index import FrameRecord, RunInfo
+from endoforge.core.reading import open_regular
 
 SHARED_FOR_TWINS = 0.05
 """Share of the smaller run's pictures that two runs have in common to count as showing the same.
@@ -153,10 +154,11 @@ def digests(frames: Sequence[FrameRecord]) -> Iterable[tuple[Digest, FrameRecord
 def _digest(path: Path) -> Digest | None:
     """Of a file's length and both of its ends; None if it can't be read."""
     try:
-        with path.open("rb") as file:
-            start = file.read(END_BYTES)
+        with open_regular(path) as file:
+            start = file.read(END_BYTES) or b""
             length = file.seek(0, 2)
             file.seek(max(length - END_BYTES, len(start)))
-            return hashlib.sha256(b"%d " % length + start + file.read()).digest()
+            end = file.read(END_BYTES) or b""
+            return hashlib.sha256(b"%d " % length + start + end).digest()
     except OSError:
         return None

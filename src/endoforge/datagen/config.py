@@ -10,7 +10,11 @@ from endoforge.core.errors import UserError
 from endoforge.core.machine import cpu_cores
 from endoforge.core.sizes import parse_size
 
+RendererChoice = Literal["auto", "cpu", "cuda", "vulkan", "metal", "amdgpu"]
+
 MAX_SEED = 2**64 - 1
+MOST_RUNS = 1_000_000
+"""In one job."""
 SAVED = ("instance", "depth", "normals", "pose")
 """What --save can name, in the order in which it is kept."""
 
@@ -68,7 +72,7 @@ class DatagenConfig:
     resolution: Annotated[str, arg(metavar="WIDTHxHEIGHT")] = "640x360"
     """Size of the frames, WIDTHxHEIGHT in pixels."""
 
-    renderer: Literal["auto", "cpu", "cuda", "vulkan", "metal", "amdgpu"] = "auto"
+    renderer: RendererChoice = "auto"
     """What renders: a GPU if there is one, else the CPU. `endoforge devices` lists them."""
 
     def __post_init__(self) -> None:
@@ -78,6 +82,8 @@ class DatagenConfig:
             number = getattr(self, flag)
             if number is not None and number < 1:
                 raise UserError(f"--{flag.replace('_', '-')} {number}: must be 1 or more")
+        if self.runs is not None and self.runs > MOST_RUNS:
+            raise UserError(f"--runs {self.runs}: must be at most {MOST_RUNS:,}; make parts of it")
         width, height = self.size
         if not (64 <= width <= 4096 and 64 <= height <= 4096):
             raise UserError(f"--resolution {self.resolution}: each side must be 64 to 4096 pixels")
@@ -103,10 +109,12 @@ class DatagenConfig:
         """Which runs of the data set to record."""
         if self.run_range is None:
             return range(self.runs or 1)
-        match = re.fullmatch(r"(\d+):(\d+)", self.run_range.strip())
+        match = re.fullmatch(r"(\d{1,15}):(\d{1,15})", self.run_range.strip())
         if match is None or int(match[1]) >= int(match[2]):
             raise UserError(f"--run-range {self.run_range}: expected A:B with A < B, such as 0:10")
         indices = range(int(match[1]), int(match[2]))
+        if len(indices) > MOST_RUNS:
+            raise UserError(f"--run-range {self.run_range}: at most {MOST_RUNS:,} runs at once")
         if self.runs is not None and indices.stop > self.runs:
             raise UserError(f"--run-range {self.run_range}: must lie within 0:{self.runs} (--runs)")
         return indices
@@ -116,7 +124,7 @@ class DatagenConfig:
         """(least, most) polyps a run, if they were given."""
         if self.polyps is None:
             return None
-        match = re.fullmatch(r"(\d+)-(\d+)", self.polyps.strip())
+        match = re.fullmatch(r"(\d{1,9})-(\d{1,9})", self.polyps.strip())
         if match is None or int(match[1]) > int(match[2]):
             raise UserError(f"--polyps {self.polyps}: expected MIN-MAX such as 12-20")
         return int(match[1]), int(match[2])

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import partial
+from threading import Event
 from typing import TypeVar, cast
 
 from endoforge.captures.config import PruneConfig
@@ -21,6 +22,7 @@ from endoforge.datagen.resume import Found, find_runs
 from endoforge.sim.engine import Engine, RendererName, start_engine
 from endoforge.sim.renderer import Renderer
 from endoforge.sim.simulator import BakedRun, bake, default_batch_size, render_runs
+from endoforge.sim.stops import check_of
 
 log = logging.getLogger(__name__)
 
@@ -68,26 +70,29 @@ def _record(job: Job, engine: Engine, found: Found, todo: list[int], report: Dat
     batch_size = default_batch_size(engine)
     renderer = Renderer(*data_set.size, engine, batch_size, normals="normals" in data_set.saved)
     expected = len(todo) * (data_set.max_frames or USUAL_FRAMES)
+    stopping = Event()
     with (
         ThreadPoolExecutor(job.workers) as pool,
         progress("simulating", expected, "frames", FIRST) as advance,
     ):
         output = Output(job, found, pool, report, advance)
         try:
-            baked = in_parallel(pool, partial(_bake, job), todo, 2 * job.workers)
+            baked = in_parallel(pool, partial(_bake, job, stopping), todo, 2 * job.workers)
             for batch in render_runs(renderer, output.opened(baked, len(todo))):
                 output.put(batch)
             output.settle()
         except BaseException as error:
+            stopping.set()
             pool.shutdown(cancel_futures=True)
             _explain(job, output.close(), error)
             raise
 
 
-def _bake(job: Job, run_index: int) -> tuple[int, BakedRun]:
+def _bake(job: Job, stopping: Event, run_index: int) -> tuple[int, BakedRun]:
     data_set = job.data_set
     seed = data_set.seed_of(run_index)
-    return run_index, bake(seed, data_set.randomization, data_set.size, data_set.max_frames)
+    settings = data_set.randomization, data_set.size, data_set.max_frames
+    return run_index, bake(seed, *settings, check_of(stopping))
 
 
 def _explain(job: Job, frames: int, error: BaseException) -> None:

@@ -6,15 +6,16 @@ Nothing here needs torch or a renderer.
 import logging
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
 from endoforge import __version__
 from endoforge.captures.schema import PICTURE_EXTRAS, RunManifest
 from endoforge.core.errors import UserError
+from endoforge.core.reading import MOST_LABEL_BYTES, read_regular
 from endoforge.core.text import as_utf8
-from endoforge.datagen.config import SAVED, DatagenConfig
+from endoforge.datagen.config import SAVED, DatagenConfig, RendererChoice
 from endoforge.sim.randomization import Randomization, load_randomization, parse_randomization
 from endoforge.sim.streams import run_seed
 
@@ -130,7 +131,7 @@ def _job(config: DatagenConfig, data_set: DataSet, run_indices: range, renderer:
 def _again(config: DatagenConfig, path: Path) -> Job:
     """The job of one run, as its manifest tells."""
     try:
-        manifest = RunManifest.model_validate_json(as_utf8(path.read_bytes()))
+        manifest = RunManifest.model_validate_json(as_utf8(read_regular(path, MOST_LABEL_BYTES)))
     except OSError as error:
         raise UserError(f"--from-manifest {path}: can't be read ({error.strerror})") from error
     except ValidationError as error:
@@ -143,21 +144,32 @@ def _again(config: DatagenConfig, path: Path) -> Job:
             "it can't be made again; its frames and the camera's poses are in its own folder"
         )
     try:
-        width, height = ours["resolution"]
-        data_set = DataSet(
-            base_seed=int(ours["base_seed"]),
-            size=(int(width), int(height)),
+        width, height = map(int, ours["resolution"])
+        run_index, renderer, version = int(ours["run_index"]), ours["renderer"], ours["version"]
+        flags = DatagenConfig(  # whose bounds it keeps
+            seed=int(ours["base_seed"]),
+            resolution=f"{width}x{height}",
             max_frames=manifest.max_frames,
-            saved=tuple(kind for kind in SAVED if kind in ours.get("save", ())),
+            run_range=f"{run_index}:{run_index + 1}",
+            save=",".join(kind for kind in SAVED if kind in ours.get("save", ())) or None,
+            renderer=_known_renderer(renderer),
+        )
+        assert flags.seed is not None
+        data_set = DataSet(
+            base_seed=flags.seed,
+            size=flags.size,
+            max_frames=flags.max_frames,
+            saved=flags.saved,
             randomization=parse_randomization(ours["randomization"]),
         )
-        run_index, renderer, version = int(ours["run_index"]), ours["renderer"], ours["version"]
+    except UserError as error:
+        raise UserError(f"--from-manifest {path}: {error}") from error
     except KeyError as error:
         raise UserError(
             f"--from-manifest {path}: lacks endoforge.{error.args[0]}; it was written by another "
             "tool or an older version, and can't be made again from it"
         ) from error
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise UserError(f"--from-manifest {path}: {error}") from error
     if data_set.seed_of(run_index) != manifest.seed:
         raise UserError(f"--from-manifest {path}: its seed isn't that of run {run_index}")
@@ -171,4 +183,10 @@ def _again(config: DatagenConfig, path: Path) -> Job:
         log.warning(
             "%s was made with %s: with %s pixels may differ a little", path, renderer, chosen
         )
-    return _job(config, data_set, range(run_index, run_index + 1), chosen)
+    return _job(config, data_set, flags.run_indices, chosen)
+
+
+def _known_renderer(name: object) -> Any:
+    if name not in get_args(RendererChoice):
+        raise ValueError(f"no renderer is called {name}")
+    return name

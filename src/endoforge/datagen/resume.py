@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from endoforge.captures.schema import MANIFEST_NAME, RunManifest
 from endoforge.core.errors import UserError
+from endoforge.core.reading import MOST_LABEL_BYTES, read_regular
 from endoforge.core.text import as_utf8
 from endoforge.datagen.job import DataSet
 
@@ -77,13 +78,13 @@ def _manifests(root: Path) -> Iterator[tuple[Path, RunManifest, dict[str, Any]]]
     unreadable = 0
     for run_dir in sorted(root.glob("run_*"), key=lambda path: (len(path.name), path.name)):
         try:
-            data = (run_dir / MANIFEST_NAME).read_bytes()
+            data = read_regular(run_dir / MANIFEST_NAME, MOST_LABEL_BYTES)
             manifest = RunManifest.model_validate_json(as_utf8(data))
         except (OSError, ValidationError):
             unreadable += 1
             continue
         ours = manifest.endoforge or {}
-        if "base_seed" in ours and "run_index" in ours:
+        if all(type(ours.get(number)) is int for number in ("base_seed", "run_index")):
             yield run_dir, manifest, ours
     if unreadable:
         log.warning("%s: %d folders without a manifest are left as they are", root, unreadable)

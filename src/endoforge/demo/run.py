@@ -1,6 +1,5 @@
 """The journey of `demo`, step by step."""
 
-import json
 import logging
 import time
 from collections import Counter
@@ -11,10 +10,13 @@ from pathlib import Path
 
 from endoforge.captures.config import PruneConfig
 from endoforge.captures.prune import prune_empty
+from endoforge.captures.schema import MANIFEST_NAME
 from endoforge.core.errors import Resumable, UserError
 from endoforge.core.files import write_json_atomic
 from endoforge.core.folders import is_link, make_folder, remove_tree
 from endoforge.core.outputs import check_output_folder
+from endoforge.core.parsing import parse_json
+from endoforge.core.reading import MOST_LABEL_BYTES, read_regular
 from endoforge.datagen.config import DatagenConfig
 from endoforge.datagen.generate import generate
 from endoforge.datagen.report import DatagenReport
@@ -142,7 +144,7 @@ def _is_demo(root: Path) -> bool:
     if is_link(root / MARK):
         return False
     try:
-        mark = json.loads((root / MARK).read_bytes())
+        mark = parse_json(read_regular(root / MARK, MOST_LABEL_BYTES))
     except (OSError, ValueError):
         return False
     return isinstance(mark, dict) and mark.get("made_by") == MADE_BY
@@ -189,7 +191,8 @@ def _train_config(root: Path, seed: int) -> TrainConfig:
 
 def _write_report(demo: DemoResult, config: DemoConfig, generated: list[DatagenReport]) -> None:
     root, metrics = demo.root, demo.evaluation.metrics
-    history = [json.loads(line) for line in _read_lines(root / "train_metrics.jsonl")]
+    metrics_file = read_regular(root / "train_metrics.jsonl", MOST_LABEL_BYTES)
+    history = [parse_json(line) for line in metrics_file.splitlines()]
     evaluation = demo.evaluation
     report = Report(
         title="EndoForge demo",
@@ -233,7 +236,7 @@ def _polyps_by_kind(run_dirs: list[Path]) -> list[tuple[str, int]]:
     """How many polyps of each Paris kind the scenes of these runs hold."""
     kinds: Counter[str] = Counter()
     for run_dir in run_dirs:
-        manifest = json.loads((run_dir / "run_manifest.json").read_text(encoding="utf-8"))
+        manifest = parse_json(read_regular(run_dir / MANIFEST_NAME, MOST_LABEL_BYTES))
         kinds.update(polyp["paris"] for polyp in manifest["endoforge"]["scene"]["polyps"])
     return sorted(kinds.items())
 
@@ -244,10 +247,6 @@ def _machine_facts(demo: DemoResult, renderer: str) -> list[tuple[str, str]]:
         ("renderer", renderer),
         *((step, f"{seconds:.1f} s") for step, seconds in demo.seconds.items()),
     ]
-
-
-def _read_lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8").splitlines()
 
 
 def _log_lines(lines: list[str]) -> None:

@@ -1,17 +1,22 @@
 """The weights that come with EndoForge, and what is said of how a file of weights was made."""
 
+import errno
 import json
+import os
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from endoforge.core.errors import UserError
+from endoforge.core.parsing import parse_json
+from endoforge.core.reading import MEGABYTE, open_regular
 
 PACKAGED = "packaged"
 """What to write in place of a file's name for the weights that come with EndoForge."""
 RECORD = ".bin"
 """How the names of Burn's records end, of which nothing can be read here."""
+MOST_HEADER_BYTES, MOST_WEIGHTS_BYTES = 10 * MEGABYTE, 500 * MEGABYTE
 PROVENANCE_KEY = "provenance"
 """Of the safetensors file's metadata."""
 
@@ -33,7 +38,11 @@ class Provenance:
     @classmethod
     def from_json(cls, text: str) -> "Provenance":
         """Raises ValueError or TypeError for a text that isn't ours."""
-        return cls(**json.loads(text))
+        made = cls(**parse_json(text))
+        texts = (made.command, made.commit, made.note)
+        if type(made.seed) is not int or not all(isinstance(text, str) for text in texts):
+            raise TypeError("a field of another type")
+        return made
 
     def __str__(self) -> str:
         note = f"; {self.note}" if self.note else ""
@@ -91,10 +100,23 @@ def refuse_record(path: Path) -> None:
         )
 
 
+def check_weights_file(path: Path) -> None:
+    """Raises OSError for what isn't a regular file, and for one that is larger than weights are.
+
+    Its first eight bytes are the length of its header.
+    """
+    with open_regular(path) as file:
+        header_bytes = int.from_bytes(file.read(8) or b"", "little")
+        num_bytes = file.seek(0, os.SEEK_END)
+    if header_bytes > MOST_HEADER_BYTES or num_bytes > MOST_WEIGHTS_BYTES:
+        raise OSError(errno.EFBIG, "larger than weights are", str(path))
+
+
 def provenance_of(path: Path) -> Provenance | None:
     """How the weights in a safetensors file were made; None where it doesn't say."""
     import safetensors
 
+    check_weights_file(path)
     opened: Any = safetensors.safe_open(path, framework="np")
     with opened as file:
         text = (file.metadata() or {}).get(PROVENANCE_KEY)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from endoforge.captures.schema import DEFAULT_CLASS
+from endoforge.captures.schema import DEFAULT_CLASS, is_class_name
 from endoforge.detect.boxes import NUM_EDGE_CHANNELS
 
 CHANNELS_AT_ONCE = 8
@@ -28,6 +28,10 @@ SCORE_PRIOR = 0.01
 BATCH_NORM_MOMENTUM = 0.03
 """Weight of a batch in the running statistics. The default training batch has two pictures, whose
 statistics are noisy: 0.03 averages over some 30 batches where the usual 0.1 averages over 10."""
+
+
+MOST_WIDTH, MOST_DEPTH, MOST_CLASSES = 512, 16, 1000
+"""Bounds of what a file may ask for: many times the largest of `MODELS`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +49,16 @@ class TinyDetConfig:
     """The names of what it finds; the raw output has a logit for each, in this order."""
 
     def __post_init__(self) -> None:
-        if not self.classes or len(set(self.classes)) < len(self.classes):
+        _check_numbers("widths", self.widths, 4, MOST_WIDTH)
+        _check_numbers("depths", self.depths, 3, MOST_DEPTH)
+        _check_numbers("head_width", (self.head_width,), 1, MOST_WIDTH)
+        if not (
+            isinstance(self.name, str)
+            and isinstance(self.classes, tuple)
+            and 0 < len(self.classes) <= MOST_CLASSES
+            and all(isinstance(name, str) and is_class_name(name) for name in self.classes)
+            and len(set(self.classes)) == len(self.classes)
+        ):
             raise ValueError(f"classes must be names, each once: {self.classes}")
 
     @property
@@ -64,9 +77,19 @@ class TinyDetConfig:
 
     @classmethod
     def from_json(cls, value: dict[str, object]) -> "TinyDetConfig":
-        """Raises TypeError for fields that this version doesn't know."""
+        """Raises ValueError or TypeError for fields that this version doesn't know."""
         fields = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
         return cls(**fields)  # type: ignore[arg-type]
+
+
+def _check_numbers(name: str, values: object, count: int, most: int) -> None:
+    """Raises ValueError unless `values` are `count` whole numbers from 1 to `most`."""
+    if (
+        not isinstance(values, tuple)
+        or len(values) != count
+        or not all(type(value) is int and 1 <= value <= most for value in values)
+    ):
+        raise ValueError(f"{name} must be {count} numbers from 1 to {most}: {values}")
 
 
 MODELS = {

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import safetensors
 import safetensors.torch
@@ -15,9 +15,10 @@ import endoforge
 from endoforge.captures.schema import LabelField
 from endoforge.core.errors import UserError
 from endoforge.core.files import write_atomic
-from endoforge.core.sizes import parse_size
+from endoforge.core.parsing import parse_json
+from endoforge.core.sizes import MOST_INPUT_SIDE, parse_size
 from endoforge.data.letterbox import ResizeMode
-from endoforge.detect.packaged import refuse_record
+from endoforge.detect.packaged import check_weights_file, refuse_record
 from endoforge.detect.tinydet import TinyDet, TinyDetConfig
 
 METADATA_KEY = "endoforge"
@@ -50,14 +51,26 @@ class WeightsMetadata:
     @classmethod
     def from_json(cls, text: str) -> "WeightsMetadata":
         """Raises ValueError, KeyError, TypeError or UserError for a text that isn't ours."""
-        value = json.loads(text)
+        value = parse_json(text)
+        if not (isinstance(value, dict) and isinstance(value["model"], dict)):
+            raise TypeError("no JSON objects")
+        width, height = parse_size(str(value["input_size"]), "input_size")
+        if max(width, height) > MOST_INPUT_SIDE:
+            raise ValueError(f"input_size must be at most {MOST_INPUT_SIDE} pixels each way")
         return cls(
             model=TinyDetConfig.from_json(value["model"]),
-            input_size=parse_size(value["input_size"], "input_size"),
-            resize_mode=value["resize_mode"],
-            label_field=value.get("label_field", "label"),  # files of before there were classes
-            version=value["version"],
+            input_size=(width, height),
+            resize_mode=_one_of(get_args(ResizeMode), value["resize_mode"]),
+            # There is none in files of before there were classes.
+            label_field=_one_of(get_args(LabelField), value.get("label_field", "label")),
+            version=str(value["version"]),
         )
+
+
+def _one_of(choices: tuple[Any, ...], value: object) -> Any:
+    if value not in choices:
+        raise ValueError(f"must be one of {', '.join(choices)}: {value}")
+    return value
 
 
 def save_weights(path: Path, tensors: Mapping[str, Tensor], metadata: WeightsMetadata) -> None:
@@ -77,20 +90,36 @@ def load_weights(path: Path) -> tuple[TinyDet, WeightsMetadata]:
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint; `endoforge train` writes one")
     try:
-        tensors, text = _read(path)
+        check_weights_file(path)
+        opened: Any = safetensors.safe_open(path, framework="pt")
+        with opened as file:
+            metadata = _metadata_that_fits(file)
+            model = TinyDet(metadata.model)
+            model.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
     except (OSError, safetensors.SafetensorError) as error:
         raise UserError(
             f"{path}: not a whole safetensors file ({error}); name one that `endoforge train` "
             "wrote, or packaged for the weights that come with EndoForge"
         ) from error
-    try:
-        metadata = WeightsMetadata.from_json(text)
-        model = TinyDet(metadata.model)
-        model.load_state_dict(tensors)
     except (ValueError, KeyError, TypeError, RuntimeError, UserError) as error:
         raise UserError(f"{path}: not weights of this version of EndoForge's TinyDet") from error
     _check_finite(path, model)
     return model.eval(), metadata
+
+
+def _metadata_that_fits(file: Any) -> WeightsMetadata:
+    """What an open file says of its weights, once its tensors are found to be of that model.
+
+    So no net is built that isn't there. Raises ValueError, KeyError, TypeError or UserError.
+    """
+    metadata = WeightsMetadata.from_json((file.metadata() or {}).get(METADATA_KEY, ""))
+    with torch.device("meta"):
+        wanted = {
+            name: list(one.shape) for name, one in TinyDet(metadata.model).state_dict().items()
+        }
+    if {name: file.get_slice(name).get_shape() for name in file.keys()} != wanted:  # noqa: SIM118
+        raise ValueError("tensors of another model")
+    return metadata
 
 
 def _check_finite(path: Path, model: TinyDet) -> None:
@@ -100,12 +129,3 @@ def _check_finite(path: Path, model: TinyDet) -> None:
                 f"{path}: weights that are no numbers (in {name}), as a training that diverged "
                 "leaves them; name other weights"
             )
-
-
-def _read(path: Path) -> tuple[dict[str, torch.Tensor], str]:
-    """The tensors, and our metadata ("" where there is none)."""
-    opened: Any = safetensors.safe_open(path, framework="pt")
-    with opened as file:
-        metadata = file.metadata() or {}
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    return tensors, metadata.get(METADATA_KEY, "")

@@ -7,7 +7,7 @@ from typing import get_args
 from endoforge.backends.devices import BackendName, DeviceName
 from endoforge.backends.wish import AdapterWish
 from endoforge.core.errors import UserError
-from endoforge.core.sizes import parse_size
+from endoforge.core.sizes import MOST_INPUT_SIDE, parse_size
 
 LEAST_SIDE = 64
 """Pixels of an input's longer side: below, the coarsest features are a single cell, of which batch
@@ -62,10 +62,15 @@ def check_compute(backend: str, device: str, adapter: str | None) -> None:
 
 
 def check_size(flag: str, text: str, divisor: int) -> tuple[int, int]:
-    """`"320x192"` to (320, 192): both multiples of `divisor`, the longer at least LEAST_SIDE."""
+    """`"320x192"` to (320, 192): multiples of `divisor` that an input may have.
+
+    The longer one is at least LEAST_SIDE.
+    """
     width, height = parse_size(text, flag)
     if max(width, height) < LEAST_SIDE:
         _fail(flag, text, f"at least {LEAST_SIDE} pixels on the longer side", "320x192")
+    if max(width, height) > MOST_INPUT_SIDE:
+        _fail(flag, text, f"at most {MOST_INPUT_SIDE} pixels each way", "320x192")
     if width % divisor or height % divisor:
         near = "x".join(str(max(1, round(side / divisor)) * divisor) for side in (width, height))
         _fail(flag, text, f"multiples of {divisor}", near)

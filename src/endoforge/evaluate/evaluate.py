@@ -12,6 +12,7 @@ from endoforge.captures.index import CaptureIndex, index_root
 from endoforge.core.files import append_json_line
 from endoforge.core.outputs import check_output_file, check_output_folder, refuse_same
 from endoforge.core.progress import progress
+from endoforge.core.text import shortened
 from endoforge.data.classes import boxes_by_class, unknown_classes, with_others
 from endoforge.data.loader import Loader
 from endoforge.data.pack import Pack, pack_frames
@@ -94,7 +95,7 @@ def _scores_before_errors(result: EvalResult) -> Iterator[None]:
     try:
         yield
     except Exception:
-        print("\n".join(result.lines()), flush=True)
+        print("\n".join(map(shortened, result.lines())), flush=True)
         raise
 
 

@@ -12,6 +12,7 @@ from typing import Protocol
 from endoforge import __version__
 from endoforge.core.files import write_atomic
 from endoforge.core.folders import make_folder_of
+from endoforge.core.text import printable
 from endoforge.evaluate.charts import Chart
 from endoforge.evaluate.figures import Picture
 from endoforge.evaluate.metrics import Metrics
@@ -86,7 +87,7 @@ class Commands:
     lines: Sequence[str]
 
     def html(self) -> str:
-        return f"<pre>{escape(chr(10).join(self.lines))}</pre>"
+        return f"<pre>{chr(10).join(map(_escaped, self.lines))}</pre>"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,12 +105,12 @@ def write_report(path: Path, report: Report) -> None:
     """Write `report` to `path` in one step, making its folder if need be."""
     template = files("endoforge.evaluate").joinpath("report.html").read_text(encoding="utf-8")
     page = Template(template).substitute(
-        title=escape(report.title),
-        subtitle=escape(report.subtitle),
+        title=_escaped(report.title),
+        subtitle=_escaped(report.subtitle),
         version=__version__,
         tiles=_joined(_tile(name, value) for name, value in report.tiles),
         sections=_joined(map(_section, report.sections)),
-        footer=escape(report.footer),
+        footer=_escaped(report.footer),
     )
     make_folder_of(path)
     write_atomic(path, page.encode())
@@ -144,22 +145,22 @@ def _joined(parts: Iterable[str]) -> str:
 
 
 def _section(section: Section) -> str:
-    return f"<section>\n<h2>{escape(section.heading)}</h2>\n{section.html()}\n</section>"
+    return f"<section>\n<h2>{_escaped(section.heading)}</h2>\n{section.html()}\n</section>"
 
 
 def _tile(name: str, value: str) -> str:
     size = "" if value[:1].isdigit() else ' class="word"'
-    return f'<div class="tile"><b{size}>{escape(value)}</b><span>{escape(name)}</span></div>'
+    return f'<div class="tile"><b{size}>{_escaped(value)}</b><span>{_escaped(name)}</span></div>'
 
 
 def _chart(chart: Chart) -> str:
-    title = escape(chart.title)
+    title = _escaped(chart.title)
     return f'<figure class="chart" aria-label="{title}"><h3>{title}</h3>{chart.svg}</figure>'
 
 
 def _frame_group(group: FrameGroup) -> str:
     pictures = _joined(map(_picture, group.pictures)) or '<p class="none">There is none.</p>'
-    heading, rule = escape(group.heading), escape(group.rule)
+    heading, rule = _escaped(group.heading), _escaped(group.rule)
     return (
         f'<div class="group"><h3>{heading}</h3><p>{rule}</p></div>'
         f'\n<div class="frames">{pictures}</div>'
@@ -168,7 +169,7 @@ def _frame_group(group: FrameGroup) -> str:
 
 def _picture(picture: Picture) -> str:
     data = base64.b64encode(picture.jpeg).decode()
-    caption = escape(picture.caption)
+    caption = _escaped(picture.caption)
     return (
         f'<figure class="frame"><img alt="{caption}" src="data:image/jpeg;base64,{data}">'
         f"<figcaption>{caption}</figcaption></figure>"
@@ -176,5 +177,9 @@ def _picture(picture: Picture) -> str:
 
 
 def _table(heading: str, table: Table) -> str:
-    rows = "".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in table)
-    return f"<div><h3>{escape(heading)}</h3><table>{rows}</table></div>"
+    rows = "".join(f"<tr><th>{_escaped(k)}</th><td>{_escaped(v)}</td></tr>" for k, v in table)
+    return f"<div><h3>{_escaped(heading)}</h3><table>{rows}</table></div>"
+
+
+def _escaped(text: str) -> str:
+    return escape(printable(text))

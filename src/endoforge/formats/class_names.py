@@ -3,13 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from endoforge.captures.schema import MOST_NAME_LENGTH, is_class_name
 from endoforge.core.errors import UserError
-from endoforge.core.text import decode_text
+from endoforge.core.reading import MOST_NAMES_BYTES, read_regular
+from endoforge.core.text import decode_text, printable
+from endoforge.formats.yaml_texts import parse_yaml
 
 Names = dict[int, str]
 
+MOST_NUMBER_DIGITS = 9
 _NULLS = ("", "~", "null", "Null", "NULL")
 _FILE_SUFFIXES = (".txt", ".names", ".yaml", ".yml")
 
@@ -25,7 +27,7 @@ def read_names(path: Path) -> Names:
     Raises UserError for a file that has none, and if its `nc` says another number of them.
     """
     try:
-        text = decode_text(path.read_bytes())
+        text = decode_text(read_regular(path, MOST_NAMES_BYTES))
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -40,16 +42,14 @@ def read_names(path: Path) -> Names:
         lines.pop()
     if not lines:
         raise UserError(f"{path}: is empty; name the classes, one a line, or their file by --names")
-    return dict(enumerate(lines))
+    return {number: _usable(path, number, line) for number, line in enumerate(lines)}
 
 
 def _of_yaml(path: Path, text: str) -> Names:
     try:
-        # Names are texts: `no`, `007` and `1e3` stay as they are written.
-        content: Any = yaml.load(text, Loader=yaml.BaseLoader)
-        _refuse_twice(yaml.compose(text, Loader=yaml.BaseLoader))
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}{_fault(error)}; mend it") from error
+        content = parse_yaml(text)
+    except ValueError as error:
+        raise UserError(f"{path}: {error}; mend it") from error
     if not isinstance(content, dict) or "names" not in content:
         raise UserError(f"{path}: no names of classes in it; name their file by --names")
     if _given(content.get("kpt_shape")):
@@ -59,18 +59,6 @@ def _of_yaml(path: Path, text: str) -> Names:
     if _given(count) and str(count).strip() != str(len(names)):
         raise UserError(f"{path}: nc is {count}, but there are {len(names)} names; mend it")
     return names
-
-
-def _refuse_twice(root: Any) -> None:
-    """Raises YAMLError for a key that is there twice, of which YAML's readers take the last one."""
-    values = [value for _, value in root.value] if isinstance(root, yaml.MappingNode) else []
-    for node in (one for one in (root, *values) if isinstance(one, yaml.MappingNode)):
-        seen: set[Any] = set()
-        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
-            if key.value in seen:
-                what = f"{key.value} is there twice"
-                raise yaml.MarkedYAMLError(problem=what, problem_mark=key.start_mark)
-            seen.add(key.value)
 
 
 def _given(value: Any) -> bool:
@@ -90,16 +78,19 @@ def _named(path: Path, names: Any) -> Names:
     pairs = names.items() if isinstance(names, dict) else enumerate(names)
     found: Names = {}
     for number, name in pairs:
-        if not isinstance(name, str) or not str(number).strip().isdecimal():
+        digits = str(number).strip()
+        if not isinstance(name, str) or not digits.isdecimal() or len(digits) > MOST_NUMBER_DIGITS:
             raise UserError(f"{path}: names has {number}: {name}, no name of a class; mend it")
-        if int(number) in found:
-            raise UserError(f"{path}: names has two of number {int(number)}; mend it")
-        found[int(number)] = name.strip() if _given(name) else ""
+        if int(digits) in found:
+            raise UserError(f"{path}: names has two of number {int(digits)}; mend it")
+        found[int(digits)] = _usable(path, int(digits), name.strip()) if _given(name) else ""
     return found
 
 
-def _fault(error: yaml.YAMLError) -> str:
-    """Where and why, in a line."""
-    mark = getattr(error, "problem_mark", None)
-    why = getattr(error, "problem", None) or getattr(error, "reason", None) or "can't be read"
-    return f"{f' line {mark.line + 1}' if mark else ''}: not YAML ({why})"
+def _usable(path: Path, number: int, name: str) -> str:
+    if not is_class_name(name):
+        raise UserError(
+            f"{path}: the name of class {number} ({printable(name[:20])}) holds what no name can, "
+            f"or more than {MOST_NAME_LENGTH} characters; mend it"
+        )
+    return name

@@ -8,11 +8,13 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from endoforge.captures.pictures import picture_size
+from endoforge.captures.schema import MOST_SIDE, ClassName
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.errors import UserError
+from endoforge.core.reading import MOST_LIST_BYTES, read_regular
 from endoforge.core.text import as_utf8
 from endoforge.formats.config import ImportConfig
 from endoforge.formats.names import caseless
@@ -29,9 +31,10 @@ from endoforge.formats.source import (
 from endoforge.formats.writing import Converted, Writer
 
 Id = int | str
+Side = Annotated[int, Field(ge=-MOST_SIDE, le=MOST_SIDE)]
 
 CROWD = "a crowd region, not one object (if it is one, as CVAT's masks are, set iscrowd to 0)"
-_WHOLE_NUMBER = re.compile(r"\s*(0|-?[1-9][0-9]*)(\.0+)?\s*")
+_WHOLE_NUMBER = re.compile(r"\s*(0|-?[1-9][0-9]{0,18})(\.0+)?\s*")
 
 
 class _Image(BaseModel):
@@ -39,8 +42,8 @@ class _Image(BaseModel):
 
     id: Id
     file_name: str
-    width: int | None = None
-    height: int | None = None
+    width: Side | None = None
+    height: Side | None = None
 
     @property
     def size(self) -> Size | None:
@@ -58,15 +61,17 @@ class _Annotation(BaseModel):
 
 class _Category(BaseModel):
     id: Id
-    name: str
+    name: ClassName
 
 
 class CocoDataset(BaseModel):
     """What is read of such a file. Without `annotations`, it says nothing of what images show."""
 
-    images: list[_Image]
-    annotations: list[_Annotation] | None = None
-    categories: Annotated[list[_Category], BeforeValidator(lambda value: value or [])] = []
+    images: Annotated[list[_Image], Field(fail_fast=True)]
+    annotations: Annotated[list[_Annotation], Field(fail_fast=True)] | None = None
+    categories: Annotated[
+        list[_Category], Field(fail_fast=True), BeforeValidator(lambda value: value or [])
+    ] = []
 
 
 def read_coco(config: ImportConfig, tally: Tally) -> Source:
@@ -114,7 +119,7 @@ def read_coco(config: ImportConfig, tally: Tally) -> Source:
 def read_dataset(path: Path) -> CocoDataset:
     """The file's content, ids as they are; raises UserError if it can't be read."""
     try:
-        return CocoDataset.model_validate_json(as_utf8(path.read_bytes()))
+        return CocoDataset.model_validate_json(as_utf8(read_regular(path, MOST_LIST_BYTES)))
     except ValidationError as error:
         fault = error.errors()[0]
         said = " ".join([".".join(map(str, fault["loc"])), fault["msg"]]).strip()

@@ -7,7 +7,12 @@ from typing import Annotated, Literal, get_args
 
 from tyro.conf import Positional, arg
 
-from endoforge.captures.schema import DEFAULT_CLASS, LabelField
+from endoforge.captures.schema import (
+    DEFAULT_CLASS,
+    MOST_NAME_LENGTH,
+    LabelField,
+    is_class_name,
+)
 from endoforge.core.errors import UserError
 
 ImportFormat = Literal["coco", "yolo", "voc", "masks", "webdataset"]
@@ -99,6 +104,14 @@ class ImportConfig:
             raise UserError(f"--min-area {self.min_area}: must be at least 1; try 128")
         if not self.class_name.strip():
             raise UserError("--class-name: must be a name; try polyp")
+        for flag, name in (
+            ("--class-name", self.class_name),
+            *(("--class-map", new) for new in self.renamed.values()),
+        ):
+            if not is_class_name(name):
+                raise UserError(
+                    f"{flag}: a name has at most {MOST_NAME_LENGTH} characters that UTF-8 can hold"
+                )
         self._check_group()
         _ = self.renamed
 

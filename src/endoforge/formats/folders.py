@@ -25,9 +25,12 @@ class Found:
 
 
 def natural_key(name: str) -> list[tuple[int, int, str]]:
-    """Sorts names with numbers by the numbers: frame 9 before frame 10."""
-    parts = re.split(r"(\d+)", name)
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part]
+    """Sorts names with numbers by the numbers, however long: frame 9 before frame 10."""
+    key: list[tuple[int, int, str]] = []
+    for part in filter(None, re.split(r"(\d+)", name)):
+        digits = part.lstrip("0")
+        key.append((0, len(digits), digits) if part.isdecimal() else (1, 0, part))
+    return key
 
 
 def search(folder: Path, suffixes: Iterable[str], *, pass_outputs: bool = False) -> Found:

@@ -110,5 +110,6 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
     return by_spelling[close[0]] if close else None
 
 
-def _numbers(name: str) -> list[int]:
-    return [int(digits) for digits in re.findall(r"\d+", name)]
+def _numbers(name: str) -> list[str]:
+    """Without leading zeros; they may be of any length."""
+    return [digits.lstrip("0") for digits in re.findall(r"\d+", name)]

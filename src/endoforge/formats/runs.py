@@ -149,7 +149,8 @@ class ImportRoot:
         run_dir = self.known(origin)
         assert run_dir is not None
         manifest = read_manifest(run_dir)
-        return run_dir.name, int(((manifest and manifest.endoforge) or {}).get("frames", 0))
+        frames = ((manifest and manifest.endoforge) or {}).get("frames")
+        return run_dir.name, frames if type(frames) is int else 0
 
 
 def _imported_runs(root: Path) -> list[tuple[Path, RunManifest, Origin]]:

@@ -9,6 +9,7 @@ from typing import Any
 from endoforge.captures.schema import Corners
 from endoforge.captures.tally import EXAMPLES_KEPT, Tally, Unusable
 from endoforge.core.errors import UserError
+from endoforge.core.reading import MOST_PICTURE_BYTES, open_regular
 from endoforge.formats.config import ImportConfig
 from endoforge.formats.folders import Found, listed, search
 from endoforge.formats.matching import Matching
@@ -38,7 +39,9 @@ class Blob:
     def read(self) -> bytes:
         """Raises Unusable if that can't be done."""
         try:
-            with self.path.open("rb") as file:
+            with open_regular(self.path) as file:
+                if self.num_bytes > MOST_PICTURE_BYTES:
+                    raise Unusable("larger than 1 GB")
                 file.seek(self.offset)
                 return file.read(self.num_bytes)
         except OSError as error:

@@ -1,12 +1,15 @@
 """Pascal VOC: an XML file a picture. Pixels count from 1, and the last one belongs to the box."""
 
+import codecs
 import re
 from pathlib import Path
 from xml.etree import ElementTree
 
 from endoforge.captures.boxes import refuse_shares
+from endoforge.captures.schema import is_class_name
 from endoforge.captures.tally import Tally, Unusable
-from endoforge.core.text import decode_text
+from endoforge.core.reading import MOST_LABEL_BYTES, read_regular
+from endoforge.core.text import decode_text, printable
 from endoforge.formats.config import ImportConfig
 from endoforge.formats.source import (
     Blob,
@@ -27,6 +30,8 @@ FOLDER = "Annotations"
 DECLARATION = re.compile(rb"""\s*<\?xml[^>]*?\sencoding\s*=\s*["']([\w.:-]+)["']""")
 WIDER = {"gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932"}
 """Encodings that programs declare and then go beyond."""
+SLOW = ("idna", "punycode")
+"""Codecs of names of hosts, which take the square of a text's length."""
 BOX_TAGS = {"object", "bndbox", "robndbox", "polygon", "bbox", "box", "xmin"}
 SIDES = ("width", "height")
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -76,7 +81,7 @@ def _read(path: Path) -> tuple[tuple[int, int] | None, tuple[NamedBox, ...]]:
 def _parsed(path: Path) -> ElementTree.Element:
     """Raises Unusable if it is no XML, or of an encoding that isn't known."""
     try:
-        text = _decoded(path.read_bytes()).lstrip()
+        text = _decoded(read_regular(path, MOST_LABEL_BYTES)).lstrip()
         if "<!ENTITY" in text:
             raise Unusable("label malformed", "it defines entities")
         return ElementTree.fromstring(text)
@@ -96,7 +101,10 @@ def _decoded(data: bytes) -> str:
     # What can be read byte by byte isn't UTF-16, whatever a program declared before saving it.
     if not declared or name.startswith(("utf-16", "utf16", "utf-32", "ucs", "iso-10646")):
         return decode_text(data)
-    return data.decode(WIDER.get(name, name))
+    codec = codecs.lookup(WIDER.get(name, name)).name
+    if codec in SLOW:
+        raise LookupError(f"not an encoding of texts: {codec}")
+    return data.decode(codec)
 
 
 def _box(item: ElementTree.Element, number: int) -> NamedBox:
@@ -104,6 +112,8 @@ def _box(item: ElementTree.Element, number: int) -> NamedBox:
     name = (item.findtext("name") or "").strip()
     if not name:
         raise Unusable("an object without a name", f"object {number}")
+    if not is_class_name(name):
+        raise Unusable("an object whose name is no class's", f"object {number}")
     try:
         [box] = item.findall("bndbox")
         x0, y0, x1, y1 = (float(box.findtext(corner) or "") for corner in CORNERS)
@@ -168,7 +178,7 @@ class VocWriter(Writer):
 
 def _texts(parent: ElementTree.Element, **values: str | int) -> None:
     for tag, value in values.items():
-        ElementTree.SubElement(parent, tag).text = str(value)
+        ElementTree.SubElement(parent, tag).text = printable(str(value))  # XML has no controls
 
 
 def _plain(value: float) -> str:

@@ -4,16 +4,18 @@ import io
 import json
 import math
 import tarfile
+from io import FileIO
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import Annotated, Any, BinaryIO
 
-from pydantic import PositiveInt, ValidationError
+from pydantic import Field, ValidationError
 
 from endoforge.captures.boxes import normalised_corners, note_disagreement
-from endoforge.captures.schema import FrameLabel, PolypLabel
+from endoforge.captures.schema import MOST_SIDE, FrameLabel, PolypLabel
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.errors import UserError
 from endoforge.core.files import create_file
+from endoforge.core.reading import MOST_LABEL_BYTES, open_regular, read_regular
 from endoforge.core.text import as_utf8
 from endoforge.formats.config import ImportConfig
 from endoforge.formats.source import (
@@ -29,6 +31,9 @@ from endoforge.formats.writing import Converted, Writer
 
 SHARD_FRAMES = 1000
 """Frames in one tar file."""
+SPARSE = Unusable("stored with holes (write the shard without --sparse)")
+_OF_BAD_HEADERS = (ValueError, IndexError, KeyError, OverflowError, RecursionError)
+"""What `tarfile` raises for some, beside its own errors."""
 
 
 def read_webdataset(config: ImportConfig, tally: Tally) -> Source:
@@ -45,7 +50,7 @@ def read_webdataset(config: ImportConfig, tally: Tally) -> Source:
     for shard in shards:
         try:
             found = _read_shard(shard, config, tally)
-        except (OSError, tarfile.TarError) as error:
+        except (OSError, MemoryError, tarfile.TarError, *_OF_BAD_HEADERS) as error:
             raise UserError(f"{shard}: not a whole tar file ({error})") from error
         for frame in found:
             if frame.name in frames:
@@ -55,56 +60,89 @@ def read_webdataset(config: ImportConfig, tally: Tally) -> Source:
     return Source(found_frames, tuple(sorted({b.name for f in found_frames for b in f.boxes})))
 
 
+class _Label(FrameLabel):
+    width: Annotated[int, Field(gt=0, le=MOST_SIDE)]
+    height: Annotated[int, Field(gt=0, le=MOST_SIDE)]
+
+
+class _Headers:
+    """A tar file, of which no header is read that says it has more than a label may."""
+
+    def __init__(self, file: FileIO) -> None:
+        self.seek, self.tell, self._read = file.seek, file.tell, file.read
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= MOST_LABEL_BYTES:
+            raise tarfile.ReadError(f"a header of {size} bytes")
+        return self._read(size) or b""
+
+
 def _read_shard(shard: Path, config: ImportConfig, tally: Tally) -> list[SourceFrame]:
-    pictures: dict[str, tuple[str, Blob]] = {}
-    labels: dict[str, bytes] = {}
-    with tarfile.open(shard, "r:") as archive:
+    pictures: dict[str, tuple[str, Blob | Unusable]] = {}
+    labels: dict[str, _Label | Unusable] = {}
+    with open_regular(shard) as file, _opened(file) as archive:
         for member in archive:
+            if member.size < 0:
+                raise tarfile.ReadError(f"a member of {member.size} bytes")
             path = PurePosixPath(member.name)
-            key = str(path.with_name(path.name.partition(".")[0]))
-            if not member.isfile():
+            if not member.isfile() or any(part.startswith(".") for part in path.parts):
                 continue
+            key = str(path.with_name(path.name.partition(".")[0]))
             if path.suffix.lower() in PICTURE_SUFFIXES:
-                pictures[key] = member.name, Blob(shard, member.offset_data, member.size)
+                blob = Blob(shard, member.offset_data, member.size)
+                pictures[key] = str(path), SPARSE if member.issparse() else blob
             elif path.name.partition(".")[2] == "json":
-                file = archive.extractfile(member)
-                labels[key] = file.read() if file else b""
+                labels[key] = _read_label(archive, member)
             else:
                 tally.drop("label: neither a picture nor .json", f"{shard.name}: {member.name}")
     frames: list[SourceFrame] = []
-    for key, (name, blob) in pictures.items():
-        if key not in labels:
-            if config.unlabelled == "background":
-                frames.append(SourceFrame(name, blob))
-            else:
-                tally.drop("picture: no label (--unlabelled background keeps such)", name)
+    for key, (name, blob_or_fault) in pictures.items():
+        label = labels.get(key)
+        fault = next((one for one in (blob_or_fault, label) if isinstance(one, Unusable)), None)
+        if fault is not None:
+            tally.drop(f"picture: {fault.reason}", name, fault.detail)
             continue
-        try:
-            size, boxes = _read_label(labels[key], tally, name)
-        except ValidationError as error:
-            fault = error.errors()[0]["msg"]
-            tally.drop("picture: label isn't of a capture run", name, fault)
-            continue
-        except Unusable as unusable:
-            frames.append(SourceFrame(name, blob, fault=unusable))
-            continue
-        frames.append(SourceFrame(name, blob, boxes, normalised=True, size=size))
+        assert isinstance(blob_or_fault, Blob)
+        if isinstance(label, _Label):
+            frames.append(_frame(name, blob_or_fault, label, tally))
+        elif config.unlabelled == "background":
+            frames.append(SourceFrame(name, blob_or_fault))
+        else:
+            tally.drop("picture: no label (--unlabelled background keeps such)", name)
     for key in sorted(labels.keys() - pictures.keys()):
         tally.drop("label: no picture of its name", f"{shard.name}: {key}.json")
     return frames
 
 
-class _Label(FrameLabel):
-    width: PositiveInt
-    height: PositiveInt
+def _opened(file: FileIO) -> tarfile.TarFile:
+    headers: Any = _Headers(file)
+    return tarfile.open(fileobj=headers, mode="r:")
 
 
-def _read_label(
-    data: bytes, tally: Tally, name: str
-) -> tuple[tuple[int, int], tuple[NamedBox, ...]]:
-    """Of the picture `name`; raises ValidationError for another JSON, Unusable for a box that is
-    none. Tallies boxes whose two fields disagree."""
-    label = _Label.model_validate_json(as_utf8(data))
+def _read_label(archive: tarfile.TarFile, member: tarfile.TarInfo) -> _Label | Unusable:
+    if member.issparse():
+        return SPARSE
+    if member.size > MOST_LABEL_BYTES:
+        return Unusable("label too large", f"{member.size} bytes")
+    file = archive.extractfile(member)
+    assert file is not None  # it is a file
+    try:
+        return _Label.model_validate_json(as_utf8(file.read()))
+    except ValidationError as error:
+        return Unusable("label isn't of a capture run", error.errors()[0]["msg"])
+
+
+def _frame(name: str, blob: Blob, label: _Label, tally: Tally) -> SourceFrame:
+    """The picture with its boxes, or with the fault of one; tallies those that disagree."""
+    try:
+        boxes = _boxes(label, tally, name)
+    except Unusable as unusable:
+        return SourceFrame(name, blob, fault=unusable)
+    size = label.width, label.height
+    return SourceFrame(name, blob, boxes, normalised=True, size=size)
+
+
+def _boxes(label: _Label, tally: Tally, name: str) -> tuple[NamedBox, ...]:
     size = label.width, label.height
     boxes: list[NamedBox] = []
     for number, polyp in enumerate(label.polyp_labels, 1):
@@ -112,7 +150,7 @@ def _read_label(
         if corners is not None:
             note_disagreement(polyp, number, size, tally, name)
             boxes.append(NamedBox(polyp.class_name, corners))
-    return size, tuple(boxes)
+    return tuple(boxes)
 
 
 class WebDatasetWriter(Writer):
@@ -163,7 +201,9 @@ class WebDatasetWriter(Writer):
 
 def _filled(frame: Converted, class_names: tuple[str, ...]) -> Any:
     """The label as it was, with what every box may lack."""
-    label = FrameLabel.model_validate_json(as_utf8(frame.record.label_path.read_bytes()))
+    label = FrameLabel.model_validate_json(
+        as_utf8(read_regular(frame.record.label_path, MOST_LABEL_BYTES))
+    )
     boxes = iter(zip(frame.classes, frame.boxes_px, frame.record.boxes, strict=True))
     polyps: list[PolypLabel] = []
     for polyp in label.polyp_labels:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from endoforge.captures.index import FrameRecord
 from endoforge.core.files import create_file
 from endoforge.core.folders import make_folder
+from endoforge.core.text import printable
 
 ALL, TRAIN, VAL = "all", "train", "val"
 
@@ -32,8 +33,8 @@ class Converted:
 
     @property
     def run(self) -> str:
-        """The name of its run."""
-        return self.record.run
+        """The name of its run, as a line of a list can hold it."""
+        return printable(self.record.run)
 
     @property
     def stem(self) -> str:

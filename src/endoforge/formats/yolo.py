@@ -8,6 +8,7 @@ import yaml
 
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.errors import UserError
+from endoforge.core.reading import MOST_LABEL_BYTES, read_regular
 from endoforge.core.text import decode_text
 from endoforge.formats.class_names import Names, read_names, shown
 from endoforge.formats.config import ImportConfig
@@ -105,7 +106,7 @@ def _names_file(config: ImportConfig, *folders: Path) -> Path:
 
 def _lines(path: Path) -> list[Line] | Unusable:
     try:
-        return read_lines(decode_text(path.read_bytes()))
+        return read_lines(decode_text(read_regular(path, MOST_LABEL_BYTES)))
     except OSError as error:
         return Unusable("label unreadable", f"{path.name}: {error.strerror}")
     except UnicodeDecodeError as error:

@@ -1,11 +1,12 @@
 """Folders of drawn pictures, known again: nothing in them is looked at or lost by mistake."""
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from endoforge.core.marks import mark_of
+from endoforge.core.parsing import parse_json
+from endoforge.core.reading import MOST_LIST_BYTES, read_regular
 
 DETECT, OVERLAY = "detect", "overlay-labels"
 """The commands that draw on pictures and mark the folder for it."""
@@ -67,8 +68,8 @@ def _told_of(lines: Path) -> set[str]:
     """The drawings that a file of detections tells of; none if it isn't one."""
     names = set()
     try:
-        for line in lines.read_text(encoding="utf-8").splitlines():
-            record = json.loads(line)
+        for line in read_regular(lines, MOST_LIST_BYTES).splitlines():
+            record = parse_json(line)
             names.add(drawn_name(record["file"], video="frame" in record))
     except (OSError, ValueError, KeyError, TypeError):
         return set()

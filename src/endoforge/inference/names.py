@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from endoforge.captures.run_frames import read_manifest
 from endoforge.captures.schema import MANIFEST_NAME, FrameLabel
+from endoforge.core.reading import MOST_LABEL_BYTES, read_regular
 from endoforge.core.text import as_utf8
 from endoforge.formats.names import caseless
 from endoforge.formats.runs import MANIFEST_KEY
@@ -112,7 +113,7 @@ def _run_of(path: Path) -> Path | None:
 
 def _source_image(run: Path, path: Path) -> str | None:
     try:
-        data = (run / "labels" / f"{path.stem}.json").read_bytes()
+        data = read_regular(run / "labels" / f"{path.stem}.json", MOST_LABEL_BYTES)
         return FrameLabel.model_validate_json(as_utf8(data)).source_image
     except (OSError, ValidationError):
         return None

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from endoforge.captures.pictures import decode_picture, is_upright
+from endoforge.captures.pictures import decode_picture, is_upright, read_bytes
 from endoforge.captures.schema import MANIFEST_NAME
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.captures.video import SUFFIXES, Video
@@ -112,10 +112,7 @@ class Material:
 
 def _read(path: Path) -> tuple[NDArray[np.uint8], bool]:
     """A picture, and whether it is stored upright; raises Unusable if it can't be decoded."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise Unusable("image unreadable", str(error)) from error
+    data = read_bytes(path)
     return decode_picture(data), is_upright(data)
 
 

@@ -21,6 +21,7 @@ from endoforge.core.errors import UserError
 from endoforge.core.shared_memory import SharedMemory
 from endoforge.sim.footage import Footage, make_footage
 from endoforge.sim.randomization import Randomization
+from endoforge.sim.stops import Check, Event, check_of, go_on
 from endoforge.sim.streams import training_seed
 
 AHEAD = 2
@@ -39,10 +40,10 @@ class Recipe:
     """(width, height) in pixels."""
     num_views: int
 
-    def make(self, run: int) -> Footage:
+    def make(self, run: int, check: Check = go_on) -> Footage:
         """Run `run`, from 0."""
         seed = training_seed(self.base_seed, run)
-        return make_footage(seed, self.randomization, self.size, self.num_views)
+        return make_footage(seed, self.randomization, self.size, self.num_views, check)
 
 
 class Bakery:
@@ -82,9 +83,11 @@ class Bakery:
                     ) from error
                 free.append(slot)
         finally:
+            self._stopping.set()
             for _, future in begun:
                 if not future.cancel():
                     future.exception()  # what is being made still writes to its slot
+            self._stopping.clear()
 
     def close(self) -> None:
         """End the processes. Asked again, it opens again."""
@@ -95,12 +98,16 @@ class Bakery:
     def _open(self) -> ProcessPoolExecutor:
         if self._pool is None:
             context = multiprocessing.get_context("spawn")
+            self._stopping = context.Event()
             layout, slot_bytes = _layout(self.recipe.make(0).arrays)
             num_slots = AHEAD * self.workers
             memory = SharedMemory(slot_bytes * num_slots, "in which runs are handed over")
             self._slots = _slots(memory, layout, num_slots)
             self._pool = ProcessPoolExecutor(
-                self.workers, context, _start, (self.recipe, memory, layout, num_slots)
+                self.workers,
+                context,
+                _start,
+                (self.recipe, memory, layout, num_slots, self._stopping),
             )
             with starting_children():
                 self._pool.submit(os.getpid)  # starts them all
@@ -134,20 +141,24 @@ def _slots(memory: SharedMemory, layout: Layout, num_slots: int) -> list[dict[st
 
 _recipe: Recipe
 _memory: list[dict[str, NDArray[Any]]]
+_check: Check
 """Of a worker process, from its start."""
 
 
-def _start(recipe: Recipe, memory: SharedMemory, layout: Layout, num_slots: int) -> None:
+def _start(
+    recipe: Recipe, memory: SharedMemory, layout: Layout, num_slots: int, stopping: Event
+) -> None:
     """In a worker: what all its runs share."""
-    global _recipe, _memory
+    global _recipe, _memory, _check
     become_child()
     cv2.setNumThreads(1)
+    _check = check_of(stopping)
     _recipe, _memory = recipe, _slots(memory, layout, num_slots)
 
 
 def _bake(run: int, slot: int) -> Footage:
     """In a worker: the run without its arrays, which go to the slot."""
-    footage = _recipe.make(run)
+    footage = _recipe.make(run, _check)
     for name, array in footage.arrays.items():
         _memory[slot][name][...] = array
     return replace(footage, arrays={})

@@ -16,6 +16,7 @@ from endoforge.sim.itinerary import STEP_S, Leg, Planner
 from endoforge.sim.lumen import Lumen, smooth
 from endoforge.sim.randomization import draw
 from endoforge.sim.scene import Scene
+from endoforge.sim.stops import Check, go_on
 from endoforge.sim.streams import Stream, smooth_noise, stream
 
 CAPTURE_INTERVAL_S = 6 * STEP_S
@@ -95,14 +96,17 @@ class Flight:
         return max(step - self.lag, 0)
 
 
-def plan_flight(scene: Scene) -> Flight:
+def plan_flight(scene: Scene, check: Check = go_on) -> Flight:
     """The flight of a scene's procedure."""
     rng = stream(scene.seed, Stream.CAMERA)
     lumen = Lumen(scene)
-    legs = Planner(scene, lumen, rng).legs()
+    check()
+    legs = Planner(scene, lumen, rng, check).legs()
     s_mm, xy_mm = _course(scene, lumen, legs, rng)
+    check()
     position = lumen.to_world(s_mm, xy_mm)
     axes = _axes(scene, lumen, legs, s_mm, position, rng)
+    check()
     lag = round(scene.camera.lag_s / STEP_S)
     return Flight(lumen, s_mm, xy_mm, position, axes, *_rates(position, axes), lag)
 

@@ -17,6 +17,7 @@ from endoforge.sim.packing import Movers, world_arrays
 from endoforge.sim.polyps import KINDS, MAX_POLYPS, Polyp
 from endoforge.sim.randomization import Randomization
 from endoforge.sim.scene import Optics, Scene, make_scene
+from endoforge.sim.stops import Check, go_on
 from endoforge.sim.streams import Stream, stream
 
 ANYWHERE = 0.25
@@ -44,14 +45,19 @@ class Footage:
 
 
 def make_footage(
-    seed: int, randomization: Randomization, size: tuple[int, int], num_views: int
+    seed: int,
+    randomization: Randomization,
+    size: tuple[int, int],
+    num_views: int,
+    check: Check = go_on,
 ) -> Footage:
     """The footage of a run's seed; `size` is (width, height) in pixels.
 
     Raises UserError if the flight is too short for so many views.
     """
+    check()
     scene = make_scene(seed, randomization)
-    flight = plan_flight(scene)
+    flight = plan_flight(scene, check)
     rng = stream(seed, Stream.VIEWS)
     steps = choose_steps(shows_polyp(scene, flight, scene.optics(*size)), num_views, rng)
     cameras, polyps = Movers.of([scene]).at(

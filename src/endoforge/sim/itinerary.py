@@ -14,6 +14,7 @@ from endoforge.sim.lumen import Lumen
 from endoforge.sim.polyps import Polyp
 from endoforge.sim.randomization import draw
 from endoforge.sim.scene import Scene
+from endoforge.sim.stops import Check, go_on
 from endoforge.sim.streams import smooth_noise
 
 STEP_S = 0.055
@@ -52,8 +53,11 @@ class Leg:
 class Planner:
     """Draws the legs of a scene's procedure, in order."""
 
-    def __init__(self, scene: Scene, lumen: Lumen, rng: np.random.Generator) -> None:
+    def __init__(
+        self, scene: Scene, lumen: Lumen, rng: np.random.Generator, check: Check = go_on
+    ) -> None:
         self.lumen = lumen
+        self.check = check
         self.rng = rng
         self.motion = scene.ranges.motion
         self.fov_rad = math.radians(scene.camera.fov_deg)
@@ -107,6 +111,7 @@ class Planner:
         slip = np.zeros(num_steps)
         minutes = num_steps * STEP_S / 60
         for _ in range(self.rng.poisson(draw(self.rng, self.motion.pauses_per_min) * minutes)):
+            self.check()
             at = int(self.rng.integers(0, num_steps))
             pause = _steps(self.rng.uniform(0.6, 2.5))
             back = self.rng.uniform(0.0, MOST_SLIP_MM) * np.sin(np.linspace(0, np.pi, pause)) ** 2
@@ -147,6 +152,7 @@ class Planner:
         The logarithm of the picture's share is drawn evenly. Mostly less comes: clearance keeps the
         scope away, and flat polyps look small.
         """
+        self.check()
         number = int(self.rng.integers(2, 5))
         least, most = np.log(self.motion.picture_share)
         shares = np.exp(self.rng.uniform(least, most, number))

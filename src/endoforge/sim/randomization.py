@@ -5,8 +5,6 @@ parts (`--randomization file.toml`); every manifest holds the whole of it.
 """
 
 import json
-import math
-import tomllib
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +15,8 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationE
 from pydantic.dataclasses import dataclass
 
 from endoforge.core.errors import UserError
+from endoforge.core.parsing import parse_toml
+from endoforge.core.reading import MOST_NAMES_BYTES, read_regular
 from endoforge.core.text import decode_text
 
 MOST_POLYPS = 24
@@ -25,8 +25,11 @@ MOST_POLYPS = 24
 Span = TypeVar("Span", tuple[float, float], tuple[int, int])
 
 
-def within(least: float, most: float = math.inf) -> AfterValidator:
-    """A range [a, b] of finite numbers with least <= a <= b <= most."""
+def within(least: float, most: float) -> AfterValidator:
+    """A range [a, b] of numbers with least <= a <= b <= most.
+
+    `most` is what a run can bear: more than is ever seen, less than takes hours or all memory.
+    """
 
     def check(span: Span) -> Span:
         if not least <= span[0] <= span[1] <= most:
@@ -43,6 +46,8 @@ Range = tuple[float, float]
 IntRange = tuple[int, int]
 ShareRange = Annotated[Range, within(0, 1)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0, le=1000)]
+"""Of one kind among others."""
 
 _STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
@@ -73,19 +78,19 @@ class PolypRanges:
     """of a run"""
     diameter_mm: Annotated[Range, within(1, 30)] = (3.0, 25.0)
     """largest width of the head"""
-    share_ip: Annotated[float, Field(ge=0)] = 0.14
+    share_ip: Weight = 0.14
     """Paris Ip: on a stalk"""
-    share_isp: Annotated[float, Field(ge=0)] = 0.14
+    share_isp: Weight = 0.14
     """Paris Isp: on a short neck"""
-    share_is: Annotated[float, Field(ge=0)] = 0.46
+    share_is: Weight = 0.46
     """Paris Is: sitting on the wall"""
-    share_iia: Annotated[float, Field(ge=0)] = 0.26
+    share_iia: Weight = 0.26
     """Paris IIa: slightly raised"""
     behind_folds: Share = 0.25
     """share that grows in the lee of a fold"""
     redness: Annotated[Range, within(-0.5, 0.5)] = (-0.03, 0.28)
     """more (or less) red than the mucosa around it"""
-    paleness: Annotated[Range, within(1e-3)] = (0.72, 1.02)
+    paleness: Annotated[Range, within(1e-3, 4)] = (0.72, 1.02)
     """multiplies its brightness"""
     pattern: ShareRange = (0.2, 1.0)
     """of pits and gyri on the surface"""
@@ -165,21 +170,21 @@ class CameraRanges:
     """k1 of OpenCV's fisheye model: below 0 squeezes the rim"""
     lamps: Annotated[IntRange, within(2, 3)] = (2, 3)
     """beside the lens"""
-    lamp_offset_mm: Annotated[Range, within(1e-3)] = (2.5, 4.2)
+    lamp_offset_mm: Annotated[Range, within(1e-3, 20)] = (2.5, 4.2)
     """from the lens"""
-    exposure: Annotated[Range, within(1e-3)] = (0.7, 1.2)
+    exposure: Annotated[Range, within(1e-3, 10)] = (0.7, 1.2)
     """brightness that the automatic exposure aims at; 1 is usual"""
-    exposure_lag_s: Annotated[Range, within(0)] = (0.05, 0.5)
+    exposure_lag_s: Annotated[Range, within(0, 10)] = (0.05, 0.5)
     """the automatic exposure answers to what was seen this long ago"""
     temperature: Annotated[Range, within(-0.5, 0.5)] = (-0.12, 0.12)
     """white balance: below 0 bluish, above 0 yellowish"""
     tint: Annotated[Range, within(-0.5, 0.5)] = (-0.05, 0.05)
     """white balance: below 0 greenish, above 0 magenta"""
-    saturation: Annotated[Range, within(1e-3)] = (0.8, 1.2)
+    saturation: Annotated[Range, within(1e-3, 10)] = (0.8, 1.2)
     """1 leaves colours as they are"""
-    shot_noise: Annotated[Range, within(0)] = (0.0, 0.012)
+    shot_noise: Annotated[Range, within(0, 1)] = (0.0, 0.012)
     """standard deviation at full brightness, grows with the root of the light"""
-    read_noise: Annotated[Range, within(0)] = (0.0, 0.007)
+    read_noise: Annotated[Range, within(0, 1)] = (0.0, 0.007)
     """standard deviation in the dark"""
     vignette: ShareRange = (0.0, 0.6)
     """share of the light that is missing in the corners"""
@@ -193,19 +198,19 @@ class CameraRanges:
 class MotionRanges:
     """The flight of the scope: in to the cecum, and back with all the looking."""
 
-    insertion_mm_s: Annotated[Range, within(1e-3)] = (22.0, 45.0)
+    insertion_mm_s: Annotated[Range, within(1, 1000)] = (22.0, 45.0)
     """speed on the way in"""
-    withdrawal_mm_s: Annotated[Range, within(1e-3)] = (9.0, 18.0)
+    withdrawal_mm_s: Annotated[Range, within(1, 1000)] = (9.0, 18.0)
     """speed on the way out, between inspections"""
-    look_around_deg: Annotated[Range, within(0)] = (15.0, 45.0)
+    look_around_deg: Annotated[Range, within(0, 180)] = (15.0, 45.0)
     """how far it looks to the sides on the way out"""
-    jitter_deg: Annotated[Range, within(0)] = (0.1, 1.2)
+    jitter_deg: Annotated[Range, within(0, 45)] = (0.1, 1.2)
     """tremor of the tip"""
-    pauses_per_min: Annotated[Range, within(0)] = (1.0, 4.0)
+    pauses_per_min: Annotated[Range, within(0, 60)] = (1.0, 4.0)
     """stops on the way"""
     inspected: Share = 0.9
     """share of the polyps that the scope turns to and comes close to"""
-    inspection_s: Annotated[Range, within(1e-3)] = (6.0, 15.0)
+    inspection_s: Annotated[Range, within(1e-3, 120)] = (6.0, 15.0)
     """time spent on one"""
     picture_share: Annotated[Range, within(1e-3, 4)] = (0.08, 2.2)
     """what its box would fill of the picture if nothing kept the scope away; 1 is all of it"""
@@ -226,14 +231,14 @@ class Randomization:
 def load_randomization(path: Path) -> Randomization:
     """The default ranges with what the TOML file `path` says in their place; UserError if bad."""
     try:
-        text = decode_text(path.read_bytes())
+        text = decode_text(read_regular(path, MOST_NAMES_BYTES))
     except OSError as error:
         raise UserError(f"{path}: can't be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: can't be read as UTF-8 or UTF-16 ({error.reason})") from error
     try:
-        return parse_randomization(tomllib.loads(text))
-    except (tomllib.TOMLDecodeError, ValueError) as error:
+        return parse_randomization(parse_toml(text))
+    except ValueError as error:
         raise UserError(f"{path}: {error}") from error
 
 

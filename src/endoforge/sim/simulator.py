@@ -21,6 +21,7 @@ from endoforge.sim.polyps import Paris
 from endoforge.sim.randomization import Randomization
 from endoforge.sim.renderer import Frames, Renderer, Shot
 from endoforge.sim.scene import Scene, make_scene
+from endoforge.sim.stops import Check, go_on
 from endoforge.sim.streams import Stream, stream
 
 BATCH_CPU, BATCH_GPU = 4, 64
@@ -166,13 +167,15 @@ def bake(
     randomization: Randomization,
     size: tuple[int, int],
     max_frames: int | None,
+    check: Check = go_on,
 ) -> BakedRun:
     """A run from its seed, ready to render.
 
     Takes some tenths of a second on a CPU, and may run in any thread. `size` is (width, height).
     """
+    check()
     scene = make_scene(seed, randomization)
-    return bake_flight(scene, plan_flight(scene), size, max_frames)
+    return bake_flight(scene, plan_flight(scene, check), size, max_frames)
 
 
 def bake_flight(

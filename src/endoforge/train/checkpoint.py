@@ -3,10 +3,9 @@
 import io
 import json
 import logging
-import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import count
 from os.path import lexists
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 import torch
 
 import endoforge
-from endoforge.backends.arrays import Arrays, to_arrays, to_tensors
+from endoforge.backends.arrays import Arrays, to_tensors
 from endoforge.core.errors import UserError
 from endoforge.core.files import (
     link_or_copy,
@@ -30,16 +29,14 @@ from endoforge.core.folders import (
     remove_if_empty,
     remove_unfinished,
 )
+from endoforge.core.reading import read_regular
+from endoforge.detect.packaged import MOST_WEIGHTS_BYTES
 from endoforge.detect.weights import WeightsMetadata, save_weights
 from endoforge.train.config import TrainConfig
+from endoforge.train.saved import STATE_FORMAT, Facts, Saved, Spoilt, read_stored
 from endoforge.train.state import TrainState
 
 log = logging.getLogger(__name__)
-
-STATE_FORMAT = 3
-
-Facts = dict[str, str]
-"""What must be the same for a training to resume, by the name that people know it by."""
 
 DECIDE_FRAMES = ("input_root", "val_ratio", "stratify_split", "split_manifest", "real_val_dir")
 """Settings that show among the facts by the frames alone."""
@@ -54,15 +51,6 @@ FILE_NAMES = (
     "train.json",
 )
 """Every file that a training writes; the states first, for without them it is none."""
-
-
-@dataclass(frozen=True)
-class Saved:
-    """What a state file holds: where the training stood, all of the backend, and the settings."""
-
-    state: TrainState
-    backend: dict[str, Any]
-    config: dict[str, Any]
 
 
 @contextmanager
@@ -123,21 +111,21 @@ class CheckpointFolder:
         A last state that is truncated or foreign is named, and the one before it taken. Raises
         UserError if that can't be used either, or if it is of another training.
         """
-        spoilt: UserError | None = None
+        spoilt: Spoilt | None = None
         for path in (self.state_path, self.previous_path):
             if not path.exists():
                 continue
             try:
-                saved = _read_state(path)
-            except UserError as error:
+                stored = read_stored(path)
+                self._check_same(stored.facts, stored.config)
+                saved = stored.of(self._metadata.model)
+            except Spoilt as error:
                 spoilt = spoilt or error
                 continue
             if spoilt:
                 log.warning("%s; going on from the state before it, %s", spoilt, path)
-            self._check_same(saved["facts"], saved["config"])
-            state = TrainState(**saved["state"])
-            self._miss_best(state)
-            return Saved(state, to_arrays(saved["backend"]), saved["config"])
+            self._miss_best(saved.state)
+            return saved
         if spoilt:
             raise UserError(f"{spoilt}; --fresh starts over, another --ckpt-dir starts beside it")
         return None
@@ -186,7 +174,7 @@ class CheckpointFolder:
 
     def use_best(self) -> None:
         """Make the best weights the ones to use."""
-        write_atomic(self.weights_path, self.best_path.read_bytes(), sync=True)
+        write_atomic(self.weights_path, read_regular(self.best_path, MOST_WEIGHTS_BYTES), sync=True)
 
     def _keep_previous(self) -> None:
         """Give the present state a second name; there is always a state under the first."""
@@ -252,15 +240,3 @@ def _kept(path: Path, number: int) -> Path:
 
 def _shown(value: Any) -> str:
     return "not given" if value is None else value if isinstance(value, str) else json.dumps(value)
-
-
-def _read_state(path: Path) -> dict[str, Any]:
-    try:
-        if (damaged := zipfile.ZipFile(path).testzip()) is not None:  # torch.load doesn't look
-            raise ValueError(f"wrong checksum of {damaged}")
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # bytes that aren't ours make the unpickler raise anything
-        raise UserError(f"{path}: truncated, damaged, or not a training state") from error
-    if not isinstance(saved, dict) or saved.get("format") != STATE_FORMAT:
-        raise UserError(f"{path}: not a training state of this version of EndoForge")
-    return saved

@@ -22,8 +22,8 @@ from endoforge.data.split import (
     warn_of_shared_pictures,
 )
 from endoforge.data.twins import seeds_of_both
-from endoforge.train.checkpoint import Facts
 from endoforge.train.config import TrainConfig
+from endoforge.train.saved import Facts
 from endoforge.train.summary import dropped_by_side, summary_lines
 
 log = logging.getLogger(__name__)

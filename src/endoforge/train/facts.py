@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from endoforge.core.errors import UserError
-from endoforge.detect.packaged import weights_file
+from endoforge.core.reading import read_regular
+from endoforge.detect.packaged import MOST_WEIGHTS_BYTES, weights_file
 from endoforge.detect.tinydet import TinyDetConfig, build_tinydet, take_by_class
 from endoforge.detect.weights import load_weights
-from endoforge.train.checkpoint import Facts
 from endoforge.train.config import TrainConfig
 from endoforge.train.data import TrainingData
+from endoforge.train.saved import Facts
 from endoforge.train.simulate import SimulatedData
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ def load_start(path: str | None, model: TinyDetConfig) -> StartWeights | None:
             f"--demo-checkpoint {path}: of another model ({metadata.model.to_json()}) than the one "
             f"to train ({model.to_json()}): name weights of that one"
         )
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    digest = hashlib.sha256(read_regular(file, MOST_WEIGHTS_BYTES)).hexdigest()
     return StartWeights(start.state_dict(), metadata.model.classes, digest)
 
 

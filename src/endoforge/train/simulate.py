@@ -21,9 +21,9 @@ from endoforge.sim.engine import Engine, RendererName, start_engine
 from endoforge.sim.randomization import Randomization, load_randomization
 from endoforge.sim.simulator import LEAST_SIDE_PX, MOST_SIDE_PX
 from endoforge.sim.timetable import RUNS_AT_ONCE, VIEWS_A_RUN
-from endoforge.train.checkpoint import Facts
 from endoforge.train.config import TrainConfig
 from endoforge.train.data import log_dropped, log_unknown, pack_validation, real_index, usable
+from endoforge.train.saved import Facts
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,5 @@
 """Where the reports of a training go. The loop knows none of these by name."""
 
-import json
 import logging
 import math
 import os
@@ -14,7 +13,9 @@ from endoforge.core.bar import NarrowBar
 from endoforge.core.errors import UserError
 from endoforge.core.files import append_json_line, is_stream, write_atomic, write_json_atomic
 from endoforge.core.folders import make_folder_of
+from endoforge.core.parsing import parse_json
 from endoforge.core.progress import on_terminal
+from endoforge.core.reading import MOST_LIST_BYTES, read_regular
 from endoforge.train.config import TrainConfig
 from endoforge.train.reports import EpochReport, Plan, Sink, StepReport
 from endoforge.train.tensorboard import TensorBoard
@@ -170,7 +171,7 @@ class MetricsFile:
         path = self._path
         if is_stream(path) or not path.is_file():
             return
-        lines = path.read_bytes().splitlines(keepends=True)
+        lines = read_regular(path, MOST_LIST_BYTES).splitlines(keepends=True)
         kept = [line for line in lines if not _is_cut_short(line) and not self._comes_again(line)]
         if kept != lines:
             log.info("%s: removed %d lines that come again", self._path, len(lines) - len(kept))
@@ -179,7 +180,7 @@ class MetricsFile:
     def _comes_again(self, line: bytes) -> bool:
         assert self._plan is not None
         try:
-            record = json.loads(line)
+            record = parse_json(line)
             ours = record["training"] == self._plan.training_id
             return bool(ours and record["epoch"] > self._plan.epochs_done)
         except (ValueError, KeyError, TypeError):  # another program's line
@@ -217,7 +218,7 @@ def _is_cut_short(line: bytes) -> bool:
     if line.endswith(b"\n") or not line.startswith(b"{"):
         return False
     try:
-        json.loads(line)
+        parse_json(line)
     except ValueError:
         return True
     return False

@@ -1,6 +1,6 @@
 """The capture runs under the output root, as lists and thumbnails."""
 
-import json
+import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,8 @@ from endoforge.captures.run_frames import LABEL_PATTERN, read_manifest
 from endoforge.captures.schema import Corners, FrameLabel, PolypLabel, label_name
 from endoforge.captures.tally import Unusable
 from endoforge.core.errors import UserError
+from endoforge.core.parsing import parse_json
+from endoforge.core.reading import MOST_LABEL_BYTES, read_regular
 from endoforge.core.text import as_utf8
 from endoforge.view.encoding import jpeg
 
@@ -59,12 +61,12 @@ class Library:
     def thumbnail(self, name: str, frame_id: int, *, width: int, overlay: bool) -> bytes:
         """A frame as a JPEG, `width` pixels wide; raises NotThere."""
         label, run = self._label(name, frame_id)
-        path = run / label.image
-        if not path.resolve().is_relative_to(run.resolve()):
-            raise NotThere(f"{name}: frame {frame_id} names a picture outside its run")
         try:
+            path = run / label.image
+            if not path.resolve().is_relative_to(run.resolve()):
+                raise NotThere(f"{name}: frame {frame_id} names a picture outside its run")
             picture = read_picture(path)
-        except Unusable as error:
+        except (Unusable, OSError, ValueError) as error:  # ValueError: a null, in no file's name
             raise NotThere(f"{name}: the picture of frame {frame_id} can't be read") from error
         if overlay:
             size = picture.shape[1], picture.shape[0]
@@ -108,7 +110,8 @@ class Library:
             ours = manifest.endoforge or {}
             row["complete"] = bool(ours.get("complete", True))
             row["seed"] = str(manifest.seed)  # JavaScript has no 64-bit numbers
-            row["started_at_unix"] = manifest.started_at_unix
+            started = manifest.started_at_unix
+            row["started_at_unix"] = started if math.isfinite(started) else None
         return row
 
     def _boxes(self, run: Path) -> dict[int, int]:
@@ -132,7 +135,7 @@ class Library:
             raise NotThere("no such run or frame")
         run = self._root / name
         try:
-            data = (run / label_name(frame_id)).read_bytes()
+            data = read_regular(run / label_name(frame_id), MOST_LABEL_BYTES)
             label = FrameLabel.model_validate_json(as_utf8(data))
         except (OSError, ValidationError) as error:
             raise NotThere(f"{name}: no frame {frame_id} that can be read") from error
@@ -141,7 +144,7 @@ class Library:
 
 def _count_boxes(path: Path) -> int:
     try:
-        polyps = json.loads(as_utf8(path.read_bytes()))["polyp_labels"]
+        polyps = parse_json(as_utf8(read_regular(path, MOST_LABEL_BYTES)))["polyp_labels"]
         return sum(bool(polyp.get("bbox_px") or polyp.get("bbox_norm")) for polyp in polyps)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return 0

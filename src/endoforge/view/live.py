@@ -10,6 +10,7 @@ from typing import Any
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from endoforge.core.errors import UserError
+from endoforge.core.parsing import parse_json
 from endoforge.view.encoding import Packet
 from endoforge.view.rates import Rate
 from endoforge.view.session import Session
@@ -208,8 +209,8 @@ class Hub:
 
 def _parsed(text: str) -> dict[str, Any]:
     try:
-        message = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        message = parse_json(text)
+    except ValueError as error:
         raise UserError("a message that isn't JSON") from error
     if not isinstance(message, dict):
         raise UserError("a message that is no JSON object")

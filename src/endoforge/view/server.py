@@ -1,7 +1,6 @@
 """The web server: a page, its files, a WebSocket, and a few lists for the training tab."""
 
 import contextlib
-import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
 from endoforge.core.errors import UserError
+from endoforge.core.parsing import parse_json
 from endoforge.view.config import SimViewConfig
 from endoforge.view.jobs import Jobs
 from endoforge.view.library import Library, NotThere
@@ -149,7 +149,7 @@ def _number(request: Request, name: str, default: int) -> int:
 
 def _object(body: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(body or b"{}")
+        value = parse_json(body or b"{}")
     except ValueError as error:
         raise UserError("the body isn't JSON") from error
     if not isinstance(value, dict):

@@ -1,0 +1,349 @@
+"""Every reader, by the command that reads: it ends with 0 or 2, whatever is in the file."""
+
+import io
+import json
+import struct
+import tarfile
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from safetensors.torch import save as save_tensors
+from starlette.responses import JSONResponse
+
+from endoforge.captures.index import index_root
+from endoforge.detect.tinydet import TinyDetConfig, build_tinydet
+from endoforge.detect.weights import METADATA_KEY, WeightsMetadata
+from endoforge.sim.randomization import Randomization, randomization_toml
+from endoforge.view.library import Library
+from endoforge.view.training import TrainingWatch
+
+from .harness import call, fuzzed, scratch
+from .strategies import ESCAPES, TEXTS, changed, damaged
+
+SIZE = (64, 48)
+POLYP = {
+    "center_world": [0, 0, 1],
+    "bbox_px": [8, 8, 24, 24],
+    "bbox_norm": [8 / 64, 8 / 48, 24 / 64, 24 / 48],
+    "label": "polyp",
+    "visibility": 1.0,
+    "paris": "Is",
+}
+LABEL = {
+    "frame_id": 0,
+    "sim_time": 0.0,
+    "unix_time": 0.0,
+    "image": "images/frame_00000.png",
+    "image_present": True,
+    "camera_active": True,
+    "polyp_seed": 1,
+    "polyp_labels": [POLYP, POLYP],
+    "source_image": "a.png",
+}
+MANIFEST = {
+    "schema_version": 1,
+    "seed": 1,
+    "output_root": "out",
+    "run_dir": "out/run_1",
+    "started_at_unix": 0.0,
+    "max_frames": 2,
+    "endoforge": {"frames": 2, "complete": True, "import": {"format": "coco"}},
+}
+COCO = {
+    "images": [{"id": 1, "file_name": "a.png", "width": 64, "height": 48}],
+    "annotations": [
+        {"id": 1, "image_id": 1, "category_id": 1, "bbox": [8, 8, 16, 16], "iscrowd": 0},
+        {"id": 2, "image_id": 1, "category_id": 1, "segmentation": [[1, 1, 9, 1, 9, 9]]},
+        {
+            "id": 3,
+            "image_id": 1,
+            "category_id": 1,
+            "segmentation": {"size": [48, 64], "counts": [48, 48, 2976]},
+        },
+    ],
+    "categories": [{"id": 1, "name": "polyp"}],
+}
+STATUS = {"status": "running", "epoch": 1, "step": 2, "steps_per_epoch": 3, "loss": 0.5}
+
+
+def picture() -> bytes:
+    pixels = np.arange(64 * 48 * 3, dtype=np.uint32).astype(np.uint8).reshape(48, 64, 3)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+PICTURE = picture()
+
+
+def write(path: Path, data: bytes | str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data if isinstance(data, bytes) else data.encode(errors="surrogatepass"))
+    return path
+
+
+def dumped(value: Any) -> str:
+    return json.dumps(value)
+
+
+def write_run(folder: Path, label: str, manifest: str = dumped(MANIFEST)) -> Path:
+    run = folder / "runs/run_1"
+    write(run / "run_manifest.json", manifest)
+    for number in (0, 1):
+        write(run / f"images/frame_0000{number}.png", PICTURE)
+    write(run / "labels/frame_00000.json", label)
+    good = LABEL | {"frame_id": 1, "image": "images/frame_00001.png"}
+    write(run / "labels/frame_00001.json", dumped(good))
+    return run
+
+
+def import_of(folder: Path, kind: str, *more: str) -> tuple[int, str]:
+    output = ["--output-root", f"{folder}/out", *more]
+    return call(["import", "--format", kind, "--images", f"{folder}/images", *output], folder)
+
+
+@fuzzed
+@given(changed(LABEL), st.sampled_from(["coco", "yolo", "voc", "webdataset"]))
+def test_labels(label: Any, kind: str) -> None:
+    with scratch() as folder:
+        run = write_run(folder, dumped(label))
+        code, _ = call(["convert", "--format", kind, f"{folder}/runs", f"{folder}/out"], folder)
+        assert code == 0  # of the other frame
+        if kind == "voc":
+            for path in (folder / "out/Annotations").iterdir():
+                ElementTree.parse(path)
+        library = Library(folder / "runs")
+        JSONResponse(library.runs())
+        assert run.is_dir()
+
+
+@fuzzed
+@given(damaged(dumped(LABEL).encode()))
+def test_labels_that_are_damaged(label: bytes) -> None:
+    with scratch() as folder:
+        write_run(folder, "")
+        write(folder / "runs/run_1/labels/frame_00000.json", label)
+        pruned = ["--output", f"{folder}/out"]
+        code, _ = call(["prune-empty", "--input", f"{folder}/runs", *pruned], folder)
+        assert code == 0
+
+
+@fuzzed
+@given(changed(MANIFEST))
+def test_manifests(manifest: Any) -> None:
+    with scratch() as folder:
+        run = write_run(folder, dumped(LABEL), dumped(manifest))
+        call(["overlay-labels", str(run), f"{folder}/out"], folder)
+        JSONResponse(Library(folder / "runs").runs())
+        again = ["--from-manifest", f"{run}/run_manifest.json", "--print-randomization"]
+        call(["datagen", *again], folder)
+
+
+@fuzzed
+@given(
+    changed(
+        {
+            **MANIFEST,
+            "endoforge": {
+                "version": "1",
+                "renderer": "cpu",
+                "resolution": [64, 64],
+                "save": ["depth"],
+                "base_seed": 1,
+                "run_index": 0,
+                "randomization": {"polyps": {"count": [1, 2]}, "motion": {"jitter_deg": [0, 1]}},
+            },
+        }
+    )
+)
+def test_manifests_to_make_again(manifest: Any) -> None:
+    with scratch() as folder:
+        path = write(folder / "manifest.json", dumped(manifest))
+        call(["datagen", "--from-manifest", str(path), "--print-randomization"], folder)
+
+
+@fuzzed
+@given(changed(COCO), st.sampled_from(["folder", "field:id", "one"]))
+def test_coco(dataset: Any, group: str) -> None:
+    with scratch() as folder:
+        write(folder / "images/a.png", PICTURE)
+        path = write(folder / "coco.json", dumped(dataset))
+        import_of(folder, "coco", "--annotations", str(path), "--group", group)
+
+
+YOLO = b"0 0.5 0.5 0.25 0.25\n0 0.1 0.1 0.2 0.1 0.2 0.2\n1 0.4 0.4 0.2 0.2 0.9\n"
+
+
+@fuzzed
+@given(damaged(YOLO), changed({"names": ["polyp", "tool"], "nc": "2", "path": "."}))
+def test_yolo(lines: bytes, names: Any) -> None:
+    with scratch() as folder:
+        write(folder / "images/a.png", PICTURE)
+        write(folder / "labels/a.txt", lines)
+        path = write(folder / "data.yaml", yaml.safe_dump(names))
+        import_of(folder, "yolo", "--names", str(path))
+
+
+@fuzzed
+@given(damaged(b"names: &a\n  0: polyp\n  1: [tool]\n{x: *a, .inf: b}\n"))
+def test_yolo_names_that_are_damaged(text: bytes) -> None:
+    with scratch() as folder:
+        write(folder / "images/a.png", PICTURE)
+        write(folder / "labels/a.txt", YOLO)
+        write(folder / "data.yaml", text)
+        import_of(folder, "yolo")
+
+
+VOC = """<annotation><size><width>64</width><height>48</height></size><object><name>{name}</name>
+<bndbox><xmin>8</xmin><ymin>8</ymin><xmax>24</xmax><ymax>24</ymax></bndbox></object></annotation>"""
+
+
+@fuzzed
+@given(st.data(), TEXTS)
+def test_voc(data: st.DataObject, name: str) -> None:
+    text = VOC.format(name=name)
+    if data.draw(st.booleans()):
+        text = f"<?xml version='1.0' encoding='{data.draw(st.sampled_from(CODECS))}'?>{text}"
+    with scratch() as folder:
+        write(folder / "images/a.png", PICTURE)
+        write(folder / "Annotations/a.xml", data.draw(damaged(text.encode())))
+        import_of(folder, "voc")
+
+
+CODECS = ["utf-8", "utf-16", "latin-1", "rot13", "punycode", "idna", "zlib", "unicode_escape", "x"]
+
+
+@fuzzed
+@given(damaged(PICTURE), damaged(PICTURE))
+def test_masks_and_pictures(mask: bytes, image: bytes) -> None:
+    with scratch() as folder:
+        write(folder / "images/a.png", image)
+        write(folder / "masks/a.png", mask)
+        import_of(folder, "masks", "--annotations", f"{folder}/masks")
+
+
+def shard(label: Any, prefix: str, form: int) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w", format=form) as archive:
+        folder = tarfile.TarInfo(prefix or ".")
+        folder.type = tarfile.DIRTYPE
+        archive.addfile(folder)
+        for name, data in (
+            ("a.png", PICTURE),
+            ("a.json", dumped(label).encode()),
+            ("._a.png", b"AppleDouble"),
+        ):
+            member = tarfile.TarInfo(prefix + name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return file.getvalue()
+
+
+FORMS = [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT]
+
+
+@fuzzed
+@given(
+    changed(LABEL | {"width": 64, "height": 48}),
+    st.sampled_from(["./", "", "../", "/", "a" * 90 + "/"]),
+    st.sampled_from(FORMS),
+    st.data(),
+)
+def test_tar(label: Any, prefix: str, form: int, data: st.DataObject) -> None:
+    whole = shard(label, prefix, form)
+    with scratch() as folder:
+        write(folder / "images/s.tar", data.draw(damaged(whole) | st.just(whole)))
+        import_of(folder, "webdataset")
+
+
+def safetensors_file(metadata: Any) -> bytes:
+    tensors = build_tinydet(TinyDetConfig(), seed=0).state_dict()
+    return save_tensors(tensors, {METADATA_KEY: dumped(metadata)})
+
+
+WHOLE = json.loads(
+    WeightsMetadata(
+        model=TinyDetConfig(), input_size=SIZE, resize_mode="letterbox", version=ESCAPES
+    ).to_json()
+)
+
+
+@fuzzed
+@given(changed(WHOLE))
+def test_metadata_of_weights(metadata: Any) -> None:
+    with scratch() as folder:
+        write(folder / "a.png", PICTURE)
+        path = write(folder / "w.safetensors", safetensors_file(metadata))
+        words = ["--checkpoint", str(path), "--out", f"{folder}/out", "--device", "cpu"]
+        call(["detect", f"{folder}/a.png", *words], folder)
+
+
+@fuzzed
+@given(st.data())
+def test_headers_of_weights(data: st.DataObject) -> None:
+    whole = safetensors_file(WHOLE)
+    length = struct.unpack("<Q", whole[:8])[0]
+    header = data.draw(damaged(whole[8 : 8 + length]))
+    claimed = data.draw(st.sampled_from([len(header), 0, 2**63, 10**8]))
+    with scratch() as folder:
+        write(folder / "a.png", PICTURE)
+        path = folder / "w.safetensors"
+        path.write_bytes(struct.pack("<Q", claimed) + header + whole[8 + length :])
+        words = ["--checkpoint", str(path), "--out", f"{folder}/out", "--device", "cpu"]
+        call(["detect", f"{folder}/a.png", *words], folder)
+
+
+@fuzzed
+@given(damaged(randomization_toml(Randomization()).encode()))
+def test_ranges(text: bytes) -> None:
+    with scratch() as folder:
+        path = write(folder / "ranges.toml", text)
+        call(["datagen", "--randomization", str(path), "--print-randomization"], folder)
+
+
+@fuzzed
+@given(changed(STATUS), damaged((dumped(STATUS) + "\n").encode() * 3))
+def test_status_files(status: Any, metrics: bytes) -> None:
+    with scratch() as folder:
+        paths = (
+            write(folder / "status.json", dumped(status)),
+            write(folder / "metrics.jsonl", metrics),
+        )
+        watch = TrainingWatch(*map(str, paths))
+        watch.sample()
+        JSONResponse(watch.as_json())
+
+
+@fuzzed
+@given(changed({"train": ["run_1/labels/frame_00000.json"], "val": [], "seed": 1, "x": "y"}))
+def test_split_manifests(manifest: Any) -> None:
+    with scratch() as folder:
+        write_run(folder, dumped(LABEL))
+        path = write(folder / "split.json", dumped(manifest))
+        words = ["--split-manifest", str(path), f"{folder}/runs", f"{folder}/out"]
+        call(["convert", "--format", "coco", *words], folder)
+
+
+@fuzzed
+@given(st.data())
+def test_caches_of_the_index(data: st.DataObject) -> None:
+    with scratch() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", f"{folder}/cache")
+        patch.setattr("endoforge.captures.listing.SETTLED_S", -60.0)
+        write_run(folder, dumped(LABEL))
+        truth = index_root(folder / "runs", cache=True)
+        [kept] = (folder / "cache/endoforge/index").iterdir()
+        head, _, body = kept.read_bytes().partition(b"\n")
+        forged = dumped(data.draw(changed(json.loads(body)))).encode()
+        kept.write_bytes(head + b"\n" + forged)
+        patch.setattr("endoforge.captures.index_cache.IndexCache._head", lambda *_: head)
+        index = index_root(folder / "runs", cache=True)
+        assert all((folder / "runs/run_1") in frame.image_path.parents for frame in index.frames)
+        assert len(index.runs) == len(truth.runs)
