@@ -12,7 +12,7 @@ from endoforge.captures.recorder import RunRecorder
 from endoforge.captures.schema import FrameLabel, PolypLabel, image_name
 from endoforge.core.errors import UserError
 from endoforge.data.split import load_split, save_split, split_by_run
-from endoforge.data.twins import seeds_of_both, shared_pictures, twin_runs
+from endoforge.data.twins import Twins, group_lines, seeds_of_both, shared_pictures, twin_runs
 
 BOX = (0.0, 0.0, 0.5, 0.5)
 RANGES = {"polyps": [12, 20]}
@@ -250,3 +250,12 @@ def test_a_lone_run_of_one_picture_is_a_user_error(captures):
     record(captures, 1, frames=8, black=8)
     with pytest.raises(UserError, match="nothing is left to train on; record more runs"):
         split_by_run(index_root(captures), 0.2, seed=0)
+
+
+def test_of_many_groups_the_first_are_told_and_the_others_counted():
+    groups = [Twins((f"run_{n}", f"run_{n}_copy"), "the same pictures") for n in range(30)]
+    lines = group_lines(groups)
+    assert lines[0] == "run_0, run_0_copy: the same pictures"
+    assert len(lines) == 6
+    assert lines[-1] == "and 25 more groups of runs"
+    assert len(group_lines(groups[:5])) == 5

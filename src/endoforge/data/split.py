@@ -18,7 +18,7 @@ from endoforge.core.folders import make_folder_of
 from endoforge.core.reading import MOST_LIST_BYTES, read_regular
 from endoforge.core.text import as_utf8
 from endoforge.data.stratify import stratified_runs
-from endoforge.data.twins import Twins, group_names, shared_pictures, twin_runs
+from endoforge.data.twins import Twins, group_lines, group_names, shared_pictures, twin_runs
 
 log = logging.getLogger(__name__)
 
@@ -60,8 +60,8 @@ def split_by_run(
             f"to train and validate{_what_was_dropped(index)}"
         )
     twins = twin_runs(index.frames, index.runs)
-    for group in twins:
-        log.warning("runs that show the same stay on one side: %s", group.line())
+    for line in group_lines(twins):
+        log.warning("runs that show the same stay on one side: %s", line)
     groups = group_names(twins)
     names = {frame.run: groups.get(frame.run, frame.run) for frame in index.frames}
     sizes = Counter(names[frame.run] for frame in index.frames)
@@ -227,9 +227,13 @@ def _check_runs_apart(path: Path, split: Split, groups: Mapping[str, str]) -> No
 def _warn_of_twins(path: Path, split: Split, twins: Iterable[Twins]) -> None:
     """Warn of runs on both sides that show the same, and of pictures that both sides have."""
     train_runs, val_runs = _runs_of(split)
-    for group in twins:
-        if not train_runs.isdisjoint(group.runs) and not val_runs.isdisjoint(group.runs):
-            log.warning("%s has runs that show the same on both sides: %s", path, group.line())
+    parted = [
+        group
+        for group in twins
+        if not train_runs.isdisjoint(group.runs) and not val_runs.isdisjoint(group.runs)
+    ]
+    for line in group_lines(parted):
+        log.warning("%s has runs that show the same on both sides: %s", path, line)
     warn_of_shared_pictures(split.train, split.val, str(path))
 
 

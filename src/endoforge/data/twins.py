@@ -24,6 +24,7 @@ END_BYTES = 2**15
 of a JPEG's, are there."""
 ALL_PAIRS_OF = 20
 SHOWN = 3
+GROUPS_SHOWN = 5
 
 Digest = bytes
 
@@ -39,6 +40,13 @@ class Twins:
         """For people: `run_1, run_2: the same seed and ranges`."""
         more = f" and {len(self.runs) - SHOWN} more" if len(self.runs) > SHOWN else ""
         return f"{', '.join(self.runs[:SHOWN])}{more}: {self.why}"
+
+
+def group_lines(groups: Sequence[Twins]) -> list[str]:
+    """For people: the first groups, and how many more there are."""
+    more = len(groups) - GROUPS_SHOWN
+    shown = [group.line() for group in groups[:GROUPS_SHOWN]]
+    return shown if more <= 0 else [*shown, f"and {more} more groups of runs"]
 
 
 def twin_runs(frames: Sequence[FrameRecord], runs: Iterable[RunInfo]) -> list[Twins]:
