@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from endoforge.core.reading import open_regular, read_regular
+from endoforge.core.reading import first_line, open_regular, read_regular
 
 
 def test_a_file_is_read_whole(tmp_path: Path) -> None:
@@ -14,6 +14,12 @@ def test_a_file_is_read_whole(tmp_path: Path) -> None:
     assert read_regular(tmp_path / "a", 3_000_000) == data
     (tmp_path / "empty").touch()
     assert read_regular(tmp_path / "empty", 1) == b""
+
+
+def test_a_first_line_is_read_as_far_as_wanted(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"head\nbody")
+    assert first_line(tmp_path / "a", 100) == b"head"
+    assert first_line(tmp_path / "a", 2) == b"he"
 
 
 def test_a_larger_file_is_refused_unread(tmp_path: Path) -> None:

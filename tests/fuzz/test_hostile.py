@@ -326,7 +326,7 @@ def test_headers_of_tar_files(head: bytes, tmp_path: Path) -> None:
     write(tmp_path / "images/s.tar", head + tar(PAIR))
     code, said = import_of(tmp_path, "webdataset")
     assert code == 2
-    assert "s.tar: not a whole tar file" in said
+    assert "s.tar" in said
 
 
 def test_a_member_that_leads_back_to_itself(tmp_path: Path) -> None:

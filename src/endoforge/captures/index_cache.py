@@ -23,7 +23,7 @@ from endoforge.core.errors import UserError
 from endoforge.core.files import write_atomic
 from endoforge.core.folders import is_link, link_fault, make_folder, remove_files
 from endoforge.core.parsing import parse_json
-from endoforge.core.reading import MOST_LIST_BYTES, open_regular, read_regular
+from endoforge.core.reading import MOST_LIST_BYTES, first_line, read_regular
 
 log = logging.getLogger(__name__)
 
@@ -128,8 +128,7 @@ def _remove_orphans(folder: Path) -> None:
     """Remove what was kept of roots that are gone."""
     for path in folder.glob("*.index"):
         try:
-            with open_regular(path) as file:
-                root = Path(parse_json(file.readline(MOST_HEAD_BYTES))["root"])
+            root = Path(parse_json(first_line(path, MOST_HEAD_BYTES))["root"])
             is_orphan = not root.exists()
         except (OSError, ValueError, KeyError, TypeError):
             continue  # no file of ours

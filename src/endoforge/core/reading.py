@@ -39,6 +39,12 @@ def read_regular(path: str | Path, most_bytes: int) -> bytes:
         return file.read(size) or b""
 
 
+def first_line(path: str | Path, most_bytes: int) -> bytes:
+    """The first line of a regular file, or what of it are its first `most_bytes`; as above."""
+    with open_regular(path) as file:
+        return (file.read(most_bytes) or b"").partition(b"\n")[0]
+
+
 def _opened(path: str | Path) -> tuple[FileIO, int]:
     """The file and its size in bytes."""
     flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)

@@ -36,7 +36,7 @@ from endoforge.core.folders import (
     remove_unfinished,
 )
 from endoforge.core.parsing import parse_json
-from endoforge.core.reading import MOST_LIST_BYTES, open_regular, read_regular
+from endoforge.core.reading import MOST_LIST_BYTES, first_line, read_regular
 from endoforge.data.decode import Mapped, Outcome, map_new
 from endoforge.data.letterbox import Placement, ResizeMode
 
@@ -285,8 +285,7 @@ def _is_forgotten(folder: Path) -> bool:
         if folder.stat().st_mtime < oldest:
             return True
         for table in _tables(folder):
-            with open_regular(table) as file:
-                root = Path(parse_json(file.readline(MOST_HEAD_BYTES))["root"])
+            root = Path(parse_json(first_line(table, MOST_HEAD_BYTES))["root"])
             return not root.exists()
     except (OSError, ValueError, KeyError, TypeError):
         return False  # gone, or damaged and soon old
