@@ -18,6 +18,14 @@ from endoforge.detect.tinydet import TinyDet, TinyDetConfig, build_tinydet
 from endoforge.detect.weights import WeightsMetadata, save_weights
 
 
+LONG_FILES = ("test_power_cuts.py", "test_readme.py", "test_kills.py", "test_hostile.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take minutes go first, so that no process is left alone with one at the end."""
+    items.sort(key=lambda item: item.path.name not in LONG_FILES)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> Iterator[None]:
     """Nets this small gain nothing from threads, which wait for each other when cores are busy."""
