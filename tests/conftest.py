@@ -17,7 +17,6 @@ from endoforge.core.errors import UserError
 from endoforge.detect.tinydet import TinyDet, TinyDetConfig, build_tinydet
 from endoforge.detect.weights import WeightsMetadata, save_weights
 
-
 LONG_FILES = ("test_power_cuts.py", "test_readme.py", "test_kills.py", "test_hostile.py")
 
 
