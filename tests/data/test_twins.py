@@ -11,8 +11,16 @@ from endoforge.captures.index import index_root
 from endoforge.captures.recorder import RunRecorder
 from endoforge.captures.schema import FrameLabel, PolypLabel, image_name
 from endoforge.core.errors import UserError
+from endoforge.data import twins
 from endoforge.data.split import load_split, save_split, split_by_run
-from endoforge.data.twins import Twins, group_lines, seeds_of_both, shared_pictures, twin_runs
+from endoforge.data.twins import (
+    Digests,
+    Twins,
+    group_lines,
+    seeds_of_both,
+    shared_pictures,
+    twin_runs,
+)
 
 BOX = (0.0, 0.0, 0.5, 0.5)
 RANGES = {"polyps": [12, 20]}
@@ -47,7 +55,7 @@ def record(root, seed, *, frames=8, size=(16, 32), pictures=None, ranges=RANGES,
 
 def groups(root):
     index = index_root(root)
-    return [(group.runs, group.why) for group in twin_runs(index.frames, index.runs)]
+    return [(group.runs, group.why) for group in twin_runs(index.frames, index.runs, Digests())]
 
 
 def sides(root, **options):
@@ -141,7 +149,7 @@ def test_where_all_show_the_same_they_are_split_by_number(captures, tmp_path, ca
     record(captures, 1, frames=40)
     index = index_root(captures)
     split = split_by_run(index, 0.2, seed=0)
-    assert shared_pictures(split.train, split.val) == []
+    assert shared_pictures(split.train, split.val, Digests()) == []
     last_train = max(frame.frame_id for frame in split.train)
     first_val = min(frame.frame_id for frame in split.val)
     assert last_train < first_val - 1
@@ -198,7 +206,7 @@ def test_a_changed_pixel_makes_another_picture(captures):
     path.write_bytes(data)
     frames = index_root(captures).frames
     first, second = _by_run(frames)
-    assert shared_pictures(first, second) == [
+    assert shared_pictures(first, second, Digests()) == [
         f"{other}/labels/frame_{number:05d}.json" for number in range(8) if number != 3
     ]
     assert one != other
@@ -234,7 +242,7 @@ def test_twins_of_other_numbers_have_no_picture_on_both_sides(captures, caplog):
     renumbered(run, 6, captures / "run_2")
     split = split_by_run(index_root(captures), 0.3, seed=0)
     assert {frame.frame_id for frame in split.val} >= {9, 10, 11}
-    assert shared_pictures(split.train, split.val) == []
+    assert shared_pictures(split.train, split.val, Digests()) == []
     assert len(split.train) + len(split.val) + split.left_out == 18
     assert "of them as they show what is validated on" in caplog.text
 
@@ -259,3 +267,12 @@ def test_of_many_groups_the_first_are_told_and_the_others_counted():
     assert len(lines) == 6
     assert lines[-1] == "and 25 more groups of runs"
     assert len(group_lines(groups[:5])) == 5
+
+
+def test_each_picture_is_read_once(captures, monkeypatch):
+    read, digest = [], twins._digest
+    monkeypatch.setattr(twins, "_digest", lambda path: (read.append(path), digest(path))[1])
+    for seed in (1, 1, 2):
+        record(captures, seed)
+    split_by_run(index_root(captures), 0.5, seed=0)
+    assert len(read) == len(set(read)) == 24  # noise isn't compressed: all files are equally long

@@ -18,7 +18,14 @@ from endoforge.core.folders import make_folder_of
 from endoforge.core.reading import MOST_LIST_BYTES, read_regular
 from endoforge.core.text import as_utf8
 from endoforge.data.stratify import stratified_runs
-from endoforge.data.twins import Twins, group_lines, group_names, shared_pictures, twin_runs
+from endoforge.data.twins import (
+    Digests,
+    Twins,
+    group_lines,
+    group_names,
+    shared_pictures,
+    twin_runs,
+)
 
 log = logging.getLogger(__name__)
 
@@ -59,29 +66,30 @@ def split_by_run(
             f"{len(index.frames)} usable frames in {index.root}, at least 2 are needed "
             f"to train and validate{_what_was_dropped(index)}"
         )
-    twins = twin_runs(index.frames, index.runs)
+    digests = Digests()
+    twins = twin_runs(index.frames, index.runs, digests)
     for line in group_lines(twins):
         log.warning("runs that show the same stay on one side: %s", line)
     groups = group_names(twins)
     names = {frame.run: groups.get(frame.run, frame.run) for frame in index.frames}
     sizes = Counter(names[frame.run] for frame in index.frames)
     if len(sizes) == 1:
-        return _split_by_time(index.frames, val_ratio)
+        return _split_by_time(index.frames, val_ratio, digests)
     if stratify:
         held_out = stratified_runs(index.frames, val_ratio, seed, groups)
     else:
         held_out = _pick_runs(sizes, val_ratio * len(index.frames), seed)
     train = [frame for frame in index.frames if names[frame.run] not in held_out]
     val = [frame for frame in index.frames if names[frame.run] in held_out]
-    warn_of_shared_pictures(train, val, "the split")
+    warn_of_shared_pictures(train, val, "the split", digests)
     return Split(train, val)
 
 
 def warn_of_shared_pictures(
-    train: Sequence[FrameRecord], val: Sequence[FrameRecord], where: str
+    train: Sequence[FrameRecord], val: Sequence[FrameRecord], where: str, digests: Digests
 ) -> None:
     """Warn, with their number, of validation pictures that are trained on too."""
-    if shared := shared_pictures(train, val):
+    if shared := shared_pictures(train, val, digests):
         log.warning(
             "%s: %d of %d validation pictures are among the training pictures too, such as %s; "
             "scores will flatter the detector",
@@ -117,7 +125,7 @@ def _pick_runs(sizes: Counter[str], target: float, seed: int) -> set[str]:
     return picked
 
 
-def _split_by_time(frames: Sequence[FrameRecord], val_ratio: float) -> Split:
+def _split_by_time(frames: Sequence[FrameRecord], val_ratio: float, digests: Digests) -> Split:
     """The first frames to train on, the last to validate on.
 
     Of runs that show the same, those of the same numbers are on the same side; where they differ in
@@ -137,7 +145,7 @@ def _split_by_time(frames: Sequence[FrameRecord], val_ratio: float) -> Split:
         )
     last_train = before[len(before) - gap - 1].frame_id
     train = [frame for frame in before if frame.frame_id <= last_train]
-    shared = set(shared_pictures(val, train))
+    shared = set(shared_pictures(val, train, digests))
     train = [frame for frame in train if frame.key not in shared]
     if not train:
         raise UserError(
@@ -202,9 +210,10 @@ def load_split(path: Path, index: CaptureIndex) -> Split:
         [by_key[key] for key in manifest.val],
         len(by_key) - len(listed),
     )
-    twins = twin_runs(split.train + split.val, index.runs)
+    digests = Digests()
+    twins = twin_runs(split.train + split.val, index.runs, digests)
     _check_runs_apart(path, split, group_names(twins))
-    _warn_of_twins(path, split, twins)
+    _warn_of_twins(path, split, twins, digests)
     if fingerprint(split.train + split.val) != manifest.fingerprint:
         log.warning("frames have changed since %s was written; its split is kept", path)
     if split.left_out:
@@ -224,7 +233,7 @@ def _check_runs_apart(path: Path, split: Split, groups: Mapping[str, str]) -> No
         )
 
 
-def _warn_of_twins(path: Path, split: Split, twins: Iterable[Twins]) -> None:
+def _warn_of_twins(path: Path, split: Split, twins: Iterable[Twins], digests: Digests) -> None:
     """Warn of runs on both sides that show the same, and of pictures that both sides have."""
     train_runs, val_runs = _runs_of(split)
     parted = [
@@ -234,7 +243,7 @@ def _warn_of_twins(path: Path, split: Split, twins: Iterable[Twins]) -> None:
     ]
     for line in group_lines(parted):
         log.warning("%s has runs that show the same on both sides: %s", path, line)
-    warn_of_shared_pictures(split.train, split.val, str(path))
+    warn_of_shared_pictures(split.train, split.val, str(path), digests)
 
 
 def _runs_of(split: Split) -> tuple[set[str], set[str]]:

@@ -19,9 +19,10 @@ SHARED_FOR_TWINS = 0.05
 """Share of the smaller run's pictures that two runs have in common to count as showing the same.
 
 Below it, it is some black or blank pictures, which any two recordings may share."""
-END_BYTES = 2**15
-"""Of a picture's file, what is compared at both ends. A PNG's checksums of all pixels, and the last
-of a JPEG's, are there."""
+END_BYTES = 2**12
+"""Of a picture's file, what is compared at both ends, beside its length: a PNG's checksum of all
+pixels is there, and of a JPEG its tables and the last of its pixels. Of a large data set most files
+are as long as another one, so more would take the time of reading them all."""
 ALL_PAIRS_OF = 20
 SHOWN = 3
 GROUPS_SHOWN = 5
@@ -49,7 +50,23 @@ def group_lines(groups: Sequence[Twins]) -> list[str]:
     return shown if more <= 0 else [*shown, f"and {more} more groups of runs"]
 
 
-def twin_runs(frames: Sequence[FrameRecord], runs: Iterable[RunInfo]) -> list[Twins]:
+class Digests:
+    """Digests of pictures, by which the same are known; each file is read once."""
+
+    def __init__(self) -> None:
+        self._known: dict[Path, Digest | None] = {}
+
+    def of(self, frame: FrameRecord) -> Digest | None:
+        """Of its picture's length and both of its ends; None if the file can't be read."""
+        path = frame.image_path
+        if path not in self._known:
+            self._known[path] = _digest(path)
+        return self._known[path]
+
+
+def twin_runs(
+    frames: Sequence[FrameRecord], runs: Iterable[RunInfo], digests: Digests
+) -> list[Twins]:
     """The runs of `frames` that show the same as another: each in one of the groups."""
     with_frames = {frame.run for frame in frames}
     pairs = [
@@ -57,7 +74,9 @@ def twin_runs(frames: Sequence[FrameRecord], runs: Iterable[RunInfo]) -> list[Tw
         for why, names in _by_seed([run for run in runs if run.name in with_frames])
         for name in names[1:]
     ]
-    return _joined(pairs + [(one, other, "the same pictures") for one, other in _sharing(frames)])
+    return _joined(
+        pairs + [(one, other, "the same pictures") for one, other in _sharing(frames, digests)]
+    )
 
 
 def _by_seed(runs: Sequence[RunInfo]) -> Iterator[tuple[str, list[str]]]:
@@ -84,11 +103,12 @@ def _by_seed(runs: Sequence[RunInfo]) -> Iterator[tuple[str, list[str]]]:
             yield "the same seed", names
 
 
-def _sharing(frames: Sequence[FrameRecord]) -> list[tuple[str, str]]:
+def _sharing(frames: Sequence[FrameRecord], digests: Digests) -> list[tuple[str, str]]:
     """Pairs of runs with so many pictures in common that they show the same."""
     holders: dict[Digest, set[str]] = defaultdict(set)
-    for digest, frame in digests(frames):
-        holders[digest].add(frame.run)
+    for frame in _as_long_as_others(frames):
+        if (digest := digests.of(frame)) is not None:
+            holders[digest].add(frame.run)
     common: Counter[tuple[str, str]] = Counter()
     for names in holders.values():
         common.update(_pairs(sorted(names)))
@@ -134,33 +154,27 @@ def group_names(twins: Iterable[Twins]) -> Mapping[str, str]:
     return {name: group.runs[0] for group in twins for name in group.runs}
 
 
-def shared_pictures(one: Sequence[FrameRecord], other: Sequence[FrameRecord]) -> list[str]:
+def shared_pictures(
+    one: Sequence[FrameRecord], other: Sequence[FrameRecord], digests: Digests
+) -> list[str]:
     """Keys of the frames of `other` whose pictures `one` has too."""
     sizes = {frame.image_bytes for frame in one} - {0}
     alike = [frame for frame in other if frame.image_bytes in sizes]
     sizes = {frame.image_bytes for frame in alike}
-    known = {_digest(frame.image_path) for frame in one if frame.image_bytes in sizes} - {None}
-    return [frame.key for frame in alike if _digest(frame.image_path) in known]
+    known = {digests.of(frame) for frame in one if frame.image_bytes in sizes} - {None}
+    return [frame.key for frame in alike if digests.of(frame) in known]
 
 
-def digests(frames: Sequence[FrameRecord]) -> Iterable[tuple[Digest, FrameRecord]]:
-    """Of each picture that may be in two runs, one whose file is as long as another's, its digest.
-
-    Files that can't be read are left out.
-    """
+def _as_long_as_others(frames: Sequence[FrameRecord]) -> list[FrameRecord]:
+    """Those whose picture may be in two runs: its file is as long as one of another run."""
     runs_by_size: dict[int, set[str]] = defaultdict(set)
     for frame in frames:
         if frame.image_bytes:  # files without content are no pictures
             runs_by_size[frame.image_bytes].add(frame.run)
-    for frame in frames:
-        if len(runs_by_size[frame.image_bytes]) > 1:
-            digest = _digest(frame.image_path)
-            if digest is not None:
-                yield digest, frame
+    return [frame for frame in frames if len(runs_by_size[frame.image_bytes]) > 1]
 
 
 def _digest(path: Path) -> Digest | None:
-    """Of a file's length and both of its ends; None if it can't be read."""
     try:
         with open_regular(path) as file:
             start = file.read(END_BYTES) or b""

@@ -21,7 +21,7 @@ from endoforge.data.split import (
     split_by_run,
     warn_of_shared_pictures,
 )
-from endoforge.data.twins import group_lines, seeds_of_both
+from endoforge.data.twins import Digests, group_lines, seeds_of_both
 from endoforge.train.config import TrainConfig
 from endoforge.train.saved import Facts
 from endoforge.train.summary import dropped_by_side, summary_lines
@@ -175,7 +175,7 @@ def _check_apart(config: TrainConfig, training: CaptureIndex, real: CaptureIndex
         )
     for line in group_lines(seeds_of_both(training.runs, real.runs)):
         log.warning("runs of both --input-root and --real-val-dir show the same: %s", line)
-    warn_of_shared_pictures(training.frames, real.frames, "--real-val-dir")
+    warn_of_shared_pictures(training.frames, real.frames, "--real-val-dir", Digests())
 
 
 def _file_of(frame: FrameRecord) -> tuple[int, int]:
