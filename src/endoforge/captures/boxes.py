@@ -31,9 +31,14 @@ def agree(polyp: PolypLabel, size: tuple[int, int]) -> bool:
     """Whether both fields tell of one box: to half a pixel, as far as rounding goes."""
     if polyp.bbox_px is None or polyp.bbox_norm is None:
         return True
-    scaled = (share * side for share, side in zip(polyp.bbox_norm, size * 2, strict=True))
-    return all(
-        abs(pixel - other) <= HALF_PIXEL for pixel, other in zip(polyp.bbox_px, scaled, strict=True)
+    width, height = size
+    x0, y0, x1, y1 = polyp.bbox_px
+    left, top, right, bottom = polyp.bbox_norm
+    return (  # spelt out: an index asks this of every box, three times
+        abs(x0 - left * width) <= HALF_PIXEL
+        and abs(y0 - top * height) <= HALF_PIXEL
+        and abs(x1 - right * width) <= HALF_PIXEL
+        and abs(y1 - bottom * height) <= HALF_PIXEL
     )
 
 
