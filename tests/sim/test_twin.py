@@ -14,7 +14,7 @@ from endoforge.sim.engine import Engine
 from endoforge.sim.flight import fly
 from endoforge.sim.nuisances import Nuisances
 from endoforge.sim.polyps import Paris
-from endoforge.sim.renderer import Renderer, Shot
+from endoforge.sim.renderer import CameraShot, Renderer
 from endoforge.sim.scene import Scene, make_scene
 from endoforge.sim.wall import COLUMN_ANGLES
 from tests.sim.reference import Reference, ReferenceFrame
@@ -37,7 +37,7 @@ def near_an_edge(truth: ReferenceFrame) -> NDArray[np.bool_]:
 
 def check(renderer: Renderer, scene: Scene, state: CameraState) -> ReferenceFrame:
     """The renderer, which has loaded the scene, shows of it what the twin shows."""
-    frames = renderer.render([Shot(state)])
+    frames = renderer.render([CameraShot(state)])
     truth = Reference(scene, state.time_s).render(state.pose, scene.lens(WIDTH, HEIGHT))
 
     # Off silhouettes all agrees; on them a pixel may go to the nearer or the farther side.
@@ -57,7 +57,7 @@ def check(renderer: Renderer, scene: Scene, state: CameraState) -> ReferenceFram
 def pictures(renderer: Renderer, scene: Scene) -> Iterator[tuple[CameraState, NDArray[np.int32]]]:
     """Every third capture on the way, with its (MAX_POLYPS, 6) pixel counts."""
     for state in fly(scene)[::3]:
-        yield state, renderer.render([Shot(state)]).stats[0].numpy()
+        yield state, renderer.render([CameraShot(state)]).stats[0].numpy()
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def check_visible(renderer: Renderer, scene: Scene, places: Array, s_mm: Array) 
     renderer.load([scene])
     rays = lens.rays(HEIGHT, WIDTH)
     for state in places_in_view(scene, places, s_mm):
-        depth = renderer.render([Shot(state)]).depth[0].numpy().astype(np.float64)
+        depth = renderer.render([CameraShot(state)]).depth[0].numpy().astype(np.float64)
         hits = state.pose.position + depth[..., None] * (rays @ state.pose.axes)
         middle = hits[HEIGHT // 5 : -HEIGHT // 5, WIDTH // 5 : -WIDTH // 5].reshape(-1, 1, 3)
         on_place = np.linalg.norm(middle - places, axis=2).min(axis=1) < 1.0
@@ -176,7 +176,7 @@ def test_a_folds_edge_matches_the_twin(renderer: Renderer, seed: int) -> None:
     scene = without_overlay(make_scene(seed))
     renderer.load([scene])
     for state, stats in pictures(renderer, scene):
-        depth = renderer.render([Shot(state)]).depth[0].numpy()
+        depth = renderer.render([CameraShot(state)]).depth[0].numpy()
         kernel = np.ones((3, 3), np.uint8)
         edge = cv2.dilate(depth, kernel) > 1.3 * cv2.erode(depth, kernel)
         if not stats[:, 0].any() and edge.mean() > 0.08:

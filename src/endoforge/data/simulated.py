@@ -26,7 +26,7 @@ from endoforge.sim.polyps import KINDS
 from endoforge.sim.randomization import Randomization
 from endoforge.sim.renderer import Renderer
 from endoforge.sim.simulator import FrameTruth, bake, default_batch_size, render_runs
-from endoforge.sim.stage import Shown, Stage
+from endoforge.sim.stage import FootageStage, Shown
 from endoforge.sim.streams import validation_seed
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class SimulatedLoader:
         )
         self.rows = (shard or Shard()).of(batch_size)
         self.rows_each: int = self.rows.stop - self.rows.start
-        self.stage = Stage(engine, recipe, runs_at_once, workers=workers)
+        self.stage = FootageStage(engine, recipe, runs_at_once, workers=workers)
 
     def __len__(self) -> int:
         """Batches an epoch."""

@@ -15,10 +15,10 @@ from endoforge.core.errors import UserError, is_full
 from endoforge.core.outputs import check_output_folder, refuse_within
 from endoforge.core.progress import progress
 from endoforge.datagen.config import DatagenConfig
-from endoforge.datagen.job import Job, make_job
+from endoforge.datagen.job import RunJob, make_job
+from endoforge.datagen.job_report import DatagenReport
 from endoforge.datagen.output import USUAL_FRAMES, Output
-from endoforge.datagen.report import DatagenReport
-from endoforge.datagen.resume import Found, find_runs
+from endoforge.datagen.resume import EarlierRuns, find_runs
 from endoforge.sim.engine import Engine, RendererName, start_engine
 from endoforge.sim.renderer import Renderer
 from endoforge.sim.simulator import BakedRun, bake, default_batch_size, render_runs
@@ -44,7 +44,7 @@ def generate(config: DatagenConfig) -> DatagenReport:
     _check_outputs(config)
     engine = start_engine(cast(RendererName, job.renderer))
     report = DatagenReport(job.output_root, engine.name)
-    found = find_runs(job.output_root, job.data_set, engine.name) if job.resume else Found()
+    found = find_runs(job.output_root, job.data_set, engine.name) if job.resume else EarlierRuns()
     todo = [index for index in job.run_indices if index not in found.complete]
     report.complete_before = len(job.run_indices) - len(todo)
     started = time.monotonic()
@@ -65,7 +65,9 @@ def _check_outputs(config: DatagenConfig) -> None:
         check_output_folder(flag, copies)
 
 
-def _record(job: Job, engine: Engine, found: Found, todo: list[int], report: DatagenReport) -> None:
+def _record(
+    job: RunJob, engine: Engine, found: EarlierRuns, todo: list[int], report: DatagenReport
+) -> None:
     data_set = job.data_set
     batch_size = default_batch_size(engine)
     renderer = Renderer(*data_set.size, engine, batch_size, normals="normals" in data_set.saved)
@@ -88,14 +90,14 @@ def _record(job: Job, engine: Engine, found: Found, todo: list[int], report: Dat
             raise
 
 
-def _bake(job: Job, stopping: Event, run_index: int) -> tuple[int, BakedRun]:
+def _bake(job: RunJob, stopping: Event, run_index: int) -> tuple[int, BakedRun]:
     data_set = job.data_set
     seed = data_set.seed_of(run_index)
     settings = data_set.randomization, data_set.size, data_set.max_frames
     return run_index, bake(seed, *settings, check_of(stopping))
 
 
-def _explain(job: Job, frames: int, error: BaseException) -> None:
+def _explain(job: RunJob, frames: int, error: BaseException) -> None:
     """Say what is safe and how to go on; raises UserError in place of a full disk."""
     safe = f"{frames} whole frames of this job are in {job.output_root}"
     go_on = f"the same command with {job.resume_flags} goes on"

@@ -58,7 +58,7 @@ class DataSet:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class RunJob:
     """Runs of a data set to make, and how."""
 
     data_set: DataSet
@@ -71,7 +71,7 @@ class Job:
     """What to add to the command line so that it goes on where this job stopped."""
 
 
-def make_job(config: DatagenConfig) -> Job:
+def make_job(config: DatagenConfig) -> RunJob:
     """From flags whose seed is chosen; UserError for a file that can't be used."""
     if config.from_manifest is not None:
         return _again(config, Path(config.from_manifest))
@@ -115,9 +115,9 @@ def _listed(value: Any) -> Any:
     return [_listed(item) for item in value] if isinstance(value, tuple) else value
 
 
-def _job(config: DatagenConfig, data_set: DataSet, run_indices: range, renderer: str) -> Job:
+def _job(config: DatagenConfig, data_set: DataSet, run_indices: range, renderer: str) -> RunJob:
     again = config.from_manifest is not None
-    return Job(
+    return RunJob(
         resume_flags="--resume" if again else f"--seed {data_set.base_seed} --resume",
         data_set=data_set,
         run_indices=run_indices,
@@ -128,7 +128,7 @@ def _job(config: DatagenConfig, data_set: DataSet, run_indices: range, renderer:
     )
 
 
-def _again(config: DatagenConfig, path: Path) -> Job:
+def _again(config: DatagenConfig, path: Path) -> RunJob:
     """The job of one run, as its manifest tells."""
     try:
         manifest = RunManifest.model_validate_json(as_utf8(read_regular(path, MOST_LABEL_BYTES)))

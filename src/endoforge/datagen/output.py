@@ -14,12 +14,12 @@ from endoforge.captures.recorder import Picture, RunRecorder
 from endoforge.captures.schema import POSES_NAME, FrameLabel
 from endoforge.core.progress import Advance
 from endoforge.datagen.extras import DESCRIPTIONS, depth_picture, normals_picture, poses_text
-from endoforge.datagen.job import DataSet, Job
-from endoforge.datagen.labels import frame_label
-from endoforge.datagen.report import DatagenReport
-from endoforge.datagen.resume import Found
+from endoforge.datagen.frame_labels import frame_label
+from endoforge.datagen.job import DataSet, RunJob
+from endoforge.datagen.job_report import DatagenReport
+from endoforge.datagen.resume import EarlierRuns
 from endoforge.sim.flight import CAPTURE_INTERVAL_S
-from endoforge.sim.simulator import BakedRun, Batch, FrameTruth
+from endoforge.sim.simulator import BakedRun, FrameBatch, FrameTruth
 
 USUAL_FRAMES = 1400
 """Captures of a procedure, for the time left until the first one is known."""
@@ -37,7 +37,12 @@ class Output:
     """Writes the frames of runs as they come, and finishes each run with its last frame."""
 
     def __init__(
-        self, job: Job, found: Found, pool: Executor, report: DatagenReport, advance: Advance
+        self,
+        job: RunJob,
+        found: EarlierRuns,
+        pool: Executor,
+        report: DatagenReport,
+        advance: Advance,
     ) -> None:
         self.written = 0
         """Whole frames that this job has put on disk and counted."""
@@ -59,7 +64,7 @@ class Output:
             else:
                 self._finish(run.seed)
 
-    def put(self, batch: Batch) -> None:
+    def put(self, batch: FrameBatch) -> None:
         """Hand a batch to the writers; waits while too many frames are on their way."""
         saved = self._job.data_set.saved
         rgb = _on_host(batch.rgb)
@@ -67,7 +72,7 @@ class Output:
         depth = _on_host(batch.depth) if {"depth", "normals"} & set(saved) else None
         normals = None if batch.normals is None else _on_host(batch.normals)
         for row, truth in enumerate(batch.labels):
-            shown = _Shown(
+            shown = _HostPixels(
                 rgb[row],
                 None if instance is None else instance[row],
                 None if depth is None else depth[row],
@@ -134,7 +139,7 @@ class Output:
 
 
 @dataclass(frozen=True)
-class _Shown:
+class _HostPixels:
     """One frame's pixels on the host; what isn't saved is None."""
 
     rgb: NDArray[np.uint8]
@@ -144,7 +149,7 @@ class _Shown:
 
 
 def _write(
-    recorder: RunRecorder, truth: FrameTruth, shown: _Shown, data_set: DataSet
+    recorder: RunRecorder, truth: FrameTruth, shown: _HostPixels, data_set: DataSet
 ) -> FrameLabel:
     """What a writer thread does for one frame."""
     extras: dict[str, Picture] = {}

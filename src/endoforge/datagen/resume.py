@@ -26,21 +26,21 @@ class Unfinished:
 
 
 @dataclass
-class Found:
+class EarlierRuns:
     """Runs of a data set by their index: those that are complete, and the others."""
 
     complete: dict[int, Path] = field(default_factory=dict)
     unfinished: dict[int, Unfinished] = field(default_factory=dict)
 
 
-def find_runs(root: Path, data_set: DataSet, renderer: str) -> Found:
+def find_runs(root: Path, data_set: DataSet, renderer: str) -> EarlierRuns:
     """What `root` holds of the data set.
 
     Of several folders of one run a complete one counts, else the newest; the others are left
     alone, and logged. Raises UserError if runs of the same base seed were made with other
     settings.
     """
-    found, spare = Found(), 0
+    found, spare = EarlierRuns(), 0
     wanted = data_set.settings(renderer) | {"max_frames": data_set.max_frames}
     for run_dir, manifest, ours in _manifests(root):
         if ours["base_seed"] != data_set.base_seed:

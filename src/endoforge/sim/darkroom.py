@@ -28,13 +28,13 @@ Array = NDArray[np.float64]
 class Darkroom:
     """Develops up to `batch_size` frames of a renderer's arrays, on their device.
 
-    It reads `world.sensors`, `world.screens`, `world.rays`, `view.cameras`, `target.radiance` and
-    `target.gain`, and writes `target.image`. Without `with_jpeg`, scenes that have JPEG lack it.
+    It reads `scenes.sensors`, `scenes.screens`, `scenes.rays`, `view.cameras`, `target.radiance`
+    and `target.gain`, and writes `target.image`. Without `with_jpeg`, scenes that have JPEG lack it.
     """
 
     def __init__(
         self,
-        world: Any,
+        scenes: Any,
         view: Any,
         target: Any,
         batch_size: int,
@@ -50,11 +50,11 @@ class Darkroom:
         device = target.image.device
         pixels = batch_size * height * width
         coefficients = PER_BLOCK * self.blocks[0] * self.blocks[1] if self.with_jpeg else 1
-        self.room: Any = develop.Darkroom(
+        self.room: Any = develop.DarkroomBuffers(
             cameras=view.cameras,
-            rays=world.rays,
-            sensors=world.sensors,
-            screens=world.screens,
+            rays=scenes.rays,
+            sensors=scenes.sensors,
+            screens=scenes.screens,
             radiance=target.radiance,
             gain=target.gain,
             image=target.image,

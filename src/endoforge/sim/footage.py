@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from endoforge.core.errors import UserError
 from endoforge.sim.flight import Flight, plan_flight
 from endoforge.sim.itinerary import STEP_S
-from endoforge.sim.packing import Movers, world_arrays
+from endoforge.sim.packing import Movers, scene_arrays
 from endoforge.sim.polyps import KINDS, MAX_POLYPS, Polyp
 from endoforge.sim.randomization import Randomization
 from endoforge.sim.scene import Optics, Scene, make_scene
@@ -32,7 +32,7 @@ BESIDE_MM = 90.0
 class Footage:
     """A run that is ready to be rendered: its world, and F views in an order drawn by chance.
 
-    `arrays` are those of `packing.world_arrays`, and with a leading axis F the `cameras` and
+    `arrays` are those of `packing.scene_arrays`, and with a leading axis F the `cameras` and
     `polyps` of `packing.Movers.at`, for a scene that is number 0. `steps` (F,) are the moments of
     the flight, no two the same; `kinds` (MAX_POLYPS,) the polyps' places in `KINDS`, 0 where there
     is none.
@@ -66,7 +66,7 @@ def make_footage(
         np.asarray(steps * STEP_S, np.float64),
         rng.integers(0, 2**20, num_views),
     )
-    arrays = {**world_arrays(scene, *size), "cameras": cameras, "polyps": polyps}
+    arrays = {**scene_arrays(scene, *size), "cameras": cameras, "polyps": polyps}
     kinds = np.zeros(MAX_POLYPS, np.int64)
     kinds[: len(scene.polyps)] = [KINDS.index(polyp.paris) for polyp in scene.polyps]
     return Footage(seed, arrays, steps, kinds)

@@ -19,11 +19,11 @@ from endoforge.sim.kernels.types import (
     POLYP_ROWS,
     STATS,
     TILE,
+    SceneArrays,
     Target,
     View,
-    World,
 )
-from endoforge.sim.packing import Movers, world_arrays
+from endoforge.sim.packing import Movers, scene_arrays
 from endoforge.sim.polyps import MAX_POLYPS
 from endoforge.sim.scene import Scene
 from endoforge.sim.sensor import JPEG_COLUMN, JPEG_ROW, SENSOR_ROWS
@@ -33,7 +33,7 @@ EMPTY_STATS = (0, 0, 1 << 30, 1 << 30, 0, 0)
 
 
 @dataclass(frozen=True)
-class Shot:
+class CameraShot:
     """One picture to take: the camera, in which of the loaded scenes, and with which noise."""
 
     state: CameraState
@@ -42,7 +42,7 @@ class Shot:
 
 
 @dataclass(frozen=True)
-class Frames:
+class RenderedFrames:
     """Pictures of B shots, views of the renderer's buffers: valid until it renders again.
 
     `rgbi` (B, H, W, 4) uint8: RGB, and the instance (0 wall or screen, k polyp k - 1); `depth`
@@ -96,7 +96,7 @@ class Renderer:
 
     def load(self, scenes: Sequence[Scene]) -> None:
         """Put the scenes on the device, in the place of those before."""
-        arrays = [world_arrays(scene, self.width, self.height) for scene in scenes]
+        arrays = [scene_arrays(scene, self.width, self.height) for scene in scenes]
         joined = {name: np.concatenate([one[name] for one in arrays]) for name in arrays[0]}
         self._movers = Movers.of(scenes)
         self.use(
@@ -105,7 +105,7 @@ class Renderer:
         )
 
     def use(self, tables: Mapping[str, torch.Tensor], *, with_jpeg: bool) -> None:
-        """Render the scenes whose `packing.world_arrays` these are, one after another.
+        """Render the scenes whose `packing.scene_arrays` these are, one after another.
 
         Tables that are on the device already are read from where they are. Without `with_jpeg`,
         scenes that have JPEG lack it. Raises UserError in a process that was forked from the one
@@ -116,13 +116,13 @@ class Renderer:
         if not with_jpeg:  # kernels go by the table, and there is no room for JPEG's planes
             there["sensors"] = there["sensors"].clone()
             there["sensors"][JPEG_ROW::SENSOR_ROWS, JPEG_COLUMN] = 0.0
-        self.world: Any = World(**there, detail=self._detail, bubbles=self._bubbles)
+        self.scenes: Any = SceneArrays(**there, detail=self._detail, bubbles=self._bubbles)
         self.view: Any = View(
             self._zeros(self.batch_size * CAMERA_ROWS, 4),
             self._zeros(self.batch_size * MAX_POLYPS * POLYP_ROWS, 4),
         )
         self._darkroom = Darkroom(
-            self.world,
+            self.scenes,
             self.view,
             self.target,
             self.batch_size,
@@ -136,11 +136,11 @@ class Renderer:
 
         It is noted in their tables, on the device.
         """
-        self.world.sensors[JPEG_ROW::SENSOR_ROWS, JPEG_COLUMN] = float(on)
+        self.scenes.sensors[JPEG_ROW::SENSOR_ROWS, JPEG_COLUMN] = float(on)
         self._darkroom.with_jpeg = on
         settle(self.engine)
 
-    def render(self, shots: Sequence[Shot], *, use_lattice: bool = True) -> Frames:
+    def render(self, shots: Sequence[CameraShot], *, use_lattice: bool = True) -> RenderedFrames:
         """The pictures of the shots, of the scenes that `load` put there.
 
         `use_lattice=False` traces every pixel, for checks.
@@ -162,7 +162,7 @@ class Renderer:
         *,
         use_lattice: bool = True,
         hidden: bool = True,
-    ) -> Frames:
+    ) -> RenderedFrames:
         """The pictures of cameras and their polyps as `packing.Movers.at` gives both.
 
         Without `hidden`, unoccluded pixels aren't looked for: they are the visible ones. Raises
@@ -175,24 +175,24 @@ class Renderer:
         self.target.light.zero_()
         self.target.stats.view(-1, STATS)[:] = self._empty_stats
 
-        world, view, target = self.world, self.view, self.target
+        scenes, view, target = self.scenes, self.view, self.target
         picture, tiles = (count, self.height, self.width), self.tiles
         with held_interrupts():  # quadrants drops some exceptions while it compiles
-            passes.meter(world, view, target, *picture, *tiles)
-            passes.set_gain(world, view, target, count)
-            passes.cone_march(world, view, target, count, *tiles)
-            passes.trace_lattice(world, view, target, count, *tiles)
-            passes.draw(
-                world, view, target, use_lattice, self.normals, self._span, *picture, *tiles
+            passes.meter(scenes, view, target, *picture, *tiles)
+            passes.set_gain(scenes, view, target, count)
+            passes.cone_march(scenes, view, target, count, *tiles)
+            passes.trace_lattice(scenes, view, target, count, *tiles)
+            passes.draw_pixels(
+                scenes, view, target, use_lattice, self.normals, self._span, *picture, *tiles
             )
-            passes.count(world, view, target, hidden, *picture, *tiles)
+            passes.count_polyps(scenes, view, target, hidden, *picture, *tiles)
             self._darkroom.develop(count)
             wait(self.engine)
         return self._frames(count)
 
-    def _frames(self, count: int) -> Frames:
+    def _frames(self, count: int) -> RenderedFrames:
         shape = (self.batch_size, self.height, self.width)
-        return Frames(
+        return RenderedFrames(
             rgbi=self.target.image.view(torch.uint8).view(*shape, 4)[:count],
             depth=self.target.radiance.view(*shape, 4)[:count, ..., 3],
             normals=self.target.normals.view(*shape, 4)[:count, ..., :3] if self.normals else None,

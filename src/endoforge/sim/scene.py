@@ -49,7 +49,7 @@ class Look:
 
 @dataclass(frozen=True)
 class SceneTables:
-    """float32 tables of one scene, shaped (rows, 4): see `kernels.types.World`."""
+    """float32 tables of one scene, shaped (rows, 4): see `kernels.types.SceneArrays`."""
 
     centreline: NDArray[np.float32]
     wall: NDArray[np.float32]
@@ -165,7 +165,7 @@ def make_look(seed: int, ranges: MucosaRanges, nuisances: Nuisances) -> Look:
 
 
 def _look_rows(look: Look, deposits: Deposits, num_lamps: int) -> NDArray[np.float32]:
-    """(6, 4) float32 in the order of `kernels.types.World.looks`."""
+    """(6, 4) float32 in the order of `kernels.types.SceneArrays.looks`."""
     rows = [
         [*look.mucosa, look.vessels],
         [look.tone, look.gloss, look.bump, 0.0],

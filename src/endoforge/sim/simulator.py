@@ -19,7 +19,7 @@ from endoforge.sim.labels import PolypView, polyp_views
 from endoforge.sim.optics import Lens
 from endoforge.sim.polyps import Paris
 from endoforge.sim.randomization import Randomization
-from endoforge.sim.renderer import Frames, Renderer, Shot
+from endoforge.sim.renderer import CameraShot, RenderedFrames, Renderer
 from endoforge.sim.scene import Scene, make_scene
 from endoforge.sim.stops import Check, go_on
 from endoforge.sim.streams import Stream, stream
@@ -83,7 +83,7 @@ class FrameTruth:
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class FrameBatch:
     """B frames. The tensors are views of the renderer's buffers: clone what must outlive the next.
 
     `rgb` (B, H, W, 3) uint8; `instance` (B, H, W) uint8, 0 the wall and k a polyp; `depth`
@@ -153,7 +153,7 @@ class Simulator:
         """Batches of the whole run."""
         return -(-self.num_frames // self.batch_size)
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[FrameBatch]:
         return render_runs(self._renderer, [self.run])
 
 
@@ -190,7 +190,7 @@ def bake_flight(
     return BakedRun(scene, scene.lens(*size), states, noise.tolist(), range(len(states)))
 
 
-def render_runs(renderer: Renderer, runs: Iterable[BakedRun]) -> Iterator[Batch]:
+def render_runs(renderer: Renderer, runs: Iterable[BakedRun]) -> Iterator[FrameBatch]:
     """The wanted frames of the runs, in order, in batches that may hold frames of several runs.
 
     A frame's pixels don't depend on what it shares a batch with. Runs are taken from the iterable
@@ -198,7 +198,7 @@ def render_runs(renderer: Renderer, runs: Iterable[BakedRun]) -> Iterator[Batch]
     """
     for group in _groups(runs, renderer):
         shots = [
-            (run, frame, Shot(run.states[frame], place, run.noise_seeds[frame]))
+            (run, frame, CameraShot(run.states[frame], place, run.noise_seeds[frame]))
             for place, run in enumerate(group)
             for frame in run.wanted
         ]
@@ -229,10 +229,10 @@ def _runs_a_group(engine: Engine) -> int:
     return 1 if engine.name == "cpu" else GROUP_RUNS
 
 
-def _batch(frames: Frames, shown: Sequence[tuple[BakedRun, int]]) -> Batch:
+def _batch(frames: RenderedFrames, shown: Sequence[tuple[BakedRun, int]]) -> FrameBatch:
     stats = frames.stats.cpu().numpy()
     labels = [
         FrameTruth(run, frame, tuple(polyp_views(run.scene, run.states[frame], stats[row])))
         for row, (run, frame) in enumerate(shown)
     ]
-    return Batch(frames.rgb, frames.instance, frames.depth, frames.normals, labels)
+    return FrameBatch(frames.rgb, frames.instance, frames.depth, frames.normals, labels)

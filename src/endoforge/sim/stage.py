@@ -19,7 +19,7 @@ from endoforge.sim.bakery import Bakery, Recipe
 from endoforge.sim.engine import Engine, settle
 from endoforge.sim.footage import Footage
 from endoforge.sim.kernels.types import STATS
-from endoforge.sim.packing import WORLD
+from endoforge.sim.packing import SCENE_ARRAYS
 from endoforge.sim.polyps import MAX_POLYPS
 from endoforge.sim.renderer import Renderer
 from endoforge.sim.timetable import Timetable
@@ -34,7 +34,7 @@ PIXELS_AT_ONCE_CPU, PIXELS_AT_ONCE_GPU = 2**18, 2**25
 class Shown:
     """N frames on the device, the caller's own.
 
-    `rgb` (N, H, W, 3) uint8; `stats` (N, MAX_POLYPS, 6) int32 as of `renderer.Frames`; `kinds`
+    `rgb` (N, H, W, 3) uint8; `stats` (N, MAX_POLYPS, 6) int32 as of `RenderedFrames`; `kinds`
     (N, MAX_POLYPS) int64, places in `polyps.KINDS`.
     """
 
@@ -43,7 +43,7 @@ class Shown:
     kinds: Tensor
 
 
-class Stage:
+class FootageStage:
     """Shows any frames of a sequence that never repeats; frames that follow each other are cheap.
 
     What a frame shows depends on the recipe, the timetable and its position alone. To go back, or
@@ -138,8 +138,8 @@ class Stage:
             like = torch.from_numpy(array)
             shape = (self.timetable.runs_at_once, *like.shape)
             self._tables[name] = torch.zeros(shape, dtype=like.dtype, device=self.engine.device)
-        world = {name: self._tables[name].flatten(0, 1) for name in WORLD}
-        self.renderer.use(world, with_jpeg=True)
+        scenes = {name: self._tables[name].flatten(0, 1) for name in SCENE_ARRAYS}
+        self.renderer.use(scenes, with_jpeg=True)
 
     def _leave(self) -> None:
         if self._coming is not None:
