@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from endoforge.detect.decode import MAX_DETECTIONS
 from endoforge.detect.detections import Detections
-from endoforge.evaluate.coco import average_precisions
+from endoforge.evaluate.average_precision import average_precisions
 from endoforge.evaluate.matching import Matches, Truth, match_all
 
 COCO_IOUS: tuple[float, ...] = tuple(np.linspace(0.5, 0.95, 10).tolist())

@@ -11,9 +11,9 @@ from endoforge.captures.tally import EXAMPLES_KEPT, Tally, Unusable
 from endoforge.core.errors import UserError
 from endoforge.core.reading import MOST_PICTURE_BYTES, open_regular
 from endoforge.formats.config import ImportConfig
-from endoforge.formats.folders import Found, listed, search
-from endoforge.formats.matching import Matching
-from endoforge.formats.names import Paths, is_in_its_folder, nearest
+from endoforge.formats.pairing import Pairing
+from endoforge.formats.searching import FilesFound, listed, search
+from endoforge.formats.spellings import Paths, is_in_its_folder, nearest
 
 log = logging.getLogger(__name__)
 
@@ -154,12 +154,12 @@ def _endings() -> str:
     return ", ".join(sorted(PICTURE_SUFFIXES))
 
 
-def _not_seen(found: Found) -> str:
+def _not_seen(found: FilesFound) -> str:
     notes = {**found.outputs, **found.unreadable}
     return f"; not searched: {listed(notes)}" if notes else ""
 
 
-def _warn_of(found: Found) -> None:
+def _warn_of(found: FilesFound) -> None:
     if found.unreadable:
         log.warning("left out, since it can't be read: %s", listed(found.unreadable))
 
@@ -187,7 +187,7 @@ def label_files(
     found = search(folder, suffixes)
     refuse_unreadable(found)
     files = {path: stem_of(path.relative_to(folder)) for path in found.files}
-    matching = Matching({name: stem_of(name) for name in pictures}, files, beside)
+    matching = Pairing({name: stem_of(name) for name in pictures}, files, beside)
     labels = {name: paths[0] for name, paths in matching.found.items() if len(paths) == 1}
     doubts = {name: matching.found.get(name) or matching.alike(name) for name in pictures}
     doubts = {name: paths for name, paths in doubts.items() if paths and name not in labels}
@@ -216,7 +216,7 @@ def _instead(pictures: Pictures, files: Mapping[Path, str]) -> str:
     return f" (there is {next(iter(files)).name}, and the first picture is {next(iter(pictures))})"
 
 
-def refuse_unreadable(labels: Found) -> None:
+def refuse_unreadable(labels: FilesFound) -> None:
     """Raises UserError if a place of labels can't be read: it may hold those of any picture."""
     if labels.unreadable:
         raise UserError(

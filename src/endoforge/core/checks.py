@@ -2,10 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import get_args
 
-from endoforge.backends.devices import BackendName, DeviceName
-from endoforge.backends.wish import AdapterWish
 from endoforge.core.errors import UserError
 from endoforge.core.sizes import MOST_INPUT_SIDE, parse_size
 
@@ -50,17 +47,6 @@ def check_choice(flag: str, value: str, choices: Sequence[str]) -> None:
         raise UserError(f"{flag} {value}: must be one of {', '.join(choices)}")
 
 
-def check_compute(backend: str, device: str, adapter: str | None) -> None:
-    """`--backend`, `--device` and `--adapter` are choices, and go together."""
-    check_choice("--backend", backend, get_args(BackendName))
-    check_choice("--device", device, get_args(DeviceName))
-    AdapterWish.parse(adapter)
-    if backend == "webgpu" and device != "auto":
-        raise UserError(f"--device {device} is torch's: with --backend webgpu, --adapter chooses")
-    if backend == "torch" and adapter is not None:
-        raise UserError(f"--adapter {adapter} needs --backend webgpu: give that too")
-
-
 def check_size(flag: str, text: str, divisor: int) -> tuple[int, int]:
     """`"320x192"` to (320, 192): multiples of `divisor` that an input may have.
 
@@ -86,12 +72,6 @@ def parse_thresholds(flag: str, text: str) -> list[float]:
     if not all(0 < value <= 1 for value in values):
         _fail(flag, repr(text), "numbers above 0 and at most 1, split by commas", "0.5,0.75")
     return values
-
-
-def iou_thresholds(first: float, sweep: str) -> list[float]:
-    """The IoU thresholds to measure at: `first`, then the others of `sweep`, rising."""
-    others = set(parse_thresholds("--val-iou-sweep", sweep)) - {first}
-    return [first, *sorted(others)]
 
 
 def _fail(flag: str, value: object, must_be: str, example: str) -> None:

@@ -13,9 +13,9 @@ from endoforge import __version__
 from endoforge.core.files import write_atomic
 from endoforge.core.folders import make_folder_of
 from endoforge.core.text import printable
-from endoforge.evaluate.charts import Chart
-from endoforge.evaluate.figures import Picture
 from endoforge.evaluate.metrics import Metrics
+from endoforge.report.charts import Chart
+from endoforge.report.drawn_frames import DrawnFrame
 
 Table = Sequence[tuple[str, str]]
 """Rows of a name and its value."""
@@ -54,11 +54,11 @@ class FrameGroup:
 
     heading: str
     rule: str
-    pictures: Sequence[Picture]
+    pictures: Sequence[DrawnFrame]
 
 
 @dataclass(frozen=True)
-class Frames:
+class FrameGroups:
     """Frames with their boxes, in groups, and a key to the colours."""
 
     heading: str
@@ -167,7 +167,7 @@ def _frame_group(group: FrameGroup) -> str:
     )
 
 
-def _picture(picture: Picture) -> str:
+def _picture(picture: DrawnFrame) -> str:
     data = base64.b64encode(picture.jpeg).decode()
     caption = _escaped(picture.caption)
     return (

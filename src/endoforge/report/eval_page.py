@@ -16,30 +16,30 @@ from endoforge.evaluate.breakdown import (
     score_frames,
     worst_frames,
 )
-from endoforge.evaluate.charts import (
+from endoforge.evaluate.config import REPORT_NAME, EvalConfig
+from endoforge.evaluate.result import EvalResult
+from endoforge.report.charts import (
     Chart,
     precision_by_iou,
     precision_recall_curve,
     recall_by_size_chart,
     score_curves,
 )
-from endoforge.evaluate.config import REPORT_NAME, EvalConfig
-from endoforge.evaluate.figures import detection_grid, frames_with_boxes
-from endoforge.evaluate.report import (
+from endoforge.report.drawn_frames import detection_grid, frames_with_boxes
+from endoforge.report.page import (
     RESEARCH_ONLY,
     SIMULATED_ONLY,
     Charts,
     Commands,
     Facts,
     FrameGroup,
-    Frames,
+    FrameGroups,
     Report,
     Table,
     headline,
     number,
     write_report,
 )
-from endoforge.evaluate.result import EvalResult
 
 FRAMES_A_GROUP = 6
 
@@ -56,7 +56,7 @@ def write_eval_report(folder: Path, result: EvalResult) -> Path:
         tiles=headline(metrics),
         sections=[
             Charts("Curves", quality_charts(result)),
-            Frames("Frames, with truth and detections", frame_groups(result)),
+            FrameGroups("Frames, with truth and detections", frame_groups(result)),
             *class_section(result),
             Facts(
                 "What was measured",
@@ -67,7 +67,7 @@ def write_eval_report(folder: Path, result: EvalResult) -> Path:
                     ("Machine", [*machine_facts(result), ("seconds", f"{result.seconds:.1f}")]),
                 ],
             ),
-            Commands("Make it again", [eval_command(result.config)]),
+            Commands("Make it again", [command_to_repeat(result.config)]),
         ],
         footer=_footer(result),
     )
@@ -161,7 +161,7 @@ def machine_facts(result: EvalResult) -> Table:
     ]
 
 
-def eval_command(config: EvalConfig) -> str:
+def command_to_repeat(config: EvalConfig) -> str:
     """What a shell makes the same evaluation of: all that isn't a default, and what is measured."""
     words = ["endoforge", "eval"]
     shown = replace(config, checkpoint=config.weights)
