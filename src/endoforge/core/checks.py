@@ -12,25 +12,25 @@ norm can make nothing."""
 
 
 def check_share(flag: str, value: float, *, example: str) -> None:
-    """0 < value < 1."""
+    """Raise UserError, which names `flag`, unless 0 < value < 1."""
     if not 0 < value < 1:
         _fail(flag, value, "between 0 and 1 (exclusive)", example)
 
 
 def check_probability(flag: str, value: float, *, example: str) -> None:
-    """0 <= value <= 1."""
+    """Raise UserError, which names `flag`, unless 0 <= value <= 1."""
     if not 0 <= value <= 1:
         _fail(flag, value, "between 0 and 1", example)
 
 
 def check_positive(flag: str, value: float, *, example: str) -> None:
-    """0 < value, and finite."""
+    """Raise UserError, which names `flag`, unless the value is finite and above 0."""
     if not (value > 0 and math.isfinite(value)):
         _fail(flag, value, "a number greater than 0", example)
 
 
 def check_at_least(flag: str, value: float, least: int, *, example: str) -> None:
-    """`least` <= value, and finite."""
+    """Raise UserError, which names `flag`, unless the value is finite and at least `least`."""
     if not (value >= least and math.isfinite(value)):
         _fail(flag, value, f"at least {least}", example)
 
@@ -42,7 +42,7 @@ def check_seed(flag: str, value: int) -> None:
 
 
 def check_choice(flag: str, value: str, choices: Sequence[str]) -> None:
-    """One of `choices`."""
+    """Raise UserError, which names `flag`, unless the value is one of `choices`."""
     if value not in choices:
         raise UserError(f"{flag} {value}: must be one of {', '.join(choices)}")
 

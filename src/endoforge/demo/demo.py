@@ -59,14 +59,14 @@ MARK, MADE_BY = "demo.json", "endoforge demo"
 
 @dataclass
 class DemoResult:
-    """What the demo found, and where everything lies."""
+    """What the demo measured, and where everything that it made lies."""
 
     root: Path
     evaluation: EvalResult
     seconds: dict[str, float]
 
     def lines(self) -> list[str]:
-        """The summary for people."""
+        """Sum it up for people, a line each."""
         scores = "  ".join(f"{name} {value}" for name, value in headline(self.evaluation.metrics))
         spent = ", ".join(f"{step} {seconds:.0f} s" for step, seconds in self.seconds.items())
         return [
@@ -84,7 +84,7 @@ class DemoResult:
 
 @dataclass
 class _Stopwatch:
-    """Seconds that each step took."""
+    """The seconds that each step took."""
 
     seconds: dict[str, float] = field(default_factory=dict)
 

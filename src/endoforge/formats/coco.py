@@ -47,7 +47,7 @@ class _Image(BaseModel):
 
     @property
     def size(self) -> Size | None:
-        """(width, height), if the file tells."""
+        """The width and height in pixels, or None if the file does not tell."""
         return None if self.width is None or self.height is None else (self.width, self.height)
 
 

@@ -106,7 +106,7 @@ class _Assignment:
             del self.left[path]
 
     def alike(self, name: str) -> list[Path]:
-        """Masks of no picture that may be of this one."""
+        """Masks that no picture has, but that may belong to this one by their names."""
         found = (path for one in self._matchings for path in one.alike(name))
         return [path for path in dict.fromkeys(found) if path in self.left]
 

@@ -103,6 +103,6 @@ def _output(folder: Path) -> str | None:
 
 
 def listed(notes: dict[Path, str], most: int = 3) -> str:
-    """`a (why), b (why) ...` for a message."""
+    """Join places and reasons for a message: `a (why), b (why) ...`."""
     shown = [f"{path} ({why})" for path, why in list(notes.items())[:most]]
     return ", ".join(shown) + (" ..." if len(notes) > most else "")

@@ -37,7 +37,7 @@ class Blob:
         return cls(path, 0, path.stat().st_size)
 
     def read(self) -> bytes:
-        """Raises Unusable if that can't be done."""
+        """Read the boxes of a picture. Raises Unusable if that can't be done."""
         try:
             with open_regular(self.path) as file:
                 if self.num_bytes > MOST_PICTURE_BYTES:
@@ -58,7 +58,7 @@ class NamedBox:
 
 @dataclass(frozen=True)
 class SourceFrame:
-    """One picture and its boxes.
+    """A picture of another tool's data set, with its boxes.
 
     `name` is its path within the source, with forward slashes. `boxes` are in pixels, or, if
     `normalised`, in 0..1 of the picture. `size` is the (width, height) that the label says the
@@ -240,7 +240,7 @@ def stem_of(path: str | PurePath) -> str:
 
 
 def count_orphans(pictures: Pictures, tally: Tally) -> None:
-    """Count the label files that are of no picture."""
+    """Count the label files that belong to no picture."""
     for path in pictures.unused_labels:
         tally.drop("label: no picture of its name", path.as_posix())
 

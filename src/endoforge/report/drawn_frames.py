@@ -100,7 +100,7 @@ def _frame_with_boxes(result: EvalResult, place: int) -> DrawnFrame:
 
 
 def _to_width(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """`picture` at WIDTH_PX, of the same shape."""
+    """Scale `picture` to a width of WIDTH_PX and keep its shape."""
     height, width = picture.shape[:2]
     size = (WIDTH_PX, max(1, round(height * WIDTH_PX / width)))
     method = cv2.INTER_AREA if width > WIDTH_PX else cv2.INTER_CUBIC

@@ -160,7 +160,7 @@ def _simulated(index: CaptureIndex, pack: Pack) -> bool:
 
 
 def _record(config: EvalConfig, validation: Validation, seconds: float) -> dict[str, Any]:
-    """A line of the metrics file."""
+    """What a line of the metrics file says."""
     metrics = validation.metrics
     return {
         "detector": config.detector,

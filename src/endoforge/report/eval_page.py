@@ -77,7 +77,7 @@ def write_eval_report(folder: Path, result: EvalResult) -> Path:
 
 
 def quality_charts(result: EvalResult) -> list[Chart]:
-    """How good the detections are, from four sides."""
+    """Charts that show from four sides how good the detections are."""
     return [
         precision_recall_curve(result.metrics),
         score_curves(result.metrics),
@@ -87,7 +87,7 @@ def quality_charts(result: EvalResult) -> list[Chart]:
 
 
 def frame_groups(result: EvalResult) -> list[FrameGroup]:
-    """The worst frames, the best, and some of all."""
+    """The worst frames, the best ones, and some that are spread over all."""
     scores = score_frames(result)
     worst = [score.place for score in worst_frames(scores, FRAMES_A_GROUP)]
     best = [score.place for score in best_frames(scores, FRAMES_A_GROUP)]
@@ -99,7 +99,7 @@ def frame_groups(result: EvalResult) -> list[FrameGroup]:
 
 
 def class_section(result: EvalResult) -> list[Facts]:
-    """AP of each class where there are several."""
+    """A table of the AP of each class, where there are several."""
     by_class = result.metrics.by_class
     if len(by_class) == 1:
         return []
@@ -124,7 +124,7 @@ def detector_facts(result: EvalResult) -> Table:
 
 
 def data_facts(result: EvalResult) -> Table:
-    """The frames, and what is not among them."""
+    """Which frames were measured, and how many were left out for which reason."""
     with_boxes = sum(len(boxes) > 0 for boxes in result.truths)
     split = result.config.split_manifest
     return [
@@ -153,7 +153,7 @@ def threshold_facts(result: EvalResult) -> Table:
 
 
 def machine_facts(result: EvalResult) -> Table:
-    """What it ran on."""
+    """What the measuring ran on."""
     return [
         ("system", f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"),
         ("device", result.subject.device),
