@@ -33,9 +33,9 @@ from endoforge.core.machine import cpu_cores
 from endoforge.detect.detections import Detections
 from endoforge.detect.tinydet import MODELS
 from endoforge.evaluate.config import EvalConfig
-from endoforge.evaluate.evaluate import run_eval
 from endoforge.evaluate.matching import Truth
 from endoforge.evaluate.metrics import Metrics, measure
+from endoforge.report.eval_command import run_eval
 from endoforge.train.config import ModelName, TrainHpConfig
 from endoforge.train.loop import train
 

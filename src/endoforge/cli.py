@@ -278,7 +278,7 @@ def _sim_view(config: Any) -> None:
 
 
 def _devices(config: Any) -> None:
-    _print(named("endoforge.devices:device_lines")(config))
+    _print(named("endoforge.devices_command:device_lines")(config))
 
 
 def _print(lines: list[str]) -> None:
@@ -307,7 +307,7 @@ COMMANDS = {
     "demo": Command(
         "the whole journey: simulate, prune, train, evaluate, and a report",
         "endoforge.demo.config:DemoConfig",
-        "endoforge.demo.run:run_demo",
+        "endoforge.demo.demo:run_demo",
     ),
     "sim-view": Command(
         "the live simulator in the browser: fly the scope, watch the detector",
@@ -354,7 +354,7 @@ COMMANDS = {
     "eval": Command(
         "measure a detector on every frame of a folder",
         "endoforge.evaluate.config:EvalConfig",
-        "endoforge.evaluate.evaluate:run_eval",
+        "endoforge.report.eval_command:run_eval",
     ),
     "detect": Command(
         "find polyps in pictures and videos, draw them and write them down",
@@ -373,7 +373,7 @@ COMMANDS = {
     ),
     "devices": Command(
         "what can render and train here, and which is picked",
-        "endoforge.devices:DevicesConfig",
+        "endoforge.devices_command:DevicesConfig",
         _devices,
     ),
 }

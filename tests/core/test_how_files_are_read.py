@@ -8,7 +8,7 @@ from pathlib import Path
 SOURCE = Path(__file__).parents[2] / "src/endoforge"
 
 ALLOWED = {
-    ("evaluate/report.py", "read_text"): "the page's template, a file of ours",
+    ("report/page.py", "read_text"): "the page's template, a file of ours",
     ("detect/packaged.py", "safe_open"): "after `check_weights_file`, which opens it as regular",
     ("detect/weights.py", "safe_open"): "after `check_weights_file`, which opens it as regular",
     ("train/saved.py", "load"): "of bytes that were read as a regular file",

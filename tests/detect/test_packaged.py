@@ -20,7 +20,7 @@ from endoforge.detect.packaged import (
 )
 from endoforge.detect.weights import load_weights
 
-TOOL = Path(__file__).parents[2] / "docs" / "make_demo_checkpoint.py"
+TOOL = Path(__file__).parents[2] / "tools" / "make_demo_checkpoint.py"
 MADE = [
     "--command",
     "endoforge train --simulate --steps 9",

@@ -9,11 +9,12 @@ from endoforge.view.commands import COMMANDS, KEYS
 from endoforge.view.config import SimViewConfig
 
 DOCS = Path(__file__).parents[2] / "docs"
+TOOLS = DOCS.with_name("tools")
 PAGE = (DOCS / "sim-view.md").read_text(encoding="utf-8")
 
 
 def test_the_table_is_that_of_the_configuration():
-    spec = importlib.util.spec_from_file_location("flags", DOCS / "make_flag_tables.py")
+    spec = importlib.util.spec_from_file_location("flags", TOOLS / "make_flag_tables.py")
     tables = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tables)
     assert tables.renewed(PAGE) == PAGE, "renew it with: make flags"

@@ -12,7 +12,7 @@ from endoforge.core.errors import UserError
 from endoforge.detect.neural import NeuralDetector
 from endoforge.detect.weights import load_weights
 from endoforge.evaluate.config import EvalConfig
-from endoforge.evaluate.evaluate import run_eval
+from endoforge.report.eval_command import run_eval
 from endoforge.train.data import load_data
 from endoforge.train.loop import train
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from endoforge.backends.devices import DeviceName
-from endoforge.evaluate import checks
+from endoforge.core import checks
 
 
 @dataclass(frozen=True, kw_only=True)

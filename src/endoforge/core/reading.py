@@ -20,7 +20,7 @@ MOST_PICTURE_BYTES = 1000 * MEGABYTE
 
 @contextmanager
 def open_regular(path: str | Path) -> Iterator[FileIO]:
-    """A regular file, opened for reading.
+    """Open a regular file for reading.
 
     Raises OSError for anything else: a pipe would wait for a writer for ever, a device has no end.
     """

@@ -6,9 +6,10 @@ from typing import Annotated, Literal, get_args
 from tyro.conf import arg
 
 from endoforge.backends.devices import BackendName, DeviceName
+from endoforge.backends.wish import check_compute
+from endoforge.core import checks
 from endoforge.core.errors import UserError
 from endoforge.detect.packaged import weights_or_packaged
-from endoforge.evaluate import checks
 
 DetectorKind = Literal["neural", "heuristic"]
 
@@ -78,7 +79,7 @@ class EvalConfig:
         checks.check_share("--val-iou-thresh", self.val_iou_thresh, example="0.5")
         checks.parse_thresholds("--val-iou-sweep", self.val_iou_sweep)
         checks.check_at_least("--batch-size", self.batch_size, 1, example="16")
-        checks.check_compute(self.backend, self.device, self.adapter)
+        check_compute(self.backend, self.device, self.adapter)
         checks.check_choice("--detector", self.detector, get_args(DetectorKind))
         if self.detector == "heuristic":
             self._check_heuristic()
@@ -108,4 +109,10 @@ class EvalConfig:
     @property
     def iou_thresholds(self) -> list[float]:
         """`val_iou_thresh` first, then the others of the sweep, rising."""
-        return checks.iou_thresholds(self.val_iou_thresh, self.val_iou_sweep)
+        return iou_thresholds(self.val_iou_thresh, self.val_iou_sweep)
+
+
+def iou_thresholds(first: float, sweep: str) -> list[float]:
+    """The IoU thresholds to measure at: `first`, then the others of `sweep`, rising."""
+    others = set(checks.parse_thresholds("--val-iou-sweep", sweep)) - {first}
+    return [first, *sorted(others)]

@@ -39,6 +39,6 @@ class EvalResult:
     """The page that was written, if one was asked for."""
 
     def lines(self) -> list[str]:
-        """The summary for people."""
+        """Sum it up for people, a line each."""
         report = [] if self.report is None else [f"report   {self.report}"]
         return [self.metrics.summary(), *self.metrics.class_lines(), *report]

@@ -27,7 +27,7 @@ HEURISTIC_SIZE = (640, 360)
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """A detector to measure.
+    """A detector to measure, and how it wants its pictures.
 
     `predict` takes pictures of `input_size` (width, height); `classes` are those it knows, by their
     names in the field `label_field` of labels.

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, get_args
 
 from tyro.conf import arg
 
-from endoforge.evaluate import checks
+from endoforge.core import checks
 
 Nms = Literal["inside", "outside"]
 

@@ -47,7 +47,7 @@ class ConvertReport:
     notes: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
-        """For people."""
+        """Tell people what was written, and what was not, a line each."""
         sides = "" if set(self.frames) <= {ALL} else f" ({_counts(self.frames)})"
         head = f"{self.out}: {self.format}, {self.runs} runs, {self.frames.total()} frames{sides}"
         lines = [f"{head}, {self.boxes.total()} boxes"]

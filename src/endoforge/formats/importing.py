@@ -25,11 +25,11 @@ from endoforge.core.progress import Advance, progress
 from endoforge.core.text import printable
 from endoforge.formats.coco import read_coco
 from endoforge.formats.config import FIELD, NAME, ONE, ImportConfig
-from endoforge.formats.folders import natural_key
 from endoforge.formats.masks import read_masks
 from endoforge.formats.runs import ImportedRun, ImportReport, ImportRoot, Origin
+from endoforge.formats.searching import natural_key
 from endoforge.formats.source import NamedBox, Source, SourceFrame
-from endoforge.formats.video import import_video
+from endoforge.formats.video_import import import_video
 from endoforge.formats.voc import read_voc
 from endoforge.formats.webdataset import read_webdataset
 from endoforge.formats.yolo import read_yolo

@@ -7,9 +7,10 @@ from typing import Annotated, Literal, get_args
 from tyro.conf import Positional, arg
 
 from endoforge.backends.devices import BackendName, DeviceName
+from endoforge.backends.wish import check_compute
+from endoforge.core import checks
 from endoforge.core.errors import UserError
 from endoforge.detect.packaged import PACKAGED
-from endoforge.evaluate import checks
 from endoforge.evaluate.config import DetectorKind
 
 Draw = Literal["all", "found", "none"]
@@ -71,7 +72,7 @@ class DetectConfig:
             raise UserError("--out: expected the name of a folder, got nothing")
         checks.check_choice("--detector", self.detector, get_args(DetectorKind))
         checks.check_choice("--draw", self.draw, get_args(Draw))
-        checks.check_compute(self.backend, self.device, self.adapter)
+        check_compute(self.backend, self.device, self.adapter)
         checks.check_probability("--infer-obj-thresh", self.infer_obj_thresh, example="0.3")
         if self.infer_iou_thresh is not None:
             checks.check_probability("--infer-iou-thresh", self.infer_iou_thresh, example="0.5")

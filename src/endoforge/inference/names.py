@@ -13,8 +13,8 @@ from endoforge.captures.run_frames import read_manifest
 from endoforge.captures.schema import MANIFEST_NAME, FrameLabel
 from endoforge.core.reading import MOST_LABEL_BYTES, read_regular
 from endoforge.core.text import as_utf8
-from endoforge.formats.names import caseless
 from endoforge.formats.runs import MANIFEST_KEY
+from endoforge.formats.spellings import caseless
 
 NUMBERED = re.compile(r"frame_\d{5,}")
 """Names that EndoForge gives: they begin anew in every run."""

@@ -11,7 +11,6 @@ import numpy as np
 from endoforge.captures.tally import Tally
 from endoforge.core.errors import UserError
 from endoforge.detect.detections import Detections
-from endoforge.evaluate.figures import draw_found
 from endoforge.evaluate.matching import Truth
 from endoforge.inference.coco import CocoIds
 from endoforge.inference.config import Draw
@@ -20,6 +19,7 @@ from endoforge.inference.drawings import IMAGES, LINES, RESULTS
 from endoforge.inference.growing import Growing
 from endoforge.inference.out import lock_out
 from endoforge.inference.shots import Shot
+from endoforge.report.drawn_frames import draw_found
 
 log = logging.getLogger(__name__)
 

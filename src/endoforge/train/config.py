@@ -7,14 +7,16 @@ from typing import Annotated, Literal, get_args
 from tyro.conf import arg
 
 from endoforge.backends.devices import BackendName, DeviceName
+from endoforge.backends.wish import check_compute
+from endoforge.core import checks
 from endoforge.core.errors import UserError
 from endoforge.core.sizes import parse_size
-from endoforge.evaluate import checks
 from endoforge.evaluate.config import (
     DEFAULT_INPUT_ROOT,
     DEFAULT_IOU_SWEEP,
     DEFAULT_IOU_THRESH,
     DEFAULT_OBJ_THRESH,
+    iou_thresholds,
 )
 
 Scheduler = Literal["linear", "cosine"]
@@ -205,7 +207,7 @@ class TrainConfig:
     @property
     def iou_thresholds(self) -> list[float]:
         """`val_iou_thresh` first, then the others of the sweep, rising."""
-        return checks.iou_thresholds(self.val_iou_thresh, self.val_iou_sweep)
+        return iou_thresholds(self.val_iou_thresh, self.val_iou_sweep)
 
     def _check_counts(self) -> None:
         checks.check_at_least("--batch-size", self.batch_size, 1, example="2")
@@ -257,7 +259,7 @@ class TrainConfig:
         checks.check_choice("--scheduler", self.scheduler, get_args(Scheduler))
         checks.check_choice("--label", self.label, get_args(LabelField))
         checks.check_choice("--watch", self.watch, get_args(Watch))
-        checks.check_compute(self.backend, self.device, self.adapter)
+        check_compute(self.backend, self.device, self.adapter)
         checks.check_choice("--resize-mode", self.resize_mode, get_args(ResizeMode))
         if self.val_resize_mode is not None:
             checks.check_choice("--val-resize-mode", self.val_resize_mode, get_args(ResizeMode))

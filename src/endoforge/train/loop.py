@@ -15,12 +15,12 @@ from endoforge.backends.arrays import Arrays, to_arrays
 from endoforge.backends.base import Backend, StepResult
 from endoforge.backends.compute import Compute, pick_compute
 from endoforge.backends.group import Group, joined
+from endoforge.core.checks import check_size
 from endoforge.core.errors import Resumable, UserError
 from endoforge.core.progress import progress
 from endoforge.data.loader import Loader
 from endoforge.detect.tinydet import MODELS
 from endoforge.detect.weights import WeightsMetadata
-from endoforge.evaluate.checks import check_size
 from endoforge.evaluate.config import VALIDATION_BATCH_SIZE
 from endoforge.evaluate.metrics import Metrics
 from endoforge.evaluate.validate import Validation, validate

@@ -6,11 +6,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from endoforge.backends.group import Group
+from endoforge.captures.only_read import refuse_in_runs
 from endoforge.core.errors import UserError
-from endoforge.core.outputs import check_output_file, check_output_folder, refuse_same
+from endoforge.core.outputs import (
+    check_output_file,
+    check_output_folder,
+    refuse_no_metrics,
+    refuse_same,
+)
 from endoforge.core.reading import MOST_LABEL_BYTES, read_regular
 from endoforge.detect.packaged import PACKAGED
-from endoforge.evaluate.outputs import refuse_in_runs, refuse_no_metrics
 from endoforge.train.checkpoint import FILE_NAMES, held
 from endoforge.train.config import DEBUG_NAME, TrainConfig
 

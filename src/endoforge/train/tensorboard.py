@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from endoforge.core.errors import UserError
 from endoforge.core.files import naming
-from endoforge.evaluate.figures import draw_found, evenly_spread
 from endoforge.evaluate.matching import match_all, match_picture
 from endoforge.evaluate.metrics import OBJECTNESS_SWEEP, Metrics
 from endoforge.evaluate.validate import Validation
+from endoforge.report.drawn_frames import draw_found, evenly_spread
 from endoforge.train.reports import EpochReport, Plan, StepReport
 
 NUM_PICTURES = 8

@@ -7,10 +7,11 @@ from typing import Annotated, Literal, get_args
 from tyro.conf import arg
 
 from endoforge.backends.devices import BackendName, DeviceName
+from endoforge.backends.wish import check_compute
+from endoforge.core import checks
 from endoforge.core.errors import UserError
 from endoforge.core.sizes import parse_size
 from endoforge.detect.packaged import packaged_weights, weights_file
-from endoforge.evaluate import checks
 
 Mode = Literal["sim", "datagen"]
 DEFAULT_PORT = 8765
@@ -93,7 +94,7 @@ class SimViewConfig:
             raise UserError(f"--resolution {self.resolution}: each side must be 64 to 4096 pixels")
         checks.check_probability("--infer-obj-thresh", self.infer_obj_thresh, example="0.3")
         checks.check_probability("--infer-iou-thresh", self.infer_iou_thresh, example="0.5")
-        checks.check_compute(self.backend, self.device, self.adapter)
+        check_compute(self.backend, self.device, self.adapter)
         if self.port is not None and not 0 <= self.port <= 65535:
             raise UserError(f"--port {self.port}: must be 0 (any free one) to 65535; try 8765")
         if not self.host.strip():

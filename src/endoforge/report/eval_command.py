@@ -9,8 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from endoforge.captures.index import CaptureIndex, index_root
+from endoforge.captures.only_read import refuse_in_runs
 from endoforge.core.files import append_json_line
-from endoforge.core.outputs import check_output_file, check_output_folder, refuse_same
+from endoforge.core.outputs import (
+    check_output_file,
+    check_output_folder,
+    refuse_no_metrics,
+    refuse_same,
+)
 from endoforge.core.progress import progress
 from endoforge.core.text import shortened
 from endoforge.data.classes import boxes_by_class, unknown_classes, with_others
@@ -18,7 +24,6 @@ from endoforge.data.loader import Loader
 from endoforge.data.pack import Pack, pack_frames
 from endoforge.data.split import load_split
 from endoforge.evaluate.config import REPORT_NAME, EvalConfig
-from endoforge.evaluate.outputs import refuse_in_runs, refuse_no_metrics
 from endoforge.evaluate.result import EvalResult
 from endoforge.evaluate.subject import Subject, subject_of
 from endoforge.evaluate.validate import Validation, validate
@@ -100,7 +105,7 @@ def _scores_before_errors(result: EvalResult) -> Iterator[None]:
 
 
 def _with_report(result: EvalResult, folder: Path) -> EvalResult:
-    from endoforge.evaluate.eval_report import write_eval_report  # matplotlib takes its time
+    from endoforge.report.eval_page import write_eval_report  # matplotlib takes its time
 
     return replace(result, report=write_eval_report(folder, result))
 
@@ -155,7 +160,7 @@ def _simulated(index: CaptureIndex, pack: Pack) -> bool:
 
 
 def _record(config: EvalConfig, validation: Validation, seconds: float) -> dict[str, Any]:
-    """A line of the metrics file."""
+    """What a line of the metrics file says."""
     metrics = validation.metrics
     return {
         "detector": config.detector,

@@ -2,10 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import get_args
 
-from endoforge.backends.devices import BackendName, DeviceName
-from endoforge.backends.wish import AdapterWish
 from endoforge.core.errors import UserError
 from endoforge.core.sizes import MOST_INPUT_SIDE, parse_size
 
@@ -15,25 +12,25 @@ norm can make nothing."""
 
 
 def check_share(flag: str, value: float, *, example: str) -> None:
-    """0 < value < 1."""
+    """Raise UserError, which names `flag`, unless 0 < value < 1."""
     if not 0 < value < 1:
         _fail(flag, value, "between 0 and 1 (exclusive)", example)
 
 
 def check_probability(flag: str, value: float, *, example: str) -> None:
-    """0 <= value <= 1."""
+    """Raise UserError, which names `flag`, unless 0 <= value <= 1."""
     if not 0 <= value <= 1:
         _fail(flag, value, "between 0 and 1", example)
 
 
 def check_positive(flag: str, value: float, *, example: str) -> None:
-    """0 < value, and finite."""
+    """Raise UserError, which names `flag`, unless the value is finite and above 0."""
     if not (value > 0 and math.isfinite(value)):
         _fail(flag, value, "a number greater than 0", example)
 
 
 def check_at_least(flag: str, value: float, least: int, *, example: str) -> None:
-    """`least` <= value, and finite."""
+    """Raise UserError, which names `flag`, unless the value is finite and at least `least`."""
     if not (value >= least and math.isfinite(value)):
         _fail(flag, value, f"at least {least}", example)
 
@@ -45,20 +42,9 @@ def check_seed(flag: str, value: int) -> None:
 
 
 def check_choice(flag: str, value: str, choices: Sequence[str]) -> None:
-    """One of `choices`."""
+    """Raise UserError, which names `flag`, unless the value is one of `choices`."""
     if value not in choices:
         raise UserError(f"{flag} {value}: must be one of {', '.join(choices)}")
-
-
-def check_compute(backend: str, device: str, adapter: str | None) -> None:
-    """`--backend`, `--device` and `--adapter` are choices, and go together."""
-    check_choice("--backend", backend, get_args(BackendName))
-    check_choice("--device", device, get_args(DeviceName))
-    AdapterWish.parse(adapter)
-    if backend == "webgpu" and device != "auto":
-        raise UserError(f"--device {device} is torch's: with --backend webgpu, --adapter chooses")
-    if backend == "torch" and adapter is not None:
-        raise UserError(f"--adapter {adapter} needs --backend webgpu: give that too")
 
 
 def check_size(flag: str, text: str, divisor: int) -> tuple[int, int]:
@@ -86,12 +72,6 @@ def parse_thresholds(flag: str, text: str) -> list[float]:
     if not all(0 < value <= 1 for value in values):
         _fail(flag, repr(text), "numbers above 0 and at most 1, split by commas", "0.5,0.75")
     return values
-
-
-def iou_thresholds(first: float, sweep: str) -> list[float]:
-    """The IoU thresholds to measure at: `first`, then the others of `sweep`, rising."""
-    others = set(parse_thresholds("--val-iou-sweep", sweep)) - {first}
-    return [first, *sorted(others)]
 
 
 def _fail(flag: str, value: object, must_be: str, example: str) -> None:

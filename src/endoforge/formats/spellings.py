@@ -25,7 +25,7 @@ def canonical(name: str) -> str:
 
 
 def caseless(name: str) -> str:
-    """Canonical, without upper and lower case."""
+    """The canonical name, without the difference of upper and lower case."""
     return unicodedata.normalize("NFC", canonical(name).casefold())
 
 

@@ -1,6 +1,6 @@
 """Write the weights that come with EndoForge, with what made them in their metadata.
 
-    python docs/make_demo_checkpoint.py checkpoints/tinydet_best.safetensors \\
+    python tools/make_demo_checkpoint.py checkpoints/tinydet_best.safetensors \\
         --command "endoforge train --simulate ..." --seed 1 --note "simulated frames alone"
 
 Weights are kept in float32 if the file is then at most 2 MB, else in float16. The file is read back

@@ -10,8 +10,8 @@ from endoforge.data.pack import pack_frames
 from endoforge.detect.detections import Detections
 from endoforge.detect.heuristic import HeuristicDetector
 from endoforge.evaluate.config import EvalConfig
-from endoforge.evaluate.evaluate import run_eval
 from endoforge.evaluate.validate import validate
+from endoforge.report.eval_command import run_eval
 
 NOTHING = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
 

@@ -16,30 +16,30 @@ from endoforge.evaluate.breakdown import (
     score_frames,
     worst_frames,
 )
-from endoforge.evaluate.charts import (
+from endoforge.evaluate.config import REPORT_NAME, EvalConfig
+from endoforge.evaluate.result import EvalResult
+from endoforge.report.charts import (
     Chart,
     precision_by_iou,
     precision_recall_curve,
     recall_by_size_chart,
     score_curves,
 )
-from endoforge.evaluate.config import REPORT_NAME, EvalConfig
-from endoforge.evaluate.figures import detection_grid, frames_with_boxes
-from endoforge.evaluate.report import (
+from endoforge.report.drawn_frames import detection_grid, frames_with_boxes
+from endoforge.report.page import (
     RESEARCH_ONLY,
     SIMULATED_ONLY,
     Charts,
     Commands,
     Facts,
     FrameGroup,
-    Frames,
+    FrameGroups,
     Report,
     Table,
     headline,
     number,
     write_report,
 )
-from endoforge.evaluate.result import EvalResult
 
 FRAMES_A_GROUP = 6
 
@@ -56,7 +56,7 @@ def write_eval_report(folder: Path, result: EvalResult) -> Path:
         tiles=headline(metrics),
         sections=[
             Charts("Curves", quality_charts(result)),
-            Frames("Frames, with truth and detections", frame_groups(result)),
+            FrameGroups("Frames, with truth and detections", frame_groups(result)),
             *class_section(result),
             Facts(
                 "What was measured",
@@ -67,7 +67,7 @@ def write_eval_report(folder: Path, result: EvalResult) -> Path:
                     ("Machine", [*machine_facts(result), ("seconds", f"{result.seconds:.1f}")]),
                 ],
             ),
-            Commands("Make it again", [eval_command(result.config)]),
+            Commands("Make it again", [command_to_repeat(result.config)]),
         ],
         footer=_footer(result),
     )
@@ -77,7 +77,7 @@ def write_eval_report(folder: Path, result: EvalResult) -> Path:
 
 
 def quality_charts(result: EvalResult) -> list[Chart]:
-    """How good the detections are, from four sides."""
+    """Charts that show from four sides how good the detections are."""
     return [
         precision_recall_curve(result.metrics),
         score_curves(result.metrics),
@@ -87,7 +87,7 @@ def quality_charts(result: EvalResult) -> list[Chart]:
 
 
 def frame_groups(result: EvalResult) -> list[FrameGroup]:
-    """The worst frames, the best, and some of all."""
+    """The worst frames, the best ones, and some that are spread over all."""
     scores = score_frames(result)
     worst = [score.place for score in worst_frames(scores, FRAMES_A_GROUP)]
     best = [score.place for score in best_frames(scores, FRAMES_A_GROUP)]
@@ -99,7 +99,7 @@ def frame_groups(result: EvalResult) -> list[FrameGroup]:
 
 
 def class_section(result: EvalResult) -> list[Facts]:
-    """AP of each class where there are several."""
+    """A table of the AP of each class, where there are several."""
     by_class = result.metrics.by_class
     if len(by_class) == 1:
         return []
@@ -124,7 +124,7 @@ def detector_facts(result: EvalResult) -> Table:
 
 
 def data_facts(result: EvalResult) -> Table:
-    """The frames, and what is not among them."""
+    """Which frames were measured, and how many were left out for which reason."""
     with_boxes = sum(len(boxes) > 0 for boxes in result.truths)
     split = result.config.split_manifest
     return [
@@ -153,7 +153,7 @@ def threshold_facts(result: EvalResult) -> Table:
 
 
 def machine_facts(result: EvalResult) -> Table:
-    """What it ran on."""
+    """What the measuring ran on."""
     return [
         ("system", f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"),
         ("device", result.subject.device),
@@ -161,7 +161,7 @@ def machine_facts(result: EvalResult) -> Table:
     ]
 
 
-def eval_command(config: EvalConfig) -> str:
+def command_to_repeat(config: EvalConfig) -> str:
     """What a shell makes the same evaluation of: all that isn't a default, and what is measured."""
     words = ["endoforge", "eval"]
     shown = replace(config, checkpoint=config.weights)

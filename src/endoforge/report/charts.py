@@ -144,7 +144,7 @@ def recall_by_size_chart(bins: Sequence[SizeBin]) -> Chart:
 
 
 def _range(size: SizeBin) -> str:
-    """ "2-5" for shares from 0.02 to 0.05."""
+    """ Name a range of areas: "2-5" for shares from 0.02 to 0.05."""
     least, most = f"{100 * size.least:g}", f"{100 * size.most:g}"
     if size.least == 0:
         return f"< {most}"
@@ -188,7 +188,7 @@ def _note(axes: Axes, text: str, point: tuple[float, float]) -> None:
 
 
 def _share(axes: Axes, top: float = 1.02) -> None:
-    """The y axis from 0 to 1."""
+    """Let the y axis go from 0 to 1."""
     axes.set_ylim(0, top)
     axes.set_yticks(np.linspace(0, 1, 6))
 
@@ -198,7 +198,7 @@ def _whole_epochs(axes: Axes) -> None:
 
 
 def _legend(axes: Axes) -> None:
-    """Above the curves, so that it hides none."""
+    """Put the legend above the curves, where it hides none."""
     axes.legend(
         loc="lower left",
         bbox_to_anchor=(0, 1.0),

@@ -14,7 +14,7 @@ _OF_THE_SYSTEM = {"lost+found", "$RECYCLE.BIN", "System Volume Information"}
 
 
 @dataclass(frozen=True)
-class Found:
+class FilesFound:
     """What a search found, in natural order, and where it didn't look."""
 
     files: list[Path] = field(default_factory=list)
@@ -33,14 +33,14 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
     return key
 
 
-def search(folder: Path, suffixes: Iterable[str], *, pass_outputs: bool = False) -> Found:
+def search(folder: Path, suffixes: Iterable[str], *, pass_outputs: bool = False) -> FilesFound:
     """The files below `folder` with one of these endings, hidden ones left out.
 
     Linked folders are followed after all others, so that each folder is searched once, under its
     own name if it has one there; a link to what `folder` lies in is not followed. With
     `pass_outputs`, capture runs and folders that a command has marked as its own aren't searched.
     """
-    found = Found()
+    found = FilesFound()
     wanted = set(suffixes)
     top = os.path.realpath(folder)
     seen: set[str] = set()
@@ -70,7 +70,7 @@ def _holds(outer: str, inner: str) -> bool:
     return Path(inner).is_relative_to(outer)
 
 
-def _entries(folder: Path, wanted: set[str], found: Found) -> Iterator[tuple[Path, str]]:
+def _entries(folder: Path, wanted: set[str], found: FilesFound) -> Iterator[tuple[Path, str]]:
     """The folders, links to folders and wanted files in `folder`; what can't be read is noted."""
     try:
         with os.scandir(folder) as scan:
@@ -103,6 +103,6 @@ def _output(folder: Path) -> str | None:
 
 
 def listed(notes: dict[Path, str], most: int = 3) -> str:
-    """`a (why), b (why) ...` for a message."""
+    """Join places and reasons for a message: `a (why), b (why) ...`."""
     shown = [f"{path} ({why})" for path, why in list(notes.items())[:most]]
     return ", ".join(shown) + (" ..." if len(notes) > most else "")

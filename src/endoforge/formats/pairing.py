@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from endoforge.formats.names import SPELLINGS, caseless
+from endoforge.formats.spellings import SPELLINGS, caseless
 
 IMAGE_FOLDERS = {"images", "jpegimages"}
 """Folders of pictures that have a folder of labels beside them, in small letters."""
@@ -15,7 +15,7 @@ Key = Callable[[str], str]
 """Of a path; "" for none."""
 
 
-class Matching:
+class Pairing:
     """`found` are the files of each picture, `left` those of none, with the path that each names.
 
     A picture has the files at its path, or with `beside` in place of the last folder of images in

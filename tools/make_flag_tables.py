@@ -15,7 +15,7 @@ from endoforge.train.config import TrainConfig, TrainHpConfig
 from endoforge.view.config import SimViewConfig
 
 PAGES = [
-    Path(__file__).with_name(name)
+    Path(__file__).parents[1] / "docs" / name
     for name in ("training.md", "sim-view.md", "formats.md", "inference.md")
 ]
 

@@ -8,9 +8,9 @@ import pytest
 
 from endoforge.cli import run
 from endoforge.core.errors import UserError
-from endoforge.evaluate import evaluate
 from endoforge.evaluate.config import EvalConfig
-from endoforge.evaluate.evaluate import run_eval
+from endoforge.report import eval_command
+from endoforge.report.eval_command import run_eval
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def config(root, checkpoint):
 def test_what_cannot_be_an_output_is_named_before_anything_is_measured(
     flag, where, what, config, root, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(evaluate, "subject_of", None)
+    monkeypatch.setattr(eval_command, "subject_of", None)
     (tmp_path / "file").touch()
     (tmp_path / "notes.txt").write_text("of mine\n")
     (tmp_path / "folder").mkdir()
@@ -67,7 +67,7 @@ def test_scores_are_printed_before_the_error_of_a_report(config, capsys, tmp_pat
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "page")
 
-    monkeypatch.setattr("endoforge.evaluate.eval_report.write_report", full)
+    monkeypatch.setattr("endoforge.report.eval_page.write_report", full)
     with pytest.raises(OSError, match="No space left"):
         run_eval(config(report=str(tmp_path / "report")))
     assert "(2 boxes in 5 frames)" in capsys.readouterr().out

@@ -25,14 +25,14 @@ WIDTH_PX = 640
 
 
 @dataclass(frozen=True)
-class Picture:
+class DrawnFrame:
     """A frame with its boxes drawn, as the bytes of a JPEG, and a line about it."""
 
     jpeg: bytes
     caption: str
 
 
-def detection_grid(result: EvalResult, count: int) -> list[Picture]:
+def detection_grid(result: EvalResult, count: int) -> list[DrawnFrame]:
     """`count` of the measured frames, evenly spread, with truth boxes and detections."""
     return frames_with_boxes(result, evenly_spread(len(result.frames), count))
 
@@ -43,7 +43,7 @@ def evenly_spread(length: int, count: int) -> list[int]:
     return [int(place) for place in np.unique(places)]
 
 
-def frames_with_boxes(result: EvalResult, places: Sequence[int]) -> list[Picture]:
+def frames_with_boxes(result: EvalResult, places: Sequence[int]) -> list[DrawnFrame]:
     """The frames at these places of `result`, with truth boxes and detections."""
     return [_frame_with_boxes(result, place) for place in places]
 
@@ -84,7 +84,7 @@ def _tag(canvas: NDArray[np.uint8], text: str, box: NDArray[np.float32], color: 
     cv2.putText(canvas, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, DARK, 1, cv2.LINE_AA)
 
 
-def _frame_with_boxes(result: EvalResult, place: int) -> Picture:
+def _frame_with_boxes(result: EvalResult, place: int) -> DrawnFrame:
     frame, metrics = result.frames[place], result.metrics
     picture = read_picture(frame.image_path)
     _, placement = resize_picture(picture, result.subject.input_size, result.subject.resize_mode)
@@ -96,11 +96,11 @@ def _frame_with_boxes(result: EvalResult, place: int) -> Picture:
     right, truths = int(hits.sum()), len(result.truths[place])
     what = f"{right} of {truths} found" if truths else "no polyp"
     caption = f"{frame.run} #{frame.frame_id}: {what}, {len(found) - right} false"
-    return Picture(_jpeg(drawn), caption)
+    return DrawnFrame(_jpeg(drawn), caption)
 
 
 def _to_width(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """`picture` at WIDTH_PX, of the same shape."""
+    """Scale `picture` to a width of WIDTH_PX and keep its shape."""
     height, width = picture.shape[:2]
     size = (WIDTH_PX, max(1, round(height * WIDTH_PX / width)))
     method = cv2.INTER_AREA if width > WIDTH_PX else cv2.INTER_CUBIC

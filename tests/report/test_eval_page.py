@@ -13,12 +13,12 @@ import pytest
 from endoforge import cli
 from endoforge.captures.index import index_root
 from endoforge.data.split import Split, save_split
-from endoforge.evaluate import evaluate
-from endoforge.evaluate.charts import precision_by_iou, score_curves
 from endoforge.evaluate.config import EvalConfig
-from endoforge.evaluate.eval_report import eval_command
-from endoforge.evaluate.evaluate import run_eval
-from endoforge.evaluate.figures import TRUTH, detection_grid, evenly_spread
+from endoforge.report import eval_command
+from endoforge.report.charts import precision_by_iou, score_curves
+from endoforge.report.drawn_frames import TRUTH, detection_grid, evenly_spread
+from endoforge.report.eval_command import run_eval
+from endoforge.report.eval_page import command_to_repeat
 from tests.evaluate.test_breakdown import FRAMES, result_of
 
 
@@ -140,20 +140,20 @@ def test_the_command_makes_the_same_evaluation_again(tmp_path):
         strict=True,
         report=str(tmp_path),
     )
-    name, command, *args = shlex.split(eval_command(config))
+    name, command, *args = shlex.split(command_to_repeat(config))
     assert (name, command) == ("endoforge", "eval")
     assert cli.parse("eval", args)[0] == config
     assert "--batch-size" not in args
     heuristic = EvalConfig(detector="heuristic", input_root="real")
-    assert eval_command(heuristic) == "endoforge eval --detector heuristic --input-root real"
-    assert eval_command(EvalConfig()) == (
+    assert command_to_repeat(heuristic) == "endoforge eval --detector heuristic --input-root real"
+    assert command_to_repeat(EvalConfig()) == (
         "endoforge eval --checkpoint checkpoints/tinydet.safetensors "
         "--input-root assets/datasets/captures_filtered"
     )
 
 
 def test_without_the_flag_no_plot_is_loaded(root, checkpoint, monkeypatch):
-    monkeypatch.setattr(evaluate, "_with_report", None)
+    monkeypatch.setattr(eval_command, "_with_report", None)
     result = run_eval(EvalConfig(checkpoint=str(checkpoint), input_root=str(root)))
     assert result.report is None
     assert result.lines() == [result.metrics.summary()]

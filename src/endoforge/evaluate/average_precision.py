@@ -55,7 +55,7 @@ def _dataset(
 
 
 def _category(number: int) -> int:
-    """COCO counts from 1."""
+    """COCO's number of a class, which counts from 1."""
     return number + 1
 
 

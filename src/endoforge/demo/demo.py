@@ -22,27 +22,27 @@ from endoforge.datagen.generate import generate
 from endoforge.datagen.job_report import DatagenReport
 from endoforge.demo.config import DemoConfig
 from endoforge.detect.packaged import PACKAGED
-from endoforge.evaluate.charts import loss_curve, quality_curves
 from endoforge.evaluate.config import EvalConfig
-from endoforge.evaluate.eval_report import (
+from endoforge.evaluate.result import EvalResult
+from endoforge.report.charts import loss_curve, quality_curves
+from endoforge.report.eval_command import run_eval
+from endoforge.report.eval_page import (
     detector_facts,
     frame_groups,
     machine_facts,
     quality_charts,
     threshold_facts,
 )
-from endoforge.evaluate.evaluate import run_eval
-from endoforge.evaluate.report import (
+from endoforge.report.page import (
     SIMULATED_ONLY,
     Charts,
     Commands,
     Facts,
-    Frames,
+    FrameGroups,
     Report,
     headline,
     write_report,
 )
-from endoforge.evaluate.result import EvalResult
 from endoforge.train.config import TrainConfig
 from endoforge.train.loop import TrainResult, train
 
@@ -59,14 +59,14 @@ MARK, MADE_BY = "demo.json", "endoforge demo"
 
 @dataclass
 class DemoResult:
-    """What the demo found, and where everything lies."""
+    """What the demo measured, and where everything that it made lies."""
 
     root: Path
     evaluation: EvalResult
     seconds: dict[str, float]
 
     def lines(self) -> list[str]:
-        """The summary for people."""
+        """Sum it up for people, a line each."""
         scores = "  ".join(f"{name} {value}" for name, value in headline(self.evaluation.metrics))
         spent = ", ".join(f"{step} {seconds:.0f} s" for step, seconds in self.seconds.items())
         return [
@@ -83,8 +83,8 @@ class DemoResult:
 
 
 @dataclass
-class _Clock:
-    """Seconds that each step took."""
+class _Stopwatch:
+    """The seconds that each step took."""
 
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -102,7 +102,7 @@ def run_demo(config: DemoConfig) -> DemoResult:
     check_output_folder("--output-root", config.output_root)
     root = Path(config.output_root)
     _start_afresh(root, config)
-    clock = _Clock()
+    clock = _Stopwatch()
     with clock.step(
         "simulate", f"{TRAIN_RUNS} colons to learn from, {UNSEEN_RUNS} to be tested on"
     ):
@@ -204,7 +204,7 @@ def _write_report(demo: DemoResult, config: DemoConfig, generated: list[DatagenR
         sections=[
             Charts("How it learned", [loss_curve(history), quality_curves(history)]),
             Charts("How good it is on the unseen colons", quality_charts(evaluation)),
-            Frames("Unseen frames, with truth and detections", frame_groups(evaluation)),
+            FrameGroups("Unseen frames, with truth and detections", frame_groups(evaluation)),
             Facts(
                 "What was measured",
                 [

@@ -8,7 +8,7 @@ from gallery.layout import save
 from gallery.sheets import SHEETS
 from gallery.studio import Studio
 
-OUT = Path(__file__).parent / "images" / "gallery"
+OUT = Path(__file__).parents[1] / "docs" / "images" / "gallery"
 MOST_BYTES = 3_000_000
 TILES = {"segments": (448, 252), "polyps": (400, 225)}
 """(width, height) in pixels, where it isn't the usual one."""

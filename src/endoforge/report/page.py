@@ -13,9 +13,9 @@ from endoforge import __version__
 from endoforge.core.files import write_atomic
 from endoforge.core.folders import make_folder_of
 from endoforge.core.text import printable
-from endoforge.evaluate.charts import Chart
-from endoforge.evaluate.figures import Picture
 from endoforge.evaluate.metrics import Metrics
+from endoforge.report.charts import Chart
+from endoforge.report.drawn_frames import DrawnFrame
 
 Table = Sequence[tuple[str, str]]
 """Rows of a name and its value."""
@@ -29,17 +29,17 @@ class Section(Protocol):
 
     @property
     def heading(self) -> str:
-        """What stands above it."""
+        """The words above the section."""
         ...
 
     def html(self) -> str:
-        """What stands below the heading."""
+        """The HTML below the heading."""
         ...
 
 
 @dataclass(frozen=True)
 class Charts:
-    """Charts beside each other."""
+    """A section of charts that stand beside each other."""
 
     heading: str
     charts: Sequence[Chart]
@@ -54,11 +54,11 @@ class FrameGroup:
 
     heading: str
     rule: str
-    pictures: Sequence[Picture]
+    pictures: Sequence[DrawnFrame]
 
 
 @dataclass(frozen=True)
-class Frames:
+class FrameGroups:
     """Frames with their boxes, in groups, and a key to the colours."""
 
     heading: str
@@ -81,7 +81,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Commands:
-    """Lines for a shell."""
+    """A section of lines to paste into a shell."""
 
     heading: str
     lines: Sequence[str]
@@ -92,7 +92,7 @@ class Commands:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What a report says."""
+    """A page in parts, before it becomes HTML."""
 
     title: str
     subtitle: str
@@ -117,7 +117,7 @@ def write_report(path: Path, report: Report) -> None:
 
 
 def headline(metrics: Metrics) -> Table:
-    """The numbers that people look for first."""
+    """The numbers that people look for first, as names and values."""
     first = metrics.at_iou[0]
     return [
         ("AP50", number(metrics.ap50)),
@@ -136,7 +136,7 @@ KEY = """
 
 
 def number(value: float | None) -> str:
-    """Three digits, or that there is no such number."""
+    """Write three digits, or say that there is no such number."""
     return "undefined" if value is None else f"{value:.3f}"
 
 
@@ -167,7 +167,7 @@ def _frame_group(group: FrameGroup) -> str:
     )
 
 
-def _picture(picture: Picture) -> str:
+def _picture(picture: DrawnFrame) -> str:
     data = base64.b64encode(picture.jpeg).decode()
     caption = _escaped(picture.caption)
     return (

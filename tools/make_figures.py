@@ -8,11 +8,11 @@ import numpy as np
 
 from endoforge.core.errors import UserError
 from endoforge.evaluate.config import EvalConfig
-from endoforge.evaluate.evaluate import run_eval
-from endoforge.evaluate.figures import detection_grid
+from endoforge.report.drawn_frames import detection_grid
+from endoforge.report.eval_command import run_eval
 
 DEMO = Path("demo")
-OUT = Path(__file__).parent / "images" / "detections.jpg"
+OUT = Path(__file__).parents[1] / "docs" / "images" / "detections.jpg"
 ROWS, COLUMNS, OF = 2, 3, 24
 """The sheet, and the number of evenly spread frames of which it shows every fourth."""
 GAP_PX = 6

@@ -17,7 +17,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
 
-OUT = Path(__file__).parent / "images"
+OUT = Path(__file__).parents[1] / "docs" / "images"
 MOST_BYTES = 500_000
 SIZE = {"width": 1280, "height": 720}
 DATA = ["--runs", "24", "--max-frames", "40", "--seed", "1"]
