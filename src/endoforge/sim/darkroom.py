@@ -29,7 +29,7 @@ class Darkroom:
     """Develops up to `batch_size` frames of a renderer's arrays, on their device.
 
     It reads `scenes.sensors`, `scenes.screens`, `scenes.rays`, `view.cameras`, `target.radiance`
-    and `target.gain`, and writes `target.image`. Without `with_jpeg`, scenes that have JPEG lack it.
+    and `target.gain`, and writes `target.image`. Without `with_jpeg`, no scene gets its JPEG.
     """
 
     def __init__(
