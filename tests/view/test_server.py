@@ -19,8 +19,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from endoforge.sim.engine import Engine
-from endoforge.view import run
-from endoforge.view.run import listen, serve
+from endoforge.view import serving
+from endoforge.view.serving import listen, serve
 from endoforge.view.session import Session
 
 from .conftest import SEED, FakeDetector, InProcessPainter, small_config
@@ -129,7 +129,7 @@ def make_site(
     detector: FakeDetector,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Callable[..., Site]]:
-    monkeypatch.setattr(run, "LAST_LOOK_S", 0.0)
+    monkeypatch.setattr(serving, "LAST_LOOK_S", 0.0)
     begun: list[Site] = []
 
     def make(token: str | None = None, **flags: Any) -> Site:
@@ -515,9 +515,9 @@ def test_a_port_that_is_taken_is_told_or_passed_over(tmp_path, monkeypatch):
     with contextlib.closing(first):
         with pytest.raises(UserError, match=f"--port {port} is taken"):
             listen(small_config(tmp_path, port=port))
-        monkeypatch.setattr(run, "DEFAULT_PORT", port)
+        monkeypatch.setattr(serving, "DEFAULT_PORT", port)
         with contextlib.closing(listen(small_config(tmp_path))) as second:
-            assert port < second.getsockname()[1] <= port + run.TRIES
+            assert port < second.getsockname()[1] <= port + serving.TRIES
     with pytest.raises(UserError, match=r"--host 203\.0\.113\.1"):
         listen(small_config(tmp_path, host="203.0.113.1", port=0))
 
@@ -531,7 +531,7 @@ def test_it_ends_quickly_though_viewers_look_on(make_site):
 
 
 def test_a_server_that_keeps_an_interruption_to_itself_is_interrupted(make_site, monkeypatch):
-    monkeypatch.setattr(run.uvicorn.Server, "run", lambda *_, **__: None)
+    monkeypatch.setattr(serving.uvicorn.Server, "run", lambda *_, **__: None)
     site = make_site()
     site._thread.join(20)
     assert isinstance(site.error, KeyboardInterrupt)

@@ -13,8 +13,8 @@ from endoforge.core.errors import UserError
 from endoforge.core.parsing import parse_json
 from endoforge.view.encoding import Packet
 from endoforge.view.rates import Rate
+from endoforge.view.readings import state_of
 from endoforge.view.session import Session
-from endoforge.view.state import state_of
 from endoforge.view.steering import Steer
 
 MOST_MESSAGE = 4096

@@ -19,12 +19,12 @@ from starlette.websockets import WebSocket
 from endoforge.core.errors import UserError
 from endoforge.core.parsing import parse_json
 from endoforge.view.config import SimViewConfig
-from endoforge.view.jobs import Jobs
-from endoforge.view.library import Library, NotThere
 from endoforge.view.live import Hub
 from endoforge.view.security import Guard, TooLong
 from endoforge.view.session import Session
-from endoforge.view.training import TrainingWatch
+from endoforge.view.training.jobs import Jobs
+from endoforge.view.training.library import Library, NotThere
+from endoforge.view.training.watch import TrainingWatch
 
 STATIC = Path(__file__).with_name("static")
 THUMBNAIL_PX = 320

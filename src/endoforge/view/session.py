@@ -16,7 +16,10 @@ from endoforge.detect.detections import Detector
 from endoforge.sim.engine import RendererName
 from endoforge.view.commands import KEYS, MOVES_THE_CAMERA, run_command
 from endoforge.view.config import SimViewConfig
-from endoforge.view.detecting import (
+from endoforge.view.encoding import Encoding, Packet
+from endoforge.view.events import Events, Level
+from endoforge.view.frame import LiveFrame
+from endoforge.view.live_detection import (
     MOST_HZ_CPU,
     MOST_HZ_GPU,
     Detecting,
@@ -24,11 +27,8 @@ from endoforge.view.detecting import (
     Thresholds,
     heuristic_detector,
 )
-from endoforge.view.encoding import Encoding, Packet
-from endoforge.view.events import Events, Level
-from endoforge.view.frame import LiveFrame
+from endoforge.view.live_recording import Recording
 from endoforge.view.painter import Painter
-from endoforge.view.recording import Recording
 from endoforge.view.show import Show, Stage
 from endoforge.view.steering import NOTHING, Steer
 from endoforge.view.world import Colon, World, bake_colon

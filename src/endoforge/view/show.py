@@ -12,9 +12,9 @@ import numpy as np
 from endoforge.core.errors import UserError
 from endoforge.sim.camera import CameraState
 from endoforge.view.frame import LiveFrame
+from endoforge.view.live_recording import Capture, Recording
 from endoforge.view.painter import Painter, PainterGone, Picture
 from endoforge.view.rates import Rate
-from endoforge.view.recording import Capture, Recording
 from endoforge.view.world import Colon, World
 
 AHEAD = 2

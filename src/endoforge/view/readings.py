@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from endoforge.view.recording import Recording
+from endoforge.view.live_recording import Recording
 from endoforge.view.session import Session
 from endoforge.view.world import World
 

@@ -6,10 +6,10 @@ import time
 import numpy as np
 import pytest
 
-from endoforge.view import detecting
-from endoforge.view.detecting import Detecting, Keeper, Thresholds
+from endoforge.view import live_detection
 from endoforge.view.events import Events
 from endoforge.view.frame import LiveFrame
+from endoforge.view.live_detection import Detecting, Keeper, Thresholds
 
 from .conftest import FakeDetector
 
@@ -173,7 +173,7 @@ def test_with_no_detector_at_all_the_view_goes_on(checkpoint, events, colon):
 
 @pytest.fixture
 def work(keeper, events, monkeypatch):
-    monkeypatch.setattr(detecting, "RETRY_S", 0.05)
+    monkeypatch.setattr(live_detection, "RETRY_S", 0.05)
     work = Detecting(keeper, events, most_hz=200)
     work.start()
     yield work

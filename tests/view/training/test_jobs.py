@@ -7,11 +7,10 @@ import time
 import pytest
 
 from endoforge.core.errors import UserError
-from endoforge.view import jobs as module
-from endoforge.view.jobs import Job, Jobs
+from endoforge.view.training import jobs as module
+from endoforge.view.training.jobs import Job, Jobs
 from tests.train.conftest import write_root
-
-from .conftest import small_config
+from tests.view.conftest import small_config
 
 COUNTING = """
 import sys, time, signal

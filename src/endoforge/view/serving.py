@@ -16,7 +16,7 @@ import uvicorn
 
 from endoforge.core.errors import UserError
 from endoforge.view.config import DEFAULT_PORT, SimViewConfig
-from endoforge.view.recording import Recording
+from endoforge.view.live_recording import Recording
 from endoforge.view.security import is_loopback, new_token
 from endoforge.view.server import Parts, make_app
 from endoforge.view.session import Session
