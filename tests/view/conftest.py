@@ -15,7 +15,7 @@ from endoforge.sim.engine import Engine, start_engine
 from endoforge.sim.renderer import Renderer
 from endoforge.view.config import SimViewConfig
 from endoforge.view.encoding import Packet
-from endoforge.view.painter import Picture
+from endoforge.view.painter import PaintedPicture
 from endoforge.view.session import Session
 from endoforge.view.world import Colon, bake_colon
 
@@ -49,7 +49,7 @@ class InProcessPainter:
         self.in_flight = 0
         self.closed = False
         self._renderer = Renderer(*size, start_engine(renderer))
-        self._done: list[Picture] = []
+        self._done: list[PaintedPicture] = []
 
     def load(self, colon: Colon) -> None:
         assert self.in_flight == 0
@@ -65,10 +65,10 @@ class InProcessPainter:
             torch.from_numpy(cameras), torch.from_numpy(polyps), hidden=in_full
         )
         rgbi, stats = frames.rgbi[0].numpy().copy(), frames.stats[0].numpy().copy()
-        self._done.append(Picture(rgbi, stats, 0.001))
+        self._done.append(PaintedPicture(rgbi, stats, 0.001))
         self.in_flight += 1
 
-    def picture(self, _timeout_s: float) -> Picture | None:
+    def picture(self, _timeout_s: float) -> PaintedPicture | None:
         time.sleep(0.002)  # others want Python's lock too
         self.in_flight -= 1
         return self._done.pop(0)

@@ -48,7 +48,7 @@ def only_run(root):
 def recorded(watched):
     """Wait for the end of the recording; its run folder."""
     session = watched.session
-    watched.until(lambda: session.stage.recording is None)
+    watched.until(lambda: session.shared.recording is None)
     return session.config.root / session.last_recording.run_name
 
 
@@ -76,7 +76,7 @@ def test_a_data_run_goes_on_where_it_was_though_the_camera_has_jpeg(tmp_path, wa
     for one in (SEED, seed):
         if one != SEED:  # which is there from the start; to ask for it would end the recording
             session.command("new_seed", one)
-            watched.until(lambda one=one: session.stage.world.colon.base_seed == one)
+            watched.until(lambda one=one: session.shared.world.colon.base_seed == one)
         session.command("data_run", None)
         run_dir = recorded(watched)
         datagen(tmp_path / str(one), seed=one, max_frames=3)
@@ -128,11 +128,11 @@ def test_a_steered_recording_is_valid_and_says_that_no_seed_gives_it(watch, tmp_
     assert ours["complete"] is True
     assert ours["repeatable"] is False
     assert ours["frames"] == len(index.frames) >= 4
-    assert manifest["seed"] == session.stage.world.colon.run.seed
+    assert manifest["seed"] == session.shared.world.colon.run.seed
     labels = [FrameLabel.model_validate_json(files[f.label]) for f in index.frames]
     gaps = np.diff([label.sim_time for label in labels])
     assert all(min(abs(gap - 0.165), abs(gap - 0.33)) < 1e-3 for gap in gaps), gaps
-    lumen = Lumen(session.stage.world.colon.run.scene)
+    lumen = Lumen(session.shared.world.colon.run.scene)
     for label in labels:
         pose = label.camera["pose"]
         s_mm, xy_mm = lumen.from_world(np.array(pose["position_mm"]), pose["s_mm"])
@@ -163,7 +163,7 @@ def test_pictures_are_those_of_the_camera_that_the_label_names(watch, cpu):
     session.command("record", None)
     recording = session.last_recording
     run_dir = recorded(watched)
-    colon = session.stage.world.colon
+    colon = session.shared.world.colon
     renderer = Renderer(96, 64, cpu)
     renderer.load([colon.run.scene])
     for frame in index_root(run_dir).frames:
@@ -202,7 +202,7 @@ def test_a_folder_that_cant_be_written_is_told(watch, tmp_path):
     (tmp_path / "captures").write_text("no folder")
     watched = watch()
     watched.session.command("record", None)
-    watched.until(lambda: watched.session.stage.recording is None)
+    watched.until(lambda: watched.session.shared.recording is None)
     assert any("recording stopped" in text for text in watched.texts())
 
 
@@ -224,16 +224,16 @@ def test_another_seed_ends_the_recording_of_the_old_one(watch):
     session = watched.session
     session.command("record", None)
     watched.until(lambda: session.last_recording.frames >= 1)
-    old = session.stage.world.colon
+    old = session.shared.world.colon
     session.command("new_seed", None)
-    watched.until(lambda: session.stage.world.colon is not old)
+    watched.until(lambda: session.shared.world.colon is not old)
     run_dir = recorded(watched)
     seeds = {
         FrameLabel.model_validate_json(frame.label_path.read_bytes()).polyp_seed
         for frame in index_root(run_dir).frames
     }
     assert seeds == {old.run.seed}
-    assert session.stage.world.colon.base_seed == SEED + 1
+    assert session.shared.world.colon.base_seed == SEED + 1
 
 
 def test_a_data_run_isnt_steered(watch):
@@ -245,7 +245,7 @@ def test_a_data_run_isnt_steered(watch):
             session.command(name, None)
     session.steer("me", Steer(forward=1))
     session.look(50, 50)
-    assert session.stage.world.autopilot
+    assert session.shared.world.autopilot
     watched.until(lambda: session.last_recording.frames >= 1)
     session.command("data_run", None)
     recorded(watched)

@@ -7,7 +7,7 @@ from endoforge.detect.detections import Detections
 from endoforge.sim.polyps import MAX_POLYPS
 from endoforge.view.encoding import header_of
 from endoforge.view.frame import LiveFrame
-from endoforge.view.score import Score, compare
+from endoforge.view.score import Score, compare_with_truth
 
 W, H = 96, 64
 
@@ -29,7 +29,9 @@ def found(*boxes):
 def test_two_polyps_one_found_one_false_alarm(colon):
     """The first detection has IoU 400 / 500 = 0.8 with the first polyp, the second none."""
     frame = frame_with(colon, (10, 10, 30, 30), (50, 10, 70, 30))
-    result = compare(frame, found((10, 10, 35, 30), (50, 40, 60, 60)), ("polyp",), by_kind=False)
+    result = compare_with_truth(
+        frame, found((10, 10, 35, 30), (50, 40, 60, 60)), ("polyp",), by_kind=False
+    )
     assert result.hits == (True, False)
     assert result.seen == {1, 2}
     assert result.met == {1}
@@ -43,13 +45,19 @@ def test_two_polyps_one_found_one_false_alarm(colon):
 def test_an_overlap_below_a_half_is_no_hit(colon):
     """IoU 20 * 9 / (400 + 180 - 180) = 0.45, and at 0.5 exactly it is one."""
     frame = frame_with(colon, (10, 10, 30, 30))
-    assert compare(frame, found((10, 10, 30, 19)), ("polyp",), by_kind=False).hits == (False,)
-    assert compare(frame, found((10, 10, 30, 20)), ("polyp",), by_kind=False).hits == (True,)
+    assert compare_with_truth(frame, found((10, 10, 30, 19)), ("polyp",), by_kind=False).hits == (
+        False,
+    )
+    assert compare_with_truth(frame, found((10, 10, 30, 20)), ("polyp",), by_kind=False).hits == (
+        True,
+    )
 
 
 def test_a_second_detection_of_the_same_polyp_is_a_false_alarm(colon):
     frame = frame_with(colon, (10, 10, 30, 30))
-    result = compare(frame, found((10, 10, 30, 30), (11, 10, 30, 30)), ("polyp",), by_kind=False)
+    result = compare_with_truth(
+        frame, found((10, 10, 30, 30), (11, 10, 30, 30)), ("polyp",), by_kind=False
+    )
     assert result.hits == (True, False)
 
 
@@ -58,8 +66,8 @@ def test_of_kinds_only_the_right_one_counts(colon):
     kind = colon.run.scene.polyps[0].paris
     others = tuple(name for name in ("Ip", "Is", "Isp", "IIa") if name != kind)
     box = (10, 10, 30, 30)
-    assert compare(frame, found(box), (kind, *others), by_kind=True).hits == (True,)
-    assert compare(frame, found(box), others, by_kind=True).hits == (False,)
+    assert compare_with_truth(frame, found(box), (kind, *others), by_kind=True).hits == (True,)
+    assert compare_with_truth(frame, found(box), others, by_kind=True).hits == (False,)
 
 
 def test_what_is_undefined_is_null():
@@ -70,7 +78,7 @@ def test_what_is_undefined_is_null():
 @pytest.mark.parametrize("with_truth", [True, False])
 def test_the_header_tells_hits_only_with_the_truth(colon, with_truth):
     frame = frame_with(colon, (24, 16, 48, 32), (50, 10, 70, 30))
-    result = compare(frame, found((24, 16, 48, 32)), ("polyp",), by_kind=False)
+    result = compare_with_truth(frame, found((24, 16, 48, 32)), ("polyp",), by_kind=False)
     header = header_of(frame, result, with_truth=with_truth)
     assert header["frame"] == header["boxes_of"] == 7
     [box] = header["boxes"]

@@ -320,10 +320,10 @@ def test_nothing_is_rendered_while_nobody_watches(site):
     viewer.close()
     show = site.session.show
     time.sleep(0.5)
-    count, at_s = show._numbers, site.session.stage.world.time_s
+    count, at_s = show._numbers, site.session.shared.world.time_s
     time.sleep(0.5)
     assert show._numbers == count
-    assert site.session.stage.world.time_s == at_s
+    assert site.session.shared.world.time_s == at_s
     again = site.viewer()
     again.until(lambda: again.frames)
     again.until(lambda: show._numbers > count)
@@ -331,7 +331,7 @@ def test_nothing_is_rendered_while_nobody_watches(site):
 
 
 def test_steering_takes_the_scope_and_ends_with_silence(site, viewer):
-    world = site.session.stage.world
+    world = site.session.shared.world
     viewer.command("speed", 4)
     viewer.send(type="steer", forward=1)
     viewer.until(lambda: any("steered by hand" in text for text in viewer.events))
@@ -341,7 +341,7 @@ def test_steering_takes_the_scope_and_ends_with_silence(site, viewer):
 
 
 def test_steering_ends_with_the_viewer(site, viewer):
-    world = site.session.stage.world
+    world = site.session.shared.world
     other = site.viewer()
     other.send(type="steer", forward=1)
     viewer.until(lambda: world.steer)
@@ -350,7 +350,7 @@ def test_steering_ends_with_the_viewer(site, viewer):
 
 
 def test_the_last_one_to_steer_wins(site, viewer):
-    world = site.session.stage.world
+    world = site.session.shared.world
     other = site.viewer()
     other.send(type="steer", forward=1)
     viewer.until(lambda: world.steer.forward == 1)
@@ -444,7 +444,7 @@ def test_runs_and_their_thumbnails(viewer, site, tmp_path):
     [row] = listing["runs"]
     assert (row["name"], row["frames"], row["complete"]) == (name, frames, True)
     assert row["frame_ids"] == list(range(frames))
-    assert row["seed"] == str(site.session.stage.world.colon.run.seed)
+    assert row["seed"] == str(site.session.shared.world.colon.run.seed)
     for query, width in (("", 96), ("?overlay=1&width=48", 48), ("?width=99999", 96)):
         answer = site.get(f"/api/runs/{name}/frames/0.jpg{query}")
         assert answer.headers["content-type"] == "image/jpeg"

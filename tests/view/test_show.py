@@ -48,9 +48,9 @@ def test_a_renderer_that_ends_is_started_again(watched):
     watched.until(lambda: any("starting it again" in text for text in watched.texts()))
     count = len(watched.packets)
     watched.until(lambda: len(watched.packets) > count + 5)
-    if session.stage.recording is not None:
+    if session.shared.recording is not None:
         session.command("record", None)
-        watched.until(lambda: session.stage.recording is None)
+        watched.until(lambda: session.shared.recording is None)
     index = index_root(session.config.root)
     assert len(index.frames) == session.last_recording.frames >= 1
     assert not index.dropped
@@ -66,7 +66,7 @@ def test_one_that_ends_again_and_again_ends_the_session(watched):
 
 def test_simulated_time_follows_the_clock_though_rendering_is_slow(watched, monkeypatch):
     """A picture takes 0.15 s; at 4 times the speed 1.5 s of the wall are 6 s."""
-    session, world = watched.session, watched.session.stage.world
+    session, world = watched.session, watched.session.shared.world
     shoot = InProcessPainter.shoot
 
     def slow(self, *rows, in_full):

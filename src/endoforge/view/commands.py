@@ -39,14 +39,14 @@ def run_command(session: Session, name: str, value: Any) -> None:
 
 
 def _world(session: Session) -> World:
-    world = session.stage.world
+    world = session.shared.world
     if world is None:
         raise UserError("the first colon is still being made: try again in a second")
     return world
 
 
 def _free_to_fly(session: Session) -> World:
-    recording = session.stage.recording
+    recording = session.shared.recording
     if recording is not None and recording.data_run:
         raise UserError("a data run is going on: O ends it")
     return _world(session)
@@ -57,7 +57,7 @@ def _autopilot(session: Session, _: Any) -> None:
 
 
 def _camera(session: Session, _: Any) -> None:
-    _free_to_fly(session).switch_view()
+    _free_to_fly(session).switch_camera()
 
 
 def _detector(session: Session, _: Any) -> None:
@@ -68,21 +68,21 @@ def _detector(session: Session, _: Any) -> None:
 
 
 def _record(session: Session, _: Any) -> None:
-    recording = session.stage.recording
+    recording = session.shared.recording
     if recording is not None and recording.data_run:
         raise UserError("a data run is going on: O ends it")
     _record_or_end(session, data_run=False)
 
 
 def _data_run(session: Session, _: Any) -> None:
-    recording = session.stage.recording
+    recording = session.shared.recording
     if recording is not None and not recording.data_run:
         raise UserError("a recording is going on: L ends it")
     _record_or_end(session, data_run=True)
 
 
 def _record_or_end(session: Session, *, data_run: bool) -> None:
-    recording = session.stage.recording
+    recording = session.shared.recording
     if recording is not None:
         recording.end()
         return

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from endoforge.view.frame import LiveFrame
 from endoforge.view.rates import Rate
-from endoforge.view.score import Found
+from endoforge.view.score import Comparison
 from endoforge.view.slot import Slot
 
 QUALITY = 82
@@ -34,7 +34,7 @@ class Encoding(threading.Thread):
     """Encodes the newest frame, apart from what renders and what sends."""
 
     def __init__(
-        self, publish: Callable[[Packet], None], found: Callable[[], Found | None]
+        self, publish: Callable[[Packet], None], found: Callable[[], Comparison | None]
     ) -> None:
         super().__init__(name="encoding", daemon=True)
         self.frames: Slot[LiveFrame] = Slot()
@@ -82,7 +82,7 @@ def packed(header: dict[str, Any], picture: bytes) -> bytes:
     return struct.pack("<I", len(text)) + text + picture
 
 
-def header_of(frame: LiveFrame, found: Found | None, *, with_truth: bool) -> dict[str, Any]:
+def header_of(frame: LiveFrame, found: Comparison | None, *, with_truth: bool) -> dict[str, Any]:
     """What a frame's message says: the newest detections, and the truth if it is shown."""
     header: dict[str, Any] = {
         "frame": frame.number,
@@ -115,7 +115,7 @@ def header_of(frame: LiveFrame, found: Found | None, *, with_truth: bool) -> dic
     return header
 
 
-def _was_met(instance: int, found: Found | None) -> bool | None:
+def _was_met(instance: int, found: Comparison | None) -> bool | None:
     """Whether the newest detections hold it; None if it wasn't in their frame."""
     if found is None or instance not in found.seen:
         return None

@@ -13,7 +13,7 @@ from endoforge.core.errors import UserError
 from endoforge.core.parsing import parse_json
 from endoforge.view.encoding import Packet
 from endoforge.view.rates import Rate
-from endoforge.view.readings import state_of
+from endoforge.view.readings import state_message
 from endoforge.view.session import Session
 from endoforge.view.steering import Steer
 
@@ -178,7 +178,7 @@ class Hub:
             viewer.wake.clear()
 
     def _state(self, viewer: Viewer) -> dict[str, Any]:
-        state = state_of(self.session, len(self._viewers))
+        state = state_message(self.session, len(self._viewers))
         state["client"] = {"shown_hz": round(viewer.shown.hz, 1), "skipped": viewer.skipped}
         return state
 

@@ -17,7 +17,7 @@ from endoforge.detect.tinydet import TinyDet
 from endoforge.view.events import Events
 from endoforge.view.frame import LiveFrame
 from endoforge.view.rates import Rate
-from endoforge.view.score import Found, Score, compare
+from endoforge.view.score import Comparison, Score, compare_with_truth
 from endoforge.view.slot import Slot
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ MOST_HZ_CPU, MOST_HZ_GPU = 10.0, 60.0
 RETRY_S = 1.0
 """After a detector that threw."""
 
-Mode = Literal["neural", "heuristic"]
+DetectorKind = Literal["neural", "heuristic"]
 Stamp = tuple[int, int, int] | None
 
 
@@ -65,7 +65,7 @@ class Keeper:
     ) -> None:
         """`stand_in`: other weights, for as long as there is no file `checkpoint`."""
         self.checkpoint = checkpoint
-        self.wanted: Mode = "neural"
+        self.wanted: DetectorKind = "neural"
         self.thresholds = thresholds
         self.missing: str | None = None
         """Why there is no neural detector, in a line."""
@@ -154,7 +154,7 @@ class Detecting(threading.Thread):
         self.score = Score()
         self.frames: Slot[LiveFrame] = Slot()
         self.rate = Rate()
-        self.found: Found | None = None
+        self.found: Comparison | None = None
         self.error: str | None = None
         self._events = events
         self._interval_s = 1 / most_hz
@@ -212,9 +212,9 @@ class Detecting(threading.Thread):
         if not again:
             self.score.add(self.found)
 
-    def _compared(self, frame: LiveFrame, detector: Detector, found: Detections) -> Found:
+    def _compared(self, frame: LiveFrame, detector: Detector, found: Detections) -> Comparison:
         by_kind = self.keeper.classes_are_kinds(detector)
-        return compare(frame, found, detector.classes, by_kind=by_kind)
+        return compare_with_truth(frame, found, detector.classes, by_kind=by_kind)
 
     def as_json(self) -> dict[str, Any]:
         """Of the state message."""

@@ -35,7 +35,7 @@ STATS_BYTES = MAX_POLYPS * STATS * 4
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class PaintedPicture:
     """What came back: `rgbi` (H, W, 4) uint8 of RGB and instance, and `stats` as of the renderer.
 
     Both are views of the slot, valid until the second shot from now.
@@ -94,7 +94,7 @@ class Painter:
         self._next_slot = (self._next_slot + 1) % SLOTS
         self.in_flight += 1
 
-    def picture(self, timeout_s: float) -> Picture | None:
+    def picture(self, timeout_s: float) -> PaintedPicture | None:
         """The oldest picture that was asked for; None if it isn't there in time."""
         answer = self._receive(timeout_s)
         if answer is None:
@@ -102,7 +102,7 @@ class Painter:
         self.in_flight -= 1
         slot, seconds = answer
         rgbi, stats = _slot(self._memory, slot, self._shape)
-        return Picture(rgbi, stats, seconds)
+        return PaintedPicture(rgbi, stats, seconds)
 
     def close(self) -> None:
         """End the process."""

@@ -7,10 +7,10 @@ from endoforge.view.session import Session
 from endoforge.view.world import World
 
 
-def state_of(session: Session, viewers: int) -> dict[str, Any]:
+def state_message(session: Session, viewers: int) -> dict[str, Any]:
     """All but `client`, which differs from viewer to viewer."""
-    with session.stage.lock:
-        world = session.stage.world
+    with session.shared.lock:
+        world = session.shared.world
         return {
             "type": "state",
             **(_of_world(world) if world else _of_nothing(session)),
@@ -34,7 +34,7 @@ def _of_world(world: World) -> dict[str, Any]:
         "time_s": round(world.flight_s if world.autopilot else world.time_s, 3),
         "duration_s": round(world.colon.duration_s, 3),
         "autopilot": world.autopilot,
-        "camera": world.view,
+        "camera": world.camera,
         "segment": world.segment,
         "depth_cm": round(world.place.s_mm / 10, 1),
         "length_cm": round(world.lumen.length_mm / 10, 1),
@@ -58,7 +58,7 @@ def _of_nothing(session: Session) -> dict[str, Any]:
 
 
 def _of_recorder(session: Session) -> dict[str, Any]:
-    going, last = session.stage.recording, session.last_recording
+    going, last = session.shared.recording, session.last_recording
     shown: Recording | None = going or last
     return {
         "recording": going is not None,

@@ -15,7 +15,7 @@ MATCH_IOU = 0.5
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class Comparison:
     """What a detector found on a frame, and what of that is true.
 
     `captions` has a class and a score for each; `hits` says of each whether it is of a true box;
@@ -34,16 +34,16 @@ class Found:
         return [self.classes[place] for place in self.detections.classes.tolist()]
 
 
-def compare(
+def compare_with_truth(
     frame: LiveFrame, detections: Detections, classes: tuple[str, ...], *, by_kind: bool
-) -> Found:
+) -> Comparison:
     """Match the detections on a frame with its truth; `by_kind`: the classes are Paris kinds."""
     views = frame.seen
     names = [view.polyp.paris if by_kind else classes[0] for view in views]
     places = np.array([_place(name, classes) for name in names], np.int64)
     _, met = assign_picture(detections, Truth(frame.boxes(), places), MATCH_IOU)
     instances = [view.instance for view in views]
-    return Found(
+    return Comparison(
         frame=frame.number,
         detections=detections,
         classes=classes,
@@ -65,7 +65,7 @@ class Score:
         with self._lock:
             self._tp = self._fp = self._fn = 0
 
-    def add(self, found: Found) -> None:
+    def add(self, found: Comparison) -> None:
         """Count a frame."""
         with self._lock:
             hits = sum(found.hits)

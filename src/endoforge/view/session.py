@@ -29,7 +29,7 @@ from endoforge.view.live_detection import (
 )
 from endoforge.view.live_recording import Recording
 from endoforge.view.painter import Painter
-from endoforge.view.show import Show, Stage
+from endoforge.view.show import SharedWorld, Show
 from endoforge.view.steering import NOTHING, Steer
 from endoforge.view.world import Colon, World, bake_colon
 
@@ -56,7 +56,7 @@ class Session:
     ) -> None:
         self.config, self.seed = config, seed
         self.events = Events()
-        self.stage = Stage()
+        self.shared = SharedWorld()
         self.on_packet: Callable[[Packet], None] = lambda _: None
         self.on_change: Callable[[], None] = lambda: None
         self.on_end: Callable[[Exception | None], None] = lambda _: None
@@ -76,7 +76,7 @@ class Session:
         self.detecting = Detecting(keeper, self.events, most_hz=most_hz)
         self.encoding = Encoding(self._publish, lambda: self.detecting.found)
         self.show = Show(
-            self.stage,
+            self.shared,
             partial(make_painter, config.size, config.renderer),
             self._on_frame,
             partial(self._tell, "error"),
@@ -100,8 +100,8 @@ class Session:
     def close(self) -> None:
         """End all threads and the renderer; a recording is finished first. At most a second."""
         self._closed = True
-        with self.stage.lock:
-            recording = self.stage.recording
+        with self.shared.lock:
+            recording = self.shared.recording
         self.show.end()
         if recording is not None:
             recording.abandon()
@@ -113,16 +113,16 @@ class Session:
 
     def command(self, name: str, value: Any) -> None:
         """Do what a viewer asks for; raises UserError for what can't be done."""
-        with self.stage.lock:
+        with self.shared.lock:
             run_command(self, name, value)
             if name in MOVES_THE_CAMERA:
-                self.stage.restless = True
+                self.shared.restless = True
         self.on_change()
 
     def steer(self, who: object, steer: Steer) -> None:
         """What a viewer's keys ask for; the last one to steer wins."""
-        with self.stage.lock:
-            world = self.stage.world
+        with self.shared.lock:
+            world = self.shared.world
             if world is None or (not steer and self._steerer is not who):
                 return
             self._steerer = who if steer else None
@@ -132,8 +132,8 @@ class Session:
 
     def look(self, dx_px: float, dy_px: float) -> None:
         """A drag of a viewer's mouse."""
-        with self.stage.lock:
-            world = self.stage.world
+        with self.shared.lock:
+            world = self.shared.world
             if world is not None and self._may_steer(world) and world.look(dx_px, dy_px):
                 self._tell("info", "steered by hand: the autopilot is off, P switches it on")
                 self.on_change()
@@ -144,13 +144,13 @@ class Session:
 
     def watch(self, viewers: int) -> None:
         """So many look on now."""
-        with self.stage.lock:
-            self.stage.wanted = viewers > 0
-            self.stage.restless = True
+        with self.shared.lock:
+            self.shared.wanted = viewers > 0
+            self.shared.restless = True
 
     def new_seed(self, seed: int) -> None:
         """Bake the colon of a seed in the background, and show it when it is there."""
-        with self.stage.lock:
+        with self.shared.lock:
             self._next_seed = seed
             if self._baking is None or not self._baking.is_alive():
                 self._baking = threading.Thread(target=self._bake, name="baking", daemon=True)
@@ -158,7 +158,7 @@ class Session:
 
     def record(self, *, data_run: bool) -> None:
         """Begin a recording of the colon that is shown."""
-        world = self.stage.world
+        world = self.shared.world
         assert world is not None
         if data_run:
             world.restart()
@@ -172,11 +172,11 @@ class Session:
             events=self.events,
         )
         recording.on_closed = lambda: self._on_closed(recording)
-        self.stage.recording = self.last_recording = recording
+        self.shared.recording = self.last_recording = recording
 
     def _bake(self) -> None:
         while True:
-            with self.stage.lock:
+            with self.shared.lock:
                 seed, self._next_seed = self._next_seed, None
                 if seed is None:
                     self._baking = None
@@ -191,14 +191,14 @@ class Session:
 
     def _put(self, colon: Colon) -> None:
         """Show a colon in the place of the one before."""
-        with self.stage.lock:
-            if self.stage.recording is not None:
-                self.stage.recording.end()
-            before, world = self.stage.world, World(colon)
+        with self.shared.lock:
+            if self.shared.recording is not None:
+                self.shared.recording.end()
+            before, world = self.shared.world, World(colon)
             if before is not None:
-                world.paused, world.speed, world.view = before.paused, before.speed, "endoscope"
-            self.stage.world = world
-            self.stage.restless = True
+                world.paused, world.speed, world.camera = before.paused, before.speed, "endoscope"
+            self.shared.world = world
+            self.shared.restless = True
             self.detecting.forget()
             self._tell("info", f"seed {colon.base_seed}")
             if before is None and self.config.mode == "datagen":
@@ -206,7 +206,7 @@ class Session:
         self.on_change()
 
     def _may_steer(self, world: World) -> bool:
-        recording = self.stage.recording
+        recording = self.shared.recording
         if recording is None or not recording.data_run:
             return True
         if world.steer or not recording.ended:
@@ -214,7 +214,7 @@ class Session:
         return False
 
     def _on_frame(self, frame: LiveFrame) -> None:
-        if self.stage.world is None or frame.colon is not self.stage.world.colon:
+        if self.shared.world is None or frame.colon is not self.shared.world.colon:
             return
         self.encoding.frames.put(frame)
         self.detecting.frames.put(frame)
@@ -224,9 +224,9 @@ class Session:
             self.on_packet(packet)
 
     def _on_closed(self, recording: Recording) -> None:
-        with self.stage.lock:
-            if self.stage.recording is recording:
-                self.stage.recording = None
+        with self.shared.lock:
+            if self.shared.recording is recording:
+                self.shared.recording = None
         self.on_change()
         if self.config.mode == "datagen" and recording.data_run and not self._closed:
             failed = UserError(recording.error) if recording.error else None

@@ -13,7 +13,7 @@ from endoforge.core.errors import UserError
 from endoforge.sim.camera import CameraState
 from endoforge.view.frame import LiveFrame
 from endoforge.view.live_recording import Capture, Recording
-from endoforge.view.painter import Painter, PainterGone, Picture
+from endoforge.view.painter import PaintedPicture, Painter, PainterGone
 from endoforge.view.rates import Rate
 from endoforge.view.world import Colon, World
 
@@ -29,7 +29,7 @@ STARTS = 3
 
 
 @dataclass(frozen=True, eq=False)
-class Shot:
+class PendingShot:
     """A picture that was asked for."""
 
     number: int
@@ -38,7 +38,7 @@ class Shot:
     capture: Capture | None
 
 
-class Stage:
+class SharedWorld:
     """What the loop shows; its fields change under `lock`."""
 
     def __init__(self) -> None:
@@ -57,14 +57,14 @@ class Stage:
 
 
 class Show(threading.Thread):
-    """Renders what `stage` holds; hands each frame to `on_frame`.
+    """Renders what `shared` holds; hands each frame to `on_frame`.
 
     `on_fatal` hears why it can't go on; `on_flight_over` that the autopilot is at its end.
     """
 
     def __init__(
         self,
-        stage: Stage,
+        shared: SharedWorld,
         make_painter: Callable[[], Painter],
         on_frame: Callable[[LiveFrame], None],
         on_restart: Callable[[str], None],
@@ -72,7 +72,7 @@ class Show(threading.Thread):
         on_flight_over: Callable[[], None],
     ) -> None:
         super().__init__(name="show", daemon=True)
-        self.stage = stage
+        self.shared = shared
         self.rate = Rate()
         self.engine = ""
         self._make_painter = make_painter
@@ -80,7 +80,7 @@ class Show(threading.Thread):
         self._on_fatal, self._on_flight_over = on_fatal, on_flight_over
         self._painter: Painter | None = None
         self._ended = threading.Event()
-        self._shots: deque[Shot] = deque()
+        self._shots: deque[PendingShot] = deque()
         self._loaded: Colon | None = None
         self._numbers = 0
         self._owed_s = 0.0
@@ -123,7 +123,7 @@ class Show(threading.Thread):
             painter.close()
 
     def _step(self, painter: Painter) -> None:
-        world = self.stage.world
+        world = self.shared.world
         if world is None or (world.colon is self._loaded and self._is_idle(painter)):
             self._last_s = None
             self._ended.wait(0.02)
@@ -145,15 +145,15 @@ class Show(threading.Thread):
 
     def _is_idle(self, painter: Painter) -> bool:
         """One picture of a new colon is made though nobody looks on: the renderer is ready then."""
-        return self.stage.idle and not self._is_new and not painter.in_flight
+        return self.shared.idle and not self._is_new and not painter.in_flight
 
     def _is_time(self) -> bool:
         return time.monotonic() - self._last_shot_s >= 1 / MOST_HZ
 
     def _shoot(self, painter: Painter, world: World) -> bool:
         """Ask for the next picture; False if none is needed."""
-        with self.stage.lock:
-            if self.stage.world is not world or (self.stage.idle and not self._is_new):
+        with self.shared.lock:
+            if self.shared.world is not world or (self.shared.idle and not self._is_new):
                 return False
             shot = self._next_shot(world)
         if shot is None:
@@ -165,18 +165,18 @@ class Show(threading.Thread):
         self._last_shot_s = time.monotonic()
         return True
 
-    def _next_shot(self, world: World) -> Shot | None:
+    def _next_shot(self, world: World) -> PendingShot | None:
         """Let the clock run to the next picture, or to the next frame of the recording."""
         now = time.monotonic()
         wall = 0.0 if self._last_s is None else min(now - self._last_s, MOST_WALL_S)
         self._last_s = now
-        still = world.paused and not world.restless and not self.stage.restless
+        still = world.paused and not world.restless and not self.shared.restless
         if still:
             return None
-        self.stage.restless = False
+        self.shared.restless = False
         if not world.paused:
             self._owed_s = min(self._owed_s + wall * world.speed, MOST_OWED_S * world.speed)
-        recording, step, capture = self.stage.recording, self._owed_s, None
+        recording, step, capture = self.shared.recording, self._owed_s, None
         due = None
         if recording is not None and not recording.ended and not world.paused:
             due = recording.due_in(world)
@@ -190,9 +190,9 @@ class Show(threading.Thread):
             world.switch_autopilot()
             self._on_flight_over()
         self._numbers += 1
-        return Shot(self._numbers, state, world.colon, capture)
+        return PendingShot(self._numbers, state, world.colon, capture)
 
-    def _deliver(self, picture: Picture, shot: Shot) -> None:
+    def _deliver(self, picture: PaintedPicture, shot: PendingShot) -> None:
         rgb = np.asarray(cv2.cvtColor(picture.rgbi, cv2.COLOR_RGBA2RGB), np.uint8)
         frame = LiveFrame(shot.number, rgb, picture.stats.copy(), shot.state, shot.colon)
         self.rate.add(picture.seconds)

@@ -18,7 +18,7 @@ from endoforge.sim.simulator import BakedRun, bake_flight
 from endoforge.sim.streams import run_seed
 from endoforge.view.steering import NOTHING, Pilot, Place, Steer, colon_axes, orthonormal, settled
 
-View = Literal["endoscope", "free"]
+CameraName = Literal["endoscope", "free"]
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0)
 MOST_SEED = 2**64 - 1
 
@@ -80,7 +80,7 @@ class World:
         self.autopilot = True
         self.paused = False
         self.speed = 1.0
-        self.view: View = "endoscope"
+        self.camera: CameraName = "endoscope"
         self.steer = NOTHING
         self._scope_pilot = Pilot(self.lumen, free=False)
         self._free_pilot = Pilot(self.lumen, free=True)
@@ -92,7 +92,7 @@ class World:
     @property
     def pose(self) -> Pose:
         """Of the camera that is shown."""
-        if self.view == "free":
+        if self.camera == "free":
             return self._free_pilot.pose(self._free)
         if self.autopilot:
             return flight_pose(self.colon.flight, self.flight_s)
@@ -101,7 +101,7 @@ class World:
     @property
     def place(self) -> Place:
         """Of the camera that is shown."""
-        if self.view == "free":
+        if self.camera == "free":
             return self._free
         return self._of_flight() if self.autopilot else self._scope
 
@@ -118,13 +118,13 @@ class World:
     @property
     def restless(self) -> bool:
         """Whether the picture changes though time stands still: somebody flies the free camera."""
-        free = self.view == "free" and (bool(self.steer) or self._free_pilot.moving)
+        free = self.camera == "free" and (bool(self.steer) or self._free_pilot.moving)
         return free or self._dragged != (0.0, 0.0)
 
     def restart(self) -> None:
         """Back to the beginning, by autopilot, through the scope."""
         self.time_s = self.flight_s = 0.0
-        self.autopilot, self.view = True, "endoscope"
+        self.autopilot, self.camera = True, "endoscope"
         self._seen.clear()
 
     def switch_autopilot(self) -> None:
@@ -136,15 +136,15 @@ class World:
             self._take_over()
         self._seen.clear()
 
-    def switch_view(self) -> None:
+    def switch_camera(self) -> None:
         """Between the scope and the free camera, which starts where the scope is."""
-        if self.view == "endoscope":
+        if self.camera == "endoscope":
             place = settled(self.lumen, self.place)
             self._free = replace(place, axes=self.pose.axes)
             self._free_pilot.stop()
-            self.view = "free"
+            self.camera = "free"
         else:
-            self.view = "endoscope"
+            self.camera = "endoscope"
         self._seen.clear()
 
     def set_steer(self, steer: Steer) -> bool:
@@ -170,7 +170,7 @@ class World:
         (dx, dy), self._dragged = self._dragged, (0.0, 0.0)
         if self.autopilot:
             self.flight_s = min(self.flight_s + seconds, self.colon.duration_s)
-        if self.view == "free":
+        if self.camera == "free":
             self._free = self._free_pilot.move(self._free, self.steer, wall_s)
             self._free = self._free_pilot.look(self._free, dx, dy)
         elif not self.autopilot:
@@ -184,7 +184,7 @@ class World:
 
     def state(self) -> CameraState:
         """The shown camera now, as the renderer and labels take it; asked for once a moment."""
-        if self.view == "endoscope" and self.autopilot:
+        if self.camera == "endoscope" and self.autopilot:
             return flight_state(self.colon.flight, self.flight_s, self.time_s)
         pose = self.pose
         lag_s = self.colon.run.scene.camera.lag_s
@@ -205,7 +205,7 @@ class World:
         return int(steps) * STEP_S
 
     def _takes_over(self) -> bool:
-        if self.view == "free" or not self.autopilot:
+        if self.camera == "free" or not self.autopilot:
             return False
         self.autopilot = False
         self._take_over()

@@ -8,7 +8,7 @@ import pytest
 
 from endoforge.core.errors import UserError
 from endoforge.view.training import jobs as module
-from endoforge.view.training.jobs import Job, Jobs
+from endoforge.view.training.jobs import JobProcess, Jobs
 from tests.train.conftest import write_root
 from tests.view.conftest import small_config
 
@@ -172,7 +172,7 @@ def test_a_training_keeps_weights_that_it_did_not_make(jobs, tmp_path):
 
 def test_a_log_keeps_its_end(monkeypatch):
     monkeypatch.setattr(module, "LOG_KEPT", 10)
-    job = Job("train")
+    job = JobProcess("train")
     job._note("0123456789")
     job._note("abc")
     assert job.log_from(0) == {"text": "3456789abc", "next": 13}

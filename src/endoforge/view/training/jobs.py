@@ -18,8 +18,8 @@ from typing import Any, Literal
 from endoforge.core.errors import UserError
 from endoforge.view.config import TRAIN_WRITES, SimViewConfig
 
-Kind = Literal["datagen", "train"]
-State = Literal["idle", "running", "done", "failed", "stopped"]
+JobKind = Literal["datagen", "train"]
+JobState = Literal["idle", "running", "done", "failed", "stopped"]
 LOG_KEPT = 1_000_000
 """Characters of a job's log."""
 LOG_AT_ONCE = 200_000
@@ -52,7 +52,7 @@ class Number:
         return value
 
 
-PARAMETERS: dict[Kind, dict[str, Number]] = {
+PARAMETERS: dict[JobKind, dict[str, Number]] = {
     "datagen": {
         "runs": Number("--runs", 4, 1, 1000),
         "max_frames": Number("--max-frames", 60, 1, 10_000),
@@ -71,9 +71,9 @@ class Jobs:
 
     def __init__(self, config: SimViewConfig) -> None:
         self.config = config
-        self._jobs: dict[Kind, Job] = {kind: Job(kind) for kind in PARAMETERS}
+        self._jobs: dict[JobKind, JobProcess] = {kind: JobProcess(kind) for kind in PARAMETERS}
 
-    def job(self, kind: str) -> "Job":
+    def job(self, kind: str) -> "JobProcess":
         """The job of that name; raises UserError if there is none."""
         for name, job in self._jobs.items():
             if name == kind:
@@ -106,7 +106,7 @@ class Jobs:
         for job in running:
             job.wait(until - time.monotonic())
 
-    def _fixed(self, kind: Kind) -> list[str]:
+    def _fixed(self, kind: JobKind) -> list[str]:
         config = self.config
         if kind == "datagen":
             place = ["--output-root", config.output_root, "--resolution", config.resolution]
@@ -133,10 +133,10 @@ def _words(known: dict[str, Number], chosen: dict[str, float]) -> list[str]:
     return words
 
 
-class Job:
+class JobProcess:
     """A process that is started again and again; its log is that of the last one."""
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: JobKind) -> None:
         self.kind = kind
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
@@ -152,7 +152,7 @@ class Job:
         return self._process is not None and self._process.poll() is None
 
     @property
-    def state(self) -> State:
+    def state(self) -> JobState:
         """How it stands."""
         if self._process is None:
             return "idle"
