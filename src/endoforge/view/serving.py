@@ -16,10 +16,12 @@ import uvicorn
 
 from endoforge.core.errors import UserError
 from endoforge.view.config import DEFAULT_PORT, SimViewConfig
+from endoforge.view.live import Hub
 from endoforge.view.live_recording import Recording
 from endoforge.view.security import is_loopback, new_token
-from endoforge.view.server import Parts, make_app
+from endoforge.view.server import make_app
 from endoforge.view.session import Session
+from endoforge.view.training.api import TrainingTab
 
 log = logging.getLogger(__name__)
 
@@ -64,9 +66,9 @@ def run_view(config: SimViewConfig, seed: int) -> ViewReport:
 def serve(session: Session, listening: socket.socket, token: str | None) -> ViewReport:
     """Run the server of a session on a socket."""
     config = session.config
-    parts = Parts.of(config, session)
+    training = TrainingTab(config)
     port = listening.getsockname()[1]
-    app = make_app(parts, host=config.host, port=port, token=token)
+    app = make_app(Hub(session), training, host=config.host, port=port, token=token)
     server = uvicorn.Server(
         uvicorn.Config(
             app,
@@ -95,12 +97,12 @@ def serve(session: Session, listening: socket.socket, token: str | None) -> View
     cv2.setNumThreads(1)
     try:
         session.start()
-        parts.training.start()
+        training.watch.start()
         server.run(sockets=[listening])
     finally:
         session.close()
-        parts.training.end()
-        parts.jobs.close(JOB_ENDS_S)
+        training.watch.end()
+        training.jobs.close(JOB_ENDS_S)
     if not ended:
         raise KeyboardInterrupt  # the server may have kept it to itself
     if ended[0] is not None:

@@ -25,7 +25,6 @@ class TrainingWatch(threading.Thread):
     def __init__(self, status_file: str, metrics_file: str) -> None:
         super().__init__(name="training watch", daemon=True)
         self._status, self._metrics = Path(status_file), Path(metrics_file)
-        self._names = {"status": status_file, "metrics": metrics_file}
         self._losses: deque[tuple[int, float]] = deque(maxlen=MOST_SAMPLES)
         self._ended = threading.Event()
 
@@ -56,7 +55,6 @@ class TrainingWatch(threading.Thread):
             "status": read_status(self._status),
             "metrics": read_metrics(self._metrics),
             "losses": [list(sample) for sample in list(self._losses)],
-            "files": self._names,
         }
 
 
