@@ -7,6 +7,7 @@ from endoforge.detect.detections import Detections
 from endoforge.sim.polyps import MAX_POLYPS
 from endoforge.view.encoding import header_of
 from endoforge.view.frame import LiveFrame
+from endoforge.view.messages import FoundBox, TruthState
 from endoforge.view.score import Score, compare_with_truth
 
 W, H = 96, 64
@@ -37,9 +38,11 @@ def test_two_polyps_one_found_one_false_alarm(colon):
     assert result.met == {1}
     score = Score()
     score.add(result)
-    assert score.as_json() == {"tp": 1, "fp": 1, "fn": 1, "precision": 0.5, "recall": 0.5}
+    assert score.reading(shown=True) == TruthState(
+        shown=True, tp=1, fp=1, fn=1, precision=0.5, recall=0.5
+    )
     score.add(result)
-    assert score.as_json()["tp"] == 2
+    assert score.reading(shown=True).tp == 2
 
 
 def test_an_overlap_below_a_half_is_no_hit(colon):
@@ -72,7 +75,9 @@ def test_of_kinds_only_the_right_one_counts(colon):
 
 def test_what_is_undefined_is_null():
     score = Score()
-    assert score.as_json() == {"tp": 0, "fp": 0, "fn": 0, "precision": None, "recall": None}
+    assert score.reading(shown=False) == TruthState(
+        shown=False, tp=0, fp=0, fn=0, precision=None, recall=None
+    )
 
 
 @pytest.mark.parametrize("with_truth", [True, False])
@@ -80,17 +85,14 @@ def test_the_header_tells_hits_only_with_the_truth(colon, with_truth):
     frame = frame_with(colon, (24, 16, 48, 32), (50, 10, 70, 30))
     result = compare_with_truth(frame, found((24, 16, 48, 32)), ("polyp",), by_kind=False)
     header = header_of(frame, result, with_truth=with_truth)
-    assert header["frame"] == header["boxes_of"] == 7
-    [box] = header["boxes"]
-    assert box == {
-        "xyxy": [0.25, 0.25, 0.5, 0.5],
-        "score": 0.9,
-        "label": "polyp",
-        "hit": True if with_truth else None,
-    }
+    assert header.frame == 7
+    [box] = header.boxes
+    assert box == FoundBox(
+        xyxy=(0.25, 0.25, 0.5, 0.5), score=0.9, label="polyp", hit=True if with_truth else None
+    )
     if with_truth:
-        assert [truth["found"] for truth in header["truth"]] == [True, False]
-        assert header["truth"][0]["xyxy"] == [0.25, 0.25, 0.5, 0.5]
-        assert header["truth"][0]["paris"] == colon.run.scene.polyps[0].paris
+        assert [truth.found for truth in header.truth] == [True, False]
+        assert header.truth[0].xyxy == (0.25, 0.25, 0.5, 0.5)
+        assert header.truth[0].paris == colon.run.scene.polyps[0].paris
     else:
-        assert "truth" not in header
+        assert header.truth is None

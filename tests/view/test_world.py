@@ -7,7 +7,8 @@ from endoforge.sim.flight import fly
 from endoforge.sim.itinerary import STEP_S
 from endoforge.sim.scene import make_scene
 from endoforge.sim.streams import run_seed
-from endoforge.view.steering import NOTHING, Pilot, Place, Steer, colon_axes, turned
+from endoforge.view.messages import Steer
+from endoforge.view.steering import NOTHING, Pilot, Place, colon_axes, turned
 from endoforge.view.world import World, bake_colon
 
 from .conftest import SEED, SIZE
@@ -189,10 +190,3 @@ def test_time_that_stands_still_lets_the_free_camera_fly(colon):
     world.advance(0.0, 0.2)
     assert world.time_s == 30.0
     assert np.linalg.norm(world.pose.position - before) > 1
-
-
-def test_steer_reads_numbers_only():
-    assert Steer.read({"forward": 5, "yaw": -0.5}) == Steer(forward=1.0, yaw=-0.5)
-    for bad in ({"forward": "1"}, {"yaw": float("nan")}, {"up": True}, {"roll": None}):
-        with pytest.raises(ValueError, match="steer"):
-            Steer.read(bad)

@@ -7,7 +7,6 @@ import logging
 import multiprocessing
 import signal
 import sys
-import time
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, cast
@@ -43,8 +42,6 @@ class PaintedPicture:
 
     rgbi: NDArray[np.uint8]
     stats: NDArray[np.int32]
-    seconds: float
-    """Of rendering alone."""
 
 
 class PainterGone(Exception):
@@ -100,9 +97,7 @@ class Painter:
         if answer is None:
             return None
         self.in_flight -= 1
-        slot, seconds = answer
-        rgbi, stats = _slot(self._memory, slot, self._shape)
-        return PaintedPicture(rgbi, stats, seconds)
+        return PaintedPicture(*_slot(self._memory, answer, self._shape))
 
     def close(self) -> None:
         """End the process."""
@@ -192,7 +187,6 @@ def _render(
             pipe.send(("loaded", None))
             continue
         slot, cameras, polyps, in_full = rest
-        started = time.perf_counter()
         if has_jpeg:
             renderer.switch_jpeg(in_full)
         frames = renderer.render_rows(
@@ -201,4 +195,4 @@ def _render(
         rgbi, stats = _slot(memory, slot, shape)
         torch.from_numpy(rgbi).copy_(frames.rgbi[0])
         torch.from_numpy(stats).copy_(frames.stats[0])
-        pipe.send(("done", (slot, time.perf_counter() - started)))
+        pipe.send(("done", slot))

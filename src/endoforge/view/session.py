@@ -4,20 +4,18 @@ import logging
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import torch
 
-import endoforge
 from endoforge.backends.compute import pick_compute
 from endoforge.core.errors import UserError
 from endoforge.core.machine import cpu_cores
 from endoforge.detect.detections import Detector
+from endoforge.detect.heuristic import HeuristicDetector
 from endoforge.sim.engine import RendererName
-from endoforge.view.commands import KEYS, MOVES_THE_CAMERA, run_command
 from endoforge.view.config import SimViewConfig
 from endoforge.view.encoding import Encoding, Packet
-from endoforge.view.events import Events, Level
+from endoforge.view.events import Events
 from endoforge.view.frame import LiveFrame
 from endoforge.view.live_detection import (
     MOST_HZ_CPU,
@@ -25,12 +23,12 @@ from endoforge.view.live_detection import (
     Detecting,
     Keeper,
     Thresholds,
-    heuristic_detector,
 )
 from endoforge.view.live_recording import Recording
+from endoforge.view.messages import Drag, Level, Steer
 from endoforge.view.painter import Painter
 from endoforge.view.show import SharedWorld, Show
-from endoforge.view.steering import NOTHING, Steer
+from endoforge.view.steering import NOTHING
 from endoforge.view.world import Colon, World, bake_colon
 
 log = logging.getLogger(__name__)
@@ -52,7 +50,7 @@ class Session:
         seed: int,
         *,
         make_painter: Callable[[tuple[int, int], RendererName], Painter] = Painter,
-        make_heuristic: Callable[[], Detector] = heuristic_detector,
+        make_heuristic: Callable[[], Detector] = HeuristicDetector,
     ) -> None:
         self.config, self.seed = config, seed
         self.events = Events()
@@ -90,7 +88,8 @@ class Session:
 
     def start(self) -> None:
         """Bake the first colon, and begin; the renderer takes some seconds until it shows."""
-        torch.set_num_threads(1 if cpu_cores() < MANY_CORES else torch.get_num_threads())
+        if cpu_cores() < MANY_CORES:
+            torch.set_num_threads(1)
         self.detecting.start()
         self.encoding.start()
         self.show.start()
@@ -111,14 +110,6 @@ class Session:
             if thread.is_alive():
                 thread.join(0.5)
 
-    def command(self, name: str, value: Any) -> None:
-        """Do what a viewer asks for; raises UserError for what can't be done."""
-        with self.shared.lock:
-            run_command(self, name, value)
-            if name in MOVES_THE_CAMERA:
-                self.shared.restless = True
-        self.on_change()
-
     def steer(self, who: object, steer: Steer) -> None:
         """What a viewer's keys ask for; the last one to steer wins."""
         with self.shared.lock:
@@ -130,11 +121,11 @@ class Session:
                 self._tell("info", "steered by hand: the autopilot is off, P switches it on")
                 self.on_change()
 
-    def look(self, dx_px: float, dy_px: float) -> None:
-        """A drag of a viewer's mouse."""
+    def drag(self, drag: Drag) -> None:
+        """Turn the camera as a viewer's mouse was dragged."""
         with self.shared.lock:
             world = self.shared.world
-            if world is not None and self._may_steer(world) and world.look(dx_px, dy_px):
+            if world is not None and self._may_steer(world) and world.look(drag.dx, drag.dy):
                 self._tell("info", "steered by hand: the autopilot is off, P switches it on")
                 self.on_change()
 
@@ -156,10 +147,8 @@ class Session:
                 self._baking = threading.Thread(target=self._bake, name="baking", daemon=True)
                 self._baking.start()
 
-    def record(self, *, data_run: bool) -> None:
-        """Begin a recording of the colon that is shown."""
-        world = self.shared.world
-        assert world is not None
+    def record(self, world: World, *, data_run: bool) -> None:
+        """Begin a recording of the world that is shown; the lock is held."""
         if data_run:
             world.restart()
             world.paused = False
@@ -202,7 +191,7 @@ class Session:
             self.detecting.forget()
             self._tell("info", f"seed {colon.base_seed}")
             if before is None and self.config.mode == "datagen":
-                self.record(data_run=True)
+                self.record(world, data_run=True)
         self.on_change()
 
     def _may_steer(self, world: World) -> bool:
@@ -242,17 +231,3 @@ class Session:
 
     def _tell(self, level: Level, text: str) -> None:
         self.events.tell(level, text)
-
-    def hello(self) -> dict[str, Any]:
-        """What a viewer gets first."""
-        return {
-            "type": "hello",
-            "version": endoforge.__version__,
-            "resolution": list(self.config.size),
-            "keys": KEYS,
-        }
-
-    @property
-    def device_name(self) -> str:
-        """Where the neural detector computes, for people."""
-        return self.compute.describe()

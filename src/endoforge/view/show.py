@@ -195,7 +195,7 @@ class Show(threading.Thread):
     def _deliver(self, picture: PaintedPicture, shot: PendingShot) -> None:
         rgb = np.asarray(cv2.cvtColor(picture.rgbi, cv2.COLOR_RGBA2RGB), np.uint8)
         frame = LiveFrame(shot.number, rgb, picture.stats.copy(), shot.state, shot.colon)
-        self.rate.add(picture.seconds)
+        self.rate.add()
         self._starts = 0
         if shot.capture is not None:
             shot.capture.recording.put(frame, shot.capture)

@@ -5,7 +5,6 @@ Places have the curve coordinates of `sim.anatomy`; `axes` are (3, 3), rows righ
 
 import math
 from dataclasses import dataclass, fields, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from endoforge.sim.camera import Pose
 from endoforge.sim.itinerary import FIRST_MM
 from endoforge.sim.lumen import Lumen
+from endoforge.view.messages import Steer
 
 SUBSTEP_MM = 0.8
 """A move is checked at least so often, so that none gets through a fold or a polyp."""
@@ -28,37 +28,6 @@ TOWARDS_LOOK = 0.8
 """How much a pushed tip goes where it looks, across the colon."""
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Steer:
-    """What is asked of the camera, each -1 to 1: moves along its axes, and turns.
-
-    `yaw` turns to the right, `pitch` upwards, `roll` clockwise as seen in the picture's depth.
-    """
-
-    forward: float = 0.0
-    right: float = 0.0
-    up: float = 0.0
-    yaw: float = 0.0
-    pitch: float = 0.0
-    roll: float = 0.0
-
-    @classmethod
-    def read(cls, message: dict[str, Any]) -> "Steer":
-        """From a client's message; raises ValueError for what are no numbers."""
-        values = {}
-        for field in fields(cls):
-            value = message.get(field.name, 0.0)
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise ValueError(f"steer: {field.name} must be a number from -1 to 1")
-            if not math.isfinite(value):
-                raise ValueError(f"steer: {field.name} must be finite")
-            values[field.name] = max(-1.0, min(1.0, float(value)))
-        return cls(**values)
-
-    def __bool__(self) -> bool:
-        return any(getattr(self, field.name) for field in fields(self))
 
 
 NOTHING = Steer()

@@ -2,12 +2,11 @@
 
 from collections import deque
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from endoforge.core.errors import UserError
 from endoforge.sim.camera import CameraState, Pose
 from endoforge.sim.flight import Flight, plan_flight, steps_to_next
 from endoforge.sim.itinerary import STEP_S
@@ -16,11 +15,8 @@ from endoforge.sim.randomization import Randomization
 from endoforge.sim.scene import make_scene
 from endoforge.sim.simulator import BakedRun, bake_flight
 from endoforge.sim.streams import run_seed
-from endoforge.view.steering import NOTHING, Pilot, Place, Steer, colon_axes, orthonormal, settled
-
-CameraName = Literal["endoscope", "free"]
-SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0)
-MOST_SEED = 2**64 - 1
+from endoforge.view.messages import CameraName, Steer
+from endoforge.view.steering import NOTHING, Pilot, Place, colon_axes, orthonormal, settled
 
 Array = NDArray[np.float64]
 
@@ -261,15 +257,6 @@ def flight_pose(flight: Flight, flight_s: float) -> Pose:
     axes = orthonormal((1 - part) * flight.axes[low] + part * flight.axes[high])
     s_mm = float((1 - part) * flight.s_mm[low] + part * flight.s_mm[high])
     return Pose(position, axes, s_mm)
-
-
-def checked_seed(value: Any) -> int:
-    """A base seed from a client's message; raises UserError for anything else."""
-    if isinstance(value, str) and value.isdecimal() and len(value) <= 20:
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_SEED:
-        raise UserError("new_seed: must be a whole number from 0 to 2^64 - 1")
-    return value
 
 
 def _between(flight: Flight, flight_s: float) -> tuple[int, int, float]:
