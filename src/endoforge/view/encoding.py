@@ -16,13 +16,14 @@ from endoforge.view.score import Comparison
 from endoforge.view.slot import Slot
 
 QUALITY = 82
+"""Of live JPEGs: some 25 kB at 640x360, in which no block of the code can be told by eye."""
 AGAIN_EVERY_S = 0.25
 """A picture that stands still goes out so often all the same: its boxes may change."""
 
 
 @dataclass(frozen=True)
 class Packet:
-    """A frame as it goes to viewers."""
+    """A frame as it goes to viewers: its number, and the binary message."""
 
     frame: int
     data: bytes
@@ -44,6 +45,7 @@ class Encoding(threading.Thread):
 
     def run(self) -> None:
         while not self._ended.is_set():
+            # Encoded here, once for all viewers, and not by them: most of the work is the JPEG.
             frame = self.frames.take(AGAIN_EVERY_S)
             if frame is not None:
                 self._last = frame, jpeg(frame.rgb)
@@ -54,13 +56,13 @@ class Encoding(threading.Thread):
                 self._publish(Packet(shown.number, packed(header, picture)))
 
     def end(self) -> None:
-        """Stop after the frame at hand."""
+        """End the thread after the frame at hand."""
         self._ended.set()
         self.frames.close()
 
 
 def jpeg(rgb: NDArray[np.uint8]) -> bytes:
-    """The JPEG of (H, W, 3) uint8 RGB."""
+    """`rgb`, (H, W, 3) uint8, as a JPEG."""
     bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
     encoded, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     if not encoded:
@@ -103,7 +105,7 @@ def _true_boxes(frame: LiveFrame, found: Comparison | None) -> tuple[TrueBox, ..
 
 
 def _was_met(instance: int, found: Comparison | None) -> bool | None:
-    """Whether the newest detections hold it; None if it wasn't in their frame."""
+    """Whether the newest detections hold a polyp; None if it wasn't in their frame."""
     if found is None or instance not in found.seen:
         return None
     return instance in found.met

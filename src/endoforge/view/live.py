@@ -33,7 +33,8 @@ MOST_MESSAGE = 4096
 """Bytes of a client's message; a longer one ends the connection."""
 TOO_LONG = 1009
 IN_FLIGHT = 2
-"""Frames on their way to a viewer that it hasn't shown yet."""
+"""Frames on their way to a viewer that it hasn't shown yet: one travels while one is painted. More
+would only make what it sees older."""
 STATE_EVERY_S, STATE_AT_ONCE_S = 0.25, 0.1
 """Between two state messages as a rule; and between two that a command brought about."""
 SILENT_S = 1.0
@@ -48,18 +49,21 @@ class StateTimer:
         self._last_s = self._last_changed_s = -math.inf
 
     def change(self) -> None:
-        """The state is another one."""
+        """Note that the state is another one."""
         self._changed = True
 
     def due_s(self) -> float:
-        """The moment of the next one. A held key changes it often: that is told as one change."""
+        """The moment from which the next state is due, on the monotonic clock.
+
+        Several changes within STATE_AT_ONCE_S, as of a held key, are told together.
+        """
         regular_s = self._last_s + STATE_EVERY_S
         return (
             min(regular_s, self._last_changed_s + STATE_AT_ONCE_S) if self._changed else regular_s
         )
 
     def sent(self, now_s: float) -> None:
-        """It has got one."""
+        """Note that the viewer gets a state now."""
         if self._changed:
             self._last_changed_s = now_s
         self._last_s, self._changed = now_s, False
@@ -81,14 +85,14 @@ class Viewer:
         self._last_shown = 0
 
     def offer(self, packet: Packet) -> None:
-        """A new frame, in the place of one that it hasn't been sent."""
+        """Have a new frame sent, in the place of one that waits still."""
         if self._newest is not None and self._newest.frame != packet.frame:
             self.skipped += 1
         self._newest = packet
         self.wake.set()
 
     def next_packet(self) -> Packet | None:
-        """What to send now; None if there is nothing new, or it has enough to show."""
+        """The frame to send now; None if there is no new one, or the viewer has enough to show."""
         if self._newest is None or len(self._on_their_way) >= IN_FLIGHT:
             return None
         packet, self._newest = self._newest, None
@@ -96,9 +100,10 @@ class Viewer:
         return packet
 
     def acknowledge(self, frame: int) -> None:
-        """It has shown a frame; one that it gets again, because of its boxes, counts once."""
+        """Note that the viewer has shown a frame, and can take another one."""
         if self._on_their_way and frame >= self._on_their_way[0]:
             shown = self._on_their_way.popleft()
+            # A frame may come again with other boxes: it counts once in the rate.
             if shown > self._last_shown:
                 self._last_shown = shown
                 self.shown.add()
@@ -111,7 +116,10 @@ class Viewer:
 
 
 class Hub:
-    """All viewers of a session. But for the session's threads, all happens in the event loop."""
+    """All viewers of a session.
+
+    All of it happens in the event loop; the session's threads reach it by `_soon`.
+    """
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -119,19 +127,19 @@ class Hub:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def open(self) -> None:
-        """From now on what the session gives goes to viewers; called in the event loop."""
+        """Pass on to viewers what the session gives; called in the event loop."""
         self._loop = asyncio.get_running_loop()
         self.session.on_packet = lambda packet: self._soon(partial(self._publish, packet))
         self.session.on_change = lambda: self._soon(self._changed)
         self.session.events.listen(lambda event: self._soon(partial(self._tell, event)))
 
     def close(self) -> None:
-        """No more."""
+        """Pass nothing on any more."""
         self.session.events.listen(None)
         self._loop = None
 
     async def serve(self, socket: WebSocket) -> None:
-        """One viewer, from its connection to its end."""
+        """Serve one viewer, from its connection to its end."""
         await socket.accept()
         viewer = Viewer(socket)
         viewer.texts.extend([Hello(self.session.config.size), *self.session.events.last()])

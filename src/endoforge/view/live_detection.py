@@ -24,18 +24,18 @@ from endoforge.view.slot import Slot
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 0.5
-"""At the checkpoint, whether it has changed."""
+"""Seconds between two looks at the checkpoint, whether it has changed."""
 MOST_HZ_CPU, MOST_HZ_GPU = 10.0, 60.0
 """Detections a second: on a CPU the renderer needs the cores."""
 RETRY_S = 1.0
-"""After a detector that threw."""
+"""Seconds until a detector that threw is tried again."""
 
 Stamp = tuple[int, int, int] | None
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Least score, and the overlap from which two detections are the same."""
+    """Least score of a detection, and the overlap (IoU) from which two are the same, 0 to 1."""
 
     objectness: float
     iou: float
@@ -57,7 +57,7 @@ class Keeper:
         *,
         stand_in: Path | None = None,
     ) -> None:
-        """`stand_in`: other weights, for as long as there is no file `checkpoint`."""
+        """`stand_in` names other weights, for as long as there is no file `checkpoint`."""
         self.checkpoint = checkpoint
         self.wanted: DetectorKind = "neural"
         self.thresholds = thresholds
@@ -95,7 +95,7 @@ class Keeper:
         return detector
 
     def look_again(self) -> None:
-        """`look`, unless that was done just now."""
+        """Do as `look` does, unless that was done within LOOK_EVERY_S."""
         if time.monotonic() >= self._next_look:
             self.look()
 
@@ -163,12 +163,12 @@ class Detecting(threading.Thread):
             self.frames.put(self._last)
 
     def forget(self) -> None:
-        """Another detector, or another colon: what was found before is no more."""
+        """Take back what was found: the detector, or the colon, is another one now."""
         self.found = None
         self.rate.clear()
 
     def end(self) -> None:
-        """Stop after the frame at hand."""
+        """End the thread after the frame at hand."""
         self._ended.set()
         self.frames.close()
 
@@ -216,7 +216,7 @@ class Detecting(threading.Thread):
 
 
 def _stamp(path: Path) -> Stamp:
-    """Another one whenever the file is another; None where there is none."""
+    """What differs whenever the file is another one; None where there is none."""
     try:
         stat = path.stat()
     except OSError:

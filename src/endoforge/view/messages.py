@@ -31,7 +31,7 @@ MOST_SEED = 2**64 - 1
 MOST_FRAME = 2**53
 """JavaScript counts no further; at 60 Hz that takes millions of years."""
 MOST_DRAG_PX = 4000.0
-"""Of one message, a picture of the screen long: more than any screen is wide."""
+"""Of one message, which tells of a 60th of a second: more than a screen is wide."""
 
 
 def _choice(among: tuple[Any, ...], value: Any) -> Any:
@@ -42,7 +42,7 @@ def _choice(among: tuple[Any, ...], value: Any) -> Any:
 
 
 def _number(value: Any) -> float:
-    """A finite number. Raises ValueError."""
+    """A finite number; raises ValueError for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("must be a number")
     # Compared before it is converted, for an integer of 400 digits is no float.
@@ -58,7 +58,7 @@ def _within(most: float, value: Any) -> float:
 
 
 def _axis(value: Any) -> float:
-    """Cut to -1..1: several held keys add up."""
+    """A number, cut to -1..1."""
     return max(-1.0, min(1.0, _number(value)))
 
 
@@ -162,7 +162,7 @@ FROM_VIEWER: Mapping[str, type[FromViewer]] = {kind.type: kind for kind in get_a
 
 
 def _readers(kind: type[FromViewer]) -> dict[str, Reader]:
-    """The reader of each field, which stands at its type."""
+    """The readers of the fields of a message, which stand at their types."""
     hints = get_type_hints(kind, include_extras=True)
     return {field.name: hints[field.name].__metadata__[0] for field in fields(kind)}
 
@@ -171,7 +171,7 @@ READERS = {kind: _readers(kind) for kind in FROM_VIEWER.values()}
 
 
 def parse_message(text: str) -> FromViewer:
-    """A viewer's message; raises UserError with a line for that viewer."""
+    """The message that a viewer sent; raises UserError with a line for that viewer."""
     try:
         message = parse_json(text)
     except ValueError as error:
@@ -347,7 +347,7 @@ class FrameHeader:
     truth: tuple[TrueBox, ...] | None
 
     def encoded(self) -> bytes:
-        """As JSON, without spaces, since it goes out with every frame."""
+        """The header as JSON, without spaces, since it goes out with every frame."""
         return json.dumps(asdict(self), separators=(",", ":")).encode()
 
 

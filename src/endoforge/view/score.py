@@ -12,6 +12,7 @@ from endoforge.view.frame import LiveFrame
 from endoforge.view.messages import TruthState
 
 MATCH_IOU = 0.5
+"""As of AP50: what most of the field counts as found."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,5 +91,5 @@ class Score:
 
 
 def _place(name: str, classes: Sequence[str]) -> int:
-    """The class's place among those of the detector; -1, which none finds, if it isn't there."""
+    """The number of a class of the detector; -1, which no detection has, if it has no such."""
     return classes.index(name) if name in classes else -1

@@ -38,7 +38,7 @@ MANY_CORES = 8
 
 
 class Session:
-    """The live simulator without its web server. `start` it, `close` it in the end.
+    """The live simulator without its web server: one world, what renders it, and who looks on.
 
     `on_packet` gets each frame, `on_change` hears that the state is another one, both in threads of
     the session; `on_end` gets the error that ends it, or None after the data run of --mode datagen.
@@ -89,7 +89,7 @@ class Session:
     def start(self) -> None:
         """Bake the first colon, and begin; the renderer takes some seconds until it shows."""
         if cpu_cores() < MANY_CORES:
-            torch.set_num_threads(1)
+            torch.set_num_threads(1)  # the detector's; more would make the renderer wait
         self.detecting.start()
         self.encoding.start()
         self.show.start()
@@ -97,7 +97,7 @@ class Session:
         self.new_seed(self.seed)
 
     def close(self) -> None:
-        """End all threads and the renderer; a recording is finished first. At most a second."""
+        """End all threads and the renderer; a recording is finished first."""
         self._closed = True
         with self.shared.lock:
             recording = self.shared.recording
@@ -111,9 +111,10 @@ class Session:
                 thread.join(0.5)
 
     def steer(self, who: object, steer: Steer) -> None:
-        """What a viewer's keys ask for; the last one to steer wins."""
+        """Steer as a viewer's keys ask; of several viewers the last one to steer wins."""
         with self.shared.lock:
             world = self.shared.world
+            # Who has let go long ago sends an empty message, too: it must not stop who steers now.
             if world is None or (not steer and self._steerer is not who):
                 return
             self._steerer = who if steer else None
@@ -130,11 +131,11 @@ class Session:
                 self.on_change()
 
     def let_go(self, who: object) -> None:
-        """A viewer is gone, or silent: what it steered stands still."""
+        """Stop what a viewer steered, who is gone or silent."""
         self.steer(who, NOTHING)
 
     def watch(self, viewers: int) -> None:
-        """So many look on now."""
+        """Note that so many viewers look on now."""
         with self.shared.lock:
             self.shared.wanted = viewers > 0
             self.shared.restless = True
@@ -142,6 +143,8 @@ class Session:
     def new_seed(self, seed: int) -> None:
         """Bake the colon of a seed in the background, and show it when it is there."""
         with self.shared.lock:
+            # Of seeds that are asked for while one is baked, the last is the next: N held down
+            # doesn't bake them all.
             self._next_seed = seed
             if self._baking is None or not self._baking.is_alive():
                 self._baking = threading.Thread(target=self._bake, name="baking", daemon=True)
@@ -185,7 +188,7 @@ class Session:
                 self.shared.recording.end()
             before, world = self.shared.world, World(colon)
             if before is not None:
-                world.paused, world.speed, world.camera = before.paused, before.speed, "endoscope"
+                world.paused, world.speed = before.paused, before.speed
             self.shared.world = world
             self.shared.restless = True
             self.detecting.forget()
@@ -198,11 +201,11 @@ class Session:
         recording = self.shared.recording
         if recording is None or not recording.data_run:
             return True
-        if world.steer or not recording.ended:
-            world.set_steer(NOTHING)
+        world.set_steer(NOTHING)  # a key that was held when the data run began
         return False
 
     def _on_frame(self, frame: LiveFrame) -> None:
+        # A picture that was on its way when the colon was changed would show the old one again.
         if self.shared.world is None or frame.colon is not self.shared.world.colon:
             return
         self.encoding.frames.put(frame)

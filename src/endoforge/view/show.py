@@ -18,8 +18,10 @@ from endoforge.view.rates import Rate
 from endoforge.view.world import Colon, World
 
 AHEAD = 2
-"""Pictures on their way: while one is rendered the next one is ready to be begun."""
+"""Pictures on their way: while one is rendered the next one is ready to be begun. A third would
+only make what is steered later seen."""
 MOST_HZ = 60.0
+"""Pictures a second: screens show no more."""
 MOST_WALL_S = 0.25
 """Longer gaps between two pictures (a pause, the renderer's start) don't count as time."""
 MOST_OWED_S = 1.0
@@ -30,7 +32,7 @@ STARTS = 3
 
 @dataclass(frozen=True, eq=False)
 class PendingShot:
-    """A picture that was asked for."""
+    """A picture that was asked for and hasn't come back; `capture` if it is recorded."""
 
     number: int
     state: CameraState
@@ -39,7 +41,7 @@ class PendingShot:
 
 
 class SharedWorld:
-    """What the loop shows; its fields change under `lock`."""
+    """The world, and what is done with it, for all threads; its fields change under `lock`."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
@@ -52,12 +54,12 @@ class SharedWorld:
 
     @property
     def idle(self) -> bool:
-        """Nobody watches and nothing is recorded: time stands still."""
+        """Whether nobody watches and nothing is recorded: then time stands still."""
         return not self.wanted and self.recording is None
 
 
 class Show(threading.Thread):
-    """Renders what `shared` holds; hands each frame to `on_frame`.
+    """The loop: runs the world's clock, and hands each frame to `on_frame`.
 
     `on_fatal` hears why it can't go on; `on_flight_over` that the autopilot is at its end.
     """
@@ -107,7 +109,7 @@ class Show(threading.Thread):
                 return
 
     def end(self) -> None:
-        """Stop at once."""
+        """End the loop and the renderer at once."""
         self._ended.set()
         if self._painter is not None:
             self._painter.close()
@@ -125,13 +127,13 @@ class Show(threading.Thread):
     def _step(self, painter: Painter) -> None:
         world = self.shared.world
         if world is None or (world.colon is self._loaded and self._is_idle(painter)):
-            self._last_s = None
+            self._last_s = None  # time in which nobody looked on doesn't count
             self._ended.wait(0.02)
             return
         if world.colon is self._loaded:
             while painter.in_flight < AHEAD and self._is_time() and self._shoot(painter, world):
                 self._is_new = False
-        elif not painter.in_flight:
+        elif not painter.in_flight:  # pictures on their way are of the old colon: they come first
             painter.load(world.colon)
             self._loaded, self.engine, self._last_s = world.colon, painter.engine, None
             self._is_new = True
@@ -158,6 +160,7 @@ class Show(threading.Thread):
             shot = self._next_shot(world)
         if shot is None:
             return False
+        # Live noise needn't be the one that a recording would have, only another at each picture.
         noise = shot.capture.noise_seed if shot.capture else shot.number * 7919 % 2**20
         cameras, polyps = shot.colon.camera_rows(shot.state, noise)
         self._shots.append(shot)
@@ -181,11 +184,14 @@ class Show(threading.Thread):
         if recording is not None and not recording.ended and not world.paused:
             due = recording.due_in(world)
             step = min(step, due)
+        # What a recording cuts off the step stays owed: no frame of it is left out, and the clock
+        # catches up between two of them.
         self._owed_s -= step
         world.advance(0.0 if world.paused else step, wall)
         if recording is not None and due is not None and step >= due:
             capture = recording.take(world)
         state = capture.state if capture else world.state()
+        # A data run ends with its last frame, which may be before the end of the flight.
         if world.autopilot and world.flight_is_over and not (recording and recording.data_run):
             world.switch_autopilot()
             self._on_flight_over()
@@ -193,10 +199,11 @@ class Show(threading.Thread):
         return PendingShot(self._numbers, state, world.colon, capture)
 
     def _deliver(self, picture: PaintedPicture, shot: PendingShot) -> None:
+        # Both are copied: the slot is the renderer's again at the second shot from now.
         rgb = np.asarray(cv2.cvtColor(picture.rgbi, cv2.COLOR_RGBA2RGB), np.uint8)
         frame = LiveFrame(shot.number, rgb, picture.stats.copy(), shot.state, shot.colon)
         self.rate.add()
-        self._starts = 0
+        self._starts = 0  # a renderer that gives pictures has started well
         if shot.capture is not None:
             shot.capture.recording.put(frame, shot.capture)
         self._on_frame(frame)

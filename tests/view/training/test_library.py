@@ -10,8 +10,8 @@ import pytest
 from endoforge.captures.recorder import RunRecorder
 from endoforge.captures.schema import FrameLabel, PolypLabel, image_name
 from endoforge.view.training import library as module
+from endoforge.view.training.curves import TrainingWatch, read_metrics
 from endoforge.view.training.library import Library, NotThere
-from endoforge.view.training.watch import TrainingWatch, read_metrics
 
 
 def write_run(root, *, boxes=(2, 0, 1), finish=True):
@@ -149,7 +149,7 @@ def test_losses_are_sampled_once_a_step_and_anew_with_a_new_training(tmp_path):
 
 
 def test_only_the_end_of_long_metrics_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr("endoforge.view.training.watch.MOST_BYTES", 100)
+    monkeypatch.setattr("endoforge.view.training.curves.MOST_BYTES", 100)
     path = tmp_path / "m.jsonl"
     path.write_text("".join(json.dumps({"epoch": n}) + "\n" for n in range(50)))
     found = read_metrics(path)

@@ -10,9 +10,9 @@ from starlette.routing import Route
 from endoforge.core.errors import UserError
 from endoforge.core.parsing import parse_json
 from endoforge.view.config import SimViewConfig
+from endoforge.view.training.curves import TrainingWatch
 from endoforge.view.training.jobs import Jobs
 from endoforge.view.training.library import Library
-from endoforge.view.training.watch import TrainingWatch
 
 THUMBNAIL_PX = 320
 MOST_DIGITS = 15

@@ -23,13 +23,14 @@ JobState = Literal["idle", "running", "done", "failed", "stopped"]
 LOG_KEPT = 1_000_000
 """Characters of a job's log."""
 LOG_AT_ONCE = 200_000
+"""Characters of one answer: a page that comes late catches up in a few."""
 NICE = 5
 """Jobs leave the cores to the view where both want them."""
 
 
 @dataclass(frozen=True)
 class Number:
-    """A parameter: its flag, its default, and what it may be."""
+    """A number that a job takes: its flag, its default, the least and the most it may be."""
 
     flag: str
     default: float
@@ -38,11 +39,11 @@ class Number:
 
     @property
     def whole(self) -> bool:
-        """Whether it is an integer."""
+        """Whether only integers are taken, as the default is one."""
         return isinstance(self.default, int)
 
     def checked(self, name: str, value: Any) -> float:
-        """The value, if it is one; raises UserError."""
+        """`value`, if the job takes it; raises UserError with its `name` if not."""
         kinds = int if self.whole else int | float
         if isinstance(value, bool) or not isinstance(value, kinds):
             kind = "a whole number" if self.whole else "a number"
@@ -67,7 +68,7 @@ PARAMETERS: dict[JobKind, dict[str, Number]] = {
 
 
 class Jobs:
-    """Both jobs of a session."""
+    """Both jobs of a session, which run beside it."""
 
     def __init__(self, config: SimViewConfig) -> None:
         self.config = config
@@ -94,11 +95,11 @@ class Jobs:
         job.start(self._fixed(job.kind) + _words(known, chosen))
 
     def as_json(self) -> dict[str, Any]:
-        """Both of them."""
+        """Both jobs by their kind, as the page shows them."""
         return {kind: job.as_json() for kind, job in self._jobs.items()}
 
     def close(self, seconds: float) -> None:
-        """End what runs: asked to, and after some seconds made to."""
+        """End what runs: it is asked to, and after so many seconds killed."""
         running = [job for job in self._jobs.values() if job.running]
         for job in running:
             job.stop()
@@ -126,7 +127,7 @@ class Jobs:
 
 
 def _words(known: dict[str, Number], chosen: dict[str, float]) -> list[str]:
-    """As a command line has them."""
+    """Numbers as the words of a command line."""
     words: list[str] = []
     for name, value in chosen.items():
         words += [known[name].flag, str(value) if known[name].whole else f"{value:g}"]
@@ -148,12 +149,12 @@ class JobProcess:
 
     @property
     def running(self) -> bool:
-        """Whether its process is there."""
+        """Whether its process is there and hasn't ended."""
         return self._process is not None and self._process.poll() is None
 
     @property
     def state(self) -> JobState:
-        """How it stands."""
+        """How the job stands; stopped is what ended otherwise than well, after it was asked to."""
         if self._process is None:
             return "idle"
         code = self._process.poll()
@@ -175,9 +176,10 @@ class JobProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                env=os.environ | {"PYTHONUNBUFFERED": "1"},
+                env=os.environ | {"PYTHONUNBUFFERED": "1"},  # lines are shown as they come
                 start_new_session=True,  # Ctrl-C is for us; we pass it on
             )
+            # Afterwards, from here: code between fork and exec may hang where threads run.
             if hasattr(os, "setpriority"):
                 with contextlib.suppress(OSError):
                     os.setpriority(os.PRIO_PROCESS, self._process.pid, NICE)
@@ -195,7 +197,7 @@ class JobProcess:
                 self._process.terminate()
 
     def wait(self, seconds: float) -> None:
-        """Until it has ended, or else make it."""
+        """Wait until it has ended, and kill it if it hasn't after so many seconds."""
         process = self._process
         if process is None:
             return
@@ -206,7 +208,7 @@ class JobProcess:
             process.wait()
 
     def log_from(self, start: int) -> dict[str, Any]:
-        """`text` of the log from a character on, and `next`, where to go on."""
+        """The `text` of the log from a character on, and `next`, where to go on."""
         with self._lock:
             first = self._log_size - len(self._log)
             start = min(max(start, first), self._log_size)
@@ -214,7 +216,7 @@ class JobProcess:
             return {"text": text, "next": start + len(text)}
 
     def as_json(self) -> dict[str, Any]:
-        """As the page shows it."""
+        """The job as the page shows it."""
         code = self._process.poll() if self._process else None
         return {
             "state": self.state,
@@ -228,6 +230,7 @@ class JobProcess:
     def _read(self, process: subprocess.Popen[bytes]) -> None:
         """In a thread of its own, until the process closes its output."""
         assert process.stdout is not None
+        # A letter of several bytes may be cut by the end of what is read.
         decode = codecs.getincrementaldecoder("utf-8")(errors="replace").decode
         while data := os.read(process.stdout.fileno(), 65536):
             self._note(decode(data))

@@ -25,15 +25,17 @@ from endoforge.view.encoding import jpeg
 MOST_RUNS = 200
 RUN_NAME = re.compile(r"run_[A-Za-z0-9_-]{1,64}")
 WIDTHS = (32, 1280)
+"""Of thumbnails, the least and the most in pixels."""
 MOST_NUMBER = 2**63
+"""Frames have lower numbers: more than any run has, and no more than the index takes."""
 
 
 class NotThere(UserError):
-    """There is no such run or frame."""
+    """There is no such run or frame, or it can't be read; says which."""
 
 
 class Library:
-    """Reads runs as they come; any thread may ask."""
+    """The runs of a folder, read anew at each question; any thread may ask."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -43,7 +45,7 @@ class Library:
         change, so each is read once."""
 
     def runs(self) -> dict[str, Any]:
-        """The newest runs first."""
+        """What the page shows of the newest MOST_RUNS runs, the newest first."""
         folders = sorted(self._folders(), key=lambda path: (len(path.name), path.name))[::-1]
         shown = folders[:MOST_RUNS]
         with self._lock:
@@ -53,7 +55,10 @@ class Library:
         return listing | ({"left_out": len(folders) - len(shown)} if folders[MOST_RUNS:] else {})
 
     def thumbnail(self, name: str, frame_id: int, *, width: int, overlay: bool) -> bytes:
-        """A frame as a JPEG, `width` pixels wide; raises NotThere."""
+        """A frame as a JPEG, `width` pixels wide, if it has so many; raises NotThere.
+
+        `overlay` draws the boxes of its label.
+        """
         label, run = self._label(name, frame_id)
         try:
             path = run / label.image
@@ -85,7 +90,7 @@ class Library:
             return []
 
     def _read_boxes(self, run: Path) -> dict[int, int]:
-        """The number of boxes of each frame that has a label."""
+        """The number of boxes of each frame of a run that has a label."""
         known, found = self._boxes.get(run.name, {}), dict[int, int]()
         try:
             paths = list((run / "labels").iterdir())
