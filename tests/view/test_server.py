@@ -480,7 +480,8 @@ def test_runs_and_their_thumbnails(viewer, site, tmp_path):
     assert (row["name"], row["frames"], row["complete"]) == (name, frames, True)
     assert row["frame_ids"] == list(range(frames))
     assert row["seed"] == str(site.session.shared.world.colon.run.seed)
-    for query, width in (("", 96), ("?overlay=1&width=48", 48), ("?width=99999", 96)):
+    queries = [("", 96), ("?overlay=1&width=48", 48), ("?width=99999", 96)]
+    for query, width in (*queries, ("?overlay=1&width=0", 32)):
         answer = site.get(f"/api/runs/{name}/frames/0.jpg{query}")
         assert answer.headers["content-type"] == "image/jpeg"
         picture = cv2.imdecode(np.frombuffer(answer.content, np.uint8), 1)
@@ -515,6 +516,16 @@ def test_jobs_by_http(site):
         answer = site.post(f"/api/jobs/{kind}/start", value)
         assert answer.status_code == status
         assert set(answer.json()) == {"error"}
+    headers = {"origin": site.origin}
+    for body in (
+        "[" * 3000,
+        '{"runs": ' + "9" * 400 + "}",
+        '{"runs": ' + "[" * 900 + "]" * 900 + "}",
+    ):
+        answer = httpx.post(f"{site.origin}/api/jobs/datagen/start", content=body, headers=headers)
+        assert answer.status_code == 400
+        assert set(answer.json()) == {"error"}
+        assert len(answer.json()["error"]) < 500
     assert site.post("/api/jobs/datagen/start", {}, headers={}).status_code == 403
     assert site.get("/api/jobs/datagen/start").status_code == 405
     assert site.get("/api/jobs/datagen/log?from=0").json() == {"text": "", "next": 0}
