@@ -273,7 +273,7 @@ def _sim_view(config: Any) -> None:
             )
         )
         return
-    run_view = named("endoforge.view.run:run_view")
+    run_view = named("endoforge.view.serving:run_view")
     _print(run_view(config, _first_seed(config.seed)).lines())
 
 

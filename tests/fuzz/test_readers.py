@@ -21,8 +21,8 @@ from endoforge.captures.index import index_root
 from endoforge.detect.tinydet import TinyDetConfig, build_tinydet
 from endoforge.detect.weights import METADATA_KEY, WeightsMetadata
 from endoforge.sim.randomization import Randomization, randomization_toml
-from endoforge.view.library import Library
-from endoforge.view.training import TrainingWatch
+from endoforge.view.training.curves import TrainingWatch
+from endoforge.view.training.library import Library
 
 from .harness import call, fuzzed, scratch
 from .strategies import ESCAPES, TEXTS, changed, damaged

@@ -112,10 +112,10 @@ class SimViewConfig:
 
     @property
     def stand_in(self) -> Path | None:
-        """Weights to use while there is no file of `weights`; None where it was named."""
+        """Weights to use while there is no file of `weights`; None if the user has named one."""
         return packaged_weights() if self.checkpoint is None else None
 
     @property
     def root(self) -> Path:
-        """Where runs go."""
+        """The folder that gets recorded runs."""
         return Path(self.output_root)

@@ -9,9 +9,9 @@ import pytest
 
 from endoforge.captures.recorder import RunRecorder
 from endoforge.captures.schema import FrameLabel, PolypLabel, image_name
-from endoforge.view import library as module
-from endoforge.view.library import Library, NotThere
-from endoforge.view.training import TrainingWatch, read_metrics
+from endoforge.view.training import library as module
+from endoforge.view.training.curves import TrainingWatch, read_metrics
+from endoforge.view.training.library import Library, NotThere
 
 
 def write_run(root, *, boxes=(2, 0, 1), finish=True):
@@ -47,7 +47,7 @@ def test_runs_are_listed_newest_first_with_their_counts(tmp_path):
     row = listing["runs"][1]
     assert (row["frames"], row["boxes"], row["complete"]) == (3, 3, True)
     assert row["seed"] == "9223372036854775819", "a string: JavaScript would round it"
-    assert (row["first_frame"], row["frame_ids"]) == (0, [0, 1, 2])
+    assert row["frame_ids"] == [0, 1, 2]
     assert listing["runs"][0]["complete"] is False
     assert "left_out" not in listing
 
@@ -149,7 +149,7 @@ def test_losses_are_sampled_once_a_step_and_anew_with_a_new_training(tmp_path):
 
 
 def test_only_the_end_of_long_metrics_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr("endoforge.view.training.MOST_BYTES", 100)
+    monkeypatch.setattr("endoforge.view.training.curves.MOST_BYTES", 100)
     path = tmp_path / "m.jsonl"
     path.write_text("".join(json.dumps({"epoch": n}) + "\n" for n in range(50)))
     found = read_metrics(path)

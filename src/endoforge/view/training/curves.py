@@ -20,12 +20,14 @@ MOST_STEPS, MOST_LOSS = 10**12, 1e30
 
 
 class TrainingWatch(threading.Thread):
-    """Samples the loss from the status file while the server runs."""
+    """Samples the loss from the status file while the server runs.
+
+    The metrics file has one loss an epoch; the curve between two of them is only seen so.
+    """
 
     def __init__(self, status_file: str, metrics_file: str) -> None:
         super().__init__(name="training watch", daemon=True)
         self._status, self._metrics = Path(status_file), Path(metrics_file)
-        self._names = {"status": status_file, "metrics": metrics_file}
         self._losses: deque[tuple[int, float]] = deque(maxlen=MOST_SAMPLES)
         self._ended = threading.Event()
 
@@ -34,7 +36,7 @@ class TrainingWatch(threading.Thread):
             self.sample()
 
     def end(self) -> None:
-        """Stop."""
+        """End the thread."""
         self._ended.set()
 
     def sample(self) -> None:
@@ -51,12 +53,11 @@ class TrainingWatch(threading.Thread):
             self._losses.append((step, float(loss)))
 
     def as_json(self) -> dict[str, Any]:
-        """What the training tab shows."""
+        """The status, the metrics and the sampled losses, as the training tab shows them."""
         return {
             "status": read_status(self._status),
             "metrics": read_metrics(self._metrics),
             "losses": [list(sample) for sample in list(self._losses)],
-            "files": self._names,
         }
 
 
@@ -95,7 +96,7 @@ def _parsed(text: bytes) -> Any:
 
 
 def _readable(value: Any, levels: int) -> Any:
-    """With null for NaN and infinity, and escapes for what UTF-8 can't hold.
+    """A JSON value with null for NaN and infinity, and escapes for what UTF-8 can't hold.
 
     Raises ValueError for what is nested deeper.
     """
@@ -113,7 +114,7 @@ def _readable(value: Any, levels: int) -> Any:
 
 
 def _global_step(status: dict[str, Any]) -> int | None:
-    """Steps since the start of the training."""
+    """Steps since the start of the training; None if the status doesn't tell."""
     epoch, step, of = (status.get(name) for name in ("epoch", "step", "steps_per_epoch"))
     if not (isinstance(epoch, int) and isinstance(step, int) and isinstance(of, int)):
         return None

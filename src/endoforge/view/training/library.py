@@ -2,7 +2,6 @@
 
 import math
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -26,40 +25,40 @@ from endoforge.view.encoding import jpeg
 MOST_RUNS = 200
 RUN_NAME = re.compile(r"run_[A-Za-z0-9_-]{1,64}")
 WIDTHS = (32, 1280)
+"""Of thumbnails, the least and the most in pixels."""
 MOST_NUMBER = 2**63
+"""Frames have lower numbers: more than any run has, and no more than the index takes."""
 
 
 class NotThere(UserError):
-    """There is no such run or frame."""
-
-
-@dataclass
-class _Known:
-    """What has been read of a run's labels, which never change: boxes by frame."""
-
-    boxes: dict[int, int] = field(default_factory=dict)
+    """There is no such run or frame, or it can't be read; says which."""
 
 
 class Library:
-    """Reads runs as they come; any thread may ask."""
+    """The runs of a folder, read anew at each question; any thread may ask."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self._lock = Lock()
-        self._known: dict[str, _Known] = {}
+        self._boxes: dict[str, dict[int, int]] = {}
+        """Of each run that was listed, its frames with a label, and their boxes. Labels never
+        change, so each is read once."""
 
     def runs(self) -> dict[str, Any]:
-        """The newest runs first."""
+        """What the page shows of the newest MOST_RUNS runs, the newest first."""
         folders = sorted(self._folders(), key=lambda path: (len(path.name), path.name))[::-1]
         shown = folders[:MOST_RUNS]
         with self._lock:
-            self._known = {path.name: self._known.get(path.name, _Known()) for path in shown}
-            rows = [self._row(path) for path in shown]
+            self._boxes = {path.name: self._read_boxes(path) for path in shown}
+            rows = [_row(path, self._boxes[path.name]) for path in shown]
         listing = {"root": str(self._root), "runs": rows}
         return listing | ({"left_out": len(folders) - len(shown)} if folders[MOST_RUNS:] else {})
 
     def thumbnail(self, name: str, frame_id: int, *, width: int, overlay: bool) -> bytes:
-        """A frame as a JPEG, `width` pixels wide; raises NotThere."""
+        """A frame as a JPEG, `width` pixels wide, if it has so many; raises NotThere.
+
+        `overlay` draws the boxes of its label.
+        """
         label, run = self._label(name, frame_id)
         try:
             path = run / label.image
@@ -68,13 +67,14 @@ class Library:
             picture = read_picture(path)
         except (Unusable, OSError, ValueError) as error:  # ValueError: a null, in no file's name
             raise NotThere(f"{name}: the picture of frame {frame_id} can't be read") from error
+        width = min(max(width, WIDTHS[0]), WIDTHS[1], picture.shape[1])
         if overlay:
             size = picture.shape[1], picture.shape[0]
             corners = [_corners(polyp, size) for polyp in label.polyp_labels]
             boxes = np.array([box for box in corners if box], np.float32).reshape(-1, 4)
+            # Drawn before the picture is made smaller, so that lines are a pixel wide afterwards.
             thickness = max(1, round(picture.shape[1] / width))
             picture = draw_boxes(picture, boxes, TRUTH_COLOR, thickness=thickness)
-        width = min(max(width, WIDTHS[0]), WIDTHS[1], picture.shape[1])
         height = max(1, round(picture.shape[0] * width / picture.shape[1]))
         small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
         return jpeg(np.asarray(small, np.uint8))
@@ -89,45 +89,17 @@ class Library:
         except OSError:
             return []
 
-    def _row(self, run: Path) -> dict[str, Any]:
-        boxes = self._boxes(run)
-        frames = sorted(boxes)
-        row: dict[str, Any] = {
-            "name": run.name,
-            "frames": len(frames),
-            "boxes": sum(boxes.values()),
-            "complete": None,
-            "seed": None,
-            "started_at_unix": None,
-            "first_frame": frames[0] if frames else None,
-            "frame_ids": frames,
-        }
-        try:
-            manifest = read_manifest(run)
-        except (OSError, ValidationError):
-            manifest = None
-        if manifest is not None:
-            ours = manifest.endoforge or {}
-            row["complete"] = bool(ours.get("complete", True))
-            row["seed"] = str(manifest.seed)  # JavaScript has no 64-bit numbers
-            started = manifest.started_at_unix
-            row["started_at_unix"] = started if math.isfinite(started) else None
-        return row
-
-    def _boxes(self, run: Path) -> dict[int, int]:
-        """Boxes of each frame that has a label."""
-        known, found = self._known[run.name].boxes, dict[int, int]()
+    def _read_boxes(self, run: Path) -> dict[int, int]:
+        """The number of boxes of each frame of a run that has a label."""
+        known, found = self._boxes.get(run.name, {}), dict[int, int]()
         try:
             paths = list((run / "labels").iterdir())
         except OSError:
             return found
         for path in paths:
             match = LABEL_PATTERN.fullmatch(path.name)
-            if match is None or int(match[1]) >= MOST_NUMBER:
-                continue
-            number = int(match[1])
-            found[number] = known[number] if number in known else _count_boxes(path)
-        self._known[run.name].boxes = found
+            if match is not None and (number := int(match[1])) < MOST_NUMBER:
+                found[number] = known[number] if number in known else _count_boxes(path)
         return found
 
     def _label(self, name: str, frame_id: int) -> tuple[FrameLabel, Path]:
@@ -140,6 +112,30 @@ class Library:
         except (OSError, ValidationError) as error:
             raise NotThere(f"{name}: no frame {frame_id} that can be read") from error
         return label, run
+
+
+def _row(run: Path, boxes: dict[int, int]) -> dict[str, Any]:
+    frames = sorted(boxes)
+    row: dict[str, Any] = {
+        "name": run.name,
+        "frames": len(frames),
+        "boxes": sum(boxes.values()),
+        "complete": None,
+        "seed": None,
+        "started_at_unix": None,
+        "frame_ids": frames,
+    }
+    try:
+        manifest = read_manifest(run)
+    except (OSError, ValidationError):
+        manifest = None
+    if manifest is not None:
+        ours = manifest.endoforge or {}
+        row["complete"] = bool(ours.get("complete", True))
+        row["seed"] = str(manifest.seed)  # JavaScript has no 64-bit numbers
+        started = manifest.started_at_unix
+        row["started_at_unix"] = started if math.isfinite(started) else None
+    return row
 
 
 def _count_boxes(path: Path) -> int:

@@ -16,32 +16,35 @@ import uvicorn
 
 from endoforge.core.errors import UserError
 from endoforge.view.config import DEFAULT_PORT, SimViewConfig
-from endoforge.view.recording import Recording
+from endoforge.view.live import MOST_MESSAGE, Hub
+from endoforge.view.live_recording import Recording
 from endoforge.view.security import is_loopback, new_token
-from endoforge.view.server import Parts, make_app
+from endoforge.view.server import make_app
 from endoforge.view.session import Session
+from endoforge.view.training.api import TrainingTab
 
 log = logging.getLogger(__name__)
 
 TRIES = 50
-"""Ports after the usual one."""
+"""Ports that are tried, from the usual one on."""
 LAST_LOOK_S = 1.0
-"""The end of a data run is shown so long."""
+"""Seconds for which the end of a data run is shown."""
 JOB_ENDS_S = 8.0
-"""Time for a training that is stopped with the server to save itself."""
+"""Seconds for a training that is stopped with the server to save itself."""
 UNSPECIFIED = ("0.0.0.0", "::", "")
+"""Hosts to listen on that are no address to open."""
 
 
 @dataclass
 class ViewReport:
-    """What a session left."""
+    """What a session has recorded: of --mode datagen, its run."""
 
     root: Path
     run: str | None = None
     frames: int = 0
 
     def lines(self) -> list[str]:
-        """For people; nothing if nothing was recorded by a data run."""
+        """The report for people; no line if no data run was recorded."""
         if self.run is None:
             return []
         return [f"{self.root}: 1 run, {self.frames} frames ({self.run})"]
@@ -62,11 +65,14 @@ def run_view(config: SimViewConfig, seed: int) -> ViewReport:
 
 
 def serve(session: Session, listening: socket.socket, token: str | None) -> ViewReport:
-    """Run the server of a session on a socket."""
+    """Serve a session on a socket until its end.
+
+    Raises KeyboardInterrupt after Ctrl-C, and the error that ended the session, if one did.
+    """
     config = session.config
-    parts = Parts.of(config, session)
+    training = TrainingTab(config)
     port = listening.getsockname()[1]
-    app = make_app(parts, host=config.host, port=port, token=token)
+    app = make_app(Hub(session), training, host=config.host, port=port, token=token)
     server = uvicorn.Server(
         uvicorn.Config(
             app,
@@ -75,11 +81,11 @@ def serve(session: Session, listening: socket.socket, token: str | None) -> View
             access_log=False,
             lifespan="on",
             ws="websockets-sansio",
-            ws_max_size=4096,
-            ws_ping_interval=10,
+            ws_max_size=MOST_MESSAGE,
+            ws_ping_interval=10,  # finds viewers that are gone without a word
             ws_ping_timeout=10,
-            ws_per_message_deflate=False,
-            timeout_graceful_shutdown=1,
+            ws_per_message_deflate=False,  # JPEGs don't get smaller
+            timeout_graceful_shutdown=1,  # viewers never leave by themselves
             server_header=False,
         )
     )
@@ -92,15 +98,15 @@ def serve(session: Session, listening: socket.socket, token: str | None) -> View
         server.should_exit = True
 
     session.on_end = end
-    cv2.setNumThreads(1)
+    cv2.setNumThreads(1)  # the renderer wants the cores
     try:
         session.start()
-        parts.training.start()
+        training.watch.start()
         server.run(sockets=[listening])
     finally:
         session.close()
-        parts.training.end()
-        parts.jobs.close(JOB_ENDS_S)
+        training.watch.end()
+        training.jobs.close(JOB_ENDS_S)
     if not ended:
         raise KeyboardInterrupt  # the server may have kept it to itself
     if ended[0] is not None:
@@ -109,7 +115,7 @@ def serve(session: Session, listening: socket.socket, token: str | None) -> View
 
 
 def listen(config: SimViewConfig) -> socket.socket:
-    """A socket that listens where the flags say."""
+    """A socket that listens where the flags say; raises UserError if none can."""
     wanted = DEFAULT_PORT if config.port is None else config.port
     tries = range(wanted, wanted + (TRIES if config.port is None else 1))
     for port in tries:
@@ -143,7 +149,7 @@ def _bound(host: str, port: int) -> socket.socket:
 
 
 def address_of(host: str, port: int, token: str | None) -> str:
-    """What to open."""
+    """The address to open in a browser."""
     name = socket.gethostname() if host in UNSPECIFIED else host
     name = f"[{name}]" if ":" in name else name
     return f"http://{name}:{port}/" + (f"?token={token}" if token else "")

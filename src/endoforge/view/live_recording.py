@@ -32,7 +32,7 @@ MOST_PENDING = 16
 
 @dataclass(frozen=True, eq=False)
 class Capture:
-    """A frame to be taken: its number in its recording, the camera, and its noise."""
+    """A frame that is to be taken: its number in its recording, the camera, and its noise."""
 
     recording: "Recording"
     number: int
@@ -60,7 +60,7 @@ class Recording:
         self.data_run = data_run
         self.max_frames = len(colon.run.states) if data_run else max_frames
         self.frames = 0
-        """Written, whole."""
+        """Frames that are on disk, whole."""
         self.run_name: str | None = None
         self.error: str | None = None
         self.ended = False
@@ -98,7 +98,11 @@ class Recording:
         return max(self._due_s - world.time_s, 0.0)
 
     def take(self, world: World) -> Capture:
-        """The frame that is due now; of a data run, the world goes to that moment exactly."""
+        """The frame that is due now.
+
+        For a data run the world jumps to the moment that `datagen` takes, exactly: the clock comes
+        near to it, but rounding would give other pixels.
+        """
         number = self._taken
         run = self.colon.run
         if self.data_run:
@@ -116,8 +120,8 @@ class Recording:
         return Capture(self, number, state, run.noise_seeds[number % len(run.noise_seeds)])
 
     def put(self, frame: LiveFrame, capture: Capture) -> None:
-        """The picture that was taken; waits while too many are still to be written."""
-        self._room.acquire()
+        """Write the picture of a capture; waits while too many are still to be written."""
+        self._room.acquire()  # without the lock: a write that fails takes it before it makes room
         with self._lock:
             if self._closing:
                 self._room.release()
@@ -133,7 +137,7 @@ class Recording:
             self._close_if_all_is_put()
 
     def abandon(self) -> None:
-        """End now: what has been put is written, pictures that are on their way are left."""
+        """End now: what has been put is written, pictures that are on their way are left out."""
         with self._lock:
             self.ended = True
             self._close()
@@ -174,7 +178,7 @@ class Recording:
         self.frames += 1
 
     def _about(self) -> dict[str, Any]:
-        """What the manifest keeps under `endoforge`.
+        """The part of the manifest under `endoforge`.
 
         That of a steered run names no base seed: `datagen --resume` leaves it alone.
         """
@@ -186,7 +190,7 @@ class Recording:
         return {**about, REPEATABLE: False, "recorded_by": "sim-view"}
 
     def _fail(self, error: OSError | UserError) -> None:
-        """Stop for good; what is on disk stays as it is, whole."""
+        """End the recording because of an error; what is on disk stays as it is, whole."""
         full = is_full(error) or is_full(error.__cause__)
         reason = "no space left on the disk" if full else str(error)
         self.error = reason
@@ -202,8 +206,7 @@ class Recording:
         return f"; datagen --seed {self.colon.base_seed} --resume with the same flags goes on"
 
     def _finish(self) -> None:
-        """In the writer's thread, after the last frame. A data run cut short is left unfinished,
-        so that `datagen --resume` can go on with it."""
+        """In the writer's thread, after the last frame: close the run."""
         try:
             if self._recorder is not None:
                 self._leave(self._recorder)
@@ -217,6 +220,7 @@ class Recording:
 
     def _leave(self, recorder: RunRecorder) -> None:
         if self.data_run and not self.complete:
+            # Unfinished, so that `datagen --resume` can go on with it.
             recorder.pause()
             end = f"stopped before its end{self._go_on()}"
         else:

@@ -18,18 +18,19 @@ from typing import Any, Literal
 from endoforge.core.errors import UserError
 from endoforge.view.config import TRAIN_WRITES, SimViewConfig
 
-Kind = Literal["datagen", "train"]
-State = Literal["idle", "running", "done", "failed", "stopped"]
+JobKind = Literal["datagen", "train"]
+JobState = Literal["idle", "running", "done", "failed", "stopped"]
 LOG_KEPT = 1_000_000
 """Characters of a job's log."""
 LOG_AT_ONCE = 200_000
+"""Characters of one answer: a page that comes late catches up in a few."""
 NICE = 5
 """Jobs leave the cores to the view where both want them."""
 
 
 @dataclass(frozen=True)
 class Number:
-    """A parameter: its flag, its default, and what it may be."""
+    """A number that a job takes: its flag, its default, the least and the most it may be."""
 
     flag: str
     default: float
@@ -38,11 +39,11 @@ class Number:
 
     @property
     def whole(self) -> bool:
-        """Whether it is an integer."""
+        """Whether only integers are taken, as the default is one."""
         return isinstance(self.default, int)
 
     def checked(self, name: str, value: Any) -> float:
-        """The value, if it is one; raises UserError."""
+        """`value`, if the job takes it; raises UserError with its `name` if not."""
         kinds = int if self.whole else int | float
         if isinstance(value, bool) or not isinstance(value, kinds):
             kind = "a whole number" if self.whole else "a number"
@@ -52,7 +53,7 @@ class Number:
         return value
 
 
-PARAMETERS: dict[Kind, dict[str, Number]] = {
+PARAMETERS: dict[JobKind, dict[str, Number]] = {
     "datagen": {
         "runs": Number("--runs", 4, 1, 1000),
         "max_frames": Number("--max-frames", 60, 1, 10_000),
@@ -67,13 +68,13 @@ PARAMETERS: dict[Kind, dict[str, Number]] = {
 
 
 class Jobs:
-    """Both jobs of a session."""
+    """Both jobs of a session, which run beside it."""
 
     def __init__(self, config: SimViewConfig) -> None:
         self.config = config
-        self._jobs: dict[Kind, Job] = {kind: Job(kind) for kind in PARAMETERS}
+        self._jobs: dict[JobKind, JobProcess] = {kind: JobProcess(kind) for kind in PARAMETERS}
 
-    def job(self, kind: str) -> "Job":
+    def job(self, kind: str) -> "JobProcess":
         """The job of that name; raises UserError if there is none."""
         for name, job in self._jobs.items():
             if name == kind:
@@ -94,11 +95,11 @@ class Jobs:
         job.start(self._fixed(job.kind) + _words(known, chosen))
 
     def as_json(self) -> dict[str, Any]:
-        """Both of them."""
+        """Both jobs by their kind, as the page shows them."""
         return {kind: job.as_json() for kind, job in self._jobs.items()}
 
     def close(self, seconds: float) -> None:
-        """End what runs: asked to, and after some seconds made to."""
+        """End what runs: it is asked to, and after so many seconds killed."""
         running = [job for job in self._jobs.values() if job.running]
         for job in running:
             job.stop()
@@ -106,7 +107,7 @@ class Jobs:
         for job in running:
             job.wait(until - time.monotonic())
 
-    def _fixed(self, kind: Kind) -> list[str]:
+    def _fixed(self, kind: JobKind) -> list[str]:
         config = self.config
         if kind == "datagen":
             place = ["--output-root", config.output_root, "--resolution", config.resolution]
@@ -126,17 +127,17 @@ class Jobs:
 
 
 def _words(known: dict[str, Number], chosen: dict[str, float]) -> list[str]:
-    """As a command line has them."""
+    """Numbers as the words of a command line."""
     words: list[str] = []
     for name, value in chosen.items():
         words += [known[name].flag, str(value) if known[name].whole else f"{value:g}"]
     return words
 
 
-class Job:
+class JobProcess:
     """A process that is started again and again; its log is that of the last one."""
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: JobKind) -> None:
         self.kind = kind
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
@@ -148,12 +149,12 @@ class Job:
 
     @property
     def running(self) -> bool:
-        """Whether its process is there."""
+        """Whether its process is there and hasn't ended."""
         return self._process is not None and self._process.poll() is None
 
     @property
-    def state(self) -> State:
-        """How it stands."""
+    def state(self) -> JobState:
+        """How the job stands; stopped is what ended otherwise than well, after it was asked to."""
         if self._process is None:
             return "idle"
         code = self._process.poll()
@@ -175,9 +176,10 @@ class Job:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                env=os.environ | {"PYTHONUNBUFFERED": "1"},
+                env=os.environ | {"PYTHONUNBUFFERED": "1"},  # lines are shown as they come
                 start_new_session=True,  # Ctrl-C is for us; we pass it on
             )
+            # Afterwards, from here: code between fork and exec may hang where threads run.
             if hasattr(os, "setpriority"):
                 with contextlib.suppress(OSError):
                     os.setpriority(os.PRIO_PROCESS, self._process.pid, NICE)
@@ -195,7 +197,7 @@ class Job:
                 self._process.terminate()
 
     def wait(self, seconds: float) -> None:
-        """Until it has ended, or else make it."""
+        """Wait until it has ended, and kill it if it hasn't after so many seconds."""
         process = self._process
         if process is None:
             return
@@ -206,7 +208,7 @@ class Job:
             process.wait()
 
     def log_from(self, start: int) -> dict[str, Any]:
-        """`text` of the log from a character on, and `next`, where to go on."""
+        """The `text` of the log from a character on, and `next`, where to go on."""
         with self._lock:
             first = self._log_size - len(self._log)
             start = min(max(start, first), self._log_size)
@@ -214,7 +216,7 @@ class Job:
             return {"text": text, "next": start + len(text)}
 
     def as_json(self) -> dict[str, Any]:
-        """As the page shows it."""
+        """The job as the page shows it."""
         code = self._process.poll() if self._process else None
         return {
             "state": self.state,
@@ -228,6 +230,7 @@ class Job:
     def _read(self, process: subprocess.Popen[bytes]) -> None:
         """In a thread of its own, until the process closes its output."""
         assert process.stdout is not None
+        # A letter of several bytes may be cut by the end of what is read.
         decode = codecs.getincrementaldecoder("utf-8")(errors="replace").decode
         while data := os.read(process.stdout.fileno(), 65536):
             self._note(decode(data))

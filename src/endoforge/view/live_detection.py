@@ -1,50 +1,44 @@
 """Keeps a detector ready: the checkpoint's, or the heuristic one where that can't be had."""
 
-import importlib
 import logging
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal
 
 from endoforge.core.errors import UserError
 from endoforge.detect.detections import Detections, Detector
+from endoforge.detect.heuristic import HeuristicDetector
 from endoforge.detect.neural import NeuralDetector
 from endoforge.detect.predict import Net
 from endoforge.detect.tinydet import TinyDet
 from endoforge.view.events import Events
 from endoforge.view.frame import LiveFrame
+from endoforge.view.messages import DetectorKind, DetectorState
 from endoforge.view.rates import Rate
-from endoforge.view.score import Found, Score, compare
+from endoforge.view.score import Comparison, Score, compare_with_truth
 from endoforge.view.slot import Slot
 
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 0.5
-"""At the checkpoint, whether it has changed."""
+"""Seconds between two looks at the checkpoint, whether it has changed."""
 MOST_HZ_CPU, MOST_HZ_GPU = 10.0, 60.0
 """Detections a second: on a CPU the renderer needs the cores."""
 RETRY_S = 1.0
-"""After a detector that threw."""
+"""Seconds until a detector that threw is tried again."""
 
-Mode = Literal["neural", "heuristic"]
 Stamp = tuple[int, int, int] | None
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Least score, and the overlap from which two detections are the same."""
+    """Least score of a detection, and the overlap (IoU) from which two are the same, 0 to 1."""
 
     objectness: float
     iou: float
-
-
-def heuristic_detector() -> Detector:
-    """The classical detector."""
-    module = importlib.import_module("endoforge.detect.heuristic")
-    return cast(Detector, module.HeuristicDetector())
 
 
 class Keeper:
@@ -59,51 +53,51 @@ class Keeper:
         place: Callable[[TinyDet], Net],
         thresholds: Thresholds,
         events: Events,
-        make_heuristic: Callable[[], Detector] = heuristic_detector,
+        make_heuristic: Callable[[], Detector] = HeuristicDetector,
         *,
         stand_in: Path | None = None,
     ) -> None:
-        """`stand_in`: other weights, for as long as there is no file `checkpoint`."""
+        """`stand_in` names other weights, for as long as there is no file `checkpoint`."""
         self.checkpoint = checkpoint
-        self.wanted: Mode = "neural"
+        self.wanted: DetectorKind = "neural"
         self.thresholds = thresholds
-        self.missing: str | None = None
-        """Why there is no neural detector, in a line."""
-        self.loaded_unix: float | None = None
         self._place, self._events = place, events
         self._make_heuristic = make_heuristic
         self._stand_in = stand_in
         self._heuristic: Detector | None = None
-        self._no_heuristic: str | None = None
         self._neural: NeuralDetector | None = None
+        self._missing: str | None = None
+        """Why there is no neural detector, in a line."""
         self._stamp: Stamp | Literal["never"] = "never"
         self._next_look = 0.0
 
     @property
-    def mode(self) -> Literal["neural", "heuristic", "off"]:
+    def mode(self) -> DetectorKind:
         """Which detector is at work."""
-        if self.wanted == "neural" and self._neural is not None:
-            return "neural"
-        return "off" if self._no_heuristic else "heuristic"
+        neural = self.wanted == "neural" and self._neural is not None
+        return "neural" if neural else "heuristic"
 
     @property
     def fallback(self) -> str | None:
         """Why the wanted detector isn't at work, in a line."""
-        reasons = [self.missing if self.wanted == "neural" else None]
-        reasons.append(self._no_heuristic if self.mode == "off" else None)
-        return "; ".join(reason for reason in reasons if reason) or None
+        return self._missing if self.wanted == "neural" else None
 
-    def current(self) -> Detector | None:
-        """The detector to use now; None if there is none at all. May load for some tenths of a
-        second."""
-        if time.monotonic() >= self._next_look:
-            self.look()
+    def current(self) -> Detector:
+        """The detector to use now, with the thresholds of now.
+
+        May load weights, for some tenths of a second.
+        """
+        self.look_again()
         detector: Detector | None = self._neural
         if self.wanted == "heuristic" or detector is None:
-            detector = self._heuristic_one()
-        if detector is not None:
-            detector.set_thresholds(self.thresholds.objectness, self.thresholds.iou)
+            detector = self._heuristic = self._heuristic or self._make_heuristic()
+        detector.set_thresholds(self.thresholds.objectness, self.thresholds.iou)
         return detector
+
+    def look_again(self) -> None:
+        """Do as `look` does, unless that was done within LOOK_EVERY_S."""
+        if time.monotonic() >= self._next_look:
+            self.look()
 
     def classes_are_kinds(self, detector: Detector) -> bool:
         """Whether a detector tells Paris kinds apart."""
@@ -121,28 +115,19 @@ class Keeper:
         try:
             self._neural = NeuralDetector(path, place=self._place)
         except UserError as error:
-            self._neural, self.loaded_unix = None, None
-            self.missing = str(error)
-            self._events.tell("warning", f"{error}; the heuristic detector takes over")
+            self._fall_back(str(error))
         except Exception as error:  # a device that fails, or memory that is full
-            self._neural, self.loaded_unix = None, None
-            self.missing = f"{path}: {type(error).__name__}: {error}"
-            self._events.tell("warning", f"{self.missing}; the heuristic detector takes over")
+            self._fall_back(f"{path}: {type(error).__name__}: {error}")
         else:
-            self.missing, self.loaded_unix = None, time.time()
+            self._missing = None
             again = "loaded" if first else "loaded again: it has changed"
             if path == self._stand_in:
                 again = "not there; the weights that come with EndoForge are used until it is"
             self._events.tell("info", f"{self.checkpoint}: {again}")
 
-    def _heuristic_one(self) -> Detector | None:
-        if self._heuristic is None and self._no_heuristic is None:
-            try:
-                self._heuristic = self._make_heuristic()
-            except Exception as error:
-                self._no_heuristic = f"no heuristic detector: {type(error).__name__}: {error}"
-                self._events.tell("error", self._no_heuristic)
-        return self._heuristic
+    def _fall_back(self, reason: str) -> None:
+        self._neural, self._missing = None, reason
+        self._events.tell("warning", f"{reason}; the heuristic detector takes over")
 
 
 class Detecting(threading.Thread):
@@ -154,7 +139,7 @@ class Detecting(threading.Thread):
         self.score = Score()
         self.frames: Slot[LiveFrame] = Slot()
         self.rate = Rate()
-        self.found: Found | None = None
+        self.found: Comparison | None = None
         self.error: str | None = None
         self._events = events
         self._interval_s = 1 / most_hz
@@ -165,7 +150,7 @@ class Detecting(threading.Thread):
         while not self._ended.is_set():
             frame = self.frames.take(0.25)
             if frame is None:
-                self.keeper.current()
+                self.keeper.look_again()
                 continue
             started = time.monotonic()
             self._detect(frame)
@@ -178,12 +163,12 @@ class Detecting(threading.Thread):
             self.frames.put(self._last)
 
     def forget(self) -> None:
-        """Another detector, or another colon: what was found before is no more."""
+        """Take back what was found: the detector, or the colon, is another one now."""
         self.found = None
         self.rate.clear()
 
     def end(self) -> None:
-        """Stop after the frame at hand."""
+        """End the thread after the frame at hand."""
         self._ended.set()
         self.frames.close()
 
@@ -191,9 +176,6 @@ class Detecting(threading.Thread):
         again, self._last = frame is self._last, frame
         try:
             detector = self.keeper.current()
-            if detector is None:
-                self.found = None
-                return
             started = time.perf_counter()
             detections = detector.detect(frame.rgb)
             self.rate.add(time.perf_counter() - started)
@@ -212,31 +194,29 @@ class Detecting(threading.Thread):
         if not again:
             self.score.add(self.found)
 
-    def _compared(self, frame: LiveFrame, detector: Detector, found: Detections) -> Found:
+    def _compared(self, frame: LiveFrame, detector: Detector, found: Detections) -> Comparison:
         by_kind = self.keeper.classes_are_kinds(detector)
-        return compare(frame, found, detector.classes, by_kind=by_kind)
+        return compare_with_truth(frame, found, detector.classes, by_kind=by_kind)
 
-    def as_json(self) -> dict[str, Any]:
-        """Of the state message."""
+    def reading(self) -> DetectorState:
+        """How detecting goes, for viewers."""
         keeper, found = self.keeper, self.found
         median, late = self.rate.milliseconds(), self.rate.milliseconds(0.95)
-        return {
-            "mode": keeper.mode,
-            "checkpoint": keeper.checkpoint,
-            "fallback": keeper.fallback,
-            "objectness": keeper.thresholds.objectness,
-            "iou": keeper.thresholds.iou,
-            "ms_median": None if median is None else round(median, 2),
-            "ms_p95": None if late is None else round(late, 2),
-            "hz": round(self.rate.hz, 1),
-            "count": len(found.detections) if found else 0,
-            "loaded_unix": keeper.loaded_unix,
-            "error": self.error,
-        }
+        return DetectorState(
+            mode=keeper.mode,
+            fallback=keeper.fallback,
+            objectness=keeper.thresholds.objectness,
+            iou=keeper.thresholds.iou,
+            ms_median=None if median is None else round(median, 2),
+            ms_p95=None if late is None else round(late, 2),
+            hz=round(self.rate.hz, 1),
+            count=len(found.detections) if found else 0,
+            error=self.error,
+        )
 
 
 def _stamp(path: Path) -> Stamp:
-    """Another one whenever the file is another; None where there is none."""
+    """What differs whenever the file is another one; None where there is none."""
     try:
         stat = path.stat()
     except OSError:

@@ -13,7 +13,8 @@ from endoforge.core.errors import UserError
 from endoforge.datagen.config import DatagenConfig
 from endoforge.datagen.generate import generate
 from endoforge.sim.lumen import Lumen
-from endoforge.view.steering import Steer
+from endoforge.view.commands import run_command
+from endoforge.view.messages import Drag, SeedChoice, SpeedChoice, Steer, Switch
 
 from .conftest import SEED
 
@@ -48,13 +49,13 @@ def only_run(root):
 def recorded(watched):
     """Wait for the end of the recording; its run folder."""
     session = watched.session
-    watched.until(lambda: session.stage.recording is None)
+    watched.until(lambda: session.shared.recording is None)
     return session.config.root / session.last_recording.run_name
 
 
 def test_a_data_run_is_byte_for_byte_datagens(watch, tmp_path):
     watched = watch(max_frames=FRAMES)
-    watched.session.command("data_run", None)
+    run_command(watched.session, Switch("data_run"))
     run_dir = recorded(watched)
     datagen(tmp_path / "again", max_frames=FRAMES)
     assert contents(run_dir) == contents(only_run(tmp_path / "again"))
@@ -75,9 +76,9 @@ def test_a_data_run_goes_on_where_it_was_though_the_camera_has_jpeg(tmp_path, wa
     seed = next(seed for seed in range(SEED + 1, SEED + 40) if _jpeg_of(seed) != _jpeg_of(SEED))
     for one in (SEED, seed):
         if one != SEED:  # which is there from the start; to ask for it would end the recording
-            session.command("new_seed", one)
-            watched.until(lambda one=one: session.stage.world.colon.base_seed == one)
-        session.command("data_run", None)
+            run_command(session, SeedChoice(one))
+            watched.until(lambda one=one: session.shared.world.colon.base_seed == one)
+        run_command(session, Switch("data_run"))
         run_dir = recorded(watched)
         datagen(tmp_path / str(one), seed=one, max_frames=3)
         assert contents(run_dir)[0] == contents(only_run(tmp_path / str(one)))[0]
@@ -97,9 +98,9 @@ def _jpeg_of(seed):
 def test_a_data_run_that_is_ended_goes_on_by_datagen_resume(watch, tmp_path):
     watched = watch(max_frames=40)
     session = watched.session
-    session.command("data_run", None)
+    run_command(session, Switch("data_run"))
     watched.until(lambda: session.last_recording.frames >= 3)
-    session.command("data_run", None)
+    run_command(session, Switch("data_run"))
     run_dir = recorded(watched)
     files, manifest = contents(run_dir)
     assert manifest["endoforge"]["complete"] is False
@@ -115,11 +116,11 @@ def test_a_data_run_that_is_ended_goes_on_by_datagen_resume(watch, tmp_path):
 def test_a_steered_recording_is_valid_and_says_that_no_seed_gives_it(watch, tmp_path):
     watched = watch()
     session = watched.session
-    session.command("speed", 4)
-    session.command("record", None)
+    run_command(session, SpeedChoice(4.0))
+    run_command(session, Switch("record"))
     session.steer("me", Steer(forward=1, yaw=0.4))
     watched.until(lambda: session.last_recording.frames >= 4)
-    session.command("record", None)
+    run_command(session, Switch("record"))
     run_dir = recorded(watched)
     index = index_root(run_dir)
     assert not index.dropped
@@ -128,11 +129,11 @@ def test_a_steered_recording_is_valid_and_says_that_no_seed_gives_it(watch, tmp_
     assert ours["complete"] is True
     assert ours["repeatable"] is False
     assert ours["frames"] == len(index.frames) >= 4
-    assert manifest["seed"] == session.stage.world.colon.run.seed
+    assert manifest["seed"] == session.shared.world.colon.run.seed
     labels = [FrameLabel.model_validate_json(files[f.label]) for f in index.frames]
     gaps = np.diff([label.sim_time for label in labels])
     assert all(min(abs(gap - 0.165), abs(gap - 0.33)) < 1e-3 for gap in gaps), gaps
-    lumen = Lumen(session.stage.world.colon.run.scene)
+    lumen = Lumen(session.shared.world.colon.run.scene)
     for label in labels:
         pose = label.camera["pose"]
         s_mm, xy_mm = lumen.from_world(np.array(pose["position_mm"]), pose["s_mm"])
@@ -147,8 +148,8 @@ def test_a_steered_recording_is_valid_and_says_that_no_seed_gives_it(watch, tmp_
 
 def test_recording_stops_at_max_frames(watch):
     watched = watch(max_frames=3)
-    watched.session.command("speed", 4)
-    watched.session.command("record", None)
+    run_command(watched.session, SpeedChoice(4.0))
+    run_command(watched.session, Switch("record"))
     run_dir = recorded(watched)
     assert len(index_root(run_dir).frames) == 3
 
@@ -159,11 +160,11 @@ def test_pictures_are_those_of_the_camera_that_the_label_names(watch, cpu):
 
     watched = watch(max_frames=2)
     session = watched.session
-    session.command("camera", None)
-    session.command("record", None)
+    run_command(session, Switch("camera"))
+    run_command(session, Switch("record"))
     recording = session.last_recording
     run_dir = recorded(watched)
-    colon = session.stage.world.colon
+    colon = session.shared.world.colon
     renderer = Renderer(96, 64, cpu)
     renderer.load([colon.run.scene])
     for frame in index_root(run_dir).frames:
@@ -185,7 +186,7 @@ def test_a_full_disk_stops_the_recording_and_leaves_it_valid(watch, monkeypatch)
         write(self, image, label, extras)
 
     monkeypatch.setattr(recorder.RunRecorder, "write", full)
-    session.command("data_run", None)
+    run_command(session, Switch("data_run"))
     run_dir = recorded(watched)
     assert session.last_recording.error == "no space left on the disk"
     [text] = [text for text in watched.texts() if "recording stopped" in text]
@@ -201,16 +202,16 @@ def test_a_full_disk_stops_the_recording_and_leaves_it_valid(watch, monkeypatch)
 def test_a_folder_that_cant_be_written_is_told(watch, tmp_path):
     (tmp_path / "captures").write_text("no folder")
     watched = watch()
-    watched.session.command("record", None)
-    watched.until(lambda: watched.session.stage.recording is None)
+    run_command(watched.session, Switch("record"))
+    watched.until(lambda: watched.session.shared.recording is None)
     assert any("recording stopped" in text for text in watched.texts())
 
 
 def test_closing_the_session_finishes_the_recording(watch):
     watched = watch()
     session = watched.session
-    session.command("speed", 4)
-    session.command("record", None)
+    run_command(session, SpeedChoice(4.0))
+    run_command(session, Switch("record"))
     watched.until(lambda: session.last_recording.frames >= 2)
     session.close()
     run_dir = session.config.root / session.last_recording.run_name
@@ -222,32 +223,32 @@ def test_closing_the_session_finishes_the_recording(watch):
 def test_another_seed_ends_the_recording_of_the_old_one(watch):
     watched = watch()
     session = watched.session
-    session.command("record", None)
+    run_command(session, Switch("record"))
     watched.until(lambda: session.last_recording.frames >= 1)
-    old = session.stage.world.colon
-    session.command("new_seed", None)
-    watched.until(lambda: session.stage.world.colon is not old)
+    old = session.shared.world.colon
+    run_command(session, SeedChoice(None))
+    watched.until(lambda: session.shared.world.colon is not old)
     run_dir = recorded(watched)
     seeds = {
         FrameLabel.model_validate_json(frame.label_path.read_bytes()).polyp_seed
         for frame in index_root(run_dir).frames
     }
     assert seeds == {old.run.seed}
-    assert session.stage.world.colon.base_seed == SEED + 1
+    assert session.shared.world.colon.base_seed == SEED + 1
 
 
 def test_a_data_run_isnt_steered(watch):
     watched = watch(max_frames=50)
     session = watched.session
-    session.command("data_run", None)
-    for name in ("autopilot", "camera", "new_seed", "record"):
+    run_command(session, Switch("data_run"))
+    for command in (Switch("autopilot"), Switch("camera"), SeedChoice(None), Switch("record")):
         with pytest.raises(UserError, match="O ends it"):
-            session.command(name, None)
+            run_command(session, command)
     session.steer("me", Steer(forward=1))
-    session.look(50, 50)
-    assert session.stage.world.autopilot
+    session.drag(Drag(50, 50))
+    assert session.shared.world.autopilot
     watched.until(lambda: session.last_recording.frames >= 1)
-    session.command("data_run", None)
+    run_command(session, Switch("data_run"))
     recorded(watched)
 
 

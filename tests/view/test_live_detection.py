@@ -6,12 +6,12 @@ import time
 import numpy as np
 import pytest
 
-from endoforge.view import detecting
-from endoforge.view.detecting import Detecting, Keeper, Thresholds
+from endoforge.view import live_detection
 from endoforge.view.events import Events
 from endoforge.view.frame import LiveFrame
+from endoforge.view.live_detection import Detecting, Keeper, Thresholds
 
-from .conftest import FakeDetector
+from .conftest import FakeDetector, until
 
 
 def here(model):
@@ -35,7 +35,7 @@ def keeper(checkpoint, events, detector):
 
 
 def texts(events, level):
-    return [event["text"] for event in events.last() if event["level"] == level]
+    return [event.text for event in events.last() if event.level == level]
 
 
 def frame_of(colon, number=1):
@@ -64,7 +64,6 @@ def test_a_checkpoint_that_appears_is_taken(keeper, checkpoint, lively, events):
     assert keeper.mode == "neural"
     assert keeper.fallback is None
     assert keeper.current().kind == "neural"
-    assert time.time() - keeper.loaded_unix < 60
     assert any("loaded" in text for text in texts(events, "info"))
 
 
@@ -131,7 +130,7 @@ def test_it_breaks_and_vanishes_and_comes_back(keeper, checkpoint, lively, event
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
     keeper.look()
     assert keeper.current() is detector
-    assert keeper.loaded_unix is None
+    assert keeper.mode == "heuristic"
     checkpoint.unlink()
     keeper.look()
     assert "no such checkpoint" in keeper.fallback
@@ -162,18 +161,20 @@ def test_with_no_detector_at_all_the_view_goes_on(checkpoint, events, colon):
         raise ImportError("no such module")
 
     keeper = Keeper(str(checkpoint), here, Thresholds(0.3, 0.5), events, none)
-    assert keeper.current() is None
-    assert keeper.mode == "off"
-    assert "no such module" in keeper.fallback
     work = Detecting(keeper, events, most_hz=100)
     work._detect(frame_of(colon))
     assert work.found is None
-    assert work.as_json()["mode"] == "off"
+    state = work.reading()
+    assert state.mode == "heuristic"
+    assert "no such module" in state.error
+    assert "no such checkpoint" in state.fallback
+    [told] = texts(events, "error")
+    assert "no such module" in told
 
 
 @pytest.fixture
 def work(keeper, events, monkeypatch):
-    monkeypatch.setattr(detecting, "RETRY_S", 0.05)
+    monkeypatch.setattr(live_detection, "RETRY_S", 0.05)
     work = Detecting(keeper, events, most_hz=200)
     work.start()
     yield work
@@ -182,26 +183,20 @@ def work(keeper, events, monkeypatch):
     assert not work.is_alive()
 
 
-def until(what, seconds=20):
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end
-        time.sleep(0.005)
-
-
 def test_a_detector_that_throws_is_told_once_and_tried_again(work, colon, detector, events):
     detector.failure = RuntimeError("out of\nmemory")
     for number in range(5):
         work.frames.put(frame_of(colon, number))
         until(lambda number=number: detector.calls > number)
-    assert work.as_json()["error"] == "the detector failed: RuntimeError: out of memory"
+    assert work.reading().error == "the detector failed: RuntimeError: out of memory"
     [told] = texts(events, "error")
     assert "tried again" in told
     assert work.found is None
     detector.failure = None
-    work.frames.put(frame_of(colon, 9))
-    until(lambda: work.found is not None and work.as_json()["error"] is None)
-    assert work.found.frame == 9
+    last = frame_of(colon, 9)
+    work.frames.put(last)
+    until(lambda: work.found is not None and work.reading().error is None)
+    assert detector.seen is last.rgb
     assert texts(events, "info")[-1] == "the detector works again"
 
 
@@ -212,24 +207,51 @@ def test_what_is_found_is_counted_once_a_frame(work, colon, detector):
     assert work.found.hits == (True,)
     work.again()
     until(lambda: detector.calls == 2)
-    time.sleep(0.05)
-    assert work.score.as_json()["tp"] == 1, "the same frame again counts nothing"
-    state = work.as_json()
-    assert state["count"] == 1
-    assert state["ms_median"] is not None
-
-
-def test_detections_come_no_faster_than_they_may(colon, keeper, events):
-    detector = FakeDetector()
-    keeper._make_heuristic = lambda: detector
-    work = Detecting(keeper, events, most_hz=20)
-    work.start()
-    end = time.monotonic() + 1.0
-    while time.monotonic() < end:
-        work.frames.put(frame_of(colon))
-        time.sleep(0.002)
     work.end()
-    assert 3 <= detector.calls <= 23
+    work.join(5)
+    assert work.score.reading(shown=True).tp == 1, "the same frame again counts nothing"
+    state = work.reading()
+    assert state.count == 1
+    assert state.ms_median is not None
+
+
+class FakeTime:
+    """A clock that goes on when something waits, in the place of `time` and of an event."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    perf_counter = monotonic
+
+    def is_set(self) -> bool:
+        return self.now_s >= 1000.99  # not at 1001: sums of 0.05 miss it by a little
+
+    def wait(self, seconds: float) -> None:
+        self.now_s += seconds
+
+
+def test_detections_come_no_faster_than_they_may(colon, keeper, events, monkeypatch):
+    """20 a second, though each takes 0.01 s and a new frame always waits."""
+    clock, began = FakeTime(), []
+
+    class Busy(FakeDetector):
+        def detect(self, frame):
+            began.append(clock.now_s)
+            clock.now_s += 0.01
+            work.frames.put(frame_of(colon))
+            return super().detect(frame)
+
+    keeper._make_heuristic = Busy
+    monkeypatch.setattr(live_detection, "time", clock)
+    work = Detecting(keeper, events, most_hz=20)
+    work._ended = clock
+    work.frames.put(frame_of(colon))
+    work.run()
+    assert len(began) == 20
+    assert np.diff(began) == pytest.approx(0.05)
 
 
 def test_it_detects_on_webgpu_what_it_detects_on_torch(webgpu, checkpoint, lively, events, colon):
