@@ -1,4 +1,4 @@
-"""What `export` can be told; nothing heavy is imported here."""
+"""The flags of `export`; nothing heavy is imported here."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,5 +37,5 @@ class ExportConfig:
 
     @property
     def output_path(self) -> Path:
-        """The file to write."""
+        """The file to write, of --output or beside the weights."""
         return Path(self.output or Path(self.checkpoint).with_suffix(".onnx"))

@@ -1,4 +1,4 @@
-"""What `detect` can be told; nothing heavy is imported here."""
+"""The flags of `detect`; nothing heavy is imported here."""
 
 import math
 from dataclasses import dataclass

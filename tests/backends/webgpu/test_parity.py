@@ -36,7 +36,7 @@ def test_an_iou_that_a_gpu_rounds_above_1_gives_no_nan():
     """As NVIDIA's Vulkan driver does with a box and itself; the epsilon is as small as that."""
     from tinygrad import Tensor
 
-    from endoforge.backends.webgpu.loss import aspect_weight
+    from endoforge.backends.webgpu.tinygrad_loss import aspect_weight
 
     iou = np.nextafter(np.array([1, 1, 0.5], np.float32), np.float32(2))
     aspect = np.array([0, 0.01, 0.25], np.float32)

@@ -11,7 +11,7 @@ from endoforge.backends.arrays import Arrays, to_arrays
 from endoforge.backends.base import BatchView, StepResult
 from endoforge.backends.views import Chance, as_batch_view, cells_of, make_views
 from endoforge.backends.webgpu.adapters import Adapter
-from endoforge.backends.webgpu.detecting import WebGpuNet
+from endoforge.backends.webgpu.compiled_net import WebGpuNet
 from endoforge.backends.webgpu.runtime import open_device
 from endoforge.backends.webgpu.step import Learner
 from endoforge.data.loader import Batch

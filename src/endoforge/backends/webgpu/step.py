@@ -15,10 +15,10 @@ from endoforge.backends.recipe import (
     WEIGHT_DECAY,
     kept_share,
 )
-from endoforge.backends.webgpu.loss import Places, Targets, detection_loss
 from endoforge.backends.webgpu.memory import DeviceArray, PackedArrays
 from endoforge.backends.webgpu.net import Pass, raw_output
 from endoforge.backends.webgpu.runtime import settings
+from endoforge.backends.webgpu.tinygrad_loss import Places, Targets, detection_loss
 from endoforge.detect.boxes import make_cells
 from endoforge.detect.tinydet import TinyDet
 

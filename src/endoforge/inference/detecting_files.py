@@ -1,4 +1,4 @@
-"""The `detect` command: a detector, shown pictures and videos."""
+"""The `detect` command: shows pictures and videos to a detector, and writes what it finds."""
 
 import logging
 import time
@@ -19,12 +19,12 @@ from endoforge.detect.detections import Detections
 from endoforge.detect.heuristic import OVERLAP, HeuristicDetector
 from endoforge.detect.neural import NeuralDetector
 from endoforge.detect.packaged import PACKAGED, packaged_weights, provenance_of, weights_file
-from endoforge.inference.coco import CocoIds
+from endoforge.inference.coco_ids import CocoIds
 from endoforge.inference.config import DetectConfig
 from endoforge.inference.drawings import DRAWN, IMAGES, LINES, RESULTS
+from endoforge.inference.material import InputPicture, Material
 from endoforge.inference.out import check_out
 from endoforge.inference.results import Results
-from endoforge.inference.shots import Material, Shot
 
 log = logging.getLogger(__name__)
 
@@ -33,12 +33,12 @@ DetectEach = Callable[[Sequence[NDArray[np.uint8]]], list[Detections]]
 
 @dataclass(frozen=True)
 class DetectReport:
-    """How much was looked at and found, how fast, and what could not be looked at."""
+    """How much `detect` looked at and found, how fast, and what it could not look at."""
 
     out: Path
     detector: str
     """Its weights, what they are, and where it computes."""
-    shots: int
+    pictures: int
     with_found: int
     found: int
     threshold: float
@@ -50,12 +50,12 @@ class DetectReport:
     left_out: Tally
 
     def lines(self) -> list[str]:
-        """For people."""
+        """The report for people, a line each."""
         return [
-            f"{self.shots} pictures, {self.with_found} with something found: {self.found} "
+            f"{self.pictures} pictures, {self.with_found} with something found: {self.found} "
             f"detections of score {self.threshold:g} and more",
-            f"{self.shots / max(self.seconds, 1e-9):.1f} frames/s with reading and drawing, "
-            f"{self.shots / max(self.detector_seconds, 1e-9):.1f} the detector alone",
+            f"{self.pictures / max(self.seconds, 1e-9):.1f} frames/s with reading and drawing, "
+            f"{self.pictures / max(self.detector_seconds, 1e-9):.1f} the detector alone",
             f"detector: {self.detector}",
             f"in {printable(str(self.out))}: {LINES}, {RESULTS}, {IMAGES}",
             *self._cleared(),
@@ -86,21 +86,21 @@ def run_detect(config: DetectConfig) -> DetectReport:
     started, detecting = time.monotonic(), 0.0
     expected = material.expected
     with results, progress("detecting", expected, "frames") as advance:
-        for batch in _batches(material.shots(), config.batch_size):
+        for batch in _batches(material.decoded(), config.batch_size):
             before = time.perf_counter()
-            found = detect_each([shot.picture for shot in batch])
+            found = detect_each([picture.pixels for picture in batch])
             detecting += time.perf_counter() - before
-            for shot, every in zip(batch, found, strict=True):
-                results.add(shot, every, config.infer_obj_thresh)
-            advance(len(batch), total=max(expected, results.shots))
+            for picture, every in zip(batch, found, strict=True):
+                results.add(picture, every, config.infer_obj_thresh)
+            advance(len(batch), total=max(expected, results.pictures))
     left_out = material.tally
     left_out.add(results.tally)
-    if not results.shots:
+    if not results.pictures:
         raise UserError(f"no picture can be read: {'; '.join(left_out.lines())}")
     return DetectReport(
         out=results.out,
         detector=described,
-        shots=results.shots,
+        pictures=results.pictures,
         with_found=results.with_found,
         found=results.found,
         threshold=config.infer_obj_thresh,
@@ -137,10 +137,10 @@ def _detector(config: DetectConfig) -> tuple[DetectEach, tuple[str, ...], str]:
     return neural.detect_batch, neural.classes, described
 
 
-def _batches(shots: Iterator[Shot], size: int) -> Iterator[list[Shot]]:
-    batch: list[Shot] = []
-    for shot in shots:
-        batch.append(shot)
+def _batches(pictures: Iterator[InputPicture], size: int) -> Iterator[list[InputPicture]]:
+    batch: list[InputPicture] = []
+    for picture in pictures:
+        batch.append(picture)
         if len(batch) == size:
             yield batch
             batch = []

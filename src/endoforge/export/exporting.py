@@ -1,4 +1,4 @@
-"""The `export` command."""
+"""The `export` command: writes a detector as ONNX once it agrees with the original."""
 
 import importlib.util
 import logging
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
 MOST_FRAMES = 16
-"""Real frames that a file is checked on, spread over all that there are."""
+"""How many recorded frames a file is checked on, spread over all that there are."""
 SIMULATED_SEED, SIMULATED_FRAMES, SIMULATED_SIZE = 0, 8, (640, 360)
 
 
@@ -41,7 +41,7 @@ class ExportResult:
     agreement: list[str]
 
     def lines(self) -> list[str]:
-        """For people."""
+        """The result for people, a line each."""
         return [
             f"checked on {self.checked_on}",
             *self.agreement,
@@ -95,7 +95,7 @@ def _check_packages() -> None:
 
 
 def _frames(config: ExportConfig) -> tuple[list[NDArray[np.uint8]], str]:
-    """Frames to check on, (H, W, 3) uint8 each, and where they are from."""
+    """Get frames to check on, (H, W, 3) uint8 RGB each, and say where they are from."""
     if config.input_root is not None:
         return _recorded(Path(config.input_root))
     if Path(DEFAULT_INPUT_ROOT).is_dir():
