@@ -89,7 +89,7 @@ class WebGpuBackend:
 
     def state_dict(self) -> dict[str, Any]:
         learner = self._learner
-        means, squares = learner.means.read(), learner.squares.read()
+        first, second = learner.first_moments.read(), learner.second_moments.read()
         step = np.array(self._num_steps, np.float32)
         names = [name for name, _ in learner.model.named_parameters()]
         return {
@@ -98,7 +98,7 @@ class WebGpuBackend:
             ),
             "averaged": self.weights(),
             "optimizer": {
-                name: {"step": step.copy(), "exp_avg": means[name], "exp_avg_sq": squares[name]}
+                name: {"step": step.copy(), "exp_avg": first[name], "exp_avg_sq": second[name]}
                 for name in names
             },
             "num_steps": self._num_steps,
@@ -110,8 +110,11 @@ class WebGpuBackend:
         learner.statistics.write(state["model"])
         learner.averaged.write(state["averaged"])
         learner.averaged_statistics.write(state["averaged"])
-        learner.means.write({name: moments["exp_avg"] for name, moments in optimizer.items()})
-        learner.squares.write({name: moments["exp_avg_sq"] for name, moments in optimizer.items()})
+        for packed, kind in (
+            (learner.first_moments, "exp_avg"),
+            (learner.second_moments, "exp_avg_sq"),
+        ):
+            packed.write({name: moments[kind] for name, moments in optimizer.items()})
         self._counts, self._averaged_counts = _counts(state["model"]), _counts(state["averaged"])
         self._num_steps = state["num_steps"]
 
