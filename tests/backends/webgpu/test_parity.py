@@ -1,4 +1,4 @@
-"""The same as torch on the CPU, but for rounding: outputs, loss, gradients, and where steps lead."""
+"""The same as torch on the CPU, but for rounding: outputs, loss, gradients, trained weights."""
 
 from dataclasses import replace
 
