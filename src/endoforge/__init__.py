@@ -14,7 +14,7 @@ __version__ = "0.1.0"
 
 
 def load_detector(
-    path: str | os.PathLike[str] = "packaged",
+    path: str | os.PathLike[str] | None = None,
     device: DeviceName = "cpu",
     *,
     backend: BackendName = "torch",
@@ -29,11 +29,8 @@ def load_detector(
     backend "webgpu" the `adapter` counts instead, in words as `train --adapter` takes them. Raises
     UserError for a file or a device that can't be used.
     """
-    from os import fspath
-
     from endoforge.backends.compute import pick_compute
     from endoforge.detect.neural import NeuralDetector
-    from endoforge.detect.packaged import weights_file
 
     compute = pick_compute(backend, device, adapter)
-    return NeuralDetector(weights_file(fspath(path)), place=compute.net)
+    return NeuralDetector(path, place=compute.net)

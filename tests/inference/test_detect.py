@@ -176,7 +176,7 @@ def test_a_video_that_cant_be_read_is_counted_and_if_it_is_all_an_error(pictures
 
 
 def test_the_heuristic_detector_needs_no_weights(pictures, detect):
-    report, out = detect(pictures, detector="heuristic", checkpoint="packaged")
+    report, out = detect(pictures, detector="heuristic", checkpoint=None)
     found = HeuristicDetector().detect(read_picture(pictures / "a.png"))
     assert len(lines_of(out)[0]["detections"]) == len(found)
     assert "heuristic" in report.detector
@@ -189,9 +189,10 @@ def test_without_a_checkpoint_it_is_the_packaged_one_or_an_error_with_the_mend(
         detect(pictures, checkpoint="packaged")
     packaged.parent.mkdir()
     shutil.copy(lively, packaged)
-    report, _ = detect(pictures, checkpoint="packaged")
-    assert report.found > 0
-    assert "demo.safetensors" in report.detector
+    for checkpoint in ("packaged", None):
+        report, _ = detect(pictures, checkpoint=checkpoint)
+        assert report.found > 0
+        assert "demo.safetensors" in report.detector
 
 
 def test_ctrl_c_keeps_what_was_found_so_far_whole(pictures, tmp_path, lively, monkeypatch, capsys):
@@ -335,6 +336,7 @@ def test_what_isnt_there_is_an_error(detect, tmp_path):
         ({"batch_size": 0}, "--batch-size 0"),
         ({"fps": -1}, "--fps -1"),
         ({"detector": "heuristic", "checkpoint": "a.safetensors"}, "has no weights"),
+        ({"detector": "heuristic", "device": "cuda"}, "--device cuda: --detector heuristic"),
     ],
 )
 def test_settings_that_cant_be_meant(settings, words):

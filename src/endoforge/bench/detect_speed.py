@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from endoforge.backends.compute import TorchCompute
 from endoforge.bench.timing import median_seconds
 from endoforge.core.folders import scratch_folder
 from endoforge.data.letterbox import resize_picture
@@ -45,7 +46,7 @@ def fresh_detector(device: torch.device) -> NeuralDetector:
     with scratch_folder() as folder:
         path = folder / "fresh.safetensors"
         save_weights(path, model.state_dict(), metadata)
-        detector = NeuralDetector(path, device=device)
+        detector = NeuralDetector(path, place=TorchCompute(device).net)
     detector.set_thresholds(0.0, detector.iou)
     scores = detector.detect(frame()).scores
     detector.set_thresholds(float(scores[min(FOUND, len(scores)) - 1]), detector.iou)

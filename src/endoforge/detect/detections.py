@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from endoforge.detect.packaged import DetectorKind
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Detections:
 class Detector(Protocol):
     """Anything that finds polyps in a picture, learned or classical."""
 
-    kind: Literal["neural", "heuristic"]
+    kind: DetectorKind
 
     @property
     def classes(self) -> tuple[str, ...]:

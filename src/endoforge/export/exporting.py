@@ -17,8 +17,6 @@ from endoforge.core.folders import make_folder_of
 from endoforge.core.outputs import check_output_file, refuse_same
 from endoforge.data.letterbox import resize_picture
 from endoforge.detect.neural import NeuralDetector
-from endoforge.detect.packaged import weights_file
-from endoforge.detect.weights import load_weights
 from endoforge.evaluate.config import DEFAULT_INPUT_ROOT
 from endoforge.export.config import ExportConfig
 
@@ -56,21 +54,20 @@ def run_export(config: ExportConfig) -> ExportResult:
     that can't be used.
     """
     _check_packages()
-    checkpoint = weights_file(config.checkpoint)
-    original, _ = load_weights(checkpoint)
+    original = NeuralDetector(config.checkpoint, exact=True)
     check_output_file("--output", config.output_path)
-    refuse_same({"--checkpoint": checkpoint, "--output": config.output_path})
+    refuse_same({"--checkpoint": original.path, "--output": config.output_path})
     from endoforge.export.check import compare
     from endoforge.export.graph import build_graph
 
-    detector = NeuralDetector(checkpoint)
+    detector = NeuralDetector(original.path)
     frames, checked_on = _frames(config)
     inside = config.nms == "inside"
-    log.info("exporting %s", checkpoint)
+    log.info("exporting %s", original.path)
     exported = build_graph(detector, nms_inside=inside)
     size, mode = detector.metadata.input_size, detector.metadata.resize_mode
     pictures = np.stack([resize_picture(frame, size, mode)[0] for frame in frames])
-    agreement = compare(exported, original, pictures, nms_inside=inside)
+    agreement = compare(exported, original.model, pictures, nms_inside=inside)
     data = exported.SerializeToString()
     _write(config.output_path, data)
     lines = agreement.lines()
