@@ -15,7 +15,8 @@ class Detections:
     """Boxes found in one picture, best first.
 
     `boxes` is (N, 4) float32, xyxy in 0..1 of the picture; `scores` is (N,) float32 in 0..1,
-    falling; `classes` is (N,) int64, places among the detector's class names.
+    falling; `classes` is (N,) int64, places among the detector's class names. Anything else is a
+    ValueError.
     """
 
     boxes: NDArray[np.float32]

@@ -56,7 +56,7 @@ class HeuristicDetector:
         return pick(boxes, probability(features), objectness=self.objectness, iou=self.iou)
 
     def detect_batch(self, frames: Sequence[NDArray[np.uint8]]) -> list[Detections]:
-        """As `detect`, of several frames, which may differ in size."""
+        """As `detect`, of several frames, (H, W, 3) uint8 RGB each, of any sizes."""
         return [self.detect(frame) for frame in frames]
 
 

@@ -73,7 +73,7 @@ class NeuralDetector:
         return found
 
     def detect_batch(self, frames: Sequence[NDArray[np.uint8]]) -> list[Detections]:
-        """As `detect`, of several frames at once, which may differ in size."""
+        """As `detect`, of several frames at once, (H, W, 3) uint8 RGB each, of any sizes."""
         if not len(frames):
             return []
         _refuse_fork()
