@@ -21,7 +21,7 @@ from typing import Any
 from websockets.sync.client import ClientConnection, connect
 
 from endoforge import __version__
-from endoforge.bench.detecting import INPUT_SIZE
+from endoforge.bench.detect_speed import INPUT_SIZE
 from endoforge.core.machine import cpu_cores
 from endoforge.detect.tinydet import TinyDetConfig, build_tinydet
 from endoforge.detect.weights import WeightsMetadata, save_weights

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from endoforge.detect.packaged import DetectorKind
 
 
 @dataclass(frozen=True)
@@ -13,7 +15,8 @@ class Detections:
     """Boxes found in one picture, best first.
 
     `boxes` is (N, 4) float32, xyxy in 0..1 of the picture; `scores` is (N,) float32 in 0..1,
-    falling; `classes` is (N,) int64, places among the detector's class names.
+    falling; `classes` is (N,) int64, places among the detector's class names. Anything else is a
+    ValueError.
     """
 
     boxes: NDArray[np.float32]
@@ -50,7 +53,7 @@ class Detections:
 class Detector(Protocol):
     """Anything that finds polyps in a picture, learned or classical."""
 
-    kind: Literal["neural", "heuristic"]
+    kind: DetectorKind
 
     @property
     def classes(self) -> tuple[str, ...]:

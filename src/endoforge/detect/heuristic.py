@@ -7,7 +7,7 @@ surrounding, at every size (`classical.blobs`); trace the closed contour around 
 into the probability that the contour is a polyp's (`classical.weights`).
 """
 
-from typing import Literal
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from endoforge.detect.classical.view import Plane, View, see
 from endoforge.detect.classical.weights import probability
 from endoforge.detect.decode import MAX_DETECTIONS, suppress
 from endoforge.detect.detections import Detections, check_frame
+from endoforge.detect.packaged import DetectorKind
 
 OBJECTNESS = 0.3
 """Least score of a detection, unless `set_thresholds` says otherwise."""
@@ -36,7 +37,7 @@ GROWTH = 1.12
 class HeuristicDetector:
     """Finds polyps by their shape, shading and colour. Detecting from several threads is safe."""
 
-    kind: Literal["neural", "heuristic"] = "heuristic"
+    kind: DetectorKind = "heuristic"
     classes: tuple[str, ...] = ("polyp",)
 
     def __init__(self, *, objectness: float = OBJECTNESS, iou: float = OVERLAP) -> None:
@@ -53,6 +54,10 @@ class HeuristicDetector:
             return NOTHING
         boxes, features = found
         return pick(boxes, probability(features), objectness=self.objectness, iou=self.iou)
+
+    def detect_batch(self, frames: Sequence[NDArray[np.uint8]]) -> list[Detections]:
+        """As `detect`, of several frames, (H, W, 3) uint8 RGB each, of any sizes."""
+        return [self.detect(frame) for frame in frames]
 
 
 NOTHING = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))

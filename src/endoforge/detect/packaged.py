@@ -6,12 +6,18 @@ import os
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from endoforge.core.errors import UserError
 from endoforge.core.parsing import parse_json
 from endoforge.core.reading import MEGABYTE, open_regular
 
+DetectorKind = Literal["neural", "heuristic"]
+"""The kinds of detector: one of weights that it has learned, and the classical one without any."""
+WEIGHTS_NAME = "tinydet.safetensors"
+"""The name under which `train` writes its latest weights."""
+DEFAULT_CHECKPOINT = f"checkpoints/{WEIGHTS_NAME}"
+"""Where `train` writes them, unless it is told of another folder."""
 PACKAGED = "packaged"
 """What to write in place of a file's name for the weights that come with EndoForge."""
 RECORD = ".bin"
@@ -70,25 +76,28 @@ def weights_file(given: str) -> Path:
     if (path := packaged_weights()) is None:
         raise UserError(
             f"{given}: this copy of EndoForge has no weights of its own ({location()} is missing): "
-            "name a file that `endoforge train` wrote"
+            "name a file that `endoforge train` wrote (--checkpoint), or take the classical "
+            "detector, which needs none (--detector heuristic)"
         )
     return path
 
 
-def weights_or_packaged(given: str | None, usual: str) -> Path:
-    """The file that `given` names; else `usual` if it is there, else the packaged weights.
+def chosen_weights(given: str | None) -> Path:
+    """Follow the one rule of `--checkpoint`: the file that `given` names; where none is named,
+    DEFAULT_CHECKPOINT, which `train` writes; while that isn't there, the packaged weights.
 
-    Where there are none of these, `usual`, so that it is the one that is missed. Raises UserError
-    if another tool's record lies in the place of `usual`.
+    Where there are none of these, it is DEFAULT_CHECKPOINT that is missed. Raises UserError if
+    another tool's record lies in its place.
     """
+    usual = Path(DEFAULT_CHECKPOINT)
     if given is not None:
         return weights_file(given)
-    if Path(usual).exists():
-        return Path(usual)
-    record = Path(usual).with_suffix(RECORD)
+    if usual.exists():
+        return usual
+    record = usual.with_suffix(RECORD)
     if record.exists():
         refuse_record(record)
-    return packaged_weights() or Path(usual)
+    return packaged_weights() or usual
 
 
 def refuse_record(path: Path) -> None:

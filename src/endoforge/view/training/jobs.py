@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from endoforge.core.errors import UserError
-from endoforge.view.config import TRAIN_WRITES, SimViewConfig
+from endoforge.detect.packaged import WEIGHTS_NAME
+from endoforge.view.config import SimViewConfig
 
 JobKind = Literal["datagen", "train"]
 JobState = Literal["idle", "running", "done", "failed", "stopped"]
@@ -113,10 +114,10 @@ class Jobs:
             place = ["--output-root", config.output_root, "--resolution", config.resolution]
             return ["datagen", *place, "--renderer", config.renderer]
         checkpoint = Path(config.weights)
-        if checkpoint.name != TRAIN_WRITES:
+        if checkpoint.name != WEIGHTS_NAME:
             raise UserError(
-                f"train writes {TRAIN_WRITES}, which this view wouldn't load: start sim-view with "
-                f"--checkpoint {checkpoint.with_name(TRAIN_WRITES)}"
+                f"train writes {WEIGHTS_NAME}, which this view wouldn't load: start sim-view with "
+                f"--checkpoint {checkpoint.with_name(WEIGHTS_NAME)}"
             )
         files = ["--status-file", config.status_file, "--metrics-out", config.metrics_out]
         data = ["--input-root", config.output_root, "--ckpt-dir", str(checkpoint.parent)]

@@ -1,4 +1,4 @@
-"""The `bench` command."""
+"""The `bench` command: measures each part of the work on this machine."""
 
 import io
 import json
@@ -15,7 +15,7 @@ import torch
 
 from endoforge import __version__
 from endoforge.backends.devices import describe_device, pick_device
-from endoforge.bench import detecting, recording, rendering, training
+from endoforge.bench import detect_speed, record_speed, render_speed, train_speed
 from endoforge.bench.config import BenchConfig
 from endoforge.datagen.config import DatagenConfig
 from endoforge.sim.engine import Engine, start_engine
@@ -32,7 +32,7 @@ DETECT_BATCH_CPU, DETECT_BATCH_GPU = 8, 64
 
 @dataclass(frozen=True)
 class Figure:
-    """A measured number."""
+    """A measured number, with its unit and what did the work."""
 
     what: str
     value: float
@@ -42,7 +42,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class BenchResult:
-    """Figures, and the machine that they are of."""
+    """The measured figures, and facts of the machine that they are of."""
 
     machine: dict[str, str]
     figures: list[Figure]
@@ -59,7 +59,7 @@ class BenchResult:
 
 
 def run_bench(config: BenchConfig) -> BenchResult:
-    """Measure; raises UserError for a device that isn't there."""
+    """Measure all parts, one after the other; UserError for a device that isn't there."""
     device = pick_device(config.device)
     engine = start_engine("cpu" if device.type == "cpu" else "auto")
     figures: list[Figure] = []
@@ -89,13 +89,13 @@ def _machine(device: torch.device, engine: Engine) -> dict[str, str]:
 
 
 def _rendering(engine: Engine) -> list[Figure]:
-    seconds = rendering.seconds_per_scene(range(20, 25))
+    seconds = render_speed.seconds_per_scene(range(20, 25))
     batch = RENDER_BATCH_CPU if engine.name == "cpu" else RENDER_BATCH_GPU
     scenes = [make_scene(seed) for seed in range(1, RENDER_SCENES + 1)]
     rates = [
         Figure(
             f"render {width}x{height}, batch {batch}",
-            rendering.frames_per_second(scenes, (width, height), engine, batch),
+            render_speed.frames_per_second(scenes, (width, height), engine, batch),
             "frames/s",
             engine.name,
         )
@@ -106,13 +106,13 @@ def _rendering(engine: Engine) -> list[Figure]:
 
 def _recording(engine: Engine) -> list[Figure]:
     config = DatagenConfig(max_frames=DATAGEN_FRAMES, renderer=engine.name)
-    renderer, rate = recording.frames_per_second(config)
+    renderer, rate = record_speed.frames_per_second(config)
     return [Figure(f"datagen {config.resolution}, to disk", rate, "frames/s", renderer)]
 
 
 def _training(device: torch.device) -> list[Figure]:
     batch = TRAIN_BATCH_CPU if device.type == "cpu" else TRAIN_BATCH_GPU
-    rate = training.images_per_second(
+    rate = train_speed.images_per_second(
         device, size=TRAIN_SIZE, batch_size=batch, warm_up=2, repeats=10
     )
     what = f"training step {TRAIN_SIZE[0]}x{TRAIN_SIZE[1]}, batch {batch}"
@@ -120,15 +120,15 @@ def _training(device: torch.device) -> list[Figure]:
 
 
 def _detecting(device: torch.device) -> list[Figure]:
-    """On a CPU, one core of it."""
+    """Measure the detector; on a CPU, on one core, as a program that does more would run it."""
     on_cpu = device.type == "cpu"
     batch = DETECT_BATCH_CPU if on_cpu else DETECT_BATCH_GPU
     where = "one CPU core" if on_cpu else describe_device(device)
-    size = "{}x{}".format(*detecting.FRAME_SIZE)
-    with detecting.one_core() if on_cpu else nullcontext():
-        detector = detecting.fresh_detector(device)
-        single = detecting.milliseconds_per_frame(detector, repeats=200)
-        rate = detecting.frames_per_second(detector, batch, repeats=20)
+    size = "{}x{}".format(*detect_speed.FRAME_SIZE)
+    with detect_speed.one_core() if on_cpu else nullcontext():
+        detector = detect_speed.fresh_detector(device)
+        single = detect_speed.milliseconds_per_frame(detector, repeats=200)
+        rate = detect_speed.frames_per_second(detector, batch, repeats=20)
     return [
         Figure(f"detect in one frame {size}", single, "ms", where),
         Figure(f"detect in batches of {batch}", rate, "frames/s", where),
@@ -157,5 +157,5 @@ def _table(result: BenchResult) -> list[str]:
 
 
 def _shown(value: float) -> str:
-    """Three digits or more."""
+    """Write with at least three digits that count."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

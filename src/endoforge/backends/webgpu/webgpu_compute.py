@@ -44,6 +44,6 @@ class WebGpuCompute:
         return WebGpuBackend(model_config, seed=seed, adapter=self._adapter)
 
     def net(self, model: TinyDet) -> Net:
-        from endoforge.backends.webgpu.detecting import net_of
+        from endoforge.backends.webgpu.compiled_net import net_of
 
         return net_of(model)

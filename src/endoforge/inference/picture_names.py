@@ -1,4 +1,4 @@
-"""What pictures are called in files of annotations: matched where it is sure, never guessed."""
+"""Matches pictures to names in files of annotations, where that is sure: it never guesses."""
 
 import re
 from collections import defaultdict
@@ -17,12 +17,12 @@ from endoforge.formats.runs import MANIFEST_KEY
 from endoforge.formats.spellings import caseless
 
 NUMBERED = re.compile(r"frame_\d{5,}")
-"""Names that EndoForge gives: they begin anew in every run."""
+"""The names that EndoForge gives, which begin anew in every run and so say nothing alone."""
 
 
 @dataclass(frozen=True)
 class Called:
-    """What a picture may be called: any of these `paths`, or `file_name` without its folder.
+    """The names that a picture may have: any of `paths`, or `file_name` without its folder.
 
     `run` is the run that it is of, if any; it is `nameless` if that run was imported, and doesn't
     say what the picture was called before.
@@ -35,18 +35,18 @@ class Called:
 
 
 def plain(name: str) -> str:
-    """A path as other tools write it, with forward slashes, without `./`."""
+    """Bring a path that any tool wrote to forward slashes, without `./`."""
     return PurePosixPath(name.replace("\\", "/")).as_posix()
 
 
 def spelling(name: str) -> str:
-    """The same for names that differ in case, in Unicode's form, or in %20 for a space."""
+    """Give the same text for names that differ in case, Unicode's form, or %20 for a space."""
     return caseless(plain(name))
 
 
 def match_names(named: Sequence[str], called: Mapping[str, Called]) -> dict[str, int]:
-    """Of each picture its place in `named`: by its path, by that spelt otherwise, or by its file
-    name alone.
+    """Find the place in `named` of each picture: by its path, by that spelt otherwise, or by its
+    file name alone.
 
     Each way counts only if one picture and one name fit it, and neither has been matched before.
     """
@@ -78,13 +78,13 @@ def _file_names(one: Called) -> Iterable[str]:
 
 
 class Names:
-    """What pictures are called; manifests are read once."""
+    """Tells what pictures may be called, and reads each manifest once."""
 
     def __init__(self) -> None:
         self._import_of = cache(_import_of)
 
     def of(self, name: str, path: Path) -> Called:
-        """Of the picture at `path`, which `detect` calls `name`.
+        """Tell what the picture at `path`, which `detect` calls `name`, may be called.
 
         Frames of a capture run are called after the run, by `convert` too. Their numbers say
         nothing without it, so an imported one is else called as its source was.
@@ -103,8 +103,8 @@ class Names:
 
 
 def _run_of(path: Path) -> Path | None:
-    """The capture run whose image `path` is."""
-    for place in (path, path.resolve()):
+    """Find the capture run whose image `path` is; None if it is of none."""
+    for place in (path, path.resolve()):  # a link to an image of a run is one
         run = place.parent.parent
         if place.parent.name == "images" and (run / MANIFEST_NAME).is_file():
             return run
@@ -120,7 +120,7 @@ def _source_image(run: Path, path: Path) -> str | None:
 
 
 def _import_of(run: Path) -> str | None:
-    """The format that a run was imported from; None if it wasn't imported."""
+    """Read the format that a run was imported from; None if it wasn't imported."""
     try:
         manifest = read_manifest(run)
     except (OSError, ValidationError):

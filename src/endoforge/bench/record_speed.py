@@ -1,4 +1,4 @@
-"""Frames per second of `datagen`, from seeds to PNG and JSON on disk."""
+"""Measures `datagen`: frames a second, from seeds to PNG and JSON on disk."""
 
 import statistics
 from dataclasses import replace
@@ -13,7 +13,7 @@ ROUNDS = 3
 
 
 def frames_per_second(config: DatagenConfig) -> tuple[str, float]:
-    """What rendered, and the median over rounds of other seeds.
+    """Measure frames a second, the median over rounds of other seeds, and say what rendered.
 
     The frames go to a temporary folder, whatever `config` says.
     """

@@ -28,30 +28,30 @@ class Targets:
 
 
 @dataclass(frozen=True, eq=False)
-class Places:
+class CellTensors:
     """Of `detect.boxes.Cells`, what the loss needs: `centres` (N, 2) and `strides` (N,)."""
 
     centres: Tensor
     strides: Tensor
 
 
-def detection_loss(raw: Tensor, targets: Targets, places: Places) -> tuple[Tensor, Tensor]:
+def detection_loss(raw: Tensor, targets: Targets, cells: CellTensors) -> tuple[Tensor, Tensor]:
     """The loss and the mean IoU of a batch, scalars; `raw` is (B, N, C + NUM_EDGE_CHANNELS)."""
     logits, edges = raw[..., :-NUM_EDGE_CHANNELS], raw[..., -NUM_EDGE_CHANNELS:]
     positive = targets.positive
     is_positive = positive.cast(dtypes.bool)
     weights = edges.reshape(*edges.shape[:2], 4, NUM_BINS).log_softmax(-1).contiguous()
-    said = to_boxes(weights, places)
-    truth = is_positive.unsqueeze(-1).where(targets.boxes, said.detach())
-    iou, ciou = complete_iou(said, truth)
+    predicted = to_boxes(weights, cells)
+    truth = is_positive.unsqueeze(-1).where(targets.boxes, predicted.detach())
+    iou, ciou = complete_iou(predicted, truth)
 
     quality = (iou.detach() * positive).contiguous()
     num_positive = positive.sum().maximum(1)
-    wanted = _by_class(quality, targets.classes, logits.shape[-1])
-    score_loss = quality_focal_loss(logits, wanted).sum() / num_positive
-    off = BOX_LOSS_WEIGHT * (1 - ciou)
-    off = off + EDGE_LOSS_WEIGHT * distribution_focal_loss(weights, targets.boxes, places)
-    box_loss = is_positive.where(off, 0.0).sum() / num_positive
+    target_quality = _by_class(quality, targets.classes, logits.shape[-1])
+    score_loss = quality_focal_loss(logits, target_quality).sum() / num_positive
+    edge_loss = EDGE_LOSS_WEIGHT * distribution_focal_loss(weights, targets.boxes, cells)
+    box_loss = BOX_LOSS_WEIGHT * (1 - ciou) + edge_loss
+    box_loss = is_positive.where(box_loss, 0.0).sum() / num_positive
     return score_loss + box_loss, quality.sum() / num_positive
 
 
@@ -61,18 +61,18 @@ def quality_focal_loss(logits: Tensor, quality: Tensor) -> Tensor:
     return (quality - logits.sigmoid()).abs().pow(QUALITY_FOCAL_POWER) * entropy
 
 
-def to_boxes(log_weights: Tensor, places: Places) -> Tensor:
+def to_boxes(log_weights: Tensor, cells: CellTensors) -> Tensor:
     """As `detect.boxes.to_boxes`: (B, N, 4, NUM_BINS) to (B, N, 4) xyxy in pixels."""
     mean = (log_weights.exp() * Tensor.arange(NUM_BINS)).sum(-1)
-    distances = (mean * LOG2_STEP + FIRST_LOG2).exp2() * places.strides.unsqueeze(-1)
-    low, high = places.centres - distances[..., :2], places.centres + distances[..., 2:]
+    distances = (mean * LOG2_STEP + FIRST_LOG2).exp2() * cells.strides.unsqueeze(-1)
+    low, high = cells.centres - distances[..., :2], cells.centres + distances[..., 2:]
     return low.cat(high, dim=-1).contiguous()
 
 
-def distribution_focal_loss(log_weights: Tensor, truth: Tensor, places: Places) -> Tensor:
+def distribution_focal_loss(log_weights: Tensor, truth: Tensor, cells: CellTensors) -> Tensor:
     """As `detect.loss.distribution_focal_loss`: (B, N)."""
-    low, high = places.centres - truth[..., :2], truth[..., 2:] - places.centres
-    strides = (low.cat(high, dim=-1) / places.strides.unsqueeze(-1)).maximum(EPSILON)
+    low, high = cells.centres - truth[..., :2], truth[..., 2:] - cells.centres
+    strides = (low.cat(high, dim=-1) / cells.strides.unsqueeze(-1)).maximum(EPSILON)
     place = ((strides.log2() - FIRST_LOG2) / LOG2_STEP).clip(0, NUM_BINS - 1).unsqueeze(-1)
     nearness = (1 - (place - Tensor.arange(NUM_BINS)).abs()).relu()
     return -(nearness * log_weights).sum(-1).mean(-1)
@@ -122,7 +122,7 @@ def _product(pairs: Tensor) -> Tensor:
 
 
 def _angle(sizes: Tensor) -> Tensor:
-    """The angle whose tangent is width over height, with its slope by the formula.
+    """The angle whose tangent is width over height, with its gradient by the formula.
 
     tinygrad's own goes by the arc sine, which loses its last digits where a box is flat or tall.
     """

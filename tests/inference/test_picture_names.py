@@ -9,7 +9,7 @@ from endoforge.captures.schema import FrameLabel, image_name
 from endoforge.core.errors import UserError
 from endoforge.formats.config import ConvertConfig
 from endoforge.formats.converting import run_convert
-from endoforge.inference.names import Called, match_names
+from endoforge.inference.picture_names import Called, match_names
 from tests.inference.conftest import noise, save, save_video
 
 NOT_SURELY = "picture: no image of --annotations is surely it, so not in COCO results"

@@ -1,4 +1,4 @@
-"""Frames per second of the renderer, and seconds from a seed to a scene."""
+"""Measures the simulator: frames a second of the renderer, seconds from a seed to a scene."""
 
 import itertools
 import statistics
@@ -15,7 +15,7 @@ POSITIONS, ROUNDS = 8, 3
 def frames_per_second(
     scenes: list[Scene], size: tuple[int, int], engine: Engine, batch: int
 ) -> float:
-    """Median over the batches; every batch mixes scenes and positions.
+    """Measure rendering, the median over batches, each of which mixes scenes and positions.
 
     `size` is (width, height).
     """
@@ -39,7 +39,7 @@ def frames_per_second(
 
 
 def seconds_per_scene(seeds: range) -> float:
-    """Median time from a seed to the tables that the kernels read."""
+    """Measure the median time from a seed to the tables that the kernels read."""
     times = []
     for seed in seeds:
         started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""The `export` command."""
+"""The `export` command: writes a detector as ONNX once it agrees with the original."""
 
 import importlib.util
 import logging
@@ -17,8 +17,6 @@ from endoforge.core.folders import make_folder_of
 from endoforge.core.outputs import check_output_file, refuse_same
 from endoforge.data.letterbox import resize_picture
 from endoforge.detect.neural import NeuralDetector
-from endoforge.detect.packaged import weights_file
-from endoforge.detect.weights import load_weights
 from endoforge.evaluate.config import DEFAULT_INPUT_ROOT
 from endoforge.export.config import ExportConfig
 
@@ -26,7 +24,7 @@ log = logging.getLogger(__name__)
 
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
 MOST_FRAMES = 16
-"""Real frames that a file is checked on, spread over all that there are."""
+"""How many recorded frames a file is checked on, spread over all that there are."""
 SIMULATED_SEED, SIMULATED_FRAMES, SIMULATED_SIZE = 0, 8, (640, 360)
 
 
@@ -41,7 +39,7 @@ class ExportResult:
     agreement: list[str]
 
     def lines(self) -> list[str]:
-        """For people."""
+        """The result for people, a line each."""
         return [
             f"checked on {self.checked_on}",
             *self.agreement,
@@ -56,21 +54,20 @@ def run_export(config: ExportConfig) -> ExportResult:
     that can't be used.
     """
     _check_packages()
-    checkpoint = weights_file(config.checkpoint)
-    original, _ = load_weights(checkpoint)
+    original = NeuralDetector(config.checkpoint, exact=True)
     check_output_file("--output", config.output_path)
-    refuse_same({"--checkpoint": checkpoint, "--output": config.output_path})
+    refuse_same({"--checkpoint": original.path, "--output": config.output_path})
     from endoforge.export.check import compare
     from endoforge.export.graph import build_graph
 
-    detector = NeuralDetector(checkpoint)
+    detector = NeuralDetector(original.path)
     frames, checked_on = _frames(config)
     inside = config.nms == "inside"
-    log.info("exporting %s", checkpoint)
+    log.info("exporting %s", original.path)
     exported = build_graph(detector, nms_inside=inside)
     size, mode = detector.metadata.input_size, detector.metadata.resize_mode
     pictures = np.stack([resize_picture(frame, size, mode)[0] for frame in frames])
-    agreement = compare(exported, original, pictures, nms_inside=inside)
+    agreement = compare(exported, original.model, pictures, nms_inside=inside)
     data = exported.SerializeToString()
     _write(config.output_path, data)
     lines = agreement.lines()
@@ -95,7 +92,7 @@ def _check_packages() -> None:
 
 
 def _frames(config: ExportConfig) -> tuple[list[NDArray[np.uint8]], str]:
-    """Frames to check on, (H, W, 3) uint8 each, and where they are from."""
+    """Get frames to check on, (H, W, 3) uint8 RGB each, and say where they are from."""
     if config.input_root is not None:
         return _recorded(Path(config.input_root))
     if Path(DEFAULT_INPUT_ROOT).is_dir():

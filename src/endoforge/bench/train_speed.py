@@ -1,4 +1,4 @@
-"""Images per second of training steps: augmentation, forward, loss, backward, AdamW."""
+"""Measures training steps: images a second through augmentation, net, loss and AdamW."""
 
 import itertools
 from collections.abc import Callable
@@ -13,8 +13,8 @@ from endoforge.data.loader import Batch
 from endoforge.detect.tinydet import TinyDetConfig
 
 STEPS_AT_ONCE_GPU = 20
-"""Steps that a GPU makes before its result is waited for, as in training between lines of the
-log."""
+"""The steps that a GPU makes before its result is waited for, as in training between two lines
+of the log."""
 
 
 def images_per_second(
@@ -26,7 +26,7 @@ def images_per_second(
     repeats: int,
     group: Group | None = None,
 ) -> float:
-    """Of a TinyDet; `size` is (width, height), `batch_size` that of each process of the `group`.
+    """Measure a TinyDet; `size` is (width, height), `batch_size` that of each process of `group`.
 
     Data is in memory. The rate is that of all processes together: the median over `repeats` of one
     step, or on a GPU of 20 at once, after `warm_up` of them.
@@ -41,7 +41,7 @@ def images_per_second(
 def _steps(
     device: torch.device, size: tuple[int, int], batch_size: int, group: Group, at_once: int
 ) -> Callable[[], float]:
-    """Something that makes so many training steps and waits for the last."""
+    """Make a function that makes `at_once` training steps and waits for the last."""
     backend = TorchBackend(
         TinyDetConfig(), seed=0, device=device, batch_size=batch_size * group.size, group=group
     )
@@ -57,7 +57,7 @@ def _steps(
 
 
 def random_batch(count: int, size: tuple[int, int], group: Group, device: torch.device) -> Batch:
-    """Noise with two boxes a picture: the arithmetic doesn't care."""
+    """Make `count` pictures of noise with two boxes each: the arithmetic takes as long as ever."""
     rng = np.random.default_rng(group.rank)
     corners = rng.uniform(0.05, 0.6, size=(count, 2, 2))
     boxes = np.concatenate([corners, corners + 0.2], axis=2).astype(np.float32)

@@ -24,25 +24,28 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
-class Shot:
-    """One picture, (H, W, 3) uint8 RGB: of the file `file`, or frame `frame` of a video."""
+class InputPicture:
+    """One picture to look at: that of the file `file`, or its frame `frame` if it is a video.
+
+    `pixels` is (H, W, 3) uint8 RGB.
+    """
 
     file: str
-    picture: NDArray[np.uint8]
+    pixels: NDArray[np.uint8]
     frame: int | None = None
     seconds: float | None = None
 
     @property
     def name(self) -> str:
-        """Names it among all: `a/1.png`, `clip.mp4#12`."""
+        """What it is called in results, as no other is: `a/1.png`, `clip.mp4#12`."""
         return self.file if self.frame is None else f"{self.file}#{self.frame}"
 
 
 class Material:
-    """What there is to look at: `pictures` and `videos` by their names.
+    """All that a `detect` looks at: `pictures` and `videos` by their names.
 
     A name is the path below the deepest folder that holds all, bytes that aren't UTF-8 as `\\xff`.
-    What can't be read is counted in `tally` while `shots` goes along, and in `notes` what was
+    What can't be read is counted in `tally` while `decoded` goes along, and in `notes` what was
     looked at in a way that people should know.
     """
 
@@ -70,12 +73,12 @@ class Material:
 
     @property
     def expected(self) -> int:
-        """About how many shots there are."""
+        """About how many pictures `decoded` gives; headers of videos may be wrong."""
         videos = sum(video.expected(self._fps) for video in self.videos.values())
         return len(self.pictures) + videos
 
-    def shots(self) -> Iterator[Shot]:
-        """Every picture that can be decoded, then the frames of each video."""
+    def decoded(self) -> Iterator[InputPicture]:
+        """Give every picture that can be decoded, then the frames of each video."""
         for name, path in self.pictures.items():
             try:
                 picture, upright = _read(path)
@@ -84,12 +87,12 @@ class Material:
                 continue
             if not upright:
                 self.notes.count("picture: looked at as stored, not turned as its EXIF says", name)
-            yield Shot(name, picture)
+            yield InputPicture(name, picture)
         for name, video in self.videos.items():
             count = 0
             for number, seconds, picture in video.frames(self._fps):
                 count += 1
-                yield Shot(name, picture, number, seconds)
+                yield InputPicture(name, picture, number, seconds)
             if not count:
                 self.tally.drop("video: no frame could be decoded", name)
             elif lacking := video.lacking(count, self._fps):
@@ -98,7 +101,7 @@ class Material:
                 self.tally.count(reason, name, lacking)
 
     def _named(self, found: dict[Path, None], base: str) -> dict[str, Path]:
-        """The files by their names; one found by two paths of a name is there once."""
+        """Give each file its name; what two paths of a name lead to is there once."""
         named: dict[str, Path] = {}
         for path in found:
             # As UTF-8 wherever it can be: what is written down must name the file.
@@ -111,7 +114,7 @@ class Material:
 
 
 def _read(path: Path) -> tuple[NDArray[np.uint8], bool]:
-    """A picture, and whether it is stored upright; raises Unusable if it can't be decoded."""
+    """Decode a picture, and say if it is stored upright; raises Unusable if that can't be done."""
     data = read_bytes(path)
     return decode_picture(data), is_upright(data)
 
@@ -121,7 +124,7 @@ def _folder(path: Path) -> Path:
 
 
 def _files(path: Path, tally: Tally) -> list[Path]:
-    """The file that is named, or what a folder holds; raises UserError if it isn't there."""
+    """Give the file that is named, or what a folder holds; UserError if it isn't there."""
     if not path.exists():
         raise UserError(f"{path}: no such picture, video or folder")
     if (drawings := drawings_around(path)) is not None:
@@ -133,25 +136,28 @@ def _files(path: Path, tally: Tally) -> list[Path]:
 
 
 class _Search:
-    """What there is to look at below a folder.
+    """A search for what there is to look at below a folder.
 
-    Of capture runs the images. Not what EndoForge has drawn, unless the folder itself lies there.
+    Of capture runs it finds the images alone, and what EndoForge has drawn only if the folder
+    itself lies among that.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         real = folder.resolve()
         self._searched = {real, *real.parents}
+        # Asked for every file, and each answer walks up to the root: once a folder is enough.
         self._footage = cache(self._is_footage)
         self._drawings = cache(self._find_drawings)
 
     def files(self, tally: Tally) -> list[Path]:
-        """Pictures and videos in natural order; drawings are counted."""
+        """Find pictures and videos, in natural order; drawings are counted in `tally`."""
         files: list[Path] = []
         drawn: Counter[Path] = Counter()
         for file in files_below(self._folder, PICTURE_SUFFIXES | SUFFIXES):
             if not self._footage(file.parent):
                 continue
+            # A link to a drawing is a drawing, wherever the link lies.
             folder = file.resolve().parent if file.is_symlink() else file.parent
             if (drawings := self._drawings(folder)) is None:
                 files.append(file)
@@ -163,7 +169,7 @@ class _Search:
         return files
 
     def _is_footage(self, folder: Path) -> bool:
-        """Whether `folder` lies in no capture run but among its images."""
+        """Say if files of `folder` count: it lies in no capture run, or among the images of one."""
         if _is_run(folder):
             return False
         if folder == self._folder or _holds_frames(folder):
@@ -173,7 +179,7 @@ class _Search:
         return self._footage(folder.parent)
 
     def _find_drawings(self, folder: Path) -> Path | None:
-        """The folder of drawn pictures that `folder` lies in, links followed."""
+        """Find the folder of drawn pictures that `folder` lies in, links followed."""
         real = folder.resolve()
         places = (one for one in (real, *real.parents) if one not in self._searched)
         return next(filter(holds_drawings, places), None)
@@ -184,7 +190,7 @@ def _holds_frames(folder: Path) -> bool:
 
 
 def _lies_beside_frames(folder: Path) -> bool:
-    """Whether `folder` is a part of a capture run, or lies in one, but not its images."""
+    """Say if `folder` is a part of a capture run, or lies in one, but not among its images."""
     places = (folder, *folder.parents)
     return any(map(_is_run, places)) and not any(map(_holds_frames, places))
 

@@ -1,4 +1,4 @@
-"""Milliseconds of the detector for a frame, in all and part by part, and frames per second."""
+"""Measures the detector: milliseconds a frame, in all and part by part, and frames a second."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from endoforge.backends.compute import TorchCompute
 from endoforge.bench.timing import median_seconds
 from endoforge.core.folders import scratch_folder
 from endoforge.data.letterbox import resize_picture
@@ -27,7 +28,7 @@ FOUND = 8
 
 @contextmanager
 def one_core() -> Iterator[None]:
-    """PyTorch and OpenCV on one thread each, as within a program that needs the other cores."""
+    """Run PyTorch and OpenCV on one thread each, as in a program that needs the other cores."""
     torch_threads, cv2_threads = torch.get_num_threads(), cv2.getNumThreads()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
@@ -39,13 +40,13 @@ def one_core() -> Iterator[None]:
 
 
 def fresh_detector(device: torch.device) -> NeuralDetector:
-    """A TinyDet that has learned nothing, which takes as long as one that has."""
+    """Make a TinyDet that has learned nothing, which takes as long as one that has."""
     model = build_tinydet(TinyDetConfig(), seed=0)
     metadata = WeightsMetadata(model=model.config, input_size=INPUT_SIZE, resize_mode="letterbox")
     with scratch_folder() as folder:
-        path = folder / "tinydet.safetensors"
+        path = folder / "fresh.safetensors"
         save_weights(path, model.state_dict(), metadata)
-        detector = NeuralDetector(path, device=device)
+        detector = NeuralDetector(path, place=TorchCompute(device).net)
     detector.set_thresholds(0.0, detector.iou)
     scores = detector.detect(frame()).scores
     detector.set_thresholds(float(scores[min(FOUND, len(scores)) - 1]), detector.iou)
@@ -53,26 +54,26 @@ def fresh_detector(device: torch.device) -> NeuralDetector:
 
 
 def frame() -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 of noise as coarse as a colon's texture."""
+    """Make a frame, (H, W, 3) uint8, of noise as coarse as a colon's texture."""
     coarse = np.random.default_rng(0).integers(0, 256, (36, 64, 3), np.uint8)
     return np.asarray(cv2.resize(coarse, FRAME_SIZE), np.uint8)
 
 
 def milliseconds_per_frame(detector: Detector, *, repeats: int) -> float:
-    """From a frame to its boxes."""
+    """Measure the time from a frame to its boxes, the median of `repeats`."""
     one = frame()
     return 1e3 * median_seconds(lambda: detector.detect(one), warm_up=10, repeats=repeats)
 
 
 def frames_per_second(detector: NeuralDetector, batch: int, *, repeats: int) -> float:
-    """Of `detect_batch`."""
+    """Measure `detect_batch` on `batch` frames at once."""
     frames = [frame()] * batch
     return batch / median_seconds(lambda: detector.detect_batch(frames), warm_up=2, repeats=repeats)
 
 
 @torch.inference_mode()
 def milliseconds_by_part(detector: NeuralDetector, *, repeats: int) -> dict[str, float]:
-    """What a frame goes through on a CPU, each part by itself."""
+    """Measure what a frame goes through on a CPU, each part by itself."""
     one, mode = frame(), detector.metadata.resize_mode
     picture, _ = resize_picture(one, INPUT_SIZE, mode)
     pixels = torch.from_numpy(picture[None])

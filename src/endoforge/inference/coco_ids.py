@@ -1,4 +1,4 @@
-"""Numbers of pictures and categories in COCO's results."""
+"""The numbers that pictures and categories have in COCO's results."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -6,18 +6,18 @@ from pathlib import Path
 
 from endoforge.core.errors import UserError
 from endoforge.formats.coco import Id, read_dataset
-from endoforge.inference.names import Called, Names, match_names
-from endoforge.inference.shots import Material, Shot
+from endoforge.inference.material import InputPicture, Material
+from endoforge.inference.picture_names import Called, Names, match_names
 
 
 class CocoIds:
-    """Numbers of images and categories: counted, or those that a COCO file has for their names."""
+    """Numbers images and categories: counts them, or takes those that a COCO file has for names."""
 
     def __init__(
         self, classes: tuple[str, ...], annotations: Path | None, material: Material
     ) -> None:
-        """Raises UserError for a file that can't be read, that has none of the classes or of the
-        pictures, or that doesn't say what is whose."""
+        """Match names to numbers; raises UserError for a file that can't be read, that has none of
+        the classes or of the pictures, or that doesn't say what is whose."""
         self.categories: dict[str, Id] = {name: n for n, name in enumerate(classes, 1)}
         self._counted = 0
         self._of_pictures: dict[str, Id] | None = None
@@ -42,17 +42,17 @@ class CocoIds:
                 "names are of, or leave it out"
             )
 
-    def image(self, shot: Shot) -> Id | None:
-        """The number of a picture; None where the file doesn't surely have it."""
+    def image(self, picture: InputPicture) -> Id | None:
+        """Give a picture its number; None where the file doesn't surely have it."""
         if self._of_pictures is None:
             self._counted += 1
             return self._counted
-        if shot.frame is None:
-            return self._of_pictures.get(shot.file)
-        return self._of_frames.get((shot.file, shot.frame))
+        if picture.frame is None:
+            return self._of_pictures.get(picture.file)
+        return self._of_frames.get((picture.file, picture.frame))
 
     def _match_videos(self, names: Sequence[str], ids: Sequence[Id], material: Material) -> None:
-        """Frames of videos are named as `clip.mp4#12`."""
+        """Match frames of videos, which such a file names as `clip.mp4#12`."""
         numbers: dict[str, dict[int, Id]] = {}
         for name, number in zip(names, ids, strict=True):
             video, _, frame = name.rpartition("#")
@@ -87,7 +87,7 @@ def _refuse_twice(flag: str, what: str, ids: list[Id]) -> None:
 
 
 def _matched(flag: str, names: Sequence[str], material: Material) -> dict[str, int]:
-    """Of each picture its place in `names`."""
+    """Find the place in `names` of each picture that is surely there."""
     naming = Names()
     called = {name: naming.of(name, path) for name, path in material.pictures.items()}
     found = match_names(names, called)

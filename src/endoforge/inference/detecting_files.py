@@ -1,44 +1,38 @@
-"""The `detect` command: a detector, shown pictures and videos."""
+"""The `detect` command: shows pictures and videos to a detector, and writes what it finds."""
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from endoforge.backends.compute import pick_compute
 from endoforge.captures.tally import Tally
 from endoforge.core.errors import UserError
 from endoforge.core.progress import progress
 from endoforge.core.text import printable
-from endoforge.detect.decode import MIN_SCORE, NMS_IOU
-from endoforge.detect.detections import Detections
-from endoforge.detect.heuristic import OVERLAP, HeuristicDetector
+from endoforge.detect.decode import MIN_SCORE
+from endoforge.detect.heuristic import HeuristicDetector
 from endoforge.detect.neural import NeuralDetector
-from endoforge.detect.packaged import PACKAGED, packaged_weights, provenance_of, weights_file
-from endoforge.inference.coco import CocoIds
+from endoforge.detect.packaged import packaged_weights, provenance_of
+from endoforge.inference.coco_ids import CocoIds
 from endoforge.inference.config import DetectConfig
 from endoforge.inference.drawings import DRAWN, IMAGES, LINES, RESULTS
+from endoforge.inference.material import InputPicture, Material
 from endoforge.inference.out import check_out
 from endoforge.inference.results import Results
-from endoforge.inference.shots import Material, Shot
 
 log = logging.getLogger(__name__)
-
-DetectEach = Callable[[Sequence[NDArray[np.uint8]]], list[Detections]]
 
 
 @dataclass(frozen=True)
 class DetectReport:
-    """How much was looked at and found, how fast, and what could not be looked at."""
+    """How much `detect` looked at and found, how fast, and what it could not look at."""
 
     out: Path
     detector: str
     """Its weights, what they are, and where it computes."""
-    shots: int
+    pictures: int
     with_found: int
     found: int
     threshold: float
@@ -50,12 +44,12 @@ class DetectReport:
     left_out: Tally
 
     def lines(self) -> list[str]:
-        """For people."""
+        """The report for people, a line each."""
         return [
-            f"{self.shots} pictures, {self.with_found} with something found: {self.found} "
+            f"{self.pictures} pictures, {self.with_found} with something found: {self.found} "
             f"detections of score {self.threshold:g} and more",
-            f"{self.shots / max(self.seconds, 1e-9):.1f} frames/s with reading and drawing, "
-            f"{self.shots / max(self.detector_seconds, 1e-9):.1f} the detector alone",
+            f"{self.pictures / max(self.seconds, 1e-9):.1f} frames/s with reading and drawing, "
+            f"{self.pictures / max(self.detector_seconds, 1e-9):.1f} the detector alone",
             f"detector: {self.detector}",
             f"in {printable(str(self.out))}: {LINES}, {RESULTS}, {IMAGES}",
             *self._cleared(),
@@ -78,29 +72,29 @@ def run_detect(config: DetectConfig) -> DetectReport:
     """
     check_out(config)
     material = Material(config.paths, config.fps)
-    detect_each, classes, described = _detector(config)
+    detector, described = _open_detector(config)
     log.info("detector: %s", described)
     annotations = None if config.annotations is None else Path(config.annotations)
-    ids = CocoIds(classes, annotations, material)
-    results = Results(Path(config.out), ids, classes, config.draw)
+    ids = CocoIds(detector.classes, annotations, material)
+    results = Results(Path(config.out), ids, detector.classes, config.draw)
     started, detecting = time.monotonic(), 0.0
     expected = material.expected
     with results, progress("detecting", expected, "frames") as advance:
-        for batch in _batches(material.shots(), config.batch_size):
+        for batch in _batches(material.decoded(), config.batch_size):
             before = time.perf_counter()
-            found = detect_each([shot.picture for shot in batch])
+            found = detector.detect_batch([picture.pixels for picture in batch])
             detecting += time.perf_counter() - before
-            for shot, every in zip(batch, found, strict=True):
-                results.add(shot, every, config.infer_obj_thresh)
-            advance(len(batch), total=max(expected, results.shots))
+            for picture, every in zip(batch, found, strict=True):
+                results.add(picture, every, config.infer_obj_thresh)
+            advance(len(batch), total=max(expected, results.pictures))
     left_out = material.tally
     left_out.add(results.tally)
-    if not results.shots:
+    if not results.pictures:
         raise UserError(f"no picture can be read: {'; '.join(left_out.lines())}")
     return DetectReport(
         out=results.out,
         detector=described,
-        shots=results.shots,
+        pictures=results.pictures,
         with_found=results.with_found,
         found=results.found,
         threshold=config.infer_obj_thresh,
@@ -112,35 +106,32 @@ def run_detect(config: DetectConfig) -> DetectReport:
     )
 
 
-def _detector(config: DetectConfig) -> tuple[DetectEach, tuple[str, ...], str]:
-    """What detects in several pictures, all from MIN_SCORE on; its classes; a line on it."""
+def _open_detector(config: DetectConfig) -> tuple[NeuralDetector | HeuristicDetector, str]:
+    """Open the detector that the flags name, to give all from MIN_SCORE on, and describe it."""
+    detector, described = _chosen_detector(config)
     iou = config.infer_iou_thresh
+    detector.set_thresholds(objectness=MIN_SCORE, iou=detector.iou if iou is None else iou)
+    return detector, described
+
+
+def _chosen_detector(config: DetectConfig) -> tuple[NeuralDetector | HeuristicDetector, str]:
     if config.detector == "heuristic":
-        heuristic = HeuristicDetector(objectness=MIN_SCORE, iou=OVERLAP if iou is None else iou)
-        each: DetectEach = lambda pictures: [heuristic.detect(one) for one in pictures]  # noqa: E731
-        return each, heuristic.classes, "the heuristic detector on the CPU"
-    if config.checkpoint == PACKAGED and packaged_weights() is None:
-        raise UserError(
-            "this copy of EndoForge has no weights of its own: name some with --checkpoint, or "
-            "leave them out with --detector heuristic"
-        )
-    path = weights_file(config.checkpoint)
+        return HeuristicDetector(), "the heuristic detector on the CPU"
     compute = pick_compute(config.backend, config.device, config.adapter)
-    neural = NeuralDetector(path, place=compute.net)
-    neural.set_thresholds(objectness=MIN_SCORE, iou=NMS_IOU if iou is None else iou)
+    neural = NeuralDetector(config.checkpoint, place=compute.net)
+    path = neural.path
     if (made := provenance_of(path)) is not None:
         log.info("these weights were made by: %s", made)
-    weights = f"packaged weights ({path})" if config.checkpoint == PACKAGED else f"weights {path}"
+    weights = f"packaged weights ({path})" if path == packaged_weights() else f"weights {path}"
     (width, height), name = neural.metadata.input_size, neural.metadata.model.name
     what = f"{name} for {', '.join(neural.classes)}, input {width}x{height}"
-    described = f"{printable(weights)}: {what}, on {compute.describe()}"
-    return neural.detect_batch, neural.classes, described
+    return neural, f"{printable(weights)}: {what}, on {compute.describe()}"
 
 
-def _batches(shots: Iterator[Shot], size: int) -> Iterator[list[Shot]]:
-    batch: list[Shot] = []
-    for shot in shots:
-        batch.append(shot)
+def _batches(pictures: Iterator[InputPicture], size: int) -> Iterator[list[InputPicture]]:
+    batch: list[InputPicture] = []
+    for picture in pictures:
+        batch.append(picture)
         if len(batch) == size:
             yield batch
             batch = []
