@@ -18,7 +18,7 @@ from endoforge.captures import listing, pictures
 from endoforge.captures.index import index_root
 from endoforge.core.errors import UserError
 from endoforge.core.folders import FolderLock
-from endoforge.data import blocks, decode
+from endoforge.data import blocks, decode_pictures
 from endoforge.data.pack import pack_frames
 
 SETTLED_S = 0.02
@@ -51,13 +51,13 @@ def root(record):
 @pytest.fixture
 def decoded(monkeypatch):
     """Collects the pictures that are decoded, as run/number, sorted when asked."""
-    names, read = [], decode.read_picture
+    names, read = [], decode_pictures.read_picture
 
     def spy(path):
         names.append(f"{path.parts[-3]}/{int(path.stem.split('_')[1])}")
         return read(path)
 
-    monkeypatch.setattr(decode, "read_picture", spy)
+    monkeypatch.setattr(decode_pictures, "read_picture", spy)
 
     def take():
         taken = sorted(names)
@@ -386,7 +386,7 @@ def test_an_error_while_decoding_leaves_nothing(root, cache, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(decode, "resize_picture", interrupted)
+    monkeypatch.setattr(decode_pictures, "resize_picture", interrupted)
     with pytest.raises(KeyboardInterrupt):
         pack(root)
     assert list(cache.glob("*/*")) == []
@@ -445,7 +445,7 @@ def test_what_is_long_unused_or_of_a_root_that_is_gone_is_removed(root, cache, t
 def in_a_process(root, settled_s, begun, may_go_on, results):
     """Packs; says when it decodes or waits for another, and at the end how many it decoded."""
     listing.SETTLED_S = settled_s
-    count, read = [], decode.read_picture
+    count, read = [], decode_pictures.read_picture
 
     def spy(path):
         count.append(path)
@@ -459,7 +459,7 @@ def in_a_process(root, settled_s, begun, may_go_on, results):
                 begun.set()
             super().__init__(folder, wait=wait)
 
-    decode.read_picture, blocks.FolderLock = spy, SpyLock
+    decode_pictures.read_picture, blocks.FolderLock = spy, SpyLock
     made = pack(root)
     results.put((len(count), greys(made)))
 
@@ -511,7 +511,7 @@ def one_thread():
 def test_without_locks_two_processes_at_once_do_no_harm(root, decoded, monkeypatch):
     """The second comes while the first decodes, and takes the first's file for a leftover."""
     monkeypatch.setattr(blocks, "FolderLock", no_lock)
-    resize, greys_of_second = decode.resize_picture, []
+    resize, greys_of_second = decode_pictures.resize_picture, []
 
     def second_comes(*arguments):
         if not greys_of_second:
@@ -519,8 +519,8 @@ def test_without_locks_two_processes_at_once_do_no_harm(root, decoded, monkeypat
             greys_of_second[0] = greys(pack(root))
         return resize(*arguments)
 
-    monkeypatch.setattr(decode, "_threads", one_thread)
-    monkeypatch.setattr(decode, "resize_picture", second_comes)
+    monkeypatch.setattr(decode_pictures, "_threads", one_thread)
+    monkeypatch.setattr(decode_pictures, "resize_picture", second_comes)
     assert greys(pack(root)) == [0, 1, 2, 0, 1]
     assert greys_of_second == [[0, 1, 2, 0, 1]]
     decoded()

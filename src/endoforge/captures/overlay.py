@@ -95,7 +95,7 @@ def _parted(given: tuple[str, ...]) -> tuple[list[Path], Path | None]:
 
 
 def _frames_of(indexes: list[CaptureIndex], skipped: Tally) -> list[FrameRecord]:
-    """Of each run once, however often it is named."""
+    """The frames of the indexes, those of a run once, however often it is named."""
     frames: list[FrameRecord] = []
     seen: set[Path] = set()
     for index in indexes:
@@ -109,7 +109,7 @@ def _frames_of(indexes: list[CaptureIndex], skipped: Tally) -> list[FrameRecord]
 
 
 def _targets(indexes: list[CaptureIndex], out: Path | None) -> dict[Path, Path]:
-    """Where the overlays of each run go."""
+    """The folder for the overlays of each run; UserError for two runs that would share one."""
     runs = [run for index in indexes for run in index.runs]
     if out is None:
         return {run.path: run.path / OVERLAYS for run in runs}

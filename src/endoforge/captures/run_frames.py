@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from endoforge.captures.boxes import (
+from endoforge.captures.label_boxes import (
     agree,
     normalised_corners,
     note_disagreement,
@@ -52,7 +52,10 @@ class RunFrames:
 
 
 def read_manifest(run: Path) -> RunManifest | None:
-    """None if there is none; raises OSError or ValidationError if it can't be read."""
+    """The manifest of the run folder `run`; None if it has none.
+
+    Raises OSError or ValidationError if it is there but can't be read.
+    """
     try:
         data = read_regular(run / MANIFEST_NAME, MOST_LABEL_BYTES)
         return RunManifest.model_validate_json(as_utf8(data))
@@ -151,7 +154,7 @@ def _inner_path(image: str) -> str:
 
 
 def _image_bytes(folders: RunFolders, label: FrameLabel, image: str) -> int:
-    """Its size; raises Unusable if it isn't there, or lies outside the run by a link."""
+    """The image's size; raises Unusable if it isn't there, or lies outside the run by a link."""
     if not label.image_present:
         raise Unusable("image_present is false")
     if (size := folders.plain_size(image)) is not None:

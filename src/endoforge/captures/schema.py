@@ -98,7 +98,7 @@ class PolypLabel(_Contract):
     diameter_mm: float | None = None
     distance_mm: float | None = None
     instance: int | None = None
-    """Its value in the frame's instance image, where there is one."""
+    """The polyp's pixels have this value in the frame's instance image, where there is one."""
 
     added_by_us = frozenset(
         {"label", "visibility", "paris", "diameter_mm", "distance_mm", "instance"}

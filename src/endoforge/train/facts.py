@@ -64,7 +64,7 @@ def with_classes(start: StartWeights, model: TinyDetConfig, seed: int) -> StartW
     return StartWeights(tensors, model.classes, start.digest)
 
 
-def facts_of(
+def training_facts(
     config: TrainConfig,
     data: TrainingData | SimulatedData,
     model: TinyDetConfig,

@@ -28,8 +28,8 @@ from endoforge.train.checkpoint import CheckpointFolder, changed_settings
 from endoforge.train.config import DEBUG_NAME, TrainConfig, Watch
 from endoforge.train.data import TrainingData, load_data
 from endoforge.train.debug import draw_batch
-from endoforge.train.facts import StartWeights, facts_of, load_start, with_classes
-from endoforge.train.outputs import outputs_of
+from endoforge.train.facts import StartWeights, load_start, training_facts, with_classes
+from endoforge.train.output_files import outputs_of
 from endoforge.train.reports import EpochReport, Pace, Plan, Sink, StepReport
 from endoforge.train.schedule import learning_rate
 from endoforge.train.simulate import SimulatedData, simulate
@@ -56,13 +56,13 @@ class TrainResult:
     watch: Watch
     """What decided which validation was the best."""
     best_score: Score | None
-    """Of that validation; None where there was nothing to find."""
+    """What was watched at that validation; None where there was nothing to find."""
     best_epoch: int | None
-    """From 0; None where the best weights are gone."""
+    """The epoch of that validation, from 0; None where its weights are gone."""
     metrics: Metrics | None
-    """Of the last validation; None where there was nothing left to do."""
+    """The metrics of the last validation; None where there was nothing left to do."""
     best_is_used: bool
-    """Whether the best weights are the ones at the end: so with a patience."""
+    """Whether the weights at the end are the best ones, as they are with a patience."""
 
     def lines(self) -> list[str]:
         """The summary for people."""
@@ -120,7 +120,7 @@ def prepare(config: TrainConfig, compute: Compute, group: Group, sinks: list[Sin
         Path(config.ckpt_dir),
         config=config,
         metadata=metadata,
-        facts=facts_of(config, data, model, start),
+        facts=training_facts(config, data, model, start),
     )
     return Training(config, backend, data, checkpoints, sinks, group, start, compute)
 

@@ -13,7 +13,7 @@ from endoforge.data.split import Split
 
 SIDES = ("training", "validation", "neither")
 Dropped = Counter[tuple[str, str]]
-"""By reason and side."""
+"""How much was dropped, by reason and side."""
 
 
 def dropped_by_side(
