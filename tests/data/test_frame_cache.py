@@ -134,7 +134,7 @@ def test_boxes_come_from_the_labels_not_from_the_cache(root, decoded):
     label = root / "run_1/labels/frame_00000.json"
     label.write_text(label.read_text().replace("0.25", "0.125"))
     assert np.allclose(pack(root).boxes[0], [[0.125, 0.125, 0.5, 0.5]])
-    assert pack(root, max_boxes=1).dropped == {}
+    assert pack(root, max_boxes=1).tally.counts == {}
     assert decoded() == []
 
 
@@ -194,7 +194,7 @@ def test_pictures_that_cannot_be_decoded_are_counted_every_time(root, decoded):
     assert decoded() == []
     for made in (first, again):
         assert greys(made) == [0, 2, 1]
-        assert made.dropped == {"frame: image unreadable": 2}
+        assert made.tally.counts == {"frame: image unreadable": 2}
         assert [frame.key for frame in made.frames] == [
             "run_1/labels/frame_00000.json",
             "run_1/labels/frame_00002.json",
@@ -226,7 +226,7 @@ def test_a_file_that_could_not_be_read_is_tried_again(root, decoded, monkeypatch
 
     with monkeypatch.context() as patch:
         patch.setattr(pictures, "read_regular", failing)
-        assert pack(root).dropped == {"frame: image unreadable": 1}
+        assert pack(root).tally.counts == {"frame: image unreadable": 1}
     decoded()
     assert greys(pack(root)) == [0, 1, 2, 0, 1]
     assert decoded() == ["run_1/0"]

@@ -85,11 +85,6 @@ class CaptureIndex:
         """How much was dropped, by reason; a reason starts with what: frame, box, image, run."""
         return self.tally.counts
 
-    @property
-    def examples(self) -> dict[str, list[str]]:
-        """The first few of what was dropped, by reason."""
-        return self.tally.examples
-
 
 def index_root(
     root: Path,
