@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoforge import __version__
-from endoforge.captures.index import FrameRecord, index_root
+from endoforge.captures.index import index_root
 from endoforge.captures.pictures import read_picture
+from endoforge.captures.run_frames import FrameRecord
 from endoforge.core.progress import progress
 from endoforge.detect.boxes import pairwise_iou
 from endoforge.detect.classical import weights

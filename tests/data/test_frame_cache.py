@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 import pytest
 
-from endoforge.captures import listing, pictures
+from endoforge.captures import pictures
 from endoforge.captures.index import index_root
 from endoforge.core.errors import UserError
 from endoforge.core.folders import FolderLock
-from endoforge.data import blocks, decode_pictures
+from endoforge.data import blocks, decode_pictures, frame_cache
 from endoforge.data.pack import pack_frames
 
 SETTLED_S = 0.02
@@ -30,7 +30,7 @@ SIZE = (32, 16)
 def cache(tmp_path, monkeypatch):
     """The test's own folder of decoded frames; files settle quickly."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(listing, "SETTLED_S", SETTLED_S)
+    monkeypatch.setattr(frame_cache, "SETTLED_S", SETTLED_S)
     return tmp_path / "cache/endoforge/frames"
 
 
@@ -173,7 +173,7 @@ def test_a_picture_of_the_same_size_is_noticed(root, decoded, keep_mtime):
 
 
 def test_a_picture_that_changed_a_moment_ago_is_not_trusted(root, decoded, monkeypatch):
-    monkeypatch.setattr(listing, "SETTLED_S", 60)
+    monkeypatch.setattr(frame_cache, "SETTLED_S", 60)
     pack(root)
     assert greys(pack(root)) == [0, 1, 2, 0, 1]
     assert decoded() == sorted(2 * ALL)
@@ -444,7 +444,7 @@ def test_what_is_long_unused_or_of_a_root_that_is_gone_is_removed(root, cache, t
 
 def in_a_process(root, settled_s, begun, may_go_on, results):
     """Packs; says when it decodes or waits for another, and at the end how many it decoded."""
-    listing.SETTLED_S = settled_s
+    frame_cache.SETTLED_S = settled_s
     count, read = [], decode_pictures.read_picture
 
     def spy(path):

@@ -9,9 +9,8 @@ import pytest
 import torch
 
 from endoforge.backends.group import Group
-from endoforge.captures import listing
 from endoforge.core.errors import UserError
-from endoforge.data import decode_pictures
+from endoforge.data import decode_pictures, frame_cache
 from endoforge.train.recorded import load_recorded
 
 CPU = torch.device("cpu")
@@ -100,7 +99,7 @@ def test_another_training_on_the_same_frames_decodes_none(
     make_root, small_config, monkeypatch, tmp_path
 ):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(listing, "SETTLED_S", 0.02)
+    monkeypatch.setattr(frame_cache, "SETTLED_S", 0.02)
     root = str(make_root(4, 5))
     time.sleep(0.04)
     first = load_recorded(small_config(input_root=root), CPU, Group())

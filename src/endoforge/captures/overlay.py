@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoforge.captures.config import OverlayConfig
-from endoforge.captures.index import CaptureIndex, FrameRecord, holds_runs, index_root, is_run
+from endoforge.captures.index import CaptureIndex, holds_runs, index_root, is_run
 from endoforge.captures.pictures import encode_png, read_picture
+from endoforge.captures.run_frames import FrameRecord
 from endoforge.captures.schema import PICTURE_EXTRAS
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.errors import UserError

@@ -134,6 +134,11 @@ class FrameLabel(_Contract):
 
     added_by_us = frozenset({"camera", "source_image"})
 
+    @property
+    def seen_polyps(self) -> tuple[PolypLabel, ...]:
+        """The polyps that have a box, which are those that can be seen."""
+        return tuple(polyp for polyp in self.polyp_labels if polyp.bbox_px or polyp.bbox_norm)
+
 
 class RunManifest(_Contract):
     """What is known of one run; ours keeps its scene and settings under `endoforge`."""

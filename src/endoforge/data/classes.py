@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from endoforge.captures.index import FrameRecord
+from endoforge.captures.run_frames import FrameRecord
 from endoforge.captures.schema import DEFAULT_CLASS
 from endoforge.data.pack import LabelledInputs
 

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from endoforge.captures import listing
-from endoforge.captures.index import FrameRecord
+from endoforge.captures.run_frames import FrameRecord
 from endoforge.captures.tally import Unusable
 from endoforge.data.blocks import Block, BlockFolder, Identity, file_state
 from endoforge.data.decode_pictures import Outcome, decode_into, unnamed_array
@@ -18,6 +17,9 @@ from endoforge.data.images import Images
 from endoforge.data.letterbox import ResizeMode
 
 log = logging.getLogger(__name__)
+
+SETTLED_S = 2.0
+"""A file's time may stand still for so long while its content changes (FAT's clock is coarsest)."""
 
 _Place = tuple[Block, int]
 """A block and a row of it."""
@@ -63,7 +65,7 @@ def _identities(frames: Sequence[FrameRecord]) -> list[Identity | None]:
 
     Such a one may change again within a tick of its file system's clock, with no trace of it.
     """
-    settled_ns = time.time_ns() - listing.SETTLED_S * 1e9
+    settled_ns = time.time_ns() - SETTLED_S * 1e9
     identities: list[Identity | None] = []
     for frame in frames:
         state = file_state(f"{frame.run_path}/{frame.image}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from endoforge.captures.index import FrameRecord
+from endoforge.captures.run_frames import FrameRecord
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.errors import UserError
 from endoforge.data.frame_cache import load_decoded

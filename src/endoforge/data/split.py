@@ -11,7 +11,8 @@ from typing import Annotated
 import numpy as np
 from pydantic import BaseModel, Field, ValidationError
 
-from endoforge.captures.index import CaptureIndex, FrameRecord
+from endoforge.captures.index import CaptureIndex
+from endoforge.captures.run_frames import FrameRecord
 from endoforge.core.errors import UserError
 from endoforge.core.files import write_json_atomic
 from endoforge.core.folders import make_folder_of

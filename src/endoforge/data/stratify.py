@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from endoforge.captures.index import FrameRecord
+from endoforge.captures.run_frames import FrameRecord
 
 GROUPS = ("no box", "one box", "more boxes")
 """The two sides of a split are to have the same share of each of these."""

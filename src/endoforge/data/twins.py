@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from itertools import combinations, pairwise
 from pathlib import Path
 
-from endoforge.captures.index import FrameRecord, RunInfo
+from endoforge.captures.index import RunInfo
+from endoforge.captures.run_frames import FrameRecord
 from endoforge.core.reading import open_regular
 
 SHARED_FOR_TWINS = 0.05

@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 
 from endoforge.backends.group import Group
-from endoforge.captures.index import CaptureIndex, FrameRecord, index_root
+from endoforge.captures.index import CaptureIndex, index_root
+from endoforge.captures.run_frames import FrameRecord
 from endoforge.captures.tally import Tally
 from endoforge.core.errors import UserError
 from endoforge.data.classes import Classes, class_names, unknown_classes, with_others
@@ -147,7 +148,7 @@ def log_unknown(val: LabelledInputs, classes: Classes) -> None:
 
 
 def _index(config: TrainConfig, root: str) -> CaptureIndex:
-    return index_root(Path(root), label_field=config.label, strict=config.strict, cache=True)
+    return index_root(Path(root), label_field=config.label, strict=config.strict)
 
 
 def _split(config: TrainConfig, index: CaptureIndex, *, writes: bool) -> Split:
