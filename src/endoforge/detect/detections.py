@@ -35,18 +35,18 @@ class Detections:
         return len(self.scores)
 
     def __getitem__(self, rows: slice | NDArray[np.bool_ | np.intp]) -> "Detections":
-        """These of them, best first."""
+        """The detections at `rows`, a slice, a mask or indices, which must stay best first."""
         return Detections(self.boxes[rows], self.scores[rows], self.classes[rows])
 
     def captions(self, class_names: Sequence[str]) -> list[str]:
-        """The score of each, "0.93"; after its class where there are several, "Ip 0.93"."""
+        """A text for each: its score, "0.93"; where there are several classes, "Ip 0.93"."""
         texts = [f"{score:.2f}" for score in self.scores]
         if len(class_names) == 1:
             return texts
         return [f"{class_names[n]} {text}" for n, text in zip(self.classes, texts, strict=True)]
 
     def above(self, score: float) -> "Detections":
-        """Those with at least this score."""
+        """The detections with at least this score."""
         return self[: int(np.count_nonzero(self.scores >= score))]
 
 

@@ -73,7 +73,10 @@ class NeuralDetector:
         return found
 
     def detect_batch(self, frames: Sequence[NDArray[np.uint8]]) -> list[Detections]:
-        """As `detect`, of several frames at once, (H, W, 3) uint8 RGB each, of any sizes."""
+        """Find polyps in several frames at once, each as `detect` takes it; sizes may differ.
+
+        Gives the detections of each frame, in the frames' order; raises what `detect` raises.
+        """
         if not len(frames):
             return []
         _refuse_fork()

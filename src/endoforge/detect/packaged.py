@@ -24,7 +24,7 @@ RECORD = ".bin"
 """How the names of Burn's records end, of which nothing can be read here."""
 MOST_HEADER_BYTES, MOST_WEIGHTS_BYTES = 10 * MEGABYTE, 500 * MEGABYTE
 PROVENANCE_KEY = "provenance"
-"""Of the safetensors file's metadata."""
+"""The key of the safetensors file's metadata that holds it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,16 +34,17 @@ class Provenance:
     command: str
     seed: int
     commit: str
-    """Of EndoForge, in full."""
+    """The full hash of EndoForge's commit that made them."""
     note: str = ""
     """What else there is to know, such as of which data."""
 
     def to_json(self) -> str:
+        """The text for a file's metadata; `from_json` undoes it."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> "Provenance":
-        """Raises ValueError or TypeError for a text that isn't ours."""
+        """Read what `to_json` wrote; raises ValueError or TypeError for another text."""
         made = cls(**parse_json(text))
         texts = (made.command, made.commit, made.note)
         if type(made.seed) is not int or not all(isinstance(text, str) for text in texts):

@@ -101,7 +101,7 @@ def _frames(config: ExportConfig) -> tuple[list[NDArray[np.uint8]], str]:
 
 
 def _recorded(root: Path) -> tuple[list[NDArray[np.uint8]], str]:
-    records = index_root(root, cache=True).frames
+    records = index_root(root).frames
     if not records:
         raise UserError(f"{root}: no usable frame to check on; name another --input-root")
     places = np.linspace(0, len(records) - 1, min(MOST_FRAMES, len(records))).round().astype(int)

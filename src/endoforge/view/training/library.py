@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from pydantic import ValidationError
 
-from endoforge.captures.boxes import normalised_corners, usable_box
+from endoforge.captures.label_boxes import normalised_corners, usable_box
 from endoforge.captures.overlay import TRUTH_COLOR, draw_boxes
 from endoforge.captures.pictures import read_picture
 from endoforge.captures.run_frames import LABEL_PATTERN, read_manifest

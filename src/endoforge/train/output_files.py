@@ -70,7 +70,7 @@ def _refuse_no_status(file: str) -> None:
 
 
 def _manifest_to_write(config: TrainConfig) -> str | None:
-    """None where no split is made, or the one that is there is read."""
+    """The manifest that will be written; None where no split is made, or one is read."""
     given = config.split_manifest
     if given is None or "--split-manifest" in config.unused or Path(given).exists():
         return None
@@ -78,7 +78,7 @@ def _manifest_to_write(config: TrainConfig) -> str | None:
 
 
 def _refuse_one_file_twice(config: TrainConfig) -> None:
-    """Neither may two outputs be one file, nor an output one of the files that are read."""
+    """Raise UserError if two outputs are one file, or an output is a file that is read."""
     start = config.demo_checkpoint if config.demo_checkpoint != PACKAGED else None
     written = [Path(config.ckpt_dir) / name for name in FILE_NAMES]
     if start is not None and Path(start).resolve() in [path.resolve() for path in written]:

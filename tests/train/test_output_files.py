@@ -22,7 +22,7 @@ def nothing_is_loaded(monkeypatch):
     def load(*_):
         raise AssertionError("the data is loaded")
 
-    monkeypatch.setattr(loop, "load_data", load)
+    monkeypatch.setattr(loop, "training_source", load)
 
 
 @pytest.mark.usefixtures("nothing_is_loaded")

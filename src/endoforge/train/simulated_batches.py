@@ -1,42 +1,28 @@
-"""Batches straight from the simulator, and a fixed set to validate on."""
+"""Batches straight from the simulator."""
 
-import hashlib
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from endoforge.captures.index import FrameRecord
 from endoforge.captures.schema import DEFAULT_CLASS, LabelField
-from endoforge.captures.tally import Tally
-from endoforge.core.progress import progress
 from endoforge.data.classes import Classes
-from endoforge.data.images import Images
 from endoforge.data.loader import Batch, Shard
-from endoforge.data.pack import Pack, largest_boxes
 from endoforge.sim.bakery import Recipe
 from endoforge.sim.engine import Engine
 from endoforge.sim.labels import visible_boxes
 from endoforge.sim.polyps import KINDS
-from endoforge.sim.randomization import Randomization
-from endoforge.sim.renderer import Renderer
-from endoforge.sim.simulator import FrameTruth, bake, default_batch_size, render_runs
 from endoforge.sim.stage import Shown, Stage
-from endoforge.sim.streams import validation_seed
 
 log = logging.getLogger(__name__)
 
-VALIDATION_RUNS, VALIDATION_FRAMES = 12, 50
-"""Runs to validate on, and frames of each, spread evenly over all of its captures."""
-
 
 class SimulatedLoader:
-    """Batches that are rendered when they are asked for: the face of `data.loader.Loader`.
+    """Batches that are rendered when they are asked for: a `BatchSource`.
 
     An epoch is `len(self)` batches of `batch_size`; frame by frame, the epochs follow each other in
     a sequence that never repeats and that only the recipe decides. Of each batch it gives the part
@@ -89,24 +75,20 @@ class SimulatedLoader:
                 yield self._batch(frames, part, number)
         _log_shown(len(numbers) * self.rows_each, int(with_box), int(left_out))
 
-    def num_frames(self, first: int, end: int) -> int:
-        """Frames in the batches from number `first` up to `end`."""
-        return (end - first) * self.batch_size
-
     def close(self) -> None:
         """End the processes that make runs."""
         self.stage.close()
 
-    def _render(self, numbers: NDArray[np.int64]) -> "LabelledFrames":
+    def _render(self, numbers: NDArray[np.int64]) -> "BoxedFrames":
         """This process's part of the batches with these numbers, counted over all epochs."""
-        return label(self.stage.show(self._positions(numbers).reshape(-1)), self.max_boxes)
+        return with_boxes(self.stage.show(self._positions(numbers).reshape(-1)), self.max_boxes)
 
     def _positions(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         """(batches, rows): places in the sequence."""
         rows = np.arange(self.rows.start, self.rows.stop)
         return np.asarray(numbers[:, None] * self.batch_size + rows)
 
-    def _batch(self, frames: "LabelledFrames", part: slice, number: int) -> Batch:
+    def _batch(self, frames: "BoxedFrames", part: slice, number: int) -> Batch:
         return Batch(
             images=frames.images[part],
             boxes=frames.boxes[part],
@@ -119,7 +101,7 @@ class SimulatedLoader:
 
 
 @dataclass(frozen=True, eq=False)
-class LabelledFrames:
+class BoxedFrames:
     """N frames with at most M boxes each, on the renderer's device.
 
     `images` (N, H, W, 3) uint8 RGB; `boxes` (N, M, 4) float32 xyxy in 0..1, the first `num_boxes`
@@ -134,7 +116,7 @@ class LabelledFrames:
     left_out: Tensor
 
 
-def label(shown: Shown, max_boxes: int) -> LabelledFrames:
+def with_boxes(shown: Shown, max_boxes: int) -> BoxedFrames:
     """Frames with the boxes that `sim.labels` gives them; the CPU doesn't wait for any of it."""
     found = visible_boxes(shown.stats, max_boxes)
     height, width = shown.rgb.shape[1:3]
@@ -142,7 +124,7 @@ def label(shown: Shown, max_boxes: int) -> LabelledFrames:
     boxes[..., 0::2] /= width
     boxes[..., 1::2] /= height
     kinds = shown.kinds.gather(1, found.polyps)
-    return LabelledFrames(shown.rgb, boxes, found.number, kinds, found.left_out)
+    return BoxedFrames(shown.rgb, boxes, found.number, kinds, found.left_out)
 
 
 def place_of(class_names: Classes, kind: str) -> int:
@@ -153,65 +135,6 @@ def place_of(class_names: Classes, kind: str) -> int:
 def simulated_classes(label_field: LabelField) -> Classes:
     """The classes of simulated polyps by a field of their labels, sorted by name."""
     return tuple(sorted(KINDS)) if label_field == "paris" else (DEFAULT_CLASS,)
-
-
-def validation_pack(
-    engine: Engine,
-    randomization: Randomization,
-    size: tuple[int, int],
-    max_boxes: int,
-    class_names: Classes,
-) -> Pack:
-    """VALIDATION_FRAMES frames of each of VALIDATION_RUNS runs that no training learns from.
-
-    As `datagen --max-frames` would record them: of a whole procedure, with and without polyps. The
-    same for all trainings with the same ranges; `size` is (width, height).
-    """
-    renderer = Renderer(*size, engine, default_batch_size(engine))
-    tally = Tally(strict=False)
-    images: list[NDArray[np.uint8]] = []
-    boxes: list[NDArray[np.float32]] = []
-    classes: list[NDArray[np.int64]] = []
-    frames: list[FrameRecord] = []
-    runs = (
-        bake(validation_seed(run), randomization, size, VALIDATION_FRAMES)
-        for run in range(VALIDATION_RUNS)
-    )
-    total = VALIDATION_RUNS * VALIDATION_FRAMES
-    log.info("rendering the fixed %d frames to validate on", total)
-    with progress("rendering validation frames", total, "frames") as advance:
-        for batch in render_runs(renderer, runs):
-            images.append(batch.rgb.cpu().clone().numpy())  # the renderer's own comes anew
-            for truth in batch.labels:
-                record = _record(truth, randomization, size, class_names)
-                rows = largest_boxes(record.boxes, max_boxes, record.key, tally)
-                places = np.array([class_names.index(name) for name in record.classes], np.int64)
-                boxes.append(record.boxes[rows])
-                classes.append(places[rows])
-                frames.append(record)
-            advance(len(batch))
-    block = np.concatenate(images)
-    pixels = Images([block], np.zeros(len(block), np.int64), np.arange(len(block)))
-    return Pack(pixels, boxes, classes, class_names, frames, tally)
-
-
-def _record(
-    truth: FrameTruth, randomization: Randomization, size: tuple[int, int], class_names: Classes
-) -> FrameRecord:
-    """As if it had been recorded; the digest is of all that the frame follows from."""
-    run = f"simulated_{truth.run.seed}"
-    made_of = f"{run} {truth.frame_id} {size} {randomization}"
-    return FrameRecord(
-        run=run,
-        run_path=Path(run),
-        frame_id=truth.frame_id,
-        label=f"labels/frame_{truth.frame_id:05d}.json",
-        image=f"images/frame_{truth.frame_id:05d}.png",
-        digest=hashlib.sha256(made_of.encode()).digest()[:16],
-        image_bytes=0,
-        classes=tuple(class_names[place_of(class_names, kind)] for kind in truth.kinds),
-        boxes=np.asarray(truth.boxes / np.array([*size, *size]), np.float32),
-    )
 
 
 def _log_shown(frames: int, with_box: int, left_out: int) -> None:

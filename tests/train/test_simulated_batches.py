@@ -12,14 +12,6 @@ import pytest
 import torch
 
 from endoforge.data.loader import Batch, Shard
-from endoforge.data.simulated import (
-    VALIDATION_FRAMES,
-    VALIDATION_RUNS,
-    SimulatedLoader,
-    label,
-    simulated_classes,
-    validation_pack,
-)
 from endoforge.sim import stage as stage_module
 from endoforge.sim.bakery import Recipe
 from endoforge.sim.engine import Engine, start_engine
@@ -30,8 +22,15 @@ from endoforge.sim.polyps import KINDS, MAX_POLYPS
 from endoforge.sim.randomization import Randomization
 from endoforge.sim.renderer import Renderer, Shot
 from endoforge.sim.scene import make_scene
-from endoforge.sim.simulator import Simulator
+from endoforge.sim.simulator import FrameTruth, Simulator
 from endoforge.sim.streams import run_seed, training_seed, validation_seed
+from endoforge.train import simulated_validation as validation_module
+from endoforge.train.simulated_batches import SimulatedLoader, simulated_classes, with_boxes
+from endoforge.train.simulated_validation import (
+    VALIDATION_FRAMES,
+    VALIDATION_RUNS,
+    simulated_validation,
+)
 
 SIZE = (64, 64)
 RUNS_AT_ONCE, VIEWS = 3, 12
@@ -110,7 +109,6 @@ def test_shapes_and_types_are_those_of_every_loader() -> None:
             assert (boxes >= 0).all()
             assert (boxes <= 1).all()
     assert sum(batch.num_boxes.sum() for batch in batches) > 0
-    assert loader().num_frames(1, 3) == 10
 
 
 def test_the_same_seed_gives_the_same_batches_and_another_does_not() -> None:
@@ -232,7 +230,7 @@ def test_boxes_on_the_device_are_those_found_one_by_one(max_boxes: int) -> None:
 def test_kinds_are_those_of_the_polyps_that_have_the_boxes() -> None:
     simulated = loader()
     positions = np.arange(VIEWS)
-    frames = label(simulated.stage.show(positions), 32)
+    frames = with_boxes(simulated.stage.show(positions), 32)
     runs, _ = simulated.stage.timetable.order(0)
     seen = 0
     for row, run in enumerate(runs.tolist()):
@@ -275,9 +273,18 @@ def test_the_seeds_of_runs_stay_what_they_are() -> None:
 def test_the_validation_set_is_what_datagen_would_record(
     cpu: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("endoforge.data.simulated.VALIDATION_RUNS", 2)
-    monkeypatch.setattr("endoforge.data.simulated.VALIDATION_FRAMES", 6)
-    pack = validation_pack(cpu, Randomization(), SIZE, 32, ("polyp",))
+    monkeypatch.setattr("endoforge.train.simulated_validation.VALIDATION_RUNS", 2)
+    monkeypatch.setattr("endoforge.train.simulated_validation.VALIDATION_FRAMES", 6)
+    named: list[tuple[str, bytes]] = []
+    identity = validation_module._identity
+
+    def spy(truth: FrameTruth, ranges: Randomization, size: tuple[int, int]) -> tuple[str, bytes]:
+        named.append(identity(truth, ranges, size))
+        return named[-1]
+
+    monkeypatch.setattr(validation_module, "_identity", spy)
+    validation = simulated_validation(cpu, Randomization(), SIZE, 32, ("polyp",))
+    pack = validation.inputs
     assert (len(pack), pack.images.shape) == (12, (12, 64, 64, 3))
     frames = []
     for run in range(2):
@@ -288,18 +295,20 @@ def test_the_validation_set_is_what_datagen_would_record(
     for image, boxes, (expected, box_px) in zip(pack.images, pack.boxes, frames, strict=True):
         assert np.array_equal(image, expected)
         assert np.array_equal(boxes, (box_px / 64).astype(np.float32))
-    assert len({frame.key for frame in pack.frames}) == 12
-    assert len({frame.digest for frame in pack.frames}) == 12
+    assert len({name for name, _ in named}) == 12
+    assert len({content for _, content in named}) == 12
+    assert validation.num_runs == 2
+    assert validation.fingerprint.startswith("039c00a212ca9bc4fe1e"), "states that are kept say so"
     assert (VALIDATION_RUNS, VALIDATION_FRAMES) == (12, 50)
 
 
 def test_paris_kinds_are_classes_by_name(cpu: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("endoforge.data.simulated.VALIDATION_RUNS", 1)
-    monkeypatch.setattr("endoforge.data.simulated.VALIDATION_FRAMES", 40)
+    monkeypatch.setattr("endoforge.train.simulated_validation.VALIDATION_RUNS", 1)
+    monkeypatch.setattr("endoforge.train.simulated_validation.VALIDATION_FRAMES", 40)
     names = simulated_classes("paris")
     assert names == ("IIa", "Ip", "Is", "Isp")
     assert simulated_classes("label") == ("polyp",)
-    pack = validation_pack(cpu, Randomization(), SIZE, 32, names)
+    pack = simulated_validation(cpu, Randomization(), SIZE, 32, names).inputs
     simulator = Simulator(validation_seed(0), size=SIZE, max_frames=40, renderer="cpu")
     told = [truth.kinds for batch in simulator for truth in batch.labels]
     assert [[names[place] for place in own] for own in pack.classes] == told
@@ -309,7 +318,7 @@ def test_paris_kinds_are_classes_by_name(cpu: Engine, monkeypatch: pytest.Monkey
     for one, other in zip(plain, kinds, strict=True):
         assert not one.classes.any()
         assert np.array_equal(one.boxes, other.boxes)
-    [first] = [label(made_frames, 32) for made_frames in [shown_first()]]
+    [first] = [with_boxes(made_frames, 32) for made_frames in [shown_first()]]
     expected = [names.index(KINDS[kind]) for kind in first.kinds[first.num_boxes > 0][:, 0]]
     batch = kinds[0]
     assert batch.classes[batch.num_boxes > 0][:, 0].tolist() == expected

@@ -1,4 +1,4 @@
-"""The frames of a training: found, split, packed, and summed up for the user."""
+"""The recorded frames of a training: found, split, packed, and summed up for the user."""
 
 import logging
 from dataclasses import dataclass
@@ -7,12 +7,13 @@ from pathlib import Path
 import torch
 
 from endoforge.backends.group import Group
-from endoforge.captures.index import CaptureIndex, FrameRecord, index_root
+from endoforge.captures.index import CaptureIndex, index_root
+from endoforge.captures.run_frames import FrameRecord
 from endoforge.captures.tally import Tally
 from endoforge.core.errors import UserError
 from endoforge.data.classes import Classes, class_names, unknown_classes, with_others
-from endoforge.data.loader import BatchSource, Loader
-from endoforge.data.pack import Pack, pack_frames
+from endoforge.data.loader import Loader, Shard
+from endoforge.data.pack import LabelledInputs, Pack, pack_frames
 from endoforge.data.split import (
     Split,
     fingerprint,
@@ -24,18 +25,22 @@ from endoforge.data.split import (
 from endoforge.data.twins import Digests, group_lines, seeds_of_both
 from endoforge.train.config import TrainConfig
 from endoforge.train.saved import Facts
-from endoforge.train.summary import dropped_by_side, summary_lines
+from endoforge.train.summary import dropped_by_side, lines_on_missing_boxes, summary_lines
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class TrainingData:
-    """Frames to learn from and to validate on; a fingerprint tells a set from others.
+class RecordedSource:
+    """Frames of capture runs, to learn from and to validate on: a `TrainingSource`.
 
-    The classes are those of the training frames; what validation has beyond them comes after.
+    A fingerprint tells a set of frames from others. The classes are those of the training frames;
+    what validation has beyond them comes after.
     """
 
+    config: TrainConfig
+    device: torch.device
+    shard: Shard
     train: Pack
     val: Pack
     train_fingerprint: str
@@ -43,52 +48,56 @@ class TrainingData:
 
     @property
     def class_names(self) -> Classes:
-        """What a detector learns from them."""
+        """What a detector learns from them: the names of the classes, each in its place."""
         return self.train.class_names
 
-    def loader(self, config: TrainConfig, group: Group, device: torch.device) -> BatchSource:
-        """Batches of the training frames, this process's part of them, to compute on `device`."""
+    def batches(self) -> Loader:
+        """Batches of the training frames: this process's part of them, for its device."""
         return Loader(
             self.train,
-            config.batch_size,
-            seed=config.seed,
-            drop_last=config.drop_last,
-            shard=group.shard,
-            device=device,
+            self.config.batch_size,
+            seed=self.config.seed,
+            drop_last=self.config.drop_last,
+            shard=self.shard,
+            device=self.device,
         )
 
     @property
     def facts(self) -> Facts:
-        """What must not change under a training."""
+        """What must not change under a training: both sets of frames."""
         return {
             "the training frames": f"{len(self.train)} ({self.train_fingerprint[:12]})",
             "the validation frames": f"{len(self.val)} ({self.val_fingerprint[:12]})",
         }
 
 
-def load_data(config: TrainConfig, group: Group) -> TrainingData:
-    """Find, split and pack what `config` names, and log a summary of it.
+def load_recorded(config: TrainConfig, device: torch.device, group: Group) -> RecordedSource:
+    """Find, split and pack the frames that `config` names, and log a summary of them.
 
     Of several processes the main one goes first, and writes what the others then find. Raises
     UserError where a side has no frame that can be used, naming where it looked, and where the
     processes found different data.
     """
     if group.is_main:
-        data = _load(config, writes=True)
+        source = _load(config, device, group.shard, writes=True)
         group.from_main(None)
     else:
         group.from_main(None)
-        data = _load(config, writes=False)
-    found = group.gather((data.train_fingerprint, data.val_fingerprint))
+        source = _load(config, device, group.shard, writes=False)
+    found = group.gather((source.train_fingerprint, source.val_fingerprint))
     if any(one != found[0] for one in found):
         raise UserError(
             "the processes of this training see different data: give all machines the same "
             "--input-root, and a --split-manifest if its frames come from a split"
         )
-    return data
+    for line in lines_on_missing_boxes(source.train, source.val, config.label):
+        log.warning("%s", line)
+    return source
 
 
-def _load(config: TrainConfig, *, writes: bool) -> TrainingData:
+def _load(
+    config: TrainConfig, device: torch.device, shard: Shard, *, writes: bool
+) -> RecordedSource:
     index = _index(config, config.input_root)
     _log_searched(index)
     real = real_index(config)
@@ -114,7 +123,9 @@ def _load(config: TrainConfig, *, writes: bool) -> TrainingData:
     for line in summary_lines(train, val, dropped, split.left_out):
         log.info("%s", line)
     log_unknown(val, classes)
-    return TrainingData(train, val, fingerprint(train.frames), fingerprint(val.frames))
+    return RecordedSource(
+        config, device, shard, train, val, fingerprint(train.frames), fingerprint(val.frames)
+    )
 
 
 def pack_validation(config: TrainConfig, frames: list[FrameRecord], classes: Classes) -> Pack:
@@ -130,18 +141,18 @@ def pack_validation(config: TrainConfig, frames: list[FrameRecord], classes: Cla
     )
 
 
-def log_unknown(val: Pack, classes: Classes) -> None:
-    """Tell of classes to validate on that the detector doesn't have."""
+def log_unknown(val: LabelledInputs, classes: Classes) -> None:
+    """Tell of boxes to validate on whose class the detector doesn't have."""
     if (unknown := unknown_classes(val, classes)) is not None:
         log.warning("validation: %s", unknown)
 
 
 def _index(config: TrainConfig, root: str) -> CaptureIndex:
-    return index_root(Path(root), label_field=config.label, strict=config.strict, cache=True)
+    return index_root(Path(root), label_field=config.label, strict=config.strict)
 
 
 def _split(config: TrainConfig, index: CaptureIndex, *, writes: bool) -> Split:
-    """By the manifest that `config` names, else by run; a manifest that isn't there is written."""
+    """Split by the manifest that `config` names, else by run, and write one that isn't there."""
     stratify = config.stratify_split
     if config.split_manifest is None:
         return split_by_run(index, config.val_ratio, config.seed, stratify=stratify)
@@ -157,7 +168,7 @@ def _split(config: TrainConfig, index: CaptureIndex, *, writes: bool) -> Split:
 
 
 def real_index(config: TrainConfig) -> CaptureIndex | None:
-    """Of the folder of real runs, if `config` names one."""
+    """The index of the folder of real runs; None if `config` names none."""
     if config.real_val_dir is None:
         return None
     real = _index(config, config.real_val_dir)
@@ -166,7 +177,7 @@ def real_index(config: TrainConfig) -> CaptureIndex | None:
 
 
 def _check_apart(config: TrainConfig, training: CaptureIndex, real: CaptureIndex) -> None:
-    """No frame may be on both sides; warn of pictures, and of colons, that are."""
+    """Raise UserError for a frame on both sides; warn of pictures, and of colons, that are."""
     trained_on = set(map(_file_of, training.frames))
     if shared := [frame for frame in real.frames if _file_of(frame) in trained_on]:
         raise UserError(
@@ -185,7 +196,7 @@ def _file_of(frame: FrameRecord) -> tuple[int, int]:
 
 
 def usable(index: CaptureIndex) -> list[FrameRecord]:
-    """The frames of an index; UserError, with what was dropped, if there is none."""
+    """The frames of an index; raises UserError, with what was dropped, if there is none."""
     if not index.frames:
         dropped = "; ".join(index.tally.lines()) or "its runs are empty"
         raise UserError(f"no usable frame in {index.root} ({dropped})")

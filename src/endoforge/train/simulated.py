@@ -1,4 +1,4 @@
-"""What a training with --simulate learns from and is validated on."""
+"""The simulated frames of a training: what it learns from, and what it is validated on."""
 
 import hashlib
 import json
@@ -12,9 +12,8 @@ from endoforge.backends.group import Group
 from endoforge.core.errors import UserError
 from endoforge.core.machine import cpu_cores
 from endoforge.data.classes import Classes
-from endoforge.data.loader import BatchSource
-from endoforge.data.pack import Pack
-from endoforge.data.simulated import SimulatedLoader, simulated_classes, validation_pack
+from endoforge.data.loader import Shard
+from endoforge.data.pack import LabelledInputs
 from endoforge.data.split import fingerprint
 from endoforge.sim.bakery import Recipe
 from endoforge.sim.engine import Engine, RendererName, start_engine
@@ -22,8 +21,11 @@ from endoforge.sim.randomization import Randomization, load_randomization
 from endoforge.sim.simulator import LEAST_SIDE_PX, MOST_SIDE_PX
 from endoforge.sim.timetable import RUNS_AT_ONCE, VIEWS_A_RUN
 from endoforge.train.config import TrainConfig
-from endoforge.train.data import log_dropped, log_unknown, pack_validation, real_index, usable
+from endoforge.train.recorded import log_dropped, log_unknown, pack_validation, real_index, usable
 from endoforge.train.saved import Facts
+from endoforge.train.simulated_batches import SimulatedLoader, simulated_classes
+from endoforge.train.simulated_validation import ValidationSet, simulated_validation
+from endoforge.train.summary import lines_on_missing_boxes
 
 log = logging.getLogger(__name__)
 
@@ -32,54 +34,55 @@ MOST_WORKERS = 8
 
 
 @dataclass(frozen=True)
-class SimulatedData:
-    """Frames to render and learn from, and a fixed set to validate on."""
+class SimulatedSource:
+    """Frames to render and learn from, and a fixed set to validate on: a `TrainingSource`."""
 
+    config: TrainConfig
     engine: Engine
     recipe: Recipe
     steps_an_epoch: int
-    val: Pack
+    shard: Shard
     class_names: Classes
-    train: None = None
-    """No frame of these is there before it is learned from."""
+    validation: ValidationSet
 
-    def loader(
-        self,
-        config: TrainConfig,
-        group: Group,
-        device: torch.device,  # noqa: ARG002
-    ) -> BatchSource:
+    @property
+    def val(self) -> LabelledInputs:
+        """The frames to validate on; classes beyond those that are learned come last."""
+        return self.validation.inputs
+
+    def batches(self) -> SimulatedLoader:
         """Batches, rendered as they are asked for: this process's part of them."""
         return SimulatedLoader(
             self.engine,
             self.recipe,
-            batch_size=config.batch_size,
+            batch_size=self.config.batch_size,
             batches_an_epoch=self.steps_an_epoch,
-            max_boxes=config.max_boxes,
+            max_boxes=self.config.max_boxes,
             class_names=self.class_names,
             runs_at_once=RUNS_AT_ONCE,
-            workers=num_workers(group.size),
-            shard=group.shard,
+            workers=num_workers(self.shard.count),
+            shard=self.shard,
         )
 
     @property
     def facts(self) -> Facts:
-        """What must not change under a training."""
+        """What must not change under a training: all that its frames follow from."""
         ranges = json.dumps(asdict(self.recipe.randomization), sort_keys=True)
         return {
             "the training frames": "simulated",
             "--steps / --epochs": str(self.steps_an_epoch),
             "--randomization": hashlib.sha256(ranges.encode()).hexdigest()[:12],
-            "the validation frames": f"{len(self.val)} ({fingerprint(self.val.frames)[:12]})",
+            "the validation frames": f"{len(self.val)} ({self.validation.fingerprint[:12]})",
         }
 
 
-def simulate(config: TrainConfig, device: torch.device) -> SimulatedData:
-    """What `config`, with `simulate`, asks for, rendered on `device`; tell the user.
+def load_simulated(
+    config: TrainConfig, steps: int, device: torch.device, group: Group
+) -> SimulatedSource:
+    """What `config` asks for, to render on `device` in `steps` steps; tells the user of it.
 
     Raises UserError for a size, a device or a file that can't be used.
     """
-    assert config.steps is not None
     for flag, size in (
         ("--target-size", config.input_size),
         ("--val-target-size", config.val_input_size),
@@ -91,29 +94,32 @@ def simulate(config: TrainConfig, device: torch.device) -> SimulatedData:
     engine = engine_on(device)
     recipe = Recipe(config.seed, ranges, config.input_size, VIEWS_A_RUN)
     classes = simulated_classes(config.label)
-    data = SimulatedData(
+    source = SimulatedSource(
+        config,
         engine,
         recipe,
-        config.steps // config.epochs,
-        _validation(config, engine, ranges, classes),
+        steps // config.epochs,
+        group.shard,
         classes,
+        _validation(config, engine, ranges, classes),
     )
-    log_unknown(data.val, classes)
-    _log_summary(config, data)
-    return data
+    log_unknown(source.val, classes)
+    _log_summary(source)
+    for line in lines_on_missing_boxes(None, source.val, config.label):
+        log.warning("%s", line)
+    return source
 
 
 def _validation(
     config: TrainConfig, engine: Engine, ranges: Randomization, classes: Classes
-) -> Pack:
+) -> ValidationSet:
     real = real_index(config)
-    if real is not None:
-        pack = pack_validation(config, usable(real), classes)
-    else:
+    if real is None:
         max_boxes = config.val_max_boxes or config.max_boxes
-        pack = validation_pack(engine, ranges, config.val_input_size, max_boxes, classes)
+        return simulated_validation(engine, ranges, config.val_input_size, max_boxes, classes)
+    pack = pack_validation(config, usable(real), classes)
     log_dropped(pack.tally)
-    return pack
+    return ValidationSet(pack, fingerprint(pack.frames), len({frame.run for frame in pack.frames}))
 
 
 def num_workers(processes: int) -> int:
@@ -149,20 +155,20 @@ def _check_size(flag: str, size: tuple[int, int]) -> None:
         )
 
 
-def _log_summary(config: TrainConfig, data: SimulatedData) -> None:
-    assert config.steps is not None
-    frames = config.steps * config.batch_size
+def _log_summary(source: SimulatedSource) -> None:
+    config, val = source.config, source.val
+    frames = source.steps_an_epoch * config.epochs * config.batch_size
     runs = RUNS_AT_ONCE + (frames - 1) // VIEWS_A_RUN
     log.info(
         "training on %s simulated frames of %d runs on %s: %d runs at a time, %s views of each",
-        f"{frames:,}", runs, data.engine.name, RUNS_AT_ONCE, f"{VIEWS_A_RUN:,}",
+        f"{frames:,}", runs, source.engine.name, RUNS_AT_ONCE, f"{VIEWS_A_RUN:,}",
     )  # fmt: skip
-    with_boxes = sum(len(boxes) > 0 for boxes in data.val.boxes)
+    with_boxes = sum(len(boxes) > 0 for boxes in val.boxes)
     log.info(
         "validating on %s %s frames of %d runs, %d with boxes (%.1f %%)",
-        f"{len(data.val):,}",
+        f"{len(val):,}",
         "recorded" if config.real_val_dir else "simulated",
-        len({frame.run for frame in data.val.frames}),
+        source.validation.num_runs,
         with_boxes,
-        100 * with_boxes / len(data.val),
+        100 * with_boxes / len(val),
     )

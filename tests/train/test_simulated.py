@@ -10,15 +10,21 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from endoforge.backends.group import Group
 from endoforge.core.errors import UserError
-from endoforge.train import simulate as simulate_module
+from endoforge.train import simulated, simulated_validation
 from endoforge.train.config import TrainConfig, TrainHpConfig
 from endoforge.train.loop import train
-from endoforge.train.simulate import engine_on, num_workers, simulate
+from endoforge.train.simulated import SimulatedSource, engine_on, load_simulated, num_workers
 from tests.train.processes import epochs_in, finished, start, wait_for
 from tests.train.test_loop import assert_same_training, at, interrupt
 
 CPU = torch.device("cpu")
+
+
+def loaded(config: TrainConfig) -> SimulatedSource:
+    assert config.steps is not None
+    return load_simulated(config, config.steps, CPU, Group())
 
 
 @pytest.fixture
@@ -45,10 +51,10 @@ def few_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 
     So six steps of eight frames take it to its fourth beat, and to its sixth run.
     """
-    monkeypatch.setattr("endoforge.train.simulate.RUNS_AT_ONCE", 3)
-    monkeypatch.setattr("endoforge.train.simulate.VIEWS_A_RUN", 12)
-    monkeypatch.setattr("endoforge.data.simulated.VALIDATION_RUNS", 2)
-    monkeypatch.setattr("endoforge.data.simulated.VALIDATION_FRAMES", 4)
+    monkeypatch.setattr("endoforge.train.simulated.RUNS_AT_ONCE", 3)
+    monkeypatch.setattr("endoforge.train.simulated.VIEWS_A_RUN", 12)
+    monkeypatch.setattr("endoforge.train.simulated_validation.VALIDATION_RUNS", 2)
+    monkeypatch.setattr("endoforge.train.simulated_validation.VALIDATION_FRAMES", 4)
 
 
 @pytest.mark.parametrize(
@@ -83,9 +89,9 @@ def test_the_defaults_of_train_hp_go_with_it():
 
 def test_sizes_that_cannot_be_rendered_are_refused_before_anything_is(config):
     with pytest.raises(UserError, match="--target-size 128x32: with --simulate each side must be"):
-        simulate(config(target_size="128x32"), CPU)
+        loaded(config(target_size="128x32"))
     with pytest.raises(UserError, match="--val-target-size 64x56"):
-        simulate(config(val_target_size="64x56"), CPU)
+        loaded(config(val_target_size="64x56"))
 
 
 def test_a_device_that_nothing_renders_on_is_refused():
@@ -98,7 +104,7 @@ def test_a_device_that_nothing_renders_on_is_refused():
 
 def test_processes_that_train_share_the_cores(monkeypatch):
     for cores, processes, workers in ((16, 1, 8), (16, 4, 4), (2, 1, 2), (2, 4, 1)):
-        monkeypatch.setattr(simulate_module, "cpu_cores", lambda cores=cores: cores)
+        monkeypatch.setattr(simulated, "cpu_cores", lambda cores=cores: cores)
         assert num_workers(processes) == workers
 
 
@@ -151,11 +157,20 @@ def test_it_can_be_validated_on_recorded_runs(config, small_root, recorder):
 
 
 @pytest.mark.usefixtures("few_runs")
-def test_validation_is_the_same_for_every_seed(config):
-    one, other = (simulate(config(seed=seed), CPU) for seed in (1, 2))
+def test_validation_is_the_same_for_every_seed(config, monkeypatch):
+    names: list[str] = []
+    identity = simulated_validation._identity
+
+    def spy(*frame):
+        names.append(identity(*frame)[0])
+        return identity(*frame)
+
+    monkeypatch.setattr(simulated_validation, "_identity", spy)
+    one, other = (loaded(config(seed=seed)) for seed in (1, 2))
     assert np.array_equal(one.val.images[:], other.val.images[:])
     assert one.facts == other.facts
-    assert not {frame.run for frame in one.val.frames} & {
+    assert len(names) == 2 * len(one.val) == 2 * len(set(names))
+    assert not {name.split("/")[0] for name in names} & {
         f"simulated_{one.recipe.make(run).seed}" for run in range(3)
     }
 

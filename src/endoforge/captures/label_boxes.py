@@ -1,4 +1,4 @@
-"""From the boxes as written to boxes that can be used."""
+"""Labels' boxes as they were written, checked and made boxes that can be used."""
 
 import math
 import struct
@@ -28,7 +28,7 @@ def normalised_corners(polyp: PolypLabel, size: tuple[int, int]) -> Corners | No
 
 
 def agree(polyp: PolypLabel, size: tuple[int, int]) -> bool:
-    """Whether both fields tell of one box: to half a pixel, as far as rounding goes."""
+    """Whether both of a polyp's fields tell of one box, as far as rounding goes: half a pixel."""
     if polyp.bbox_px is None or polyp.bbox_norm is None:
         return True
     width, height = size

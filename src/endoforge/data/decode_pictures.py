@@ -11,8 +11,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from endoforge.captures.index import FrameRecord
 from endoforge.captures.pictures import read_picture
+from endoforge.captures.run_frames import FrameRecord
 from endoforge.captures.tally import Unusable
 from endoforge.core.errors import UserError
 from endoforge.core.progress import progress

@@ -6,12 +6,14 @@ import time
 
 import numpy as np
 import pytest
+import torch
 
 from endoforge.backends.group import Group
-from endoforge.captures import listing
 from endoforge.core.errors import UserError
-from endoforge.data import decode
-from endoforge.train.data import load_data
+from endoforge.data import decode_pictures, frame_cache
+from endoforge.train.recorded import load_recorded
+
+CPU = torch.device("cpu")
 
 
 def runs_of(pack):
@@ -52,7 +54,7 @@ def summary(caplog, config):
     """The table that a training logs: the names of its columns, and the cells of each row."""
     caplog.clear()
     with caplog.at_level("INFO"):
-        load_data(config, Group())
+        load_recorded(config, CPU, Group())
     lines = [record.getMessage() for record in caplog.records]
     (head,) = (k for k, line in enumerate(lines) if line.split()[:1] == ["training"])
     rows = [re.split(r"\s{2,}", line.strip()) for line in lines[head + 1 :]]
@@ -97,19 +99,21 @@ def test_another_training_on_the_same_frames_decodes_none(
     make_root, small_config, monkeypatch, tmp_path
 ):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(listing, "SETTLED_S", 0.02)
+    monkeypatch.setattr(frame_cache, "SETTLED_S", 0.02)
     root = str(make_root(4, 5))
     time.sleep(0.04)
-    first = load_data(small_config(input_root=root), Group())
+    first = load_recorded(small_config(input_root=root), CPU, Group())
 
     def fail(path):
         raise AssertionError(f"{path} is decoded again")
 
-    monkeypatch.setattr(decode, "read_picture", fail)
-    again = load_data(small_config(input_root=root), Group())
+    monkeypatch.setattr(decode_pictures, "read_picture", fail)
+    again = load_recorded(small_config(input_root=root), CPU, Group())
     assert np.array_equal(again.train.images[:], first.train.images[:])
     assert np.array_equal(again.val.images[:], first.val.images[:])
-    other = load_data(small_config(input_root=root, seed=1, val_ratio=0.5, max_boxes=1), Group())
+    other = load_recorded(
+        small_config(input_root=root, seed=1, val_ratio=0.5, max_boxes=1), CPU, Group()
+    )
     assert runs_of(other.train) != runs_of(first.train)
     pictures = {
         frame.key: picture
@@ -122,7 +126,7 @@ def test_another_training_on_the_same_frames_decodes_none(
 
 
 def test_no_run_is_on_both_sides_of_the_summary(make_root, small_config):
-    data = load_data(small_config(input_root=str(make_root(3, 5))), Group())
+    data = load_recorded(small_config(input_root=str(make_root(3, 5))), CPU, Group())
     assert data.train.frames
     assert data.val.frames
     assert not runs_of(data.train) & runs_of(data.val)
@@ -160,9 +164,11 @@ def test_what_the_real_runs_drop_is_of_validation(make_root, small_config, caplo
 
 def test_a_split_manifest_is_written_then_kept(small_config, tmp_path):
     path = tmp_path / "split.json"
-    first = load_data(small_config(split_manifest=str(path)), Group())
+    first = load_recorded(small_config(split_manifest=str(path)), CPU, Group())
     assert set(json.loads(path.read_text())) == {"train", "val", "seed", "fingerprint"}
-    again = load_data(small_config(split_manifest=str(path), seed=1, val_ratio=0.7), Group())
+    again = load_recorded(
+        small_config(split_manifest=str(path), seed=1, val_ratio=0.7), CPU, Group()
+    )
     assert [frame.key for frame in again.train.frames] == [
         frame.key for frame in first.train.frames
     ]
@@ -171,10 +177,10 @@ def test_a_split_manifest_is_written_then_kept(small_config, tmp_path):
 
 def test_real_runs_validate_and_all_others_train(small_config, small_root, make_root):
     real = make_root(1, 4, name="real", seed=3)
-    data = load_data(small_config(real_val_dir=str(real)), Group())
+    data = load_recorded(small_config(real_val_dir=str(real)), CPU, Group())
     assert (len(data.train), len(data.val)) == (15, 4)
     with pytest.raises(UserError, match="is in --input-root too"):
-        load_data(small_config(real_val_dir=str(small_root)), Group())
+        load_recorded(small_config(real_val_dir=str(small_root)), CPU, Group())
 
 
 def test_what_the_real_runs_have_in_common_with_the_others_is_counted(
@@ -184,7 +190,7 @@ def test_what_the_real_runs_have_in_common_with_the_others_is_counted(
     root, real = make_root(2, 5), make_root(1, 4, name="real", seed=3)
     shutil.copytree(next(root.iterdir()), real / "run_copy")
     with caplog.at_level("WARNING"):
-        load_data(small_config(input_root=str(root), real_val_dir=str(real)), Group())
+        load_recorded(small_config(input_root=str(root), real_val_dir=str(real)), CPU, Group())
     assert "--real-val-dir: 5 of 9 validation pictures are among the training" in caplog.text
 
 
@@ -208,17 +214,17 @@ def test_a_root_without_usable_frames_is_named(make_root, small_config):
     for label in root.rglob("*.json"):
         label.write_text("{")
     with pytest.raises(UserError, match=str(root)):
-        load_data(small_config(input_root=str(root)), Group())
+        load_recorded(small_config(input_root=str(root)), CPU, Group())
     real = make_root(1, 4, name="real", seed=3)
     with pytest.raises(UserError, match="no usable frame in"):
-        load_data(small_config(input_root=str(root), real_val_dir=str(real)), Group())
+        load_recorded(small_config(input_root=str(root), real_val_dir=str(real)), CPU, Group())
 
 
 def test_strict_stops_at_the_first_bad_label(make_root, small_config):
     root = make_root(2, 3)
     (next(root.glob("run_*")) / "labels" / "frame_00001.json").write_text("{")
     with pytest.raises(UserError, match=r"frame_00001\.json"):
-        load_data(small_config(input_root=str(root), strict=True), Group())
+        load_recorded(small_config(input_root=str(root), strict=True), CPU, Group())
 
 
 def test_processes_that_see_different_data_are_an_error(small_config):
@@ -227,4 +233,4 @@ def test_processes_that_see_different_data_are_an_error(small_config):
             return [value, ("other", "data")]
 
     with pytest.raises(UserError, match="see different data: give all machines the same"):
-        load_data(small_config(), OneOfTwo())
+        load_recorded(small_config(), CPU, OneOfTwo())

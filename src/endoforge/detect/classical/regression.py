@@ -74,12 +74,12 @@ WEIGHTS = {
 
 
 def standardised(values: Plane, means: Plane, deviations: Plane) -> Plane:
-    """(N, F) features as the weights expect them."""
+    """(N, F) features brought to the range for which the weights were fitted."""
     return np.clip((values - means) / deviations, -CLIP, CLIP)
 
 
 def probability(features: Features) -> Plane:
-    """(N,): how likely each contour overlaps a polyp by half, 0..1."""
+    """How likely each of N contours overlaps a polyp by half: (N,) in 0..1."""
     values = np.stack([features[name] for name in WEIGHTS], axis=1)
     means, deviations, linear, square = np.array(list(WEIGHTS.values()), np.float32).T
     even = standardised(values, means, deviations)
