@@ -273,7 +273,7 @@ def _sim_view(config: Any) -> None:
             )
         )
         return
-    run_view = named("endoforge.view.run:run_view")
+    run_view = named("endoforge.view.serving:run_view")
     _print(run_view(config, _first_seed(config.seed)).lines())
 
 
@@ -359,17 +359,17 @@ COMMANDS = {
     "detect": Command(
         "find polyps in pictures and videos, draw them and write them down",
         "endoforge.inference.config:DetectConfig",
-        "endoforge.inference.run:run_detect",
+        "endoforge.inference.detecting_files:run_detect",
     ),
     "export": Command(
         "write a checkpoint as an ONNX file, checked against the original",
         "endoforge.export.config:ExportConfig",
-        "endoforge.export.run:run_export",
+        "endoforge.export.exporting:run_export",
     ),
     "bench": Command(
         "measure rendering, recording, training and detecting on this machine",
         "endoforge.bench.config:BenchConfig",
-        "endoforge.bench.run:run_bench",
+        "endoforge.bench.measuring:run_bench",
     ),
     "devices": Command(
         "what can render and train here, and which is picked",

@@ -68,6 +68,6 @@ def pick_compute(backend: BackendName, device: DeviceName, adapter: str | None) 
     """What these flags choose; raises UserError where that isn't there."""
     if backend == "torch":
         return TorchCompute(pick_device(device))
-    from endoforge.backends.webgpu.compute import WebGpuCompute
+    from endoforge.backends.webgpu.webgpu_compute import WebGpuCompute
 
     return WebGpuCompute(adapter)

@@ -1,4 +1,4 @@
-"""What `bench` can be told; nothing heavy is imported here."""
+"""The flags of `bench`; nothing heavy is imported here."""
 
 from dataclasses import dataclass
 from typing import get_args

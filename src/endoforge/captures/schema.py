@@ -98,7 +98,7 @@ class PolypLabel(_Contract):
     diameter_mm: float | None = None
     distance_mm: float | None = None
     instance: int | None = None
-    """Its value in the frame's instance image, where there is one."""
+    """The polyp's pixels have this value in the frame's instance image, where there is one."""
 
     added_by_us = frozenset(
         {"label", "visibility", "paris", "diameter_mm", "distance_mm", "instance"}
@@ -133,6 +133,11 @@ class FrameLabel(_Contract):
     source_image: str | None = None
 
     added_by_us = frozenset({"camera", "source_image"})
+
+    @property
+    def seen_polyps(self) -> tuple[PolypLabel, ...]:
+        """The polyps that have a box, which are those that can be seen."""
+        return tuple(polyp for polyp in self.polyp_labels if polyp.bbox_px or polyp.bbox_norm)
 
 
 class RunManifest(_Contract):

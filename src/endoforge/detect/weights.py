@@ -38,6 +38,7 @@ class WeightsMetadata:
     """The EndoForge that wrote the file."""
 
     def to_json(self) -> str:
+        """The text for a file's metadata; `from_json` undoes it."""
         width, height = self.input_size
         value = {
             "model": self.model.to_json(),
@@ -50,7 +51,7 @@ class WeightsMetadata:
 
     @classmethod
     def from_json(cls, text: str) -> "WeightsMetadata":
-        """Raises ValueError, KeyError, TypeError or UserError for a text that isn't ours."""
+        """Read what `to_json` wrote; ValueError, KeyError, TypeError or UserError for another."""
         value = parse_json(text)
         if not (isinstance(value, dict) and isinstance(value["model"], dict)):
             raise TypeError("no JSON objects")

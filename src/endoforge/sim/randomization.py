@@ -218,7 +218,10 @@ class MotionRanges:
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class Randomization:
-    """All ranges that runs are drawn from. Units stand in the names; shares are 0..1."""
+    """All ranges that runs are drawn from. Units stand in the names; shares are 0..1.
+
+    A range that a run couldn't bear is a ValueError that names it.
+    """
 
     anatomy: AnatomyRanges = AnatomyRanges()
     polyps: PolypRanges = PolypRanges()

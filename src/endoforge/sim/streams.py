@@ -29,7 +29,10 @@ def stream(seed: int, part: Stream) -> np.random.Generator:
 
 
 def run_seed(base_seed: int, run: int) -> int:
-    """The seed of run `run` of a data set: a u64 that depends on (base_seed, run) only."""
+    """The seed of run `run` of a data set: a u64 that depends on (base_seed, run) only.
+
+    Both are at least 0, or it is a ValueError.
+    """
     return int(np.random.SeedSequence([base_seed, run]).generate_state(1, np.uint64)[0])
 
 
