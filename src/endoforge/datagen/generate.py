@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import partial
 from threading import Event
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from endoforge.captures.config import PruneConfig
 from endoforge.captures.prune import prune_empty
@@ -19,7 +19,7 @@ from endoforge.datagen.job import RunJob, make_job
 from endoforge.datagen.job_report import DatagenReport
 from endoforge.datagen.output import USUAL_FRAMES, Output
 from endoforge.datagen.resume import EarlierRuns, find_runs
-from endoforge.sim.engine import Engine, RendererName, start_engine
+from endoforge.sim.engine import Engine, start_engine
 from endoforge.sim.renderer import Renderer
 from endoforge.sim.simulator import BakedRun, bake, default_batch_size, render_runs
 from endoforge.sim.stops import check_of
@@ -42,7 +42,7 @@ def generate(config: DatagenConfig) -> DatagenReport:
     """
     job = make_job(config)
     _check_outputs(config)
-    engine = start_engine(cast(RendererName, job.renderer))
+    engine = start_engine(job.renderer)
     report = DatagenReport(job.output_root, engine.name)
     found = find_runs(job.output_root, job.data_set, engine.name) if job.resume else EarlierRuns()
     todo = [index for index in job.run_indices if index not in found.complete]

@@ -6,16 +6,17 @@ Nothing here needs torch or a renderer.
 import logging
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from pydantic import ValidationError
 
 from endoforge import __version__
 from endoforge.captures.schema import PICTURE_EXTRAS, RunManifest
+from endoforge.core.choices import RendererName
 from endoforge.core.errors import UserError
 from endoforge.core.reading import MOST_LABEL_BYTES, read_regular
 from endoforge.core.text import as_utf8
-from endoforge.datagen.config import SAVED, DatagenConfig, RendererChoice
+from endoforge.datagen.config import SAVED, DatagenConfig
 from endoforge.sim.randomization import Randomization, load_randomization, parse_randomization
 from endoforge.sim.streams import run_seed
 
@@ -63,7 +64,7 @@ class RunJob:
 
     data_set: DataSet
     run_indices: range
-    renderer: str
+    renderer: RendererName
     output_root: Path
     workers: int
     resume: bool
@@ -115,7 +116,9 @@ def _listed(value: Any) -> Any:
     return [_listed(item) for item in value] if isinstance(value, tuple) else value
 
 
-def _job(config: DatagenConfig, data_set: DataSet, run_indices: range, renderer: str) -> RunJob:
+def _job(
+    config: DatagenConfig, data_set: DataSet, run_indices: range, renderer: RendererName
+) -> RunJob:
     again = config.from_manifest is not None
     return RunJob(
         resume_flags="--resume" if again else f"--seed {data_set.base_seed} --resume",
@@ -186,7 +189,7 @@ def _again(config: DatagenConfig, path: Path) -> RunJob:
     return _job(config, data_set, flags.run_indices, chosen)
 
 
-def _known_renderer(name: object) -> Any:
-    if name not in get_args(RendererChoice):
+def _known_renderer(name: object) -> RendererName:
+    if name not in get_args(RendererName):
         raise ValueError(f"no renderer is called {name}")
-    return name
+    return cast(RendererName, name)

@@ -6,16 +6,15 @@ import importlib
 import io
 import logging
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
+from endoforge.core.choices import RendererName
 from endoforge.core.errors import UserError
 from endoforge.core.forks import refuse_fork
 
 log = logging.getLogger(__name__)
-
-RendererName = Literal["auto", "cpu", "cuda", "vulkan", "metal", "amdgpu"]
 
 PREFERRED: tuple[RendererName, ...] = ("cuda", "amdgpu", "metal", "cpu")
 """`auto` takes the first of these that works. Vulkan works where asked for, with copies."""

@@ -11,9 +11,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from endoforge.core.checks import check_render_size, check_seed
+from endoforge.core.choices import RendererName
 from endoforge.core.errors import UserError
 from endoforge.sim.camera import CameraState
-from endoforge.sim.engine import Engine, RendererName, start_engine
+from endoforge.sim.engine import Engine, start_engine
 from endoforge.sim.flight import Flight, captures, plan_flight, thin
 from endoforge.sim.labels import PolypView, polyp_views
 from endoforge.sim.optics import Lens
@@ -28,7 +30,6 @@ BATCH_CPU, BATCH_GPU = 4, 64
 """Frames rendered at once."""
 GROUP_BATCHES, GROUP_RUNS = 16, 64
 """On a GPU, runs are put together until they fill so many batches, or are so many."""
-LEAST_SIDE_PX, MOST_SIDE_PX = 64, 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,12 +131,8 @@ class Simulator:
         renderer: RendererName = "auto",
         normals: bool = False,
     ) -> None:
-        if not 0 <= seed < 2**64:
-            raise UserError(f"seed {seed}: must be between 0 and 2^64 - 1")
-        if min(size) < LEAST_SIDE_PX or max(size) > MOST_SIDE_PX:
-            raise UserError(
-                f"size {size}: each side must be {LEAST_SIDE_PX} to {MOST_SIDE_PX} pixels"
-            )
+        check_seed("seed", seed)
+        check_render_size("size", size)
         for name, number in (("max_frames", max_frames), ("batch_size", batch_size)):
             if number is not None and number < 1:
                 raise UserError(f"{name} {number}: must be 1 or more")

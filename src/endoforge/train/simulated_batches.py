@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from endoforge.captures.schema import DEFAULT_CLASS, LabelField
+from endoforge.captures.schema import DEFAULT_CLASS
+from endoforge.core.choices import LabelField
 from endoforge.data.classes import Classes
 from endoforge.data.loader import Batch, Shard
 from endoforge.sim.bakery import Recipe
