@@ -1,4 +1,4 @@
-"""What `datagen` takes."""
+"""The flags of `datagen`, checked; nothing heavy is imported here."""
 
 import re
 from dataclasses import dataclass, fields
@@ -13,7 +13,7 @@ from endoforge.core.machine import cpu_cores
 from endoforge.core.sizes import parse_size
 
 MOST_RUNS = 1_000_000
-"""In one job."""
+"""Runs of one job at most."""
 SAVED = ("instance", "depth", "normals", "pose")
 """What --save can name, in the order in which it is kept."""
 
@@ -93,17 +93,17 @@ class DatagenConfig:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(width, height) in pixels."""
+        """The frames' (width, height) in pixels."""
         return parse_size(self.resolution, "--resolution")
 
     @property
     def pruned_root(self) -> str:
-        """Where pruned copies go."""
+        """The folder that pruned copies go to."""
         return self.prune_output_root or self.output_root.rstrip("/") + "_filtered"
 
     @property
     def run_indices(self) -> range:
-        """Which runs of the data set to record."""
+        """The runs of the data set to record, by their numbers from 0."""
         if self.run_range is None:
             return range(self.runs or 1)
         match = re.fullmatch(r"(\d{1,15}):(\d{1,15})", self.run_range.strip())
@@ -118,7 +118,7 @@ class DatagenConfig:
 
     @property
     def polyp_count(self) -> tuple[int, int] | None:
-        """(least, most) polyps a run, if they were given."""
+        """The (least, most) polyps a run, or None if the ranges decide."""
         if self.polyps is None:
             return None
         match = re.fullmatch(r"(\d{1,9})-(\d{1,9})", self.polyps.strip())
@@ -137,7 +137,7 @@ class DatagenConfig:
 
     @property
     def num_workers(self) -> int:
-        """Threads that prepare and write."""
+        """The number of threads that prepare and write."""
         return self.workers or cpu_cores()
 
     def _refuse_what_the_manifest_says(self) -> None:

@@ -23,7 +23,7 @@ from endoforge.sim.streams import run_seed
 log = logging.getLogger(__name__)
 
 REPEATABLE = "repeatable"
-"""In a manifest, under `endoforge`: false where the camera went as somebody steered it."""
+"""The manifest's field, under `endoforge`, that is false where somebody steered the camera."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,16 +38,16 @@ class DataSet:
     randomization: Randomization = field(default_factory=Randomization)
 
     def seed_of(self, run_index: int) -> int:
-        """The seed of a run, whoever makes it."""
+        """The seed of a run by its number from 0, whichever job makes it."""
         return run_seed(self.base_seed, run_index)
 
     @property
     def pictures(self) -> tuple[str, ...]:
-        """Those of `saved` that are pictures, one a frame."""
+        """The kinds of `saved` that are pictures, one a frame."""
         return tuple(kind for kind in self.saved if kind in PICTURE_EXTRAS)
 
     def settings(self, renderer: str) -> dict[str, Any]:
-        """As the manifest keeps them, under `endoforge`; equal settings make equal runs."""
+        """The settings as a manifest keeps them, under `endoforge`; equal ones make equal runs."""
         return {
             "version": __version__,
             "renderer": renderer,
@@ -60,7 +60,7 @@ class DataSet:
 
 @dataclass(frozen=True, kw_only=True)
 class RunJob:
-    """Runs of a data set to make, and how."""
+    """What a job is to do: which runs of which data set to make, where, and by what."""
 
     data_set: DataSet
     run_indices: range
@@ -73,7 +73,10 @@ class RunJob:
 
 
 def make_job(config: DatagenConfig) -> RunJob:
-    """From flags whose seed is chosen; UserError for a file that can't be used."""
+    """Make the job of flags whose seed is chosen.
+
+    Raises UserError for a file that can't be used, and ValueError if no seed is chosen.
+    """
     if config.from_manifest is not None:
         return _again(config, Path(config.from_manifest))
     if config.seed is None:
@@ -89,7 +92,7 @@ def make_job(config: DatagenConfig) -> RunJob:
 
 
 def randomization_of(config: DatagenConfig) -> Randomization:
-    """The ranges in effect."""
+    """The ranges in effect: the manifest's, or the file's or the defaults with `--polyps`."""
     if config.from_manifest is not None:
         return _again(config, Path(config.from_manifest)).data_set.randomization
     file = config.randomization
@@ -105,7 +108,7 @@ def randomization_of(config: DatagenConfig) -> Randomization:
 
 
 def as_json(randomization: Randomization) -> dict[str, Any]:
-    """Nested dicts and lists, as JSON gives them back."""
+    """The ranges as nested dicts and lists, as JSON gives them back."""
     values: dict[str, Any] = _listed(asdict(randomization))
     return values
 
@@ -132,7 +135,7 @@ def _job(
 
 
 def _again(config: DatagenConfig, path: Path) -> RunJob:
-    """The job of one run, as its manifest tells."""
+    """Make the job of one run as its manifest tells; UserError if it can't be made again."""
     try:
         manifest = RunManifest.model_validate_json(as_utf8(read_regular(path, MOST_LABEL_BYTES)))
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The compute engine that runs the kernels: chosen by name, started once in a process."""
+"""The engine that runs the kernels: chosen by name, started once in a process."""
 
 import atexit
 import contextlib
@@ -49,7 +49,7 @@ def start_engine(name: RendererName = "auto") -> Engine:
 
 
 def available() -> tuple[RendererName, ...]:
-    """Engines that this machine can run: a driver is there, and torch can hold the arrays."""
+    """The engines that this machine can run: a driver is there, and torch can hold the arrays."""
     quadrants = _quadrants()
     supported = quadrants.lang.misc.is_arch_supported
     names: list[RendererName] = ["cpu"]
