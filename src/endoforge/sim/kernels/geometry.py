@@ -27,6 +27,8 @@ def locate(scenes: SceneArrays, scene, p, ray, s_guess):
     q = p - r0.xyz
     x = q.dot(r2.xyz)
     y = q.dot(r3.xyz)
+    # Off the axis of a bend, one mm of centreline spans 1 - curvature . offset mm. The bound keeps
+    # this finite at the bend's own centre, where s is undefined.
     stretch = 1.0 / qd.max(1.0 - r0.w * x - r1.w * y, 0.2)
     s = qd.cast(j, qd.f32) * (1.0 / ALONG_PER_MM) + q.dot(r1.xyz) * stretch
     return vec4(s, x, y, ray.dot(r1.xyz) * stretch), row
@@ -37,6 +39,7 @@ def guess_s(scenes: SceneArrays, scene, origin, ray, t, s_origin):
     """Where along the centreline the point at distance t lies: a first guess, then refined."""
     j = qd.math.clamp(qd.cast(s_origin * ALONG_PER_MM + 0.5, qd.i32), 0, NS - 1)
     s = s_origin + ray.dot(scenes.centreline[(scene * NS + j) * 4 + 1].xyz) * t
+    # So far on, the straight guess may be off by many rows: looked up twice, it comes near enough.
     if t > 15.0:
         for _twice in range(2):
             c, _row = locate(scenes, scene, origin + ray * t, ray, s)
@@ -49,6 +52,7 @@ def wall_index(c):
     """Place of curve coordinates in the wall's table: rows i, columns j, their fractions, angle."""
     fs = qd.math.clamp(c.x * ALONG_PER_MM, 0.0, NS - 1.01)
     i = qd.cast(fs, qd.i32)
+    # The diamond angle: a pseudo-angle without an arc tangent. On the axis itself any will do.
     a = c.z / (qd.abs(c.y) + qd.abs(c.z) + 1e-8)
     a = qd.select(c.y < 0.0, 2.0 - a, a)
     a = qd.select(a < 0.0, a + 4.0, a)
@@ -80,6 +84,8 @@ def safe_step(scenes: SceneArrays, scene, c, gap, safe):
     """
     r = qd.sqrt(c.y * c.y + c.z * c.z)
     step = gap * safe
+    # 0.95 leaves room for peristalsis, which by default narrows the wall by 5 per cent at most;
+    # 0.2 of the gap keeps a march from standing still.
     if r < gap:
         j = qd.math.clamp(qd.cast(c.x * ALONG_PER_MM + 0.5, qd.i32), 0, NS - 1)
         narrowest = 0.95 * scenes.centreline[(scene * NS + j) * 4 + 2].w
@@ -117,10 +123,13 @@ def wall_slopes(scenes: SceneArrays, scene, c, swell):
     The slope of peristalsis itself, at most 0.05, is left out.
     """
     h00, h01, h10, h11, u, v = wall_corners(scenes, scene, c)
+    # Slopes are interpolated as the radius is: a normal by samples would show facets. The safe step
+    # isn't, since a mean of bounds is no bound.
     h0 = h00 + (h01 - h00) * v
     h1 = h10 + (h11 - h10) * v
     h = h0 + (h1 - h0) * u
     gap = h.x * swollen(swell, c.x) - qd.sqrt(c.y * c.y + c.z * c.z)
+    # Four loads give all of this: the table keeps slopes so that a normal needs no more radii.
     return vec4(gap, h00.y, h.z, h.w)
 
 
@@ -138,6 +147,8 @@ def wall_frame(scenes: SceneArrays, row, c, slopes):
     outward = (n1 * c.y + n2 * c.z) * inverse
     around = (n2 * c.y - n1 * c.z) * inverse
     stretch = 1.0 / qd.max(1.0 - r0.w * c.y - r1.w * c.z, 0.2)
+    # The gradient of r - R, its sign turned: away from the wall. Its length tells how far the gap
+    # overstates the distance.
     normal = r1.xyz * (slopes.z * stretch) + around * slopes.w - outward
     return normal, around, r1.xyz
 
@@ -168,7 +179,9 @@ def polyp_distance(view: View, b, k, p):
     g = along * along * r6.y
     k0 = qd.sqrt(e + g)
     k1 = qd.sqrt(e * r6.x + g * r6.y)
+    # The 1e-6 is for the very centre, where both are 0.
     d = k0 * (k0 - 1.0) / (k1 + 1e-6)
+    # Only near the surface, where they show: three waves for every far step would be wasted.
     if d < 1.0:
         # They go with the polyp: its base doesn't move against its head.
         w = r6.z
@@ -180,6 +193,7 @@ def polyp_distance(view: View, b, k, p):
         pa = p - r2.xyz
         h = qd.math.clamp(pa.dot(stalk) / stalk.dot(stalk), 0.0, 1.0)
         z = pa - stalk * h
+        # Half as thick again at its foot, as stalks flare.
         ds = qd.sqrt(z.dot(z)) - r2.w * (1.0 + 0.5 * (1.0 - h) * (1.0 - h))
         neck = 0.6 * r2.w + 0.4
         join = qd.max(neck - qd.abs(d - ds), 0.0)
@@ -197,6 +211,8 @@ def blended(scenes: SceneArrays, view: View, scene, b, p, ray, s_guess, mask):
     """
     c, row = locate(scenes, scene, p, ray, s_guess)
     slopes = wall_slopes(scenes, scene, c, swelling(view, b))
+    # The gap lies along the radius; over the slope it is the distance, to first order, and so can
+    # be blended with that of a polyp.
     d_wall = slopes.x / qd.sqrt(1.0 + slopes.z * slopes.z + slopes.w * slopes.w)
     d = d_wall
     nearest = d_wall
@@ -285,6 +301,8 @@ def touch(view: View, b, origin, ray, mask, t_limit, epsilon):
                 apart = polyp_distance(view, b, k, origin + ray * t) - blend
                 if apart < epsilon * t:
                     break
+                # A little more than is safe, and a part of a pixel: what 24 steps don't decide
+                # counts as touched, which costs time but never a hit.
                 t += 1.2 * apart + epsilon * t
             if t <= leave:
                 kept |= 1 << k
@@ -298,6 +316,7 @@ def touch(view: View, b, origin, ray, mask, t_limit, epsilon):
 def polyp_gradient(view: View, b, k, p, d, step):
     """Gradient of polyp k's distance at p, where it is d, by differences over `step` mm."""
     gradient = vec3(0.0)
+    # Forward differences: d is known, so three evaluations do.
     for axis in range(3):
         along = vec3(axis == 0, axis == 1, axis == 2)
         gradient += along * (polyp_distance(view, b, k, p + along * step) - d)
