@@ -27,11 +27,11 @@ from endoforge.sim.scene import Scene
 from endoforge.sim.sensor import MAX_LAMPS
 
 SCENE_ARRAYS = ("centreline", "wall", "coat", "looks", "sensors", "lamps", "rays", "screens")
-"""What `scene_arrays` gives."""
+"""The names of the arrays that `scene_arrays` makes."""
 
 
 def scene_arrays(scene: Scene, width: int, height: int) -> dict[str, NDArray[Any]]:
-    """A scene's rows of `kernels.types.SceneArrays`, by field, for frames of this size.
+    """Make a scene's rows of `kernels.types.SceneArrays`, by field, for frames of this size.
 
     float32 and shaped (rows, 4), but for `screens`: (width * height,) int32. The shapes are the
     same for all scenes.
@@ -69,7 +69,7 @@ class Movers:
 
     @staticmethod
     def of(scenes: Sequence[Scene]) -> "Movers":
-        """Those of some scenes, in their order."""
+        """Collect those of some scenes, in their order."""
         return Movers(
             polyps=np.stack([polyp_table(scene.polyps) for scene in scenes]),
             swells=np.stack([_swells(scene) for scene in scenes]),
@@ -85,7 +85,7 @@ class Movers:
         times_s: NDArray[np.float64],
         noise_seeds: NDArray[np.int64],
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Cameras (N, CAMERA_ROWS, 4) and polyps (N, MAX_POLYPS, POLYP_COLUMNS) of N pictures.
+        """Make cameras (N, CAMERA_ROWS, 4), polyps (N, MAX_POLYPS, POLYP_COLUMNS) of N pictures.
 
         `scenes` (N,) are the scenes' places in this, `rows` (N, CAMERA_ROWS, 4) the
         `CameraState.rows`; the rest is (N,).
@@ -107,7 +107,7 @@ class Movers:
 
 
 def _swells(scene: Scene) -> NDArray[np.float64]:
-    """(MAX_POLYPS, 5) of `polyps.swells`; polyps that aren't there stay where they are."""
+    """The `polyps.swells` as (MAX_POLYPS, 5); polyps that aren't there stay where they are."""
     rows = np.zeros((MAX_POLYPS, 5))
     rows[: len(scene.polyps)] = scene.swells
     return rows
@@ -122,7 +122,7 @@ def _reaches(scene: Scene) -> NDArray[np.float32]:
 def _near_masks(
     cameras: NDArray[np.float32], polyps: NDArray[np.float32], reaches: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """(N,) numbers; bit k: polyp k may be seen, for it is near in space and along the colon."""
+    """Masks (N,): bit k says that polyp k may be seen, being near in space and along the colon."""
     offset = polyps[:, :, :3] - cameras[:, None, 0, :3]
     # Near in space may be behind a bend: what is much further along the colon can't be seen.
     along = np.abs(polyps[:, :, 18] - cameras[:, None, 0, 3])

@@ -39,19 +39,19 @@ from endoforge.sim.sensor import (
 )
 
 SPREAD = 0.1664
-"""Share of a pixel's light that falls on each neighbour in a row: a Gaussian of 0.6 px."""
+"""The share of a pixel's light that falls on each neighbour in a row: a Gaussian of 0.6 px."""
 LEAST_BLUR_PX = 1.3
 """Blur shorter than this is left out."""
 LONGEST_FLOW_PX = 40.0
 LEAST_CIRCLE_PX = 0.4
 LARGEST_CIRCLE_PX = 6.0
-"""Radius of the circle of confusion at most."""
+"""The radius of the circle of confusion is cut here."""
 
 LUMA_BITS = 12
 OPEN = 1 << 20
-"""Bit of `DarkroomBuffers.coded` that says that the picture shows here, not the screen."""
+"""The bit of `DarkroomBuffers.coded` that says that the picture shows here, not the screen."""
 COUNTED = OPEN | LUMA_TOP
-"""Luma and the bit above: sums of up to 256 of them keep apart."""
+"""Luma and the bit above it: sums of up to 256 of them keep apart."""
 # In the units of `sharpen`'s differences: luma steps, times the 256 that its weights add up to.
 CORE2 = (CORING * LUMA_TOP * 256) ** 2
 GRAIN_SCALE = LUMA_TOP / GRAIN_STEPS * 65536.0
@@ -101,7 +101,7 @@ def scene_of(room: DarkroomBuffers, b):
 
 @qd.func
 def in_pixels(motion, right, down):
-    """Motion of a unit direction as pixels: least squares on the picture's local basis."""
+    """Turn the motion of a direction into pixels: least squares on the picture's local basis."""
     a = right.dot(right)
     b = right.dot(down)
     c = down.dot(down)
@@ -113,7 +113,9 @@ def in_pixels(motion, right, down):
 
 @qd.kernel
 def find_flow(room: DarkroomBuffers, batch: qd.i32, tiles_y: qd.i32, tiles_x: qd.i32):
-    """A point P seen by a camera that moves by m and turns by w moves by -m - w x P."""
+    """Find how the picture moves in each tile: a point P that a camera sees which moves by m and
+    turns by w moves by -m - w x P.
+    """
     columns = tiles_x * TILE + 1
     for b, ty, tx in qd.ndrange(batch, tiles_y, tiles_x):
         first = scene_of(room, b) * (tiles_y * TILE + 1) * columns
@@ -136,7 +138,7 @@ def find_flow(room: DarkroomBuffers, batch: qd.i32, tiles_y: qd.i32, tiles_x: qd
 
 @qd.func
 def row_light(room: DarkroomBuffers, row, left, x, right):
-    """Light of three pixels of a row, weighted; the screen's pixels weigh nothing."""
+    """Sum the light of three pixels of a row, weighted; the screen's pixels weigh nothing."""
     p = room.radiance[row + left]
     q = room.radiance[row + x]
     r = room.radiance[row + right]
@@ -151,7 +153,7 @@ def row_light(room: DarkroomBuffers, row, left, x, right):
 def spread_light(
     room: DarkroomBuffers, batch: qd.i32, height: qd.i32, width: qd.i32, strips: qd.i32
 ):
-    """The lens's point spread: 3 x 3 pixels of a Gaussian."""
+    """Spread the light as the lens does: over 3 x 3 pixels of a Gaussian."""
     for b, strip, x in qd.ndrange(batch, strips, width):
         left = qd.max(x - 1, 0)
         right = qd.min(x + 1, width - 1)
@@ -170,7 +172,7 @@ def spread_light(
 
 @qd.func
 def gather(room: DarkroomBuffers, first, y, x, height, width, path, circle, size2):
-    """Light summed over `path` (pixels, centred) and a disk of radius `circle`.
+    """Sum the light over `path` (pixels, centred) and a disk of radius `circle`.
 
     `size2`, its squared extent, decides on 4, 8, 16 or 32 samples: never much more than a pixel
     apart on a path. Places are counted in 1/65536 px. Near the edge they are kept in the frame.
@@ -214,7 +216,7 @@ def gather(room: DarkroomBuffers, first, y, x, height, width, path, circle, size
 
 @qd.func
 def respond(room: DarkroomBuffers, light):
-    """Linear light to display luma steps, 0..LUMA_TOP: one look-up by exponent and 7 bits more."""
+    """Turn linear light into luma steps, 0..LUMA_TOP: one look-up by exponent and 7 bits more."""
     # A float's bits rise as it does. Light below 0 has the sign's bit, which lands below the first
     # step, as too dark light does.
     place = (qd.bit_cast(light, qd.i32) >> CURVE_SHIFT) - CURVE_FIRST
@@ -224,7 +226,7 @@ def respond(room: DarkroomBuffers, light):
 
 @qd.func
 def scrambled(x):
-    """Scrambled bits of x (Wellons' lowbias32)."""
+    """Scramble the bits of x (Wellons' lowbias32)."""
     h = qd.cast(x, qd.u32)
     h ^= h >> 16
     h *= qd.u32(0x7FEB352D)
@@ -236,7 +238,7 @@ def scrambled(x):
 
 @qd.func
 def coded_pixel(red, green, blue):
-    """Display RGB in 0..LUMA_TOP as luma and chroma of BT.601, as JPEG has them."""
+    """Code display RGB in 0..LUMA_TOP as luma and chroma of BT.601, as JPEG has them."""
     r = qd.select(red < 0, 0, qd.select(red > LUMA_TOP, LUMA_TOP, red))
     g = qd.select(green < 0, 0, qd.select(green > LUMA_TOP, LUMA_TOP, green))
     b = qd.select(blue < 0, 0, qd.select(blue > LUMA_TOP, LUMA_TOP, blue))
@@ -257,7 +259,7 @@ def expose(
     tiles_y: qd.i32,
     tiles_x: qd.i32,
 ):
-    """Blurred light, times vignette, gain and white balance, through the response, with noise."""
+    """Blur the light, weigh it by vignette, gain and white balance, respond to it, add noise."""
     for b, ty, x in qd.ndrange(batch, tiles_y, width):
         scene = scene_of(room, b)
         balance = room.sensors[scene * SENSOR_ROWS]
@@ -323,7 +325,7 @@ def expose(
 
 @qd.func
 def row_sum(room: DarkroomBuffers, row, x, width):
-    """Binomial sum over five pixels of a row: of their luma and of how many are open."""
+    """Sum five pixels of a row, binomially: their luma, and how many are open."""
     e = room.coded[row + qd.max(x - 2, 0)] & COUNTED
     d = room.coded[row + qd.max(x - 1, 0)] & COUNTED
     c = room.coded[row + x] & COUNTED
@@ -334,14 +336,14 @@ def row_sum(room: DarkroomBuffers, row, x, width):
 
 @qd.func
 def byte(value):
-    """A number in 1/65536 as 0..255."""
+    """Round a number in 1/65536 to 0..255."""
     whole = (value + 32768) >> 16
     return qd.select(whole < 0, 0, qd.select(whole > 255, 255, whole))
 
 
 @qd.func
 def packed_rgb(y, cb, cr):
-    """Luma 0..255 in 1/65536 and chroma about 0 in 1/16 as R | G << 8 | B << 16 (BT.601)."""
+    """Pack luma 0..255 in 1/65536 and chroma about 0 in 1/16 as R | G << 8 | B << 16 (BT.601)."""
     # 1.402, 0.344, 0.714 and 1.772 in 1/4096: chroma comes in 1/16.
     r = byte(y + 5743 * cr)
     g = byte(y - 1410 * cb - 2925 * cr)
@@ -351,13 +353,13 @@ def packed_rgb(y, cb, cr):
 
 @qd.func
 def chroma(code):
-    """Cb and Cr about 0 of a coded pixel."""
+    """Read Cb and Cr about 0 of a coded pixel."""
     return ((code >> LUMA_BITS) & 255) - 128, ((code >> 21) & 255) - 128
 
 
 @qd.func
 def screen_luma(colour):
-    """Luma 0..255 of a pixel of the screen."""
+    """Work out the luma 0..255 of a pixel of the screen."""
     r = qd.cast(colour & 255, qd.f32)
     g = qd.cast((colour >> 8) & 255, qd.f32)
     b = qd.cast((colour >> 16) & 255, qd.f32)
@@ -374,7 +376,7 @@ def sharpen(
     blocks_y: qd.i32,
     blocks_x: qd.i32,
 ):
-    """Unsharp mask: luma plus its difference to a Gaussian of 1 px, unless that is small.
+    """Add luma's difference to a Gaussian of 1 px, unless that is small: the unsharp mask.
 
     To the image, or to JPEG's luma plane. Chroma stays as soft as it is.
     """

@@ -53,7 +53,7 @@ from endoforge.sim.kernels.types import (
 from endoforge.sim.sensor import SENSOR_ROWS
 
 EXPOSURE = 1.9
-"""Light that the automatic exposure aims at, before the camera's response: the root of the mean
+"""The light that the automatic exposure aims at, before the camera's response: the root of the mean
 square, so that what is bright counts more."""
 LIGHT_SCALE = 1e8
 """Fixed point of `Target.light`: whole numbers add up to the same in any order."""
@@ -61,7 +61,7 @@ LIGHT_SCALE = 1e8
 
 @qd.func
 def grid_ray(scenes: SceneArrays, view: View, b, first_row, scene, y, x, tiles_y, tiles_x):
-    """Unit direction in the world of grid point (y, x), for the pose in rows `first_row` on."""
+    """Make the world direction (unit) of grid point (y, x), for the pose in rows `first_row` on."""
     row_length = tiles_x * TILE + 1
     local = scenes.rays[(scene * (tiles_y * TILE + 1) + y) * row_length + x]
     row = b * CAMERA_ROWS + first_row
@@ -73,7 +73,7 @@ def grid_ray(scenes: SceneArrays, view: View, b, first_row, scene, y, x, tiles_y
 
 @qd.func
 def scene_of(view: View, b):
-    """Which of the loaded scenes frame b shows."""
+    """Read which of the loaded scenes frame b shows."""
     return qd.cast(view.cameras[b * CAMERA_ROWS + 1].w, qd.i32)
 
 
@@ -88,7 +88,7 @@ def meter(
     tiles_y: qd.i32,
     tiles_x: qd.i32,
 ):
-    """Light that comes back along the middle rays of every METER_STEP-th tile, where not masked."""
+    """Sum the light that comes back along the middle ray of every METER_STEP-th open tile."""
     for b, i, j in qd.ndrange(batch, tiles_y // METER_STEP, tiles_x // METER_STEP):
         scene = scene_of(view, b)
         y = i * METER_STEP * TILE + TILE // 2
@@ -115,7 +115,7 @@ def meter(
 
 @qd.kernel
 def set_gain(scenes: SceneArrays, view: View, target: Target, batch: qd.i32):
-    """The exposure that each frame's camera aims at, over the light that was metered."""
+    """Set each frame's gain: the exposure that its camera aims at, over the metered light."""
     for b in range(batch):
         exposure = EXPOSURE * scenes.sensors[scene_of(view, b) * SENSOR_ROWS + 2].z
         rays = qd.max(target.light[2 * b + 1], 1)
@@ -133,7 +133,7 @@ def cone_march(
     tiles_y: qd.i32,
     tiles_x: qd.i32,
 ):
-    """Tiles; their cones' half angle is that of the lens's widest tile."""
+    """March a cone for each tile; its half angle is that of the lens's widest tile."""
     for b, ty, tx in qd.ndrange(batch, tiles_y, tiles_x):
         origin = view.cameras[b * CAMERA_ROWS].xyz
         scene = scene_of(view, b)
@@ -185,7 +185,7 @@ def trace_lattice(
     tiles_y: qd.i32,
     tiles_x: qd.i32,
 ):
-    """Every CELL-th ray of the padded grid."""
+    """Trace the wall along every CELL-th ray of the padded grid."""
     for b, i, j in qd.ndrange(batch, tiles_y * (TILE // CELL) + 1, tiles_x * (TILE // CELL) + 1):
         origin = view.cameras[b * CAMERA_ROWS].xyz
         s_origin = view.cameras[b * CAMERA_ROWS].w
@@ -214,7 +214,9 @@ def trace_lattice(
 
 @qd.func
 def is_smooth(a00, a01, a10, a11):
-    """1 if the wall between four lattice rays looks like one bent sheet."""
+    """Tell whether the wall between four lattice rays looks like one bent sheet, and 1 / distance
+    of the nearest.
+    """
     # 0 for a plane; the limits are set so that a fold's edge between the four rays fails.
     twist = qd.abs(a00.x + a11.x - a01.x - a10.x)
     farthest = qd.min(qd.min(a00.x, a01.x), qd.min(a10.x, a11.x))
@@ -239,7 +241,7 @@ def draw_pixels(
     tiles_y: qd.i32,
     tiles_x: qd.i32,
 ):
-    """Pixels, one thread a square of `span` x `span`: CELL, or 1 where threads are plenty."""
+    """Draw pixels, one thread a square of `span` x `span`: CELL, or 1 where threads are plenty."""
     lattice_y = tiles_y * (TILE // CELL) + 1
     lattice_x = tiles_x * (TILE // CELL) + 1
     grid_y = tiles_y * TILE + 1
@@ -323,9 +325,11 @@ def count_polyps(
     tiles_y: qd.i32,
     tiles_x: qd.i32,
 ):
-    """Each polyp's visible pixels and their box; and the pixels that it would have if neither
-    folds nor other polyps stood before it: the visible ones, and of the others those whose rays
-    meet it (unless `hidden` is 0, which saves time). One thread a row of a tile.
+    """Count each polyp's visible pixels, their box, and its unoccluded pixels.
+
+    These are what it would have if neither folds nor other polyps stood before it: the visible
+    ones, and of the others those whose rays meet it (unless `hidden` is 0, which saves time).
+    One thread a row of a tile.
     """
     for b, y, tx in qd.ndrange(batch, height, tiles_x):
         # Only polyps that the tile's cone may meet are looked for; a row's sums go out at once, for

@@ -8,13 +8,13 @@ from endoforge.sim.kernels.types import LOOK_ROWS, POLYP_ROWS, SceneArrays, View
 from endoforge.sim.sensor import MAX_LAMPS
 
 TILE_MM = 30.0
-"""Length of the wall that one repeat of the detail texture covers."""
+"""The length of wall that one repeat of the detail texture covers."""
 BUBBLE_TILE_MM = 22.0
-"""The same of the bubbles."""
+"""The length of wall that one repeat of the bubbles covers."""
 TEXELS_PER_MM = texture.SIZE / TILE_MM
 TOP_LEVEL = texture.LEVELS - 1
 LOG2_SHARPNESS = 9
-"""Blinn-Phong exponent of the wet surface: 2 to this power."""
+"""The Blinn-Phong exponent of the wet surface is 2 to this power."""
 LEAST_SHINE2 = 0.973
 """Squared cosine below which a glint is under a thousandth of its peak."""
 WET_ROUGHNESS = 1.1
@@ -34,14 +34,14 @@ COAT_ROWS, COAT_COLUMNS = NS // 2, NA // 2
 
 @qd.func
 def mix_pairs(one, other, part):
-    """(256 - part) / 256 of `one` and part / 256 of `other`, each two bytes 16 bits apart."""
+    """Mix (256 - part) / 256 of `one` and part / 256 of `other`, two bytes 16 bits apart each."""
     pairs = one * (qd.u32(256) - part) + other * part
     return ((pairs + qd.u32(0x00800080)) >> 8) & PAIRS
 
 
 @qd.func
 def texel(table: qd.template(), u, v, level):
-    """Bilinear look-up of a tileable texture at (u, v) in repeats, in a mip level: (4,) in 0..1.
+    """Look a tileable texture up at (u, v) in repeats, bilinearly in a mip level: (4,) in 0..1.
 
     A texel is four bytes; two are interpolated at once, with weights of 8 bits.
     """
@@ -83,7 +83,7 @@ def texel(table: qd.template(), u, v, level):
 
 @qd.func
 def mip_level(millimetres):
-    """Level whose texels are about as large as a pixel's footprint on the surface."""
+    """Pick the level whose texels are about as large as a pixel's footprint on the surface."""
     texels = qd.max(millimetres * TEXELS_PER_MM, 1.0)
     # A float's exponent is the whole part of its logarithm to base 2.
     exponent = (qd.bit_cast(texels, qd.i32) >> 23) - 127
@@ -92,7 +92,7 @@ def mip_level(millimetres):
 
 @qd.func
 def coat_at(scenes: SceneArrays, scene, c):
-    """(crevice, tone, cover, stain) of the wall at curve coordinates c, and its diamond angle."""
+    """Look up (crevice, tone, cover, stain) of the wall at c, and c's diamond angle."""
     a = c.z / (qd.abs(c.y) + qd.abs(c.z) + 1e-8)
     a = qd.select(c.y < 0.0, 2.0 - a, a)
     a = qd.select(a < 0.0, a + 4.0, a)
@@ -117,7 +117,7 @@ def coat_at(scenes: SceneArrays, scene, c):
 
 @qd.func
 def lamps_at(scenes: SceneArrays, scene, right, down):
-    """Number of lamps, and (MAX_LAMPS, 3) mm from the lens to each, in the world's axes."""
+    """Read how many lamps, and (MAX_LAMPS, 3) mm from the lens to each, in the world's axes."""
     lamps = qd.Matrix.zero(qd.f32, MAX_LAMPS, 3)
     for k in qd.static(range(MAX_LAMPS)):
         place = scenes.lamps[scene * MAX_LAMPS + k]
@@ -129,7 +129,7 @@ def lamps_at(scenes: SceneArrays, scene, right, down):
 
 @qd.func
 def lamp_light(to_lamp, n, n_wet, ray):
-    """(diffuse, glint) light of a lamp: inverse square, Lambert, Blinn-Phong.
+    """Work out (diffuse, glint) light of a lamp: inverse square, Lambert, Blinn-Phong.
 
     `n_wet` is the normal, of any length, of the film of mucus that glints: rougher than the
     tissue's, `n`.
@@ -157,9 +157,10 @@ def lamp_light(to_lamp, n, n_wet, ray):
 
 @qd.func
 def polyp_place(view: View, b, instance, p, turn):
-    """Texture coordinates on a polyp: azimuthal equidistant about its axis, the ellipsoid made
-    round; the angle over its sine by a fitted parabola in 1 - cosine. And the directions along u
-    and v, and how far from the top the place is (0 at the top, 1 at the equator).
+    """Make texture coordinates on a polyp, azimuthal equidistant about its axis.
+
+    The ellipsoid is made round; the angle over its sine is a fitted parabola in 1 - cosine. Returns
+    u, v, the directions along both, and how far from the top p is (0 the top, 1 the equator).
     """
     row = (b * NP + instance - 1) * POLYP_ROWS
     axis = view.polyps[row + 1].xyz
@@ -189,7 +190,7 @@ POLYP_SCALE = 2.6
 
 @qd.func
 def cover_up(scenes: SceneArrays, scene, albedo, coat, detail):
-    """What lies on the mucosa: stain, stool, fluid. Returns (albedo, bump factor, gloss factor)."""
+    """Lay stain, stool and fluid on the mucosa; returns (albedo, bump factor, gloss factor)."""
     rough = 1.0
     wet = 1.0
     if coat.w > 0.0:
@@ -228,7 +229,7 @@ def surface(
     around,
     along,
 ):
-    """(albedo, bump, film, crevice, gloss factor) at a point of the surface.
+    """Make (albedo, bump, film, crevice, gloss factor) at a point of the surface.
 
     `bump` is added to the normal of the tissue, `film` to that of the wet film which glints.
 
@@ -323,7 +324,7 @@ def shade(
     num_lamps,
     lamps,
 ):
-    """Linear radiance (3,) of the point p at distance t along the ray."""
+    """Work out the linear radiance (3,) of the point p at distance t along the ray."""
     style = scenes.looks[scene * LOOK_ROWS + 1]
     albedo, bump, film, crevice, gloss = surface(
         scenes, view, scene, b, p, t, c, n, ray, instance, pixel_angle, wall_radius, around, along

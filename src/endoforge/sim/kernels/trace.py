@@ -1,4 +1,4 @@
-"""Along a ray: what it meets, and where."""
+"""Following a ray: what it meets, and where."""
 
 import quadrants as qd
 
@@ -30,7 +30,7 @@ TOLERANCE = 0.03
 
 @qd.func
 def trace_wall(scenes: SceneArrays, scene, origin, ray, t_start, s_start, swell, epsilon):
-    """Sphere tracing of the wall alone: (distance, curve coordinates there, centreline's row)."""
+    """Sphere-trace the wall alone: (distance, curve coordinates there, centreline's row)."""
     t = t_start
     s = s_start
     c = vec4(0.0)
@@ -50,7 +50,7 @@ def trace_wall(scenes: SceneArrays, scene, origin, ray, t_start, s_start, swell,
 
 @qd.func
 def newton(gap, normal, ray, t):
-    """The last correction to a hit: gap over closing speed, at most a few per cent of t."""
+    """The last correction to a hit in mm: gap over closing speed, at most a few per cent of t."""
     # A ray that runs along the wall closes nothing: there the quotient would be wild.
     closing = -normal.dot(ray)
     step = 0.0
@@ -61,7 +61,7 @@ def newton(gap, normal, ray, t):
 
 @qd.func
 def towards(normal, ray):
-    """The normal, turned to face the ray a little if it looks away, as at grazing edges."""
+    """Give the normal, turned to face the ray a little if it looks away, as at grazing edges."""
     away = normal.dot(ray) + 0.05
     turned = normal
     if away > 0.0:
@@ -72,7 +72,7 @@ def towards(normal, ray):
 
 @qd.func
 def meet_wall(scenes: SceneArrays, scene, origin, ray, s_origin, guess, t_free, swell, pixel_angle):
-    """Where the ray meets the wall, polyps aside.
+    """Find where the ray meets the wall, polyps aside.
 
     `guess` is (1 / distance, s) as the lattice predicts them, or (0, 0). It is taken if the gap to
     the wall there is small against the speed at which the ray closes it; else the ray is traced
@@ -114,7 +114,7 @@ def meet_polyps(
     mask,
     pixel_angle,
 ):
-    """Where the ray, from `entry` on, meets what the polyps of `mask` make of the wall.
+    """Find where the ray, from `entry` on, meets what the polyps of `mask` make of the wall.
 
     They only add to it, so that the wall itself stands in the way nowhere before `t_wall`, and a
     ray that comes so far has met no polyp. The march ends well below a pixel's width from the
@@ -165,7 +165,7 @@ def meet(
     swell,
     pixel_angle,
 ):
-    """What the ray meets first.
+    """Find what the ray meets first.
 
     Returns the distance, the curve coordinates there, the normal (not unit), the directions
     around and along the wall, the instance, and the wall's radius there.
@@ -210,7 +210,7 @@ def meet(
 
 @qd.func
 def first_polyp(view: View, b, origin, ray, mask, t_limit):
-    """Distance to the first of the masked polyps, unblended, or t_limit: good enough to meter."""
+    """Find the distance to the first masked polyp, unblended, or t_limit: enough to meter."""
     first = t_limit
     k = 0
     rest = mask
@@ -233,7 +233,7 @@ def first_polyp(view: View, b, origin, ray, mask, t_limit):
 
 @qd.func
 def meets_polyp(scenes: SceneArrays, view: View, scene, b, origin, ray, k, s_origin, swell):
-    """1 if the ray, with nothing else in its way, first meets polyp k on its side in the lumen."""
+    """Tell (0, 1) whether the ray, all else away, first meets polyp k on its side in the lumen."""
     t, leave = span(view, b, origin, ray, k)
     # Relative to its size: the count of pixels needs an outline, not a depth.
     near = 0.002 * view.polyps[(b * NP + k) * POLYP_ROWS + 4].y

@@ -21,9 +21,9 @@ Vec2Array = qd.types.ndarray(dtype=vec2, ndim=1)
 Vec4Array = qd.types.ndarray(dtype=vec4, ndim=1)
 
 CELL = 4
-"""Pixels between the rays of the lattice."""
+"""Pixels from one ray of the lattice to the next."""
 METER_STEP = 2
-"""Tiles between the rays that meter the light."""
+"""Tiles from one ray that meters the light to the next."""
 POLYP_ROWS = 7
 """Rows of four numbers a polyp: see `sim.polyps.Polyp.table_row`."""
 LOOK_ROWS = 6
