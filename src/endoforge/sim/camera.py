@@ -51,7 +51,7 @@ class CameraState:
 
     @cached_property
     def rows(self) -> NDArray[np.float32]:
-        """(CAMERA_ROWS, 4): what `kernels.types.View.cameras` holds, so far as the state says it.
+        """What `kernels.types.View.cameras` holds, (CAMERA_ROWS, 4), so far as the state says it.
 
         Movement is per second here: `packing.Movers.at` multiplies it by the exposure.
         """

@@ -92,9 +92,10 @@ def respond(light: Array) -> Array:
 
 @cache
 def response_table() -> NDArray[np.int32]:
-    """`respond` in the middle of each step of a float's bits: (CURVE_LENGTH,) int32, 0..LUMA_TOP.
+    """Table `respond` over the steps of a float's bits: (CURVE_LENGTH,) int32, 0..LUMA_TOP.
 
-    Half a step is 0.4 % of the light, a quarter of a grey level. The first step is black.
+    Taken in their middle: half a step is 0.4 % of the light, a quarter of a grey level. The first
+    step is black.
     """
     steps = np.arange(CURVE_FIRST, CURVE_FIRST + CURVE_LENGTH, dtype=np.int32)
     bits = (steps << CURVE_SHIFT) + (1 << (CURVE_SHIFT - 1))

@@ -84,7 +84,7 @@ class CameraSettings:
     defocus: float
 
     def table_rows(self) -> NDArray[np.float32]:
-        """(SENSOR_ROWS, 4) float32, in the order in which `kernels.develop` reads them.
+        """Make the (SENSOR_ROWS, 4) float32 in the order in which `kernels.develop` reads them.
 
         White balance, saturation | variances of read and shot noise, vignette per unit of
         1 - cosine off the axis, sharpening | radius of the aperture in mm, whether there is JPEG,
