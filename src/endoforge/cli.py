@@ -21,6 +21,7 @@ from typing import Any
 
 from endoforge import __version__
 from endoforge.backends.wish import unread_choice, with_environment
+from endoforge.core.checks import MAX_SEED
 from endoforge.core.errors import Resumable, UserError, mend_of
 from endoforge.core.logs import LogLevel, level_of, start_logging
 from endoforge.core.signals import end_on_interrupts, held_interrupts
@@ -254,7 +255,7 @@ def _first_seed(given: int | None) -> int:
     text = os.environ.get(POLYP_SEED)
     if text is None:
         return time.time_ns() // 1_000_000
-    if not text.isdecimal() or int(text) >= 2**64:
+    if not text.isdecimal() or int(text) > MAX_SEED:
         raise UserError(f"{POLYP_SEED}={text}: must be a whole number between 0 and 2^64 - 1")
     return int(text)
 

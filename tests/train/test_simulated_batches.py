@@ -20,7 +20,7 @@ from endoforge.sim.footage import Footage
 from endoforge.sim.labels import MIN_VISIBLE_PX, polyp_views, visible_boxes
 from endoforge.sim.polyps import KINDS, MAX_POLYPS
 from endoforge.sim.randomization import Randomization
-from endoforge.sim.renderer import Renderer, Shot
+from endoforge.sim.renderer import CameraShot, Renderer
 from endoforge.sim.scene import make_scene
 from endoforge.sim.simulator import FrameTruth, Simulator
 from endoforge.sim.streams import run_seed, training_seed, validation_seed
@@ -187,7 +187,7 @@ def test_frames_and_boxes_are_those_of_the_renderer_and_its_labels(cpu: Engine) 
         [state] = plan_flight(scene).states([int(footage.steps[view])])
         noise_seed = int(footage.arrays["cameras"][view, 2, 3])
         renderer.load([scene])
-        frames = renderer.render([Shot(state, 0, noise_seed)])
+        frames = renderer.render([CameraShot(state, 0, noise_seed)])
         assert np.array_equal(frames.rgb[0].numpy(), batch.images[row])
         views = polyp_views(scene, state, frames.stats[0].numpy())
         expected = [np.array(view.box_px) / 64 for view in views if view.box_px is not None]

@@ -156,7 +156,7 @@ def test_recording_stops_at_max_frames(watch):
 
 def test_pictures_are_those_of_the_camera_that_the_label_names(watch, cpu):
     """Rendered again from the state that was captured, with the same noise: the same pixels."""
-    from endoforge.sim.renderer import Renderer, Shot
+    from endoforge.sim.renderer import CameraShot, Renderer
 
     watched = watch(max_frames=2)
     session = watched.session
@@ -168,7 +168,9 @@ def test_pictures_are_those_of_the_camera_that_the_label_names(watch, cpu):
     renderer = Renderer(96, 64, cpu)
     renderer.load([colon.run.scene])
     for frame in index_root(run_dir).frames:
-        shot = Shot(recording._states[frame.frame_id], 0, colon.run.noise_seeds[frame.frame_id])
+        shot = CameraShot(
+            recording._states[frame.frame_id], 0, colon.run.noise_seeds[frame.frame_id]
+        )
         expected = renderer.render([shot]).rgb[0].numpy()
         np.testing.assert_array_equal(read_picture(frame.image_path), expected)
 

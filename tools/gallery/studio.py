@@ -17,7 +17,7 @@ from endoforge.sim.lumen import Lumen
 from endoforge.sim.nuisances import Nuisances
 from endoforge.sim.polyps import Polyp
 from endoforge.sim.randomization import Randomization, parse_randomization
-from endoforge.sim.renderer import Renderer, Shot
+from endoforge.sim.renderer import CameraShot, Renderer
 from endoforge.sim.scene import Scene, make_look
 from endoforge.sim.sensor import LONGEST_EXPOSURE_S
 
@@ -90,7 +90,7 @@ class Studio:
 
 
 def _taken(renderer: Renderer, scene: Scene, state: CameraState) -> Taken:
-    frames = renderer.render([Shot(state, noise_seed=7)])
+    frames = renderer.render([CameraShot(state, noise_seed=7)])
     assert frames.normals is not None
     return Taken(
         rgb=frames.rgb[0].numpy().copy(),

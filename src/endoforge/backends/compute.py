@@ -5,9 +5,10 @@ from typing import Protocol
 import torch
 
 from endoforge.backends.base import Backend
-from endoforge.backends.devices import BackendName, DeviceName, describe_device, pick_device
+from endoforge.backends.devices import describe_device, pick_device
 from endoforge.backends.group import Group
 from endoforge.backends.torch_backend import TorchBackend
+from endoforge.core.choices import BackendName, DeviceName
 from endoforge.detect.predict import Net
 from endoforge.detect.tinydet import TinyDet, TinyDetConfig
 

@@ -7,9 +7,9 @@ from typing import Annotated, get_args
 
 from tyro.conf import arg
 
-from endoforge.backends.devices import BackendName, DeviceName
 from endoforge.backends.wish import AdapterWish
 from endoforge.core.checks import check_choice
+from endoforge.core.choices import BackendName, DeviceName
 from endoforge.core.errors import UserError
 from endoforge.detect.packaged import DEFAULT_CHECKPOINT, DetectorKind
 

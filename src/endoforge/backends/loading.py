@@ -3,7 +3,7 @@
 import os
 
 from endoforge.backends.compute import pick_compute
-from endoforge.backends.devices import BackendName, DeviceName
+from endoforge.core.choices import BackendName, DeviceName
 from endoforge.detect.neural import NeuralDetector
 
 

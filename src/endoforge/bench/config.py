@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import get_args
 
-from endoforge.backends.devices import DeviceName
 from endoforge.core import checks
+from endoforge.core.choices import DeviceName
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from endoforge.core.folders import scratch_folder
 from endoforge.datagen.config import DatagenConfig
 from endoforge.datagen.generate import generate
-from endoforge.datagen.report import DatagenReport
+from endoforge.datagen.job_report import DatagenReport
 
 ROUNDS = 3
 

@@ -6,7 +6,7 @@ import time
 
 from endoforge.sim.engine import Engine
 from endoforge.sim.flight import fly, thin
-from endoforge.sim.renderer import Renderer, Shot
+from endoforge.sim.renderer import CameraShot, Renderer
 from endoforge.sim.scene import Scene, make_scene
 
 POSITIONS, ROUNDS = 8, 3
@@ -21,7 +21,7 @@ def frames_per_second(
     """
     flights = [thin(fly(scene), POSITIONS) for scene in scenes]
     shots = [
-        Shot(flights[scene][position], scene, position)
+        CameraShot(flights[scene][position], scene, position)
         for position in range(POSITIONS)
         for scene in range(len(scenes))
     ]

@@ -9,8 +9,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from endoforge.captures.run_frames import FrameRecord, read_manifest, usable_frames
-from endoforge.captures.schema import MANIFEST_NAME, LabelField, RunManifest
+from endoforge.captures.schema import MANIFEST_NAME, RunManifest
 from endoforge.captures.tally import Tally
+from endoforge.core.choices import LabelField
 from endoforge.core.errors import UserError
 from endoforge.core.progress import progress
 

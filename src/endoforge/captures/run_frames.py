@@ -21,15 +21,9 @@ from endoforge.captures.label_boxes import (
 )
 from endoforge.captures.listing import RunFolders
 from endoforge.captures.pictures import picture_size
-from endoforge.captures.schema import (
-    MANIFEST_NAME,
-    Corners,
-    FrameLabel,
-    LabelField,
-    PolypLabel,
-    RunManifest,
-)
+from endoforge.captures.schema import MANIFEST_NAME, Corners, FrameLabel, PolypLabel, RunManifest
 from endoforge.captures.tally import Tally, Unusable
+from endoforge.core.choices import LabelField
 from endoforge.core.reading import MOST_LABEL_BYTES, read_ahead, read_regular
 from endoforge.core.text import as_utf8
 

@@ -25,6 +25,7 @@ from platformdirs import user_cache_path
 
 from endoforge import __version__
 from endoforge.captures.tally import Unusable
+from endoforge.core.choices import ResizeMode
 from endoforge.core.files import create_file, write_atomic
 from endoforge.core.folders import (
     FolderLock,
@@ -38,7 +39,7 @@ from endoforge.core.folders import (
 from endoforge.core.parsing import parse_json
 from endoforge.core.reading import MOST_LIST_BYTES, first_line, read_regular
 from endoforge.data.decode_pictures import Mapped, Outcome, map_new
-from endoforge.data.letterbox import Placement, ResizeMode
+from endoforge.data.letterbox import Placement
 
 log = logging.getLogger(__name__)
 

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from endoforge.captures.pictures import read_picture
 from endoforge.captures.run_frames import FrameRecord
 from endoforge.captures.tally import Unusable
+from endoforge.core.choices import ResizeMode
 from endoforge.core.errors import UserError
 from endoforge.core.progress import progress
-from endoforge.data.letterbox import Placement, ResizeMode, resize_picture
+from endoforge.data.letterbox import Placement, resize_picture
 
 Mapped = np.memmap[Any, np.dtype[np.uint8]]
 

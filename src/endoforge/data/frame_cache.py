@@ -11,10 +11,10 @@ from pathlib import Path
 
 from endoforge.captures.run_frames import FrameRecord
 from endoforge.captures.tally import Unusable
+from endoforge.core.choices import ResizeMode
 from endoforge.data.blocks import Block, BlockFolder, Identity, file_state
 from endoforge.data.decode_pictures import Outcome, decode_into, unnamed_array
 from endoforge.data.images import Images
-from endoforge.data.letterbox import ResizeMode
 
 log = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from endoforge.captures.run_frames import FrameRecord
 from endoforge.captures.tally import Tally, Unusable
+from endoforge.core.choices import ResizeMode
 from endoforge.core.errors import UserError
 from endoforge.data.frame_cache import load_decoded
 from endoforge.data.images import Images
-from endoforge.data.letterbox import ResizeMode
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ from endoforge.core.parsing import parse_json
 from endoforge.core.reading import MOST_LABEL_BYTES, read_regular
 from endoforge.datagen.config import DatagenConfig
 from endoforge.datagen.generate import generate
-from endoforge.datagen.report import DatagenReport
+from endoforge.datagen.job_report import DatagenReport
 from endoforge.demo.config import DemoConfig
 from endoforge.detect.packaged import PACKAGED
 from endoforge.evaluate.config import EvalConfig

@@ -7,8 +7,7 @@ from functools import partial
 from torch import Tensor
 
 from endoforge.backends.compute import pick_compute
-from endoforge.captures.schema import LabelField
-from endoforge.data.letterbox import ResizeMode
+from endoforge.core.choices import LabelField, ResizeMode
 from endoforge.detect.decode import MIN_SCORE
 from endoforge.detect.detections import Detections
 from endoforge.detect.heuristic import HeuristicDetector

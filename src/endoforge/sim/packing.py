@@ -16,12 +16,12 @@ from endoforge.sim.polyps import MAX_POLYPS, polyp_shifts, polyp_table
 from endoforge.sim.scene import Scene
 from endoforge.sim.sensor import MAX_LAMPS
 
-WORLD = ("centreline", "wall", "coat", "looks", "sensors", "lamps", "rays", "screens")
-"""What `world_arrays` gives."""
+SCENE_ARRAYS = ("centreline", "wall", "coat", "looks", "sensors", "lamps", "rays", "screens")
+"""What `scene_arrays` gives."""
 
 
-def world_arrays(scene: Scene, width: int, height: int) -> dict[str, NDArray[Any]]:
-    """A scene's rows of `kernels.types.World`, by field, for frames of this size.
+def scene_arrays(scene: Scene, width: int, height: int) -> dict[str, NDArray[Any]]:
+    """A scene's rows of `kernels.types.SceneArrays`, by field, for frames of this size.
 
     float32 and shaped (rows, 4), but for `screens`: (width * height,) int32. The shapes are the
     same for all scenes.

@@ -8,6 +8,7 @@ from tyro.conf import arg
 
 from endoforge.backends.flags import AdapterFlag, BackendFlag, DeviceFlag, check_compute
 from endoforge.core import checks
+from endoforge.core.choices import LabelField, ResizeMode
 from endoforge.core.errors import UserError
 from endoforge.core.sizes import parse_size
 from endoforge.evaluate.config import (
@@ -19,8 +20,6 @@ from endoforge.evaluate.config import (
 )
 
 Scheduler = Literal["linear", "cosine"]
-ResizeMode = Literal["letterbox", "force"]
-LabelField = Literal["label", "paris"]
 ModelName = Literal["tinydet", "bigdet"]
 Watch = Literal["ap", "ap50", "mean-iou"]
 DEBUG_NAME = "debug_batch.png"

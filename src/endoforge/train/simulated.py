@@ -9,6 +9,8 @@ from pathlib import Path
 import torch
 
 from endoforge.backends.group import Group
+from endoforge.core.checks import check_render_size
+from endoforge.core.choices import RendererName
 from endoforge.core.errors import UserError
 from endoforge.core.machine import cpu_cores
 from endoforge.data.classes import Classes
@@ -16,9 +18,8 @@ from endoforge.data.loader import Shard
 from endoforge.data.pack import LabelledInputs
 from endoforge.data.split import fingerprint
 from endoforge.sim.bakery import Recipe
-from endoforge.sim.engine import Engine, RendererName, start_engine
+from endoforge.sim.engine import Engine, start_engine
 from endoforge.sim.randomization import Randomization, load_randomization
-from endoforge.sim.simulator import LEAST_SIDE_PX, MOST_SIDE_PX
 from endoforge.sim.timetable import RUNS_AT_ONCE, VIEWS_A_RUN
 from endoforge.train.config import TrainConfig
 from endoforge.train.recorded import log_dropped, log_unknown, pack_validation, real_index, usable
@@ -87,7 +88,7 @@ def load_simulated(
         ("--target-size", config.input_size),
         ("--val-target-size", config.val_input_size),
     ):
-        _check_size(flag, size)
+        check_render_size(flag, size, when="with --simulate ")
     ranges = Randomization()
     if config.randomization is not None:
         ranges = load_randomization(Path(config.randomization))
@@ -144,15 +145,6 @@ def engine_on(device: torch.device) -> Engine:
             "--simulate renders on the first GPU of a machine only: start one process a machine"
         )
     return start_engine(names[device.type])
-
-
-def _check_size(flag: str, size: tuple[int, int]) -> None:
-    if min(size) < LEAST_SIDE_PX or max(size) > MOST_SIDE_PX:
-        width, height = size
-        raise UserError(
-            f"{flag} {width}x{height}: with --simulate each side must be {LEAST_SIDE_PX} to "
-            f"{MOST_SIDE_PX} pixels"
-        )
 
 
 def _log_summary(source: SimulatedSource) -> None:

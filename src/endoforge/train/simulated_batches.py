@@ -9,14 +9,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from endoforge.captures.schema import DEFAULT_CLASS, LabelField
+from endoforge.captures.schema import DEFAULT_CLASS
+from endoforge.core.choices import LabelField
 from endoforge.data.classes import Classes
 from endoforge.data.loader import Batch, Shard
 from endoforge.sim.bakery import Recipe
 from endoforge.sim.engine import Engine
 from endoforge.sim.labels import visible_boxes
 from endoforge.sim.polyps import KINDS
-from endoforge.sim.stage import Shown, Stage
+from endoforge.sim.stage import FootageStage, Shown
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class SimulatedLoader:
         )
         self.rows = (shard or Shard()).of(batch_size)
         self.rows_each: int = self.rows.stop - self.rows.start
-        self.stage = Stage(engine, recipe, runs_at_once, workers=workers)
+        self.stage = FootageStage(engine, recipe, runs_at_once, workers=workers)
 
     def __len__(self) -> int:
         """Batches an epoch."""

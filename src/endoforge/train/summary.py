@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoforge.captures.index import CaptureIndex
-from endoforge.captures.schema import DEFAULT_CLASS, LabelField
+from endoforge.captures.schema import DEFAULT_CLASS
+from endoforge.core.choices import LabelField
 from endoforge.data.classes import boxes_by_class
 from endoforge.data.pack import LabelledInputs, Pack
 from endoforge.data.split import Split

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from endoforge.core.checks import MAX_SEED
 from endoforge.core.errors import UserError
 from endoforge.view.messages import (
-    MOST_SEED,
     SeedChoice,
     SpeedChoice,
     Switch,
@@ -108,7 +108,7 @@ def _move_threshold(session: Session, step: ThresholdStep) -> None:
 
 def _fly_seed(session: Session, seed: int | None) -> None:
     world = _free_to_fly(session)
-    session.new_seed((world.colon.base_seed + 1) % (MOST_SEED + 1) if seed is None else seed)
+    session.new_seed((world.colon.base_seed + 1) % (MAX_SEED + 1) if seed is None else seed)
 
 
 SWITCHES: dict[Switchable, Callable[[Session], None]] = {

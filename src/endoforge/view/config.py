@@ -14,6 +14,7 @@ from endoforge.backends.flags import (
     check_compute,
 )
 from endoforge.core import checks
+from endoforge.core.choices import RendererName
 from endoforge.core.errors import UserError
 from endoforge.core.sizes import parse_size
 from endoforge.detect.packaged import DEFAULT_CHECKPOINT, packaged_weights, weights_file
@@ -47,7 +48,7 @@ class SimViewConfig:
     resolution: Annotated[str, arg(metavar="WIDTHxHEIGHT")] = "640x360"
     """Size of the frames, WIDTHxHEIGHT in pixels."""
 
-    renderer: Literal["auto", "cpu", "cuda", "vulkan", "metal", "amdgpu"] = "auto"
+    renderer: RendererName = "auto"
     """What renders: a GPU if there is one, else the CPU. `endoforge devices` lists them."""
 
     checkpoint: CheckpointFlag = None
@@ -80,9 +81,7 @@ class SimViewConfig:
             checks.check_seed("--seed", self.seed)
         if self.max_frames is not None:
             checks.check_at_least("--max-frames", self.max_frames, 1, example="200")
-        width, height = self.size
-        if not (64 <= width <= 4096 and 64 <= height <= 4096):
-            raise UserError(f"--resolution {self.resolution}: each side must be 64 to 4096 pixels")
+        checks.check_render_size("--resolution", self.size)
         checks.check_probability("--infer-obj-thresh", self.infer_obj_thresh, example="0.3")
         checks.check_probability("--infer-iou-thresh", self.infer_iou_thresh, example="0.5")
         check_compute(self.backend, self.device, self.adapter)

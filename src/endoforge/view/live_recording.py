@@ -14,8 +14,8 @@ from typing import Any
 
 from endoforge.captures.recorder import RunRecorder
 from endoforge.core.errors import UserError, is_full
+from endoforge.datagen.frame_labels import frame_label
 from endoforge.datagen.job import REPEATABLE, DataSet
-from endoforge.datagen.labels import frame_label
 from endoforge.datagen.output import about_run
 from endoforge.sim.camera import CameraState
 from endoforge.sim.flight import CAPTURE_INTERVAL_S

@@ -12,6 +12,7 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from functools import partial
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_type_hints
 
+from endoforge.core.checks import MAX_SEED
 from endoforge.core.errors import UserError
 from endoforge.core.parsing import parse_json
 
@@ -27,7 +28,6 @@ Switchable = Literal[
 Threshold = Literal["objectness", "iou"]
 
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0)
-MOST_SEED = 2**64 - 1
 MOST_FRAME = 2**53
 """JavaScript counts no further; at 60 Hz that takes millions of years."""
 MOST_DRAG_PX = 4000.0
@@ -78,7 +78,7 @@ def _seed(value: Any) -> int | None:
         return None
     if isinstance(value, str) and value.isdecimal() and len(value) <= 20:
         value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_SEED:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_SEED:
         raise ValueError("must be a whole number from 0 to 2^64 - 1")
     return value
 

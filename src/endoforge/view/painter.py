@@ -16,9 +16,10 @@ import torch
 from numpy.typing import NDArray
 
 from endoforge.core.children import become_child, starting_children
+from endoforge.core.choices import RendererName
 from endoforge.core.errors import UserError
 from endoforge.core.shared_memory import SharedMemory
-from endoforge.sim.engine import RendererName, keep_compiled, start_engine
+from endoforge.sim.engine import keep_compiled, start_engine
 from endoforge.sim.kernels.types import STATS
 from endoforge.sim.polyps import MAX_POLYPS
 from endoforge.sim.renderer import Renderer

@@ -8,11 +8,11 @@ from functools import partial
 import torch
 
 from endoforge.backends.compute import pick_compute
+from endoforge.core.choices import RendererName
 from endoforge.core.errors import UserError
 from endoforge.core.machine import cpu_cores
 from endoforge.detect.detections import Detector
 from endoforge.detect.heuristic import HeuristicDetector
-from endoforge.sim.engine import RendererName
 from endoforge.view.config import SimViewConfig
 from endoforge.view.encoding import Encoding, Packet
 from endoforge.view.events import Events

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from endoforge.sim.camera import CameraState, Pose
 from endoforge.sim.flight import Flight, plan_flight, steps_to_next
 from endoforge.sim.itinerary import STEP_S
-from endoforge.sim.packing import Movers, world_arrays
+from endoforge.sim.packing import Movers, scene_arrays
 from endoforge.sim.randomization import Randomization
 from endoforge.sim.scene import make_scene
 from endoforge.sim.simulator import BakedRun, bake_flight
@@ -58,7 +58,7 @@ def bake_colon(base_seed: int, size: tuple[int, int], max_frames: int | None) ->
     scene = make_scene(run_seed(base_seed, 0), Randomization())
     flight = plan_flight(scene)
     run = bake_flight(scene, flight, size, max_frames)
-    return Colon(base_seed, run, flight, Movers.of([scene]), world_arrays(scene, *size))
+    return Colon(base_seed, run, flight, Movers.of([scene]), scene_arrays(scene, *size))
 
 
 class World:

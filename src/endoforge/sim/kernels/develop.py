@@ -49,7 +49,7 @@ LARGEST_CIRCLE_PX = 6.0
 
 LUMA_BITS = 12
 OPEN = 1 << 20
-"""Bit of `Darkroom.coded` that says that the picture shows here, not the screen."""
+"""Bit of `DarkroomBuffers.coded` that says that the picture shows here, not the screen."""
 COUNTED = OPEN | LUMA_TOP
 """Luma and the bit above: sums of up to 256 of them keep apart."""
 CORE2 = (CORING * LUMA_TOP * 256) ** 2
@@ -58,7 +58,7 @@ GRAIN_SCALE = LUMA_TOP / GRAIN_STEPS * 65536.0
 
 
 @dataclass
-class Darkroom:
+class DarkroomBuffers:
     """What the passes read, write and hand on; `sim.darkroom` puts it together.
 
     cameras, rays    as in `types.View`
@@ -94,7 +94,7 @@ class Darkroom:
 
 
 @qd.func
-def scene_of(room: Darkroom, b):
+def scene_of(room: DarkroomBuffers, b):
     return qd.cast(room.cameras[b * CAMERA_ROWS + 1].w, qd.i32)
 
 
@@ -111,7 +111,7 @@ def in_pixels(motion, right, down):
 
 
 @qd.kernel
-def find_flow(room: Darkroom, batch: qd.i32, tiles_y: qd.i32, tiles_x: qd.i32):
+def find_flow(room: DarkroomBuffers, batch: qd.i32, tiles_y: qd.i32, tiles_x: qd.i32):
     """A point P seen by a camera that moves by m and turns by w moves by -m - w x P."""
     columns = tiles_x * TILE + 1
     for b, ty, tx in qd.ndrange(batch, tiles_y, tiles_x):
@@ -131,7 +131,7 @@ def find_flow(room: Darkroom, batch: qd.i32, tiles_y: qd.i32, tiles_x: qd.i32):
 
 
 @qd.func
-def row_light(room: Darkroom, row, left, x, right):
+def row_light(room: DarkroomBuffers, row, left, x, right):
     """Light of three pixels of a row, weighted; the screen's pixels weigh nothing."""
     p = room.radiance[row + left]
     q = room.radiance[row + x]
@@ -144,7 +144,9 @@ def row_light(room: Darkroom, row, left, x, right):
 
 
 @qd.kernel
-def spread_light(room: Darkroom, batch: qd.i32, height: qd.i32, width: qd.i32, strips: qd.i32):
+def spread_light(
+    room: DarkroomBuffers, batch: qd.i32, height: qd.i32, width: qd.i32, strips: qd.i32
+):
     """The lens's point spread: 3 x 3 pixels of a Gaussian."""
     for b, strip, x in qd.ndrange(batch, strips, width):
         left = qd.max(x - 1, 0)
@@ -163,7 +165,7 @@ def spread_light(room: Darkroom, batch: qd.i32, height: qd.i32, width: qd.i32, s
 
 
 @qd.func
-def gather(room: Darkroom, first, y, x, height, width, path, circle, size2):
+def gather(room: DarkroomBuffers, first, y, x, height, width, path, circle, size2):
     """Light summed over `path` (pixels, centred) and a disk of radius `circle`.
 
     `size2`, its squared extent, decides on 4, 8, 16 or 32 samples: never much more than a pixel
@@ -202,7 +204,7 @@ def gather(room: Darkroom, first, y, x, height, width, path, circle, size2):
 
 
 @qd.func
-def respond(room: Darkroom, light):
+def respond(room: DarkroomBuffers, light):
     """Linear light to display luma steps, 0..LUMA_TOP: one look-up by exponent and 7 bits more."""
     place = (qd.bit_cast(light, qd.i32) >> CURVE_SHIFT) - CURVE_FIRST
     place = qd.select(place < 0, 0, place)
@@ -236,7 +238,7 @@ def coded_pixel(red, green, blue):
 
 @qd.kernel
 def expose(
-    room: Darkroom,
+    room: DarkroomBuffers,
     batch: qd.i32,
     height: qd.i32,
     width: qd.i32,
@@ -300,7 +302,7 @@ def expose(
 
 
 @qd.func
-def row_sum(room: Darkroom, row, x, width):
+def row_sum(room: DarkroomBuffers, row, x, width):
     """Binomial sum over five pixels of a row: of their luma and of how many are open."""
     e = room.coded[row + qd.max(x - 2, 0)] & COUNTED
     d = room.coded[row + qd.max(x - 1, 0)] & COUNTED
@@ -343,7 +345,7 @@ def screen_luma(colour):
 
 @qd.kernel
 def sharpen(
-    room: Darkroom,
+    room: DarkroomBuffers,
     batch: qd.i32,
     height: qd.i32,
     width: qd.i32,

@@ -3,7 +3,7 @@
 import quadrants as qd
 
 from endoforge.sim import anatomy, centreline, polyps, wall
-from endoforge.sim.kernels.types import CAMERA_ROWS, POLYP_ROWS, View, World, vec2, vec3, vec4
+from endoforge.sim.kernels.types import CAMERA_ROWS, POLYP_ROWS, SceneArrays, View, vec2, vec3, vec4
 
 NS = centreline.NUM_ALONG
 NA = wall.NUM_AROUND
@@ -14,16 +14,16 @@ TURNS_PER_MM = 1.0 / anatomy.WAVE_MM
 
 
 @qd.func
-def locate(world: World, scene, p, ray, s_guess):
+def locate(scenes: SceneArrays, scene, p, ray, s_guess):
     """Curve coordinates of p near `s_guess`: (s, x, y, ds/dt along the ray); and the row of the
     centreline that was read.
     """
     j = qd.math.clamp(qd.cast(s_guess * ALONG_PER_MM + 0.5, qd.i32), 0, NS - 1)
     row = (scene * NS + j) * 4
-    r0 = world.centreline[row]
-    r1 = world.centreline[row + 1]
-    r2 = world.centreline[row + 2]
-    r3 = world.centreline[row + 3]
+    r0 = scenes.centreline[row]
+    r1 = scenes.centreline[row + 1]
+    r2 = scenes.centreline[row + 2]
+    r3 = scenes.centreline[row + 3]
     q = p - r0.xyz
     x = q.dot(r2.xyz)
     y = q.dot(r3.xyz)
@@ -33,13 +33,13 @@ def locate(world: World, scene, p, ray, s_guess):
 
 
 @qd.func
-def guess_s(world: World, scene, origin, ray, t, s_origin):
+def guess_s(scenes: SceneArrays, scene, origin, ray, t, s_origin):
     """Where along the centreline the point at distance t lies: a first guess, then refined."""
     j = qd.math.clamp(qd.cast(s_origin * ALONG_PER_MM + 0.5, qd.i32), 0, NS - 1)
-    s = s_origin + ray.dot(world.centreline[(scene * NS + j) * 4 + 1].xyz) * t
+    s = s_origin + ray.dot(scenes.centreline[(scene * NS + j) * 4 + 1].xyz) * t
     if t > 15.0:
         for _twice in range(2):
-            c, _row = locate(world, scene, origin + ray * t, ray, s)
+            c, _row = locate(scenes, scene, origin + ray * t, ray, s)
             s = c.x
     return s
 
@@ -58,21 +58,21 @@ def wall_index(c):
 
 
 @qd.func
-def wall_corners(world: World, scene, c):
+def wall_corners(scenes: SceneArrays, scene, c):
     """The four samples of the wall's table around curve coordinates c, and c's place among them."""
     i, j, u, v, _a = wall_index(c)
     row = (scene * NS + i) * NA
     j0 = j & (NA - 1)
     j1 = (j + 1) & (NA - 1)
-    h00 = world.wall[row + j0]
-    h01 = world.wall[row + j1]
-    h10 = world.wall[row + NA + j0]
-    h11 = world.wall[row + NA + j1]
+    h00 = scenes.wall[row + j0]
+    h01 = scenes.wall[row + j1]
+    h10 = scenes.wall[row + NA + j0]
+    h11 = scenes.wall[row + NA + j1]
     return h00, h01, h10, h11, u, v
 
 
 @qd.func
-def safe_step(world: World, scene, c, gap, safe):
+def safe_step(scenes: SceneArrays, scene, c, gap, safe):
     """How far one may go from c in any direction without passing through the wall, in mm.
 
     The wall's slopes bound it, seen from near the wall. Near the axis all of the wall around is
@@ -82,7 +82,7 @@ def safe_step(world: World, scene, c, gap, safe):
     step = gap * safe
     if r < gap:
         j = qd.math.clamp(qd.cast(c.x * ALONG_PER_MM + 0.5, qd.i32), 0, NS - 1)
-        narrowest = 0.95 * world.centreline[(scene * NS + j) * 4 + 2].w
+        narrowest = 0.95 * scenes.centreline[(scene * NS + j) * 4 + 2].w
         step = qd.min(step, qd.max(narrowest - r, 0.2 * gap))
     return step
 
@@ -101,22 +101,22 @@ def swollen(swell, s):
 
 
 @qd.func
-def wall_gap(world: World, scene, c, swell):
+def wall_gap(scenes: SceneArrays, scene, c, swell):
     """(R - r, a safe step), both in mm, at curve coordinates c."""
-    h00, h01, h10, h11, u, v = wall_corners(world, scene, c)
+    h00, h01, h10, h11, u, v = wall_corners(scenes, scene, c)
     r0 = h00.x + (h01.x - h00.x) * v
     r1 = h10.x + (h11.x - h10.x) * v
     gap = (r0 + (r1 - r0) * u) * swollen(swell, c.x) - qd.sqrt(c.y * c.y + c.z * c.z)
-    return gap, safe_step(world, scene, c, gap, h00.y)
+    return gap, safe_step(scenes, scene, c, gap, h00.y)
 
 
 @qd.func
-def wall_slopes(world: World, scene, c, swell):
+def wall_slopes(scenes: SceneArrays, scene, c, swell):
     """(R - r, safe step, dR/ds, dR/dangle / R), all bilinear but the safe step.
 
     The slope of peristalsis itself, at most 0.05, is left out.
     """
-    h00, h01, h10, h11, u, v = wall_corners(world, scene, c)
+    h00, h01, h10, h11, u, v = wall_corners(scenes, scene, c)
     h0 = h00 + (h01 - h00) * v
     h1 = h10 + (h11 - h10) * v
     h = h0 + (h1 - h0) * u
@@ -125,15 +125,15 @@ def wall_slopes(world: World, scene, c, swell):
 
 
 @qd.func
-def wall_frame(world: World, row, c, slopes):
+def wall_frame(scenes: SceneArrays, row, c, slopes):
     """At curve coordinates: the wall's normal (into the lumen, not unit), around, tangent.
 
     `row` is that of the centreline which `locate` read.
     """
-    r0 = world.centreline[row]
-    r1 = world.centreline[row + 1]
-    n1 = world.centreline[row + 2].xyz
-    n2 = world.centreline[row + 3].xyz
+    r0 = scenes.centreline[row]
+    r1 = scenes.centreline[row + 1]
+    n1 = scenes.centreline[row + 2].xyz
+    n2 = scenes.centreline[row + 3].xyz
     inverse = 1.0 / qd.max(qd.sqrt(c.y * c.y + c.z * c.z), 1e-3)
     outward = (n1 * c.y + n2 * c.z) * inverse
     around = (n2 * c.y - n1 * c.z) * inverse
@@ -188,15 +188,15 @@ def polyp_distance(view: View, b, k, p):
 
 
 @qd.func
-def blended(world: World, view: View, scene, b, p, ray, s_guess, mask):
+def blended(scenes: SceneArrays, view: View, scene, b, p, ray, s_guess, mask):
     """Wall and the masked polyps as one surface.
 
     Returns the distance, the nearest polyp's id (0: the wall), whether a polyp bends the surface
     here, the curve coordinates, the wall's slopes and the centreline's row. The join is the
     polynomial smooth minimum (Quilez), the id that of the nearer of the two, unblended.
     """
-    c, row = locate(world, scene, p, ray, s_guess)
-    slopes = wall_slopes(world, scene, c, swelling(view, b))
+    c, row = locate(scenes, scene, p, ray, s_guess)
+    slopes = wall_slopes(scenes, scene, c, swelling(view, b))
     d_wall = slopes.x / qd.sqrt(1.0 + slopes.z * slopes.z + slopes.w * slopes.w)
     d = d_wall
     nearest = d_wall

@@ -1,14 +1,14 @@
 """JPEG's losses: chroma at half size, 8 x 8 cosine transforms, quantisation. No bits are written.
 
 (ITU-T T.81; the chroma comes back by the triangle filter of libjpeg's "fancy upsampling".)
-All on `Darkroom.planes`, in place; frames whose scene has no JPEG are passed over.
+All on `DarkroomBuffers.planes`, in place; frames whose scene has no JPEG are passed over.
 """
 
 import math
 
 import quadrants as qd
 
-from endoforge.sim.kernels.develop import Darkroom, chroma, packed_rgb, scene_of
+from endoforge.sim.kernels.develop import DarkroomBuffers, chroma, packed_rgb, scene_of
 from endoforge.sim.kernels.types import TILE
 from endoforge.sim.sensor import QUANTISATION_ROW, SENSOR_ROWS
 
@@ -48,7 +48,7 @@ def inverse(f):
 
 
 @qd.func
-def has_jpeg(room: Darkroom, b):
+def has_jpeg(room: DarkroomBuffers, b):
     return room.sensors[scene_of(room, b) * SENSOR_ROWS + 2].y > 0.0
 
 
@@ -64,7 +64,7 @@ def covering_chroma(colour):
 
 @qd.kernel
 def fill_planes(
-    room: Darkroom,
+    room: DarkroomBuffers,
     batch: qd.i32,
     height: qd.i32,
     width: qd.i32,
@@ -101,7 +101,7 @@ def fill_planes(
 
 @qd.kernel
 def transform_columns(
-    room: Darkroom, back: qd.template(), batch: qd.i32, blocks_y: qd.i32, blocks_x: qd.i32
+    room: DarkroomBuffers, back: qd.template(), batch: qd.i32, blocks_y: qd.i32, blocks_x: qd.i32
 ):
     """Cosine transform of the columns of all blocks, or back. Cr's blocks follow Cb's."""
     for b, strip, x in qd.ndrange(batch, blocks_y * 2, blocks_x * 24):
@@ -124,7 +124,7 @@ def transform_columns(
 
 
 @qd.kernel
-def quantise_rows(room: Darkroom, batch: qd.i32, blocks_y: qd.i32, blocks_x: qd.i32):
+def quantise_rows(room: DarkroomBuffers, batch: qd.i32, blocks_y: qd.i32, blocks_x: qd.i32):
     """Rows of all blocks: transformed, rounded to the quantisation table's steps, and back."""
     for b, row, block in qd.ndrange(batch, blocks_y * 16, blocks_x * 3):
         if has_jpeg(room, b):
@@ -150,7 +150,7 @@ def quantise_rows(room: Darkroom, batch: qd.i32, blocks_y: qd.i32, blocks_x: qd.
 
 @qd.kernel
 def show(
-    room: Darkroom,
+    room: DarkroomBuffers,
     batch: qd.i32,
     height: qd.i32,
     width: qd.i32,

@@ -5,9 +5,10 @@
 2. `cone_march`: tiles of TILE x TILE pixels march a cone to a distance that is free for all their
    rays, and note the polyps that the cone may meet.
 3. `trace_lattice`: every CELL-th pixel traces the wall.
-4. `draw`: each pixel predicts its hit from the lattice, checks it with one evaluation, and traces
-   only where the check fails or a polyp may be near; then it is shaded.
-5. `count`: the pixels and boxes of the polyps, and how many each would have with nothing before it.
+4. `draw_pixels`: each pixel predicts its hit from the lattice, checks it with one evaluation, and
+   traces only where the check fails or a polyp may be near; then it is shaded.
+5. `count_polyps`: the pixels and boxes of the polyps, and how many each would have with nothing
+   before it.
 
 What the camera makes of the light is in `develop`.
 """
@@ -42,9 +43,9 @@ from endoforge.sim.kernels.types import (
     METER_STEP,
     STATS,
     TILE,
+    SceneArrays,
     Target,
     View,
-    World,
     vec2,
     vec3,
     vec4,
@@ -59,10 +60,10 @@ LIGHT_SCALE = 1e8
 
 
 @qd.func
-def grid_ray(world: World, view: View, b, first_row, scene, y, x, tiles_y, tiles_x):
+def grid_ray(scenes: SceneArrays, view: View, b, first_row, scene, y, x, tiles_y, tiles_x):
     """Unit direction in the world of grid point (y, x), for the pose in rows `first_row` on."""
     row_length = tiles_x * TILE + 1
-    local = world.rays[(scene * (tiles_y * TILE + 1) + y) * row_length + x]
+    local = scenes.rays[(scene * (tiles_y * TILE + 1) + y) * row_length + x]
     row = b * CAMERA_ROWS + first_row
     right = view.cameras[row + 1].xyz
     down = view.cameras[row + 2].xyz
@@ -72,13 +73,13 @@ def grid_ray(world: World, view: View, b, first_row, scene, y, x, tiles_y, tiles
 
 @qd.func
 def scene_of(view: View, b):
-    """Which of the world's scenes frame b shows."""
+    """Which of the loaded scenes frame b shows."""
     return qd.cast(view.cameras[b * CAMERA_ROWS + 1].w, qd.i32)
 
 
 @qd.kernel
 def meter(
-    world: World,
+    scenes: SceneArrays,
     view: View,
     target: Target,
     batch: qd.i32,
@@ -92,16 +93,16 @@ def meter(
         scene = scene_of(view, b)
         y = i * METER_STEP * TILE + TILE // 2
         x = j * METER_STEP * TILE + TILE // 2
-        if y < height and x < width and world.screens[(scene * height + y) * width + x] == 0:
+        if y < height and x < width and scenes.screens[(scene * height + y) * width + x] == 0:
             swell = swelling(view, b)
             origin = view.cameras[b * CAMERA_ROWS + METER_ROW].xyz
-            ray = grid_ray(world, view, b, METER_ROW, scene, y, x, tiles_y, tiles_x)
+            ray = grid_ray(scenes, view, b, METER_ROW, scene, y, x, tiles_y, tiles_x)
             s = view.cameras[b * CAMERA_ROWS + METER_ROW].w
-            t, c, row = trace_wall(world, scene, origin, ray, 0.2, s, swell, 0.01)
+            t, c, row = trace_wall(scenes, scene, origin, ray, 0.2, s, swell, 0.01)
             near = qd.cast(view.cameras[b * CAMERA_ROWS + 3].w, qd.i32)
             t = first_polyp(view, b, origin, ray, near, t)
-            slopes = wall_slopes(world, scene, c, swell)
-            normal, _around, _along = wall_frame(world, row, c, slopes)
+            slopes = wall_slopes(scenes, scene, c, swell)
+            normal, _around, _along = wall_frame(scenes, row, c, slopes)
             facing = qd.max(-normal.dot(ray) / qd.sqrt(normal.dot(normal) + 1e-9), 0.0)
             back = qd.min(facing / (t * t + 9.0), 0.06)
             qd.atomic_add(target.light[2 * b], qd.cast(back * back * LIGHT_SCALE, qd.i32))
@@ -109,10 +110,10 @@ def meter(
 
 
 @qd.kernel
-def set_gain(world: World, view: View, target: Target, batch: qd.i32):
+def set_gain(scenes: SceneArrays, view: View, target: Target, batch: qd.i32):
     """The exposure that each frame's camera aims at, over the light that was metered."""
     for b in range(batch):
-        exposure = EXPOSURE * world.sensors[scene_of(view, b) * SENSOR_ROWS + 2].z
+        exposure = EXPOSURE * scenes.sensors[scene_of(view, b) * SENSOR_ROWS + 2].z
         rays = qd.max(target.light[2 * b + 1], 1)
         square = qd.cast(target.light[2 * b], qd.f32) / (LIGHT_SCALE * qd.cast(rays, qd.f32))
         target.gain[b] = exposure / qd.sqrt(qd.max(square, 1e-10))
@@ -120,7 +121,7 @@ def set_gain(world: World, view: View, target: Target, batch: qd.i32):
 
 @qd.kernel
 def cone_march(
-    world: World,
+    scenes: SceneArrays,
     view: View,
     target: Target,
     batch: qd.i32,
@@ -133,9 +134,9 @@ def cone_march(
         scene = scene_of(view, b)
         middle_y = ty * TILE + TILE // 2
         middle_x = tx * TILE + TILE // 2
-        ray = grid_ray(world, view, b, 0, scene, middle_y, middle_x, tiles_y, tiles_x)
+        ray = grid_ray(scenes, view, b, 0, scene, middle_y, middle_x, tiles_y, tiles_x)
         swell = swelling(view, b)
-        spread = world.looks[scene * LOOK_ROWS + 1].w
+        spread = scenes.looks[scene * LOOK_ROWS + 1].w
         mask = 0
         k = 0
         rest = qd.cast(view.cameras[b * CAMERA_ROWS + 3].w, qd.i32)
@@ -153,8 +154,8 @@ def cone_march(
         t = 0.2
         s = view.cameras[b * CAMERA_ROWS].w
         for _step in range(48):
-            c, _row = locate(world, scene, origin + ray * t, ray, s)
-            _gap, safe = wall_gap(world, scene, c, swell)
+            c, _row = locate(scenes, scene, origin + ray * t, ray, s)
+            _gap, safe = wall_gap(scenes, scene, c, swell)
             free = safe - spread * t
             if free < 0.35 * spread * t + 0.02 or t > FAR_MM:
                 break
@@ -167,7 +168,7 @@ def cone_march(
 
 @qd.kernel
 def trace_lattice(
-    world: World,
+    scenes: SceneArrays,
     view: View,
     target: Target,
     batch: qd.i32,
@@ -180,17 +181,17 @@ def trace_lattice(
         s_origin = view.cameras[b * CAMERA_ROWS].w
         scene = scene_of(view, b)
         swell = swelling(view, b)
-        pixel_angle = world.looks[scene * LOOK_ROWS + 2].w
-        ray = grid_ray(world, view, b, 0, scene, i * CELL, j * CELL, tiles_y, tiles_x)
+        pixel_angle = scenes.looks[scene * LOOK_ROWS + 2].w
+        ray = grid_ray(scenes, view, b, 0, scene, i * CELL, j * CELL, tiles_y, tiles_x)
         ty = qd.min(i * CELL // TILE, tiles_y - 1)
         tx = qd.min(j * CELL // TILE, tiles_x - 1)
         t = target.tile_t[(b * tiles_y + ty) * tiles_x + tx]
         if i * CELL // TILE > ty or j * CELL // TILE > tx:
             t *= 0.8
-        s = guess_s(world, scene, origin, ray, t, s_origin)
-        t, c, row = trace_wall(world, scene, origin, ray, t, s, swell, 0.4 * pixel_angle)
-        slopes = wall_slopes(world, scene, c, swell)
-        normal, _around, _along = wall_frame(world, row, c, slopes)
+        s = guess_s(scenes, scene, origin, ray, t, s_origin)
+        t, c, row = trace_wall(scenes, scene, origin, ray, t, s, swell, 0.4 * pixel_angle)
+        slopes = wall_slopes(scenes, scene, c, swell)
+        normal, _around, _along = wall_frame(scenes, row, c, slopes)
         step = newton(slopes.x, normal, ray, t)
         t += step
         row_length = tiles_x * (TILE // CELL) + 1
@@ -211,8 +212,8 @@ def is_smooth(a00, a01, a10, a11):
 
 
 @qd.kernel
-def draw(
-    world: World,
+def draw_pixels(
+    scenes: SceneArrays,
     view: View,
     target: Target,
     use_lattice: qd.template(),
@@ -237,9 +238,9 @@ def draw(
         down = view.cameras[row + 2].xyz
         forward = view.cameras[row + 3].xyz
         scene = scene_of(view, b)
-        num_lamps, lamps = lamps_at(world, scene, right, down)
+        num_lamps, lamps = lamps_at(scenes, scene, right, down)
         swell = swelling(view, b)
-        pixel_angle = world.looks[scene * LOOK_ROWS + 2].w
+        pixel_angle = scenes.looks[scene * LOOK_ROWS + 2].w
         tile = (b * tiles_y + i * span // TILE) * tiles_x + j * span // TILE
         tile_mask = target.tile_mask[tile]
         cell_y = i * span // CELL
@@ -262,8 +263,8 @@ def draw(
                     radiance = vec4(0.0)
                     instance = 0
                     unit = vec3(0.0)
-                    if world.screens[(scene * height + y) * width + x] == 0:
-                        local = world.rays[(scene * grid_y + y) * grid_x + x]
+                    if scenes.screens[(scene * height + y) * width + x] == 0:
+                        local = scenes.rays[(scene * grid_y + y) * grid_x + x]
                         ray = right * local.x + down * local.y + forward * local.z
                         guess = vec2(0.0)
                         if smooth:
@@ -273,7 +274,7 @@ def draw(
                             lower = a10 + (a11 - a10) * across
                             guess = upper + (lower - upper) * below
                         t, c, normal, around, along, instance_here, radius = meet(
-                            world, view, scene, b, origin, ray, s_origin, guess, t_free,
+                            scenes, view, scene, b, origin, ray, s_origin, guess, t_free,
                             tile_mask, swell, pixel_angle,
                         )  # fmt: skip
                         instance = instance_here
@@ -281,7 +282,7 @@ def draw(
                         if t < FAR_MM:
                             unit = towards(normal / qd.sqrt(normal.dot(normal) + 1e-9), ray)
                             light = shade(
-                                world, view, scene, b, ray, origin + ray * t, t, c, unit, around,
+                                scenes, view, scene, b, ray, origin + ray * t, t, c, unit, around,
                                 along, instance, radius, pixel_angle, num_lamps, lamps,
                             )  # fmt: skip
                             radiance = vec4(light.x, light.y, light.z, t)
@@ -294,8 +295,8 @@ def draw(
 
 
 @qd.kernel
-def count(
-    world: World,
+def count_polyps(
+    scenes: SceneArrays,
     view: View,
     target: Target,
     hidden: qd.i32,
@@ -325,10 +326,10 @@ def count(
                         first = qd.min(first, x)
                         last = x + 1
                     elif hidden != 0:
-                        if world.screens[(scene * height + y) * width + x] == 0:
-                            ray = grid_ray(world, view, b, 0, scene, y, x, tiles_y, tiles_x)
+                        if scenes.screens[(scene * height + y) * width + x] == 0:
+                            ray = grid_ray(scenes, view, b, 0, scene, y, x, tiles_y, tiles_x)
                             unoccluded += meets_polyp(
-                                world, view, scene, b, view.cameras[b * CAMERA_ROWS].xyz, ray, k,
+                                scenes, view, scene, b, view.cameras[b * CAMERA_ROWS].xyz, ray, k,
                                 view.cameras[b * CAMERA_ROWS].w, swelling(view, b),
                             )  # fmt: skip
                 place = (b * NP + k) * STATS

@@ -4,7 +4,7 @@ import quadrants as qd
 
 from endoforge.sim import texture
 from endoforge.sim.kernels.geometry import ALONG_PER_MM, AROUND_PER_UNIT, NA, NP, NS
-from endoforge.sim.kernels.types import LOOK_ROWS, POLYP_ROWS, View, World, vec3, vec4
+from endoforge.sim.kernels.types import LOOK_ROWS, POLYP_ROWS, SceneArrays, View, vec3, vec4
 from endoforge.sim.sensor import MAX_LAMPS
 
 TILE_MM = 30.0
@@ -88,7 +88,7 @@ def mip_level(millimetres):
 
 
 @qd.func
-def coat_at(world: World, scene, c):
+def coat_at(scenes: SceneArrays, scene, c):
     """(crevice, tone, cover, stain) of the wall at curve coordinates c, and its diamond angle."""
     a = c.z / (qd.abs(c.y) + qd.abs(c.z) + 1e-8)
     a = qd.select(c.y < 0.0, 2.0 - a, a)
@@ -103,23 +103,23 @@ def coat_at(world: World, scene, c):
     row = (scene * COAT_ROWS + i) * COAT_COLUMNS
     j0 = j & (COAT_COLUMNS - 1)
     j1 = (j + 1) & (COAT_COLUMNS - 1)
-    p = world.coat[row + j0]
-    p += (world.coat[row + j1] - p) * v
-    q = world.coat[row + COAT_COLUMNS + j0]
-    q += (world.coat[row + COAT_COLUMNS + j1] - q) * v
+    p = scenes.coat[row + j0]
+    p += (scenes.coat[row + j1] - p) * v
+    q = scenes.coat[row + COAT_COLUMNS + j0]
+    q += (scenes.coat[row + COAT_COLUMNS + j1] - q) * v
     return p + (q - p) * u, a
 
 
 @qd.func
-def lamps_at(world: World, scene, right, down):
+def lamps_at(scenes: SceneArrays, scene, right, down):
     """Number of lamps, and (MAX_LAMPS, 3) mm from the lens to each, in the world's axes."""
     lamps = qd.Matrix.zero(qd.f32, MAX_LAMPS, 3)
     for k in qd.static(range(MAX_LAMPS)):
-        place = world.lamps[scene * MAX_LAMPS + k]
+        place = scenes.lamps[scene * MAX_LAMPS + k]
         lamp = right * place.x + down * place.y
         for axis in qd.static(range(3)):
             lamps[k, axis] = lamp[axis]
-    return qd.cast(world.looks[scene * LOOK_ROWS + 2].z, qd.i32), lamps
+    return qd.cast(scenes.looks[scene * LOOK_ROWS + 2].z, qd.i32), lamps
 
 
 @qd.func
@@ -180,24 +180,24 @@ POLYP_SCALE = 2.6
 
 
 @qd.func
-def cover_up(world: World, scene, albedo, coat, detail):
+def cover_up(scenes: SceneArrays, scene, albedo, coat, detail):
     """What lies on the mucosa: stain, stool, fluid. Returns (albedo, bump factor, gloss factor)."""
     rough = 1.0
     wet = 1.0
     if coat.w > 0.0:
-        stain = world.looks[scene * LOOK_ROWS + 5].xyz
+        stain = scenes.looks[scene * LOOK_ROWS + 5].xyz
         albedo *= 1.0 + (stain - 1.0) * qd.min(coat.w * (1.0 + 0.5 * detail.y), 1.0)
     if coat.z > 1.0:
         # Shallow fluid only tints.
         depth = coat.z - 1.0
-        fluid = world.looks[scene * LOOK_ROWS + 4].xyz
+        fluid = scenes.looks[scene * LOOK_ROWS + 4].xyz
         albedo += (fluid - albedo) * qd.min(0.3 + 0.8 * depth, 1.0)
         rough = 0.12
         wet = 1.6
     elif coat.z > 0.0:
         # Its edge frays with the detail's tone.
         stool = qd.math.clamp(coat.z * 1.6 + 0.5 * detail.y - 0.3, 0.0, 1.0)
-        brown = world.looks[scene * LOOK_ROWS + 3].xyz * (1.0 + 0.45 * detail.y)
+        brown = scenes.looks[scene * LOOK_ROWS + 3].xyz * (1.0 + 0.45 * detail.y)
         albedo += (brown - albedo) * stool
         rough += 1.2 * stool
     return albedo, rough, wet
@@ -205,7 +205,7 @@ def cover_up(world: World, scene, albedo, coat, detail):
 
 @qd.func
 def surface(
-    world: World,
+    scenes: SceneArrays,
     view: View,
     scene,
     b,
@@ -226,10 +226,10 @@ def surface(
 
     The wall is mapped along the centreline and around it, a polyp by angle from its axis.
     """
-    mucosa = world.looks[scene * LOOK_ROWS]
-    style = world.looks[scene * LOOK_ROWS + 1]
-    turn = world.looks[scene * LOOK_ROWS + 2]
-    coat, a = coat_at(world, scene, c)
+    mucosa = scenes.looks[scene * LOOK_ROWS]
+    style = scenes.looks[scene * LOOK_ROWS + 1]
+    turn = scenes.looks[scene * LOOK_ROWS + 2]
+    coat, a = coat_at(scenes, scene, c)
     crevice = coat.x
     facing = qd.max(-n.dot(ray), 0.15)
     footprint = t * pixel_angle / facing
@@ -256,7 +256,7 @@ def surface(
         crevice *= at_foot
         coat.z *= at_foot
         coat.w *= at_foot
-    detail = texel(world.detail, u, v, mip_level(footprint))
+    detail = texel(scenes.detail, u, v, mip_level(footprint))
     detail = (detail - DETAIL_ZERO) * DETAIL_SCALE
     inked = detail.x * vessels
     tone = 1.0 + style.x * (0.35 * detail.y + 0.9 * coat.y) + 0.26 * pattern * detail.y
@@ -274,12 +274,12 @@ def surface(
     rough = 1.0
     wet = 1.0
     if coat.w != 0.0 or coat.z > 0.0:
-        albedo, rough, wet = cover_up(world, scene, albedo, coat, detail)
+        albedo, rough, wet = cover_up(scenes, scene, albedo, coat, detail)
     bump = slope * rough * (detail.z * along_u + detail.w * along_v)
     film = WET_ROUGHNESS * bump
     if coat.w < 0.0:
         scale = TILE_MM / BUBBLE_TILE_MM
-        foam = texel(world.bubbles, u * scale, v * scale, mip_level(footprint * scale))
+        foam = texel(scenes.bubbles, u * scale, v * scale, mip_level(footprint * scale))
         foam = (foam - BUBBLE_ZERO) * BUBBLE_SCALE
         there = qd.math.clamp((foam.w + coat.w * 1.15 + 0.05) * -12.0, 0.0, 1.0)
         film = film * (1.0 - there) + there * 1.3 * (foam.x * along_u + foam.y * along_v)
@@ -290,7 +290,7 @@ def surface(
 
 @qd.func
 def shade(
-    world: World,
+    scenes: SceneArrays,
     view: View,
     scene,
     b,
@@ -308,9 +308,9 @@ def shade(
     lamps,
 ):
     """Linear radiance (3,) of the point p at distance t along the ray."""
-    style = world.looks[scene * LOOK_ROWS + 1]
+    style = scenes.looks[scene * LOOK_ROWS + 1]
     albedo, bump, film, crevice, gloss = surface(
-        world, view, scene, b, p, t, c, n, ray, instance, pixel_angle, wall_radius, around, along
+        scenes, view, scene, b, p, t, c, n, ray, instance, pixel_angle, wall_radius, around, along
     )
     tissue = n + bump
     tissue = tissue / qd.sqrt(tissue.dot(tissue) + 1e-9)

@@ -15,7 +15,7 @@ from endoforge.sim.kernels.geometry import (
     wall_gap,
     wall_slopes,
 )
-from endoforge.sim.kernels.types import FAR_MM, POLYP_ROWS, View, World, vec4
+from endoforge.sim.kernels.types import FAR_MM, POLYP_ROWS, SceneArrays, View, vec4
 
 MAX_STEPS = 64
 OVER_RELAXED = 1.3
@@ -29,16 +29,16 @@ TOLERANCE = 0.03
 
 
 @qd.func
-def trace_wall(world: World, scene, origin, ray, t_start, s_start, swell, epsilon):
+def trace_wall(scenes: SceneArrays, scene, origin, ray, t_start, s_start, swell, epsilon):
     """Sphere tracing of the wall alone: (distance, curve coordinates there, centreline's row)."""
     t = t_start
     s = s_start
     c = vec4(0.0)
     last = 0
     for _step in range(MAX_STEPS):
-        c, row = locate(world, scene, origin + ray * t, ray, s)
+        c, row = locate(scenes, scene, origin + ray * t, ray, s)
         last = row
-        gap, safe = wall_gap(world, scene, c, swell)
+        gap, safe = wall_gap(scenes, scene, c, swell)
         if gap < epsilon * t or t > FAR_MM:
             break
         step = safe * OVER_RELAXED + 0.25 * epsilon * t
@@ -69,7 +69,7 @@ def towards(normal, ray):
 
 
 @qd.func
-def meet_wall(world: World, scene, origin, ray, s_origin, guess, t_free, swell, pixel_angle):
+def meet_wall(scenes: SceneArrays, scene, origin, ray, s_origin, guess, t_free, swell, pixel_angle):
     """Where the ray meets the wall, polyps aside.
 
     `guess` is (1 / distance, s) as the lattice predicts them, or (0, 0). It is taken if the gap to
@@ -84,20 +84,30 @@ def meet_wall(world: World, scene, origin, ray, s_origin, guess, t_free, swell, 
     tangent = ray
     if guess.x > 0.0:
         t = 1.0 / guess.x
-        c, row = locate(world, scene, origin + ray * t, ray, guess.y)
-        slopes = wall_slopes(world, scene, c, swell)
-        normal, around, tangent = wall_frame(world, row, c, slopes)
+        c, row = locate(scenes, scene, origin + ray * t, ray, guess.y)
+        slopes = wall_slopes(scenes, scene, c, swell)
+        normal, around, tangent = wall_frame(scenes, row, c, slopes)
     if qd.abs(slopes.x) >= -TOLERANCE * t * normal.dot(ray):
-        s = guess_s(world, scene, origin, ray, t_free, s_origin)
-        t, c, row = trace_wall(world, scene, origin, ray, t_free, s, swell, 0.4 * pixel_angle)
-        slopes = wall_slopes(world, scene, c, swell)
-        normal, around, tangent = wall_frame(world, row, c, slopes)
+        s = guess_s(scenes, scene, origin, ray, t_free, s_origin)
+        t, c, row = trace_wall(scenes, scene, origin, ray, t_free, s, swell, 0.4 * pixel_angle)
+        slopes = wall_slopes(scenes, scene, c, swell)
+        normal, around, tangent = wall_frame(scenes, row, c, slopes)
     return t, c, slopes, normal, around, tangent
 
 
 @qd.func
 def meet_polyps(
-    world: World, view: View, scene, b, origin, ray, s_origin, entry, t_wall, mask, pixel_angle
+    scenes: SceneArrays,
+    view: View,
+    scene,
+    b,
+    origin,
+    ray,
+    s_origin,
+    entry,
+    t_wall,
+    mask,
+    pixel_angle,
 ):
     """Where the ray, from `entry` on, meets what the polyps of `mask` make of the wall.
 
@@ -109,14 +119,14 @@ def meet_polyps(
     Returns whether it met anything, the distance, and what `blended` says there.
     """
     t = entry
-    s = guess_s(world, scene, origin, ray, entry, s_origin)
+    s = guess_s(scenes, scene, origin, ray, entry, s_origin)
     before = 0.0
     step = 0.0
     met = 0
     d, instance, bent, c, slopes, row = 0.0, 0, 0, vec4(0.0), vec4(0.0), 0
     for _step in range(MAX_STEPS):
         d, instance, bent, c, slopes, row = blended(
-            world, view, scene, b, origin + ray * t, ray, s, mask
+            scenes, view, scene, b, origin + ray * t, ray, s, mask
         )
         near = pixel_angle * t
         straight = d < near and (before - d) * step > STRAIGHT * step * step
@@ -136,7 +146,7 @@ def meet_polyps(
 
 @qd.func
 def meet(
-    world: World,
+    scenes: SceneArrays,
     view: View,
     scene,
     b,
@@ -155,7 +165,7 @@ def meet(
     around and along the wall, the instance, and the wall's radius there.
     """
     t, c, slopes, normal, around, tangent = meet_wall(
-        world, scene, origin, ray, s_origin, guess, t_free, swell, pixel_angle
+        scenes, scene, origin, ray, s_origin, guess, t_free, swell, pixel_angle
     )
     gap = slopes.x
     instance = 0
@@ -164,7 +174,7 @@ def meet(
         mask, entry = touch(view, b, origin, ray, tile_mask, t_wall + 0.2, pixel_angle)
         if mask != 0:
             met, t_met, d, nearest, bent, c_met, slopes_met, row = meet_polyps(
-                world, view, scene, b, origin, ray, s_origin, entry, t_wall, mask, pixel_angle
+                scenes, view, scene, b, origin, ray, s_origin, entry, t_wall, mask, pixel_angle
             )
             if met and bent:
                 t = t_met
@@ -172,7 +182,7 @@ def meet(
                 slopes = slopes_met
                 gap = d
                 instance = nearest
-                normal, around, tangent = wall_frame(world, row, c, slopes)
+                normal, around, tangent = wall_frame(scenes, row, c, slopes)
                 steepness = qd.sqrt(normal.dot(normal) + 1e-9)
                 normal = blended_normal(
                     view, b, origin + ray * t, mask, slopes.x / steepness, normal / steepness,
@@ -211,7 +221,7 @@ def first_polyp(view: View, b, origin, ray, mask, t_limit):
 
 
 @qd.func
-def meets_polyp(world: World, view: View, scene, b, origin, ray, k, s_origin, swell):
+def meets_polyp(scenes: SceneArrays, view: View, scene, b, origin, ray, k, s_origin, swell):
     """1 if the ray, with nothing else in its way, first meets polyp k on its side in the lumen."""
     t, leave = span(view, b, origin, ray, k)
     near = 0.002 * view.polyps[(b * NP + k) * POLYP_ROWS + 4].y
@@ -224,9 +234,9 @@ def meets_polyp(world: World, view: View, scene, b, origin, ray, k, s_origin, sw
         if d >= near:
             t += 0.95 * d
     if d < near:
-        s = guess_s(world, scene, origin, ray, t, s_origin)
-        c, _row = locate(world, scene, origin + ray * t, ray, s)
-        gap, _safe = wall_gap(world, scene, c, swell)
+        s = guess_s(scenes, scene, origin, ray, t, s_origin)
+        c, _row = locate(scenes, scene, origin + ray * t, ray, s)
+        gap, _safe = wall_gap(scenes, scene, c, swell)
         if gap >= 0.0:
             met = 1
     return met

@@ -1,4 +1,4 @@
-"""What the kernels read (`World`, `View`) and write (`Target`), as flat arrays.
+"""What the kernels read (`SceneArrays`, `View`) and write (`Target`), as flat arrays.
 
 quadrants flattens these dataclasses into kernel arguments; torch tensors pass without a copy.
 """
@@ -27,13 +27,13 @@ METER_STEP = 2
 POLYP_ROWS = 7
 """Rows of four numbers a polyp: see `sim.polyps.Polyp.table_row`."""
 LOOK_ROWS = 6
-"""Rows of four numbers a look: see `World.looks`."""
+"""Rows of four numbers a look: see `SceneArrays.looks`."""
 STATS = 6
 """Numbers a polyp in `Target.stats`."""
 
 
 @dataclass
-class World:
+class SceneArrays:
     """All scenes of a batch, one after another.
 
     centreline  4 rows a sample: point, curvature 1 | tangent, curvature 2 | normal, narrowest
