@@ -30,7 +30,7 @@ from endoforge.core.folders import (
     remove_unfinished,
 )
 from endoforge.core.reading import read_regular
-from endoforge.detect.packaged import MOST_WEIGHTS_BYTES
+from endoforge.detect.packaged import MOST_WEIGHTS_BYTES, WEIGHTS_NAME
 from endoforge.detect.weights import WeightsMetadata, save_weights
 from endoforge.train.config import TrainConfig
 from endoforge.train.saved import STATE_FORMAT, Facts, Saved, Spoilt, read_stored
@@ -47,7 +47,7 @@ FILE_NAMES = (
     "tinydet_state_previous.pt",
     "tinydet_state.pt",
     "tinydet_best.safetensors",
-    "tinydet.safetensors",
+    WEIGHTS_NAME,
     "train.json",
 )
 """Every file that a training writes; the states first, for without them it is none."""
@@ -86,7 +86,7 @@ class CheckpointFolder:
     def __init__(
         self, folder: Path, *, config: TrainConfig, metadata: WeightsMetadata, facts: Facts
     ) -> None:
-        self.weights_path = folder / "tinydet.safetensors"
+        self.weights_path = folder / WEIGHTS_NAME
         self.best_path = folder / "tinydet_best.safetensors"
         self.state_path = folder / "tinydet_state.pt"
         self.previous_path = folder / "tinydet_state_previous.pt"
