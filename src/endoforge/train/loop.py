@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -77,18 +77,20 @@ class TrainResult:
         return [*scores, f"weights  {self.checkpoint}{used}", *best]
 
 
-def train(config: TrainConfig) -> TrainResult:
+def train(config: TrainConfig, sinks: Sequence[Sink] = ()) -> TrainResult:
     """Train a detector as `config` says, or go on with the training that its folder holds.
 
-    Of several processes that torchrun started, each works on its part, and the main one writes.
+    `sinks` are told of every step and epoch, after those that `config` asks for; what one of them
+    raises ends the training, which can be gone on with from its last save. Of several processes
+    that torchrun started, each works on its part; the main one writes, and it alone tells sinks.
     Raises UserError for input that can't be used, and Resumable when the user stops it, with the
     state saved.
     """
     compute = pick_compute(config.backend, config.device, config.adapter)
     with joined(compute.torch_device) as group, outputs_of(config, group):
-        sinks = build_sinks(config) if group.is_main else []
-        with outcome_to(sinks):
-            training = prepare(config, compute, group, sinks)
+        told = [*build_sinks(config), *sinks] if group.is_main else []
+        with outcome_to(told):
+            training = prepare(config, compute, group, told)
             with training.opened(), stop_on_signal(group) as stop:
                 return training.run(stop)
 

@@ -5,7 +5,7 @@ import math
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from endoforge.core.parsing import parse_json
 from endoforge.core.progress import on_terminal
 from endoforge.core.reading import MOST_LIST_BYTES, read_regular
 from endoforge.train.config import TrainConfig
-from endoforge.train.reports import EpochReport, Plan, Sink, StepReport
+from endoforge.train.reports import EpochReport, Outcome, Plan, Sink, StepReport
 from endoforge.train.tensorboard import TensorBoard
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,8 @@ def build_sinks(config: TrainConfig) -> list[Sink]:
 @contextmanager
 def outcome_to(sinks: list[Sink]) -> Iterator[None]:
     """Tell the sinks how what is inside ended."""
-    status, message = "failed", None
+    status: Outcome = "failed"
+    message = None
     try:
         yield
         status = "done"
@@ -57,20 +58,19 @@ def outcome_to(sinks: list[Sink]) -> Iterator[None]:
         message = f"{type(error).__name__}: {error}"
         raise
     finally:
-        for sink in sinks:
-            with _no_second_error(status):
-                sink.finish(status, message)
+        with ExitStack() as stack:  # which tells all of them, whatever one raises
+            for sink in reversed(sinks):
+                stack.callback(_tell_outcome, sink, status, message)
 
 
-@contextmanager
-def _no_second_error(status: str) -> Iterator[None]:
-    """What can't be written of a training that has ended badly is told, but isn't why it ended."""
+def _tell_outcome(sink: Sink, status: Outcome, message: str | None) -> None:
+    """Tell a sink how a training ended; what it raises of a bad end isn't why it ended."""
     try:
-        yield
-    except OSError as error:
+        sink.finish(status, message)
+    except Exception as error:  # sinks of one's own may raise anything
         if status == "done":
             raise
-        log.warning("can't write how it ended: %s", error)
+        log.warning("%s can't write how it ended: %s", type(sink).__name__, error)
 
 
 class LogLines:
@@ -112,7 +112,7 @@ class LogLines:
             _duration(report.seconds),
         )
 
-    def finish(self, status: str, error: str | None) -> None:
+    def finish(self, status: Outcome, error: str | None) -> None:
         """The caller says how it ended."""
 
 
@@ -143,7 +143,7 @@ class ProgressBar:
     def epoch(self, report: EpochReport) -> None:  # noqa: ARG002 - the log has the numbers
         self._close()
 
-    def finish(self, status: str, error: str | None) -> None:  # noqa: ARG002
+    def finish(self, status: Outcome, error: str | None) -> None:  # noqa: ARG002
         self._close()
 
     def _open(self, epoch: int) -> NarrowBar:
@@ -209,7 +209,7 @@ class MetricsFile:
                 "the same command goes on"
             ) from error
 
-    def finish(self, status: str, error: str | None) -> None:
+    def finish(self, status: Outcome, error: str | None) -> None:
         """Each line is on disk already."""
 
 
@@ -247,7 +247,7 @@ class StatusFile:
     def epoch(self, report: EpochReport) -> None:  # noqa: ARG002 - the last step says it all
         self._write("running")
 
-    def finish(self, status: str, error: str | None) -> None:
+    def finish(self, status: Outcome, error: str | None) -> None:
         self._write(status, error)
 
     def _write(self, status: str, error: str | None = None) -> None:
