@@ -115,5 +115,5 @@ class Pace:
         return self._images / max(self._seconds, 1e-9)
 
     def seconds_for(self, num_steps: int) -> float:
-        """Expected for so many more steps."""
+        """Seconds that so many more steps are expected to take."""
         return num_steps * self._seconds / max(self._steps, 1)

@@ -113,7 +113,7 @@ class LogLines:
         )
 
     def finish(self, status: Outcome, error: str | None) -> None:
-        """The caller says how it ended."""
+        """Say nothing, for the caller of the training says how it ended."""
 
 
 class ProgressBar:
@@ -171,6 +171,8 @@ class MetricsFile:
         path = self._path
         if is_stream(path) or not path.is_file():
             return
+        # A session that was killed may have told of epochs beyond the state that it left; they come
+        # again, and a reader of the file should see each once.
         lines = read_regular(path, MOST_LIST_BYTES).splitlines(keepends=True)
         kept = [line for line in lines if not _is_cut_short(line) and not self._comes_again(line)]
         if kept != lines:
@@ -187,7 +189,7 @@ class MetricsFile:
             return False
 
     def step(self, report: StepReport) -> None:
-        """Steps aren't written."""
+        """Write nothing, for only epochs have a line."""
 
     def epoch(self, report: EpochReport) -> None:
         assert self._plan is not None
@@ -210,7 +212,7 @@ class MetricsFile:
             ) from error
 
     def finish(self, status: Outcome, error: str | None) -> None:
-        """Each line is on disk already."""
+        """Do nothing, for each line is on disk already."""
 
 
 def _is_cut_short(line: bytes) -> bool:
@@ -275,12 +277,12 @@ class StatusFile:
 
 
 def _finite(value: float) -> float | None:
-    """JSON has no NaN and no infinity."""
+    """The value, or None for NaN and infinity, which JSON doesn't have."""
     return value if math.isfinite(value) else None
 
 
 def _duration(seconds: float) -> str:
-    """ "42 s", "12 min", "3.1 h"."""
+    """Seconds for people: "42 s", "12 min", "3.1 h"."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

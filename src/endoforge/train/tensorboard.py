@@ -80,7 +80,7 @@ class TensorBoard:
             self._writer.add_scalar(tag, value, step)
 
     def _add_curve(self, validation: Validation, step: int) -> None:
-        """Precision over recall at the first IoU threshold, with the counts at each of SCORES."""
+        """Add precision over recall at the first IoU threshold, by the counts at each of SCORES."""
         iou = validation.metrics.at_iou[0].iou
         matches = match_all(validation.detections, validation.truths, iou)
         points = [matches.above(score) for score in SCORES]
