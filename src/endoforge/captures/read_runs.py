@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from endoforge.captures.index import find_runs, has_plain_name
 from endoforge.captures.pictures import decode_pixels, read_bytes, read_picture
 from endoforge.captures.run_frames import FrameRecord, usable_frames
-from endoforge.captures.schema import FrameLabel, LabelField, PolypLabel
+from endoforge.captures.schema import FrameLabel, PolypLabel
 from endoforge.captures.tally import Tally, Unusable
+from endoforge.core.choices import LabelField
 from endoforge.core.errors import UserError
 
 Extra = Literal["instance", "depth", "normals"]
