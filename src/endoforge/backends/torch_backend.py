@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, autocast, nn
-from torch._dynamo.exc import TorchDynamoException
 
 from endoforge.backends.arrays import Arrays, to_arrays, to_tensors
 from endoforge.backends.base import BatchView, StepResult
@@ -159,6 +158,9 @@ class TorchBackend:
         return self._graphs[shapes]
 
     def _recorded(self, inputs: Sequence[Tensor]) -> GraphedFunction:
+        # Here, for it takes a second, and only a GPU's training needs it.
+        from torch._dynamo.exc import TorchDynamoException
+
         compiled = compile_for_training(self._forward)
         try:
             return GraphedFunction(
