@@ -49,17 +49,15 @@ def check_choice(flag: str, value: str, choices: Sequence[str]) -> None:
         raise UserError(f"{flag} {value}: must be one of {', '.join(choices)}")
 
 
-def check_render_size(flag: str, size: tuple[int, int], *, when: str = "") -> None:
-    """Raise UserError, which names `flag`, unless frames of (width, height) can be rendered.
+def check_render_size(given: str, size: tuple[int, int], *, when: str = "") -> None:
+    """Raise UserError unless frames of `size`, (width, height), can be rendered.
 
-    `when`, such as "with --simulate ", says what the limits come from if the flag has others too.
+    The error begins with `given`, what was asked for: "--resolution 10x10". `when`, such as
+    "with --simulate ", says where these limits come from if a flag has others too.
     """
     if min(size) < LEAST_SIDE_PX or max(size) > MOST_SIDE_PX:
-        width, height = size
-        raise UserError(
-            f"{flag} {width}x{height}: {when}each side must be {LEAST_SIDE_PX} to {MOST_SIDE_PX} "
-            "pixels"
-        )
+        limits = f"{LEAST_SIDE_PX} to {MOST_SIDE_PX} pixels"
+        raise UserError(f"{given}: {when}each side must be {limits}")
 
 
 def check_size(flag: str, text: str, divisor: int) -> tuple[int, int]:

@@ -83,7 +83,7 @@ class DatagenConfig:
                 raise UserError(f"--{flag.replace('_', '-')} {number}: must be 1 or more")
         if self.runs is not None and self.runs > MOST_RUNS:
             raise UserError(f"--runs {self.runs}: must be at most {MOST_RUNS:,}; make parts of it")
-        checks.check_render_size("--resolution", self.size)
+        checks.check_render_size(f"--resolution {self.resolution}", self.size)
         if self.prune_output_root is not None and not self.prune_empty:
             raise UserError("--prune-output-root: needs --prune-empty")
         if self.from_manifest is not None:

@@ -139,7 +139,7 @@ class Simulator:
         normals: bool = False,
     ) -> None:
         check_seed("seed", seed)
-        check_render_size("size", size)
+        check_render_size(f"size {size}", size)
         for name, number in (("max_frames", max_frames), ("batch_size", batch_size)):
             if number is not None and number < 1:
                 raise UserError(f"{name} {number}: must be 1 or more")

@@ -88,7 +88,7 @@ def load_simulated(
         ("--target-size", config.input_size),
         ("--val-target-size", config.val_input_size),
     ):
-        check_render_size(flag, size, when="with --simulate ")
+        check_render_size(f"{flag} {size[0]}x{size[1]}", size, when="with --simulate ")
     ranges = Randomization()
     if config.randomization is not None:
         ranges = load_randomization(Path(config.randomization))

@@ -81,7 +81,7 @@ class SimViewConfig:
             checks.check_seed("--seed", self.seed)
         if self.max_frames is not None:
             checks.check_at_least("--max-frames", self.max_frames, 1, example="200")
-        checks.check_render_size("--resolution", self.size)
+        checks.check_render_size(f"--resolution {self.resolution}", self.size)
         checks.check_probability("--infer-obj-thresh", self.infer_obj_thresh, example="0.3")
         checks.check_probability("--infer-iou-thresh", self.infer_iou_thresh, example="0.5")
         check_compute(self.backend, self.device, self.adapter)
