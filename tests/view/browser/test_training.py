@@ -1,11 +1,26 @@
 """The training tab in a real Chromium, against the real server."""
 
 import re
+from collections.abc import Iterator
 
-from tests.view.browser.page import NEEDS_BROWSER, expect, open_page
-from tests.view.browser.viewer import wait_until
+import pytest
+
+from tests.view.browser.page import NEEDS_BROWSER, Browser, button, expect, open_page
+from tests.view.browser.viewer import Viewer, wait_until
 
 pytestmark = NEEDS_BROWSER
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _time_stands_still(browser: Browser, viewer: Viewer) -> Iterator[None]:
+    """Nothing is rendered and detected on meanwhile, 60 times a second."""
+    page = open_page(browser, viewer)
+    for pressed in ("true", "false"):
+        page.keyboard.press("k")
+        expect(button(page, "pause")).to_have_attribute("aria-pressed", pressed)
+        if pressed == "true":
+            yield
+    page.close()
 
 
 def test_the_training_tab_shows_status_and_curves(browser, viewer):
