@@ -56,16 +56,16 @@ golden: env
 	$(BIN)/python -m tests.sim.moments
 
 figures: env
-	$(BIN)/python docs/make_figures.py
+	$(BIN)/python tools/make_figures.py
 
 flags: env
-	$(BIN)/python docs/make_flag_tables.py
+	$(BIN)/python tools/make_flag_tables.py
 
 gallery: env
-	$(BIN)/python docs/make_gallery.py
+	$(BIN)/python tools/make_gallery.py
 
 view-shots: env
-	$(BIN)/python docs/make_view_shots.py
+	$(BIN)/python tools/make_view_shots.py
 
 clean:
 	rm -rf demo

@@ -27,15 +27,16 @@ import torch
 from endoforge import __version__
 from endoforge.backends.devices import describe_device, pick_device
 from endoforge.captures.config import PruneConfig
-from endoforge.captures.index import FrameRecord, index_root
+from endoforge.captures.index import index_root
 from endoforge.captures.prune import prune_empty
+from endoforge.captures.run_frames import FrameRecord
 from endoforge.core.machine import cpu_cores
 from endoforge.detect.detections import Detections
 from endoforge.detect.tinydet import MODELS
 from endoforge.evaluate.config import EvalConfig
-from endoforge.evaluate.evaluate import run_eval
 from endoforge.evaluate.matching import Truth
 from endoforge.evaluate.metrics import Metrics, measure
+from endoforge.report.eval_command import run_eval
 from endoforge.train.config import ModelName, TrainHpConfig
 from endoforge.train.loop import train
 

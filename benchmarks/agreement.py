@@ -9,7 +9,7 @@ from endoforge import __version__
 from endoforge.sim.engine import start_engine
 from endoforge.sim.flight import fly, thin
 from endoforge.sim.labels import MIN_VISIBLE_PX
-from endoforge.sim.renderer import Renderer, Shot
+from endoforge.sim.renderer import CameraShot, Renderer
 from endoforge.sim.scene import Scene, make_scene
 
 SIZE = (640, 360)
@@ -23,7 +23,7 @@ def frames_of(scenes: list[Scene], engine_name: str) -> dict[str, np.ndarray]:
     for scene in scenes:
         renderer.load([scene])
         frames = renderer.render(
-            [Shot(state, 0, k) for k, state in enumerate(thin(fly(scene), POSITIONS))]
+            [CameraShot(state, 0, k) for k, state in enumerate(thin(fly(scene), POSITIONS))]
         )
         for name, arrays in parts.items():
             arrays.append(getattr(frames, name).cpu().numpy().copy())

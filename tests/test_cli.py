@@ -244,7 +244,7 @@ def test_a_bug_is_called_one_and_debug_shows_where(
     def break_down(_: object) -> None:
         raise RuntimeError("the roof fell in")
 
-    command = cli.Command("", "endoforge.devices:DevicesConfig", break_down)
+    command = cli.Command("", "endoforge.devices_command:DevicesConfig", break_down)
     monkeypatch.setitem(cli.COMMANDS, "devices", command)
     assert run("devices") == 1
     [line] = capsys.readouterr().err.splitlines()
@@ -260,7 +260,7 @@ def test_exit_codes(error: BaseException, code: int, monkeypatch: pytest.MonkeyP
     def fail(_: object) -> None:
         raise error
 
-    command = cli.Command("", "endoforge.devices:DevicesConfig", fail)
+    command = cli.Command("", "endoforge.devices_command:DevicesConfig", fail)
     monkeypatch.setitem(cli.COMMANDS, "devices", command)
     assert run("devices") == code
 

@@ -15,7 +15,7 @@ from endoforge.captures.run_frames import read_manifest
 from endoforge.captures.schema import FrameLabel, image_name
 from endoforge.core.errors import UserError
 from endoforge.demo.config import DemoConfig
-from endoforge.demo.run import _start_afresh
+from endoforge.demo.demo import _start_afresh
 
 HEX = "0123456789abcdef"
 FRAME = "frame_00000"

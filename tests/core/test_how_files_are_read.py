@@ -8,7 +8,7 @@ from pathlib import Path
 SOURCE = Path(__file__).parents[2] / "src/endoforge"
 
 ALLOWED = {
-    ("evaluate/report.py", "read_text"): "the page's template, a file of ours",
+    ("report/page.py", "read_text"): "the page's template, a file of ours",
     ("detect/packaged.py", "safe_open"): "after `check_weights_file`, which opens it as regular",
     ("detect/weights.py", "safe_open"): "after `check_weights_file`, which opens it as regular",
     ("train/saved.py", "load"): "of bytes that were read as a regular file",
@@ -17,7 +17,7 @@ ALLOWED = {
         "open",
     ): "of a file that was opened as regular, and of what it writes",
     ("data/blocks.py", "memmap"): "of the cache's pixels, whose size and time its table tells",
-    ("data/decode.py", "memmap"): "a file without a name that it has just made",
+    ("data/decode_pictures.py", "memmap"): "a file without a name that it has just made",
     ("train/loop.py", "open"): "no file: the training's folder",
     ("view/server.py", "open"): "no file: the hub of the viewers",
 }

@@ -6,7 +6,7 @@ from typing import Any
 
 from endoforge.datagen.config import DatagenConfig
 from endoforge.datagen.generate import generate
-from endoforge.datagen.report import DatagenReport
+from endoforge.datagen.job_report import DatagenReport
 
 SIZE = "160x96"
 WHERE_AND_WHEN = ("output_root", "run_dir", "started_at_unix")

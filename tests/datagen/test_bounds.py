@@ -12,7 +12,7 @@ import pytest
 from endoforge.captures.recorder import RunRecorder
 from endoforge.datagen.generate import in_parallel
 from endoforge.datagen.output import Output
-from endoforge.sim.renderer import Frames, Renderer, Shot
+from endoforge.sim.renderer import CameraShot, RenderedFrames, Renderer
 
 from .conftest import job
 
@@ -46,7 +46,7 @@ def test_frames_wait_for_slow_writers(tmp_path: Path, monkeypatch: pytest.Monkey
         with lock:
             written += 1
 
-    def counted_render(self: Renderer, shots: Sequence[Shot]) -> Frames:
+    def counted_render(self: Renderer, shots: Sequence[CameraShot]) -> RenderedFrames:
         nonlocal rendered
         waiting.append(rendered - written)
         rendered += len(shots)

@@ -9,7 +9,7 @@ import pytest
 from endoforge.core.errors import UserError
 from endoforge.demo import run as demo_run
 from endoforge.demo.config import DemoConfig
-from endoforge.demo.run import run_demo
+from endoforge.demo.demo import run_demo
 from endoforge.detect.tinydet import TinyDetConfig, build_tinydet
 from endoforge.detect.weights import WeightsMetadata, save_weights
 

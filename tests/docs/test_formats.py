@@ -9,11 +9,12 @@ import pytest
 from endoforge.cli import run
 
 DOCS = Path(__file__).parents[2] / "docs"
+TOOLS = DOCS.with_name("tools")
 
 
 @pytest.fixture
 def tables():
-    spec = importlib.util.spec_from_file_location("flags", DOCS / "make_flag_tables.py")
+    spec = importlib.util.spec_from_file_location("flags", TOOLS / "make_flag_tables.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

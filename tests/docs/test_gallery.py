@@ -13,13 +13,14 @@ import pytest
 from endoforge.sim.randomization import load_randomization, parse_randomization
 
 DOCS = Path(__file__).parents[2] / "docs"
+TOOLS = DOCS.with_name("tools")
 TILE = (96, 54)
 
 
 @pytest.fixture(scope="module")
 def sheets() -> Iterator[ModuleType]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(DOCS))
+        patch.syspath_prepend(str(TOOLS))
         from gallery import sheets
 
         yield sheets

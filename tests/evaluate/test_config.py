@@ -3,8 +3,8 @@ import sys
 
 import pytest
 
+from endoforge.core.checks import check_size
 from endoforge.core.errors import UserError
-from endoforge.evaluate.checks import check_size
 from endoforge.evaluate.config import EvalConfig
 
 

@@ -10,9 +10,9 @@ from endoforge.captures.index import index_root
 from endoforge.captures.tally import Unusable
 from endoforge.core.errors import UserError
 from endoforge.core.marks import leave_mark
-from endoforge.formats.folders import search
-from endoforge.formats.names import nearest
+from endoforge.formats.searching import search
 from endoforge.formats.source import Pictures, files_below
+from endoforge.formats.spellings import nearest
 
 BOX = "0 0.5 0.5 0.25 0.5"
 COMPOSED = "poli\u0301po"  # e with an accent of its own

@@ -20,7 +20,7 @@ from endoforge.sim.camera import CameraState, Pose
 from endoforge.sim.engine import start_engine
 from endoforge.sim.flight import fly
 from endoforge.sim.nuisances import Nuisances
-from endoforge.sim.renderer import Renderer, Shot
+from endoforge.sim.renderer import CameraShot, Renderer
 from endoforge.sim.scene import Scene, make_scene
 from endoforge.sim.wall import COLUMN_ANGLES
 from tests.sim.reference import Reference, ReferenceFrame
@@ -147,7 +147,7 @@ def _pictures(renderer: Renderer, scene: Scene) -> Iterator[tuple[CameraState, N
     """Every third capture on the way, with its (MAX_POLYPS, 6) pixel counts."""
     renderer.load([scene])
     for state in fly(scene)[::3]:
-        yield state, renderer.render([Shot(state)]).stats[0].numpy()
+        yield state, renderer.render([CameraShot(state)]).stats[0].numpy()
 
 
 def _well_seen(renderer: Renderer, kind: str) -> Iterator[tuple[int, CameraState]]:
@@ -182,7 +182,7 @@ def _showing(renderer: Renderer, scene: Scene, places: Array, s_mm: Array) -> It
         framed = ((pixel > margin) & (pixel < np.array([WIDTH, HEIGHT]) - margin)).all(axis=1)
         near = (distance < 35) & (np.abs(s_mm - state.pose.s_mm) < 40) & (seen[:, 2] > 0)
         if (framed & near).any():
-            depth = renderer.render([Shot(state)]).depth[0].numpy().astype(np.float64)
+            depth = renderer.render([CameraShot(state)]).depth[0].numpy().astype(np.float64)
             if pixels_on(places, scene, state, depth) >= 12:
                 yield state
 
@@ -191,7 +191,7 @@ def _edges(renderer: Renderer, scene: Scene) -> Iterator[CameraState]:
     """Behind a fold the colon goes on, across a good part of the picture; there is no polyp."""
     kernel = np.ones((3, 3), np.uint8)
     for state, stats in _pictures(renderer, scene):
-        depth = renderer.render([Shot(state)]).depth[0].numpy()
+        depth = renderer.render([CameraShot(state)]).depth[0].numpy()
         edge = cv2.dilate(depth, kernel) > 1.3 * cv2.erode(depth, kernel)
         if not stats[:, 0].any() and edge.mean() > 0.08:
             yield state

@@ -11,10 +11,10 @@ from endoforge.sim.engine import Engine
 from endoforge.sim.flight import plan_flight
 from endoforge.sim.footage import ANYWHERE, choose_steps, make_footage, shows_polyp
 from endoforge.sim.labels import MIN_VISIBLE_PX
-from endoforge.sim.packing import WORLD, world_arrays
+from endoforge.sim.packing import SCENE_ARRAYS, scene_arrays
 from endoforge.sim.polyps import KINDS
 from endoforge.sim.randomization import MotionRanges, PolypRanges, Randomization
-from endoforge.sim.renderer import Renderer, Shot
+from endoforge.sim.renderer import CameraShot, Renderer
 from endoforge.sim.scene import make_scene
 
 SIZE = (96, 64)
@@ -36,7 +36,7 @@ def test_a_view_is_rendered_as_the_shot_of_its_moment_is(cpu: Engine) -> None:
     renderer.load([scene])
     cameras, polyps = (torch.from_numpy(footage.arrays[name]) for name in ("cameras", "polyps"))
     rows = renderer.render_rows(cameras, polyps).rgbi.clone()
-    shots = [Shot(state, 0, seed) for state, seed in zip(states, noise_seeds, strict=True)]
+    shots = [CameraShot(state, 0, seed) for state, seed in zip(states, noise_seeds, strict=True)]
     assert torch.equal(renderer.render(shots).rgbi, rows)
     assert len(set(noise_seeds)) > 1
 
@@ -44,9 +44,9 @@ def test_a_view_is_rendered_as_the_shot_of_its_moment_is(cpu: Engine) -> None:
 def test_footage_holds_the_scene_and_follows_from_its_seed() -> None:
     one, again = (make_footage(4, Randomization(), SIZE, 8) for _ in range(2))
     scene = make_scene(4)
-    expected = world_arrays(scene, *SIZE)
-    assert tuple(expected) == WORLD
-    assert set(one.arrays) == {*WORLD, "cameras", "polyps"}
+    expected = scene_arrays(scene, *SIZE)
+    assert tuple(expected) == SCENE_ARRAYS
+    assert set(one.arrays) == {*SCENE_ARRAYS, "cameras", "polyps"}
     for name, array in expected.items():
         assert np.array_equal(one.arrays[name], array)
     for name, array in again.arrays.items():
@@ -102,7 +102,7 @@ def test_what_shows_a_polyp_is_told_without_rendering(cpu: Engine) -> None:
         shows = shows_polyp(scene, flight, scene.optics(*size))
         steps = np.random.default_rng(seed).choice(len(flight), count, replace=False)
         renderer.load([scene])
-        frames = renderer.render([Shot(state) for state in flight.states(steps.tolist())])
+        frames = renderer.render([CameraShot(state) for state in flight.states(steps.tolist())])
         true.append((frames.stats[..., 0] >= MIN_VISIBLE_PX).any(dim=1).numpy())
         told.append(shows[steps])
     both = np.concatenate(told) & np.concatenate(true)

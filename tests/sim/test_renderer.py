@@ -13,17 +13,19 @@ from endoforge.core.errors import UserError
 from endoforge.sim.anatomy import WAVE_MM, WAVE_S
 from endoforge.sim.engine import Engine, start_engine
 from endoforge.sim.flight import fly, thin
-from endoforge.sim.packing import world_arrays
-from endoforge.sim.renderer import Frames, Renderer, Shot
+from endoforge.sim.packing import scene_arrays
+from endoforge.sim.renderer import CameraShot, RenderedFrames, Renderer
 from endoforge.sim.scene import Scene, make_scene
 from tests.sim.scenes import along_z, ball, still, tube, without_overlay
 
 
-def rendered(cpu: Engine, scene: Scene, width: int, height: int, time_s: float = 0.0) -> Frames:
+def rendered(
+    cpu: Engine, scene: Scene, width: int, height: int, time_s: float = 0.0
+) -> RenderedFrames:
     """One picture of the tube from 100 mm on, along it."""
     renderer = Renderer(width, height, cpu, normals=True)
     renderer.load([scene])
-    return renderer.render([Shot(still(along_z(), time_s))])
+    return renderer.render([CameraShot(still(along_z(), time_s))])
 
 
 def test_depth_in_a_straight_tube_is_radius_over_sine(cpu: Engine) -> None:
@@ -83,7 +85,7 @@ def test_normals_are_unit_and_face_the_camera(cpu: Engine) -> None:
     scene = make_scene(6)
     renderer = Renderer(128, 72, cpu, 6, normals=True)
     renderer.load([scene])
-    frames = renderer.render([Shot(state) for state in thin(fly(scene), 6)])
+    frames = renderer.render([CameraShot(state) for state in thin(fly(scene), 6)])
     assert frames.normals is not None
     normals, depth = frames.normals.numpy(), frames.depth.numpy()
     met = (depth > 0) & (depth < 280)
@@ -150,7 +152,7 @@ def test_boxes_hold_exactly_the_pixels_of_the_instance_image(cpu: Engine) -> Non
     states = thin(fly(scene), 24)
     renderer = Renderer(320, 180, cpu, len(states))
     renderer.load([scene])
-    frames = renderer.render([Shot(state) for state in states])
+    frames = renderer.render([CameraShot(state) for state in states])
     checked = 0
     for image, stats in zip(frames.instance.numpy(), frames.stats.numpy(), strict=True):
         for k in range(len(scene.polyps)):
@@ -168,7 +170,7 @@ def test_nothing_reaches_under_the_screen(cpu: Engine) -> None:
     states = thin(fly(scene), 40)
     renderer = Renderer(192, 108, cpu, len(states), normals=True)
     renderer.load([scene])
-    frames = renderer.render([Shot(state) for state in states])
+    frames = renderer.render([CameraShot(state) for state in states])
     assert frames.normals is not None
     screen = scene.screen(192, 108)
     covered = torch.from_numpy(screen.pixels != 0)
@@ -191,8 +193,8 @@ def test_the_lattice_changes_no_more_than_a_few_pixels(cpu: Engine) -> None:
     renderer.load([scene])
     shares = []
     for state in thin(fly(scene), 8):
-        quick = renderer.render([Shot(state)]).depth.clone()
-        exact = renderer.render([Shot(state)], use_lattice=False).depth
+        quick = renderer.render([CameraShot(state)]).depth.clone()
+        exact = renderer.render([CameraShot(state)], use_lattice=False).depth
         shares.append(((quick - exact).abs() > 0.02 * exact).float().mean().item())
     assert np.mean(shares) < 0.003
     assert max(shares) < 0.007
@@ -207,7 +209,7 @@ def test_no_stray_pixel_widens_a_box(cpu: Engine) -> None:
     states = thin(fly(scene), 60)
     renderer = Renderer(320, 180, cpu, len(states))
     renderer.load([scene])
-    frames = renderer.render([Shot(state) for state in states])
+    frames = renderer.render([CameraShot(state) for state in states])
     large = 0
     for image, stats in zip(frames.instance.numpy(), frames.stats.numpy(), strict=True):
         for k in np.flatnonzero(stats[:, 0] > 600):
@@ -227,7 +229,7 @@ def test_a_batch_renders_what_single_shots_render(cpu: Engine) -> None:
         scenes[k] = replace(scenes[k], camera=camera)
     order = [2, 0, 1, 0, 2]
     flights = [fly(scene) for scene in scenes]
-    shots = [Shot(flights[scene][60 + 9 * i], scene, i) for i, scene in enumerate(order)]
+    shots = [CameraShot(flights[scene][60 + 9 * i], scene, i) for i, scene in enumerate(order)]
     renderer = Renderer(128, 72, cpu, len(shots))
     renderer.load(scenes)
     batch = renderer.render(shots)
@@ -250,7 +252,7 @@ def test_other_noise_seeds_give_other_noise_and_the_same_labels(cpu: Engine) -> 
     state = fly(scene)[90]
     renderer = Renderer(128, 72, cpu, 3)
     renderer.load([scene])
-    frames = renderer.render([Shot(state, noise_seed=seed) for seed in (4, 4, 5)])
+    frames = renderer.render([CameraShot(state, noise_seed=seed) for seed in (4, 4, 5)])
     assert (frames.rgb[0] == frames.rgb[1]).all()
     assert (frames.rgb[0] != frames.rgb[2]).any(dim=-1).float().mean() > 0.3
     assert (frames.instance[0] == frames.instance[2]).all()
@@ -265,7 +267,7 @@ def test_exposure_answers_to_what_was_metered(cpu: Engine) -> None:
     dim = replace(still(along_z()), metered=close)
     renderer = Renderer(64, 64, cpu, 2)
     renderer.load([scene])
-    frames = renderer.render([Shot(wide), Shot(dim)]).rgb.float().mean(dim=(1, 2, 3))
+    frames = renderer.render([CameraShot(wide), CameraShot(dim)]).rgb.float().mean(dim=(1, 2, 3))
     assert frames[1] < frames[0] - 10
 
 
@@ -276,7 +278,7 @@ def test_sizes_that_no_tile_divides_are_rendered_whole(
     scene = without_overlay(make_scene(1))
     renderer = Renderer(width, height, cpu)
     renderer.load([scene])
-    odd = renderer.render([Shot(fly(scene)[3])])
+    odd = renderer.render([CameraShot(fly(scene)[3])])
     assert odd.rgbi.shape == (1, height, width, 4)
     assert (odd.rgb.float().mean(dim=-1) > 0).float().mean() > 0.99
     assert (odd.depth > 0).all()
@@ -298,7 +300,7 @@ def test_jpeg_can_be_switched_off_and_on_and_left_out(cpu: Engine) -> None:
     scene = tube()
     with_jpeg = replace(scene, camera=replace(scene.camera, jpeg=0.8))
     plain = replace(scene, camera=replace(scene.camera, jpeg=0.0))
-    shot = Shot(still(along_z(), 0.0))
+    shot = CameraShot(still(along_z(), 0.0))
     renderer = Renderer(96, 64, cpu)
     renderer.load([plain])
     expected_plain = renderer.render([shot]).rgb.clone()
@@ -309,7 +311,7 @@ def test_jpeg_can_be_switched_off_and_on_and_left_out(cpu: Engine) -> None:
         renderer.switch_jpeg(on)
         assert torch.equal(renderer.render([shot]).rgb, picture)
     tables = {
-        name: torch.from_numpy(table) for name, table in world_arrays(with_jpeg, 96, 64).items()
+        name: torch.from_numpy(table) for name, table in scene_arrays(with_jpeg, 96, 64).items()
     }
     before = tables["sensors"].clone()
     renderer.use(tables, with_jpeg=False)

@@ -5,7 +5,7 @@ import pytest
 
 from endoforge.sim.engine import Engine
 from endoforge.sim.polyps import Paris
-from endoforge.sim.renderer import Renderer, Shot
+from endoforge.sim.renderer import CameraShot, Renderer
 from tests.sim import moments
 from tests.sim.moments import HEIGHT, WIDTH, Moment, near_an_edge, pinned, pixels_on
 from tests.sim.reference import Reference
@@ -19,7 +19,7 @@ def check(renderer: Renderer, moment: Moment) -> None:
     """The renderer shows what the twin shows."""
     truth = moment.truth
     renderer.load([moment.scene])
-    frames = renderer.render([Shot(moment.state)])
+    frames = renderer.render([CameraShot(moment.state)])
 
     # Off silhouettes all agrees; on them a pixel may go to the nearer or the farther side.
     inside = ~near_an_edge(truth)
@@ -62,7 +62,7 @@ def test_every_kind_of_polyp_matches_the_twin(renderer: Renderer, kind: Paris) -
 def test_a_polyp_half_behind_a_fold_matches_the_twin(renderer: Renderer) -> None:
     moment = pinned("half behind a fold")
     check(renderer, moment)
-    stats = renderer.render([Shot(moment.state)]).stats[0].numpy()
+    stats = renderer.render([CameraShot(moment.state)]).stats[0].numpy()
     [shown] = np.flatnonzero(stats[:, 0])
     assert stats[shown, 0] < 0.6 * stats[shown, 1]
     assert (moment.truth.instance == shown + 1).sum() > 30
@@ -82,7 +82,7 @@ def test_a_diverticulum_matches_the_twin(renderer: Renderer) -> None:
     moment = pinned("diverticulum")
     check(renderer, moment)
     places, _ = moments.pits(moment.scene)
-    depth = renderer.render([Shot(moment.state)]).depth[0].numpy().astype(np.float64)
+    depth = renderer.render([CameraShot(moment.state)]).depth[0].numpy().astype(np.float64)
     assert pixels_on(places, moment.scene, moment.state, depth) >= 12
 
 
@@ -90,7 +90,7 @@ def test_a_pool_matches_the_twin(renderer: Renderer) -> None:
     moment = pinned("pool")
     check(renderer, moment)
     places, _ = moments.pools(moment.scene)
-    depth = renderer.render([Shot(moment.state)]).depth[0].numpy().astype(np.float64)
+    depth = renderer.render([CameraShot(moment.state)]).depth[0].numpy().astype(np.float64)
     assert pixels_on(places, moment.scene, moment.state, depth) >= 12
 
 

@@ -12,10 +12,9 @@ FEW_RUNS = "TESTS_FEW_RUNS"
 
 def few_runs(set_to: Callable[[Any, str, int], None]) -> None:
     """Set the numbers, by `setattr` or one that takes it back."""
-    from endoforge.data import simulated
-    from endoforge.train import simulate
+    from endoforge.train import simulated, simulated_validation
 
-    set_to(simulate, "RUNS_AT_ONCE", 3)
-    set_to(simulate, "VIEWS_A_RUN", 12)
-    set_to(simulated, "VALIDATION_RUNS", 2)
-    set_to(simulated, "VALIDATION_FRAMES", 4)
+    set_to(simulated, "RUNS_AT_ONCE", 3)
+    set_to(simulated, "VIEWS_A_RUN", 12)
+    set_to(simulated_validation, "VALIDATION_RUNS", 2)
+    set_to(simulated_validation, "VALIDATION_FRAMES", 4)

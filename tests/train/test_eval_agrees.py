@@ -6,7 +6,7 @@ import pytest
 
 from endoforge.core.errors import UserError
 from endoforge.evaluate.config import EvalConfig
-from endoforge.evaluate.evaluate import run_eval
+from endoforge.report.eval_command import run_eval
 from endoforge.train.loop import train
 
 OF_TRAINING = {"epoch", "seed", "training", "loss", "lr", "seconds"}

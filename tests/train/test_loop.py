@@ -10,7 +10,7 @@ import torch
 
 from endoforge.core.errors import UserError
 from endoforge.evaluate.config import EvalConfig
-from endoforge.evaluate.evaluate import run_eval
+from endoforge.report.eval_command import run_eval
 from endoforge.train import loop
 from endoforge.train.loop import train
 from endoforge.train.schedule import learning_rate

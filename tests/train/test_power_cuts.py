@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from endoforge.backends.arrays import to_tensors
 from endoforge.backends.base import StepResult
 from endoforge.backends.compute import TorchCompute
-from endoforge.captures import listing
+from endoforge.data import frame_cache
 from endoforge.detect.detections import Detections
 from endoforge.train import saved, sinks
 from endoforge.train.loop import train
@@ -101,7 +101,7 @@ def config(small_config, monkeypatch):
     The status file is written at each step, and no frame is old enough for the cache of frames.
     """
     monkeypatch.setattr(sinks, "STATUS_EVERY_S", 0.0)
-    monkeypatch.setattr(listing, "SETTLED_S", 1e6)
+    monkeypatch.setattr(frame_cache, "SETTLED_S", 1e6)
 
     def make(folder: Path):
         return small_config(

@@ -9,7 +9,7 @@ from endoforge.core.errors import Resumable
 from endoforge.detect.tinydet import MODELS
 from endoforge.detect.weights import load_weights
 from endoforge.evaluate.config import EvalConfig
-from endoforge.evaluate.evaluate import run_eval
+from endoforge.report.eval_command import run_eval
 from endoforge.train.loop import train
 from tests.backends.webgpu.conftest import CONFIG
 

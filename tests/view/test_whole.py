@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from endoforge.captures.index import index_root
-from endoforge.sim.renderer import Renderer, Shot
+from endoforge.sim.renderer import CameraShot, Renderer
 from endoforge.view.painter import SLOTS, Painter, PainterGone
 
 from .conftest import SEED, SIZE
@@ -31,7 +31,7 @@ def test_the_renderers_process_gives_the_same_pixels_and_its_end_is_told(cpu, co
             state, noise = colon.run.states[40 * number], colon.run.noise_seeds[number]
             painter.shoot(*colon.camera_rows(state, noise), in_full=True)
             picture = painter.picture(STARTS_S)
-            expected = renderer.render([Shot(state, 0, noise)])
+            expected = renderer.render([CameraShot(state, 0, noise)])
             np.testing.assert_array_equal(picture.rgbi, expected.rgbi[0].numpy())
             np.testing.assert_array_equal(picture.stats, expected.stats[0].numpy())
         assert painter.in_flight == 0

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoforge.captures.config import OverlayConfig
-from endoforge.captures.index import CaptureIndex, FrameRecord, holds_runs, index_root, is_run
+from endoforge.captures.index import CaptureIndex, holds_runs, index_root, is_run
 from endoforge.captures.pictures import encode_png, read_picture
+from endoforge.captures.run_frames import FrameRecord
 from endoforge.captures.schema import PICTURE_EXTRAS
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.errors import UserError
@@ -26,7 +27,7 @@ TRUTH_COLOR: Color = (80, 255, 120)
 
 COMMAND = "overlay-labels"
 OVERLAYS = "overlays"
-"""A run's own folder for them."""
+"""The folder of a run in which its overlays lie."""
 FRAME_FOLDERS = ("labels", "images", OVERLAYS, *PICTURE_EXTRAS)
 FOLDERS_SHOWN = 3
 _OVERLAY = re.compile(r"(frame_\d+\.png|\..*)")
@@ -63,6 +64,7 @@ def overlay_labels(config: OverlayConfig) -> OverlayReport:
             refuse_link(path)  # its overlays lie in it
     indexes = [index_root(path) for path in paths]
     targets = _targets(indexes, out)
+    # All of them before the first picture is written: a refusal leaves nothing half done.
     for run, target in targets.items():
         _refuse_what_is_no_overlay(target, run, out or run)
     if out is not None:
@@ -95,7 +97,7 @@ def _parted(given: tuple[str, ...]) -> tuple[list[Path], Path | None]:
 
 
 def _frames_of(indexes: list[CaptureIndex], skipped: Tally) -> list[FrameRecord]:
-    """Of each run once, however often it is named."""
+    """The frames of the indexes, those of a run once, however often it is named."""
     frames: list[FrameRecord] = []
     seen: set[Path] = set()
     for index in indexes:
@@ -109,7 +111,7 @@ def _frames_of(indexes: list[CaptureIndex], skipped: Tally) -> list[FrameRecord]
 
 
 def _targets(indexes: list[CaptureIndex], out: Path | None) -> dict[Path, Path]:
-    """Where the overlays of each run go."""
+    """The folder for the overlays of each run; UserError for two runs that would share one."""
     runs = [run for index in indexes for run in index.runs]
     if out is None:
         return {run.path: run.path / OVERLAYS for run in runs}

@@ -41,12 +41,12 @@ class NarrowBar(Progress):
         self.add_task(printable(label), total=total, text=text, left="")
 
     def start(self) -> None:
-        """Show it; on a terminal that is gone, nothing."""
+        """Show the line; where the terminal is gone, nothing is shown and nothing fails."""
         with suppress(OSError):  # what is done must go on, if only to be saved
             super().start()
 
     def stop(self) -> None:
-        """Remove it."""
+        """Take the line away."""
         with suppress(OSError):
             super().stop()
 
@@ -56,7 +56,7 @@ class NarrowBar(Progress):
         self.update(self.task_ids[0], completed=done, total=total, text=text, left=left)
 
     def get_renderable(self) -> RenderableType:
-        """The line, in all its forms."""
+        """The line that rich is to draw, in its longest form that fits the terminal."""
         return _Line([self._form(columns) for columns in self._choices])
 
     def _form(self, columns: tuple[ProgressColumn, ...]) -> Table:
@@ -86,6 +86,6 @@ class _Line:
 
 
 def clock(seconds: float) -> str:
-    """Seconds as `hours:minutes:seconds`."""
+    """Write seconds as `hours:minutes:seconds`."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"

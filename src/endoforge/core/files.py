@@ -47,7 +47,7 @@ class NewFile:
             write_all(self.file, data)
 
     def sync(self) -> None:
-        """Put what was written on disk."""
+        """Wait until what was written is on the disk."""
         with naming(self.path):
             os.fsync(self.file.fileno())
 
@@ -58,13 +58,13 @@ class NewFile:
             self.temporary.replace(self.path)
 
     def discard(self) -> None:
-        """Leave nothing of it."""
+        """Remove the unfinished file."""
         self.file.close()
         self.temporary.unlink(missing_ok=True)
 
 
 def create_file(path: Path, *, buffering: int = -1) -> BinaryIO:
-    """A new file, open for writing and reading.
+    """Make a new file, open for writing and reading; what is there already is never opened.
 
     For folders that this process has made and that have no name yet, and for names that nobody
     else uses. Raises FileExistsError if there is anything of that name, be it a link to nowhere.

@@ -3,6 +3,7 @@
 Nothing is made by trying: a folder that isn't there is made by the command when it writes.
 """
 
+import json
 import os
 import tempfile
 from collections.abc import Mapping
@@ -11,6 +12,11 @@ from pathlib import Path
 from endoforge.core.errors import UserError
 from endoforge.core.files import is_stream
 from endoforge.core.folders import is_link, link_fault
+from endoforge.core.reading import open_regular
+
+_OURS = (b'{"epoch": ', b'{"detector": ')
+"""How the lines begin that `train` and `eval` write."""
+_MOST_OF_A_LINE = 1_000_000
 
 
 def check_output_folder(flag: str, folder: str | Path) -> None:
@@ -84,3 +90,21 @@ def refuse_within(flag: str, output: str | Path, what: str, folder: str | Path) 
     """Raises UserError if `output` is `folder` or lies in it; `what` names the folder in words."""
     if Path(output).resolve().is_relative_to(Path(folder).resolve()):
         raise UserError(f"{flag} {output}: lies in {what} {folder}; name a place outside it")
+
+
+def refuse_no_metrics(flag: str, file: str | Path) -> None:
+    """Raises UserError if there is a `file` that isn't JSON Lines: another line would spoil it."""
+    path = Path(file)
+    if not path.is_file() or is_stream(path):
+        return
+    with open_regular(path) as opened:
+        first, end, _ = (opened.read(_MOST_OF_A_LINE) or b"").partition(b"\n")
+    if first and not (_is_object(first) if end else first.startswith(_OURS)):
+        raise UserError(f"{flag} {file}: is there, but holds no lines of metrics; name another")
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False

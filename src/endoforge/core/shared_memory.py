@@ -32,7 +32,7 @@ class SharedMemory:
 
     @property
     def bytes(self) -> NDArray[np.uint8]:
-        """(num_bytes,): the memory itself."""
+        """The memory itself, (num_bytes,) uint8; what one process writes all others see."""
         return np.frombuffer(self._memory, np.uint8)
 
     def __getstate__(self) -> dict[str, Any]:

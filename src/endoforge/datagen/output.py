@@ -14,15 +14,15 @@ from endoforge.captures.recorder import Picture, RunRecorder
 from endoforge.captures.schema import POSES_NAME, FrameLabel
 from endoforge.core.progress import Advance
 from endoforge.datagen.extras import DESCRIPTIONS, depth_picture, normals_picture, poses_text
-from endoforge.datagen.job import DataSet, Job
-from endoforge.datagen.labels import frame_label
-from endoforge.datagen.report import DatagenReport
-from endoforge.datagen.resume import Found
+from endoforge.datagen.frame_labels import frame_label
+from endoforge.datagen.job import DataSet, RunJob
+from endoforge.datagen.job_report import DatagenReport
+from endoforge.datagen.resume import EarlierRuns
 from endoforge.sim.flight import CAPTURE_INTERVAL_S
-from endoforge.sim.simulator import BakedRun, Batch, FrameTruth
+from endoforge.sim.simulator import BakedRun, FrameBatch, FrameTruth
 
 USUAL_FRAMES = 1400
-"""Captures of a procedure, for the time left until the first one is known."""
+"""Captures of a procedure, as the progress takes it until the first one is known."""
 
 
 @dataclass
@@ -37,7 +37,12 @@ class Output:
     """Writes the frames of runs as they come, and finishes each run with its last frame."""
 
     def __init__(
-        self, job: Job, found: Found, pool: Executor, report: DatagenReport, advance: Advance
+        self,
+        job: RunJob,
+        found: EarlierRuns,
+        pool: Executor,
+        report: DatagenReport,
+        advance: Advance,
     ) -> None:
         self.written = 0
         """Whole frames that this job has put on disk and counted."""
@@ -48,7 +53,7 @@ class Output:
         self._runs, self._wanted, self._lengths = 0, 0, 0
 
     def opened(self, runs: Iterable[tuple[int, BakedRun]], num_runs: int) -> Iterator[BakedRun]:
-        """Makes a folder for each (run index, run), or goes on with one; gives what it lacks."""
+        """Open a folder for each (run index, run), or an earlier job's; yields what it lacks."""
         for index, run in runs:
             recorder = self._recorder(index, run)
             wanted = [frame for frame in run.wanted if frame not in recorder.done]
@@ -59,7 +64,7 @@ class Output:
             else:
                 self._finish(run.seed)
 
-    def put(self, batch: Batch) -> None:
+    def put(self, batch: FrameBatch) -> None:
         """Hand a batch to the writers; waits while too many frames are on their way."""
         saved = self._job.data_set.saved
         rgb = _on_host(batch.rgb)
@@ -67,7 +72,7 @@ class Output:
         depth = _on_host(batch.depth) if {"depth", "normals"} & set(saved) else None
         normals = None if batch.normals is None else _on_host(batch.normals)
         for row, truth in enumerate(batch.labels):
-            shown = _Shown(
+            shown = _HostPixels(
                 rgb[row],
                 None if instance is None else instance[row],
                 None if depth is None else depth[row],
@@ -79,7 +84,7 @@ class Output:
         self._settle(len(batch) + 2 * self._job.workers)
 
     def settle(self) -> None:
-        """Wait until all that was put is on disk."""
+        """Wait until all that was put is on disk; raises what a writer raised."""
         self._settle(0)
 
     def close(self) -> int:
@@ -134,7 +139,7 @@ class Output:
 
 
 @dataclass(frozen=True)
-class _Shown:
+class _HostPixels:
     """One frame's pixels on the host; what isn't saved is None."""
 
     rgb: NDArray[np.uint8]
@@ -144,9 +149,9 @@ class _Shown:
 
 
 def _write(
-    recorder: RunRecorder, truth: FrameTruth, shown: _Shown, data_set: DataSet
+    recorder: RunRecorder, truth: FrameTruth, shown: _HostPixels, data_set: DataSet
 ) -> FrameLabel:
-    """What a writer thread does for one frame."""
+    """Write one frame and its label, in a thread of the pool; returns the label."""
     extras: dict[str, Picture] = {}
     if shown.instance is not None:
         extras["instance"] = shown.instance
@@ -160,7 +165,7 @@ def _write(
 
 
 def about_run(data_set: DataSet, renderer: str, run_index: int, run: BakedRun) -> dict[str, Any]:
-    """What the manifest keeps under `endoforge`."""
+    """The facts about a run that the manifest keeps under `endoforge`."""
     return {
         **data_set.settings(renderer),
         "units": "mm",
@@ -174,6 +179,6 @@ def about_run(data_set: DataSet, renderer: str, run_index: int, run: BakedRun) -
 
 
 def _on_host(values: torch.Tensor) -> NDArray[Any]:
-    """A copy on the host, of its own: the renderer's buffers are about to be drawn over."""
+    """Copy values to the host: the renderer's buffers are about to be drawn over."""
     host = values.cpu().numpy()
     return np.array(host) if values.device.type == "cpu" else np.asarray(host)

@@ -17,7 +17,7 @@ class Net(Protocol):
     config: TinyDetConfig
 
     def __call__(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) float32 in 0..1 to raw output (B, C + 4, h, w)."""
+        """(B, 3, H, W) float32 in 0..1 to raw output (B, N, C + NUM_EDGE_CHANNELS)."""
         ...
 
 
@@ -39,6 +39,7 @@ def predict(
     The work is done on the device of `model`.
     """
     device = next(model.parameters()).device if isinstance(model, nn.Module) else images.device
+    # As bytes to the device, as floats there: a quarter of what would go over the bus.
     raw = model(to_input(images.to(device, non_blocking=True)))
     cells = make_cells((images.shape[1], images.shape[2]), model.config.strides, device)
     return decode_batch(raw, cells, score_threshold=score_threshold, iou_threshold=iou_threshold)

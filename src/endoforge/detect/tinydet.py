@@ -77,7 +77,7 @@ class TinyDetConfig:
 
     @classmethod
     def from_json(cls, value: dict[str, object]) -> "TinyDetConfig":
-        """Raises ValueError or TypeError for fields that this version doesn't know."""
+        """Read what `to_json` gave; ValueError or TypeError for fields it doesn't know."""
         fields = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
         return cls(**fields)  # type: ignore[arg-type]
 
@@ -98,7 +98,8 @@ MODELS = {
         name="bigdet", widths=(32, 96, 176, 224), depths=(1, 2, 2), head_width=96
     ),
 }
-"""By name: 0.48 million parameters, and 3.9 million where accuracy is worth more than time."""
+"""What `--model` can name: tinydet has 0.48 million parameters; bigdet, for where accuracy is worth
+more than time, has 3.95 million."""
 
 
 class ConvBlock(nn.Sequential):
@@ -159,6 +160,7 @@ class TinyDet(nn.Module):
         self.config = config or TinyDetConfig()
         at4, at8, at16, at32 = self.config.widths
         self.stem = nn.Sequential(
+            # 6x6 pixels at stride 4 in one: the full picture is the dearest place for convolutions.
             PatchConv(3, at4, 6, 4, 2, bias=False),
             nn.BatchNorm2d(at4, momentum=BATCH_NORM_MOMENTUM),
             nn.SiLU(),
@@ -190,7 +192,7 @@ class TinyDet(nn.Module):
         return torch.cat(cells, dim=1)[..., : self.config.num_outputs]
 
     def _head(self, num_in: int) -> nn.Sequential:
-        """What says the boxes of one stride's cells."""
+        """The layers that say what the cells of one stride see."""
         width = self.config.head_width
         num_channels = -(-self.config.num_outputs // CHANNELS_AT_ONCE) * CHANNELS_AT_ONCE
         return nn.Sequential(ConvBlock(num_in, width), nn.Conv2d(width, num_channels, 1))
@@ -202,6 +204,7 @@ class TinyDet(nn.Module):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
             if isinstance(module, ResidualBlock):
+                # Blocks begin as their shortcuts (Goyal et al. 2017, section 5.1).
                 nn.init.zeros_(module.second[1].weight)  # type: ignore[arg-type]
         for head in (self.head8, self.head16):
             self._initialise_output(head[-1])
@@ -209,6 +212,7 @@ class TinyDet(nn.Module):
     def _initialise_output(self, output: nn.Module) -> None:
         assert isinstance(output, nn.Conv2d)
         assert output.bias is not None
+        # Small, so that the bias alone says the first scores.
         nn.init.normal_(output.weight, std=0.01)
         with torch.no_grad():
             logits = output.bias[: len(self.config.classes)]
@@ -217,6 +221,7 @@ class TinyDet(nn.Module):
 
 def build_tinydet(config: TinyDetConfig, seed: int) -> TinyDet:
     """A fresh TinyDet with weights drawn from `seed`; the global generator is left as it was."""
+    # Only the CPU's generator is kept aside: weights are drawn there, whatever the device.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return TinyDet(config)
@@ -265,7 +270,7 @@ def _add_upsampled(fine: Tensor, coarse: Tensor) -> Tensor:
     """`coarse` at twice its size on top of `fine`; where `fine` is odd, the overhang is cut."""
     batch, channels, height, width = coarse.shape
     if coarse.device.type == "cuda":
-        # The slope of this is a plain sum; there that of `interpolate` adds up in no fixed order.
+        # The gradient of this is a plain sum; on CUDA that of `interpolate` adds in no fixed order.
         twice = coarse[:, :, :, None, :, None].expand(-1, -1, -1, 2, -1, 2)
         doubled = twice.reshape(batch, channels, 2 * height, 2 * width)
     else:

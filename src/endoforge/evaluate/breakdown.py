@@ -29,7 +29,7 @@ class FrameScore:
 
     @property
     def errors(self) -> int:
-        """Missed polyps and false detections."""
+        """How many polyps were missed and how many detections were false, together."""
         return self.truths - self.hits + self.false
 
 
@@ -49,7 +49,7 @@ class SizeBin:
 
 
 def score_frames(result: EvalResult) -> list[FrameScore]:
-    """Each frame of `result`, in its order."""
+    """Score each frame of `result` at its thresholds, in its order."""
     return [_score(result, place) for place in range(len(result.frames))]
 
 

@@ -39,7 +39,7 @@ class Matches:
     num_truths: int
 
     def above(self, score: float) -> "Matches":
-        """Only the detections with at least this score.
+        """Keep only the detections that score at least this much, and their matches.
 
         Since better detections choose first, this is what matching only those would give.
         """

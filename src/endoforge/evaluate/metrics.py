@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from endoforge.detect.decode import MAX_DETECTIONS
 from endoforge.detect.detections import Detections
-from endoforge.evaluate.coco import average_precisions
+from endoforge.evaluate.average_precision import average_precisions
 from endoforge.evaluate.matching import Matches, Truth, match_all
 
 COCO_IOUS: tuple[float, ...] = tuple(np.linspace(0.5, 0.95, 10).tolist())
@@ -72,7 +72,7 @@ class ClassMetrics:
         }
 
     def summary(self) -> str:
-        """One line for people."""
+        """Sum it up in one line for people."""
         return (
             f"{self.name}: AP50 {_number(self.ap50)}, AP {_number(self.ap)} "
             f"({self.num_truths} boxes)"
@@ -141,7 +141,7 @@ class Metrics:
 
     @property
     def mean_iou(self) -> float:
-        """The mean IoU at the first threshold."""
+        """The mean IoU of the hits at the first IoU threshold."""
         return self.at_iou[0].mean_iou
 
     def to_record(self, batches: int) -> dict[str, Any]:
@@ -159,7 +159,7 @@ class Metrics:
         return record
 
     def summary(self) -> str:
-        """One line for people."""
+        """Sum it up in one line for people."""
         first = self.at_iou[0]
         return (
             f"AP50 {_number(self.ap50)}, AP {_number(self.ap)}; at score {self.obj_thresh:g} and "
@@ -168,7 +168,7 @@ class Metrics:
         )
 
     def class_lines(self) -> list[str]:
-        """A line for each class where there are several."""
+        """A line for each class, where there are several."""
         several = len(self.by_class) > 1
         return [f"  {one.summary()}" for one in self.by_class] if several else []
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from endoforge.captures.index import FrameRecord
+from endoforge.captures.run_frames import FrameRecord
 from endoforge.data.images import Images
 from endoforge.detect.detections import Detections
 from endoforge.evaluate.config import EvalConfig
@@ -39,6 +39,6 @@ class EvalResult:
     """The page that was written, if one was asked for."""
 
     def lines(self) -> list[str]:
-        """The summary for people."""
+        """Sum it up for people, a line each."""
         report = [] if self.report is None else [f"report   {self.report}"]
         return [self.metrics.summary(), *self.metrics.class_lines(), *report]

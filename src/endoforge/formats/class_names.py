@@ -17,7 +17,7 @@ _FILE_SUFFIXES = (".txt", ".names", ".yaml", ".yml")
 
 
 def shown(names: Names) -> str:
-    """For people: `0 polyp, 1 tool`."""
+    """Write classes for people: `0 polyp, 1 tool`."""
     return ", ".join(f"{number} {name}" for number, name in names.items()) or "none"
 
 

@@ -17,7 +17,6 @@ from endoforge.core.errors import UserError
 from endoforge.core.reading import MOST_LIST_BYTES, read_regular
 from endoforge.core.text import as_utf8
 from endoforge.formats.config import ImportConfig
-from endoforge.formats.names import caseless
 from endoforge.formats.outlines import Size, box_of
 from endoforge.formats.source import (
     Blob,
@@ -28,6 +27,7 @@ from endoforge.formats.source import (
     folder_of,
     without_label,
 )
+from endoforge.formats.spellings import caseless
 from endoforge.formats.writing import Converted, Writer
 
 Id = int | str
@@ -47,7 +47,7 @@ class _Image(BaseModel):
 
     @property
     def size(self) -> Size | None:
-        """(width, height), if the file tells."""
+        """The width and height in pixels, or None if the file does not tell."""
         return None if self.width is None or self.height is None else (self.width, self.height)
 
 

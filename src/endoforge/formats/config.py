@@ -7,12 +7,8 @@ from typing import Annotated, Literal, get_args
 
 from tyro.conf import Positional, arg
 
-from endoforge.captures.schema import (
-    DEFAULT_CLASS,
-    MOST_NAME_LENGTH,
-    LabelField,
-    is_class_name,
-)
+from endoforge.captures.schema import DEFAULT_CLASS, MOST_NAME_LENGTH, is_class_name
+from endoforge.core.choices import LabelField
 from endoforge.core.errors import UserError
 
 ImportFormat = Literal["coco", "yolo", "voc", "masks", "webdataset"]
@@ -154,7 +150,7 @@ class ImportConfig:
 
     @property
     def renamed(self) -> dict[str, str]:
-        """The class map; "" for a class that is left out."""
+        """The class map: new names by old ones, "" for a class that is left out."""
         pairs: dict[str, str] = {}
         for part in filter(None, map(str.strip, self.class_map.split(","))):
             old, sign, new = part.partition("=")
@@ -196,10 +192,10 @@ class ConvertConfig:
 
     @property
     def runs(self) -> tuple[str, ...]:
-        """What to read."""
+        """The folder of capture runs to read."""
         return self.paths[:-1]
 
     @property
     def out(self) -> str:
-        """What to write."""
+        """The folder to write."""
         return self.paths[-1]

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from endoforge.captures.index import CaptureIndex, FrameRecord, index_root
+from endoforge.captures.index import CaptureIndex, index_root
 from endoforge.captures.pictures import decode_picture, read_bytes
+from endoforge.captures.run_frames import FrameRecord
 from endoforge.captures.schema import DEFAULT_CLASS
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.errors import UserError
@@ -47,7 +48,7 @@ class ConvertReport:
     notes: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
-        """For people."""
+        """Tell people what was written, and what was not, a line each."""
         sides = "" if set(self.frames) <= {ALL} else f" ({_counts(self.frames)})"
         head = f"{self.out}: {self.format}, {self.runs} runs, {self.frames.total()} frames{sides}"
         lines = [f"{head}, {self.boxes.total()} boxes"]

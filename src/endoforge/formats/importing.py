@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from endoforge.captures.boxes import usable_box
+from endoforge.captures.label_boxes import usable_box
 from endoforge.captures.pictures import decode_picture, encode_png, is_upright, suffix_of
 from endoforge.captures.recorder import RunRecorder
 from endoforge.captures.schema import (
@@ -25,11 +25,11 @@ from endoforge.core.progress import Advance, progress
 from endoforge.core.text import printable
 from endoforge.formats.coco import read_coco
 from endoforge.formats.config import FIELD, NAME, ONE, ImportConfig
-from endoforge.formats.folders import natural_key
 from endoforge.formats.masks import read_masks
 from endoforge.formats.runs import ImportedRun, ImportReport, ImportRoot, Origin
+from endoforge.formats.searching import natural_key
 from endoforge.formats.source import NamedBox, Source, SourceFrame
-from endoforge.formats.video import import_video
+from endoforge.formats.video_import import import_video
 from endoforge.formats.voc import read_voc
 from endoforge.formats.webdataset import read_webdataset
 from endoforge.formats.yolo import read_yolo

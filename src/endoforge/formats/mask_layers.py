@@ -103,7 +103,7 @@ def _exact_layers(pixels: Pixels) -> list[Layer] | None:
 
 
 def _packed(colours: Pixels) -> Pixels:
-    """One number a colour, 0 for black."""
+    """Make one number of each colour, 0 of black."""
     if colours.dtype == np.float64:
         _, numbers = np.unique(colours.reshape(-1, 3), axis=0, return_inverse=True)
         numbers = numbers.reshape(colours.shape[:2]) + 1

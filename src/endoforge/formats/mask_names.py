@@ -5,8 +5,8 @@ from collections import Counter, defaultdict
 from pathlib import Path, PurePosixPath
 
 from endoforge.core.errors import UserError
-from endoforge.formats.folders import search
-from endoforge.formats.matching import Matching
+from endoforge.formats.pairing import Pairing
+from endoforge.formats.searching import search
 from endoforge.formats.source import PICTURE_SUFFIXES, Pictures, refuse_unreadable, stem_of
 
 _MASK = (
@@ -78,7 +78,7 @@ class _Assignment:
         self.found: dict[str, list[Path]] = defaultdict(list)
         self.ways: dict[str, set[tuple[str, str]]] = defaultdict(set)
         """How the masks of a picture are named: what is beside its name, and the ending."""
-        self._matchings: list[Matching] = []
+        self._matchings: list[Pairing] = []
 
     def assign(self, stems: Stems, naming: re.Pattern[str]) -> None:
         """Give masks that are left, and named so, to their pictures."""
@@ -97,7 +97,7 @@ class _Assignment:
                 ways[path] = beside.rstrip("0123456789 _.-").lower(), path.suffix.lower()
         if not named:
             return
-        matching = Matching(stems, named, "masks")
+        matching = Pairing(stems, named, "masks")
         self._matchings.append(matching)
         for name, paths in matching.found.items():
             self.found[name] += paths
@@ -106,7 +106,7 @@ class _Assignment:
             del self.left[path]
 
     def alike(self, name: str) -> list[Path]:
-        """Masks of no picture that may be of this one."""
+        """Masks that no picture has, but that may belong to this one by their names."""
         found = (path for one in self._matchings for path in one.alike(name))
         return [path for path in dict.fromkeys(found) if path in self.left]
 

@@ -57,7 +57,7 @@ class ImportReport:
     labelled: bool = True
 
     def lines(self) -> list[str]:
-        """A table for people."""
+        """A table for people: what came in, and what did not."""
         frames, there = (sum(getattr(run, what) for run in self.runs) for what in COUNTS)
         again = f", {there} were there already" if there else ""
         lines = [f"{self.root}: {len(self.runs)} runs, {frames} frames came in{again}"]
@@ -113,7 +113,7 @@ class ImportRoot:
         self._known = list(_imported_runs(root))
 
     def close(self) -> None:
-        """Let other imports have it."""
+        """Give the folder free for other imports."""
         self._lock.release()
 
     def known(self, origin: Origin) -> Path | None:

@@ -11,9 +11,9 @@ from endoforge.captures.tally import EXAMPLES_KEPT, Tally, Unusable
 from endoforge.core.errors import UserError
 from endoforge.core.reading import MOST_PICTURE_BYTES, open_regular
 from endoforge.formats.config import ImportConfig
-from endoforge.formats.folders import Found, listed, search
-from endoforge.formats.matching import Matching
-from endoforge.formats.names import Paths, is_in_its_folder, nearest
+from endoforge.formats.pairing import Pairing
+from endoforge.formats.searching import FilesFound, listed, search
+from endoforge.formats.spellings import Paths, is_in_its_folder, nearest
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class Blob:
         return cls(path, 0, path.stat().st_size)
 
     def read(self) -> bytes:
-        """Raises Unusable if that can't be done."""
+        """Read the boxes of a picture. Raises Unusable if that can't be done."""
         try:
             with open_regular(self.path) as file:
                 if self.num_bytes > MOST_PICTURE_BYTES:
@@ -58,7 +58,7 @@ class NamedBox:
 
 @dataclass(frozen=True)
 class SourceFrame:
-    """One picture and its boxes.
+    """A picture of another tool's data set, with its boxes.
 
     `name` is its path within the source, with forward slashes. `boxes` are in pixels, or, if
     `normalised`, in 0..1 of the picture. `size` is the (width, height) that the label says the
@@ -154,12 +154,12 @@ def _endings() -> str:
     return ", ".join(sorted(PICTURE_SUFFIXES))
 
 
-def _not_seen(found: Found) -> str:
+def _not_seen(found: FilesFound) -> str:
     notes = {**found.outputs, **found.unreadable}
     return f"; not searched: {listed(notes)}" if notes else ""
 
 
-def _warn_of(found: Found) -> None:
+def _warn_of(found: FilesFound) -> None:
     if found.unreadable:
         log.warning("left out, since it can't be read: %s", listed(found.unreadable))
 
@@ -187,7 +187,7 @@ def label_files(
     found = search(folder, suffixes)
     refuse_unreadable(found)
     files = {path: stem_of(path.relative_to(folder)) for path in found.files}
-    matching = Matching({name: stem_of(name) for name in pictures}, files, beside)
+    matching = Pairing({name: stem_of(name) for name in pictures}, files, beside)
     labels = {name: paths[0] for name, paths in matching.found.items() if len(paths) == 1}
     doubts = {name: matching.found.get(name) or matching.alike(name) for name in pictures}
     doubts = {name: paths for name, paths in doubts.items() if paths and name not in labels}
@@ -216,7 +216,7 @@ def _instead(pictures: Pictures, files: Mapping[Path, str]) -> str:
     return f" (there is {next(iter(files)).name}, and the first picture is {next(iter(pictures))})"
 
 
-def refuse_unreadable(labels: Found) -> None:
+def refuse_unreadable(labels: FilesFound) -> None:
     """Raises UserError if a place of labels can't be read: it may hold those of any picture."""
     if labels.unreadable:
         raise UserError(
@@ -240,7 +240,7 @@ def stem_of(path: str | PurePath) -> str:
 
 
 def count_orphans(pictures: Pictures, tally: Tally) -> None:
-    """Count the label files that are of no picture."""
+    """Count the label files that belong to no picture."""
     for path in pictures.unused_labels:
         tally.drop("label: no picture of its name", path.as_posix())
 

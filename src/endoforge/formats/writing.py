@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from endoforge.captures.index import FrameRecord
+from endoforge.captures.run_frames import FrameRecord
 from endoforge.core.files import create_file
 from endoforge.core.folders import make_folder
 from endoforge.core.text import printable
@@ -38,7 +38,7 @@ class Converted:
 
     @property
     def stem(self) -> str:
-        """Its name within the run: `frame_00007`."""
+        """The name of its files within the run, without ending: `frame_00007`."""
         return self.record.label_path.stem
 
     @property
@@ -48,7 +48,7 @@ class Converted:
 
     @property
     def suffix(self) -> str:
-        """Of its picture: `.png` or `.jpg`."""
+        """The ending of its picture: `.png` or `.jpg`."""
         return self.record.image_path.suffix.lower()
 
 
@@ -68,7 +68,7 @@ class Writer(ABC):
 
     @abstractmethod
     def add(self, frame: Converted, side: str) -> None:
-        """Write one frame of a side."""
+        """Write a frame of one side of the split."""
 
     @abstractmethod
     def finish(self) -> list[str]:

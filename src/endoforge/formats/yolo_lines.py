@@ -103,7 +103,7 @@ def _is_box_like(values: Values) -> bool:
 
 
 def _is_inside(values: Values) -> bool:
-    """Whether that box lies in the picture."""
+    """Whether that box lies within the picture."""
     x, y, width, height = values[:4]
     return _in_picture((x - width / 2, y - height / 2, x + width / 2, y + height / 2))
 
@@ -123,12 +123,12 @@ def _is_tracked(values: Values) -> bool:
 
 
 def _is_track(value: float) -> bool:
-    """Trackers count from 1."""
+    """Whether a value can be the number of a track; trackers count from 1."""
     return value.is_integer() and value >= 1
 
 
 def _has_key_points(points: Values) -> bool:
-    """Whether values are `x y visibility` of points."""
+    """Whether the values are `x y visibility` of points."""
     return (
         len(points) % 3 == 0
         and _in_picture((*points[0::3], *points[1::3]))

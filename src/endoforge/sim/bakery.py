@@ -27,12 +27,12 @@ from endoforge.sim.streams import training_seed
 AHEAD = 2
 """Runs in the making for each process, so that none waits for work."""
 Layout = dict[str, tuple[int, tuple[int, ...], np.dtype[Any]]]
-"""By array: its first byte in a slot, its shape, its type."""
+"""Where an array lies, by its name: its first byte in a slot, its shape, its type."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What runs are made by: all of them follow from this, each from its number."""
+    """All that the runs of a training follow from, each by its number."""
 
     base_seed: int
     randomization: Randomization
@@ -41,13 +41,13 @@ class Recipe:
     num_views: int
 
     def make(self, run: int, check: Check = go_on) -> Footage:
-        """Run `run`, from 0."""
+        """Make run number `run`, from 0; raises Stopped once `check` does."""
         seed = training_seed(self.base_seed, run)
         return make_footage(seed, self.randomization, self.size, self.num_views, check)
 
 
 class Bakery:
-    """Makes runs of a recipe in `workers` processes, some ahead of the one that is asked for.
+    """Makes runs of a recipe in `workers` processes, AHEAD of each before they are asked for.
 
     Their arrays lie in memory that the processes share: it is taken when the bakery opens, at the
     first run that is asked for. Close it in the end.
@@ -61,7 +61,8 @@ class Bakery:
     def runs(self, first: int) -> Generator[Footage]:
         """Runs `first`, `first` + 1 and so on, without end; one such iteration at a time.
 
-        The arrays of one are valid until the next is asked for.
+        The arrays of one are valid until the next is asked for. Raises UserError if a process was
+        ended from outside.
         """
         pool = self._open()
         free = deque(range(AHEAD * self.workers))
@@ -73,6 +74,8 @@ class Bakery:
                     slot = free.popleft()
                     begun.append((slot, pool.submit(_bake, run, slot)))
                     run += 1
+                # In order, even if a later run is ready: the sequence must not depend on who is
+                # fast.
                 slot, made = begun.popleft()
                 try:
                     yield replace(made.result(), arrays=self._slots[slot])
@@ -81,6 +84,7 @@ class Bakery:
                         "a process that makes scenes was ended from outside, perhaps for want of "
                         "memory: start again, the training goes on from its last save"
                     ) from error
+                # Only now, when the next is asked for: until then the caller reads the slot.
                 free.append(slot)
         finally:
             self._stopping.set()
@@ -90,17 +94,20 @@ class Bakery:
             self._stopping.clear()
 
     def close(self) -> None:
-        """End the processes. Asked again, it opens again."""
+        """End the processes; a run that is asked for afterwards starts them anew."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
             self._pool = None
 
     def _open(self) -> ProcessPoolExecutor:
         if self._pool is None:
+            # Not "fork": the parent holds a renderer, which doesn't survive that.
             context = multiprocessing.get_context("spawn")
             self._stopping = context.Event()
+            # One run is made here, once, to learn the shapes, which are the same for all.
             layout, slot_bytes = _layout(self.recipe.make(0).arrays)
             num_slots = AHEAD * self.workers
+            # A run is over ten megabytes: through a pipe it would be pickled and copied twice.
             memory = SharedMemory(slot_bytes * num_slots, "in which runs are handed over")
             self._slots = _slots(memory, layout, num_slots)
             self._pool = ProcessPoolExecutor(
@@ -142,22 +149,23 @@ def _slots(memory: SharedMemory, layout: Layout, num_slots: int) -> list[dict[st
 _recipe: Recipe
 _memory: list[dict[str, NDArray[Any]]]
 _check: Check
-"""Of a worker process, from its start."""
+"""What `_start` leaves in a worker process for all the runs that it makes."""
 
 
 def _start(
     recipe: Recipe, memory: SharedMemory, layout: Layout, num_slots: int, stopping: Event
 ) -> None:
-    """In a worker: what all its runs share."""
+    """Set up a worker process with what all its runs share."""
     global _recipe, _memory, _check
     become_child()
+    # The processes are as many as the cores: threads of their own would only get in the way.
     cv2.setNumThreads(1)
     _check = check_of(stopping)
     _recipe, _memory = recipe, _slots(memory, layout, num_slots)
 
 
 def _bake(run: int, slot: int) -> Footage:
-    """In a worker: the run without its arrays, which go to the slot."""
+    """Make a run in a worker: its arrays go to the slot, the rest is returned."""
     footage = _recipe.make(run, _check)
     for name, array in footage.arrays.items():
         _memory[slot][name][...] = array

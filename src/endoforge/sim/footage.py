@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from endoforge.core.errors import UserError
 from endoforge.sim.flight import Flight, plan_flight
 from endoforge.sim.itinerary import STEP_S
-from endoforge.sim.packing import Movers, world_arrays
+from endoforge.sim.packing import Movers, scene_arrays
 from endoforge.sim.polyps import KINDS, MAX_POLYPS, Polyp
 from endoforge.sim.randomization import Randomization
 from endoforge.sim.scene import Optics, Scene, make_scene
@@ -32,7 +32,7 @@ BESIDE_MM = 90.0
 class Footage:
     """A run that is ready to be rendered: its world, and F views in an order drawn by chance.
 
-    `arrays` are those of `packing.world_arrays`, and with a leading axis F the `cameras` and
+    `arrays` are those of `packing.scene_arrays`, and with a leading axis F the `cameras` and
     `polyps` of `packing.Movers.at`, for a scene that is number 0. `steps` (F,) are the moments of
     the flight, no two the same; `kinds` (MAX_POLYPS,) the polyps' places in `KINDS`, 0 where there
     is none.
@@ -51,13 +51,14 @@ def make_footage(
     num_views: int,
     check: Check = go_on,
 ) -> Footage:
-    """The footage of a run's seed; `size` is (width, height) in pixels.
+    """Make the footage of a run's seed; `size` is (width, height) in pixels.
 
-    Raises UserError if the flight is too short for so many views.
+    Raises UserError if the flight is too short for so many views, and Stopped once `check` does.
     """
     check()
     scene = make_scene(seed, randomization)
     flight = plan_flight(scene, check)
+    # A stream of its own: choosing views changes nothing of the run.
     rng = stream(seed, Stream.VIEWS)
     steps = choose_steps(shows_polyp(scene, flight, scene.optics(*size)), num_views, rng)
     cameras, polyps = Movers.of([scene]).at(
@@ -66,7 +67,7 @@ def make_footage(
         np.asarray(steps * STEP_S, np.float64),
         rng.integers(0, 2**20, num_views),
     )
-    arrays = {**world_arrays(scene, *size), "cameras": cameras, "polyps": polyps}
+    arrays = {**scene_arrays(scene, *size), "cameras": cameras, "polyps": polyps}
     kinds = np.zeros(MAX_POLYPS, np.int64)
     kinds[: len(scene.polyps)] = [KINDS.index(polyp.paris) for polyp in scene.polyps]
     return Footage(seed, arrays, steps, kinds)
@@ -75,22 +76,26 @@ def make_footage(
 def choose_steps(
     shows: NDArray[np.bool_], count: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """`count` different steps in an order drawn by chance: ANYWHERE of them from all, the others
-    from those that show a polyp, as far as there are any.
+    """Draw `count` different steps, in an order drawn by chance.
+
+    A share ANYWHERE of them is of all steps, the others of those that show a polyp, as far as
+    there are any. Raises UserError if there are fewer steps.
     """
     if len(shows) < count:
         raise UserError(
             f"a flight of {len(shows)} moments is too short for {count} views: lower the speeds "
             "of [motion] in --randomization"
         )
+    # Most moments show no polyp; drawn evenly, a batch would teach mostly what the wall is like.
     shuffled = rng.permutation(len(shows))
     anywhere, rest = np.split(shuffled, [round(ANYWHERE * count)])
+    # A stable sort keeps the order of the draw among those that show one, and among the others.
     showing_first = rest[np.argsort(~shows[rest], kind="stable")]
     return rng.permutation(np.concatenate([anywhere, showing_first[: count - len(anywhere)]]))
 
 
 def shows_polyp(scene: Scene, flight: Flight, optics: Optics) -> NDArray[np.bool_]:
-    """(N,): does a step of the flight show a polyp, as far as can be told without rendering?
+    """Whether each of the flight's N steps shows a polyp, as far as can be told unrendered: (N,).
 
     The middle of it must be in the picture and in sight past the folds, its disk large enough.
     """
@@ -112,6 +117,7 @@ def _in_picture(
     x, y = np.rint(lens.project(ahead)).T
     inside = (x >= 0) & (x < lens.width) & (y >= 0) & (y < lens.height)
     row, column = np.where(inside, y, 0).astype(np.intp), np.where(inside, x, 0).astype(np.intp)
+    # The cheap checks first: `_in_sight` follows the way through the lumen, for those left only.
     radius_px = lens.focal_px * np.arctan2(0.5 * polyp.diameter_mm, distance)
     large = np.pi * radius_px**2 >= LEAST_PX
     return np.asarray(inside & large & ~covered[row, column], np.bool_)

@@ -19,21 +19,22 @@ from endoforge.sim.kernels.types import (
     POLYP_ROWS,
     STATS,
     TILE,
+    SceneArrays,
     Target,
     View,
-    World,
 )
-from endoforge.sim.packing import Movers, world_arrays
+from endoforge.sim.packing import Movers, scene_arrays
 from endoforge.sim.polyps import MAX_POLYPS
 from endoforge.sim.scene import Scene
 from endoforge.sim.sensor import JPEG_COLUMN, JPEG_ROW, SENSOR_ROWS
 from endoforge.sim.texture import bubble_texture, detail_texture
 
 EMPTY_STATS = (0, 0, 1 << 30, 1 << 30, 0, 0)
+"""A polyp's row of `stats` before any pixel is counted: a box that every pixel widens."""
 
 
 @dataclass(frozen=True)
-class Shot:
+class CameraShot:
     """One picture to take: the camera, in which of the loaded scenes, and with which noise."""
 
     state: CameraState
@@ -42,7 +43,7 @@ class Shot:
 
 
 @dataclass(frozen=True)
-class Frames:
+class RenderedFrames:
     """Pictures of B shots, views of the renderer's buffers: valid until it renders again.
 
     `rgbi` (B, H, W, 4) uint8: RGB, and the instance (0 wall or screen, k polyp k - 1); `depth`
@@ -59,19 +60,20 @@ class Frames:
 
     @property
     def rgb(self) -> torch.Tensor:
-        """(B, H, W, 3) uint8."""
+        """The pictures (B, H, W, 3) uint8, RGB."""
         return self.rgbi[..., :3]
 
     @property
     def instance(self) -> torch.Tensor:
-        """(B, H, W) uint8."""
+        """The instance images (B, H, W) uint8: 0 wall or screen, k polyp k - 1."""
         return self.rgbi[..., 3]
 
 
 class Renderer:
     """Renders up to `batch_size` shots at once, `width` x `height`, of the scenes last loaded.
 
-    With `normals` the frames have those too.
+    It holds the buffers of all passes for a whole batch, and hands out views of them. With
+    `normals` the frames have those too.
     """
 
     def __init__(
@@ -95,8 +97,8 @@ class Renderer:
         self.target = self._target()
 
     def load(self, scenes: Sequence[Scene]) -> None:
-        """Put the scenes on the device, in the place of those before."""
-        arrays = [world_arrays(scene, self.width, self.height) for scene in scenes]
+        """Put the scenes on the device, in the place of those before; shots name them by place."""
+        arrays = [scene_arrays(scene, self.width, self.height) for scene in scenes]
         joined = {name: np.concatenate([one[name] for one in arrays]) for name in arrays[0]}
         self._movers = Movers.of(scenes)
         self.use(
@@ -105,7 +107,7 @@ class Renderer:
         )
 
     def use(self, tables: Mapping[str, torch.Tensor], *, with_jpeg: bool) -> None:
-        """Render the scenes whose `packing.world_arrays` these are, one after another.
+        """Render the scenes whose `packing.scene_arrays` these are, one after another.
 
         Tables that are on the device already are read from where they are. Without `with_jpeg`,
         scenes that have JPEG lack it. Raises UserError in a process that was forked from the one
@@ -116,13 +118,13 @@ class Renderer:
         if not with_jpeg:  # kernels go by the table, and there is no room for JPEG's planes
             there["sensors"] = there["sensors"].clone()
             there["sensors"][JPEG_ROW::SENSOR_ROWS, JPEG_COLUMN] = 0.0
-        self.world: Any = World(**there, detail=self._detail, bubbles=self._bubbles)
+        self.scenes: Any = SceneArrays(**there, detail=self._detail, bubbles=self._bubbles)
         self.view: Any = View(
             self._zeros(self.batch_size * CAMERA_ROWS, 4),
             self._zeros(self.batch_size * MAX_POLYPS * POLYP_ROWS, 4),
         )
         self._darkroom = Darkroom(
-            self.world,
+            self.scenes,
             self.view,
             self.target,
             self.batch_size,
@@ -132,16 +134,16 @@ class Renderer:
         )
 
     def switch_jpeg(self, on: bool) -> None:
-        """Whether frames go through the JPEG that the loaded scenes all have, from now on.
+        """Say whether frames go through JPEG from now on; the loaded scenes must all have it.
 
         It is noted in their tables, on the device.
         """
-        self.world.sensors[JPEG_ROW::SENSOR_ROWS, JPEG_COLUMN] = float(on)
+        self.scenes.sensors[JPEG_ROW::SENSOR_ROWS, JPEG_COLUMN] = float(on)
         self._darkroom.with_jpeg = on
         settle(self.engine)
 
-    def render(self, shots: Sequence[Shot], *, use_lattice: bool = True) -> Frames:
-        """The pictures of the shots, of the scenes that `load` put there.
+    def render(self, shots: Sequence[CameraShot], *, use_lattice: bool = True) -> RenderedFrames:
+        """Render the shots, at most `batch_size`, of the scenes that `load` put there.
 
         `use_lattice=False` traces every pixel, for checks.
         """
@@ -162,8 +164,8 @@ class Renderer:
         *,
         use_lattice: bool = True,
         hidden: bool = True,
-    ) -> Frames:
-        """The pictures of cameras and their polyps as `packing.Movers.at` gives both.
+    ) -> RenderedFrames:
+        """Render cameras and their polyps, N of each, as `packing.Movers.at` gives both.
 
         Without `hidden`, unoccluded pixels aren't looked for: they are the visible ones. Raises
         UserError in a process that was forked from the one that started the engine.
@@ -175,24 +177,24 @@ class Renderer:
         self.target.light.zero_()
         self.target.stats.view(-1, STATS)[:] = self._empty_stats
 
-        world, view, target = self.world, self.view, self.target
+        scenes, view, target = self.scenes, self.view, self.target
         picture, tiles = (count, self.height, self.width), self.tiles
         with held_interrupts():  # quadrants drops some exceptions while it compiles
-            passes.meter(world, view, target, *picture, *tiles)
-            passes.set_gain(world, view, target, count)
-            passes.cone_march(world, view, target, count, *tiles)
-            passes.trace_lattice(world, view, target, count, *tiles)
-            passes.draw(
-                world, view, target, use_lattice, self.normals, self._span, *picture, *tiles
+            passes.meter(scenes, view, target, *picture, *tiles)
+            passes.set_gain(scenes, view, target, count)
+            passes.cone_march(scenes, view, target, count, *tiles)
+            passes.trace_lattice(scenes, view, target, count, *tiles)
+            passes.draw_pixels(
+                scenes, view, target, use_lattice, self.normals, self._span, *picture, *tiles
             )
-            passes.count(world, view, target, hidden, *picture, *tiles)
+            passes.count_polyps(scenes, view, target, hidden, *picture, *tiles)
             self._darkroom.develop(count)
             wait(self.engine)
         return self._frames(count)
 
-    def _frames(self, count: int) -> Frames:
+    def _frames(self, count: int) -> RenderedFrames:
         shape = (self.batch_size, self.height, self.width)
-        return Frames(
+        return RenderedFrames(
             rgbi=self.target.image.view(torch.uint8).view(*shape, 4)[:count],
             depth=self.target.radiance.view(*shape, 4)[:count, ..., 3],
             normals=self.target.normals.view(*shape, 4)[:count, ..., :3] if self.normals else None,

@@ -19,7 +19,7 @@ from endoforge.sim.bakery import Bakery, Recipe
 from endoforge.sim.engine import Engine, settle
 from endoforge.sim.footage import Footage
 from endoforge.sim.kernels.types import STATS
-from endoforge.sim.packing import WORLD
+from endoforge.sim.packing import SCENE_ARRAYS
 from endoforge.sim.polyps import MAX_POLYPS
 from endoforge.sim.renderer import Renderer
 from endoforge.sim.timetable import Timetable
@@ -27,14 +27,14 @@ from endoforge.sim.timetable import Timetable
 log = logging.getLogger(__name__)
 
 PIXELS_AT_ONCE_CPU, PIXELS_AT_ONCE_GPU = 2**18, 2**25
-"""Rendered in one go. A GPU's start and end of it take as long as some 100 frames of 256x256."""
+"""Pixels rendered in one go. A GPU's start and end of it cost as much as 100 frames of 256x256."""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """N frames on the device, the caller's own.
+    """N frames on the device, copies that are the caller's own.
 
-    `rgb` (N, H, W, 3) uint8; `stats` (N, MAX_POLYPS, 6) int32 as of `renderer.Frames`; `kinds`
+    `rgb` (N, H, W, 3) uint8; `stats` (N, MAX_POLYPS, 6) int32 as of `RenderedFrames`; `kinds`
     (N, MAX_POLYPS) int64, places in `polyps.KINDS`.
     """
 
@@ -43,7 +43,7 @@ class Shown:
     kinds: Tensor
 
 
-class Stage:
+class FootageStage:
     """Shows any frames of a sequence that never repeats; frames that follow each other are cheap.
 
     What a frame shows depends on the recipe, the timetable and its position alone. To go back, or
@@ -62,7 +62,10 @@ class Stage:
         self._order = self.timetable.order(0)
 
     def show(self, positions: NDArray[np.int64]) -> Shown:
-        """The frames at these places (N,) of the sequence, which rise."""
+        """Render the frames at these positions (N,) of the sequence, which rise.
+
+        Raises UserError if a process that makes runs was ended from outside.
+        """
         beats = self.timetable.beats(positions)
         parts = [] if len(positions) else [self._nothing()]
         for beat in np.unique(beats).tolist():
@@ -79,20 +82,23 @@ class Stage:
         )
 
     def close(self) -> None:
-        """End the processes that make runs. Asked again, it starts anew."""
+        """End the processes that make runs; asked for more frames, it starts them anew."""
         self._leave()
         self._bakery.close()
 
     def _shoot(self, places: NDArray[np.int64]) -> Shown:
-        """The frames at some places of the present beat."""
+        """Render the frames at some places of the present beat, at most a batch of them."""
         runs, views = (column[places] for column in self._order)
+        # A run keeps its slot for all its beats, so only one slot is written a beat.
         slots = torch.from_numpy(runs % self.timetable.runs_at_once).to(self.engine.device)
         views_there = torch.from_numpy(views).to(self.engine.device)
         cameras = self._tables["cameras"][slots, views_there]
         cameras[:, 1, 3] = slots.to(cameras.dtype)
         polyps = self._tables["polyps"][slots, views_there]
         self._settle()
+        # Above, torch wrote what the kernels are about to read.
         frames = self.renderer.render_rows(cameras, polyps)
+        # Cloned, for the renderer draws over its buffers with the next batch.
         return Shown(frames.rgb.clone(), frames.stats.clone(), self._tables["kinds"][slots])
 
     def _nothing(self) -> Shown:
@@ -107,7 +113,8 @@ class Stage:
         settle(self.engine)
 
     def _go_to(self, beat: int) -> None:
-        """Have the runs of a beat on the device."""
+        """Bring the runs of a beat to the device: one new run a beat, all of them after a jump."""
+        # Further than so many beats ahead, no run that is there would be left anyway.
         near = range(self._beat, self._beat + self.timetable.runs_at_once)
         if self._coming is None or beat not in near:
             self._leave()
@@ -138,8 +145,9 @@ class Stage:
             like = torch.from_numpy(array)
             shape = (self.timetable.runs_at_once, *like.shape)
             self._tables[name] = torch.zeros(shape, dtype=like.dtype, device=self.engine.device)
-        world = {name: self._tables[name].flatten(0, 1) for name in WORLD}
-        self.renderer.use(world, with_jpeg=True)
+        scenes = {name: self._tables[name].flatten(0, 1) for name in SCENE_ARRAYS}
+        # Views of the tables themselves: a new run is copied into its slot, and the kernels see it.
+        self.renderer.use(scenes, with_jpeg=True)
 
     def _leave(self) -> None:
         if self._coming is not None:

@@ -30,7 +30,7 @@ from endoforge.core.folders import (
     remove_unfinished,
 )
 from endoforge.core.reading import read_regular
-from endoforge.detect.packaged import MOST_WEIGHTS_BYTES
+from endoforge.detect.packaged import MOST_WEIGHTS_BYTES, WEIGHTS_NAME
 from endoforge.detect.weights import WeightsMetadata, save_weights
 from endoforge.train.config import TrainConfig
 from endoforge.train.saved import STATE_FORMAT, Facts, Saved, Spoilt, read_stored
@@ -41,13 +41,13 @@ log = logging.getLogger(__name__)
 DECIDE_FRAMES = ("input_root", "val_ratio", "stratify_split", "split_manifest", "real_val_dir")
 """Settings that show among the facts by the frames alone."""
 FRAMES = ("the training frames", "the validation frames")
-"""Those facts."""
+"""The facts by which they show."""
 
 FILE_NAMES = (
     "tinydet_state_previous.pt",
     "tinydet_state.pt",
     "tinydet_best.safetensors",
-    "tinydet.safetensors",
+    WEIGHTS_NAME,
     "train.json",
 )
 """Every file that a training writes; the states first, for without them it is none."""
@@ -86,7 +86,7 @@ class CheckpointFolder:
     def __init__(
         self, folder: Path, *, config: TrainConfig, metadata: WeightsMetadata, facts: Facts
     ) -> None:
-        self.weights_path = folder / "tinydet.safetensors"
+        self.weights_path = folder / WEIGHTS_NAME
         self.best_path = folder / "tinydet_best.safetensors"
         self.state_path = folder / "tinydet_state.pt"
         self.previous_path = folder / "tinydet_state_previous.pt"
@@ -100,13 +100,15 @@ class CheckpointFolder:
         """Remove what a killed training left unfinished; with `--fresh`, the training itself."""
         for name in FILE_NAMES:
             remove_unfinished(self._folder, name)
+        # Without a state the files here may be anybody's weights: `begin` keeps those under others'
+        # names, --fresh or not.
         states = (self.previous_path, self.state_path)
         if self._config.fresh and any(path.exists() for path in states):
             log.info("--fresh: removing the training in %s", self._folder)
             remove_files(self._folder, FILE_NAMES)
 
     def load(self) -> Saved | None:
-        """Where the training stands; None where there is none.
+        """Read where the training stands; None where the folder holds none.
 
         A last state that is truncated or foreign is named, and the one before it taken. Raises
         UserError if that can't be used either, or if it is of another training.
@@ -149,6 +151,8 @@ class CheckpointFolder:
 
     def save(self, weights: Arrays, backend: dict[str, Any], state: TrainState) -> None:
         """Write all but the best weights; on return they outlive a power cut."""
+        # The state last: cut short before it, a resume starts from the state of before and writes
+        # weights and JSON anew; after it, all three are there.
         save_weights(self.weights_path, to_tensors(weights), self._metadata)
         write_json_atomic(self.json_path, self._readable(state), sync=True)
         self.save_state(backend, state)
@@ -162,6 +166,7 @@ class CheckpointFolder:
             "state": asdict(state),
             "backend": to_tensors(backend),
         }
+        # Through memory, since torch.save to a path is neither atomic nor synced.
         buffer = io.BytesIO()
         torch.save(contents, buffer)
         self._keep_previous()
@@ -194,7 +199,9 @@ class CheckpointFolder:
         state.forget_best()
 
     def _check_same(self, saved: Facts, config: Mapping[str, Any]) -> None:
-        """Settings that differ, and of the frames those that decide which they are, if they do."""
+        """Raise UserError if it is another training, with what differs: the facts, and in place of
+        the frames' the settings that decide which they are, where those differ."""
+        # Names of both: a fact that only one of them knows is a difference too.
         differing = [
             name
             for name in (*self._facts, *(saved.keys() - self._facts.keys()))
@@ -203,6 +210,8 @@ class CheckpointFolder:
         if not differing:
             return
         now = {name: getattr(self._config, name) for name in DECIDE_FRAMES}
+        # "--val-ratio was 0.2, now 0.3" says more than two fingerprints, so it is told instead;
+        # where no setting differs, the files do, and the fingerprints are all there is to tell.
         lines = changed_settings(config, now) if set(differing) & set(FRAMES) else []
         told = [name for name in differing if not (lines and name in FRAMES)]
         lines = [
@@ -226,7 +235,7 @@ class CheckpointFolder:
 
 
 def changed_settings(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What was told otherwise when the training was saved: "--epochs was 2, now 4"."""
+    """The settings that were others when the training was saved: "--epochs was 2, now 4"."""
     return [
         f"--{name.replace('_', '-')} was {_shown(saved.get(name))}, now {_shown(value)}"
         for name, value in now.items()

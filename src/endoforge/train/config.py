@@ -6,20 +6,20 @@ from typing import Annotated, Literal, get_args
 
 from tyro.conf import arg
 
-from endoforge.backends.devices import BackendName, DeviceName
+from endoforge.backends.flags import AdapterFlag, BackendFlag, DeviceFlag, check_compute
+from endoforge.core import checks
+from endoforge.core.choices import LabelField, ResizeMode
 from endoforge.core.errors import UserError
 from endoforge.core.sizes import parse_size
-from endoforge.evaluate import checks
 from endoforge.evaluate.config import (
     DEFAULT_INPUT_ROOT,
     DEFAULT_IOU_SWEEP,
     DEFAULT_IOU_THRESH,
     DEFAULT_OBJ_THRESH,
+    iou_thresholds,
 )
 
 Scheduler = Literal["linear", "cosine"]
-ResizeMode = Literal["letterbox", "force"]
-LabelField = Literal["label", "paris"]
 ModelName = Literal["tinydet", "bigdet"]
 Watch = Literal["ap", "ap50", "mean-iou"]
 DEBUG_NAME = "debug_batch.png"
@@ -78,15 +78,9 @@ class TrainConfig:
     seed: int = 42
     """Decides the split, the first weights, the order of the frames and their augmentation."""
 
-    backend: BackendName = "torch"
-    """What computes: torch, or webgpu for a GPU that torch can't use (`endoforge[webgpu]`)."""
-
-    device: DeviceName = "auto"
-    """Where torch computes; auto picks the fastest there is (`endoforge devices` lists them)."""
-
-    adapter: Annotated[str | None, arg(metavar="WORDS")] = None
-    """With --backend webgpu, which GPU: vulkan, dx12, metal or gl; high-performance or low-power;
-    part of a name; several split by commas."""
+    backend: BackendFlag = "torch"
+    device: DeviceFlag = "auto"
+    adapter: AdapterFlag = None
 
     target_size: Annotated[str, arg(metavar="WIDTHxHEIGHT")] = "320x192"
     """Size to which frames are brought, WIDTHxHEIGHT; both multiples of 8."""
@@ -205,7 +199,7 @@ class TrainConfig:
     @property
     def iou_thresholds(self) -> list[float]:
         """`val_iou_thresh` first, then the others of the sweep, rising."""
-        return checks.iou_thresholds(self.val_iou_thresh, self.val_iou_sweep)
+        return iou_thresholds(self.val_iou_thresh, self.val_iou_sweep)
 
     def _check_counts(self) -> None:
         checks.check_at_least("--batch-size", self.batch_size, 1, example="2")
@@ -257,7 +251,7 @@ class TrainConfig:
         checks.check_choice("--scheduler", self.scheduler, get_args(Scheduler))
         checks.check_choice("--label", self.label, get_args(LabelField))
         checks.check_choice("--watch", self.watch, get_args(Watch))
-        checks.check_compute(self.backend, self.device, self.adapter)
+        check_compute(self.backend, self.device, self.adapter)
         checks.check_choice("--resize-mode", self.resize_mode, get_args(ResizeMode))
         if self.val_resize_mode is not None:
             checks.check_choice("--val-resize-mode", self.val_resize_mode, get_args(ResizeMode))

@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,28 +15,26 @@ from endoforge.backends.arrays import Arrays, to_arrays
 from endoforge.backends.base import Backend, StepResult
 from endoforge.backends.compute import Compute, pick_compute
 from endoforge.backends.group import Group, joined
+from endoforge.core.checks import check_size
 from endoforge.core.errors import Resumable, UserError
 from endoforge.core.progress import progress
 from endoforge.data.loader import Loader
 from endoforge.detect.tinydet import MODELS
 from endoforge.detect.weights import WeightsMetadata
-from endoforge.evaluate.checks import check_size
 from endoforge.evaluate.config import VALIDATION_BATCH_SIZE
 from endoforge.evaluate.metrics import Metrics
 from endoforge.evaluate.validate import Validation, validate
 from endoforge.train.checkpoint import CheckpointFolder, changed_settings
 from endoforge.train.config import DEBUG_NAME, TrainConfig, Watch
-from endoforge.train.data import TrainingData, load_data
 from endoforge.train.debug import draw_batch
-from endoforge.train.facts import StartWeights, facts_of, load_start, with_classes
-from endoforge.train.outputs import outputs_of
+from endoforge.train.facts import StartWeights, load_start, training_facts, with_classes
+from endoforge.train.output_files import outputs_of
 from endoforge.train.reports import EpochReport, Pace, Plan, Sink, StepReport
 from endoforge.train.schedule import learning_rate
-from endoforge.train.simulate import SimulatedData, simulate
 from endoforge.train.sinks import build_sinks, outcome_to
+from endoforge.train.sources import TrainingSource, training_source
 from endoforge.train.state import TrainState
 from endoforge.train.stop import Stop, StopRequested, stop_on_signal
-from endoforge.train.summary import lines_on_missing_boxes
 from endoforge.train.watch import NAMES as WATCHED
 from endoforge.train.watch import Score, score_of
 
@@ -56,13 +54,13 @@ class TrainResult:
     watch: Watch
     """What decided which validation was the best."""
     best_score: Score | None
-    """Of that validation; None where there was nothing to find."""
+    """What was watched at that validation; None where there was nothing to find."""
     best_epoch: int | None
-    """From 0; None where the best weights are gone."""
+    """The epoch of that validation, from 0; None where its weights are gone."""
     metrics: Metrics | None
-    """Of the last validation; None where there was nothing left to do."""
+    """The metrics of the last validation; None where there was nothing left to do."""
     best_is_used: bool
-    """Whether the best weights are the ones at the end: so with a patience."""
+    """Whether the weights at the end are the best ones, as they are with a patience."""
 
     def lines(self) -> list[str]:
         """The summary for people."""
@@ -79,35 +77,39 @@ class TrainResult:
         return [*scores, f"weights  {self.checkpoint}{used}", *best]
 
 
-def train(config: TrainConfig) -> TrainResult:
+def train(config: TrainConfig, sinks: Sequence[Sink] = ()) -> TrainResult:
     """Train a detector as `config` says, or go on with the training that its folder holds.
 
-    Of several processes that torchrun started, each works on its part, and the main one writes.
+    `sinks` are told of every step and epoch, after those that `config` asks for; what one of them
+    raises ends the training, which can be gone on with from its last save. Of several processes
+    that torchrun started, each works on its part; the main one writes, and it alone tells sinks.
     Raises UserError for input that can't be used, and Resumable when the user stops it, with the
     state saved.
     """
+    # Outputs are tried before anything is loaded: a folder that can't be written shouldn't cost the
+    # minutes that loading takes. Sinks come before the data, for a failure there is told too.
     compute = pick_compute(config.backend, config.device, config.adapter)
     with joined(compute.torch_device) as group, outputs_of(config, group):
-        sinks = build_sinks(config) if group.is_main else []
-        with outcome_to(sinks):
-            training = prepare(config, compute, group, sinks)
+        told = [*build_sinks(config), *sinks] if group.is_main else []
+        with outcome_to(told):
+            training = prepare(config, compute, group, told)
             with training.opened(), stop_on_signal(group) as stop:
                 return training.run(stop)
 
 
 def prepare(config: TrainConfig, compute: Compute, group: Group, sinks: list[Sink]) -> "Training":
-    """Load the data and build the detector."""
+    """Load the frames and the start weights, and build the detector and all that the loop holds.
+
+    Raises UserError for data, weights or sizes that can't be used.
+    """
     model = MODELS[config.model]
     check_size("--target-size", config.target_size, model.strides[0])
     check_size("--val-target-size", config.val_target_size or config.target_size, model.strides[0])
     for flag in config.unused:
         log.warning("%s is ignored: with --real-val-dir nothing is split", flag)
     start = load_start(config.demo_checkpoint, model)
-    device = compute.torch_device
-    data = simulate(config, device) if config.simulate else load_data(config, group)
-    for line in lines_on_missing_boxes(data.train, data.val, config.label):
-        log.warning("%s", line)
-    model = replace(model, classes=data.class_names)
+    source = training_source(config, compute.torch_device, group)
+    model = replace(model, classes=source.class_names)
     start = start and with_classes(start, model, config.seed)
     backend = compute.backend(model, seed=config.seed, batch_size=config.batch_size, group=group)
     metadata = WeightsMetadata(
@@ -120,9 +122,9 @@ def prepare(config: TrainConfig, compute: Compute, group: Group, sinks: list[Sin
         Path(config.ckpt_dir),
         config=config,
         metadata=metadata,
-        facts=facts_of(config, data, model, start),
+        facts=training_facts(config, source, model, start),
     )
-    return Training(config, backend, data, checkpoints, sinks, group, start, compute)
+    return Training(config, backend, source, checkpoints, sinks, group, start, compute)
 
 
 class Training:
@@ -132,7 +134,7 @@ class Training:
         self,
         config: TrainConfig,
         backend: Backend,
-        data: TrainingData | SimulatedData,
+        source: TrainingSource,
         checkpoints: CheckpointFolder,
         sinks: list[Sink],
         group: Group,
@@ -146,8 +148,8 @@ class Training:
         self.group = group
         self.start = start
         device = compute.torch_device
-        self.train_loader = data.loader(config, group, device)
-        self.val_loader = Loader(data.val, VALIDATION_BATCH_SIZE, seed=None, device=device)
+        self.train_batches = source.batches()
+        self.val_loader = Loader(source.val, VALIDATION_BATCH_SIZE, seed=None, device=device)
         self.state = TrainState()
         self.pace = Pace()
         self.validation: Validation | None = None
@@ -162,7 +164,7 @@ class Training:
             self._go_to_where_it_stands()
             yield
         finally:
-            self.train_loader.close()
+            self.train_batches.close()
 
     def _go_to_where_it_stands(self) -> None:
         saved = self.checkpoints.load() if self.group.is_main else None
@@ -200,6 +202,8 @@ class Training:
         self._train_epoch(stop)
         self.validation = self._validate(stop)
         metrics = self.validation.metrics
+        # The best weights are on the disk before the state that says so: a kill in between costs a
+        # validation, which is made again with the same result.
         score = score_of(metrics, self.config.watch)
         is_best = self.state.note_validation(score, self.config.patience_min_delta)
         if is_best:
@@ -214,16 +218,18 @@ class Training:
     def _train_epoch(self, stop: Stop) -> None:
         state = self.state
         self.pace.go_on()
-        for batch in self.train_loader.batches(state.epoch, start=state.step):
+        for batch in self.train_batches.batches(state.epoch, start=state.step):
+            # All that a step depends on follows from its place (seed, epoch, step): a training that
+            # is stopped and resumed takes the same steps.
             lr = self._learning_rate(self._steps_done())
             result = self.backend.step(batch, lr=lr, epoch=state.epoch, step=state.step)
             state.step += 1
-            self.unread_losses.append(result.loss)
+            self.unread_losses.append(result.loss)  # a number on the device, which runs behind
             self.pace.step_done(batch.num_all)
             self._report_step(lr, result)
             if _due(self._steps_done(), self.config.ckpt_every_steps):
                 self._save()
-            stop.check()
+            stop.check()  # after the step is counted, so that no step is done twice or left out
 
     def _validate(self, stop: Stop) -> Validation:
         with progress("validating", len(self.val_loader.pack), "frames") as advance:
@@ -248,10 +254,10 @@ class Training:
         return out_of_patience or self.state.epoch >= self.config.epochs
 
     def _steps_done(self) -> int:
-        return self.state.epoch * len(self.train_loader) + self.state.step
+        return self.state.epoch * len(self.train_batches) + self.state.step
 
     def _num_steps(self) -> int:
-        return self.config.epochs * len(self.train_loader)
+        return self.config.epochs * len(self.train_batches)
 
     def _learning_rate(self, step: int) -> float:
         return learning_rate(
@@ -263,20 +269,21 @@ class Training:
         )
 
     def _save(self) -> None:
-        self._read_losses()
+        self._read_losses()  # in all processes: each holds the sum, and the state has it
         if not self.group.is_main:
             return
         self.checkpoints.save(self._finite_weights(), self.backend.state_dict(), self.state)
 
     def _finite_weights(self) -> Arrays:
         weights = self.backend.weights()
+        # Never over good weights: what a diverged training would save helps nobody.
         if not all(np.isfinite(array).all() for array in weights.values()):
             raise self._diverged()
         return weights
 
     def _draw_first_batch(self) -> None:
         if self.group.is_main:
-            batch = next(self.train_loader.batches(self.state.epoch))
+            batch = next(self.train_batches.batches(self.state.epoch))
             view = self.backend.view(batch, epoch=self.state.epoch, step=0)
             path = Path(self.config.ckpt_dir) / DEBUG_NAME
             for line in draw_batch(path, view, self.backend.model_config.classes):
@@ -300,7 +307,7 @@ class Training:
     def _announce(self) -> None:
         plan = Plan(
             epochs=self.config.epochs,
-            steps_per_epoch=len(self.train_loader),
+            steps_per_epoch=len(self.train_batches),
             seed=self.config.seed,
             device=self.backend.device,
             training_id=self.state.training_id,
@@ -340,7 +347,7 @@ class Training:
         report = EpochReport(
             epoch=self.state.epoch + 1,
             lr=self._learning_rate(self._steps_done() - 1),
-            loss=self.state.loss_sum / len(self.train_loader),
+            loss=self.state.loss_sum / len(self.train_batches),
             validation=validation,
             is_best=is_best,
             seconds=seconds,
@@ -370,5 +377,5 @@ class Training:
 
 
 def _due(count: int, every: int) -> bool:
-    """Is it time again, for a cadence of which 0 means never?"""
+    """Whether it is time again, for a cadence of which 0 means never."""
     return every > 0 and count % every == 0

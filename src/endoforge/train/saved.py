@@ -19,7 +19,7 @@ from endoforge.train.state import TrainState
 STATE_FORMAT = 3
 MOST_STATE_BYTES = 500 * MEGABYTE
 MOST_LEVELS = 5
-"""Of what a state tells in lists and dictionaries."""
+"""Lists and dictionaries of a state may lie in each other so deep."""
 
 Facts = dict[str, str]
 """What must be the same for a training to resume, by the name that people know it by."""
@@ -49,17 +49,21 @@ class Stored:
     backend: Any
 
     def of(self, model: TinyDetConfig) -> Saved:
-        """With the backend's part, which is of `model`; raises Spoilt if it isn't."""
+        """The content with the backend's part, which must be of `model`; raises Spoilt if not."""
         if not _fits(self.backend, _layout(model)):
             raise _spoilt(self.path)
         return Saved(self.state, to_arrays(self.backend), self.config)
 
 
 def read_stored(path: Path) -> Stored:
-    """Raises Spoilt for a file that is no whole state of this version, or no regular file."""
+    """Read a state file, and check all but the backend's part.
+
+    Raises Spoilt for a file that is no whole state of this version, or no regular file.
+    """
     try:
         data = read_regular(path, MOST_STATE_BYTES)
         _check_archive(data)
+        # weights_only: a pickle could run anything, and the file may be from anybody.
         saved = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # bytes that aren't ours make the unpickler raise anything
         raise _spoilt(path) from error
@@ -79,7 +83,7 @@ def _spoilt(path: Path) -> Spoilt:
 
 
 def _check_archive(data: bytes) -> None:
-    """Raises ValueError for a damaged file, and one that would be larger when it is unpacked."""
+    """Raise ValueError for a damaged file, and for one that would be larger unpacked."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         parts = archive.infolist()
         packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
@@ -105,7 +109,7 @@ def _state(path: Path, values: Any) -> TrainState:
 
 
 def _is_plain(value: Any, levels: int = MOST_LEVELS) -> bool:
-    """Whether JSON can hold it, and it isn't nested deep."""
+    """Whether JSON can hold `value`, nested no deeper than `levels`."""
     if isinstance(value, dict):
         names_are_texts = all(isinstance(name, str) for name in value)
         return levels > 0 and names_are_texts and _all_plain(value.values(), levels - 1)
@@ -139,6 +143,8 @@ def _fits(value: Any, wanted: Any) -> bool:
         has_names = isinstance(value, dict) and value.keys() == wanted.keys()
         return has_names and all(_fits(value[name], one) for name, one in wanted.items())
     if isinstance(wanted, Tensor):
+        # Of torch's own type, since a subclass may do anything when it is used; contiguity is left
+        # open, for a state may hold weights with channels last.
         return (
             type(value) is Tensor
             and value.layout == torch.strided

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from endoforge.core.errors import UserError
 from endoforge.core.files import naming
-from endoforge.evaluate.figures import draw_found, evenly_spread
 from endoforge.evaluate.matching import match_all, match_picture
 from endoforge.evaluate.metrics import OBJECTNESS_SWEEP, Metrics
 from endoforge.evaluate.validate import Validation
-from endoforge.train.reports import EpochReport, Plan, StepReport
+from endoforge.report.drawn_frames import draw_found, evenly_spread
+from endoforge.train.reports import EpochReport, Outcome, Plan, StepReport
 
 NUM_PICTURES = 8
 FLUSH_EVERY_S = 10
@@ -65,13 +65,13 @@ class TensorBoard:
             self._add_pictures(report.validation, step)
             self._writer.flush()
 
-    def finish(self, status: str, error: str | None) -> None:  # noqa: ARG002 - no tab shows these
+    def finish(self, status: Outcome, error: str | None) -> None:  # noqa: ARG002 - no tab shows these
         if self._writer is not None:
             with naming(self._folder):
                 self._writer.close()
 
     def _steps_done(self, epochs: int, steps: int = 0) -> int:
-        """After whole `epochs` and `steps` of the next."""
+        """Steps done after whole `epochs` and `steps` of the next."""
         assert self._plan is not None
         return epochs * self._plan.steps_per_epoch + steps
 
@@ -80,7 +80,7 @@ class TensorBoard:
             self._writer.add_scalar(tag, value, step)
 
     def _add_curve(self, validation: Validation, step: int) -> None:
-        """Precision over recall at the first IoU threshold, with the counts at each of SCORES."""
+        """Add precision over recall at the first IoU threshold, by the counts at each of SCORES."""
         iou = validation.metrics.at_iou[0].iou
         matches = match_all(validation.detections, validation.truths, iou)
         points = [matches.above(score) for score in SCORES]
@@ -97,7 +97,7 @@ class TensorBoard:
         )
 
     def _add_pictures(self, validation: Validation, step: int) -> None:
-        """The same ones each epoch, evenly spread."""
+        """Add pictures evenly spread over the validation frames, the same ones each epoch."""
         for place in evenly_spread(len(validation.images), NUM_PICTURES):
             picture = _with_boxes(validation, place)
             self._writer.add_image(f"validation/{place:05d}", picture, step, dataformats="HWC")
@@ -124,7 +124,7 @@ def _import_writer() -> Any:
 
 
 def _validation_scalars(metrics: Metrics) -> dict[str, float]:
-    """Without those that aren't defined."""
+    """The validation's numbers by TensorBoard's tags, without those that aren't defined."""
     first = metrics.at_iou[0]
     values = {
         "validation/AP50": metrics.ap50,

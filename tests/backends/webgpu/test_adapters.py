@@ -12,7 +12,7 @@ from endoforge.backends.webgpu import adapters
 from endoforge.backends.webgpu.adapters import Adapter, choose, list_adapters, load_dawn
 from endoforge.backends.wish import AdapterWish, with_environment
 from endoforge.core.errors import UserError
-from endoforge.devices import DevicesConfig, device_lines
+from endoforge.devices_command import DevicesConfig, device_lines
 from endoforge.evaluate.config import EvalConfig
 from endoforge.inference.config import DetectConfig
 from endoforge.train.config import TrainConfig

@@ -1,0 +1,92 @@
+"""Checks of configuration values: an error names the flag, what is wrong, and a value to try."""
+
+import math
+from collections.abc import Sequence
+
+from endoforge.core.errors import UserError
+from endoforge.core.sizes import LEAST_SIDE_PX, MOST_SIDE_PX, parse_size
+
+MAX_SEED = 2**64 - 1
+"""Seeds are what 64 bits hold: other readers of a run's files may have no larger integer."""
+LEAST_LONGER_SIDE_PX = 64
+"""Of a detector's input: below, the coarsest features are a single cell, of which batch norm can
+make nothing."""
+
+
+def check_share(flag: str, value: float, *, example: str) -> None:
+    """Raise UserError, which names `flag`, unless 0 < value < 1."""
+    if not 0 < value < 1:
+        _fail(flag, value, "between 0 and 1 (exclusive)", example)
+
+
+def check_probability(flag: str, value: float, *, example: str) -> None:
+    """Raise UserError, which names `flag`, unless 0 <= value <= 1."""
+    if not 0 <= value <= 1:
+        _fail(flag, value, "between 0 and 1", example)
+
+
+def check_positive(flag: str, value: float, *, example: str) -> None:
+    """Raise UserError, which names `flag`, unless the value is finite and above 0."""
+    if not (value > 0 and math.isfinite(value)):
+        _fail(flag, value, "a number greater than 0", example)
+
+
+def check_at_least(flag: str, value: float, least: int, *, example: str) -> None:
+    """Raise UserError, which names `flag`, unless the value is finite and at least `least`."""
+    if not (value >= least and math.isfinite(value)):
+        _fail(flag, value, f"at least {least}", example)
+
+
+def check_seed(flag: str, value: int) -> None:
+    """Raise UserError, which names `flag`, unless the value is from 0 to MAX_SEED."""
+    if not 0 <= value <= MAX_SEED:
+        _fail(flag, value, f"between 0 and {MAX_SEED}", "42")
+
+
+def check_choice(flag: str, value: str, choices: Sequence[str]) -> None:
+    """Raise UserError, which names `flag`, unless the value is one of `choices`."""
+    if value not in choices:
+        raise UserError(f"{flag} {value}: must be one of {', '.join(choices)}")
+
+
+def check_render_size(given: str, size: tuple[int, int], *, when: str = "") -> None:
+    """Raise UserError unless frames of `size`, (width, height), can be rendered.
+
+    The error begins with `given`, what was asked for: "--resolution 10x10". `when`, such as
+    "with --simulate ", says where these limits come from if a flag has others too.
+    """
+    if min(size) < LEAST_SIDE_PX or max(size) > MOST_SIDE_PX:
+        limits = f"{LEAST_SIDE_PX} to {MOST_SIDE_PX} pixels"
+        raise UserError(f"{given}: {when}each side must be {limits}")
+
+
+def check_size(flag: str, text: str, divisor: int) -> tuple[int, int]:
+    """`"320x192"` to (320, 192): multiples of `divisor` that an input may have.
+
+    The longer one is at least LEAST_LONGER_SIDE_PX, and neither is above MOST_SIDE_PX; raises
+    UserError, which names `flag`, for any other.
+    """
+    width, height = parse_size(text, flag)
+    if max(width, height) < LEAST_LONGER_SIDE_PX:
+        _fail(flag, text, f"at least {LEAST_LONGER_SIDE_PX} pixels on the longer side", "320x192")
+    if max(width, height) > MOST_SIDE_PX:
+        _fail(flag, text, f"at most {MOST_SIDE_PX} pixels each way", "320x192")
+    if width % divisor or height % divisor:
+        near = "x".join(str(max(1, round(side / divisor)) * divisor) for side in (width, height))
+        _fail(flag, text, f"multiples of {divisor}", near)
+    return width, height
+
+
+def parse_thresholds(flag: str, text: str) -> list[float]:
+    """`"0.5,0.75"` to [0.5, 0.75], each above 0 and at most 1; "" to []."""
+    try:
+        values = [float(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        values = [math.nan]
+    if not all(0 < value <= 1 for value in values):
+        _fail(flag, repr(text), "numbers above 0 and at most 1, split by commas", "0.5,0.75")
+    return values
+
+
+def _fail(flag: str, value: object, must_be: str, example: str) -> None:
+    raise UserError(f"{flag} {value}: must be {must_be}; try {example}")
