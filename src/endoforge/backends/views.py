@@ -1,4 +1,4 @@
-"""What a step learns from: a batch and chance, augmented by the same code for every backend."""
+"""Makes what a step learns from: a batch and chance, augmented alike for every backend."""
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from endoforge.detect.tinydet import TinyDetConfig
 
 
 class Chance:
-    """What a training's seed draws for its batches, brought to a device together with them."""
+    """Draws what a training's seed gives its batches, and brings it to a device with them."""
 
     def __init__(self, seed: int, device: torch.device) -> None:
         self.seed = seed
@@ -23,7 +23,11 @@ class Chance:
         self._tiles: dict[tuple[int, int], Tensor] = {}
 
     def inputs(self, batch: Batch, epoch: int, step: int) -> list[Tensor]:
-        """The batch, and what (seed, epoch, step) draw for it, as `make_views` wants them."""
+        """Give the batch, and what (seed, epoch, step) draw for it, as `make_views` wants them.
+
+        Chance is drawn for the whole batch, of which a process then takes its own rows: so the
+        number of processes changes nothing.
+        """
         image_hw = (batch.images.shape[1], batch.images.shape[2])
         generator = seeded_generator(self.seed, epoch, step)
         draws = draw_chances(batch.num_all, image_hw, generator).rows(batch.rows)
@@ -54,17 +58,17 @@ def make_views(
     noise_at: Tensor,
     tile: Tensor,
 ) -> Views:
-    """What a step learns from, of a batch and what was drawn for it."""
+    """Augment a batch by what was drawn for it, all as `Chance.inputs` gives it."""
     return augment(to_input(images), boxes, classes, num_boxes, Draws(chance, noise_at), tile)
 
 
 def cells_of(images: Tensor, config: TinyDetConfig) -> Cells:
-    """The cells of what a net says of (B, 3, H, W)."""
+    """Make the cells of what a net says of `images` (B, 3, H, W)."""
     return make_cells((images.shape[2], images.shape[3]), config.strides, images.device)
 
 
 def as_batch_view(views: Views, raw: Tensor, config: TinyDetConfig) -> BatchView:
-    """Views and what a detector says of them, raw, for people."""
+    """Gather views and the raw output (B, N, C + NUM_EDGE_CHANNELS) of a detector, for people."""
     images, boxes, classes, num_boxes = views
     cells = cells_of(images, config)
     loss = detection_loss(raw, boxes, classes, num_boxes, cells)
