@@ -1,6 +1,6 @@
 # make env    .venv with the pinned dependencies and endoforge in it
 # make demo   the whole journey: simulate, prune, train, evaluate, report (demo/report.html)
-# make test   ruff, mypy, import layers, tests
+# make test   ruff, mypy, import layers, tests, branch coverage
 # make fuzz   hostile files for every reader, an hour long (FUZZ_SECONDS=600: ten minutes)
 # make golden  renew what the renderer's slow twin sees (tests/sim/moments.npz)
 # make figures  renew the pictures of the README
@@ -42,7 +42,9 @@ test: env
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --cov --cov-report=
+	@echo "branch coverage: files below 80 %, and in all"
+	@$(BIN)/coverage report --sort=cover | awk '$$NF + 0 < 80 || /^TOTAL/'
 
 fuzz: env
 	@end=$$(( $$(date +%s) + $(FUZZ_SECONDS) )); \
