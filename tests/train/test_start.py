@@ -101,7 +101,9 @@ def test_changed_labels_and_pictures_are_noticed(make_root, small_config):
     train(config)
     picture = sorted(root.rglob("*.png"))[0]
     whole = picture.read_bytes()
-    cv2.imwrite(str(picture), cv2.imread(str(picture))[::-1] // 2)
+    pixels = cv2.imread(str(picture))
+    assert pixels is not None
+    cv2.imwrite(str(picture), pixels[::-1] // 2)
     with pytest.raises(UserError, match=r"the (training|validation) frames was 6 \("):
         train(config)
     picture.write_bytes(whole)
@@ -116,6 +118,7 @@ def test_the_first_batch_can_be_looked_at(small_config, tmp_path, caplog):
     with caplog.at_level("INFO"):
         train(small_config(epochs=1, batch_size=5, debug_batch=True))
     picture = cv2.imread(str(tmp_path / "checkpoints" / "debug_batch.png"))
+    assert picture is not None
     # Five tiles of 64x32, eight times enlarged, in three columns and two rows, and the key.
     assert picture.shape == (2 * 256 + 6 + 6 + 28, 3 * 512 + 2 * 6, 3)
     text = caplog.text
