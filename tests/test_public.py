@@ -19,7 +19,7 @@ NAMES = [name for name in endoforge.__all__ if name != "__version__"]
 SHAPE = re.compile(r"\((?:[A-Z]\w*|\d+)(?:, ?(?:[A-Z]\w*|\d+))*,?\) ?(?:u?int|float)?")
 DTYPE = re.compile(r"\b(u?int\d+|float\d+)\b")
 CONFIGS = [name for name in NAMES if name.endswith("Config")]
-BAD_VALUES = {
+BAD_VALUES: dict[str, dict[str, Any]] = {
     "DatagenConfig": {"resolution": "9x9"},
     "TrainConfig": {"epochs": 0},
     "EvalConfig": {"val_iou_thresh": 2},
@@ -93,7 +93,7 @@ def test_the_three_lists_are_one():
 
 def test_a_name_that_is_not_there_is_an_attribute_error():
     with pytest.raises(AttributeError, match="module 'endoforge' has no attribute 'Simulater'"):
-        _ = endoforge.Simulater
+        _ = endoforge.Simulater  # type: ignore[attr-defined]
 
 
 def test_names_are_imported_when_used():
@@ -135,7 +135,7 @@ def test_arrays_have_shapes_and_types_in_docstrings(name):
 def test_what_a_simulator_yields_says_shapes_units_and_types():
     [batch] = get_args(get_type_hints(endoforge.Simulator.__iter__)["return"])
     for word in ("(B, H, W, 3) uint8", "(B, H, W) float32, mm", "(B, H, W) uint8"):
-        assert word in " ".join(inspect.getdoc(batch).split())
+        assert word in " ".join((inspect.getdoc(batch) or "").split())
 
 
 @pytest.mark.parametrize("name", UNITS)

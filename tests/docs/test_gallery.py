@@ -1,5 +1,6 @@
 """The gallery: every sheet can be made, and the page shows exactly what the command writes."""
 
+import importlib
 import re
 import sys
 import tomllib
@@ -21,9 +22,7 @@ TILE = (96, 54)
 def sheets() -> Iterator[ModuleType]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(TOOLS))
-        from gallery import sheets
-
-        yield sheets
+        yield importlib.import_module("gallery.sheets")
         for name in [name for name in sys.modules if name.split(".")[0] == "gallery"]:
             del sys.modules[name]
 
@@ -36,7 +35,8 @@ def studio(sheets: ModuleType) -> object:
 def check(sheet: np.ndarray, columns: int, rows: int) -> None:
     """A picture with room for the tiles, dark at its margins and not in the middle."""
     height, width, channels = sheet.shape
-    assert (sheet.dtype, channels) == (np.uint8, 3)
+    assert sheet.dtype == np.uint8
+    assert channels == 3
     assert width > columns * TILE[0]
     assert height > rows * TILE[1]
     assert sheet[0].max() < 40
