@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from endoforge.core.choices import RendererName
+from endoforge.core.choices import DetectorKind, RendererName
 from endoforge.detect.detections import Detections
-from endoforge.detect.packaged import DetectorKind
 from endoforge.sim.engine import Engine, start_engine
 from endoforge.sim.renderer import Renderer
 from endoforge.view.config import SimViewConfig
