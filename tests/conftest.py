@@ -23,8 +23,16 @@ LONG_FILES = ("test_power_cuts.py", "test_readme.py", "test_kills.py", "test_hos
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that take minutes go first, so that no process is left alone with one at the end."""
+    """Files that take minutes go first, so that no process is left alone with one at the end.
+
+    Coverage isn't measured of tests that are mostly others' Python, or processes of their own:
+    traced, kernels are compiled in minutes, and tinygrad takes half as long again.
+    """
     items.sort(key=lambda item: item.path.name not in LONG_FILES)
+    for item in items:
+        marks = {mark.name for mark in item.iter_markers()}
+        if marks & {"slow", "browser"} or "webgpu" in getattr(item, "fixturenames", ()):
+            item.add_marker("no_cover")
 
 
 @pytest.fixture(autouse=True, scope="session")
