@@ -14,10 +14,11 @@ from endoforge.sim.deposits import Deposits
 from endoforge.sim.nuisances import Nuisances, make_nuisances
 from endoforge.sim.optics import Lens, ray_table
 from endoforge.sim.polyps import Polyp, make_polyps, swells
-from endoforge.sim.randomization import MucosaRanges, Randomization, draw
+from endoforge.sim.randomization import Randomization, draw
 from endoforge.sim.screen import Screen, make_screen
 from endoforge.sim.sensor import CameraSettings, make_camera_settings
 from endoforge.sim.streams import Stream, stream
+from endoforge.sim.texture import TILE_MM
 from endoforge.sim.wall import COLUMN_ANGLES, NUM_AROUND, Grid, patches
 
 STEEPEST = 4.0
@@ -35,6 +36,9 @@ class Look:
     `mucosa` linear RGB albedo; `vessels` strength of the vascular pattern, 0..1; `tone` patchiness
     of the colour; `gloss` of the wet surface; `bump` roughness; `turn_u`, `turn_v` shift the
     texture, so that no two colons carry the same vessels in the same place; `stool` linear RGB.
+    `capillaries`, `mottling` and `pits` are strengths 0..1 of the fine surface, which repeats after
+    `surface_repeat_mm` and is shifted by `surface_turn`; `scattered` the share of the light that
+    walls pass on.
     """
 
     mucosa: tuple[float, float, float]
@@ -45,6 +49,12 @@ class Look:
     turn_u: float
     turn_v: float
     stool: tuple[float, float, float]
+    capillaries: float
+    mottling: float
+    pits: float
+    surface_repeat_mm: float
+    surface_turn: tuple[float, float]
+    scattered: float
 
 
 @dataclass(frozen=True)
@@ -140,15 +150,15 @@ def make_scene(seed: int, ranges: Randomization = _DEFAULT) -> Scene:
         ranges=ranges,
         anatomy=anatomy,
         polyps=make_polyps(seed, anatomy, ranges.polyps),
-        look=make_look(seed, ranges.mucosa, nuisances),
+        look=make_look(seed, ranges, nuisances),
         nuisances=nuisances,
         camera=make_camera_settings(seed, ranges.camera, nuisances),
     )
 
 
-def make_look(seed: int, ranges: MucosaRanges, nuisances: Nuisances) -> Look:
+def make_look(seed: int, every: Randomization, nuisances: Nuisances) -> Look:
     """The look of a seed's colon: from pale pink to salmon and orange, matt to very wet."""
-    rng = stream(seed, Stream.APPEARANCE)
+    rng, fine, ranges = stream(seed, Stream.APPEARANCE), stream(seed, Stream.SURFACE), every.mucosa
     red = draw(rng, ranges.red)
     green = red * draw(rng, ranges.green_of_red)
     brown = rng.uniform(0.16, 0.5)
@@ -161,11 +171,17 @@ def make_look(seed: int, ranges: MucosaRanges, nuisances: Nuisances) -> Look:
         turn_u=rng.uniform(0, 1),
         turn_v=rng.uniform(0, 1),
         stool=(brown, brown * rng.uniform(0.52, 0.74), brown * rng.uniform(0.08, 0.22)),
+        capillaries=draw(fine, ranges.capillaries),
+        mottling=draw(fine, ranges.mottling),
+        pits=draw(fine, ranges.pits),
+        surface_repeat_mm=draw(fine, ranges.surface_repeat_mm),
+        surface_turn=(fine.uniform(0, 1), fine.uniform(0, 1)),
+        scattered=draw(fine, every.camera.scattered),
     )
 
 
 def _look_rows(look: Look, deposits: Deposits, num_lamps: int) -> NDArray[np.float32]:
-    """(6, 4) float32 in the order of `kernels.types.SceneArrays.looks`."""
+    """(8, 4) float32 in the order of `kernels.types.SceneArrays.looks`."""
     rows = [
         [*look.mucosa, look.vessels],
         [look.tone, look.gloss, look.bump, 0.0],
@@ -173,6 +189,8 @@ def _look_rows(look: Look, deposits: Deposits, num_lamps: int) -> NDArray[np.flo
         [*look.stool, 0.0],
         [*deposits.fluid_colour, 0.0],
         [*deposits.stain_colour, 0.0],
+        [look.capillaries, look.mottling, look.pits, TILE_MM / look.surface_repeat_mm],
+        [*look.surface_turn, look.scattered, 0.0],
     ]
     return np.array(rows, np.float32)
 

@@ -27,8 +27,11 @@ BEST_QUALITY, WORST_QUALITY = 95.0, 20.0
 JPEG_ROW, JPEG_COLUMN = 2, 1
 """Where `CameraSettings.table_rows` says whether there is JPEG."""
 QUANTISATION_ROW = 3
-SENSOR_ROWS = QUANTISATION_ROW + 32
+VEIL_ROW = QUANTISATION_ROW + 32
+SENSOR_ROWS = VEIL_ROW + 1
 """Rows of `CameraSettings.table_rows`: a few numbers, then two 8 x 8 quantisation tables."""
+HAZE = 0.18
+"""Light of the veil at haze 1, where the brightest tissue has about 1."""
 LUMA_STEPS = (
     16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55,
     14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51, 87, 80, 62,
@@ -74,6 +77,9 @@ class CameraSettings:
     exposure_s: float
     white_balance: tuple[float, float, float]
     saturation: float
+    contrast: float
+    haze: float
+    narrow_band: float
     shot_noise: float
     read_noise: float
     vignette: float
@@ -98,11 +104,12 @@ class CameraSettings:
                 self.vignette / corner,
                 MOST_SHARPENING * self.sharpening,
             ],
-            [aperture_mm, float(self.jpeg > 0), self.exposure, 0.0],
+            [aperture_mm, float(self.jpeg > 0), self.exposure, self.contrast],
         ]
+        last = [[HAZE * self.haze, self.narrow_band, 0.0, 0.0]]
         tables = [quantisation_table(table, self.quality) for table in (LUMA_STEPS, CHROMA_STEPS)]
         steps = np.concatenate(tables).reshape(-1, 4)
-        return np.concatenate([np.array(rows), steps]).astype(np.float32)
+        return np.concatenate([np.array(rows), steps, np.array(last)]).astype(np.float32)
 
     @property
     def quality(self) -> int:
@@ -136,6 +143,9 @@ def make_camera_settings(seed: int, ranges: CameraRanges, nuisances: Nuisances) 
         sharpening=draw(rng, ranges.sharpening),
         jpeg=draw_nuisance(rng, ranges.jpeg),
         defocus=nuisances.defocus,
+        contrast=draw(stream(seed, Stream.PICTURE), ranges.contrast),
+        haze=nuisances.haze,
+        narrow_band=nuisances.narrow_band,
     )
 
 

@@ -36,6 +36,7 @@ from endoforge.sim.sensor import (
     GRAIN_STEPS,
     LUMA_TOP,
     SENSOR_ROWS,
+    VEIL_ROW,
 )
 
 SPREAD = 0.1664
@@ -46,6 +47,9 @@ LONGEST_FLOW_PX = 40.0
 LEAST_CIRCLE_PX = 0.4
 LARGEST_CIRCLE_PX = 6.0
 """Radius of the circle of confusion at most."""
+
+CONTRAST_MIDDLE, MOST_BURNT = 0.25, 4.0
+"""Light that contrast leaves as it is, and how much brighter it makes what is brighter at most."""
 
 LUMA_BITS = 12
 OPEN = 1 << 20
@@ -253,6 +257,7 @@ def expose(
         noise.x *= GRAIN_SCALE * GRAIN_SCALE
         noise.y *= GRAIN_SCALE * GRAIN_SCALE / LUMA_TOP
         optics = room.sensors[scene * SENSOR_ROWS + 2]
+        veil = room.sensors[scene * SENSOR_ROWS + VEIL_ROW]
         seed = qd.cast(room.cameras[b * CAMERA_ROWS + 2].w, qd.i32)
         tile = (b * tiles_y + ty) * tiles_x + (x >> 3)
         flow = room.flow[2 * tile]
@@ -285,7 +290,17 @@ def expose(
                     light = gather(room, first, y, x, height, width, path, circle, size2)
                 colour = light.xyz * gain * (qd.max(dim, 0.0) / light.w)
                 grey = colour.dot(vec3(0.2126, 0.7152, 0.0722))
+                if optics.w > 0.0:
+                    steeper = qd.exp(
+                        optics.w * qd.log(qd.max(grey, 1e-4) * (1.0 / CONTRAST_MIDDLE))
+                    )
+                    colour *= qd.min(steeper, MOST_BURNT)
+                    grey *= qd.min(steeper, MOST_BURNT)
                 colour = grey + balance.w * (colour - grey)
+                if veil.y > 0.0:
+                    bands = vec3(1.35 * colour.y, 1.5 * colour.z, 1.25 * colour.z)
+                    colour += veil.y * (bands - colour)
+                colour += veil.x * vec3(1.0, 0.96, 0.92)
                 red = respond(room, colour.x)
                 green = respond(room, colour.y)
                 blue = respond(room, colour.z)

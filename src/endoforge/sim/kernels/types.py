@@ -26,7 +26,7 @@ METER_STEP = 2
 """Tiles between the rays that meter the light."""
 POLYP_ROWS = 7
 """Rows of four numbers a polyp: see `sim.polyps.Polyp.table_row`."""
-LOOK_ROWS = 6
+LOOK_ROWS = 8
 """Rows of four numbers a look: see `SceneArrays.looks`."""
 STATS = 6
 """Numbers a polyp in `Target.stats`."""
@@ -43,7 +43,8 @@ class SceneArrays:
                 (stool 0..1, fluid 1..2), stain (below 0: foam)
     looks       LOOK_ROWS each: mucosa RGB, vessels | tone, gloss, bump, tangent of a
                 tile's half angle | turn u, turn v, lamps, rad per pixel | stool RGB, 0 | fluid RGB,
-                0 | stain RGB, 0
+                0 | stain RGB, 0 | capillaries, mottling, pits, repeats of the fine surface in
+                one of the detail | its turn u, turn v, share of scattered light, 0
     sensors     SENSOR_ROWS each: see `sim.sensor.CameraSettings.table_rows`
     lamps       3 each: right, down in mm from the lens, 0, 0
     rays        unit directions in camera axes (right, down, forward), of a grid that is padded to
@@ -51,6 +52,7 @@ class SceneArrays:
     screens     a pixel each: 0 where the picture shows, else 1 << 24 | B << 16 | G << 8 | R
     detail      `sim.texture.detail_texture`
     bubbles     `sim.texture.bubble_texture`
+    fine        `sim.texture.fine_texture`
     """
 
     centreline: Vec4Array
@@ -63,6 +65,7 @@ class SceneArrays:
     screens: IntArray
     detail: IntArray
     bubbles: IntArray
+    fine: IntArray
 
 
 @dataclass
