@@ -48,7 +48,7 @@ LEAST_CIRCLE_PX = 0.4
 LARGEST_CIRCLE_PX = 6.0
 """Radius of the circle of confusion at most."""
 
-CONTRAST_MIDDLE, MOST_BURNT = 0.25, 4.0
+CONTRAST_MIDDLE, MOST_BURNT = 0.25, 2.0
 """Light that contrast leaves as it is, and how much brighter it makes what is brighter at most."""
 
 LUMA_BITS = 12
