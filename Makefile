@@ -2,6 +2,7 @@
 # make demo   the whole journey: simulate, prune, train, evaluate, report (demo/report.html)
 # make test   ruff, mypy, import layers, tests
 # make fuzz   hostile files for every reader, an hour long (FUZZ_SECONDS=600: ten minutes)
+# make golden  renew what the renderer's slow twin sees (tests/sim/moments.npz)
 # make figures  renew the pictures of the README
 # make flags   renew the tables of flags in the documents
 # make gallery  renew the pictures of docs/gallery.md
@@ -14,7 +15,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.endoforge-env
 FUZZ_SECONDS ?= 3600
 
-.PHONY: env demo test fuzz figures flags gallery view-shots clean
+.PHONY: env demo test fuzz golden figures flags gallery view-shots clean
 .DEFAULT_GOAL := env
 
 env: $(STAMP)
@@ -48,6 +49,9 @@ fuzz: env
 	while [ $$(date +%s) -lt $$end ]; do \
 	  FUZZ_EXAMPLES=500 $(BIN)/pytest -q tests/fuzz/test_readers.py || exit 1; \
 	done
+
+golden: env
+	$(BIN)/python -m tests.sim.moments
 
 figures: env
 	$(BIN)/python tools/make_figures.py

@@ -27,8 +27,9 @@ import torch
 from endoforge import __version__
 from endoforge.backends.devices import describe_device, pick_device
 from endoforge.captures.config import PruneConfig
-from endoforge.captures.index import FrameRecord, index_root
+from endoforge.captures.index import index_root
 from endoforge.captures.prune import prune_empty
+from endoforge.captures.run_frames import FrameRecord
 from endoforge.core.machine import cpu_cores
 from endoforge.detect.detections import Detections
 from endoforge.detect.tinydet import MODELS

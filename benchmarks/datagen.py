@@ -5,7 +5,7 @@ import json
 import os
 
 from endoforge import __version__
-from endoforge.bench.recording import frames_per_second
+from endoforge.bench.record_speed import frames_per_second
 from endoforge.datagen.config import DatagenConfig
 
 

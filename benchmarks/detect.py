@@ -7,7 +7,7 @@ from contextlib import nullcontext
 
 from endoforge import __version__
 from endoforge.backends.devices import describe_device, pick_device
-from endoforge.bench.detecting import (
+from endoforge.bench.detect_speed import (
     FRAME_SIZE,
     INPUT_SIZE,
     frames_per_second,

@@ -2,7 +2,7 @@
 
     endoforge datagen --seed 100 --runs 48 --max-frames 24 --resolution 320x180 --output-root seen
     python benchmarks/fit_heuristic.py seen
-    ruff format src/endoforge/detect/classical/weights.py
+    ruff format src/endoforge/detect/classical/regression.py
 
 Every contour that the detector looks at is an example: of a polyp if its box overlaps a true one by
 half, of something else if by less than 0.4. First it says how good weights are that two thirds of
@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoforge import __version__
-from endoforge.captures.index import FrameRecord, index_root
+from endoforge.captures.index import index_root
 from endoforge.captures.pictures import read_picture
+from endoforge.captures.run_frames import FrameRecord
 from endoforge.core.progress import progress
 from endoforge.detect.boxes import pairwise_iou
 from endoforge.detect.classical import weights

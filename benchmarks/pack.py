@@ -12,9 +12,9 @@ from pathlib import Path
 
 from endoforge import __version__
 from endoforge.captures.index import CaptureIndex, index_root
-from endoforge.captures.listing import SETTLED_S
 from endoforge.captures.schema import MANIFEST_NAME, image_name, label_name
 from endoforge.core.sizes import parse_size
+from endoforge.data.frame_cache import SETTLED_S
 from endoforge.data.pack import Pack, pack_frames
 from endoforge.datagen.config import DatagenConfig
 from endoforge.datagen.generate import generate

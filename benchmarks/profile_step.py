@@ -11,7 +11,7 @@ from endoforge import __version__
 from endoforge.backends.devices import describe_device, pick_device
 from endoforge.backends.group import Group
 from endoforge.backends.torch_backend import TorchBackend
-from endoforge.bench.training import random_batch
+from endoforge.bench.train_speed import random_batch
 from endoforge.core.sizes import parse_size
 from endoforge.detect.tinydet import MODELS
 

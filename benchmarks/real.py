@@ -19,7 +19,6 @@ from endoforge.detect.decode import MIN_SCORE, NMS_IOU
 from endoforge.detect.detections import Detections, Detector
 from endoforge.detect.heuristic import HeuristicDetector
 from endoforge.detect.neural import NeuralDetector
-from endoforge.detect.packaged import weights_file
 from endoforge.evaluate.matching import Matches, Truth, match_all
 from endoforge.evaluate.metrics import measure
 
@@ -38,7 +37,7 @@ def detector(name: str) -> Detector:
     """The heuristic one, the packaged one, or that of a checkpoint, for every score."""
     if name == "heuristic":
         return HeuristicDetector(objectness=MIN_SCORE)
-    neural = NeuralDetector(weights_file(name))
+    neural = NeuralDetector(name)
     neural.set_thresholds(MIN_SCORE, NMS_IOU)
     return neural
 

@@ -4,7 +4,7 @@ import argparse
 import json
 
 from endoforge import __version__
-from endoforge.bench.rendering import frames_per_second, seconds_per_scene
+from endoforge.bench.render_speed import frames_per_second, seconds_per_scene
 from endoforge.sim.engine import start_engine
 from endoforge.sim.scene import make_scene
 

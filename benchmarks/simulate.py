@@ -20,13 +20,13 @@ from endoforge.backends.torch_backend import TorchBackend
 from endoforge.core.machine import cpu_cores
 from endoforge.core.sizes import parse_size
 from endoforge.data.loader import Batch
-from endoforge.data.simulated import SimulatedLoader, simulated_classes
 from endoforge.detect.tinydet import TinyDetConfig
 from endoforge.sim.bakery import Recipe
 from endoforge.sim.engine import settle
 from endoforge.sim.randomization import Randomization
 from endoforge.sim.timetable import RUNS_AT_ONCE, VIEWS_A_RUN
-from endoforge.train.simulate import engine_on, num_workers
+from endoforge.train.simulated import engine_on, num_workers
+from endoforge.train.simulated_batches import SimulatedLoader, simulated_classes
 
 
 class Clock:

@@ -11,7 +11,7 @@ import json
 from endoforge import __version__
 from endoforge.backends.devices import describe_device, pick_device
 from endoforge.backends.group import joined
-from endoforge.bench.training import images_per_second
+from endoforge.bench.train_speed import images_per_second
 from endoforge.core.sizes import parse_size
 from endoforge.detect.tinydet import TinyDet, TinyDetConfig
 

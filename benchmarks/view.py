@@ -21,7 +21,7 @@ from typing import Any
 from websockets.sync.client import ClientConnection, connect
 
 from endoforge import __version__
-from endoforge.bench.detecting import INPUT_SIZE
+from endoforge.bench.detect_speed import INPUT_SIZE
 from endoforge.core.machine import cpu_cores
 from endoforge.detect.tinydet import TinyDetConfig, build_tinydet
 from endoforge.detect.weights import WeightsMetadata, save_weights
@@ -112,14 +112,14 @@ def watch(socket: ClientConnection, warm_up_s: float, seconds: float) -> dict[st
         counts = started is not None and now > started + warm_up_s
         if isinstance(message, str):
             state = json.loads(message)
-            if state["type"] == "state" and asked and state["speed"] == next_speed:
+            if state["type"] == "state" and asked and state["world"]["speed"] == next_speed:
                 replies.append(now - asked)
                 asked = 0.0
             if state["type"] == "state" and counts:
                 states.append(state)
                 if not asked and len(states) % 8 == 0:
-                    next_speed = 1.0 if state["speed"] != 1.0 else 0.5
-                    command = {"type": "command", "name": "speed", "value": next_speed}
+                    next_speed = 1.0 if state["world"]["speed"] != 1.0 else 0.5
+                    command = {"type": "speed", "speed": next_speed}
                     asked = time.monotonic()
                     socket.send(json.dumps(command))
             continue
@@ -150,9 +150,7 @@ def figures(
         "detector": states[-1]["detector"]["mode"],
         "shown_hz": round((len(arrivals) - 1) / (arrivals[-1] - arrivals[0]), 1),
         "gap_p95_ms": round(1e3 * gaps[int(0.95 * (len(gaps) - 1))], 1),
-        "render_ms": median("rates", "render_ms"),
         "rendered_hz": median("rates", "rendered_hz"),
-        "encode_ms": median("rates", "encode_ms"),
         "dropped": states[-1]["rates"]["dropped"] - states[0]["rates"]["dropped"],
         "skipped": states[-1]["client"]["skipped"] - states[0]["client"]["skipped"],
         "detect_hz": median("detector", "hz"),

@@ -17,7 +17,7 @@ from endoforge.backends.base import Backend
 from endoforge.backends.compute import Compute, pick_compute
 from endoforge.backends.group import Group
 from endoforge.bench.timing import median_seconds
-from endoforge.bench.training import STEPS_AT_ONCE_GPU, random_batch
+from endoforge.bench.train_speed import STEPS_AT_ONCE_GPU, random_batch
 from endoforge.core.sizes import parse_size
 from endoforge.data.loader import Batch
 from endoforge.detect.tinydet import TinyDetConfig

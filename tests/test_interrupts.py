@@ -1,5 +1,6 @@
 """Signals while a command starts: each ends it, whatever is imported or compiled at the moment."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -10,74 +11,83 @@ import pytest
 SMALL = ["--resolution", "64x64", "--max-frames", "2", "--renderer", "cpu"]
 
 IN_A_DECORATOR = """
-import inspect, signal, sys
+import inspect, json, os, signal, sys
+import torch  # the second that it takes is taken once, for all cases
 
-moment, number, asked = int(sys.argv[1]), int(sys.argv[2]), 0
-ask = inspect.getframeinfo
+def run(moment, number, argv):
+    asked, ask = 0, inspect.getframeinfo
 
-def interrupted(*args, **others):
-    global asked
-    asked += sys._getframe(1).f_code.co_name == "_inside_class"
-    if asked == moment:
-        print("the signal came", flush=True)
-        signal.raise_signal(number)
-    return ask(*args, **others)
+    def interrupted(*args, **others):
+        nonlocal asked
+        asked += sys._getframe(1).f_code.co_name == "_inside_class"
+        if asked == moment:
+            print("the signal came", flush=True)
+            signal.raise_signal(number)
+        return ask(*args, **others)
 
-inspect.getframeinfo = interrupted
-from endoforge import cli
-cli.main(sys.argv[3:])
+    inspect.getframeinfo = interrupted
+    from endoforge import cli
+    cli.main(argv)
+
+for place, case in enumerate(json.loads(sys.argv[1])):
+    child = os.fork()
+    if child == 0:
+        for stream, name in ((1, "out"), (2, "err")):
+            os.dup2(os.open(f"{place}.{name}", os.O_CREAT | os.O_WRONLY), stream)
+        run(*case)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 """Sends a signal from within quadrants' decorator, whose bare `except` would swallow it."""
 
+Case = tuple[int, int, list[str]]
+"""At which decorator, which signal, and the command line."""
 
-def interrupted_in_a_decorator(
-    moment: int, number: int, argv: list[str], folder: Path
-) -> "subprocess.CompletedProcess[str]":
-    words = [str(moment), str(int(number)), *argv]
-    return subprocess.run(
-        [sys.executable, "-c", IN_A_DECORATOR, *words],
-        cwd=folder, capture_output=True, text=True, check=False, timeout=300,
+
+def interrupted_in_a_decorator(cases: list[Case], folder: Path) -> list[tuple[int, str, str]]:
+    """Exit code, stdout and stderr of each case, a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", IN_A_DECORATOR, json.dumps(cases)],
+        cwd=folder, capture_output=True, text=True, check=True, timeout=300,
     )  # fmt: skip
+    said = [
+        [(folder / f"{place}.{name}").read_text() for name in ("out", "err")]
+        for place in range(len(cases))
+    ]
+    codes = map(int, done.stdout.split())
+    return [(code, *texts) for code, texts in zip(codes, said, strict=True)]
+
+
+CASES: list[Case] = [
+    (1, signal.SIGINT, ["datagen", *SMALL]),
+    (40, signal.SIGTERM, ["datagen", *SMALL]),
+    (20, signal.SIGHUP, ["datagen", *SMALL]),
+    (5, signal.SIGINT, ["train", "--simulate", "--steps", "2", "--device", "cpu"]),
+    (5, signal.SIGINT, ["demo"]),
+    (5, signal.SIGINT, ["bench"]),
+    (5, signal.SIGINT, ["devices"]),
+]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("moment", "number", "argv"),
-    [
-        (1, signal.SIGINT, ["datagen", *SMALL]),
-        (40, signal.SIGTERM, ["datagen", *SMALL]),
-        (20, signal.SIGHUP, ["datagen", *SMALL]),
-        (5, signal.SIGINT, ["train", "--simulate", "--steps", "2", "--device", "cpu"]),
-        (5, signal.SIGINT, ["demo"]),
-        (5, signal.SIGINT, ["bench"]),
-        (5, signal.SIGINT, ["devices"]),
-    ],
-)
-def test_none_is_lost_while_kernels_are_declared(
-    moment: int, number: int, argv: list[str], tmp_path: Path
-) -> None:
-    done = interrupted_in_a_decorator(moment, number, argv, tmp_path)
-    assert "the signal came" in done.stdout
-    assert done.stderr.splitlines()[-1].startswith("endoforge: interrupted")
-    assert done.returncode == 130
+def test_none_is_lost_while_kernels_are_declared(tmp_path: Path) -> None:
+    results = interrupted_in_a_decorator(CASES, tmp_path)
+    for case, (code, out, err) in zip(CASES, results, strict=True):
+        assert "the signal came" in out, case
+        assert err.splitlines()[-1].startswith("endoforge: interrupted"), case
+        assert code == 130, case
 
 
 @pytest.mark.slow
 def test_nohup_keeps_a_command_alive(tmp_path: Path) -> None:
-    """A process that is started to ignore SIGHUP ignores it."""
-    done = interrupted_in_a_decorator(
-        20, signal.SIGHUP, ["datagen", "--seed", "1", *SMALL], tmp_path
-    )
-    assert done.returncode == 130
+    """A process that is started to ignore SIGHUP ignores it; above, another is ended by it."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # children inherit it
     try:
-        done = interrupted_in_a_decorator(
-            20, signal.SIGHUP, ["datagen", "--seed", "1", *SMALL], tmp_path
-        )
+        case: Case = (20, signal.SIGHUP, ["datagen", "--seed", "1", *SMALL])
+        [(code, out, _)] = interrupted_in_a_decorator([case], tmp_path)
     finally:
         signal.signal(signal.SIGHUP, before)
-    assert done.returncode == 0
-    assert "1 runs, 2 frames" in done.stdout
+    assert code == 0
+    assert "1 runs, 2 frames" in out
 
 
 AT_AN_IMPORT = """

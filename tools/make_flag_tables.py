@@ -21,15 +21,22 @@ PAGES = [
 
 
 def explanations(config: type[Any]) -> dict[str, str]:
-    """The docstring below each field of a configuration class."""
+    """The docstring below each field of a configuration class, or the help that its type brings."""
     [body] = [
         node.body
         for node in ast.parse(inspect.getsource(sys.modules[config.__module__])).body
         if isinstance(node, ast.ClassDef) and node.name == config.__name__
     ]
-    found = {}
+    found = {
+        name: one.help
+        for name, hint in get_type_hints(config, include_extras=True).items()
+        for one in getattr(hint, "__metadata__", ())
+        if getattr(one, "help", None) is not None
+    }
     for node, following in pairwise(body):
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            if node.target.id in found:
+                continue
             assert isinstance(following, ast.Expr)
             assert isinstance(following.value, ast.Constant)
             found[node.target.id] = " ".join(str(following.value.value).split())

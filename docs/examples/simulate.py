@@ -1,6 +1,6 @@
 """Simulated frames with their labels, straight from the renderer: no files, no copies."""
 
-from endoforge.sim.simulator import Simulator
+from endoforge import Simulator
 
 simulator = Simulator(seed=7, size=(256, 256), max_frames=12)
 for batch in simulator:

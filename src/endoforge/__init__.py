@@ -1,39 +1,77 @@
-"""EndoForge teaches a tiny detector to find polyps, with colonoscopy video that it simulates."""
+"""EndoForge teaches a tiny detector to find polyps, with colonoscopy video that it simulates.
 
-from __future__ import annotations
+The names of `__all__` are its public face; docs/api.md shows each of them in use.
+"""
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import os
-
-    from endoforge.backends.devices import BackendName, DeviceName
+    from endoforge.backends.loading import load_detector
+    from endoforge.core.errors import UserError
+    from endoforge.datagen.config import DatagenConfig
+    from endoforge.datagen.generate import generate as record_runs
+    from endoforge.detect.detections import Detections
+    from endoforge.detect.heuristic import HeuristicDetector
     from endoforge.detect.neural import NeuralDetector
+    from endoforge.evaluate.config import EvalConfig
+    from endoforge.report.eval_command import run_eval as evaluate_detector
+    from endoforge.sim.randomization import Randomization
+    from endoforge.sim.simulator import Simulator
+    from endoforge.sim.streams import run_seed
+    from endoforge.train.config import TrainConfig
+    from endoforge.train.loop import train as train_detector
 
 __version__ = "0.1.0"
 
+__all__ = [
+    "DatagenConfig",
+    "Detections",
+    "EvalConfig",
+    "HeuristicDetector",
+    "NeuralDetector",
+    "Randomization",
+    "Simulator",
+    "TrainConfig",
+    "UserError",
+    "__version__",
+    "evaluate_detector",
+    "load_detector",
+    "record_runs",
+    "run_seed",
+    "train_detector",
+]
 
-def load_detector(
-    path: str | os.PathLike[str] = "packaged",
-    device: DeviceName = "cpu",
-    *,
-    backend: BackendName = "torch",
-    adapter: str | None = None,
-) -> NeuralDetector:
-    """The detector of a checkpoint that `train` wrote, or of the packaged one, ready to use.
+_HOMES = {
+    "DatagenConfig": "datagen.config",
+    "Detections": "detect.detections",
+    "EvalConfig": "evaluate.config",
+    "HeuristicDetector": "detect.heuristic",
+    "NeuralDetector": "detect.neural",
+    "Randomization": "sim.randomization",
+    "Simulator": "sim.simulator",
+    "TrainConfig": "train.config",
+    "UserError": "core.errors",
+    "evaluate_detector": "report.eval_command:run_eval",
+    "load_detector": "backends.loading",
+    "record_runs": "datagen.generate:generate",
+    "run_seed": "sim.streams",
+    "train_detector": "train.loop:train",
+}
+"""Where each name comes from when it is first used: the imports above, which Python skips."""
 
-    >>> detector = load_detector("checkpoints/tinydet_best.safetensors")
-    >>> detector.detect(frame).boxes  # frame: (H, W, 3) uint8 RGB; boxes: (N, 4) xyxy in 0..1
 
-    `device` is one of those that `endoforge devices` lists, or "auto" for the fastest. With the
-    backend "webgpu" the `adapter` counts instead, in words as `train --adapter` takes them. Raises
-    UserError for a file or a device that can't be used.
-    """
-    from os import fspath
+if not TYPE_CHECKING:  # checkers must see the imports alone, or no misspelt name would be an error
 
-    from endoforge.backends.compute import pick_compute
-    from endoforge.detect.neural import NeuralDetector
-    from endoforge.detect.packaged import weights_file
+    def __getattr__(name: str) -> object:
+        """Import a public name, and keep it."""
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
 
-    compute = pick_compute(backend, device, adapter)
-    return NeuralDetector(weights_file(fspath(path)), place=compute.net)
+        module, _, own_name = _HOMES[name].partition(":")
+        value = getattr(import_module(f"{__name__}.{module}"), own_name or name)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

@@ -21,6 +21,7 @@ from typing import Any
 
 from endoforge import __version__
 from endoforge.backends.wish import unread_choice, with_environment
+from endoforge.core.checks import MAX_SEED
 from endoforge.core.errors import Resumable, UserError, mend_of
 from endoforge.core.logs import LogLevel, level_of, start_logging
 from endoforge.core.signals import end_on_interrupts, held_interrupts
@@ -254,7 +255,7 @@ def _first_seed(given: int | None) -> int:
     text = os.environ.get(POLYP_SEED)
     if text is None:
         return time.time_ns() // 1_000_000
-    if not text.isdecimal() or int(text) >= 2**64:
+    if not text.isdecimal() or int(text) > MAX_SEED:
         raise UserError(f"{POLYP_SEED}={text}: must be a whole number between 0 and 2^64 - 1")
     return int(text)
 
@@ -273,7 +274,7 @@ def _sim_view(config: Any) -> None:
             )
         )
         return
-    run_view = named("endoforge.view.run:run_view")
+    run_view = named("endoforge.view.serving:run_view")
     _print(run_view(config, _first_seed(config.seed)).lines())
 
 
@@ -359,17 +360,17 @@ COMMANDS = {
     "detect": Command(
         "find polyps in pictures and videos, draw them and write them down",
         "endoforge.inference.config:DetectConfig",
-        "endoforge.inference.run:run_detect",
+        "endoforge.inference.detecting_files:run_detect",
     ),
     "export": Command(
         "write a checkpoint as an ONNX file, checked against the original",
         "endoforge.export.config:ExportConfig",
-        "endoforge.export.run:run_export",
+        "endoforge.export.exporting:run_export",
     ),
     "bench": Command(
         "measure rendering, recording, training and detecting on this machine",
         "endoforge.bench.config:BenchConfig",
-        "endoforge.bench.run:run_bench",
+        "endoforge.bench.measuring:run_bench",
     ),
     "devices": Command(
         "what can render and train here, and which is picked",

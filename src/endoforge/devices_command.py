@@ -32,7 +32,8 @@ def device_lines(config: DevicesConfig) -> list[str]:
 
 
 def _renderers() -> list[str]:
-    from endoforge.sim.engine import PREFERRED, RendererName, available
+    from endoforge.core.choices import RendererName
+    from endoforge.sim.engine import PREFERRED, available
 
     there = available()
     picked = next(name for name in PREFERRED if name in there)

@@ -43,7 +43,7 @@ def net():
 
 
 def learn(model, images, weights):
-    """The slopes of a loss that treats every value differently."""
+    """The gradients of a loss that treats every value differently."""
     (model(images) * weights).sum().backward()
     return [parameter.grad for parameter in model.parameters()]
 
@@ -66,9 +66,9 @@ def test_parts_of_a_batch_are_normalised_as_the_whole(sizes):
     ]
     with ThreadPoolExecutor(len(sizes)) as pool:
         parts = zip(models, images.split(sizes), weights.split(sizes), strict=True)
-        slopes = [job.result() for job in [pool.submit(learn, *part) for part in parts]]
+        gradients = [job.result() for job in [pool.submit(learn, *part) for part in parts]]
     for number, slope in enumerate(expected):
-        total = sum(own[number] for own in slopes)
+        total = sum(own[number] for own in gradients)
         assert torch.allclose(total, slope, rtol=1e-3, atol=1e-3)
     for model in models:
         for name, buffer in whole.named_buffers():

@@ -6,7 +6,7 @@ import time
 import pytest
 import torch
 
-from endoforge.bench import detecting, recording, rendering, run, training
+from endoforge.bench import detect_speed, measuring, record_speed, render_speed, train_speed
 from endoforge.bench.config import BenchConfig
 from endoforge.bench.timing import median_seconds
 from endoforge.cli import run as run_command
@@ -37,8 +37,8 @@ def test_training_counts_the_images_of_a_step(monkeypatch):
         made.append((do(), warm_up, repeats))
         return 2.0
 
-    monkeypatch.setattr(training, "median_seconds", as_if_two_seconds)
-    rate = training.images_per_second(CPU, size=(64, 64), batch_size=6, warm_up=1, repeats=4)
+    monkeypatch.setattr(train_speed, "median_seconds", as_if_two_seconds)
+    rate = train_speed.images_per_second(CPU, size=(64, 64), batch_size=6, warm_up=1, repeats=4)
     assert rate == 3
     [(loss, *counts)] = made
     assert loss > 0
@@ -47,25 +47,25 @@ def test_training_counts_the_images_of_a_step(monkeypatch):
 
 def test_detecting_has_detections_to_decode_and_leaves_the_threads_as_they_were(monkeypatch):
     before = torch.get_num_threads()
-    with detecting.one_core():
+    with detect_speed.one_core():
         assert torch.get_num_threads() == 1
-        detector = detecting.fresh_detector(CPU)
-        assert len(detector.detect(detecting.frame())) == detecting.FOUND
-        parts = detecting.milliseconds_by_part(detector, repeats=1)
+        detector = detect_speed.fresh_detector(CPU)
+        assert len(detector.detect(detect_speed.frame())) == detect_speed.FOUND
+        parts = detect_speed.milliseconds_by_part(detector, repeats=1)
         assert list(parts) == ["resize", "to float", "network", "decode"]
-        monkeypatch.setattr(detecting, "median_seconds", lambda do, **_: [do(), 0.5][1])
-        assert detecting.frames_per_second(detector, 3, repeats=1) == 6
-        assert detecting.milliseconds_per_frame(detector, repeats=1) == 500
+        monkeypatch.setattr(detect_speed, "median_seconds", lambda do, **_: [do(), 0.5][1])
+        assert detect_speed.frames_per_second(detector, 3, repeats=1) == 6
+        assert detect_speed.milliseconds_per_frame(detector, repeats=1) == 500
     assert torch.get_num_threads() == before
 
 
 def test_rendering_and_recording_measure_what_they_are_given(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     engine = start_engine("cpu")
-    assert rendering.frames_per_second([make_scene(1)], (64, 64), engine, 2) > 0
-    assert rendering.seconds_per_scene(range(1)) > 0
+    assert render_speed.frames_per_second([make_scene(1)], (64, 64), engine, 2) > 0
+    assert render_speed.seconds_per_scene(range(1)) > 0
     config = DatagenConfig(max_frames=2, resolution="64x64", renderer="cpu", output_root="kept")
-    renderer, rate = recording.frames_per_second(config)
+    renderer, rate = record_speed.frames_per_second(config)
     assert renderer == "cpu"
     assert rate > 0
     assert not list(tmp_path.iterdir()), "what was recorded is gone"
@@ -74,12 +74,12 @@ def test_rendering_and_recording_measure_what_they_are_given(tmp_path, monkeypat
 @pytest.fixture
 def quick(monkeypatch):
     """Every measurement at once, as 1,234.5 or 0.0123."""
-    monkeypatch.setattr(rendering, "frames_per_second", lambda *_: 1234.5)
-    monkeypatch.setattr(rendering, "seconds_per_scene", lambda _: 0.0123)
-    monkeypatch.setattr(recording, "frames_per_second", lambda config: (config.renderer, 1234.5))
-    monkeypatch.setattr(training, "images_per_second", lambda *_, **__: 1234.5)
-    monkeypatch.setattr(detecting, "milliseconds_per_frame", lambda *_, **__: 0.0123)
-    monkeypatch.setattr(detecting, "frames_per_second", lambda *_, **__: 1234.5)
+    monkeypatch.setattr(render_speed, "frames_per_second", lambda *_: 1234.5)
+    monkeypatch.setattr(render_speed, "seconds_per_scene", lambda _: 0.0123)
+    monkeypatch.setattr(record_speed, "frames_per_second", lambda config: (config.renderer, 1234.5))
+    monkeypatch.setattr(train_speed, "images_per_second", lambda *_, **__: 1234.5)
+    monkeypatch.setattr(detect_speed, "milliseconds_per_frame", lambda *_, **__: 0.0123)
+    monkeypatch.setattr(detect_speed, "frames_per_second", lambda *_, **__: 1234.5)
 
 
 @pytest.mark.usefixtures("quick")
@@ -120,4 +120,4 @@ def test_a_device_that_is_not_there_is_named():
         BenchConfig(device="abacus")
     if not torch.cuda.is_available():
         with pytest.raises(UserError, match="--device cuda"):
-            run.run_bench(BenchConfig(device="cuda"))
+            measuring.run_bench(BenchConfig(device="cuda"))

@@ -63,7 +63,9 @@ def test_the_paris_kind_can_be_the_class(foreign_run, make_polyp):
         (2, ()),
     ]
     assert index.dropped == {"frame: a polyp without paris": 2}
-    assert index.examples["frame: a polyp without paris"][0] == "run_1/labels/frame_00001.json"
+    assert (
+        index.tally.examples["frame: a polyp without paris"][0] == "run_1/labels/frame_00001.json"
+    )
     with pytest.raises(UserError, match=r"frame_00001\.json: frame: a polyp without paris"):
         index_root(run.path, label_field="paris", strict=True)
     assert len(index_root(run.path).frames) == 4
@@ -131,7 +133,7 @@ def test_where_pixels_and_shares_disagree_the_pixels_win(
     reason = "label: bbox_px and bbox_norm disagree (the pixels count)"
     assert index.dropped == ({reason: 1} if expected else {})
     if expected:
-        assert "run_1/labels/frame_00001.json (box 1: " in index.examples[reason][0]
+        assert "run_1/labels/frame_00001.json (box 1: " in index.tally.examples[reason][0]
 
 
 @pytest.mark.parametrize("norm", [None, [0.25, 0.25, 0.75, 0.75]])
@@ -185,7 +187,7 @@ def test_a_run_whose_name_is_no_utf8_is_named_and_counted(foreign_run):
     assert [run.name for run in index.runs] == ["run_1", "run_2"]
     reason = "run: its name isn't UTF-8; rename the folder"
     assert index.dropped == {reason: 1}
-    assert index.examples[reason] == [r"run_caf\xe9"]
+    assert index.tally.examples[reason] == [r"run_caf\xe9"]
 
 
 def test_a_root_that_cannot_be_read_is_not_one_without_runs(foreign_run, monkeypatch):
@@ -244,7 +246,7 @@ def test_frames_without_their_image_are_dropped_by_reason(foreign_run):
         "frame: label not named frame_<number>.json": 1,
         "image: no label names it": 1,
     }
-    assert index.examples["image: no label names it"] == ["run_1/images/frame_00005.png"]
+    assert index.tally.examples["image: no label names it"] == ["run_1/images/frame_00005.png"]
 
 
 def test_the_first_examples_of_a_reason_are_kept(foreign_run):
@@ -252,7 +254,7 @@ def test_the_first_examples_of_a_reason_are_kept(foreign_run):
     for number in range(5):
         run.label(number, "images/none.png", [])
     index = index_root(run.path)
-    examples = index.examples["frame: image missing"]
+    examples = index.tally.examples["frame: image missing"]
     assert index.dropped["frame: image missing"] == 5
     assert len(examples) == EXAMPLES_KEPT
     assert examples[0] == "run_1/labels/frame_00000.json (images/none.png)"

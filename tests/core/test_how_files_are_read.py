@@ -17,7 +17,7 @@ ALLOWED = {
         "open",
     ): "of a file that was opened as regular, and of what it writes",
     ("data/blocks.py", "memmap"): "of the cache's pixels, whose size and time its table tells",
-    ("data/decode.py", "memmap"): "a file without a name that it has just made",
+    ("data/decode_pictures.py", "memmap"): "a file without a name that it has just made",
     ("train/loop.py", "open"): "no file: the training's folder",
     ("view/server.py", "open"): "no file: the hub of the viewers",
 }

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from endoforge.core.reading import first_line, open_regular, read_regular
+from endoforge.core.reading import first_line, open_regular, read_ahead, read_regular
 
 
 def test_a_file_is_read_whole(tmp_path: Path) -> None:
@@ -49,3 +49,18 @@ def test_a_folder_and_nothing_are_refused(tmp_path: Path) -> None:
         read_regular(tmp_path, 100)
     with pytest.raises(FileNotFoundError):
         read_regular(tmp_path / "none", 100)
+
+
+def test_reading_ahead_waits_for_nothing_and_minds_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").write_bytes(b"whole")
+    names = ["a", "none", "."]
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+        names.append("pipe")
+    paths = [str(tmp_path / name) for name in names]
+    read_ahead(paths, 100)
+    assert read_regular(tmp_path / "a", 100) == b"whole"
+    monkeypatch.delattr(os, "posix_fadvise", raising=False)  # as elsewhere than on Linux
+    read_ahead(paths, 100)

@@ -14,7 +14,7 @@ from endoforge.data.augment import (
     Warp,
     augment,
     blur_,
-    draw,
+    draw_chances,
     flip,
     noise_tile,
     random_cut,
@@ -53,7 +53,7 @@ def extent(image):
 def chance_for(images, seed=0):
     """Draws for the images, and the tile that their noise comes from."""
     size = tuple(images.shape[2:])
-    return draw(len(images), size, generator(seed)), noise_tile(size, generator())
+    return draw_chances(len(images), size, generator(seed)), noise_tile(size, generator())
 
 
 def classes_of(boxes):
@@ -234,7 +234,7 @@ def test_noise_differs_from_pixel_to_pixel_and_stays_small():
     # Nothing but noise tells a view of grey from the same view of a noiseless tile.
     grey = torch.full((64, 3, 16, 16), 0.5)
     nothing = nothing_in(grey)
-    draws = draw(64, (16, 16), generator())
+    draws = draw_chances(64, (16, 16), generator())
     noisy, plain = (augment(grey, *nothing, draws, one)[0] for one in (tile, 0 * tile))
     spread = (noisy - plain)[:, :, 4:12, 4:12].std((1, 2, 3))
     assert 0.3 * LARGEST_NOISE < spread.mean() < 0.7 * LARGEST_NOISE  # uniform from 0
@@ -243,7 +243,7 @@ def test_noise_differs_from_pixel_to_pixel_and_stays_small():
 
 def test_noise_begins_where_it_was_drawn_and_goes_on_at_the_other_end():
     tile = torch.arange(16 * 16.0).reshape(1, 1, 16, 16).expand(-1, 3, -1, -1) / 1000
-    draws = draw(1, (8, 8), generator())
+    draws = draw_chances(1, (8, 8), generator())
     draws = Draws(torch.full_like(draws.own, 0.5), torch.tensor([15, 12]))
     black = torch.zeros(1, 3, 8, 8)
     nothing = nothing_in(black)

@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 import pytest
 
-from endoforge.captures import listing, pictures
+from endoforge.captures import pictures
 from endoforge.captures.index import index_root
 from endoforge.core.errors import UserError
 from endoforge.core.folders import FolderLock
-from endoforge.data import blocks, decode
+from endoforge.data import blocks, decode_pictures, frame_cache
 from endoforge.data.pack import pack_frames
 
 SETTLED_S = 0.02
@@ -30,7 +30,7 @@ SIZE = (32, 16)
 def cache(tmp_path, monkeypatch):
     """The test's own folder of decoded frames; files settle quickly."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(listing, "SETTLED_S", SETTLED_S)
+    monkeypatch.setattr(frame_cache, "SETTLED_S", SETTLED_S)
     return tmp_path / "cache/endoforge/frames"
 
 
@@ -51,13 +51,13 @@ def root(record):
 @pytest.fixture
 def decoded(monkeypatch):
     """Collects the pictures that are decoded, as run/number, sorted when asked."""
-    names, read = [], decode.read_picture
+    names, read = [], decode_pictures.read_picture
 
     def spy(path):
         names.append(f"{path.parts[-3]}/{int(path.stem.split('_')[1])}")
         return read(path)
 
-    monkeypatch.setattr(decode, "read_picture", spy)
+    monkeypatch.setattr(decode_pictures, "read_picture", spy)
 
     def take():
         taken = sorted(names)
@@ -134,7 +134,7 @@ def test_boxes_come_from_the_labels_not_from_the_cache(root, decoded):
     label = root / "run_1/labels/frame_00000.json"
     label.write_text(label.read_text().replace("0.25", "0.125"))
     assert np.allclose(pack(root).boxes[0], [[0.125, 0.125, 0.5, 0.5]])
-    assert pack(root, max_boxes=1).dropped == {}
+    assert pack(root, max_boxes=1).tally.counts == {}
     assert decoded() == []
 
 
@@ -173,7 +173,7 @@ def test_a_picture_of_the_same_size_is_noticed(root, decoded, keep_mtime):
 
 
 def test_a_picture_that_changed_a_moment_ago_is_not_trusted(root, decoded, monkeypatch):
-    monkeypatch.setattr(listing, "SETTLED_S", 60)
+    monkeypatch.setattr(frame_cache, "SETTLED_S", 60)
     pack(root)
     assert greys(pack(root)) == [0, 1, 2, 0, 1]
     assert decoded() == sorted(2 * ALL)
@@ -194,7 +194,7 @@ def test_pictures_that_cannot_be_decoded_are_counted_every_time(root, decoded):
     assert decoded() == []
     for made in (first, again):
         assert greys(made) == [0, 2, 1]
-        assert made.dropped == {"frame: image unreadable": 2}
+        assert made.tally.counts == {"frame: image unreadable": 2}
         assert [frame.key for frame in made.frames] == [
             "run_1/labels/frame_00000.json",
             "run_1/labels/frame_00002.json",
@@ -226,7 +226,7 @@ def test_a_file_that_could_not_be_read_is_tried_again(root, decoded, monkeypatch
 
     with monkeypatch.context() as patch:
         patch.setattr(pictures, "read_regular", failing)
-        assert pack(root).dropped == {"frame: image unreadable": 1}
+        assert pack(root).tally.counts == {"frame: image unreadable": 1}
     decoded()
     assert greys(pack(root)) == [0, 1, 2, 0, 1]
     assert decoded() == ["run_1/0"]
@@ -386,7 +386,7 @@ def test_an_error_while_decoding_leaves_nothing(root, cache, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(decode, "resize_picture", interrupted)
+    monkeypatch.setattr(decode_pictures, "resize_picture", interrupted)
     with pytest.raises(KeyboardInterrupt):
         pack(root)
     assert list(cache.glob("*/*")) == []
@@ -444,8 +444,8 @@ def test_what_is_long_unused_or_of_a_root_that_is_gone_is_removed(root, cache, t
 
 def in_a_process(root, settled_s, begun, may_go_on, results):
     """Packs; says when it decodes or waits for another, and at the end how many it decoded."""
-    listing.SETTLED_S = settled_s
-    count, read = [], decode.read_picture
+    frame_cache.SETTLED_S = settled_s
+    count, read = [], decode_pictures.read_picture
 
     def spy(path):
         count.append(path)
@@ -459,7 +459,7 @@ def in_a_process(root, settled_s, begun, may_go_on, results):
                 begun.set()
             super().__init__(folder, wait=wait)
 
-    decode.read_picture, blocks.FolderLock = spy, SpyLock
+    decode_pictures.read_picture, blocks.FolderLock = spy, SpyLock
     made = pack(root)
     results.put((len(count), greys(made)))
 
@@ -511,7 +511,7 @@ def one_thread():
 def test_without_locks_two_processes_at_once_do_no_harm(root, decoded, monkeypatch):
     """The second comes while the first decodes, and takes the first's file for a leftover."""
     monkeypatch.setattr(blocks, "FolderLock", no_lock)
-    resize, greys_of_second = decode.resize_picture, []
+    resize, greys_of_second = decode_pictures.resize_picture, []
 
     def second_comes(*arguments):
         if not greys_of_second:
@@ -519,8 +519,8 @@ def test_without_locks_two_processes_at_once_do_no_harm(root, decoded, monkeypat
             greys_of_second[0] = greys(pack(root))
         return resize(*arguments)
 
-    monkeypatch.setattr(decode, "_threads", one_thread)
-    monkeypatch.setattr(decode, "resize_picture", second_comes)
+    monkeypatch.setattr(decode_pictures, "_threads", one_thread)
+    monkeypatch.setattr(decode_pictures, "resize_picture", second_comes)
     assert greys(pack(root)) == [0, 1, 2, 0, 1]
     assert greys_of_second == [[0, 1, 2, 0, 1]]
     decoded()

@@ -37,7 +37,7 @@ def test_every_frame_is_there_in_order_with_its_boxes(record):
     assert [len(boxes) for boxes in made.boxes] == [1, 0, 2]
     assert [frame.frame_id for frame in made.frames] == [0, 1, 2]
     assert len(made) == 3
-    assert made.dropped == {}
+    assert made.tally.counts == {}
 
 
 def test_boxes_are_of_the_input_after_letterboxing(record):
@@ -55,8 +55,8 @@ def test_a_frame_that_cannot_be_decoded_is_dropped_and_the_rest_stays_matched(re
     assert [image.max() for image in made.images] == [0, 2]
     assert np.allclose(made.boxes[1], [TINY])
     assert [frame.frame_id for frame in made.frames] == [0, 2]
-    assert made.dropped == {"frame: image unreadable": 2}
-    assert made.examples["frame: image unreadable"][0].startswith(made.frames[0].run)
+    assert made.tally.counts == {"frame: image unreadable": 2}
+    assert made.tally.examples["frame: image unreadable"][0].startswith(made.frames[0].run)
 
 
 def test_strict_names_the_frame_that_cannot_be_decoded(record):
@@ -70,7 +70,7 @@ def test_the_largest_boxes_are_kept_in_their_order(record):
     run = record([[TINY, SMALL, WIDE], [SMALL]])
     made = pack(run, max_boxes=2, strict=True)
     assert np.allclose(made.boxes[0], [SMALL, WIDE])
-    assert made.dropped == {"box: boxes over --max-boxes": 1}
+    assert made.tally.counts == {"box: boxes over --max-boxes": 1}
 
 
 def test_the_largest_boxes_keep_their_classes(record):

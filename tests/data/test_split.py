@@ -5,7 +5,8 @@ import os
 
 import pytest
 
-from endoforge.captures.index import CaptureIndex, FrameRecord, index_root
+from endoforge.captures.index import CaptureIndex, index_root
+from endoforge.captures.run_frames import FrameRecord
 from endoforge.core.errors import UserError
 from endoforge.data.split import fingerprint, load_split, save_split, split_by_run
 

@@ -3,22 +3,29 @@
 import importlib.util
 import shutil
 from pathlib import Path
+from typing import get_type_hints
 
 import numpy as np
 import pytest
 import safetensors.numpy
 
 import endoforge
+from endoforge.backends.flags import CheckpointFlag
 from endoforge.core.errors import UserError
 from endoforge.detect import packaged as module
 from endoforge.detect.packaged import (
+    DEFAULT_CHECKPOINT,
     Provenance,
+    chosen_weights,
     packaged_weights,
     provenance_of,
     weights_file,
-    weights_or_packaged,
 )
 from endoforge.detect.weights import load_weights
+from endoforge.evaluate.config import EvalConfig
+from endoforge.export.config import ExportConfig
+from endoforge.inference.config import DetectConfig
+from endoforge.view.config import SimViewConfig
 
 TOOL = Path(__file__).parents[2] / "tools" / "make_demo_checkpoint.py"
 MADE = [
@@ -50,21 +57,43 @@ def test_it_lies_within_the_package(monkeypatch):
     assert module.location() == folder / "assets" / "demo.safetensors"
 
 
-def test_without_it_the_usual_file_is_the_one_that_is_missed():
+def test_without_it_the_usual_file_is_the_one_that_is_missed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     assert packaged_weights() is None
-    assert weights_or_packaged(None, "usual.safetensors") == Path("usual.safetensors")
+    assert chosen_weights(None) == Path(DEFAULT_CHECKPOINT)
+    with pytest.raises(UserError, match=r"tinydet\.safetensors: no such checkpoint"):
+        endoforge.load_detector()
     with pytest.raises(UserError, match=r"packaged: .*no weights of its own.*endoforge train"):
         weights_file("packaged")
 
 
-def test_what_is_named_comes_first_then_the_usual_then_the_packaged(packaged, lively, tmp_path):
+def test_what_is_named_comes_first_then_the_usual_then_the_packaged(
+    packaged, lively, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
     put(lively, packaged)
-    usual = tmp_path / "usual.safetensors"
-    assert weights_or_packaged("named.safetensors", str(usual)) == Path("named.safetensors")
-    assert weights_or_packaged("packaged", str(usual)) == packaged
-    assert weights_or_packaged(None, str(usual)) == packaged
-    shutil.copy(lively, usual)
-    assert weights_or_packaged(None, str(usual)) == usual
+    usual = Path(DEFAULT_CHECKPOINT)
+    assert chosen_weights("named.safetensors") == Path("named.safetensors")
+    assert chosen_weights("packaged") == packaged
+    assert chosen_weights(None) == packaged
+    put(lively, usual)
+    assert chosen_weights(None) == usual
+
+
+def test_every_command_and_python_follow_that_rule(packaged, lively, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    put(lively, packaged)
+    assert endoforge.load_detector().path == packaged
+    assert EvalConfig().weights == str(packaged)
+    assert (SimViewConfig().weights, SimViewConfig().stand_in) == (DEFAULT_CHECKPOINT, packaged)
+    assert ExportConfig().output_path == Path("packaged.onnx")
+    put(lively, Path(DEFAULT_CHECKPOINT))
+    assert endoforge.load_detector().path == Path(DEFAULT_CHECKPOINT)
+    assert EvalConfig().weights == SimViewConfig().weights == DEFAULT_CHECKPOINT
+    assert ExportConfig().output_path == Path(DEFAULT_CHECKPOINT).with_suffix(".onnx")
+    for config in (DetectConfig, EvalConfig, ExportConfig, SimViewConfig):
+        hint = get_type_hints(config, include_extras=True)["checkpoint"]
+        assert hint == CheckpointFlag, f"{config.__name__} says it otherwise"
 
 
 def test_a_file_of_that_name_can_still_be_named():

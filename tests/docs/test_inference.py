@@ -13,7 +13,7 @@ import pytest
 
 import endoforge
 from endoforge.export.config import ExportConfig
-from endoforge.export.run import run_export
+from endoforge.export.exporting import run_export
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "inference.md").read_text(encoding="utf-8")
@@ -65,8 +65,9 @@ def test_the_heuristic_detector_is_used_as_the_page_says(folder):
 @pytest.mark.slow
 def test_the_onnx_file_is_run_in_eleven_lines_and_finds_the_same(folder, monkeypatch):
     monkeypatch.chdir(folder)
-    monkeypatch.setattr("endoforge.export.run.SIMULATED_SIZE", (96, 64))
-    exported = run_export(ExportConfig()).path
+    monkeypatch.setattr("endoforge.export.exporting.SIMULATED_SIZE", (96, 64))
+    named = "checkpoints/tinydet_best.safetensors"  # as the page has it
+    exported = run_export(ExportConfig(checkpoint=named)).path
     example = DOCS / "examples" / "run_onnx.py"
     code = example.read_text(encoding="utf-8").split('"""')[2].strip()
     assert code == BLOCKS[1].strip()

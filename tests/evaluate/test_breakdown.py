@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from endoforge.captures.index import FrameRecord
+from endoforge.captures.run_frames import FrameRecord
 from endoforge.detect.detections import Detections
 from endoforge.evaluate.breakdown import (
     best_frames,

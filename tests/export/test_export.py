@@ -19,7 +19,7 @@ from endoforge.detect.detections import Detections
 from endoforge.detect.neural import NeuralDetector
 from endoforge.detect.tinydet import TinyDetConfig, build_tinydet
 from endoforge.detect.weights import WeightsMetadata, load_weights, save_weights
-from endoforge.export import run as export_run
+from endoforge.export import exporting
 from endoforge.export.check import compare
 from endoforge.export.config import ExportConfig
 from endoforge.export.graph import append_nms, build_graph
@@ -182,7 +182,7 @@ def test_without_captures_frames_are_simulated_and_the_output_says_so(
     lively, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(export_run, "SIMULATED_SIZE", (96, 64))
+    monkeypatch.setattr(exporting, "SIMULATED_SIZE", (96, 64))
     assert run(["export", "--checkpoint", str(lively), "--nms", "outside", "--output", "b"]) == 0
     assert "8 frames simulated on the spot" in capsys.readouterr().out
     frames(tmp_path / "assets" / "datasets" / "captures_filtered")
@@ -300,7 +300,7 @@ def test_cells_decoded_otherwise_are_refused(graphs, lively):
 def test_an_onnx_file_is_no_checkpoint_and_that_is_said(tmp_path):
     (tmp_path / "a.onnx").write_bytes(b"exported before")
     with pytest.raises(UserError, match=r"a\.onnx: not ") as refused:
-        export_run.run_export(ExportConfig(checkpoint=str(tmp_path / "a.onnx")))
+        exporting.run_export(ExportConfig(checkpoint=str(tmp_path / "a.onnx")))
     assert "--output" not in str(refused.value)
 
 
@@ -313,7 +313,7 @@ def test_the_output_is_tried_before_frames_are_looked_for(lively, tmp_path):
     ):
         config = ExportConfig(checkpoint=str(lively), output=str(output), input_root="nowhere")
         with pytest.raises(UserError, match=rf"^--output .*{words}"):
-            export_run.run_export(config)
+            exporting.run_export(config)
 
 
 @pytest.mark.slow
@@ -322,12 +322,12 @@ def test_a_full_disk_is_named_with_the_mend(lively, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(export_run, "write_atomic", full)
+    monkeypatch.setattr(exporting, "write_atomic", full)
     root = frames(tmp_path / "captures")
     output = tmp_path / "a.onnx"
     config = ExportConfig(checkpoint=str(lively), output=str(output), input_root=str(root))
     with pytest.raises(UserError, match=r"^--output .*a\.onnx: .*No space left.*make room"):
-        export_run.run_export(config)
+        exporting.run_export(config)
 
 
 def test_missing_packages_are_named_with_the_mend(lively, monkeypatch, capsys):
@@ -351,8 +351,8 @@ def test_the_file_lies_beside_the_checkpoint_unless_told_otherwise():
 def test_frames_that_cannot_be_used_are_named(lively, tmp_path):
     (tmp_path / "run_1" / "labels").mkdir(parents=True)
     with pytest.raises(UserError, match="no usable frame"):
-        export_run.run_export(ExportConfig(checkpoint=str(lively), input_root=str(tmp_path)))
+        exporting.run_export(ExportConfig(checkpoint=str(lively), input_root=str(tmp_path)))
     root = frames(tmp_path / "captures")
     next(root.glob("run_*/images/*00001.png")).write_bytes(b"not a picture")
     with pytest.raises(UserError, match=r"frame_00001\.png"):
-        export_run.run_export(ExportConfig(checkpoint=str(lively), input_root=str(root)))
+        exporting.run_export(ExportConfig(checkpoint=str(lively), input_root=str(root)))

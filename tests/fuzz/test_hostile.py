@@ -19,8 +19,8 @@ from safetensors.torch import save as save_tensors
 
 from endoforge.detect.tinydet import TinyDetConfig, build_tinydet
 from endoforge.detect.weights import METADATA_KEY
-from endoforge.view.library import Library, NotThere
-from endoforge.view.training import TrainingWatch, read_metrics, read_status
+from endoforge.view.training.curves import TrainingWatch, read_metrics, read_status
+from endoforge.view.training.library import Library, NotThere
 
 from .harness import call
 from .strategies import ESCAPES

@@ -9,7 +9,6 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
-import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,12 +16,11 @@ from PIL import Image
 from safetensors.torch import save as save_tensors
 from starlette.responses import JSONResponse
 
-from endoforge.captures.index import index_root
 from endoforge.detect.tinydet import TinyDetConfig, build_tinydet
 from endoforge.detect.weights import METADATA_KEY, WeightsMetadata
 from endoforge.sim.randomization import Randomization, randomization_toml
-from endoforge.view.library import Library
-from endoforge.view.training import TrainingWatch
+from endoforge.view.training.curves import TrainingWatch
+from endoforge.view.training.library import Library
 
 from .harness import call, fuzzed, scratch
 from .strategies import ESCAPES, TEXTS, changed, damaged
@@ -329,21 +327,3 @@ def test_split_manifests(manifest: Any) -> None:
         path = write(folder / "split.json", dumped(manifest))
         words = ["--split-manifest", str(path), f"{folder}/runs", f"{folder}/out"]
         call(["convert", "--format", "coco", *words], folder)
-
-
-@fuzzed
-@given(st.data())
-def test_caches_of_the_index(data: st.DataObject) -> None:
-    with scratch() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", f"{folder}/cache")
-        patch.setattr("endoforge.captures.listing.SETTLED_S", -60.0)
-        write_run(folder, dumped(LABEL))
-        truth = index_root(folder / "runs", cache=True)
-        [kept] = (folder / "cache/endoforge/index").iterdir()
-        head, _, body = kept.read_bytes().partition(b"\n")
-        forged = dumped(data.draw(changed(json.loads(body)))).encode()
-        kept.write_bytes(head + b"\n" + forged)
-        patch.setattr("endoforge.captures.index_cache.IndexCache._head", lambda *_: head)
-        index = index_root(folder / "runs", cache=True)
-        assert all((folder / "runs/run_1") in frame.image_path.parents for frame in index.frames)
-        assert len(index.runs) == len(truth.runs)

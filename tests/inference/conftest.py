@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from endoforge.inference.config import DetectConfig
-from endoforge.inference.run import run_detect
+from endoforge.inference.detecting_files import run_detect
 
 SIZE = (120, 80)
 

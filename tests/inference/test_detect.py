@@ -19,8 +19,8 @@ from endoforge.captures.video import Video
 from endoforge.core.errors import UserError
 from endoforge.detect.heuristic import HeuristicDetector
 from endoforge.inference.config import DetectConfig
+from endoforge.inference.material import Material
 from endoforge.inference.results import Results
-from endoforge.inference.shots import Material
 from tests.inference.conftest import SIZE, drawn_in, lines_of, noise, save, save_video
 
 NOT_SURELY = "picture: no image of --annotations is surely it, so not in COCO results"
@@ -110,7 +110,7 @@ def test_a_video_is_looked_at_and_drawn_frame_by_frame(video, detect):
     assert [record["seconds"] for record in records] == pytest.approx([n / 10 for n in range(6)])
     drawn = cv2.VideoCapture(str(out / "drawn" / "clip.avi.mp4"))
     assert drawn.get(cv2.CAP_PROP_FRAME_COUNT) == 6
-    assert report.shots == 6
+    assert report.pictures == 6
     report, out = detect(video, fps=5)
     assert [record["frame"] for record in lines_of(out)] == [0, 2, 4]
     drawn = cv2.VideoCapture(str(out / "drawn" / "clip.avi.mp4"))
@@ -128,7 +128,7 @@ def test_what_recorders_call_videos_is_looked_at(tmp_path, detect):
     frames = [Image.fromarray(noise(number)) for number in range(3)]
     frames[0].save(folder / "h.gif", save_all=True, append_images=frames[1:], duration=100)
     report, _ = detect(folder, draw="none")
-    assert report.shots == 7 * (1 + 2) + 3
+    assert report.pictures == 7 * (1 + 2) + 3
 
 
 def test_batches_change_nothing(pictures, video, detect):
@@ -170,13 +170,13 @@ def test_a_video_that_cant_be_read_is_counted_and_if_it_is_all_an_error(pictures
     broken.write_bytes(b"no video")
     report, _ = detect(pictures, broken)
     assert report.left_out.counts["video: unreadable"] == 1
-    assert report.shots == 3
+    assert report.pictures == 3
     with pytest.raises(UserError, match=r"no picture can be read: 1 x video: unreadable"):
         detect(broken)
 
 
 def test_the_heuristic_detector_needs_no_weights(pictures, detect):
-    report, out = detect(pictures, detector="heuristic", checkpoint="packaged")
+    report, out = detect(pictures, detector="heuristic", checkpoint=None)
     found = HeuristicDetector().detect(read_picture(pictures / "a.png"))
     assert len(lines_of(out)[0]["detections"]) == len(found)
     assert "heuristic" in report.detector
@@ -189,18 +189,19 @@ def test_without_a_checkpoint_it_is_the_packaged_one_or_an_error_with_the_mend(
         detect(pictures, checkpoint="packaged")
     packaged.parent.mkdir()
     shutil.copy(lively, packaged)
-    report, _ = detect(pictures, checkpoint="packaged")
-    assert report.found > 0
-    assert "demo.safetensors" in report.detector
+    for checkpoint in ("packaged", None):
+        report, _ = detect(pictures, checkpoint=checkpoint)
+        assert report.found > 0
+        assert "demo.safetensors" in report.detector
 
 
 def test_ctrl_c_keeps_what_was_found_so_far_whole(pictures, tmp_path, lively, monkeypatch, capsys):
     add = Results.add
 
-    def interrupted(self, shot, *rest):
-        if self.shots == 2:
+    def interrupted(self, picture, *rest):
+        if self.pictures == 2:
             raise KeyboardInterrupt
-        add(self, shot, *rest)
+        add(self, picture, *rest)
 
     monkeypatch.setattr(Results, "add", interrupted)
     out = tmp_path / "out"
@@ -226,9 +227,9 @@ def test_a_video_that_stops_early_is_said(tmp_path, detect):
     cut = tmp_path / "cut.avi"
     cut.write_bytes(data[: len(data) // 2])
     report, _ = detect(cut)
-    assert 10 < report.shots < 20
+    assert 10 < report.pictures < 20
     reason = "frame: not decoded, of about 30 that the file's header tells"
-    assert report.left_out.counts == {reason: 30 - report.shots}
+    assert report.left_out.counts == {reason: 30 - report.pictures}
 
 
 def test_what_is_damaged_in_the_middle_is_passed_over_and_counted(tmp_path, detect):
@@ -335,6 +336,7 @@ def test_what_isnt_there_is_an_error(detect, tmp_path):
         ({"batch_size": 0}, "--batch-size 0"),
         ({"fps": -1}, "--fps -1"),
         ({"detector": "heuristic", "checkpoint": "a.safetensors"}, "has no weights"),
+        ({"detector": "heuristic", "device": "cuda"}, "--device cuda: --detector heuristic"),
     ],
 )
 def test_settings_that_cant_be_meant(settings, words):

@@ -32,7 +32,7 @@ def test_its_own_drawings_are_left_out_and_said(pictures, detect):
         assert report.left_out.counts[DRAWN] == 3 * bool(time)
     assert mark_of(out / "drawn") == "detect"
     elsewhere, _ = detect(pictures)
-    assert (elsewhere.shots, elsewhere.left_out.counts[DRAWN]) == (3, 3)
+    assert (elsewhere.pictures, elsewhere.left_out.counts[DRAWN]) == (3, 3)
 
 
 def test_so_are_those_of_before_there_were_marks_and_linked_ones(pictures, detect, tmp_path):

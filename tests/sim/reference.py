@@ -91,8 +91,14 @@ class Reference:
         return blended, np.stack(parts), s
 
     def render(self, pose: Pose, lens: Lens) -> ReferenceFrame:
-        """March every pixel of the picture until it meets something."""
-        rays = lens.rays(lens.height, lens.width).reshape(-1, 3) @ pose.axes
+        """All pixels of the picture."""
+        shape = (lens.height, lens.width)
+        depth, instance = self.march(pose, lens.rays(*shape).reshape(-1, 3))
+        return ReferenceFrame(depth.reshape(shape), instance.reshape(shape))
+
+    def march(self, pose: Pose, rays: Array) -> tuple[Array, NDArray[np.int64]]:
+        """(N,) depths and instances of what rays (N, 3) in the camera's axes meet."""
+        rays = rays @ pose.axes
         t = np.full(len(rays), 0.1)
         s = np.full(len(rays), pose.s_mm)
         marching = np.ones(len(rays), bool)
@@ -104,9 +110,7 @@ class Reference:
             if not marching.any():
                 break
         _, parts, _ = self.distances(pose.position + rays * t[:, None], s)
-        instance = np.where(t < FAR_MM, parts.argmin(axis=0), 0)
-        shape = (lens.height, lens.width)
-        return ReferenceFrame(t.reshape(shape), instance.reshape(shape))
+        return t, np.where(t < FAR_MM, parts.argmin(axis=0), 0)
 
     def _wave(self, s: Array) -> Array:
         """Peristalsis: the share by which the wall is wider."""

@@ -1,44 +1,25 @@
-"""The render kernels against their slow twin, on pictures that the flight finds by itself."""
+"""The render kernels against their slow twin, on pictures that the flight has found by itself."""
 
-from collections.abc import Iterator
-from dataclasses import replace
-
-import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from endoforge.sim.anatomy import make_anatomy
-from endoforge.sim.camera import CameraState
 from endoforge.sim.engine import Engine
-from endoforge.sim.flight import fly
-from endoforge.sim.nuisances import Nuisances
 from endoforge.sim.polyps import Paris
 from endoforge.sim.renderer import CameraShot, Renderer
-from endoforge.sim.scene import Scene, make_scene
-from endoforge.sim.wall import COLUMN_ANGLES
-from tests.sim.reference import Reference, ReferenceFrame
-from tests.sim.scenes import along_z, ball, still, tube, without_overlay
+from tests.sim import moments
+from tests.sim.moments import HEIGHT, WIDTH, Moment, near_an_edge, pinned, pixels_on
+from tests.sim.reference import Reference
 
-WIDTH, HEIGHT = 96, 56
-PIXELS = WIDTH * HEIGHT
-Array = NDArray[np.float64]
+SOME = 29
+"""The twin itself marches every so manieth ray here, in other columns each row."""
 pytestmark = pytest.mark.slow
 
 
-def near_an_edge(truth: ReferenceFrame) -> NDArray[np.bool_]:
-    """(H, W): pixels with a neighbour at another depth (by 10 %) or of another instance."""
-    kernel = np.ones((3, 3), np.uint8)
-    depth, instance = truth.depth, truth.instance.astype(np.float64)
-    jump = cv2.dilate(depth, kernel) > 1.1 * cv2.erode(depth, kernel)
-    border = cv2.dilate(instance, kernel) != cv2.erode(instance, kernel)
-    return np.asarray(jump | border)
-
-
-def check(renderer: Renderer, scene: Scene, state: CameraState) -> ReferenceFrame:
-    """The renderer, which has loaded the scene, shows of it what the twin shows."""
-    frames = renderer.render([CameraShot(state)])
-    truth = Reference(scene, state.time_s).render(state.pose, scene.lens(WIDTH, HEIGHT))
+def check(renderer: Renderer, moment: Moment) -> None:
+    """The renderer shows what the twin shows."""
+    truth = moment.truth
+    renderer.load([moment.scene])
+    frames = renderer.render([CameraShot(moment.state)])
 
     # Off silhouettes all agrees; on them a pixel may go to the nearer or the farther side.
     inside = ~near_an_edge(truth)
@@ -51,144 +32,78 @@ def check(renderer: Renderer, scene: Scene, state: CameraState) -> ReferenceFram
         if k > 0 and (truth.instance == k).sum() >= 12:
             box = frames.stats[0, k - 1, 2:].numpy()
             assert np.abs(box - truth.box(k)).max() <= 1, (k, box, truth.box(k))
-    return truth
 
 
-def pictures(renderer: Renderer, scene: Scene) -> Iterator[tuple[CameraState, NDArray[np.int32]]]:
-    """Every third capture on the way, with its (MAX_POLYPS, 6) pixel counts."""
-    for state in fly(scene)[::3]:
-        yield state, renderer.render([CameraShot(state)]).stats[0].numpy()
-
-
-@pytest.fixture
+@pytest.fixture(scope="module")
 def renderer(cpu: Engine) -> Renderer:
     return Renderer(WIDTH, HEIGHT, cpu)
 
 
-@pytest.mark.parametrize("kind", ["Ip", "Isp", "Is", "IIa"])
+@pytest.mark.parametrize("name", moments.names())
+def test_the_twin_sees_what_is_kept_of_it(name: str) -> None:
+    """If it is meant to see something else now: `make golden`."""
+    moment = pinned(name)
+    lens = moment.scene.lens(WIDTH, HEIGHT)
+    rays = lens.rays(HEIGHT, WIDTH).reshape(-1, 3)[::SOME]
+    twin = Reference(moment.scene, moment.state.time_s)
+    depth, instance = twin.march(moment.state.pose, rays)
+    np.testing.assert_allclose(depth, moment.truth.depth.ravel()[::SOME], rtol=1e-4)
+    assert (instance == moment.truth.instance.ravel()[::SOME]).all()
+
+
+@pytest.mark.parametrize("kind", moments.KINDS)
 def test_every_kind_of_polyp_matches_the_twin(renderer: Renderer, kind: Paris) -> None:
-    for seed in range(20, 26):
-        scene = without_overlay(make_scene(seed))
-        of_kind = [k for k, polyp in enumerate(scene.polyps) if polyp.paris == kind]
-        renderer.load([scene])
-        for state, stats in pictures(renderer, scene):
-            share, whole = stats[of_kind, 0] / PIXELS, stats[of_kind, 0] > 0.8 * stats[of_kind, 1]
-            if ((share > 0.03) & (share < 0.4) & whole).any():
-                truth = check(renderer, scene, state)
-                assert {k + 1 for k in of_kind} & set(np.unique(truth.instance))
-                return
-    pytest.fail(f"no {kind} is seen well")
+    moment = pinned(kind)
+    check(renderer, moment)
+    of_kind = {k + 1 for k, polyp in enumerate(moment.scene.polyps) if polyp.paris == kind}
+    assert of_kind & set(np.unique(moment.truth.instance))
 
 
 def test_a_polyp_half_behind_a_fold_matches_the_twin(renderer: Renderer) -> None:
-    for seed in (12, 10, 13):
-        scene = without_overlay(make_scene(seed))
-        renderer.load([scene])
-        for state, stats in pictures(renderer, scene):
-            (shown,) = np.nonzero(stats[:, 0])
-            if len(shown) == 1 and 40 < stats[shown[0], 0] < 0.6 * stats[shown[0], 1]:
-                truth = check(renderer, scene, state)
-                assert (truth.instance == shown[0] + 1).sum() > 30
-                return
-    pytest.fail("no polyp is half hidden by the wall")
+    moment = pinned("half behind a fold")
+    check(renderer, moment)
+    stats = renderer.render([CameraShot(moment.state)]).stats[0].numpy()
+    [shown] = np.flatnonzero(stats[:, 0])
+    assert stats[shown, 0] < 0.6 * stats[shown, 1]
+    assert (moment.truth.instance == shown + 1).sum() > 30
 
 
 def test_another_time_in_a_colon_with_peristalsis_matches_the_twin(renderer: Renderer) -> None:
     """The same pose at three moments of the wave of 9 s: the twin sees the same change."""
-    scene = without_overlay(make_scene(22))
-    scene = replace(scene, anatomy=replace(scene.anatomy, peristalsis=0.05))
-    renderer.load([scene])
-    seen = (
-        state
-        for state, stats in pictures(renderer, scene)
-        if ((stats[:, 0] > 200) & (stats[:, 0] < 2000)).any()
-    )
-    state = next(seen)
-    depths = [
-        check(renderer, scene, replace(state, time_s=time_s)).depth for time_s in (1.0, 5.0, 100.0)
-    ]
+    waves = [pinned(f"wave at {time_s:g} s") for time_s in moments.WAVE_TIMES]
+    for wave in waves:
+        check(renderer, wave)
+        assert (wave.state.pose.position == waves[0].state.pose.position).all()
+    depths = [wave.truth.depth for wave in waves]
     assert np.median(np.abs(depths[1] / depths[0] - 1)) > 0.005
 
 
-def places_in_view(scene: Scene, places: Array, s_mm: Array) -> Iterator[CameraState]:
-    """Captures that look at one of the places (N, 3), near the middle and from close by."""
-    lens = scene.lens(WIDTH, HEIGHT)
-    margin = np.array([WIDTH, HEIGHT]) / 5
-    for state in fly(scene):
-        seen = (places - state.pose.position) @ state.pose.axes.T
-        distance = np.linalg.norm(seen, axis=1)
-        pixel = lens.project(seen)
-        framed = ((pixel > margin) & (pixel < np.array([WIDTH, HEIGHT]) - margin)).all(axis=1)
-        near = (distance < 35) & (np.abs(s_mm - state.pose.s_mm) < 40) & (seen[:, 2] > 0)
-        if (framed & near).any():
-            yield state
-
-
-def cells(scene: Scene, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> tuple[Array, Array]:
-    """World positions of cells of the wall's table, and their s."""
-    s_mm, angle = rows * 0.75, COLUMN_ANGLES[columns]
-    radius = scene.anatomy.radius[rows, columns]
-    line = scene.anatomy.centreline
-    return line.to_world(s_mm, radius * np.cos(angle), radius * np.sin(angle)), s_mm
-
-
-def check_visible(renderer: Renderer, scene: Scene, places: Array, s_mm: Array) -> None:
-    """Of the captures that look at the places, the first that really shows one: the twin's too."""
-    lens = scene.lens(WIDTH, HEIGHT)
-    renderer.load([scene])
-    rays = lens.rays(HEIGHT, WIDTH)
-    for state in places_in_view(scene, places, s_mm):
-        depth = renderer.render([CameraShot(state)]).depth[0].numpy().astype(np.float64)
-        hits = state.pose.position + depth[..., None] * (rays @ state.pose.axes)
-        middle = hits[HEIGHT // 5 : -HEIGHT // 5, WIDTH // 5 : -WIDTH // 5].reshape(-1, 1, 3)
-        on_place = np.linalg.norm(middle - places, axis=2).min(axis=1) < 1.0
-        if on_place.sum() >= 12:
-            check(renderer, scene, state)
-            return
-    pytest.fail("no capture shows such a place")
-
-
 def test_a_diverticulum_matches_the_twin(renderer: Renderer) -> None:
-    scene = without_overlay(make_scene(7))
-    pitted, plain = (
-        make_anatomy(7, scene.ranges.anatomy, Nuisances(diverticula=strength))
-        for strength in (1.0, 0.0)
-    )
-    scene = replace(scene, anatomy=pitted, polyps=())
-    rows, columns = np.nonzero(pitted.radius - plain.radius > 2.5)
-    early = rows * 0.75 < 700  # well before the cecum, whose draw the pits change
-    places, s_mm = cells(scene, rows[early][::5], columns[early][::5])
-    check_visible(renderer, scene, places, s_mm)
+    moment = pinned("diverticulum")
+    check(renderer, moment)
+    places, _ = moments.pits(moment.scene)
+    depth = renderer.render([CameraShot(moment.state)]).depth[0].numpy().astype(np.float64)
+    assert pixels_on(places, moment.scene, moment.state, depth) >= 12
 
 
 def test_a_pool_matches_the_twin(renderer: Renderer) -> None:
-    scene = without_overlay(make_scene(8))
-    anatomy = make_anatomy(8, scene.ranges.anatomy, Nuisances(fluid=0.8))
-    scene = replace(scene, anatomy=anatomy, polyps=())
-    rows, columns = np.nonzero(anatomy.deposits.fluid > 1.5)
-    places, s_mm = cells(scene, rows[::13], columns[::13])
-    check_visible(renderer, scene, places, s_mm)
+    moment = pinned("pool")
+    check(renderer, moment)
+    places, _ = moments.pools(moment.scene)
+    depth = renderer.render([CameraShot(moment.state)]).depth[0].numpy().astype(np.float64)
+    assert pixels_on(places, moment.scene, moment.state, depth) >= 12
 
 
-@pytest.mark.parametrize("seed", [9, 11, 12])
+@pytest.mark.parametrize("seed", moments.EDGE_SEEDS)
 def test_a_folds_edge_matches_the_twin(renderer: Renderer, seed: int) -> None:
     """Pictures of a fold behind which the colon goes on, across a good part of the picture."""
-    scene = without_overlay(make_scene(seed))
-    renderer.load([scene])
-    for state, stats in pictures(renderer, scene):
-        depth = renderer.render([CameraShot(state)]).depth[0].numpy()
-        kernel = np.ones((3, 3), np.uint8)
-        edge = cv2.dilate(depth, kernel) > 1.3 * cv2.erode(depth, kernel)
-        if not stats[:, 0].any() and edge.mean() > 0.08:
-            truth = check(renderer, scene, state)
-            assert near_an_edge(truth).mean() > 0.06
-            return
-    pytest.fail("no fold's edge")
+    moment = pinned(f"edge {seed}")
+    check(renderer, moment)
+    assert near_an_edge(moment.truth).mean() > 0.06
 
 
 def test_balls_in_a_tube_match_the_twin(renderer: Renderer) -> None:
     """One hangs free, one half in the wall, one mostly hidden behind the first."""
-    scene = tube(ball(125.0, y=2.0), ball(130.0, y=18.0, radius=6.0), ball(160.0, y=14.0))
-    renderer.load([scene])
-    truth = check(renderer, scene, still(along_z()))
-    assert set(np.unique(truth.instance)) == {0, 1, 2, 3}
+    moment = pinned("balls")
+    check(renderer, moment)
+    assert set(np.unique(moment.truth.instance)) == {0, 1, 2, 3}

@@ -5,6 +5,7 @@ import json
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from endoforge.backends.group import Group
 from endoforge.captures.index import index_root
@@ -13,8 +14,10 @@ from endoforge.detect.neural import NeuralDetector
 from endoforge.detect.weights import load_weights
 from endoforge.evaluate.config import EvalConfig
 from endoforge.report.eval_command import run_eval
-from endoforge.train.data import load_data
 from endoforge.train.loop import train
+from endoforge.train.recorded import load_recorded
+
+CPU = torch.device("cpu")
 
 WIDTH, HEIGHT = 64, 32
 COLORS = {"Is": (230, 40, 40), "Ip": (40, 60, 230), "IIa": (40, 230, 60)}
@@ -121,7 +124,9 @@ def test_the_same_runs_are_of_polyps_without_asking_for_their_kinds(make, small_
 def test_classes_are_sorted_by_name_whatever_comes_first(make, small_config):
     for name, frames in (("one", [["Is"], ["Ip"]]), ("other", [["Ip"], ["Is"]])):
         root = make(name, frames, frames)
-        data = load_data(small_config(input_root=root, label="paris", val_ratio=0.5), Group())
+        data = load_recorded(
+            small_config(input_root=root, label="paris", val_ratio=0.5), CPU, Group()
+        )
         assert data.train.class_names == data.val.class_names == ("Ip", "Is")
         for pack in (data.train, data.val):
             names = [[pack.class_names[number] for number in own] for own in pack.classes]
@@ -170,7 +175,7 @@ def test_another_field_is_another_training(make, small_config):
 def test_the_table_counts_the_boxes_of_each_class(make, small_config, caplog):
     root = make("one", [["Is"], ["Ip", "Is"]], [["Ip"]])
     with caplog.at_level("INFO"):
-        load_data(small_config(input_root=root, label="paris", val_ratio=0.3), Group())
+        load_recorded(small_config(input_root=root, label="paris", val_ratio=0.3), CPU, Group())
     rows = [record.getMessage().split() for record in caplog.records]
     assert ["Ip", "1", "1"] in rows
     assert ["Is", "2", "0"] in rows
@@ -224,7 +229,7 @@ def test_the_first_batch_is_drawn_with_names(make, small_config, tmp_path):
 
 def test_labels_name_any_class(make, small_config):
     root = make("one", [["polyp", "blood"], [None]], [["blood"]], field="label")
-    data = load_data(small_config(input_root=root, val_ratio=0.3), Group())
+    data = load_recorded(small_config(input_root=root, val_ratio=0.3), CPU, Group())
     assert data.train.class_names == ("blood", "polyp")
     classes = [own.tolist() for own in data.train.classes]
     assert classes == [[1, 0], [1]]  # a label without a class is of a polyp

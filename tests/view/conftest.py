@@ -15,7 +15,7 @@ from endoforge.sim.engine import Engine, start_engine
 from endoforge.sim.renderer import Renderer
 from endoforge.view.config import SimViewConfig
 from endoforge.view.encoding import Packet
-from endoforge.view.painter import Picture
+from endoforge.view.painter import PaintedPicture
 from endoforge.view.session import Session
 from endoforge.view.world import Colon, bake_colon
 
@@ -49,7 +49,7 @@ class InProcessPainter:
         self.in_flight = 0
         self.closed = False
         self._renderer = Renderer(*size, start_engine(renderer))
-        self._done: list[Picture] = []
+        self._done: list[PaintedPicture] = []
 
     def load(self, colon: Colon) -> None:
         assert self.in_flight == 0
@@ -65,10 +65,10 @@ class InProcessPainter:
             torch.from_numpy(cameras), torch.from_numpy(polyps), hidden=in_full
         )
         rgbi, stats = frames.rgbi[0].numpy().copy(), frames.stats[0].numpy().copy()
-        self._done.append(Picture(rgbi, stats, 0.001))
+        self._done.append(PaintedPicture(rgbi, stats))
         self.in_flight += 1
 
-    def picture(self, _timeout_s: float) -> Picture | None:
+    def picture(self, _timeout_s: float) -> PaintedPicture | None:
         time.sleep(0.002)  # others want Python's lock too
         self.in_flight -= 1
         return self._done.pop(0)
@@ -88,12 +88,14 @@ class FakeDetector:
         self.thresholds: tuple[float, float] | None = None
         self.failure: Exception | None = None
         self.calls = 0
+        self.seen: np.ndarray | None = None
 
     def set_thresholds(self, objectness: float, iou: float) -> None:
         self.thresholds = objectness, iou
 
     def detect(self, frame: np.ndarray) -> Detections:
         self.calls += 1
+        self.seen = frame
         if self.failure is not None:
             raise self.failure
         assert frame.dtype == np.uint8
@@ -125,6 +127,15 @@ def small_config(folder: Path, **flags: Any) -> SimViewConfig:
     return SimViewConfig(**(values | flags))
 
 
+def until(what: Callable[[], Any], seconds: float = 30.0) -> Any:
+    """Wait until `what()` is true, and return it; too many seconds fail the test."""
+    end = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.005)
+    return found
+
+
 class Watched:
     """A session that is watched: its packets are kept, the newest last."""
 
@@ -147,7 +158,7 @@ class Watched:
         return found
 
     def texts(self) -> list[str]:
-        return [event["text"] for event in self.session.events.last()]
+        return [event.text for event in self.session.events.last()]
 
 
 @pytest.fixture

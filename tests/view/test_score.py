@@ -7,7 +7,8 @@ from endoforge.detect.detections import Detections
 from endoforge.sim.polyps import MAX_POLYPS
 from endoforge.view.encoding import header_of
 from endoforge.view.frame import LiveFrame
-from endoforge.view.score import Score, compare
+from endoforge.view.messages import FoundBox, TruthState
+from endoforge.view.score import Score, compare_with_truth
 
 W, H = 96, 64
 
@@ -29,27 +30,37 @@ def found(*boxes):
 def test_two_polyps_one_found_one_false_alarm(colon):
     """The first detection has IoU 400 / 500 = 0.8 with the first polyp, the second none."""
     frame = frame_with(colon, (10, 10, 30, 30), (50, 10, 70, 30))
-    result = compare(frame, found((10, 10, 35, 30), (50, 40, 60, 60)), ("polyp",), by_kind=False)
+    result = compare_with_truth(
+        frame, found((10, 10, 35, 30), (50, 40, 60, 60)), ("polyp",), by_kind=False
+    )
     assert result.hits == (True, False)
     assert result.seen == {1, 2}
     assert result.met == {1}
     score = Score()
     score.add(result)
-    assert score.as_json() == {"tp": 1, "fp": 1, "fn": 1, "precision": 0.5, "recall": 0.5}
+    assert score.reading(shown=True) == TruthState(
+        shown=True, tp=1, fp=1, fn=1, precision=0.5, recall=0.5
+    )
     score.add(result)
-    assert score.as_json()["tp"] == 2
+    assert score.reading(shown=True).tp == 2
 
 
 def test_an_overlap_below_a_half_is_no_hit(colon):
     """IoU 20 * 9 / (400 + 180 - 180) = 0.45, and at 0.5 exactly it is one."""
     frame = frame_with(colon, (10, 10, 30, 30))
-    assert compare(frame, found((10, 10, 30, 19)), ("polyp",), by_kind=False).hits == (False,)
-    assert compare(frame, found((10, 10, 30, 20)), ("polyp",), by_kind=False).hits == (True,)
+    assert compare_with_truth(frame, found((10, 10, 30, 19)), ("polyp",), by_kind=False).hits == (
+        False,
+    )
+    assert compare_with_truth(frame, found((10, 10, 30, 20)), ("polyp",), by_kind=False).hits == (
+        True,
+    )
 
 
 def test_a_second_detection_of_the_same_polyp_is_a_false_alarm(colon):
     frame = frame_with(colon, (10, 10, 30, 30))
-    result = compare(frame, found((10, 10, 30, 30), (11, 10, 30, 30)), ("polyp",), by_kind=False)
+    result = compare_with_truth(
+        frame, found((10, 10, 30, 30), (11, 10, 30, 30)), ("polyp",), by_kind=False
+    )
     assert result.hits == (True, False)
 
 
@@ -58,31 +69,30 @@ def test_of_kinds_only_the_right_one_counts(colon):
     kind = colon.run.scene.polyps[0].paris
     others = tuple(name for name in ("Ip", "Is", "Isp", "IIa") if name != kind)
     box = (10, 10, 30, 30)
-    assert compare(frame, found(box), (kind, *others), by_kind=True).hits == (True,)
-    assert compare(frame, found(box), others, by_kind=True).hits == (False,)
+    assert compare_with_truth(frame, found(box), (kind, *others), by_kind=True).hits == (True,)
+    assert compare_with_truth(frame, found(box), others, by_kind=True).hits == (False,)
 
 
 def test_what_is_undefined_is_null():
     score = Score()
-    assert score.as_json() == {"tp": 0, "fp": 0, "fn": 0, "precision": None, "recall": None}
+    assert score.reading(shown=False) == TruthState(
+        shown=False, tp=0, fp=0, fn=0, precision=None, recall=None
+    )
 
 
 @pytest.mark.parametrize("with_truth", [True, False])
 def test_the_header_tells_hits_only_with_the_truth(colon, with_truth):
     frame = frame_with(colon, (24, 16, 48, 32), (50, 10, 70, 30))
-    result = compare(frame, found((24, 16, 48, 32)), ("polyp",), by_kind=False)
+    result = compare_with_truth(frame, found((24, 16, 48, 32)), ("polyp",), by_kind=False)
     header = header_of(frame, result, with_truth=with_truth)
-    assert header["frame"] == header["boxes_of"] == 7
-    [box] = header["boxes"]
-    assert box == {
-        "xyxy": [0.25, 0.25, 0.5, 0.5],
-        "score": 0.9,
-        "label": "polyp",
-        "hit": True if with_truth else None,
-    }
+    assert header.frame == 7
+    [box] = header.boxes
+    assert box == FoundBox(
+        xyxy=(0.25, 0.25, 0.5, 0.5), score=0.9, label="polyp", hit=True if with_truth else None
+    )
     if with_truth:
-        assert [truth["found"] for truth in header["truth"]] == [True, False]
-        assert header["truth"][0]["xyxy"] == [0.25, 0.25, 0.5, 0.5]
-        assert header["truth"][0]["paris"] == colon.run.scene.polyps[0].paris
+        assert [truth.found for truth in header.truth] == [True, False]
+        assert header.truth[0].xyxy == (0.25, 0.25, 0.5, 0.5)
+        assert header.truth[0].paris == colon.run.scene.polyps[0].paris
     else:
-        assert "truth" not in header
+        assert header.truth is None

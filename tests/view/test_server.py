@@ -19,11 +19,12 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from endoforge.sim.engine import Engine
-from endoforge.view import run
-from endoforge.view.run import listen, serve
+from endoforge.view import live, serving
+from endoforge.view.live import StateTimer
+from endoforge.view.serving import listen, serve
 from endoforge.view.session import Session
 
-from .conftest import SEED, FakeDetector, InProcessPainter, small_config
+from .conftest import SEED, FakeDetector, InProcessPainter, small_config, until
 
 
 class Site:
@@ -44,13 +45,10 @@ class Site:
         except BaseException as error:
             self.error = error
 
-    def close(self) -> float:
-        """Seconds that it took to end."""
-        started = time.monotonic()
+    def close(self) -> None:
         self.session.on_end(None)
         self._thread.join(20)
         assert not self._thread.is_alive()
-        return time.monotonic() - started
 
     def get(self, path: str, **more: Any) -> httpx.Response:
         return httpx.get(self.origin + path, timeout=20, **more)
@@ -81,8 +79,8 @@ class Client:
     def send(self, **message: Any) -> None:
         self.socket.send(json.dumps(message))
 
-    def command(self, name: str, value: Any = None) -> None:
-        self.send(type="command", name=name, value=value)
+    def switch(self, what: str) -> None:
+        self.send(type="switch", what=what)
 
     def read(self, seconds: float = 0.05) -> None:
         """Take what comes within some time."""
@@ -103,6 +101,7 @@ class Client:
                 self.send(type="ack", frame=header["frame"])
 
     def until(self, what: Callable[[], Any], seconds: float = 30) -> Any:
+        """Read until `what()` is true, and return it; too many seconds fail the test."""
         end = time.monotonic() + seconds
         while not (found := what()):
             assert time.monotonic() < end, f"waited in vain; {self.texts[-3:]}"
@@ -110,9 +109,12 @@ class Client:
         return found
 
     @property
+    def states(self) -> list[dict[str, Any]]:
+        return [text for text in self.texts if text["type"] == "state"]
+
+    @property
     def state(self) -> dict[str, Any]:
-        states = [text for text in self.texts if text["type"] == "state"]
-        return states[-1] if states else {}
+        return self.states[-1] if self.states else {}
 
     @property
     def events(self) -> list[str]:
@@ -129,7 +131,7 @@ def make_site(
     detector: FakeDetector,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Callable[..., Site]]:
-    monkeypatch.setattr(run, "LAST_LOOK_S", 0.0)
+    monkeypatch.setattr(serving, "LAST_LOOK_S", 0.0)
     begun: list[Site] = []
 
     def make(token: str | None = None, **flags: Any) -> Site:
@@ -171,10 +173,10 @@ def test_the_page_comes_with_its_policy(site):
 
 
 def test_frames_arrive_and_change(viewer):
-    viewer.until(lambda: len(viewer.frames) >= 12)
+    viewer.until(lambda: len(viewer.frames) >= 12 and len(viewer.states) >= 3)
     numbers = [frame["frame"] for frame in viewer.frames]
     assert numbers == sorted(set(numbers))
-    times = [frame["time_s"] for frame in viewer.frames]
+    times = [state["world"]["time_s"] for state in viewer.states]
     assert times == sorted(times)
     assert times[-1] > times[0]
     pictures = [cv2.imdecode(np.frombuffer(p, np.uint8), 1) for p in viewer.pictures]
@@ -183,44 +185,45 @@ def test_frames_arrive_and_change(viewer):
 
 
 def test_hello_state_and_events(viewer):
-    assert viewer.texts[0]["type"] == "hello"
-    assert viewer.texts[0]["resolution"] == [96, 64]
+    assert viewer.texts[0] == {"type": "hello", "resolution": [96, 64]}
     viewer.until(lambda: viewer.state["detector"]["fallback"])
-    state = viewer.state
-    assert state["seed"] == str(SEED)
-    assert state["camera"] == "endoscope"
-    assert state["autopilot"] is True
-    assert state["segment"] == "rectum"
-    assert 2 < state["depth_cm"] < state["length_cm"]
+    state, world = viewer.state, viewer.state["world"]
+    assert world["seed"] == str(SEED)
+    assert world["camera"] == "endoscope"
+    assert world["autopilot"] is True
+    assert world["segment"] == "rectum"
+    assert 2 < world["depth_cm"] < world["length_cm"]
     assert state["detector"]["mode"] == "heuristic"
     assert "no such checkpoint" in state["detector"]["fallback"]
     assert set(state) == {
-        "type", "seed", "paused", "speed", "time_s", "duration_s", "autopilot", "camera",
-        "segment", "depth_cm", "length_cm", "detector", "recorder", "rates", "client", "truth",
-        "renderer", "device",
+        "type", "world", "detector", "recorder", "rates", "client", "truth", "renderer", "device",
+    }  # fmt: skip
+    assert set(world) == {
+        "seed", "paused", "speed", "time_s", "duration_s", "autopilot", "camera", "segment",
+        "depth_cm", "length_cm",
     }  # fmt: skip
     assert any("no such checkpoint" in text for text in viewer.events)
 
 
-COMMANDS = [
-    ("autopilot", None, "autopilot", True, False),
-    ("autopilot", None, "autopilot", False, True),
-    ("camera", None, "camera", "endoscope", "free"),
-    ("pause", None, "paused", False, True),
-    ("pause", None, "paused", True, False),
-    ("speed", 4, "speed", 1, 4),
-    ("truth", None, "truth.shown", False, True),
-    ("objectness", 0.05, "detector.objectness", 0.3, 0.35),
-    ("objectness", -0.7, "detector.objectness", 0.35, 0.0),
-    ("iou", -0.05, "detector.iou", 0.5, 0.45),
-    ("new_seed", None, "seed", "3", "4"),
-    ("new_seed", 18446744073709551615, "seed", "4", "18446744073709551615"),
-    ("new_seed", None, "seed", "18446744073709551615", "0"),
-    ("new_seed", "18446744073709551614", "seed", "0", "18446744073709551614"),
-    ("record", None, "recorder.recording", False, True),
-    ("record", None, "recorder.recording", True, False),
-    ("data_run", None, "recorder.data_run", False, True),
-    ("data_run", None, "recorder.data_run", True, False),
+COMMANDS: list[tuple[dict[str, Any], str, Any, Any]] = [
+    ({"type": "switch", "what": "autopilot"}, "world.autopilot", True, False),
+    ({"type": "switch", "what": "autopilot"}, "world.autopilot", False, True),
+    ({"type": "switch", "what": "camera"}, "world.camera", "endoscope", "free"),
+    ({"type": "switch", "what": "pause"}, "world.paused", False, True),
+    ({"type": "switch", "what": "pause"}, "world.paused", True, False),
+    ({"type": "speed", "speed": 4}, "world.speed", 1, 4),
+    ({"type": "switch", "what": "truth"}, "truth.shown", False, True),
+    ({"type": "threshold", "which": "objectness", "by": 0.05}, "detector.objectness", 0.3, 0.35),
+    ({"type": "threshold", "which": "objectness", "by": -0.7}, "detector.objectness", 0.35, 0.0),
+    ({"type": "threshold", "which": "iou", "by": -0.05}, "detector.iou", 0.5, 0.45),
+    ({"type": "seed", "seed": None}, "world.seed", "3", "4"),
+    ({"type": "seed", "seed": 2**64 - 1}, "world.seed", "4", "18446744073709551615"),
+    ({"type": "seed", "seed": None}, "world.seed", "18446744073709551615", "0"),
+    ({"type": "seed", "seed": str(2**64 - 2)}, "world.seed", "0", "18446744073709551614"),
+    ({"type": "switch", "what": "record"}, "recorder.recording", False, True),
+    ({"type": "switch", "what": "record"}, "recorder.recording", True, False),
+    ({"type": "switch", "what": "data_run"}, "recorder.data_run", False, True),
+    ({"type": "switch", "what": "data_run"}, "recorder.data_run", True, False),
 ]
 
 
@@ -231,35 +234,58 @@ def test_each_command_shows_in_the_state(viewer):
             state = state[part]
         return state
 
-    for name, value, place, before, after in COMMANDS:
-        assert shown(place) == before, name
-        viewer.command(name, value)
+    for command, place, before, after in COMMANDS:
+        assert shown(place) == before, command
+        viewer.send(**command)
         viewer.until(lambda place=place, after=after: shown(place) == after)
 
 
-def test_after_a_command_the_state_comes_at_once(viewer):
-    """Within 0.1 s as a rule; a busy machine gets more."""
-    waits = []
+@pytest.fixture
+def no_regular_states(monkeypatch):
+    """A viewer gets its first state, and from then on only those that a change brings about."""
+    monkeypatch.setattr(live, "STATE_EVERY_S", 3600.0)
+
+
+@pytest.mark.usefixtures("no_regular_states")
+def test_after_a_command_the_state_comes_at_once(make_site):
+    """And not with the next one that is due anyway: there is none."""
+    viewer = make_site().viewer()
+    viewer.until(lambda: viewer.frames and viewer.state)
     for _ in range(5):
-        viewer.read(0.3)
-        paused, started = viewer.state["paused"], time.monotonic()
-        viewer.command("pause")
-        viewer.until(lambda paused=paused: viewer.state["paused"] != paused)
-        waits.append(time.monotonic() - started)
-    assert sorted(waits)[2] < 0.5
+        paused = viewer.state["world"]["paused"]
+        viewer.switch("pause")
+        viewer.until(lambda paused=paused: viewer.state["world"]["paused"] != paused)
+    viewer.close()
+
+
+def test_the_state_is_due_again_and_again_and_soon_after_a_change():
+    timer = StateTimer()
+    assert timer.due_s() < 0, "at once, for a new viewer"
+    timer.sent(10.0)
+    assert timer.due_s() == 10.25
+    timer.change()
+    assert timer.due_s() == 10.1, "not before: the first state told of a change, too"
+    timer.sent(10.2)
+    assert timer.due_s() == 10.45
+    timer.sent(10.45)
+    timer.change()
+    timer.change()
+    assert timer.due_s() == pytest.approx(10.3), "at once: the last change was told long ago"
+    timer.sent(10.46)
+    assert timer.due_s() == pytest.approx(10.71), "what has changed twice is told once"
 
 
 BAD_MESSAGES = [
-    "no json", "[]", "3", "{}", '{"type": "fly"}', '{"type": "command", "name": "rm"}',
-    '{"type": "command", "name": "speed", "value": 3}',
-    '{"type": "command", "name": "speed", "value": true}',
-    '{"type": "command", "name": "objectness", "value": "x"}',
-    '{"type": "command", "name": "objectness", "value": NaN}',
-    '{"type": "command", "name": "new_seed", "value": -1}',
-    '{"type": "command", "name": "new_seed", "value": 18446744073709551616}',
-    '{"type": "command", "name": "new_seed", "value": [1]}',
-    '{"type": "steer", "forward": "fast"}', '{"type": "look", "dx": 1e9}',
-    '{"type": "look", "dx": null}', "[" * 3000,
+    "no json", "[]", "3", "{}", '{"type": "fly"}', '{"type": "switch", "what": "rm"}',
+    '{"type": "speed", "speed": 3}', '{"type": "speed", "speed": true}',
+    '{"type": "threshold", "which": "objectness", "by": "x"}',
+    '{"type": "threshold", "which": "objectness", "by": NaN}',
+    '{"type": "seed", "seed": -1}', '{"type": "seed", "seed": 18446744073709551616}',
+    '{"type": "seed", "seed": [1]}',
+    '{"type": "steer", "forward": "fast"}', '{"type": "drag", "dx": 1e9, "dy": 0}',
+    '{"type": "drag", "dx": null, "dy": 0}', "[" * 3000,
+    '{"type": "steer", "forward": ' + "9" * 400 + "}", '{"type": "ack", "frame": "x"}',
+    '{"type": ' + "[" * 900 + "]" * 900 + "}",
 ]  # fmt: skip
 
 
@@ -307,23 +333,32 @@ def test_a_viewer_that_takes_nothing_doesnt_slow_the_others(site, viewer):
 
 def test_two_viewers_see_one_world(site, viewer):
     other = site.viewer()
-    other.command("pause")
-    viewer.until(lambda: viewer.state["paused"])
-    other.command("objectness", 0.05)
+    other.switch("pause")
+    viewer.until(lambda: viewer.state["world"]["paused"])
+    other.send(type="threshold", which="objectness", by=0.05)
     viewer.until(lambda: viewer.state["detector"]["objectness"] == 0.35)
     other.close()
 
 
-def test_nothing_is_rendered_while_nobody_watches(site):
+def test_nothing_is_rendered_while_nobody_watches(site, monkeypatch):
+    """The loop looks again and again whether anybody does, and makes no picture."""
+    show, looks = site.session.show, []
+    is_idle = show._is_idle
+
+    def noted(painter):
+        looks.append(is_idle(painter))
+        return looks[-1]
+
+    monkeypatch.setattr(show, "_is_idle", noted)
     viewer = site.viewer()
     viewer.until(lambda: viewer.frames)
     viewer.close()
-    show = site.session.show
-    time.sleep(0.5)
-    count, at_s = show._numbers, site.session.stage.world.time_s
-    time.sleep(0.5)
+    until(lambda: looks[-1:] == [True])
+    seen, count, at_s = len(looks), show._numbers, site.session.shared.world.time_s
+    until(lambda: len(looks) > seen + 20)
+    assert all(looks[seen:])
     assert show._numbers == count
-    assert site.session.stage.world.time_s == at_s
+    assert site.session.shared.world.time_s == at_s
     again = site.viewer()
     again.until(lambda: again.frames)
     again.until(lambda: show._numbers > count)
@@ -331,26 +366,27 @@ def test_nothing_is_rendered_while_nobody_watches(site):
 
 
 def test_steering_takes_the_scope_and_ends_with_silence(site, viewer):
-    world = site.session.stage.world
-    viewer.command("speed", 4)
+    world = site.session.shared.world
+    viewer.send(type="speed", speed=4)
     viewer.send(type="steer", forward=1)
     viewer.until(lambda: any("steered by hand" in text for text in viewer.events))
-    viewer.until(lambda: not viewer.state["autopilot"])
+    viewer.until(lambda: not viewer.state["world"]["autopilot"])
     assert world.steer
-    viewer.until(lambda: not world.steer, seconds=5)  # it said nothing for a second
+    viewer.until(lambda: not world.steer)  # it said nothing for a second
 
 
-def test_steering_ends_with_the_viewer(site, viewer):
-    world = site.session.stage.world
+def test_steering_ends_with_the_viewer(site, viewer, monkeypatch):
+    monkeypatch.setattr(live, "SILENT_S", 3600.0)  # it isn't silence that ends it
+    world = site.session.shared.world
     other = site.viewer()
     other.send(type="steer", forward=1)
     viewer.until(lambda: world.steer)
     other.socket.close()
-    viewer.until(lambda: not world.steer, seconds=0.9)
+    viewer.until(lambda: not world.steer)
 
 
 def test_the_last_one_to_steer_wins(site, viewer):
-    world = site.session.stage.world
+    world = site.session.shared.world
     other = site.viewer()
     other.send(type="steer", forward=1)
     viewer.until(lambda: world.steer.forward == 1)
@@ -367,27 +403,26 @@ def test_boxes_and_truth_come_with_the_frames(viewer):
     viewer.until(lambda: viewer.frames[-1]["boxes"])
     [box] = viewer.frames[-1]["boxes"]
     assert box == {"xyxy": [0.25, 0.25, 0.5, 0.5], "score": 0.9, "label": "polyp", "hit": None}
-    assert viewer.frames[-1]["boxes_of"] <= viewer.frames[-1]["frame"]
-    assert "truth" not in viewer.frames[-1]
-    viewer.command("truth")
-    viewer.until(lambda: "truth" in viewer.frames[-1])
+    assert viewer.frames[-1]["truth"] is None
+    viewer.switch("truth")
+    viewer.until(lambda: viewer.frames[-1]["truth"] is not None)
     viewer.until(lambda: viewer.frames[-1]["boxes"])
     assert viewer.frames[-1]["boxes"][0]["hit"] in (True, False)
     viewer.until(lambda: viewer.state["truth"]["fp"] + viewer.state["truth"]["tp"] > 0)
-    viewer.command("pause")
-    viewer.until(lambda: viewer.state["paused"])
+    viewer.switch("pause")
+    viewer.until(lambda: viewer.state["world"]["paused"])
     viewer.read(0.5)
-    viewer.command("reset_score")
+    viewer.switch("reset_score")
     viewer.until(lambda: viewer.state["truth"]["fp"] == 0)
 
 
 def test_a_paused_picture_still_gets_new_boxes(viewer, detector):
     viewer.until(lambda: viewer.frames[-1]["boxes"])
-    viewer.command("pause")
-    viewer.until(lambda: viewer.state["paused"])
+    viewer.switch("pause")
+    viewer.until(lambda: viewer.state["world"]["paused"])
     viewer.read(0.5)
     detector.boxes = ()
-    viewer.command("objectness", 0.05)
+    viewer.send(type="threshold", which="objectness", by=0.05)
     viewer.until(lambda: not viewer.frames[-1]["boxes"])
 
 
@@ -434,18 +469,19 @@ def test_with_a_token_only_those_who_have_it_get_in(make_site):
 
 
 def test_runs_and_their_thumbnails(viewer, site, tmp_path):
-    viewer.command("speed", 4)
-    viewer.command("record")
+    viewer.send(type="speed", speed=4)
+    viewer.switch("record")
     viewer.until(lambda: viewer.state["recorder"]["frames"] >= 3)
-    viewer.command("record")
+    viewer.switch("record")
     viewer.until(lambda: not viewer.state["recorder"]["recording"])
     name, frames = viewer.state["recorder"]["run"], viewer.state["recorder"]["frames"]
     listing = site.get("/api/runs").json()
     [row] = listing["runs"]
     assert (row["name"], row["frames"], row["complete"]) == (name, frames, True)
     assert row["frame_ids"] == list(range(frames))
-    assert row["seed"] == str(site.session.stage.world.colon.run.seed)
-    for query, width in (("", 96), ("?overlay=1&width=48", 48), ("?width=99999", 96)):
+    assert row["seed"] == str(site.session.shared.world.colon.run.seed)
+    queries = [("", 96), ("?overlay=1&width=48", 48), ("?width=99999", 96)]
+    for query, width in (*queries, ("?overlay=1&width=0", 32)):
         answer = site.get(f"/api/runs/{name}/frames/0.jpg{query}")
         assert answer.headers["content-type"] == "image/jpeg"
         picture = cv2.imdecode(np.frombuffer(answer.content, np.uint8), 1)
@@ -480,6 +516,16 @@ def test_jobs_by_http(site):
         answer = site.post(f"/api/jobs/{kind}/start", value)
         assert answer.status_code == status
         assert set(answer.json()) == {"error"}
+    headers = {"origin": site.origin}
+    for body in (
+        "[" * 3000,
+        '{"runs": ' + "9" * 400 + "}",
+        '{"runs": ' + "[" * 900 + "]" * 900 + "}",
+    ):
+        answer = httpx.post(f"{site.origin}/api/jobs/datagen/start", content=body, headers=headers)
+        assert answer.status_code == 400
+        assert set(answer.json()) == {"error"}
+        assert len(answer.json()["error"]) < 500
     assert site.post("/api/jobs/datagen/start", {}, headers={}).status_code == 403
     assert site.get("/api/jobs/datagen/start").status_code == 405
     assert site.get("/api/jobs/datagen/log?from=0").json() == {"text": "", "next": 0}
@@ -499,12 +545,9 @@ def test_training_without_files_and_with_them(site):
     answer = site.get("/api/training").json()
     assert answer["status"]["epoch"] == 2
     assert answer["metrics"] == [{"epoch": 1, "ap50": 0.5}]
-    assert answer["files"] == {"status": config.status_file, "metrics": config.metrics_out}
-    end = time.monotonic() + 10
-    while not (losses := site.get("/api/training").json()["losses"]):
-        assert time.monotonic() < end
-        time.sleep(0.1)
-    assert losses == [[13, 1.5]]
+    assert set(answer) == {"status", "metrics", "losses"}
+    until(lambda: site.get("/api/training").json()["losses"])
+    assert site.get("/api/training").json()["losses"] == [[13, 1.5]]
 
 
 def test_a_port_that_is_taken_is_told_or_passed_over(tmp_path, monkeypatch):
@@ -515,23 +558,37 @@ def test_a_port_that_is_taken_is_told_or_passed_over(tmp_path, monkeypatch):
     with contextlib.closing(first):
         with pytest.raises(UserError, match=f"--port {port} is taken"):
             listen(small_config(tmp_path, port=port))
-        monkeypatch.setattr(run, "DEFAULT_PORT", port)
+        monkeypatch.setattr(serving, "DEFAULT_PORT", port)
         with contextlib.closing(listen(small_config(tmp_path))) as second:
-            assert port < second.getsockname()[1] <= port + run.TRIES
+            assert port < second.getsockname()[1] <= port + serving.TRIES
     with pytest.raises(UserError, match=r"--host 203\.0\.113\.1"):
         listen(small_config(tmp_path, host="203.0.113.1", port=0))
 
 
-def test_it_ends_quickly_though_viewers_look_on(make_site):
+def test_it_ends_though_viewers_look_on(make_site, monkeypatch):
+    """It leaves them, and waits neither for them nor, longer than a second, for an answer."""
+    servers = []
+
+    class Noted(serving.uvicorn.Server):
+        def __init__(self, config):
+            servers.append(config)
+            super().__init__(config)
+
+    monkeypatch.setattr(serving.uvicorn, "Server", Noted)
     site = make_site()
     viewer = site.viewer()
     viewer.until(lambda: viewer.frames)
-    assert site.close() < 2
+    site.close()
     assert site.error is None
+    assert [config.timeout_graceful_shutdown for config in servers] == [1]
+    session = site.session
+    assert not any(t.is_alive() for t in (session.show, session.detecting, session.encoding))
+    with pytest.raises(ConnectionClosed):
+        viewer.until(lambda: False)
 
 
 def test_a_server_that_keeps_an_interruption_to_itself_is_interrupted(make_site, monkeypatch):
-    monkeypatch.setattr(run.uvicorn.Server, "run", lambda *_, **__: None)
+    monkeypatch.setattr(serving.uvicorn.Server, "run", lambda *_, **__: None)
     site = make_site()
     site._thread.join(20)
     assert isinstance(site.error, KeyboardInterrupt)

@@ -1,14 +1,18 @@
 """The loop goes on when its renderer ends, and says so; a recording keeps the frames before."""
 
-import time
-
+import numpy as np
 import pytest
 
 from endoforge.captures.index import index_root
 from endoforge.core.errors import UserError
-from endoforge.view.painter import PainterGone
+from endoforge.sim.polyps import MAX_POLYPS
+from endoforge.view.commands import run_command
+from endoforge.view.messages import Switch
+from endoforge.view.painter import PaintedPicture, PainterGone
 from endoforge.view.session import Session
+from endoforge.view.show import SharedWorld, Show
 from endoforge.view.slot import Slot
+from endoforge.view.world import Colon, World
 
 from .conftest import SEED, FakeDetector, InProcessPainter, Watched, small_config
 
@@ -42,15 +46,15 @@ def watched(cpu, tmp_path):  # noqa: ARG001 - it starts in the main thread
 
 def test_a_renderer_that_ends_is_started_again(watched):
     session = watched.session
-    session.command("record", None)
+    run_command(session, Switch("record"))
     watched.until(lambda: session.last_recording.frames >= 1)
     DyingPainter.deaths = 1
     watched.until(lambda: any("starting it again" in text for text in watched.texts()))
     count = len(watched.packets)
     watched.until(lambda: len(watched.packets) > count + 5)
-    if session.stage.recording is not None:
-        session.command("record", None)
-        watched.until(lambda: session.stage.recording is None)
+    if session.shared.recording is not None:
+        run_command(session, Switch("record"))
+        watched.until(lambda: session.shared.recording is None)
     index = index_root(session.config.root)
     assert len(index.frames) == session.last_recording.frames >= 1
     assert not index.dropped
@@ -64,23 +68,85 @@ def test_one_that_ends_again_and_again_ends_the_session(watched):
     assert "again and again" in str(error)
 
 
-def test_simulated_time_follows_the_clock_though_rendering_is_slow(watched, monkeypatch):
-    """A picture takes 0.15 s; at 4 times the speed 1.5 s of the wall are 6 s."""
-    session, world = watched.session, watched.session.stage.world
-    shoot = InProcessPainter.shoot
+class FakeTime:
+    """A clock that goes on when it is told to, in the place of the module `time`."""
 
-    def slow(self, *rows, in_full):
-        time.sleep(0.15)
-        shoot(self, *rows, in_full=in_full)
+    def __init__(self) -> None:
+        self.now_s = 1000.0
 
-    monkeypatch.setattr(InProcessPainter, "shoot", slow)
-    session.command("speed", 4)
-    time.sleep(0.5)
-    count, started, before = session.show._numbers, time.monotonic(), world.time_s
-    time.sleep(1.5)
-    passed = (world.time_s - before) / (time.monotonic() - started)
-    assert 2.5 < passed < 5.5
-    assert session.show._numbers - count < 12
+    def monotonic(self) -> float:
+        return self.now_s
+
+
+class SlowPainter:
+    """Takes 0.15 s of the fake clock for a picture, which is black."""
+
+    engine = "cpu"
+
+    def __init__(self, clock: FakeTime) -> None:
+        self.in_flight = 0
+        self._clock = clock
+
+    def load(self, colon: Colon) -> None:
+        pass
+
+    def shoot(self, *_: object, in_full: bool) -> None:
+        assert not in_full, "nothing is recorded"
+        self.in_flight += 1
+
+    def picture(self, _timeout_s: float) -> PaintedPicture:
+        self.in_flight -= 1
+        self._clock.now_s += 0.15
+        stats = np.zeros((MAX_POLYPS, 6), np.int32)
+        return PaintedPicture(np.zeros((64, 96, 4), np.uint8), stats)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = FakeTime()
+    monkeypatch.setattr("endoforge.view.show.time", clock)
+    return clock
+
+
+@pytest.fixture
+def show(colon):
+    """The loop, which the test takes step by step; its frames are in `frames`."""
+    shared, frames = SharedWorld(), []
+    shared.world = World(colon)
+    show = Show(shared, lambda: None, frames.append, print, print, print)
+    show.frames = frames
+    return show
+
+
+def test_simulated_time_follows_the_clock_though_rendering_is_slow(show, clock):
+    """A picture takes 0.15 s; at 4 times the speed 1.5 s of the wall are 6 s, in 10 pictures."""
+    painter, world = SlowPainter(clock), show.shared.world
+    show.shared.wanted = True
+    world.speed = 4.0
+    while len(show.frames) < 5:
+        show._step(painter)
+    began_s, before_s = clock.now_s, world.time_s
+    while len(show.frames) < 15:
+        show._step(painter)
+    assert clock.now_s - began_s == pytest.approx(1.5)
+    assert world.time_s - before_s == pytest.approx(6.0)
+    times = [frame.state.time_s for frame in show.frames]
+    assert np.diff(times) == pytest.approx(0.6), "no picture is late, and none is left out"
+
+
+def test_time_stands_still_while_nobody_looks_on(show, clock):
+    """But for one picture of a new colon: the renderer is ready then. A pause is caught up in no
+    haste: of 100 s that passed without a picture, 0.25 s count."""
+    painter, world = SlowPainter(clock), show.shared.world
+    for _ in range(20):
+        show._step(painter)
+        clock.now_s += 5.0
+    assert len(show.frames) == 1
+    assert world.time_s == 0.0
+    show.shared.wanted = True
+    while len(show.frames) < 3:
+        show._step(painter)
+    assert 0 < world.time_s <= 0.25
 
 
 def test_a_slot_holds_the_newest_and_counts_the_rest():

@@ -7,7 +7,8 @@ from endoforge.sim.flight import fly
 from endoforge.sim.itinerary import STEP_S
 from endoforge.sim.scene import make_scene
 from endoforge.sim.streams import run_seed
-from endoforge.view.steering import NOTHING, Pilot, Place, Steer, colon_axes, turned
+from endoforge.view.messages import Steer
+from endoforge.view.steering import NOTHING, Pilot, Place, colon_axes, turned
 from endoforge.view.world import World, bake_colon
 
 from .conftest import SEED, SIZE
@@ -59,11 +60,11 @@ def test_steering_never_leaves_the_lumen(colon, free):
     nearest = np.inf
     for start_s in (0.0, 40.0, 60.0, 150.0):
         world.jump(start_s)
-        if free != (world.view == "free"):
-            world.switch_view()
+        if free != (world.camera == "free"):
+            world.switch_camera()
         if free:
-            world.switch_view()
-            world.switch_view()
+            world.switch_camera()
+            world.switch_camera()
         else:
             world.autopilot = True
             world.set_steer(Steer(forward=1))
@@ -88,7 +89,7 @@ def test_it_flies_into_a_polyp_and_stops_before_it(colon):
     for polyp in colon.run.scene.polyps:
         s_mm = min(max(polyp.s_mm - 4.0, 30.0), world.lumen.deepest())
         lane = world.lumen.lane_at(np.array([s_mm]))[0]
-        world.view = "free"
+        world.camera = "free"
         world._free = Place(s_mm, lane, STRAIGHT)
         for _ in range(150):
             target = np.asarray(polyp.centre) - world.pose.position
@@ -181,7 +182,7 @@ def test_the_autopilot_comes_back_near_to_where_the_scope_is(colon):
 def test_time_that_stands_still_lets_the_free_camera_fly(colon):
     world = World(colon)
     world.jump(30.0)
-    world.switch_view()
+    world.switch_camera()
     world.set_steer(Steer(forward=1))
     assert world.autopilot, "the scope isn't taken by flying the free camera"
     assert world.restless
@@ -189,10 +190,3 @@ def test_time_that_stands_still_lets_the_free_camera_fly(colon):
     world.advance(0.0, 0.2)
     assert world.time_s == 30.0
     assert np.linalg.norm(world.pose.position - before) > 1
-
-
-def test_steer_reads_numbers_only():
-    assert Steer.read({"forward": 5, "yaw": -0.5}) == Steer(forward=1.0, yaw=-0.5)
-    for bad in ({"forward": "1"}, {"yaw": float("nan")}, {"up": True}, {"roll": None}):
-        with pytest.raises(ValueError, match="steer"):
-            Steer.read(bad)

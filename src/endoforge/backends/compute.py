@@ -5,9 +5,10 @@ from typing import Protocol
 import torch
 
 from endoforge.backends.base import Backend
-from endoforge.backends.devices import BackendName, DeviceName, describe_device, pick_device
+from endoforge.backends.devices import describe_device, pick_device
 from endoforge.backends.group import Group
 from endoforge.backends.torch_backend import TorchBackend
+from endoforge.core.choices import BackendName, DeviceName
 from endoforge.detect.predict import Net
 from endoforge.detect.tinydet import TinyDet, TinyDetConfig
 
@@ -68,6 +69,6 @@ def pick_compute(backend: BackendName, device: DeviceName, adapter: str | None) 
     """What these flags choose; raises UserError where that isn't there."""
     if backend == "torch":
         return TorchCompute(pick_device(device))
-    from endoforge.backends.webgpu.compute import WebGpuCompute
+    from endoforge.backends.webgpu.webgpu_compute import WebGpuCompute
 
     return WebGpuCompute(adapter)

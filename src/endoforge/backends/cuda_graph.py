@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 
 import torch
-import torch._inductor.config
 from torch import Tensor
 
 WARM_UPS = 2
@@ -56,6 +55,8 @@ def compile_for_training(function: TensorFunction) -> TensorFunction:
 
     Compiles when first called, and raises TorchDynamoException then where there is no compiler.
     """
+    import torch._inductor.config  # takes long, and only a GPU's training needs it
+
     # Without it, which way of adding up is the fastest is tried out anew by each process.
     torch._inductor.config.deterministic = True
     compiled: TensorFunction = torch.compile(function, dynamic=False)

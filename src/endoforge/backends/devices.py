@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from endoforge.core.choices import DeviceName
 from endoforge.core.errors import UserError
 
 if TYPE_CHECKING:
     import torch
 
-BackendName = Literal["torch", "webgpu"]
-DeviceName = Literal["auto", "cpu", "cuda", "mps", "xpu"]
 
 BY_PREFERENCE = ("cuda", "xpu", "mps", "cpu")
 

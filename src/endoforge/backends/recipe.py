@@ -10,6 +10,6 @@ AVERAGE_DECAY = 0.998
 """Share of the averaged weights that a step keeps, once the average has warmed up."""
 
 
-def kept_share(num_steps: int) -> float:
+def average_decay(num_steps: int) -> float:
     """Of the averaged weights, in a step; less at first, so that the start is soon forgotten."""
     return min(AVERAGE_DECAY, (1 + num_steps) / (10 + num_steps))

@@ -69,7 +69,7 @@ class _CpuSyncBatchNorm(nn.BatchNorm2d):
 
 
 class _SumOfAll(torch.autograd.Function):
-    """The sum over all processes. Each one's loss depends on it, so its slopes add up too."""
+    """The sum over all processes. Each one's loss depends on it, so its gradients add up too."""
 
     @staticmethod
     def forward(ctx: Any, own: Tensor, group: Group) -> Tensor:
@@ -77,5 +77,5 @@ class _SumOfAll(torch.autograd.Function):
         return group.add_up(own.clone())
 
     @staticmethod
-    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, None]:
-        return ctx.group.add_up(slopes[0].clone()), None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return ctx.group.add_up(gradients[0].clone()), None

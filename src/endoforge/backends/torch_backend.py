@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, autocast, nn
-from torch._dynamo.exc import TorchDynamoException
 
 from endoforge.backends.arrays import Arrays, to_arrays, to_tensors
 from endoforge.backends.base import BatchView, StepResult
@@ -19,7 +18,7 @@ from endoforge.backends.recipe import (
     ADAM_EPSILON,
     MAX_GRADIENT_NORM,
     WEIGHT_DECAY,
-    kept_share,
+    average_decay,
 )
 from endoforge.backends.sync_norm import synchronise_norms
 from endoforge.backends.views import Chance, as_batch_view, cells_of, make_views
@@ -80,7 +79,7 @@ class TorchBackend:
 
     def step(self, batch: Batch, *, lr: float, epoch: int, step: int) -> StepResult:
         self._num_steps += 1
-        self._share.fill_(1 - kept_share(self._num_steps))
+        self._share.fill_(1 - average_decay(self._num_steps))
         self._set_lr(lr)
         inputs = self._chance.inputs(batch, epoch, step)
         is_whole = batch.num_all == self._batch_size
@@ -159,6 +158,9 @@ class TorchBackend:
         return self._graphs[shapes]
 
     def _recorded(self, inputs: Sequence[Tensor]) -> GraphedFunction:
+        # Here, for it takes a second, and only a GPU's training needs it.
+        from torch._dynamo.exc import TorchDynamoException
+
         compiled = compile_for_training(self._forward)
         try:
             return GraphedFunction(

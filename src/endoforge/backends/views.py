@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from endoforge.backends.base import BatchView
-from endoforge.data.augment import Draws, Views, augment, draw, noise_tile, seeded_generator
+from endoforge.data.augment import Draws, Views, augment, draw_chances, noise_tile, seeded_generator
 from endoforge.data.loader import Batch
 from endoforge.detect.assign import assign_cells
 from endoforge.detect.boxes import Cells, make_cells, to_pixels
@@ -26,7 +26,7 @@ class Chance:
         """The batch, and what (seed, epoch, step) draw for it, as `make_views` wants them."""
         image_hw = (batch.images.shape[1], batch.images.shape[2])
         generator = seeded_generator(self.seed, epoch, step)
-        draws = draw(batch.num_all, image_hw, generator).rows(batch.rows)
+        draws = draw_chances(batch.num_all, image_hw, generator).rows(batch.rows)
         given = (
             batch.images,
             batch.boxes,

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast, get_args
 
-from endoforge.backends.devices import BackendName, DeviceName
-from endoforge.core.checks import check_choice
 from endoforge.core.errors import UserError
 
 Api = Literal["vulkan", "dx12", "metal", "gl"]
@@ -72,14 +70,3 @@ def _word(environment: Mapping[str, str], variable: str, choices: tuple[str, ...
     if word and word not in choices:
         raise UserError(f"{variable}={word}: must be one of {', '.join(choices)}")
     return word or None
-
-
-def check_compute(backend: str, device: str, adapter: str | None) -> None:
-    """Raises UserError unless the three flags are choices, and go together."""
-    check_choice("--backend", backend, get_args(BackendName))
-    check_choice("--device", device, get_args(DeviceName))
-    AdapterWish.parse(adapter)
-    if backend == "webgpu" and device != "auto":
-        raise UserError(f"--device {device} is torch's: with --backend webgpu, --adapter chooses")
-    if backend == "torch" and adapter is not None:
-        raise UserError(f"--adapter {adapter} needs --backend webgpu: give that too")

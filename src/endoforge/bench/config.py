@@ -1,10 +1,10 @@
-"""What `bench` can be told; nothing heavy is imported here."""
+"""The flags of `bench`; nothing heavy is imported here."""
 
 from dataclasses import dataclass
 from typing import get_args
 
-from endoforge.backends.devices import DeviceName
 from endoforge.core import checks
+from endoforge.core.choices import DeviceName
 
 
 @dataclass(frozen=True, kw_only=True)

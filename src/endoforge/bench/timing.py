@@ -1,4 +1,4 @@
-"""Medians of times, which a machine that does other things too disturbs least."""
+"""Takes medians of times, which a machine that does other things too disturbs least."""
 
 import statistics
 import time
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 def median_seconds(do: Callable[[], object], *, warm_up: int, repeats: int) -> float:
-    """Of single calls of `do`, which must wait for its result; `warm_up` calls don't count."""
+    """Time single calls of `do`, which must wait for its result; `warm_up` calls don't count."""
     for _ in range(warm_up):
         do()
     times = []

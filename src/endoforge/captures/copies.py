@@ -27,7 +27,7 @@ from endoforge.core.text import printable
 COMMAND = "prune-empty"
 FRAME_FOLDERS = ("labels", "images", "overlays", *PICTURE_EXTRAS)
 NOT_OURS = ""
-"""In place of the digest of a file that lay in a copy before this command wrote one there."""
+"""Stands for the digest of a file that lay in a copy before this command wrote one there."""
 
 
 @contextmanager
@@ -65,7 +65,7 @@ class Copy:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.kept: list[Path] = []
-        """Where changed files went."""
+        """The paths to which files went that had been changed in the copy."""
         self._digests = _recorded(folder)
         self._aside: Path | None = None
 
@@ -138,7 +138,7 @@ class Copy:
 
 
 def _recorded(copy: Path) -> dict[str, str | None]:
-    """By their names, digests of the files that this command wrote; None: it was about to."""
+    """Digests of the files that this command wrote, by name; None for one it was about to."""
     files = facts_of(copy).get("files")
     if mark_of(copy) != COMMAND or not isinstance(files, dict):
         return {}
@@ -163,7 +163,7 @@ def _digest(data: bytes) -> str:
 
 
 def _lies_in(folder: Path, path: Path) -> bool:
-    """Whether no link leads `path`, itself aside, out of `folder`."""
+    """Whether the folder of `path`, its links followed, lies in `folder`."""
     return path.parent.resolve().is_relative_to(folder.resolve())
 
 
@@ -226,7 +226,7 @@ def _is_real_folder(path: Path) -> bool:
 
 
 def _remove_unfinished(copy: Path) -> None:
-    """What a killed call left: files that had not got their names."""
+    """Remove what a killed call left: files that had not got their names."""
     for folder, names in ((copy, MANIFEST_NAME), *((copy / f, "*") for f in FRAME_FOLDERS)):
         if _is_real_folder(folder):
             remove_unfinished(folder, names)

@@ -29,7 +29,8 @@ FORMATS = (
     *("mov", "avi", "matroska", "asf", "flv", "gif", "mxf", "ogg"),
     *("mpegts", "mpeg", "mpegvideo", "m4v", "h264", "hevc", "dv"),
 )
-"""By FFmpeg's names, those that hold the frames themselves: a playlist has other files opened."""
+"""The formats that are opened, by FFmpeg's names: those that hold the frames themselves. Others,
+such as playlists, have other files opened."""
 READ_AT_ONCE = 2**18
 """Bytes."""
 MOST_REORDERED = 16
@@ -142,7 +143,7 @@ def _decoder(stream: VideoStream, *, threads: bool) -> VideoCodecContext:
 
 
 def _packets(container: InputContainer, stream: VideoStream) -> Iterator["VideoPacket | None"]:
-    """What can be read of the stream; then None, for which a decoder gives what it has kept."""
+    """The packets that can be read; then None, for which a decoder gives what it has kept."""
     with suppress(av.FFmpegError, OSError):
         # An empty one stands for the frame before it; decoders would take it for the end.
         yield from (packet for packet in container.demux(stream) if packet.size)
@@ -150,7 +151,7 @@ def _packets(container: InputContainer, stream: VideoStream) -> Iterator["VideoP
 
 
 def deinterlaced(frames: Iterator[Timed]) -> Iterator[Timed]:
-    """The same frames, of which the interlaced ones are made whole, one for one."""
+    """Give frame for frame what comes in, with the interlaced ones made whole."""
     graph, layout = None, None
     waiting: deque[tuple[int, float]] = deque()
 
@@ -183,7 +184,8 @@ def _layout(frame: VideoFrame) -> tuple[int, int, str]:
 
 
 def _deinterlacer(frame: VideoFrame) -> Graph:
-    """Takes frames laid out as `frame`, gives as many, one later; progressive ones as they are."""
+    """A filter for frames laid out as `frame`: it gives as many, one later, and leaves progressive
+    ones as they are."""
     graph = Graph()
     graph.link_nodes(
         graph.add_buffer(
@@ -205,7 +207,10 @@ def as_rgb(frame: VideoFrame, reformatter: VideoReformatter) -> NDArray[np.uint8
 
 
 def _turned(rgb: NDArray[np.uint8], frame: VideoFrame) -> NDArray[np.uint8]:
-    """By the matrix that takes (x, y) to (ax + cy, bx + dy), as far as it swaps and mirrors."""
+    """Turn a picture by the file's matrix, which takes (x, y) to (ax + cy, bx + dy).
+
+    Only its quarter turns and mirrorings are followed.
+    """
     # Not `frame.side_data`, which refers to the frame that keeps it: memory would grow.
     matrix = SideDataContainer(frame).get("DISPLAYMATRIX")  # type: ignore[call-arg]
     if matrix is None:

@@ -4,18 +4,14 @@ import os
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import accumulate
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from endoforge.captures.index_cache import IndexCache
-from endoforge.captures.listing import RunFolders
-from endoforge.captures.run_frames import RunFrames, read_manifest, read_run
-from endoforge.captures.schema import MANIFEST_NAME, LabelField, RunManifest
+from endoforge.captures.run_frames import FrameRecord, read_manifest, usable_frames
+from endoforge.captures.schema import MANIFEST_NAME, RunManifest
 from endoforge.captures.tally import Tally
+from endoforge.core.choices import LabelField
 from endoforge.core.errors import UserError
 from endoforge.core.progress import progress
 
@@ -36,41 +32,6 @@ class RunInfo:
             return None
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class FrameRecord:
-    """One usable frame of the run folder `run_path`, whose name is `run`.
-
-    `label` and `image` are paths relative to the run, with forward slashes; `image_bytes` is the
-    image's size, `digest` the first 16 bytes of the SHA-256 of the label's bytes; `boxes` is (K, 4)
-    float32 xyxy in 0..1, `classes` the K class names, of the field that the index was asked for.
-    """
-
-    run: str
-    run_path: Path
-    frame_id: int
-    label: str
-    image: str
-    digest: bytes
-    image_bytes: int
-    classes: tuple[str, ...]
-    boxes: NDArray[np.float32]
-
-    @property
-    def key(self) -> str:
-        """The label's path relative to the root, with forward slashes: names the frame."""
-        return f"{self.run}/{self.label}"
-
-    @property
-    def label_path(self) -> Path:
-        """Where the label lies."""
-        return self.run_path / self.label
-
-    @property
-    def image_path(self) -> Path:
-        """Where the image lies."""
-        return self.run_path / self.image
-
-
 @dataclass
 class CaptureIndex:
     """The runs under `root` and their usable frames: runs by number, frames by number."""
@@ -85,48 +46,32 @@ class CaptureIndex:
         """How much was dropped, by reason; a reason starts with what: frame, box, image, run."""
         return self.tally.counts
 
-    @property
-    def examples(self) -> dict[str, list[str]]:
-        """The first few of what was dropped, by reason."""
-        return self.tally.examples
-
 
 def index_root(
-    root: Path,
-    *,
-    label_field: LabelField = "label",
-    strict: bool = False,
-    cache: bool = False,
+    root: Path, *, label_field: LabelField = "label", strict: bool = False
 ) -> CaptureIndex:
     """Read every label under `root`, a folder of `run_*` folders or one run folder.
 
     Of one run folder, the index's root is its parent, so that keys look alike either way. Frames
     without a box are kept: they are negatives. A frame of which a box can't be used is dropped, and
     so is one with a polyp that has no `label_field`, which names the classes: without its box the
-    polyp would be background.
-    With `cache`, what was read is kept in the user's cache folder, and a run is read again only if
-    a file of it has changed. Raises UserError if there is no run, and, if `strict`, at the first
+    polyp would be background. Raises UserError if there is no run, and, if `strict`, at the first
     thing that would have been dropped, naming its path and the reason.
     """
-    folders = _find_runs(root)
+    folders = find_runs(root)
     index = CaptureIndex(root=folders[0].parent, tally=Tally(strict=strict))
-    folders = [folder for folder in folders if _has_plain_name(folder, index.tally)]
-    known = IndexCache(root) if cache else None
+    folders = [folder for folder in folders if has_plain_name(folder, index.tally)]
     with progress("reading labels", len(folders), "runs") as advance:
         for folder in folders:
-            run = RunInfo(folder.name, folder)
-            index.runs.append(run)
-            frames = (known.read_run if known else read_run)(RunFolders(folder), strict=strict)
-            index.tally.add(frames.tally)
-            index.frames.extend(_records(run, frames, label_field, index.tally))
+            index.runs.append(RunInfo(folder.name, folder))
+            for record, _ in usable_frames(folder, label_field, index.tally):
+                index.frames.append(record)
             advance()
-    if known:
-        known.save()
     return index
 
 
-def _find_runs(root: Path) -> list[Path]:
-    """The run folders in order; `root` itself if it is one."""
+def find_runs(root: Path) -> list[Path]:
+    """The run folders of `root` in order; `root` itself if it is one. UserError for neither."""
     root = root.absolute()
     if not root.is_dir():
         raise UserError(
@@ -163,7 +108,7 @@ def is_run(folder: Path) -> bool:
     return folder.name.startswith("run_") and (folder / "images").is_dir()
 
 
-def _has_plain_name(folder: Path, tally: Tally) -> bool:
+def has_plain_name(folder: Path, tally: Tally) -> bool:
     """Whether manifests, which are JSON, can hold the run's name; one that isn't so is dropped."""
     try:
         folder.name.encode()
@@ -178,32 +123,3 @@ def _run_order(folder: Path) -> tuple[bool, int, str]:
     number = folder.name.removeprefix("run_")
     numbered = number.isascii() and number.isdigit()
     return not numbered, int(number) if numbered else 0, folder.name
-
-
-def _records(
-    run: RunInfo, frames: RunFrames, label_field: LabelField, tally: Tally
-) -> list[FrameRecord]:
-    names = frames.classes if label_field == "label" else frames.paris
-    ends = list(accumulate(map(len, names)))
-    rows = zip(
-        frames.frame_ids,
-        frames.labels,
-        frames.images,
-        frames.digests,
-        frames.image_bytes,
-        names,
-        (frames.boxes[start:end] for start, end in zip([0, *ends], ends, strict=False)),
-        strict=True,
-    )
-    records = []
-    for frame_id, label, image, digest, image_bytes, named, boxes in rows:
-        classes = tuple(name for name in named if name is not None)
-        if len(classes) < len(named):
-            tally.drop(f"frame: a polyp without {label_field}", f"{run.name}/{label}")
-            continue
-        records.append(
-            FrameRecord(
-                run.name, run.path, frame_id, label, image, digest, image_bytes, classes, boxes
-            )
-        )
-    return records

@@ -1,58 +1,25 @@
-"""What the folders of a run hold, and a signature that is another when any of it changes."""
+"""What the folders of a run hold."""
 
-import hashlib
 import os
-import stat
-import time
-from dataclasses import dataclass
-from functools import cached_property
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from endoforge.captures.schema import MANIFEST_NAME
 from endoforge.core.errors import UserError
-
-SETTLED_S = 2.0
-"""A file's time may stand still for so long while its content changes (FAT's clock is coarsest)."""
-
-# Name, whether it is a link, then of what it leads to, 0 if nothing: mode, size in bytes, mtime
-# and ctime in ns.
-_Entry = tuple[str, bool, int, int, int, int]
 
 
 @dataclass(frozen=True)
 class Listing:
-    """The entries of one folder, sorted; none if it isn't there. `real` is its path without links.
+    """The entries of one folder; none if it isn't there.
 
-    `within_run`: whether that lies in the run's folder.
+    `names` are sorted, without those that begin with a dot: a recorder's unfinished files, or a
+    desktop's. `plain` are the names of regular files that are no links. `within_run` says whether
+    the folder, its links followed, lies in the run's.
     """
 
-    real: Path
-    within_run: bool
-    entries: list[_Entry]
-
-    @cached_property
-    def names(self) -> list[str]:
-        """Sorted; those with a leading dot are a recorder's unfinished files, or a desktop's."""
-        return [name for name, *_ in self.entries if not name.startswith(".")]
-
-    @cached_property
-    def plain_files(self) -> dict[str, int]:
-        """Sizes in bytes of the regular files that are no links, by name."""
-        return {
-            name: size
-            for name, link, mode, size, _, _ in self.entries
-            if not link and stat.S_ISREG(mode)
-        }
-
-    @property
-    def has_links(self) -> bool:
-        """Whether any entry is a symbolic link."""
-        return any(entry[1] for entry in self.entries)
-
-    @property
-    def newest_ns(self) -> int:
-        """When an entry last changed, in ns of Unix time; 0 if there is none."""
-        return max((max(entry[-2:]) for entry in self.entries), default=0)
+    names: list[str] = field(default_factory=list)
+    plain: frozenset[str] = frozenset()
+    within_run: bool = False
 
 
 def list_folder(folder: Path, run: Path) -> Listing:
@@ -60,40 +27,27 @@ def list_folder(folder: Path, run: Path) -> Listing:
 
     Raises OSError if it is there but can't be read.
     """
-    entries: list[_Entry] = []
     try:
+        # The kind of an entry comes with its name: asking it costs no look at the file.
         with os.scandir(folder) as found:
-            for entry in found:
-                entries.append((entry.name, entry.is_symlink(), *_state(entry)))
-        real = folder.resolve()
+            is_plain = {entry.name: entry.is_file(follow_symlinks=False) for entry in found}
+        within_run = folder.resolve().is_relative_to(run)
     except (FileNotFoundError, NotADirectoryError, ValueError):  # a null is in no folder's name
-        return Listing(folder, False, [])
-    return Listing(real, real.is_relative_to(run), sorted(entries))
-
-
-def _state(entry: os.DirEntry[str] | Path) -> tuple[int, int, int, int]:
-    try:
-        s = entry.stat()
-    except OSError:
-        return 0, 0, 0, 0
-    return s.st_mode, s.st_size, s.st_mtime_ns, s.st_ctime_ns
+        return Listing()
+    names = sorted(name for name in is_plain if not name.startswith("."))
+    return Listing(names, frozenset(name for name in is_plain if is_plain[name]), within_run)
 
 
 class RunFolders:
-    """The folders of a run that hold labels and images, each listed once, when first asked for.
-
-    What is read later is of the listing's state or a newer one, never of an older one.
-    """
+    """The folders of a run that hold labels and images, each listed once, when first asked for."""
 
     def __init__(self, path: Path) -> None:
-        """`path` is the run's; labels/ and images/ are listed now.
+        """List labels/ and images/ of the run at `path`.
 
         Raises UserError if one of them is there but can't be read.
         """
         self.path = path
-        self._started_ns = time.time_ns()
         self._real = path.resolve()
-        self._manifest = _state(path / MANIFEST_NAME)
         self._listings: dict[str, Listing] = {}
         for name in ("labels", "images"):
             try:
@@ -102,48 +56,25 @@ class RunFolders:
                 problem = f"can't read the folder {path / name}: {error.strerror}"
                 raise UserError(problem) from error
 
-    @property
-    def names(self) -> list[str]:
-        """The folders that were listed, relative to the run, with forward slashes."""
-        return list(self._listings)
-
     def listing(self, name: str) -> Listing:
-        """Of a folder relative to the run; empty if it can't be read."""
+        """The listing of a folder relative to the run; empty if the folder can't be read."""
         if name not in self._listings:
-            folder = self.path / name
-            try:
-                self._listings[name] = list_folder(folder, self._real)
-            except OSError:  # what is wrong shows when its images are looked for one by one
-                self._listings[name] = Listing(folder, False, [])
+            self._listings[name] = Listing()
+            with suppress(OSError):  # what is wrong shows when its images are looked for one by one
+                self._listings[name] = list_folder(self.path / name, self._real)
         return self._listings[name]
 
     def plain_size(self, image: str) -> int | None:
         """The image's size in bytes if it surely lies in the run: a file, not reached by a link."""
         folder, _, name = image.rpartition("/")
         listing = self.listing(folder)
-        return listing.plain_files.get(name) if listing.within_run else None
+        if not listing.within_run or name not in listing.plain:
+            return None
+        try:
+            return os.stat(f"{self.path}/{image}").st_size  # noqa: PTH116 - for every frame
+        except OSError:
+            return None
 
     def leads_out(self, path: Path) -> bool:
         """Whether `path`, its links followed, lies outside the run."""
         return not path.resolve().is_relative_to(self._real)
-
-    @property
-    def signature(self) -> str:
-        """Another one whenever a name, a size, a time or a folder's place is another."""
-        digest = hashlib.sha256(repr(self._manifest).encode())
-        for name, listing in sorted(self._listings.items()):
-            digest.update(repr((name, str(listing.real), listing.entries)).encode())
-        return digest.hexdigest()
-
-    @property
-    def trustworthy(self) -> bool:
-        """Whether an equal signature will mean equal files.
-
-        Not if a file changed just before the listing: it may again, within a tick of its clock. Nor
-        with links, which lead to where no listing looks.
-        """
-        oldest_tick = self._started_ns - SETTLED_S * 1e9
-        if any(listing.has_links for listing in self._listings.values()):
-            return False
-        newest = (listing.newest_ns for listing in self._listings.values())
-        return max(*newest, *self._manifest[-2:]) < oldest_tick

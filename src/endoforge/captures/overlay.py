@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoforge.captures.config import OverlayConfig
-from endoforge.captures.index import CaptureIndex, FrameRecord, holds_runs, index_root, is_run
+from endoforge.captures.index import CaptureIndex, holds_runs, index_root, is_run
 from endoforge.captures.pictures import encode_png, read_picture
+from endoforge.captures.run_frames import FrameRecord
 from endoforge.captures.schema import PICTURE_EXTRAS
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.errors import UserError
@@ -95,7 +96,7 @@ def _parted(given: tuple[str, ...]) -> tuple[list[Path], Path | None]:
 
 
 def _frames_of(indexes: list[CaptureIndex], skipped: Tally) -> list[FrameRecord]:
-    """Of each run once, however often it is named."""
+    """The frames of the indexes, those of a run once, however often it is named."""
     frames: list[FrameRecord] = []
     seen: set[Path] = set()
     for index in indexes:
@@ -109,7 +110,7 @@ def _frames_of(indexes: list[CaptureIndex], skipped: Tally) -> list[FrameRecord]
 
 
 def _targets(indexes: list[CaptureIndex], out: Path | None) -> dict[Path, Path]:
-    """Where the overlays of each run go."""
+    """The folder for the overlays of each run; UserError for two runs that would share one."""
     runs = [run for index in indexes for run in index.runs]
     if out is None:
         return {run.path: run.path / OVERLAYS for run in runs}

@@ -55,7 +55,10 @@ def read_bytes(path: Path) -> bytes:
 
 
 def decode_picture(data: bytes) -> NDArray[np.uint8]:
-    """As `read_picture`, from the bytes of a file."""
+    """Decode the bytes of a picture's file to (H, W, 3) uint8 RGB, as `read_picture` does.
+
+    Raises Unusable if that can't be done.
+    """
     bgr = decode_pixels(data, cv2.IMREAD_COLOR)
     try:
         return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
@@ -64,7 +67,10 @@ def decode_picture(data: bytes) -> NDArray[np.uint8]:
 
 
 def decode_pixels(data: bytes, flags: int) -> NDArray[Any]:
-    """The pixels as stored, in what OpenCV's `flags` make of them; raises Unusable."""
+    """Decode a file's bytes to the pixels as stored, of the kind that OpenCV's `flags` ask for.
+
+    Raises Unusable for what isn't a picture, is cut short, or is larger than MOST_PIXELS.
+    """
     header = open_header(BytesIO(data))
     if header is not None:
         _refuse_large(_stored_size(header))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from endoforge.captures.config import PruneConfig
 from endoforge.captures.copies import Copy, copies_in
-from endoforge.captures.index import FrameRecord, RunInfo, index_root
+from endoforge.captures.index import RunInfo, index_root
+from endoforge.captures.run_frames import FrameRecord
 from endoforge.captures.schema import MANIFEST_NAME, PICTURE_EXTRAS, POSES_NAME
 from endoforge.captures.tally import Tally
 from endoforge.core.errors import UserError

@@ -128,7 +128,10 @@ class RunRecorder:
         label: FrameLabel,
         extras: Mapping[str, Picture] = {},
     ) -> None:
-        """As `write`, of an image that is a PNG or JPEG file already; `suffix` says which."""
+        """Write a frame as `write` does, whose image is the bytes of a PNG or JPEG file already.
+
+        `suffix` says which of them: `.png` or `.jpg`. Raises ValueError as `write` does.
+        """
         if label.image != image_name(label.frame_id, suffix) or not label.image_present:
             name = image_name(label.frame_id, suffix)
             raise ValueError(f"frame {label.frame_id} must name {name}")

@@ -6,14 +6,14 @@ import os
 import posixpath
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from endoforge.captures.boxes import (
+from endoforge.captures.label_boxes import (
     agree,
     normalised_corners,
     note_disagreement,
@@ -23,7 +23,8 @@ from endoforge.captures.listing import RunFolders
 from endoforge.captures.pictures import picture_size
 from endoforge.captures.schema import MANIFEST_NAME, Corners, FrameLabel, PolypLabel, RunManifest
 from endoforge.captures.tally import Tally, Unusable
-from endoforge.core.reading import MOST_LABEL_BYTES, read_regular
+from endoforge.core.choices import LabelField
+from endoforge.core.reading import MOST_LABEL_BYTES, read_ahead, read_regular
 from endoforge.core.text import as_utf8
 
 LABEL_PATTERN = re.compile(r"frame_(\d+)\.json")
@@ -31,28 +32,46 @@ IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg"}
 DIGEST_BYTES = 16
 
 
-@dataclass
-class RunFrames:
-    """The N usable frames of a run by number, column by column, and a tally of what was dropped.
+@dataclass(frozen=True, eq=False, slots=True)
+class FrameRecord:
+    """One usable frame of the run folder `run_path`, whose name is `run`.
 
-    `labels` and `images` are paths relative to the run, `image_bytes` sizes, `digests` the first 16
-    bytes of the SHA-256 of each label's bytes; `boxes` is (M, 4) float32 xyxy in 0..1, of which
-    each frame has as many as it has `classes` and Paris kinds (None where unknown).
+    `label` and `image` are paths relative to the run, with forward slashes; `image_bytes` is the
+    image's size, `digest` the first 16 bytes of the SHA-256 of the label's bytes; `boxes` is (K, 4)
+    float32 xyxy in 0..1, `classes` the K class names, of the field that the index was asked for.
     """
 
-    labels: list[str] = field(default_factory=list)
-    images: list[str] = field(default_factory=list)
-    frame_ids: list[int] = field(default_factory=list)
-    image_bytes: list[int] = field(default_factory=list)
-    digests: list[bytes] = field(default_factory=list)
-    classes: list[tuple[str, ...]] = field(default_factory=list)
-    paris: list[tuple[str | None, ...]] = field(default_factory=list)
-    boxes: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 4), np.float32))
-    tally: Tally = field(default_factory=Tally)
+    run: str
+    run_path: Path
+    frame_id: int
+    label: str
+    image: str
+    digest: bytes
+    image_bytes: int
+    classes: tuple[str, ...]
+    boxes: NDArray[np.float32]
+
+    @property
+    def key(self) -> str:
+        """The label's path relative to the root, with forward slashes: names the frame."""
+        return f"{self.run}/{self.label}"
+
+    @property
+    def label_path(self) -> Path:
+        """The path of the label's file."""
+        return self.run_path / self.label
+
+    @property
+    def image_path(self) -> Path:
+        """The path of the image's file."""
+        return self.run_path / self.image
 
 
 def read_manifest(run: Path) -> RunManifest | None:
-    """None if there is none; raises OSError or ValidationError if it can't be read."""
+    """The manifest of the run folder `run`; None if it has none.
+
+    Raises OSError or ValidationError if it is there but can't be read.
+    """
     try:
         data = read_regular(run / MANIFEST_NAME, MOST_LABEL_BYTES)
         return RunManifest.model_validate_json(as_utf8(data))
@@ -60,49 +79,58 @@ def read_manifest(run: Path) -> RunManifest | None:
         return None
 
 
-def read_run(folders: RunFolders, *, strict: bool) -> RunFrames:
-    """Every label of a run; tallies frames of no use, and images without a label.
+def usable_frames(
+    run: Path, label_field: LabelField, tally: Tally
+) -> Iterator[tuple[FrameRecord, FrameLabel]]:
+    """Every usable frame of the run folder `run`, by number; tallies what is of no use, and why.
 
-    A frame is of use if its picture is there and all of its boxes can be used. A malformed manifest
-    is tallied too, and boxes whose two fields disagree. Raises UserError at the first of all these
-    if `strict`.
+    A frame is of use if its picture is there, all of its boxes can be used, and all of their polyps
+    have the `label_field` that names their class. Images without a label are tallied too, so are a
+    malformed manifest, and boxes whose two fields disagree. Raises UserError at the first of all
+    these if the tally is strict, and if the labels or the images can't be listed.
     """
-    run, tally = folders.path.name, Tally(strict=strict)
-    frames, boxes = RunFrames(tally=tally), list[Corners]()
-    label_folder = f"{folders.path / 'labels'}{os.sep}"
-    claimed, sizes = set(), _Sizes()
-    _check_manifest(folders, tally)
-    for name in _label_names(folders, tally):
-        where = f"{run}/labels/{name}"
+    folders, sizes = RunFolders(run), _Sizes()
+    label_folder = f"{run / 'labels'}{os.sep}"
+    claimed = set()
+    _check_manifest(run, tally)
+    names = _label_names(folders, tally)
+    # A disk brings many small files sooner than one after the other: this halves the time of an
+    # index whose files aren't in the system's memory, and costs next to nothing where they are.
+    read_ahead((label_folder + name for name in names), MOST_LABEL_BYTES)
+    for name in names:
+        where = f"{run.name}/labels/{name}"
         claimed.add(f"images/{name.removesuffix('.json')}")
         try:
             label, digest = _read_label(label_folder + name)
             image = _inner_path(label.image)
             claimed.add(posixpath.splitext(image)[0])
             num_bytes = _image_bytes(folders, label, image)
-            corners, polyps = _usable_boxes(folders, label, image, sizes, tally, where)
+            boxes = _usable_boxes(folders, label, image, sizes, tally, where)
+            classes = _class_names(label.seen_polyps, label_field)
         except Unusable as unusable:
             tally.drop(f"frame: {unusable.reason}", where, unusable.detail)
             continue
-        frames.labels.append(f"labels/{name}")
-        frames.images.append(image)
-        frames.frame_ids.append(label.frame_id)
-        frames.image_bytes.append(num_bytes)
-        frames.digests.append(digest)
-        frames.classes.append(tuple(polyp.class_name for polyp in polyps))
-        frames.paris.append(tuple(polyp.paris_kind for polyp in polyps))
-        boxes += corners
+        record = FrameRecord(
+            run=run.name,
+            run_path=run,
+            frame_id=label.frame_id,
+            label=f"labels/{name}",
+            image=image,
+            digest=digest,
+            image_bytes=num_bytes,
+            classes=classes,
+            boxes=np.array(boxes, np.float32).reshape(-1, 4),
+        )
+        yield record, label
     for image in _images_without_label(folders, claimed):
-        tally.drop("image: no label names it", f"{run}/{image}")
-    frames.boxes = np.array(boxes, np.float32).reshape(-1, 4)
-    return frames
+        tally.drop("image: no label names it", f"{run.name}/{image}")
 
 
-def _check_manifest(folders: RunFolders, tally: Tally) -> None:
+def _check_manifest(run: Path, tally: Tally) -> None:
     try:
-        read_manifest(folders.path)
+        read_manifest(run)
     except (OSError, ValidationError) as error:
-        where = f"{folders.path.name}/{MANIFEST_NAME}"
+        where = f"{run.name}/{MANIFEST_NAME}"
         tally.drop("run: manifest malformed (its frames are kept)", where, _first_fault(error))
 
 
@@ -151,7 +179,7 @@ def _inner_path(image: str) -> str:
 
 
 def _image_bytes(folders: RunFolders, label: FrameLabel, image: str) -> int:
-    """Its size; raises Unusable if it isn't there, or lies outside the run by a link."""
+    """The image's size; raises Unusable if it isn't there, or lies outside the run by a link."""
     if not label.image_present:
         raise Unusable("image_present is false")
     if (size := folders.plain_size(image)) is not None:
@@ -170,23 +198,30 @@ def _image_bytes(folders: RunFolders, label: FrameLabel, image: str) -> int:
 
 def _usable_boxes(
     folders: RunFolders, label: FrameLabel, image: str, sizes: "_Sizes", tally: Tally, where: str
-) -> tuple[list[Corners], list[PolypLabel]]:
-    """Boxes of the polyps that can be seen, and their labels.
+) -> list[Corners]:
+    """Boxes of the polyps that can be seen.
 
     Raises Unusable if one of them can't be used: a frame without it would show a polyp that its
     label doesn't have. Tallies boxes whose two fields disagree.
     """
-    boxes, polyps = [], []
-    seen = [polyp for polyp in label.polyp_labels if polyp.bbox_px or polyp.bbox_norm]
-    size = sizes.of(folders.path / image, seen)
-    for number, polyp in enumerate(seen, 1):
+    boxes = []
+    size = sizes.of(folders.path / image, label.seen_polyps)
+    for number, polyp in enumerate(label.seen_polyps, 1):
         corners = normalised_corners(polyp, size)
-        if corners is None:
-            continue
-        note_disagreement(polyp, number, size, tally, where)
-        boxes.append(usable_box(corners))
-        polyps.append(polyp)
-    return boxes, polyps
+        if corners is not None:
+            note_disagreement(polyp, number, size, tally, where)
+            boxes.append(usable_box(corners))
+    return boxes
+
+
+def _class_names(polyps: tuple[PolypLabel, ...], label_field: LabelField) -> tuple[str, ...]:
+    """The class of each polyp; raises Unusable if one has none, for it would be background."""
+    if label_field == "label":
+        return tuple(polyp.class_name for polyp in polyps)
+    kinds = tuple(polyp.paris_kind for polyp in polyps)
+    if None in kinds:
+        raise Unusable(f"a polyp without {label_field}")
+    return tuple(kind for kind in kinds if kind is not None)
 
 
 class _Sizes:
@@ -199,7 +234,7 @@ class _Sizes:
     def __init__(self) -> None:
         self._last: tuple[int, int] | None = None
 
-    def of(self, image: Path, polyps: list[PolypLabel]) -> tuple[int, int]:
+    def of(self, image: Path, polyps: tuple[PolypLabel, ...]) -> tuple[int, int]:
         """(width, height); raises Unusable for a picture without a header that it needs."""
         if all(polyp.bbox_px is None for polyp in polyps):
             return 1, 1  # shares of the picture need no size

@@ -5,7 +5,7 @@ that EndoForge adds are left out where they have no value.
 """
 
 import math
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 from pydantic import (
     BaseModel,
@@ -16,6 +16,8 @@ from pydantic import (
     model_serializer,
 )
 
+from endoforge.core.checks import MAX_SEED
+
 SCHEMA_VERSION = 1
 MANIFEST_NAME = "run_manifest.json"
 DEFAULT_CLASS = "polyp"
@@ -24,15 +26,12 @@ MOST_NAME_LENGTH = 200
 MOST_SIDE = 10**9
 """Pixels that a label may say its picture has: more than any has, and a float holds them."""
 
-LabelField = Literal["label", "paris"]
-"""The field of a polyp's label that names its class."""
-
 PICTURE_EXTRAS = ("instance", "depth", "normals")
 """More ground truth: each a folder of pictures named as the frames' own."""
 POSES_NAME = "poses.txt"
 """The camera's poses of all frames of the run, in TUM's format."""
 
-U64 = Annotated[int, Field(ge=0, lt=2**64)]
+U64 = Annotated[int, Field(ge=0, le=MAX_SEED)]
 
 
 def _null_as_nan(value: Any) -> Any:
@@ -98,7 +97,7 @@ class PolypLabel(_Contract):
     diameter_mm: float | None = None
     distance_mm: float | None = None
     instance: int | None = None
-    """Its value in the frame's instance image, where there is one."""
+    """The polyp's pixels have this value in the frame's instance image, where there is one."""
 
     added_by_us = frozenset(
         {"label", "visibility", "paris", "diameter_mm", "distance_mm", "instance"}
@@ -133,6 +132,11 @@ class FrameLabel(_Contract):
     source_image: str | None = None
 
     added_by_us = frozenset({"camera", "source_image"})
+
+    @property
+    def seen_polyps(self) -> tuple[PolypLabel, ...]:
+        """The polyps that have a box, which are those that can be seen."""
+        return tuple(polyp for polyp in self.polyp_labels if polyp.bbox_px or polyp.bbox_norm)
 
 
 class RunManifest(_Contract):

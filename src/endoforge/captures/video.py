@@ -19,13 +19,13 @@ SUFFIXES = {
     *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".wmv", ".asf", ".flv", ".3gp", ".gif"),
     *(".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".vob", ".mxf"),
 }
-"""By which a file is taken for a video."""
+"""Files whose names end so are taken for videos."""
 USUAL_FPS = 25.0
-"""Where a file doesn't say."""
+"""Frames a second where a file doesn't say."""
 COUNTED_WITHIN = 0.98
 """Headers tell at least so much of the number of frames, or of the time, rightly."""
 ROUNDED_SECONDS = 1e-3
-"""To which some files round the times of frames."""
+"""Some files, such as Matroska's, round the times of frames to this."""
 
 
 class Video:
@@ -36,7 +36,7 @@ class Video:
     """
 
     def __init__(self, path: Path) -> None:
-        """Raises UserError if it can't be opened."""
+        """Open the file and read its header; raises UserError if that can't be done."""
         if not path.is_file():
             raise UserError(f"{printable(str(path))}: no such video")
         self.path = path
@@ -71,7 +71,7 @@ class Video:
                 yield number, seconds, as_rgb(frame, reformatter)
 
     def _timed(self) -> Iterator[Timed]:
-        clock = _Clock(self.fps)
+        clock = _FrameTimes(self.fps)
         for number, frame in enumerate(decoded(self.path)):
             if frame is None:
                 self._lost += 1
@@ -107,7 +107,7 @@ class Video:
         return self._lost + round((self.duration - self._end) * self.fps) if early else 0
 
 
-class _Clock:
+class _FrameTimes:
     """Seconds from the first frame on, which never go back."""
 
     def __init__(self, fps: float) -> None:
@@ -116,7 +116,7 @@ class _Clock:
         self._offset: float | None = None
 
     def seconds(self, number: int, time: float | None) -> float:
-        """Of frame `number`, which the file gives a `time`, or None; numbers grow."""
+        """Seconds of frame `number`, for which the file gives `time` or None; numbers grow."""
         if time is None or self._offset is None or time + self._offset < self._seconds:
             # The first one, or where videos were joined: go on from here.
             self._seconds += (number - self._number) / self._fps

@@ -4,11 +4,13 @@ import math
 from collections.abc import Sequence
 
 from endoforge.core.errors import UserError
-from endoforge.core.sizes import MOST_INPUT_SIDE, parse_size
+from endoforge.core.sizes import LEAST_SIDE_PX, MOST_SIDE_PX, parse_size
 
-LEAST_SIDE = 64
-"""Pixels of an input's longer side: below, the coarsest features are a single cell, of which batch
-norm can make nothing."""
+MAX_SEED = 2**64 - 1
+"""Seeds are what 64 bits hold: other readers of a run's files may have no larger integer."""
+LEAST_LONGER_SIDE_PX = 64
+"""Of a detector's input: below, the coarsest features are a single cell, of which batch norm can
+make nothing."""
 
 
 def check_share(flag: str, value: float, *, example: str) -> None:
@@ -36,9 +38,9 @@ def check_at_least(flag: str, value: float, least: int, *, example: str) -> None
 
 
 def check_seed(flag: str, value: int) -> None:
-    """What 64 bits hold."""
-    if not 0 <= value < 2**64:
-        _fail(flag, value, "between 0 and 18446744073709551615", "42")
+    """Raise UserError, which names `flag`, unless the value is from 0 to MAX_SEED."""
+    if not 0 <= value <= MAX_SEED:
+        _fail(flag, value, f"between 0 and {MAX_SEED}", "42")
 
 
 def check_choice(flag: str, value: str, choices: Sequence[str]) -> None:
@@ -47,16 +49,30 @@ def check_choice(flag: str, value: str, choices: Sequence[str]) -> None:
         raise UserError(f"{flag} {value}: must be one of {', '.join(choices)}")
 
 
+def check_render_size(flag: str, size: tuple[int, int], *, when: str = "") -> None:
+    """Raise UserError, which names `flag`, unless frames of (width, height) can be rendered.
+
+    `when`, such as "with --simulate ", says what the limits come from if the flag has others too.
+    """
+    if min(size) < LEAST_SIDE_PX or max(size) > MOST_SIDE_PX:
+        width, height = size
+        raise UserError(
+            f"{flag} {width}x{height}: {when}each side must be {LEAST_SIDE_PX} to {MOST_SIDE_PX} "
+            "pixels"
+        )
+
+
 def check_size(flag: str, text: str, divisor: int) -> tuple[int, int]:
     """`"320x192"` to (320, 192): multiples of `divisor` that an input may have.
 
-    The longer one is at least LEAST_SIDE.
+    The longer one is at least LEAST_LONGER_SIDE_PX, and neither is above MOST_SIDE_PX; raises
+    UserError, which names `flag`, for any other.
     """
     width, height = parse_size(text, flag)
-    if max(width, height) < LEAST_SIDE:
-        _fail(flag, text, f"at least {LEAST_SIDE} pixels on the longer side", "320x192")
-    if max(width, height) > MOST_INPUT_SIDE:
-        _fail(flag, text, f"at most {MOST_INPUT_SIDE} pixels each way", "320x192")
+    if max(width, height) < LEAST_LONGER_SIDE_PX:
+        _fail(flag, text, f"at least {LEAST_LONGER_SIDE_PX} pixels on the longer side", "320x192")
+    if max(width, height) > MOST_SIDE_PX:
+        _fail(flag, text, f"at most {MOST_SIDE_PX} pixels each way", "320x192")
     if width % divisor or height % divisor:
         near = "x".join(str(max(1, round(side / divisor)) * divisor) for side in (width, height))
         _fail(flag, text, f"multiples of {divisor}", near)

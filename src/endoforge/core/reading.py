@@ -3,8 +3,8 @@
 import errno
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 
@@ -37,6 +37,21 @@ def read_regular(path: str | Path, most_bytes: int) -> bytes:
             limit = f"larger than {most_bytes // MEGABYTE} MB"
             raise OSError(errno.EFBIG, limit, str(path))
         return file.read(size) or b""
+
+
+def read_ahead(paths: Iterable[str], most_bytes: int) -> None:
+    """Have the system fetch regular files, of up to `most_bytes`, before they are read.
+
+    It doesn't wait for them. Where the system can't, and for a file that can't be opened, nothing
+    is done: who reads it later finds out.
+    """
+    if not hasattr(os, "posix_fadvise"):
+        return
+    for path in paths:
+        with suppress(OSError):
+            file, _ = _opened(path)
+            with file:
+                os.posix_fadvise(file.fileno(), 0, most_bytes, os.POSIX_FADV_WILLNEED)
 
 
 def first_line(path: str | Path, most_bytes: int) -> bytes:

@@ -4,8 +4,9 @@ import re
 
 from endoforge.core.errors import UserError
 
-MOST_INPUT_SIDE = 4096
-"""Pixels of a detector's input, each way."""
+LEAST_SIDE_PX, MOST_SIDE_PX = 64, 4096
+"""What each side of a rendered frame may have. A detector's input may have as many at most; of its
+least, see `checks.check_size`."""
 
 
 def parse_size(text: str, flag: str) -> tuple[int, int]:

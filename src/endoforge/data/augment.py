@@ -65,12 +65,12 @@ class Draws:
     noise_at: Tensor
 
     def rows(self, rows: slice) -> "Draws":
-        """Of these pictures only."""
+        """The draws of these pictures alone; their common noise stays the same."""
         return Draws(self.own[rows], self.noise_at)
 
 
-def draw(count: int, image_hw: tuple[int, int], generator: Generator) -> Draws:
-    """Chance for `count` pictures of `image_hw`, on the CPU."""
+def draw_chances(count: int, image_hw: tuple[int, int], generator: Generator) -> Draws:
+    """Draw what chance decides for `count` pictures of `image_hw`, on the CPU."""
     own = torch.rand(count, NUM_DRAWS, generator=generator)
     at = [torch.randint(0, TILES * side, (), generator=generator) for side in image_hw]
     return Draws(own, torch.stack(at))
@@ -136,7 +136,7 @@ def random_warp(chance: Tensor) -> Warp:
 
 
 def warp_images(images: Tensor, warp: Warp, cut: Tensor | None = None) -> Tensor:
-    """(B, 3, H, W), sampled bilinearly; what lies outside of a picture is black.
+    """Sample (B, 3, H, W) bilinearly at the places that `warp` names; what lies outside is black.
 
     So are the pixels whose middles lie in the rectangles `cut` (B, 4), xyxy in 0..1 of the new
     pictures.
@@ -167,7 +167,7 @@ def _covered(image_hw: tuple[int, int], rectangles: Tensor) -> Tensor:
 
 
 def _middles(side: int, device: torch.device) -> Tensor:
-    """Of the pixels of a row, in -1..1: (side,)."""
+    """Where the middles of a row's pixels lie, in -1..1: (side,)."""
     return (2 * torch.arange(side, device=device) + 1) / side - 1
 
 
@@ -176,7 +176,7 @@ def warp_boxes(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Boxes where the pixels went, clipped, with their classes, and how many.
 
-    `cut` is as of `random_cut`. Boxes hardly in view are removed.
+    `cut` is what `random_cut` gives. Boxes hardly in view are removed.
     """
     corners = boxes.reshape(*boxes.shape[:2], 2, 2)
     corners = corners * warp.scale[:, None, None] + warp.shift[:, None, None]
@@ -209,9 +209,9 @@ def blur_(images: Tensor, chance: Tensor) -> None:
 
 
 def random_cut(chance: Tensor) -> Tensor:
-    """Rectangles (B, 4), xyxy in 0..1, some over the edge; one without area where there is none.
+    """Rectangles to black out, (B, 4) xyxy in 0..1, some over the edge; most have no area.
 
-    `chance` is (B, 5), uniform in 0..1: whether, two sides, and the middle.
+    `chance` is (B, 5), uniform in 0..1: whether there is one, its two sides, and its middle.
     """
     sides = LARGEST_CUT * chance[:, 1:3] * (chance[:, :1] < CUT)
     return torch.cat([chance[:, 3:] - sides / 2, chance[:, 3:] + sides / 2], dim=1)
@@ -254,7 +254,7 @@ def _about(middle: float, spread: float, chance: Tensor) -> Tensor:
 
 
 def _common(boxes: Tensor, others: Tensor) -> Tensor:
-    """What boxes (..., 4) have in common with others, without area where that is nothing."""
+    """The overlap of boxes (..., 4) with others, as boxes; without area where there is none."""
     low = torch.maximum(boxes[..., :2], others[..., :2])
     return torch.cat([low, torch.maximum(low, torch.minimum(boxes[..., 2:], others[..., 2:]))], -1)
 

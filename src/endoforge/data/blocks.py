@@ -25,6 +25,7 @@ from platformdirs import user_cache_path
 
 from endoforge import __version__
 from endoforge.captures.tally import Unusable
+from endoforge.core.choices import ResizeMode
 from endoforge.core.files import create_file, write_atomic
 from endoforge.core.folders import (
     FolderLock,
@@ -37,8 +38,8 @@ from endoforge.core.folders import (
 )
 from endoforge.core.parsing import parse_json
 from endoforge.core.reading import MOST_LIST_BYTES, first_line, read_regular
-from endoforge.data.decode import Mapped, Outcome, map_new
-from endoforge.data.letterbox import Placement, ResizeMode
+from endoforge.data.decode_pictures import Mapped, Outcome, map_new
+from endoforge.data.letterbox import Placement
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ _FILE = re.compile(r"[0-9a-f]{16}\.(pixels|json)")
 _FOLDER = re.compile(r"[0-9a-f]{32}")
 
 State = tuple[int, int, int]
-"""Of a picture file: size in bytes, mtime and ctime in ns."""
+"""What tells whether a file was changed: its size in bytes, mtime and ctime in ns."""
 
 Identity = tuple[str, int, int, int]
 """A picture file's path relative to the root, and its state."""
@@ -136,16 +137,16 @@ class BlockFolder:
                 os.utime(self.path)
 
     def num_bytes(self) -> int:
-        """Of all blocks."""
+        """How large the blocks are in all, in bytes; 0 if that can't be told."""
         if self._link() is not None:
             return 0
-        return sum(state[0] for path in _entries(self.path) if (state := state_of(path)))
+        return sum(state[0] for path in _entries(self.path) if (state := file_state(path)))
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """While no other process is in here; at once where that can't be told.
+        """Hold the folder for this process alone; where it can't be locked, go on without.
 
-        Makes the folder if it can.
+        Waits for another process that holds it, and makes the folder if it can.
         """
         lock = self._lock()
         try:
@@ -155,7 +156,7 @@ class BlockFolder:
                 lock.release()
 
     def read_and_tidy(self) -> list[Block]:
-        """As `read`, but removes what nothing will read again; call it when `alone`.
+        """Read as `read` does, and remove what nothing will read again; call it when `alone`.
 
         Here: what a killed process left or is damaged, blocks none of whose frames is as it was,
         and all if they are too many. Beside: folders whose root is gone, or that nothing has used
@@ -175,7 +176,7 @@ class BlockFolder:
         return list(useful.values())
 
     def _link(self) -> Path | None:
-        """What of it is a link."""
+        """The part of the folder's path that is a link; None where neither is."""
         return next(filter(is_link, (self.path.parent, self.path)), None)
 
     def _remove(self, path: Path) -> None:
@@ -196,12 +197,12 @@ class BlockFolder:
 
     def _is_useful(self, block: Block) -> bool:
         return any(
-            identity and state_of(self._root / identity[0]) == identity[1:]
+            identity and file_state(self._root / identity[0]) == identity[1:]
             for identity in block.identities
         )
 
     def _read(self, table: Path) -> Block | None:
-        """None if the block isn't whole, or not what was written."""
+        """The block of a table; None if it isn't whole, or not what was written."""
         pixels = table.with_suffix(".pixels")
         try:
             head, _, body = read_regular(table, MOST_LIST_BYTES).partition(b"\n")
@@ -245,7 +246,7 @@ def _encode(outcome: Outcome) -> Any:
 
 
 def _entries(folder: Path) -> list[Path]:
-    """None if the folder can't be read."""
+    """The paths in a folder; none of them if it can't be read."""
     try:
         return list(folder.iterdir())
     except OSError:
@@ -256,8 +257,8 @@ def _tables(folder: Path) -> list[Path]:
     return [path for path in _entries(folder) if path.suffix == ".json"]
 
 
-def state_of(path: Path | str) -> State | None:
-    """None if there is no such file."""
+def file_state(path: Path | str) -> State | None:
+    """The state of the file at `path`; None if there is no such file."""
     try:
         found = os.stat(path)  # noqa: PTH116  # for any path, and fast
     except OSError:

@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from endoforge.captures.index import FrameRecord
+from endoforge.captures.run_frames import FrameRecord
 from endoforge.captures.schema import DEFAULT_CLASS
-from endoforge.data.pack import Pack
+from endoforge.data.pack import LabelledInputs
 
 Classes = tuple[str, ...]
 """Class names, each in its place."""
@@ -22,14 +22,17 @@ def with_others(known: tuple[str, ...], frames: Iterable[FrameRecord]) -> tuple[
     return (*known, *sorted(found - set(known)))
 
 
-def boxes_by_class(pack: Pack) -> Counter[str]:
-    """How many boxes of each class a pack holds."""
-    return Counter(pack.class_names[number] for each in pack.classes for number in each)
+def boxes_by_class(inputs: LabelledInputs) -> Counter[str]:
+    """How many boxes of each class `inputs` have, by name."""
+    return Counter(inputs.class_names[number] for each in inputs.classes for number in each)
 
 
-def unknown_classes(pack: Pack, known: tuple[str, ...]) -> str | None:
-    """A line on the boxes of `pack` whose class a detector of the `known` ones can't name."""
-    unknown = {name: n for name, n in boxes_by_class(pack).items() if name not in known}
+def unknown_classes(inputs: LabelledInputs, known: tuple[str, ...]) -> str | None:
+    """A line on the boxes of `inputs` whose class a detector of the `known` ones can't name.
+
+    None where there is no such box.
+    """
+    unknown = {name: n for name, n in boxes_by_class(inputs).items() if name not in known}
     if not unknown:
         return None
     counts = ", ".join(f"{number} of {name}" for name, number in sorted(unknown.items()))

@@ -9,15 +9,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from endoforge.captures import listing
-from endoforge.captures.index import FrameRecord
+from endoforge.captures.run_frames import FrameRecord
 from endoforge.captures.tally import Unusable
-from endoforge.data.blocks import Block, BlockFolder, Identity, state_of
-from endoforge.data.decode import Outcome, decode_into, unnamed_array
+from endoforge.core.choices import ResizeMode
+from endoforge.data.blocks import Block, BlockFolder, Identity, file_state
+from endoforge.data.decode_pictures import Outcome, decode_into, unnamed_array
 from endoforge.data.images import Images
-from endoforge.data.letterbox import ResizeMode
 
 log = logging.getLogger(__name__)
+
+SETTLED_S = 2.0
+"""A file's time may stand still for so long while its content changes (FAT's clock is coarsest)."""
 
 _Place = tuple[Block, int]
 """A block and a row of it."""
@@ -59,11 +61,14 @@ def load_decoded(
 
 
 def _identities(frames: Sequence[FrameRecord]) -> list[Identity | None]:
-    """None of a picture that changed just now: it may again, within a tick of its clock."""
-    settled_ns = time.time_ns() - listing.SETTLED_S * 1e9
+    """What names each picture in the blocks; None for one that can't be told or changed just now.
+
+    Such a one may change again within a tick of its file system's clock, with no trace of it.
+    """
+    settled_ns = time.time_ns() - SETTLED_S * 1e9
     identities: list[Identity | None] = []
     for frame in frames:
-        state = state_of(f"{frame.run_path}/{frame.image}")
+        state = file_state(f"{frame.run_path}/{frame.image}")
         settled = state is not None and max(state[1:]) < settled_ns
         identities.append((f"{frame.run}/{frame.image}", *state) if state and settled else None)
     return identities

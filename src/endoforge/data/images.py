@@ -32,7 +32,7 @@ class Images:
         return len(self._rows)
 
     def at(self, places: Sequence[int]) -> "Images":
-        """Those pictures alone; reads none."""
+        """An array of the pictures at these places alone; no picture is read for it."""
         return Images(self._blocks, self._block_of[places], self._rows[places])
 
     def __getitem__(self, places: int | Rows) -> NDArray[np.uint8]:

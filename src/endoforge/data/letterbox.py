@@ -1,13 +1,12 @@
 """Pictures of any size into inputs of one size, and boxes there and back."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-ResizeMode = Literal["letterbox", "force"]
+from endoforge.core.choices import ResizeMode
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from endoforge.core.errors import UserError
 from endoforge.data.images import Images
-from endoforge.data.pack import Pack
+from endoforge.data.pack import LabelledInputs
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class Loader:
 
     def __init__(
         self,
-        pack: Pack,
+        pack: LabelledInputs,
         batch_size: int,
         *,
         seed: int | None,

@@ -1,48 +1,45 @@
 """Frames as inputs of one size, their pixels on disk, not in memory, and their boxes."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from endoforge.captures.index import FrameRecord
+from endoforge.captures.run_frames import FrameRecord
 from endoforge.captures.tally import Tally, Unusable
+from endoforge.core.choices import ResizeMode
 from endoforge.core.errors import UserError
 from endoforge.data.frame_cache import load_decoded
 from endoforge.data.images import Images
-from endoforge.data.letterbox import ResizeMode
 
 
 @dataclass(frozen=True, eq=False)
-class Pack:
-    """N inputs of one size, ready to batch.
+class LabelledInputs:
+    """N inputs of one size with their truth, ready to batch, wherever they come from.
 
-    `images` is (N, H, W, 3) uint8 RGB, mapped from files; `boxes` holds for each a (K, 4) float32
-    xyxy in 0..1 of the input, `classes` a (K,) int64 of their places in `class_names`; `frames`
-    says where each came from.
+    `images` is (N, H, W, 3) uint8 RGB; `boxes` holds for each a (K, 4) float32 xyxy in 0..1 of the
+    input, `classes` a (K,) int64 of their places in `class_names`.
     """
 
     images: Images
     boxes: list[NDArray[np.float32]]
     classes: list[NDArray[np.int64]]
     class_names: tuple[str, ...]
-    frames: list[FrameRecord]
-    tally: Tally
 
     def __len__(self) -> int:
-        return len(self.frames)
+        return len(self.images)
 
-    @property
-    def dropped(self) -> Counter[str]:
-        """How much was dropped, by reason."""
-        return self.tally.counts
 
-    @property
-    def examples(self) -> dict[str, list[str]]:
-        """The first few of what was dropped, by reason."""
-        return self.tally.examples
+@dataclass(frozen=True, eq=False)
+class Pack(LabelledInputs):
+    """Inputs made of recorded frames, their pixels mapped from files.
+
+    `frames` says which frame each input shows, `tally` what was left out and why.
+    """
+
+    frames: list[FrameRecord]
+    tally: Tally
 
 
 def pack_frames(

@@ -11,7 +11,8 @@ from typing import Annotated
 import numpy as np
 from pydantic import BaseModel, Field, ValidationError
 
-from endoforge.captures.index import CaptureIndex, FrameRecord
+from endoforge.captures.index import CaptureIndex
+from endoforge.captures.run_frames import FrameRecord
 from endoforge.core.errors import UserError
 from endoforge.core.files import write_json_atomic
 from endoforge.core.folders import make_folder_of
@@ -165,14 +166,23 @@ def _split_by_time(frames: Sequence[FrameRecord], val_ratio: float, digests: Dig
 
 
 def fingerprint(frames: Iterable[FrameRecord]) -> str:
-    """SHA-256 over the keys, sorted, what their labels say, and their images' sizes.
+    """The fingerprint of frames by their keys, what their labels say, and their images' sizes.
 
     The same data, the same value, whatever the files' times; as the index read them.
     """
+    return fingerprint_of(
+        (frame.key, frame.digest + frame.image_bytes.to_bytes(8, "little")) for frame in frames
+    )
+
+
+def fingerprint_of(named: Iterable[tuple[str, bytes]]) -> str:
+    """SHA-256, as hexadecimal digits, over names and the bytes that stand for what each names.
+
+    Their order doesn't count.
+    """
     digest = hashlib.sha256()
-    for frame in sorted(frames, key=lambda frame: frame.key):
-        digest.update(frame.key.encode() + b"\0")
-        digest.update(frame.digest + frame.image_bytes.to_bytes(8, "little"))
+    for name, content in sorted(named):
+        digest.update(name.encode() + b"\0" + content)
     return digest.hexdigest()
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from itertools import combinations, pairwise
 from pathlib import Path
 
-from endoforge.captures.index import FrameRecord, RunInfo
+from endoforge.captures.index import RunInfo
+from endoforge.captures.run_frames import FrameRecord
 from endoforge.core.reading import open_regular
 
 SHARED_FOR_TWINS = 0.05
@@ -20,9 +21,9 @@ SHARED_FOR_TWINS = 0.05
 
 Below it, it is some black or blank pictures, which any two recordings may share."""
 END_BYTES = 2**12
-"""Of a picture's file, what is compared at both ends, beside its length: a PNG's checksum of all
-pixels is there, and of a JPEG its tables and the last of its pixels. Of a large data set most files
-are as long as another one, so more would take the time of reading them all."""
+"""Pictures are compared by their files' lengths and so many bytes at both ends: there is a PNG's
+checksum of all pixels, and of a JPEG its tables and the last of its pixels. In a large data set
+most files are as long as another one, so more would take the time of reading them all."""
 ALL_PAIRS_OF = 20
 SHOWN = 3
 GROUPS_SHOWN = 5
@@ -38,13 +39,13 @@ class Twins:
     why: str
 
     def line(self) -> str:
-        """For people: `run_1, run_2: the same seed and ranges`."""
+        """The group in a line for people: `run_1, run_2: the same seed and ranges`."""
         more = f" and {len(self.runs) - SHOWN} more" if len(self.runs) > SHOWN else ""
         return f"{', '.join(self.runs[:SHOWN])}{more}: {self.why}"
 
 
 def group_lines(groups: Sequence[Twins]) -> list[str]:
-    """For people: the first groups, and how many more there are."""
+    """Lines for people: the first groups, and how many more there are."""
     more = len(groups) - GROUPS_SHOWN
     shown = [group.line() for group in groups[:GROUPS_SHOWN]]
     return shown if more <= 0 else [*shown, f"and {more} more groups of runs"]
@@ -57,7 +58,7 @@ class Digests:
         self._known: dict[Path, Digest | None] = {}
 
     def of(self, frame: FrameRecord) -> Digest | None:
-        """Of its picture's length and both of its ends; None if the file can't be read."""
+        """The digest of the picture's length and both of its ends; None if it can't be read."""
         path = frame.image_path
         if path not in self._known:
             self._known[path] = _digest(path)
@@ -121,7 +122,7 @@ def _sharing(frames: Sequence[FrameRecord], digests: Digests) -> list[tuple[str,
 
 
 def _pairs(names: list[str]) -> Iterable[tuple[str, str]]:
-    """All of them; of many, each with the next, which joins those that have all in common."""
+    """All pairs of `names`; of many names each with the next, which joins the same groups."""
     return combinations(names, 2) if len(names) <= ALL_PAIRS_OF else pairwise(names)
 
 
@@ -166,7 +167,7 @@ def shared_pictures(
 
 
 def _as_long_as_others(frames: Sequence[FrameRecord]) -> list[FrameRecord]:
-    """Those whose picture may be in two runs: its file is as long as one of another run."""
+    """The frames whose picture may be in two runs: its file is as long as one of another run."""
     runs_by_size: dict[int, set[str]] = defaultdict(set)
     for frame in frames:
         if frame.image_bytes:  # files without content are no pictures

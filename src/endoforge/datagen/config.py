@@ -1,20 +1,19 @@
-"""What `datagen` takes."""
+"""The flags of `datagen`, checked; nothing heavy is imported here."""
 
 import re
 from dataclasses import dataclass, fields
-from typing import Annotated, Literal
+from typing import Annotated
 
 from tyro.conf import arg
 
+from endoforge.core import checks
+from endoforge.core.choices import RendererName
 from endoforge.core.errors import UserError
 from endoforge.core.machine import cpu_cores
 from endoforge.core.sizes import parse_size
 
-RendererChoice = Literal["auto", "cpu", "cuda", "vulkan", "metal", "amdgpu"]
-
-MAX_SEED = 2**64 - 1
 MOST_RUNS = 1_000_000
-"""In one job."""
+"""Runs of one job at most."""
 SAVED = ("instance", "depth", "normals", "pose")
 """What --save can name, in the order in which it is kept."""
 
@@ -72,21 +71,19 @@ class DatagenConfig:
     resolution: Annotated[str, arg(metavar="WIDTHxHEIGHT")] = "640x360"
     """Size of the frames, WIDTHxHEIGHT in pixels."""
 
-    renderer: RendererChoice = "auto"
+    renderer: RendererName = "auto"
     """What renders: a GPU if there is one, else the CPU. `endoforge devices` lists them."""
 
     def __post_init__(self) -> None:
-        if self.seed is not None and not 0 <= self.seed <= MAX_SEED:
-            raise UserError(f"--seed {self.seed}: must be between 0 and 2^64 - 1")
+        if self.seed is not None:
+            checks.check_seed("--seed", self.seed)
         for flag in ("max_frames", "runs", "workers"):
             number = getattr(self, flag)
             if number is not None and number < 1:
                 raise UserError(f"--{flag.replace('_', '-')} {number}: must be 1 or more")
         if self.runs is not None and self.runs > MOST_RUNS:
             raise UserError(f"--runs {self.runs}: must be at most {MOST_RUNS:,}; make parts of it")
-        width, height = self.size
-        if not (64 <= width <= 4096 and 64 <= height <= 4096):
-            raise UserError(f"--resolution {self.resolution}: each side must be 64 to 4096 pixels")
+        checks.check_render_size("--resolution", self.size)
         if self.prune_output_root is not None and not self.prune_empty:
             raise UserError("--prune-output-root: needs --prune-empty")
         if self.from_manifest is not None:
@@ -96,17 +93,17 @@ class DatagenConfig:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(width, height) in pixels."""
+        """The frames' (width, height) in pixels."""
         return parse_size(self.resolution, "--resolution")
 
     @property
     def pruned_root(self) -> str:
-        """Where pruned copies go."""
+        """The folder that pruned copies go to."""
         return self.prune_output_root or self.output_root.rstrip("/") + "_filtered"
 
     @property
     def run_indices(self) -> range:
-        """Which runs of the data set to record."""
+        """The runs of the data set to record, by their numbers from 0."""
         if self.run_range is None:
             return range(self.runs or 1)
         match = re.fullmatch(r"(\d{1,15}):(\d{1,15})", self.run_range.strip())
@@ -121,7 +118,7 @@ class DatagenConfig:
 
     @property
     def polyp_count(self) -> tuple[int, int] | None:
-        """(least, most) polyps a run, if they were given."""
+        """The (least, most) polyps a run, or None if the ranges decide."""
         if self.polyps is None:
             return None
         match = re.fullmatch(r"(\d{1,9})-(\d{1,9})", self.polyps.strip())
@@ -140,7 +137,7 @@ class DatagenConfig:
 
     @property
     def num_workers(self) -> int:
-        """Threads that prepare and write."""
+        """The number of threads that prepare and write."""
         return self.workers or cpu_cores()
 
     def _refuse_what_the_manifest_says(self) -> None:

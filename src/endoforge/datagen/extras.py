@@ -36,11 +36,11 @@ DESCRIPTIONS: dict[str, dict[str, Any]] = {
         "values": "seconds of simulated time, mm, and the rotation world_from_camera",
     },
 }
-"""What the manifest says of each."""
+"""What the manifest says of each kind of ground truth."""
 
 
 def depth_picture(depth_mm: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """(H, W) uint16 in units of 0.01 mm; 0 where nothing is measured."""
+    """Turn depth in mm into (H, W) uint16 in units of 0.01 mm; 0 where nothing is measured."""
     measured = _measured(depth_mm)
     steps = np.rint(np.where(measured, depth_mm, 0) / DEPTH_UNIT_MM)
     return steps.astype(np.uint16)
@@ -49,7 +49,7 @@ def depth_picture(depth_mm: NDArray[np.float32]) -> NDArray[np.uint16]:
 def normals_picture(
     normals: NDArray[np.float32], depth_mm: NDArray[np.float32]
 ) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 from (H, W, 3) unit vectors; 0 0 0 where nothing is measured."""
+    """Turn unit vectors (H, W, 3) into uint8; 0 0 0 where nothing is measured."""
     steps = np.rint((normals + 1) * 127.5).clip(0, 255)
     return np.where(_measured(depth_mm)[..., None], steps, 0).astype(np.uint8)
 
@@ -60,7 +60,7 @@ def _measured(depth_mm: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 def poses_text(states: Sequence[CameraState]) -> str:
-    """The camera's course in the TUM RGB-D benchmark's format: mm, world_from_camera."""
+    """Write the camera's course in the TUM RGB-D benchmark's format: mm, world_from_camera."""
     lines = ["# timestamp tx ty tz qx qy qz qw: s, mm, world_from_camera"]
     for state in states:
         numbers = [*state.pose.position, *quaternion_xyzw(state.pose.axes.T)]
@@ -69,7 +69,7 @@ def poses_text(states: Sequence[CameraState]) -> str:
 
 
 def quaternion_xyzw(rotation: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(4,) unit quaternion x, y, z, w with w >= 0, of a (3, 3) rotation.
+    """The unit quaternion (4,) x, y, z, w with w >= 0 of a (3, 3) rotation.
 
     Its outer product is a linear function of the rotation; the row with the largest entry on the
     diagonal gives it without loss of digits (Shepperd 1978, J. Guidance and Control 1:223).

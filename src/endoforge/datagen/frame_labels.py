@@ -7,7 +7,7 @@ from endoforge.sim.simulator import FrameTruth
 
 
 def frame_label(truth: FrameTruth, *, with_instances: bool) -> FrameLabel:
-    """The label of a frame; `with_instances` names the polyps' values in the instance image.
+    """Make the label of a frame; `with_instances` adds the polyps' values in the instance image.
 
     Its clock is the simulated one, which starts at 0: the same seed gives the same bytes.
     """

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import partial
 from threading import Event
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from endoforge.captures.config import PruneConfig
 from endoforge.captures.prune import prune_empty
@@ -19,7 +19,7 @@ from endoforge.datagen.job import RunJob, make_job
 from endoforge.datagen.job_report import DatagenReport
 from endoforge.datagen.output import USUAL_FRAMES, Output
 from endoforge.datagen.resume import EarlierRuns, find_runs
-from endoforge.sim.engine import Engine, RendererName, start_engine
+from endoforge.sim.engine import Engine, start_engine
 from endoforge.sim.renderer import Renderer
 from endoforge.sim.simulator import BakedRun, bake, default_batch_size, render_runs
 from endoforge.sim.stops import check_of
@@ -27,22 +27,24 @@ from endoforge.sim.stops import check_of
 log = logging.getLogger(__name__)
 
 FIRST = "preparing kernels and runs"
-"""What the first frames wait for, most of all where kernels have to be compiled."""
+"""What the progress says until the first frames come: kernels may have to be compiled."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 def generate(config: DatagenConfig) -> DatagenReport:
-    """Record the runs that `config` asks for; its seed must be set, or `from_manifest`.
+    """Record the runs that `config` asks for, and report what was written.
 
-    Raises UserError, before anything is rendered, if a folder can't be written or the renderer
-    isn't there, if the settings don't fit what is to be resumed, and if the disk is full. Whatever
-    ends it, frames and labels on disk are whole.
+    Each run becomes a folder under `config.output_root`: frames, a label file for each, and a
+    manifest. `config.seed` must be set, or `config.from_manifest`, else it is a ValueError.
+    Raises UserError, before anything is rendered, if a folder can't be written, the renderer isn't
+    there, or the settings don't fit what is to be resumed; and later if the disk is full. Whatever
+    ends it, frames and labels on disk are whole, and `resume` goes on.
     """
     job = make_job(config)
     _check_outputs(config)
-    engine = start_engine(cast(RendererName, job.renderer))
+    engine = start_engine(job.renderer)
     report = DatagenReport(job.output_root, engine.name)
     found = find_runs(job.output_root, job.data_set, engine.name) if job.resume else EarlierRuns()
     todo = [index for index in job.run_indices if index not in found.complete]
@@ -98,7 +100,7 @@ def _bake(job: RunJob, stopping: Event, run_index: int) -> tuple[int, BakedRun]:
 
 
 def _explain(job: RunJob, frames: int, error: BaseException) -> None:
-    """Say what is safe and how to go on; raises UserError in place of a full disk."""
+    """Log what is safe and how to go on; raises UserError in place of a full disk."""
     safe = f"{frames} whole frames of this job are in {job.output_root}"
     go_on = f"the same command with {job.resume_flags} goes on"
     full = next((one for one in (error, error.__cause__) if is_full(one)), None)
@@ -113,7 +115,7 @@ def _explain(job: RunJob, frames: int, error: BaseException) -> None:
 def in_parallel(
     pool: Executor, make: Callable[[Item], Result], items: Iterable[Item], ahead: int
 ) -> Iterator[Result]:
-    """`make(item)` of each, in order, made in the pool; at most `ahead` are begun and not taken."""
+    """Yield `make(item)` of each, in order, made in the pool; at most `ahead` are begun."""
     begun: deque[Future[Result]] = deque()
     for item in items:
         if len(begun) == ahead:

@@ -6,23 +6,24 @@ Nothing here needs torch or a renderer.
 import logging
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from pydantic import ValidationError
 
 from endoforge import __version__
 from endoforge.captures.schema import PICTURE_EXTRAS, RunManifest
+from endoforge.core.choices import RendererName
 from endoforge.core.errors import UserError
 from endoforge.core.reading import MOST_LABEL_BYTES, read_regular
 from endoforge.core.text import as_utf8
-from endoforge.datagen.config import SAVED, DatagenConfig, RendererChoice
+from endoforge.datagen.config import SAVED, DatagenConfig
 from endoforge.sim.randomization import Randomization, load_randomization, parse_randomization
 from endoforge.sim.streams import run_seed
 
 log = logging.getLogger(__name__)
 
 REPEATABLE = "repeatable"
-"""In a manifest, under `endoforge`: false where the camera went as somebody steered it."""
+"""The manifest's field, under `endoforge`, that is false where somebody steered the camera."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,16 +38,16 @@ class DataSet:
     randomization: Randomization = field(default_factory=Randomization)
 
     def seed_of(self, run_index: int) -> int:
-        """The seed of a run, whoever makes it."""
+        """The seed of a run by its number from 0, whichever job makes it."""
         return run_seed(self.base_seed, run_index)
 
     @property
     def pictures(self) -> tuple[str, ...]:
-        """Those of `saved` that are pictures, one a frame."""
+        """The kinds of `saved` that are pictures, one a frame."""
         return tuple(kind for kind in self.saved if kind in PICTURE_EXTRAS)
 
     def settings(self, renderer: str) -> dict[str, Any]:
-        """As the manifest keeps them, under `endoforge`; equal settings make equal runs."""
+        """The settings as a manifest keeps them, under `endoforge`; equal ones make equal runs."""
         return {
             "version": __version__,
             "renderer": renderer,
@@ -59,11 +60,11 @@ class DataSet:
 
 @dataclass(frozen=True, kw_only=True)
 class RunJob:
-    """Runs of a data set to make, and how."""
+    """What a job is to do: which runs of which data set to make, where, and by what."""
 
     data_set: DataSet
     run_indices: range
-    renderer: str
+    renderer: RendererName
     output_root: Path
     workers: int
     resume: bool
@@ -72,7 +73,10 @@ class RunJob:
 
 
 def make_job(config: DatagenConfig) -> RunJob:
-    """From flags whose seed is chosen; UserError for a file that can't be used."""
+    """Make the job of flags whose seed is chosen.
+
+    Raises UserError for a file that can't be used, and ValueError if no seed is chosen.
+    """
     if config.from_manifest is not None:
         return _again(config, Path(config.from_manifest))
     if config.seed is None:
@@ -88,7 +92,7 @@ def make_job(config: DatagenConfig) -> RunJob:
 
 
 def randomization_of(config: DatagenConfig) -> Randomization:
-    """The ranges in effect."""
+    """The ranges in effect: the manifest's, or the file's or the defaults with `--polyps`."""
     if config.from_manifest is not None:
         return _again(config, Path(config.from_manifest)).data_set.randomization
     file = config.randomization
@@ -104,7 +108,7 @@ def randomization_of(config: DatagenConfig) -> Randomization:
 
 
 def as_json(randomization: Randomization) -> dict[str, Any]:
-    """Nested dicts and lists, as JSON gives them back."""
+    """The ranges as nested dicts and lists, as JSON gives them back."""
     values: dict[str, Any] = _listed(asdict(randomization))
     return values
 
@@ -115,7 +119,9 @@ def _listed(value: Any) -> Any:
     return [_listed(item) for item in value] if isinstance(value, tuple) else value
 
 
-def _job(config: DatagenConfig, data_set: DataSet, run_indices: range, renderer: str) -> RunJob:
+def _job(
+    config: DatagenConfig, data_set: DataSet, run_indices: range, renderer: RendererName
+) -> RunJob:
     again = config.from_manifest is not None
     return RunJob(
         resume_flags="--resume" if again else f"--seed {data_set.base_seed} --resume",
@@ -129,7 +135,7 @@ def _job(config: DatagenConfig, data_set: DataSet, run_indices: range, renderer:
 
 
 def _again(config: DatagenConfig, path: Path) -> RunJob:
-    """The job of one run, as its manifest tells."""
+    """Make the job of one run as its manifest tells; UserError if it can't be made again."""
     try:
         manifest = RunManifest.model_validate_json(as_utf8(read_regular(path, MOST_LABEL_BYTES)))
     except OSError as error:
@@ -186,7 +192,7 @@ def _again(config: DatagenConfig, path: Path) -> RunJob:
     return _job(config, data_set, flags.run_indices, chosen)
 
 
-def _known_renderer(name: object) -> Any:
-    if name not in get_args(RendererChoice):
+def _known_renderer(name: object) -> RendererName:
+    if name not in get_args(RendererName):
         raise ValueError(f"no renderer is called {name}")
-    return name
+    return cast(RendererName, name)

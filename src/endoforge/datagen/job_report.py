@@ -1,4 +1,4 @@
-"""What a job wrote."""
+"""The report of a job: what it wrote, and how fast."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +9,7 @@ from endoforge.captures.schema import FrameLabel
 
 @dataclass
 class DatagenReport:
-    """Frames and boxes that this job wrote; `run_dirs` are the runs that it finished."""
+    """What a job wrote: frames and boxes; `run_dirs` are the runs that it finished."""
 
     output_root: Path
     renderer: str
@@ -25,14 +25,14 @@ class DatagenReport:
     pruned: PruneReport | None = None
 
     def count(self, label: FrameLabel) -> None:
-        """Count a frame that is on disk."""
+        """Count a frame that is on disk, and its boxes."""
         boxes = sum(polyp.bbox_px is not None for polyp in label.polyp_labels)
         self.frames += 1
         self.frames_with_polyps += boxes > 0
         self.boxes += boxes
 
     def lines(self) -> list[str]:
-        """The summary for people."""
+        """The summary for people: a line or two, and those of pruning."""
         rate = self.frames / max(self.seconds, 1e-9)
         lines = [
             f"{self.output_root}: {len(self.run_dirs)} runs, {self.frames} frames, "

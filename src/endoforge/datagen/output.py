@@ -22,7 +22,7 @@ from endoforge.sim.flight import CAPTURE_INTERVAL_S
 from endoforge.sim.simulator import BakedRun, FrameBatch, FrameTruth
 
 USUAL_FRAMES = 1400
-"""Captures of a procedure, for the time left until the first one is known."""
+"""Captures of a procedure, as the progress takes it until the first one is known."""
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Output:
         self._runs, self._wanted, self._lengths = 0, 0, 0
 
     def opened(self, runs: Iterable[tuple[int, BakedRun]], num_runs: int) -> Iterator[BakedRun]:
-        """Makes a folder for each (run index, run), or goes on with one; gives what it lacks."""
+        """Open a folder for each (run index, run), or an earlier job's; yields what it lacks."""
         for index, run in runs:
             recorder = self._recorder(index, run)
             wanted = [frame for frame in run.wanted if frame not in recorder.done]
@@ -84,7 +84,7 @@ class Output:
         self._settle(len(batch) + 2 * self._job.workers)
 
     def settle(self) -> None:
-        """Wait until all that was put is on disk."""
+        """Wait until all that was put is on disk; raises what a writer raised."""
         self._settle(0)
 
     def close(self) -> int:
@@ -151,7 +151,7 @@ class _HostPixels:
 def _write(
     recorder: RunRecorder, truth: FrameTruth, shown: _HostPixels, data_set: DataSet
 ) -> FrameLabel:
-    """What a writer thread does for one frame."""
+    """Write one frame and its label, in a thread of the pool; returns the label."""
     extras: dict[str, Picture] = {}
     if shown.instance is not None:
         extras["instance"] = shown.instance
@@ -165,7 +165,7 @@ def _write(
 
 
 def about_run(data_set: DataSet, renderer: str, run_index: int, run: BakedRun) -> dict[str, Any]:
-    """What the manifest keeps under `endoforge`."""
+    """The facts about a run that the manifest keeps under `endoforge`."""
     return {
         **data_set.settings(renderer),
         "units": "mm",
@@ -179,6 +179,6 @@ def about_run(data_set: DataSet, renderer: str, run_index: int, run: BakedRun) -
 
 
 def _on_host(values: torch.Tensor) -> NDArray[Any]:
-    """A copy on the host, of its own: the renderer's buffers are about to be drawn over."""
+    """Copy values to the host: the renderer's buffers are about to be drawn over."""
     host = values.cpu().numpy()
     return np.array(host) if values.device.type == "cpu" else np.asarray(host)

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Unfinished:
-    """A run that was left before its end."""
+    """A run that an earlier job left before its end."""
 
     run_dir: Path
     manifest: RunManifest
@@ -27,14 +27,14 @@ class Unfinished:
 
 @dataclass
 class EarlierRuns:
-    """Runs of a data set by their index: those that are complete, and the others."""
+    """What earlier jobs left of a data set, by run: what is complete, and what isn't."""
 
     complete: dict[int, Path] = field(default_factory=dict)
     unfinished: dict[int, Unfinished] = field(default_factory=dict)
 
 
 def find_runs(root: Path, data_set: DataSet, renderer: str) -> EarlierRuns:
-    """What `root` holds of the data set.
+    """Look for the runs of the data set that `root` holds.
 
     Of several folders of one run a complete one counts, else the newest; the others are left
     alone, and logged. Raises UserError if runs of the same base seed were made with other
@@ -60,7 +60,10 @@ def find_runs(root: Path, data_set: DataSet, renderer: str) -> EarlierRuns:
 
 
 def seed_to_resume(root: Path) -> int:
-    """The base seed of the one data set with unfinished runs under `root`; UserError if not one."""
+    """The base seed of the data set with unfinished runs under `root`.
+
+    Raises UserError unless there is exactly one.
+    """
     seeds = {ours["base_seed"] for _, _, ours in _manifests(root) if not ours.get("complete")}
     if not seeds:
         raise UserError(f"--resume: no unfinished run in {root}; say which data set with --seed")
@@ -74,7 +77,7 @@ def seed_to_resume(root: Path) -> int:
 
 
 def _manifests(root: Path) -> Iterator[tuple[Path, RunManifest, dict[str, Any]]]:
-    """The runs that this tool wrote, oldest first: folder, manifest, and our part of it."""
+    """Yield the runs that this tool wrote, oldest first: folder, manifest, our part of it."""
     unreadable = 0
     for run_dir in sorted(root.glob("run_*"), key=lambda path: (len(path.name), path.name)):
         try:
@@ -99,7 +102,7 @@ def _refuse_other_settings(run_dir: Path, wanted: dict[str, Any], there: dict[st
 
 
 def _differences(here: Any, there: Any, place: str) -> Iterator[tuple[str, Any, Any]]:
-    """Every leaf of `here` that `there` has otherwise: its dotted name, here, there."""
+    """Yield every leaf of `here` that `there` has otherwise: its dotted name, here, there."""
     if isinstance(here, dict) and isinstance(there, dict):
         for name, value in here.items():
             yield from _differences(value, there.get(name), f"{place}.{name}" if place else name)

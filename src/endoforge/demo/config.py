@@ -5,8 +5,8 @@ from typing import Annotated
 
 from tyro.conf import arg
 
+from endoforge.core.checks import check_seed
 from endoforge.core.errors import UserError
-from endoforge.datagen.config import MAX_SEED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,6 @@ class DemoConfig:
     """Decides every colon, flight and weight: the same seed gives the same report on a machine."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.seed <= MAX_SEED:
-            raise UserError(f"--seed {self.seed}: must be between 0 and 2^64 - 1")
+        check_seed("--seed", self.seed)
         if not self.output_root:
             raise UserError("--output-root: must name a folder")

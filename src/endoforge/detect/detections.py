@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from endoforge.detect.packaged import DetectorKind
 
 
 @dataclass(frozen=True)
@@ -13,7 +15,8 @@ class Detections:
     """Boxes found in one picture, best first.
 
     `boxes` is (N, 4) float32, xyxy in 0..1 of the picture; `scores` is (N,) float32 in 0..1,
-    falling; `classes` is (N,) int64, places among the detector's class names.
+    falling; `classes` is (N,) int64, places among the detector's class names. Anything else is a
+    ValueError.
     """
 
     boxes: NDArray[np.float32]
@@ -32,25 +35,25 @@ class Detections:
         return len(self.scores)
 
     def __getitem__(self, rows: slice | NDArray[np.bool_ | np.intp]) -> "Detections":
-        """These of them, best first."""
+        """The detections at `rows`, a slice, a mask or indices, which must stay best first."""
         return Detections(self.boxes[rows], self.scores[rows], self.classes[rows])
 
     def captions(self, class_names: Sequence[str]) -> list[str]:
-        """The score of each, "0.93"; after its class where there are several, "Ip 0.93"."""
+        """A text for each: its score, "0.93"; where there are several classes, "Ip 0.93"."""
         texts = [f"{score:.2f}" for score in self.scores]
         if len(class_names) == 1:
             return texts
         return [f"{class_names[n]} {text}" for n, text in zip(self.classes, texts, strict=True)]
 
     def above(self, score: float) -> "Detections":
-        """Those with at least this score."""
+        """The detections with at least this score."""
         return self[: int(np.count_nonzero(self.scores >= score))]
 
 
 class Detector(Protocol):
     """Anything that finds polyps in a picture, learned or classical."""
 
-    kind: Literal["neural", "heuristic"]
+    kind: DetectorKind
 
     @property
     def classes(self) -> tuple[str, ...]:

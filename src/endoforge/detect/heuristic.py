@@ -4,21 +4,22 @@ A polyp is something round that stands out from the wall. So: find the endoscope
 glints, undo the lamps' fall-off (`classical.view`); find what is round, bright or red against its
 surrounding, at every size (`classical.blobs`); trace the closed contour around each such place
 (`classical.contours`); measure what is in, on and around it (`classical.features`); and weigh that
-into the probability that the contour is a polyp's (`classical.weights`).
+into the probability that the contour is a polyp's (`classical.regression`).
 """
 
-from typing import Literal
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from endoforge.detect.classical.blobs import find_candidates, pyramid
 from endoforge.detect.classical.contours import Contours, trace
-from endoforge.detect.classical.features import Features, measure
-from endoforge.detect.classical.view import Plane, View, see
-from endoforge.detect.classical.weights import probability
+from endoforge.detect.classical.features import Features, measure_contours
+from endoforge.detect.classical.regression import probability
+from endoforge.detect.classical.view import Plane, ScopeView, see
 from endoforge.detect.decode import MAX_DETECTIONS, suppress
 from endoforge.detect.detections import Detections, check_frame
+from endoforge.detect.packaged import DetectorKind
 
 OBJECTNESS = 0.3
 """Least score of a detection, unless `set_thresholds` says otherwise."""
@@ -36,7 +37,7 @@ GROWTH = 1.12
 class HeuristicDetector:
     """Finds polyps by their shape, shading and colour. Detecting from several threads is safe."""
 
-    kind: Literal["neural", "heuristic"] = "heuristic"
+    kind: DetectorKind = "heuristic"
     classes: tuple[str, ...] = ("polyp",)
 
     def __init__(self, *, objectness: float = OBJECTNESS, iou: float = OVERLAP) -> None:
@@ -54,6 +55,10 @@ class HeuristicDetector:
         boxes, features = found
         return pick(boxes, probability(features), objectness=self.objectness, iou=self.iou)
 
+    def detect_batch(self, frames: Sequence[NDArray[np.uint8]]) -> list[Detections]:
+        """As `detect`, of several frames, (H, W, 3) uint8 RGB each, of any sizes."""
+        return [self.detect(frame) for frame in frames]
+
 
 NOTHING = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
 
@@ -68,7 +73,7 @@ def propose(frame: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Features] | 
     if not len(candidates):
         return None
     contours = trace(levels, candidates)
-    return _boxes(view, contours), measure(view, contours)
+    return _boxes(view, contours), measure_contours(view, contours)
 
 
 def pick(
@@ -78,14 +83,14 @@ def pick(
     objectness: float,
     iou: float = OVERLAP,
 ) -> Detections:
-    """Of N scored boxes those that are detections, no two of one polyp."""
+    """Pick from boxes (N, 4) with scores (N,) those that are detections, no two of one polyp."""
     best = np.argsort(-scores, kind="stable")
     candidates = Detections(boxes[best], scores[best], np.zeros(len(best), np.int64))
     return _without_nested(suppress(candidates, objectness, iou, MAX_DETECTIONS))
 
 
-def _boxes(view: View, contours: Contours) -> Plane:
-    """(N, 4) xyxy in 0..1 of the frame."""
+def _boxes(view: ScopeView, contours: Contours) -> Plane:
+    """The boxes of contours, a little larger than they: (N, 4) xyxy in 0..1 of the frame."""
     points = contours.points() + 0.5
     low, high = points.min(axis=1), points.max(axis=1)
     margin = (high - low) * ((GROWTH - 1) / 2)

@@ -70,7 +70,8 @@ def detection_loss(
     strides = rows(cells.strides.expand(len(raw), -1))
     weights = log_weights(rows(edges))
     said = to_boxes(weights, centres, strides)
-    # A cell that isn't positive is compared with its own box, where CIoU and its slope are finite.
+    # A cell that isn't positive is compared with its own box: there CIoU has a finite gradient,
+    # and a NaN would get through `where` backwards, though its value isn't taken.
     truth = torch.where(positive[..., None], rows(targets.boxes), said.detach())
     iou, ciou = complete_iou(said, truth)
     iou_there = torch.where(positive, iou.detach(), 0.0)
@@ -96,7 +97,7 @@ def _chosen(positive: Tensor) -> Tensor | None:
 
 
 def _by_class(quality: Tensor, classes: Tensor, places: Tensor, num_classes: int) -> Tensor:
-    """Each cell's quality at the class of its box, 0 at the others: (B, N) to (B, N, C)."""
+    """Put each cell's quality at the class of its box, and 0 at the others: (B, N, C)."""
     if num_classes == 1:
         return quality[..., None]
     numbers = torch.arange(num_classes, device=quality.device)
@@ -163,7 +164,7 @@ def _sizes(boxes: Tensor) -> Tensor:
 
 
 def _area(sizes: Tensor) -> Tensor:
-    """Width times height; the slope of `prod` looks at values, for which a GPU must stop."""
+    """Width times height; the gradient of `prod` looks at values, for which a GPU must stop."""
     return sizes[..., 0] * sizes[..., 1]
 
 

@@ -1,8 +1,7 @@
 """A trained TinyDet as a Detector: frames of any size in, boxes in the frame's coordinates out."""
 
+import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from endoforge.data.letterbox import Placement, resize_picture
 from endoforge.detect.decode import NMS_IOU
 from endoforge.detect.detections import Detections, check_frame
 from endoforge.detect.fold import fold_norms
+from endoforge.detect.packaged import DetectorKind, chosen_weights
 from endoforge.detect.predict import Net, predict
 from endoforge.detect.tinydet import TinyDet
 from endoforge.detect.weights import load_weights
@@ -24,28 +24,34 @@ OBJECTNESS = 0.3
 class NeuralDetector:
     """Finds polyps with the weights of a checkpoint.
 
-    `metadata` says what the weights are of. Detecting from several threads at once is safe.
+    `path` is their file, `metadata` says what they are of, `net` is what computes. Detecting from
+    several threads at once is safe.
     """
 
-    kind: Literal["neural", "heuristic"] = "neural"
+    kind: DetectorKind = "neural"
 
     def __init__(
         self,
-        checkpoint: Path,
+        checkpoint: str | os.PathLike[str] | None = None,
         *,
-        device: torch.device | str = "cpu",
         place: Callable[[TinyDet], Net] | None = None,
+        exact: bool = False,
     ) -> None:
-        """Load `checkpoint`, to compute on `device`, or where `place` brings the net.
+        """Load the weights that `checkpoint` names, as every command does (`chosen_weights`), to
+        compute on the CPU, or where `place` brings the net.
 
+        Norms are folded into the convolutions before them, which is faster, and as right but for
+        rounding; `exact` leaves them, so that the net gives what it gave in training to the bit.
         Raises UserError where that can't be done, and in a process that was forked from one that
         had loaded a detector, unless torch computes in one thread.
         """
         _refuse_fork()
-        self.model, self.metadata = load_weights(checkpoint)
-        fold_norms(self.model)
-        self.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._net = self.model if place is None else place(self.model)
+        self.path = chosen_weights(None if checkpoint is None else os.fspath(checkpoint))
+        self.model, self.metadata = load_weights(self.path)
+        if not exact:
+            fold_norms(self.model)
+        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.net = self.model if place is None else place(self.model)
         self.set_thresholds(objectness=OBJECTNESS, iou=NMS_IOU)
 
     @property
@@ -67,14 +73,17 @@ class NeuralDetector:
         return found
 
     def detect_batch(self, frames: Sequence[NDArray[np.uint8]]) -> list[Detections]:
-        """As `detect`, of several frames at once, which may differ in size."""
+        """Find polyps in several frames at once, each as `detect` takes it; sizes may differ.
+
+        Gives the detections of each frame, in the frames' order; raises what `detect` raises.
+        """
         if not len(frames):
             return []
         _refuse_fork()
         size, mode = self.metadata.input_size, self.metadata.resize_mode
         placed = [resize_picture(check_frame(frame), size, mode) for frame in frames]
         found = predict(
-            self._net,
+            self.net,
             torch.from_numpy(np.stack([picture for picture, _ in placed])),
             score_threshold=self.objectness,
             iou_threshold=self.iou,

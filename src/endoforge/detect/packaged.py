@@ -6,19 +6,25 @@ import os
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from endoforge.core.errors import UserError
 from endoforge.core.parsing import parse_json
 from endoforge.core.reading import MEGABYTE, open_regular
 
+DetectorKind = Literal["neural", "heuristic"]
+"""The kinds of detector: one of weights that it has learned, and the classical one without any."""
+WEIGHTS_NAME = "tinydet.safetensors"
+"""The name under which `train` writes its latest weights."""
+DEFAULT_CHECKPOINT = f"checkpoints/{WEIGHTS_NAME}"
+"""Where `train` writes them, unless it is told of another folder."""
 PACKAGED = "packaged"
 """What to write in place of a file's name for the weights that come with EndoForge."""
 RECORD = ".bin"
 """How the names of Burn's records end, of which nothing can be read here."""
 MOST_HEADER_BYTES, MOST_WEIGHTS_BYTES = 10 * MEGABYTE, 500 * MEGABYTE
 PROVENANCE_KEY = "provenance"
-"""Of the safetensors file's metadata."""
+"""The key of the safetensors file's metadata that holds it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,16 +34,17 @@ class Provenance:
     command: str
     seed: int
     commit: str
-    """Of EndoForge, in full."""
+    """The full hash of EndoForge's commit that made them."""
     note: str = ""
     """What else there is to know, such as of which data."""
 
     def to_json(self) -> str:
+        """The text for a file's metadata; `from_json` undoes it."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> "Provenance":
-        """Raises ValueError or TypeError for a text that isn't ours."""
+        """Read what `to_json` wrote; raises ValueError or TypeError for another text."""
         made = cls(**parse_json(text))
         texts = (made.command, made.commit, made.note)
         if type(made.seed) is not int or not all(isinstance(text, str) for text in texts):
@@ -70,25 +77,28 @@ def weights_file(given: str) -> Path:
     if (path := packaged_weights()) is None:
         raise UserError(
             f"{given}: this copy of EndoForge has no weights of its own ({location()} is missing): "
-            "name a file that `endoforge train` wrote"
+            "name a file that `endoforge train` wrote (--checkpoint), or take the classical "
+            "detector, which needs none (--detector heuristic)"
         )
     return path
 
 
-def weights_or_packaged(given: str | None, usual: str) -> Path:
-    """The file that `given` names; else `usual` if it is there, else the packaged weights.
+def chosen_weights(given: str | None) -> Path:
+    """Follow the one rule of `--checkpoint`: the file that `given` names; where none is named,
+    DEFAULT_CHECKPOINT, which `train` writes; while that isn't there, the packaged weights.
 
-    Where there are none of these, `usual`, so that it is the one that is missed. Raises UserError
-    if another tool's record lies in the place of `usual`.
+    Where there are none of these, it is DEFAULT_CHECKPOINT that is missed. Raises UserError if
+    another tool's record lies in its place.
     """
+    usual = Path(DEFAULT_CHECKPOINT)
     if given is not None:
         return weights_file(given)
-    if Path(usual).exists():
-        return Path(usual)
-    record = Path(usual).with_suffix(RECORD)
+    if usual.exists():
+        return usual
+    record = usual.with_suffix(RECORD)
     if record.exists():
         refuse_record(record)
-    return packaged_weights() or Path(usual)
+    return packaged_weights() or usual
 
 
 def refuse_record(path: Path) -> None:

@@ -17,7 +17,7 @@ class Net(Protocol):
     config: TinyDetConfig
 
     def __call__(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) float32 in 0..1 to raw output (B, C + 4, h, w)."""
+        """(B, 3, H, W) float32 in 0..1 to raw output (B, N, C + NUM_EDGE_CHANNELS)."""
         ...
 
 

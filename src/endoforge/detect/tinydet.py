@@ -77,7 +77,7 @@ class TinyDetConfig:
 
     @classmethod
     def from_json(cls, value: dict[str, object]) -> "TinyDetConfig":
-        """Raises ValueError or TypeError for fields that this version doesn't know."""
+        """Read what `to_json` gave; ValueError or TypeError for fields it doesn't know."""
         fields = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
         return cls(**fields)  # type: ignore[arg-type]
 
@@ -98,7 +98,8 @@ MODELS = {
         name="bigdet", widths=(32, 96, 176, 224), depths=(1, 2, 2), head_width=96
     ),
 }
-"""By name: 0.48 million parameters, and 3.9 million where accuracy is worth more than time."""
+"""What `--model` can name: tinydet has 0.48 million parameters; bigdet, for where accuracy is worth
+more than time, has 3.95 million."""
 
 
 class ConvBlock(nn.Sequential):
@@ -190,7 +191,7 @@ class TinyDet(nn.Module):
         return torch.cat(cells, dim=1)[..., : self.config.num_outputs]
 
     def _head(self, num_in: int) -> nn.Sequential:
-        """What says the boxes of one stride's cells."""
+        """The layers that say what the cells of one stride see."""
         width = self.config.head_width
         num_channels = -(-self.config.num_outputs // CHANNELS_AT_ONCE) * CHANNELS_AT_ONCE
         return nn.Sequential(ConvBlock(num_in, width), nn.Conv2d(width, num_channels, 1))
@@ -265,7 +266,7 @@ def _add_upsampled(fine: Tensor, coarse: Tensor) -> Tensor:
     """`coarse` at twice its size on top of `fine`; where `fine` is odd, the overhang is cut."""
     batch, channels, height, width = coarse.shape
     if coarse.device.type == "cuda":
-        # The slope of this is a plain sum; there that of `interpolate` adds up in no fixed order.
+        # The gradient of this is a plain sum; on CUDA that of `interpolate` adds in no fixed order.
         twice = coarse[:, :, :, None, :, None].expand(-1, -1, -1, 2, -1, 2)
         doubled = twice.reshape(batch, channels, 2 * height, 2 * width)
     else:

@@ -12,12 +12,11 @@ import torch
 from torch import Tensor
 
 import endoforge
-from endoforge.captures.schema import LabelField
+from endoforge.core.choices import LabelField, ResizeMode
 from endoforge.core.errors import UserError
 from endoforge.core.files import write_atomic
 from endoforge.core.parsing import parse_json
-from endoforge.core.sizes import MOST_INPUT_SIDE, parse_size
-from endoforge.data.letterbox import ResizeMode
+from endoforge.core.sizes import MOST_SIDE_PX, parse_size
 from endoforge.detect.packaged import check_weights_file, refuse_record
 from endoforge.detect.tinydet import TinyDet, TinyDetConfig
 
@@ -38,6 +37,7 @@ class WeightsMetadata:
     """The EndoForge that wrote the file."""
 
     def to_json(self) -> str:
+        """The text for a file's metadata; `from_json` undoes it."""
         width, height = self.input_size
         value = {
             "model": self.model.to_json(),
@@ -50,13 +50,13 @@ class WeightsMetadata:
 
     @classmethod
     def from_json(cls, text: str) -> "WeightsMetadata":
-        """Raises ValueError, KeyError, TypeError or UserError for a text that isn't ours."""
+        """Read what `to_json` wrote; ValueError, KeyError, TypeError or UserError for another."""
         value = parse_json(text)
         if not (isinstance(value, dict) and isinstance(value["model"], dict)):
             raise TypeError("no JSON objects")
         width, height = parse_size(str(value["input_size"]), "input_size")
-        if max(width, height) > MOST_INPUT_SIDE:
-            raise ValueError(f"input_size must be at most {MOST_INPUT_SIDE} pixels each way")
+        if max(width, height) > MOST_SIDE_PX:
+            raise ValueError(f"input_size must be at most {MOST_SIDE_PX} pixels each way")
         return cls(
             model=TinyDetConfig.from_json(value["model"]),
             input_size=(width, height),

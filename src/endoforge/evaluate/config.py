@@ -1,19 +1,22 @@
 """What `eval` can be told; nothing heavy is imported here."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal, get_args
+from typing import Annotated
 
 from tyro.conf import arg
 
-from endoforge.backends.devices import BackendName, DeviceName
-from endoforge.backends.wish import check_compute
+from endoforge.backends.flags import (
+    AdapterFlag,
+    BackendFlag,
+    CheckpointFlag,
+    DetectorFlag,
+    DeviceFlag,
+    check_compute,
+    check_detector,
+)
 from endoforge.core import checks
-from endoforge.core.errors import UserError
-from endoforge.detect.packaged import weights_or_packaged
+from endoforge.detect.packaged import chosen_weights
 
-DetectorKind = Literal["neural", "heuristic"]
-
-DEFAULT_CHECKPOINT = "checkpoints/tinydet.safetensors"
 DEFAULT_INPUT_ROOT = "assets/datasets/captures_filtered"
 DEFAULT_OBJ_THRESH = 0.3
 DEFAULT_IOU_THRESH = 0.5
@@ -27,13 +30,8 @@ VALIDATION_BATCH_SIZE = 16
 class EvalConfig:
     """Measure a detector on the frames of a folder of capture runs."""
 
-    detector: DetectorKind = "neural"
-    """What to measure: neural, the weights of --checkpoint; or heuristic, the classical detector,
-    which has none."""
-
-    checkpoint: Annotated[str | None, arg(metavar="FILE")] = None
-    """Weights to measure, as `train` writes them; checkpoints/tinydet.safetensors if not given,
-    or where that isn't there, those that come with EndoForge (packaged: those in any case)."""
+    detector: DetectorFlag = "neural"
+    checkpoint: CheckpointFlag = None
 
     input_root: Annotated[str, arg(metavar="FOLDER")] = DEFAULT_INPUT_ROOT
     """Folder that holds the capture runs (run_* folders), or one run. Every frame counts, but for
@@ -61,15 +59,9 @@ class EvalConfig:
     batch_size: int = VALIDATION_BATCH_SIZE
     """Frames that go through the detector at once; changes speed and memory, not the result."""
 
-    backend: BackendName = "torch"
-    """What computes: torch, or webgpu for a GPU that torch can't use (`endoforge[webgpu]`)."""
-
-    device: DeviceName = "auto"
-    """Where torch computes; auto picks the fastest there is (`endoforge devices` lists them)."""
-
-    adapter: Annotated[str | None, arg(metavar="WORDS")] = None
-    """With --backend webgpu, which GPU: vulkan, dx12, metal or gl; high-performance or low-power;
-    part of a name; several split by commas."""
+    backend: BackendFlag = "torch"
+    device: DeviceFlag = "auto"
+    adapter: AdapterFlag = None
 
     strict: bool = False
     """Stop at the first bad label or image instead of leaving it out and counting it."""
@@ -80,31 +72,14 @@ class EvalConfig:
         checks.parse_thresholds("--val-iou-sweep", self.val_iou_sweep)
         checks.check_at_least("--batch-size", self.batch_size, 1, example="16")
         check_compute(self.backend, self.device, self.adapter)
-        checks.check_choice("--detector", self.detector, get_args(DetectorKind))
-        if self.detector == "heuristic":
-            self._check_heuristic()
-
-    def _check_heuristic(self) -> None:
-        if self.checkpoint is not None:
-            raise UserError(
-                f"--checkpoint {self.checkpoint}: --detector heuristic has no weights; "
-                "leave one of the two out"
-            )
-        if self.backend != "torch":
-            raise UserError(
-                f"--backend {self.backend}: --detector heuristic computes on the CPU; leave it out"
-            )
-        if self.device not in ("auto", "cpu"):
-            raise UserError(
-                f"--device {self.device}: --detector heuristic computes on the CPU; leave it out"
-            )
+        check_detector(self.detector, self.checkpoint, self.backend, self.device)
 
     @property
     def weights(self) -> str | None:
         """The file of weights to measure; None for a detector that has none."""
         if self.detector == "heuristic":
             return None
-        return str(weights_or_packaged(self.checkpoint, DEFAULT_CHECKPOINT))
+        return str(chosen_weights(self.checkpoint))
 
     @property
     def iou_thresholds(self) -> list[float]:

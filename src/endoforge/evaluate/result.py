@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from endoforge.captures.index import FrameRecord
+from endoforge.captures.run_frames import FrameRecord
 from endoforge.data.images import Images
 from endoforge.detect.detections import Detections
 from endoforge.evaluate.config import EvalConfig

@@ -3,20 +3,18 @@
 import logging
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from torch import Tensor
 
 from endoforge.backends.compute import pick_compute
-from endoforge.captures.schema import LabelField
-from endoforge.data.letterbox import ResizeMode
+from endoforge.core.choices import LabelField, ResizeMode
 from endoforge.detect.decode import MIN_SCORE
 from endoforge.detect.detections import Detections
 from endoforge.detect.heuristic import HeuristicDetector
-from endoforge.detect.packaged import packaged_weights, provenance_of
+from endoforge.detect.neural import NeuralDetector
+from endoforge.detect.packaged import DEFAULT_CHECKPOINT, packaged_weights, provenance_of
 from endoforge.detect.predict import predict
-from endoforge.detect.weights import load_weights
-from endoforge.evaluate.config import DEFAULT_CHECKPOINT, EvalConfig
+from endoforge.evaluate.config import EvalConfig
 from endoforge.evaluate.validate import Predict
 
 log = logging.getLogger(__name__)
@@ -47,23 +45,24 @@ class Subject:
 
 def subject_of(config: EvalConfig) -> Subject:
     """The detector that `config` names; raises UserError where it can't be used."""
-    weights = config.weights
-    return _heuristic() if weights is None else _trained(Path(weights), config)
+    return _heuristic() if config.detector == "heuristic" else _trained(config)
 
 
-def _trained(checkpoint: Path, config: EvalConfig) -> Subject:
-    model, metadata = load_weights(checkpoint)
+def _trained(config: EvalConfig) -> Subject:
+    compute = pick_compute(config.backend, config.device, config.adapter)
+    # Exact, so that `eval` agrees with the validation in training to the last digit.
+    detector = NeuralDetector(config.checkpoint, place=compute.net, exact=True)
+    checkpoint, metadata = detector.path, detector.metadata
     is_packaged = checkpoint == packaged_weights()
     origin = "the weights that come with EndoForge, " if is_packaged else ""
     missed = is_packaged and config.checkpoint is None
     why = f"no {DEFAULT_CHECKPOINT}: " if missed else ""
     log.info("%smeasuring %s%s", why, origin, checkpoint)
-    compute = pick_compute(config.backend, config.device, config.adapter)
-    num_parameters = sum(parameter.numel() for parameter in model.parameters())
+    num_parameters = sum(parameter.numel() for parameter in detector.model.parameters())
     provenance = provenance_of(checkpoint)
     return Subject(
         name=checkpoint.name,
-        predict=partial(predict, compute.net(model)),
+        predict=partial(predict, detector.net),
         classes=metadata.model.classes,
         label_field=metadata.label_field,
         input_size=metadata.input_size,

@@ -1,4 +1,4 @@
-"""An exported file beside the original, on the same pictures.
+"""Compares an exported file with its original, on the same pictures.
 
 Rounding differs a little, and where two scores or overlaps are all but equal, that decides which
 detection stays: a set of others, as good as the first. So the parts are compared, each in a way
@@ -37,22 +37,22 @@ from endoforge.detect.tinydet import TinyDet
 from endoforge.export.graph import CANDIDATES, PER_CELL, RAW
 
 TOLERANCES = {"raw output": 1e-3, "boxes, in pixels": 0.05, "scores": 1e-3}
-"""More than this is no rounding."""
+"""The largest differences that pass for rounding."""
 IOU_TOLERANCE = 1e-4
-"""Overlaps so near the limit may count as either side of it."""
+"""Overlaps this near the limit may count as either side of it."""
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far a file is from its original: the largest differences, by what differs."""
+    """How far an exported file is from its original: the largest difference of each kind."""
 
     pictures: int
     detections: int
-    """What the original finds in them, above a score of 0.01."""
+    """Detections of the original in all of them, from the score MIN_SCORE on."""
     largest: dict[str, float]
 
     def lines(self) -> list[str]:
-        """For people."""
+        """The comparison for people, a line each."""
         return [
             f"{self.pictures} pictures, {self.detections} detections; largest differences:",
             *(f"  {what:<16} {value:.1e}" for what, value in self.largest.items()),
@@ -61,12 +61,12 @@ class Agreement:
 
 @dataclass
 class _Worst:
-    """The largest differences so far."""
+    """Keeps the largest difference of each kind so far."""
 
     largest: dict[str, float] = field(default_factory=lambda: dict.fromkeys(TOLERANCES, 0.0))
 
     def note(self, what: str, differences: NDArray[Any]) -> None:
-        """Raises UserError for one that is more than rounding."""
+        """Take differences into account; raises UserError for one that is more than rounding."""
         # np.max keeps NaN, which then is within no tolerance.
         largest = float(np.max([self.largest[what], np.abs(differences).max(initial=0)]))
         self.largest[what] = largest
@@ -78,8 +78,11 @@ class _Worst:
 
 
 @dataclass(frozen=True, eq=False)
-class _Found:
-    """Boxes (N, 4) xyxy in pixels, scores (N,) and classes (N,) of one picture, in any order."""
+class _UnsortedDetections:
+    """What a file gives for one picture, in any order: N boxes, or those that suppression left.
+
+    `boxes` is (N, 4) xyxy in pixels of the input; `scores` and `classes` are (N,).
+    """
 
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
@@ -97,6 +100,7 @@ def compare(
     names = [PER_CELL + name for name in CANDIDATES] if nms_inside else [*CANDIDATES]
     session = _session_that_also_gives(exported, [RAW, *names])
     worst, count = _Worst(), 0
+    # One picture and several: a batch size that the exporter has fixed shows itself.
     for some in (pictures[:1], pictures[1:]):
         if not len(some):
             continue
@@ -108,7 +112,7 @@ def compare(
         cells = make_cells(some.shape[1:3], original.config.strides, raw.device)
         count += sum(map(len, decode_batch(raw, cells)))
         for place in range(len(some)):
-            candidates = _Found(*(outputs[name][place] for name in names))
+            candidates = _UnsortedDetections(*(outputs[name][place] for name in names))
             _compare_candidates(worst, candidates, raw[place], cells)
             if nms_inside:
                 _check_suppression(candidates, _kept(outputs, place))
@@ -118,7 +122,7 @@ def compare(
 def _session_that_also_gives(
     exported: onnx.ModelProto, names: list[str]
 ) -> onnxruntime.InferenceSession:
-    """`exported`, which here gives these values of its inside too."""
+    """Open `exported` so that it gives these values of its inside too."""
     told = onnx.ModelProto()
     told.CopyFrom(exported)
     given = {output.name for output in told.graph.output}
@@ -132,19 +136,21 @@ def _session_that_also_gives(
 def _run(
     session: onnxruntime.InferenceSession, images: NDArray[np.float32]
 ) -> dict[str, NDArray[Any]]:
-    """Outputs by name."""
+    """Run on (B, 3, H, W) float32 in 0..1, and give the outputs by name."""
     names = [output.name for output in session.get_outputs()]
     return dict(zip(names, session.run(names, {"images": images}), strict=True))
 
 
-def _kept(outputs: dict[str, NDArray[Any]], picture: int) -> _Found:
-    """What is left of a picture after the file's own suppression."""
+def _kept(outputs: dict[str, NDArray[Any]], picture: int) -> _UnsortedDetections:
+    """Pick what the file's own suppression left of a picture."""
     own = outputs["pictures"] == picture
-    return _Found(*(outputs[name][own] for name in CANDIDATES))
+    return _UnsortedDetections(*(outputs[name][own] for name in CANDIDATES))
 
 
-def _compare_candidates(worst: _Worst, found: _Found, raw: Tensor, cells: Cells) -> None:
-    """Each candidate is a cell of the original, and they are its best ones.
+def _compare_candidates(
+    worst: _Worst, found: _UnsortedDetections, raw: Tensor, cells: Cells
+) -> None:
+    """Check that each candidate is a cell of the original, and that they are its best ones.
 
     `raw` is the original's output for the picture, (N, C + NUM_EDGE_CHANNELS).
     """
@@ -171,9 +177,10 @@ def _compare_candidates(worst: _Worst, found: _Found, raw: Tensor, cells: Cells)
     worst.note("scores", score_apart[nearest])
 
 
-def _check_suppression(candidates: _Found, kept: _Found) -> None:
-    """What is kept are candidates, none of a class overlaps another too much, and every other
-    candidate of enough score has to go: for a better one that it overlaps, or a full class.
+def _check_suppression(candidates: _UnsortedDetections, kept: _UnsortedDetections) -> None:
+    """Check that what is kept are candidates, that none of a class overlaps another too much, and
+    that every other candidate of enough score has to go: for a better one that it overlaps, or a
+    full class.
 
     That says what suppression gives but for ties. Raises UserError where it isn't so.
     """
@@ -196,9 +203,10 @@ def _check_suppression(candidates: _Found, kept: _Found) -> None:
         raise _wrong_suppression(f"keeps more than {MAX_DETECTIONS} of a class")
 
 
-def _places(candidates: _Found, kept: _Found) -> NDArray[np.intp]:
-    """Which candidates are kept."""
+def _places(candidates: _UnsortedDetections, kept: _UnsortedDetections) -> NDArray[np.intp]:
+    """Find the place among the candidates of each that is kept; UserError for one that isn't."""
     places: dict[tuple[float, ...], list[int]] = defaultdict(list)
+    # By all their numbers, exactly: suppression copies them. Two alike count as two.
     for place, row in enumerate(_rows(candidates)):
         places[row].append(place)
     try:
@@ -207,7 +215,7 @@ def _places(candidates: _Found, kept: _Found) -> NDArray[np.intp]:
         raise _wrong_suppression("gives what no cell says, or one twice") from error
 
 
-def _rows(found: _Found) -> list[tuple[float, ...]]:
+def _rows(found: _UnsortedDetections) -> list[tuple[float, ...]]:
     columns = (found.boxes.tolist(), found.scores.tolist(), found.classes.tolist())
     return [(*box, score, number) for box, score, number in zip(*columns, strict=True)]
 

@@ -1,4 +1,4 @@
-"""What `export` can be told; nothing heavy is imported here."""
+"""The flags of `export`; nothing heavy is imported here."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,9 @@ from typing import Annotated, Literal, get_args
 
 from tyro.conf import arg
 
+from endoforge.backends.flags import CheckpointFlag
 from endoforge.core import checks
+from endoforge.detect.packaged import PACKAGED, chosen_weights, packaged_weights
 
 Nms = Literal["inside", "outside"]
 
@@ -18,11 +20,11 @@ class ExportConfig:
     Needs three more packages: pip install "endoforge[export]".
     """
 
-    checkpoint: Annotated[str, arg(metavar="FILE")] = "checkpoints/tinydet_best.safetensors"
-    """Weights to export, as `train` writes them; packaged: those that come with EndoForge."""
+    checkpoint: CheckpointFlag = None
 
     output: Annotated[str | None, arg(metavar="FILE")] = None
-    """The file to write. Default: --checkpoint with the ending .onnx."""
+    """The file to write. Default: that of the weights with the ending .onnx; packaged.onnx here for
+    those that come with EndoForge."""
 
     nms: Nms = "inside"
     """Where overlapping boxes are suppressed: inside gives final detections; outside gives the best
@@ -37,5 +39,7 @@ class ExportConfig:
 
     @property
     def output_path(self) -> Path:
-        """The file to write."""
-        return Path(self.output or Path(self.checkpoint).with_suffix(".onnx"))
+        """The file to write, of --output or beside the weights."""
+        weights = chosen_weights(self.checkpoint)
+        own = Path(PACKAGED) if weights == packaged_weights() else weights
+        return Path(self.output or own.with_suffix(".onnx"))

@@ -1,4 +1,4 @@
-"""A detector as an ONNX graph: the network and its decoding as PyTorch exports them, then NMS."""
+"""Makes an ONNX graph of a detector: network and decoding as PyTorch exports them, then NMS."""
 
 import json
 import logging
@@ -21,15 +21,15 @@ from endoforge.detect.tinydet import TinyDet
 
 OPSET = 18
 CANDIDATES = ("boxes", "scores", "classes")
-"""Outputs of the graph before NMS: of each picture's best cells."""
+"""Outputs of the graph before NMS, each of a picture's best K cells: (B, K, 4), (B, K), (B, K)."""
 RAW = "raw"
-"""Name of the network's own output, which the graph computes but doesn't give."""
+"""The name of the network's own output, which the graph computes but doesn't give."""
 PER_CELL = "cell_"
-"""Begins the candidates' names where NMS follows, whose outputs have their names then."""
+"""What the candidates' names begin with where NMS follows, whose outputs take their names."""
 
 
 def build_graph(detector: NeuralDetector, *, nms_inside: bool) -> onnx.ModelProto:
-    """The detector as an ONNX model that says of itself how it is fed."""
+    """Make an ONNX model of the detector; its metadata say how it is fed and what it gives."""
     exported = _traced(detector.model)
     _drop_output(exported, RAW)
     if nms_inside:
@@ -40,7 +40,10 @@ def build_graph(detector: NeuralDetector, *, nms_inside: bool) -> onnx.ModelProt
 
 
 class _Decoded(nn.Module):
-    """Pictures to raw output, and boxes in pixels, scores and classes of the best cells."""
+    """The network and its decoding in one module, for the exporter to trace.
+
+    (B, 3, H, W) float32 in 0..1 to raw output, and CANDIDATES with boxes in pixels.
+    """
 
     def __init__(self, model: TinyDet) -> None:
         super().__init__()
@@ -54,10 +57,11 @@ class _Decoded(nn.Module):
 
 
 def _traced(model: TinyDet) -> onnx.ModelProto:
-    """As PyTorch exports it, for any number of pictures of any size that the network takes."""
+    """Export by PyTorch, for any number of pictures of any size that the network takes."""
     step = model.required_divisor
     batch = torch.export.Dim("batch", min=1)
     rows, columns = (torch.export.Dim(name, min=1) for name in ("rows", "columns"))
+    # The exporter takes a batch of 1 for a constant, and equal sides for one and the same size.
     example = torch.zeros(2, 3, 8 * step, 12 * step)
     with _quiet():
         program = torch.onnx.export(
@@ -77,7 +81,7 @@ def _traced(model: TinyDet) -> onnx.ModelProto:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what the exporter says of its own inside."""
+    """Keep back what the exporter says of its own inside."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -97,8 +101,8 @@ def _drop_output(model: onnx.ModelProto, name: str) -> None:
 
 
 def append_nms(model: onnx.ModelProto, num_classes: int) -> None:
-    """Suppress, class by class, and give what is left of all pictures in one list: of each class of
-    a picture at most MAX_DETECTIONS.
+    """Append NMS by class, which leaves at most MAX_DETECTIONS of each class of a picture, and give
+    what is left of all pictures in one list.
 
     From the lowest score that is ever reported: whoever wants fewer drops the lower scores, which
     decide nothing about the higher ones.
@@ -159,7 +163,7 @@ def _rename(model: onnx.ModelProto, names: dict[str, str]) -> None:
 
 
 def _describe(model: onnx.ModelProto, detector: NeuralDetector, nms_inside: bool) -> None:
-    """Say in the file how it is fed and what it gives."""
+    """Write into the model how it is fed and what it gives."""
     metadata = detector.metadata
     width, height = metadata.input_size
     step = detector.model.required_divisor

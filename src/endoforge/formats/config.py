@@ -7,12 +7,8 @@ from typing import Annotated, Literal, get_args
 
 from tyro.conf import Positional, arg
 
-from endoforge.captures.schema import (
-    DEFAULT_CLASS,
-    MOST_NAME_LENGTH,
-    LabelField,
-    is_class_name,
-)
+from endoforge.captures.schema import DEFAULT_CLASS, MOST_NAME_LENGTH, is_class_name
+from endoforge.core.choices import LabelField
 from endoforge.core.errors import UserError
 
 ImportFormat = Literal["coco", "yolo", "voc", "masks", "webdataset"]

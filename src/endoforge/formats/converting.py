@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from endoforge.captures.index import CaptureIndex, FrameRecord, index_root
+from endoforge.captures.index import CaptureIndex, index_root
 from endoforge.captures.pictures import decode_picture, read_bytes
+from endoforge.captures.run_frames import FrameRecord
 from endoforge.captures.schema import DEFAULT_CLASS
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.errors import UserError

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from endoforge.captures.boxes import usable_box
+from endoforge.captures.label_boxes import usable_box
 from endoforge.captures.pictures import decode_picture, encode_png, is_upright, suffix_of
 from endoforge.captures.recorder import RunRecorder
 from endoforge.captures.schema import (

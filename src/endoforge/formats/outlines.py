@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from faster_coco_eval.core import mask as run_lengths
 
-from endoforge.captures.boxes import refuse_shares
+from endoforge.captures.label_boxes import refuse_shares
 from endoforge.captures.pictures import MOST_PIXELS
 from endoforge.captures.schema import Corners
 from endoforge.captures.tally import Unusable

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
-from endoforge.captures.boxes import refuse_shares
+from endoforge.captures.label_boxes import refuse_shares
 from endoforge.captures.schema import is_class_name
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.reading import MOST_LABEL_BYTES, read_regular

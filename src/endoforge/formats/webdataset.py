@@ -10,7 +10,7 @@ from typing import Annotated, Any, BinaryIO
 
 from pydantic import Field, ValidationError
 
-from endoforge.captures.boxes import normalised_corners, note_disagreement
+from endoforge.captures.label_boxes import normalised_corners, note_disagreement
 from endoforge.captures.schema import MOST_SIDE, FrameLabel, PolypLabel
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.errors import UserError

@@ -1,1 +1,1 @@
-"""The `detect` command: any pictures or videos in, detections drawn and written."""
+"""Makes detections of any pictures or videos, drawn and written: the `detect` command."""

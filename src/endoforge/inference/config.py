@@ -1,4 +1,4 @@
-"""What `detect` can be told; nothing heavy is imported here."""
+"""The flags of `detect`; nothing heavy is imported here."""
 
 import math
 from dataclasses import dataclass
@@ -6,12 +6,17 @@ from typing import Annotated, Literal, get_args
 
 from tyro.conf import Positional, arg
 
-from endoforge.backends.devices import BackendName, DeviceName
-from endoforge.backends.wish import check_compute
+from endoforge.backends.flags import (
+    AdapterFlag,
+    BackendFlag,
+    CheckpointFlag,
+    DetectorFlag,
+    DeviceFlag,
+    check_compute,
+    check_detector,
+)
 from endoforge.core import checks
 from endoforge.core.errors import UserError
-from endoforge.detect.packaged import PACKAGED
-from endoforge.evaluate.config import DetectorKind
 
 Draw = Literal["all", "found", "none"]
 
@@ -24,12 +29,8 @@ class DetectConfig:
     """Pictures, videos, and folders of them, which are searched with all that they hold; of capture
     runs the images are taken, and nothing that EndoForge has drawn."""
 
-    detector: DetectorKind = "neural"
-    """What to detect with: neural, the weights of --checkpoint; or heuristic, the classical
-    detector, which has none."""
-
-    checkpoint: Annotated[str, arg(metavar="FILE")] = PACKAGED
-    """Weights, as `train` writes them; packaged: those that come with EndoForge."""
+    detector: DetectorFlag = "neural"
+    checkpoint: CheckpointFlag = None
 
     out: Annotated[str, arg(metavar="FOLDER")] = "detections"
     """Folder for the results (made if it isn't there), which replace earlier ones."""
@@ -55,36 +56,21 @@ class DetectConfig:
     batch_size: int = 8
     """Frames that go through the neural detector at once; changes speed, not the result."""
 
-    backend: BackendName = "torch"
-    """What computes: torch, or webgpu for a GPU that torch can't use (`endoforge[webgpu]`)."""
-
-    device: DeviceName = "auto"
-    """Where torch computes; auto picks the fastest there is (`endoforge devices` lists them)."""
-
-    adapter: Annotated[str | None, arg(metavar="WORDS")] = None
-    """With --backend webgpu, which GPU: vulkan, dx12, metal or gl; high-performance or low-power;
-    part of a name; several split by commas."""
+    backend: BackendFlag = "torch"
+    device: DeviceFlag = "auto"
+    adapter: AdapterFlag = None
 
     def __post_init__(self) -> None:
         if not self.paths:
             raise UserError("IMAGES|VIDEO|FOLDER: name at least one picture, video or folder")
         if not self.out.strip():
             raise UserError("--out: expected the name of a folder, got nothing")
-        checks.check_choice("--detector", self.detector, get_args(DetectorKind))
         checks.check_choice("--draw", self.draw, get_args(Draw))
         check_compute(self.backend, self.device, self.adapter)
+        check_detector(self.detector, self.checkpoint, self.backend, self.device)
         checks.check_probability("--infer-obj-thresh", self.infer_obj_thresh, example="0.3")
         if self.infer_iou_thresh is not None:
             checks.check_probability("--infer-iou-thresh", self.infer_iou_thresh, example="0.5")
         checks.check_at_least("--batch-size", self.batch_size, 1, example="8")
         if self.fps is not None and not (self.fps > 0 and math.isfinite(self.fps)):
             raise UserError(f"--fps {self.fps}: must be a number greater than 0; try 5")
-        if self.detector == "heuristic" and self.backend != "torch":
-            raise UserError(
-                f"--backend {self.backend}: --detector heuristic computes on the CPU; leave it out"
-            )
-        if self.detector == "heuristic" and self.checkpoint != PACKAGED:
-            raise UserError(
-                f"--checkpoint {self.checkpoint}: --detector heuristic has no weights; "
-                "leave one of the two out"
-            )

@@ -1,4 +1,4 @@
-"""Pictures and videos with what was found, written into a folder of their own."""
+"""Writes pictures and videos with what was found into a folder of their own."""
 
 import os
 from pathlib import Path
@@ -36,7 +36,7 @@ class Drawing:
     """The folder `drawn` of `out`, which is `detect`'s own: it makes, marks and clears it."""
 
     def __init__(self, out: Path, *, wanted: bool) -> None:
-        """Raises UserError if something is `wanted` there, but other things lie there."""
+        """Raise UserError if drawings are `wanted` and what lies there isn't `detect`'s."""
         self.folder = out / DRAWN
         self._own = is_detects_own(self.folder)
         if wanted and not self._own:
@@ -49,7 +49,7 @@ class Drawing:
         self._video: tuple[str, DrawnVideo] | None = None
 
     def picture(self, file: str, drawn: NDArray[np.uint8]) -> None:
-        """Write the drawing of the picture `file`; raises UserError if that fails."""
+        """Write the drawing of the picture `file`, (H, W, 3) uint8 RGB; UserError if that fails."""
         path = self._place(drawn_name(file, video=False))
         data = encode_png(drawn) if path.suffix.lower() == ".png" else _jpeg(drawn)
         try:
@@ -58,7 +58,7 @@ class Drawing:
             raise cant_write(path, error) from error
 
     def frame(self, file: str, seconds: float, drawn: NDArray[np.uint8]) -> None:
-        """Append to the drawing of the video `file`; raises UserError if that fails."""
+        """Append (H, W, 3) uint8 RGB to the drawing of video `file`; UserError if that fails."""
         if self._video is None or self._video[0] != file:
             self.end_video()
             path = self._place(drawn_name(file, video=True))
@@ -73,7 +73,7 @@ class Drawing:
             video.close()
 
     def clear(self) -> int:
-        """Remove what an earlier `detect` drew and this one didn't; how many drawings that were."""
+        """Remove what an earlier `detect` drew and this one didn't; give the number of drawings."""
         if not self._own or not self.folder.is_dir():
             return 0
         stale = [
@@ -87,7 +87,7 @@ class Drawing:
         return sum(not path.name.startswith(".") for path in stale)
 
     def _place(self, name: str) -> Path:
-        """Where a drawing of that name goes, in a folder that is there, and no other's place."""
+        """Choose the place of a drawing, which no other has, in a folder that is there."""
         path = self.folder / name
         while path in self._written:  # a.bmp and a.bmp.jpg are both drawn as a.bmp.jpg
             path = path.with_name(f"{path.stem}_{path.suffix}")

@@ -1,4 +1,4 @@
-"""Folders of drawn pictures, known again: nothing in them is looked at or lost by mistake."""
+"""Knows folders of drawn pictures again, so that none is looked at, or lost, by mistake."""
 
 import os
 from collections.abc import Iterator
@@ -12,14 +12,14 @@ DETECT, OVERLAY = "detect", "overlay-labels"
 """The commands that draw on pictures and mark the folder for it."""
 DRAWN = "drawn"
 LINES, RESULTS, IMAGES = "detections.jsonl", "coco_results.json", "coco_images.json"
-"""What `detect` writes into its folder, the folder of what it draws first."""
+"""The files that `detect` writes into its folder, beside the folder DRAWN."""
 KEPT_SUFFIXES = {".png", ".jpg", ".jpeg"}
 SUFFIXES = {*KEPT_SUFFIXES, ".mp4"}
-"""Of what `detect` draws."""
+"""The endings of what `detect` draws."""
 
 
 def drawn_name(file: str, *, video: bool) -> str:
-    """Where the drawing of a picture or video lies: as the file does, in a format of SUFFIXES."""
+    """Name the drawing of a picture or video: as the file, with one of SUFFIXES."""
     suffix = PurePosixPath(file).suffix.lower()
     if video:
         return file if suffix == ".mp4" else f"{file}.mp4"
@@ -27,7 +27,7 @@ def drawn_name(file: str, *, video: bool) -> str:
 
 
 def holds_drawings(folder: Path) -> bool:
-    """Whether `folder` is one of drawn pictures, also of a `detect` of before there were marks."""
+    """Say if `folder` is one of drawn pictures, also of a `detect` of before there were marks."""
     made_by = mark_of(folder)
     if made_by is not None:
         return made_by in (DETECT, OVERLAY)
@@ -36,13 +36,13 @@ def holds_drawings(folder: Path) -> bool:
 
 
 def drawings_around(path: Path) -> Path | None:
-    """The folder of drawn pictures that `path`, its links followed, is or lies in; None if none."""
+    """Find the folder of drawings that `path`, links followed, is or lies in; None if none."""
     real = path.resolve()
     return next((folder for folder in (real, *real.parents) if holds_drawings(folder)), None)
 
 
 def is_detects_own(folder: Path) -> bool:
-    """Whether `detect` alone has filled `folder`, or may fill it: it is empty or not there.
+    """Say if `detect` alone has filled `folder`, or may fill it: it is empty or not there.
 
     Without a mark, nothing may lie in it that the lines beside it don't tell of.
     """
@@ -57,7 +57,7 @@ def is_detects_own(folder: Path) -> bool:
 
 
 def files_in(folder: Path) -> Iterator[Path]:
-    """All below `folder` that is no folder; links aren't followed."""
+    """Give all below `folder` that is no folder; links aren't followed, but are given."""
     for place, folders, files in os.walk(folder):
         inner = Path(place)
         yield from (inner / name for name in files)
@@ -65,7 +65,7 @@ def files_in(folder: Path) -> Iterator[Path]:
 
 
 def _told_of(lines: Path) -> set[str]:
-    """The drawings that a file of detections tells of; none if it isn't one."""
+    """Read which drawings a file of detections tells of; none if it isn't one."""
     names = set()
     try:
         for line in read_regular(lines, MOST_LIST_BYTES).splitlines():

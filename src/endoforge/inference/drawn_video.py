@@ -1,4 +1,4 @@
-"""A video of drawn frames, as MP4."""
+"""Writes drawn frames as an MP4 video."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -15,26 +15,29 @@ from endoforge.core.files import NewFile
 from endoforge.inference.growing import cant_write
 
 CODECS = {
-    # Without frames that are decoded in another order: with them, MP4 gets the length wrong.
+    # No B-frames (bf): decoded in another order than shown, they make MP4's length wrong.
     "libx264": {"crf": "20", "preset": "veryfast", "bf": "0"},
     "mpeg4": {"qmin": "2", "qmax": "4"},
 }
-"""With their options, best first: browsers play H.264, and every FFmpeg can write MPEG-4."""
+"""Codecs and their options, best first: browsers play H.264, every FFmpeg writes MPEG-4."""
 TICKS = 60_000
-"""A second: MPEG-4 counts no finer, and 24, 25, 30 and 30000/1001 frames divide it."""
+"""Ticks of the clock in a second: MPEG-4 counts no finer, and 24, 25, 30 and 30000/1001 frames
+a second divide it."""
 USUAL_TICKS = TICKS // 25
-"""For which a frame is shown, if none was before it."""
+"""Ticks that the first frame is shown, when no other tells how long frames last."""
 BT_601 = 6
+"""FFmpeg's number of the matrix by which it makes YUV of RGB; players must undo the same."""
 
 
 class DrawnVideo:
     """An MP4 file that takes its name when it is closed; frames of (height, width) pixels.
 
-    Of an odd number of rows or columns the last is there twice, for H.264 has none such.
+    Where a frame has an odd number of rows or columns the last is there twice: in yuv420p, two by
+    two pixels share a colour.
     """
 
     def __init__(self, path: Path, size_hw: tuple[int, ...]) -> None:
-        """Raises UserError if it can't be written."""
+        """Begin the file; raises UserError if it can't be written."""
         self._path = path
         self._last: int | None = None
         try:
@@ -99,20 +102,20 @@ class DrawnVideo:
 
 
 class _Target:
-    """What PyAV writes to: the whole of what it has, where it says."""
+    """The file as PyAV wants it, which writes short pieces and goes back to fill in lengths."""
 
     def __init__(self, new: NewFile) -> None:
         self._new = new
 
     def write(self, data: bytes) -> int:
-        """Write all of it; raises OSError."""
+        """Write all of `data`, and give its length in bytes; raises OSError."""
         self._new.write(data)
         return len(data)
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Go to a place in the file."""
+        """Go to a place in the file, as `io.IOBase.seek`; raises OSError."""
         return self._new.file.seek(offset, whence)
 
     def tell(self) -> int:
-        """Where it stands."""
+        """Give the place in the file, in bytes."""
         return self._new.file.tell()

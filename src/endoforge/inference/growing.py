@@ -8,7 +8,7 @@ from endoforge.core.folders import remove_unfinished
 
 
 def cant_write(path: Path, error: OSError) -> UserError:
-    """What to say of a result that couldn't be written."""
+    """Make the error that says why a result couldn't be written, and what mends it."""
     reason = error.strerror or str(error)
     return UserError(f"{path}: can't be written ({reason}); make room, or name another --out")
 
@@ -21,10 +21,10 @@ class Growing:
     """
 
     def __init__(self, path: Path, *, head: str = "", between: str = "", tail: str = "") -> None:
-        """What a killed process left of it goes. Raises UserError if it can't be written."""
+        """Begin it, without what a killed process left of it; UserError if it can't be written."""
         self.path = path
         self.end = 0
-        """Where the next entry goes, in bytes; there lies the tail."""
+        """The place in bytes where the next entry goes, and the tail lies until then."""
         self._start = len(head.encode())
         self._between, self._tail = between, tail.encode()
         try:

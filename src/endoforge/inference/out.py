@@ -1,4 +1,4 @@
-"""The folder of `detect`'s results: tried before work begins, then one process's own."""
+"""Tries the folder of `detect`'s results before work begins, and holds it for one process."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from endoforge.inference.growing import cant_write
 
 
 def check_out(config: DetectConfig) -> None:
-    """Raises UserError if results can't be written to `config.out`, or overlap what is read."""
+    """Check that results can go to `config.out` and overlap nothing that is read, or UserError."""
     out, flag = Path(config.out), f"--out {config.out}"
     check_output_folder("--out", out)
     for name in (LINES, RESULTS, IMAGES):

@@ -1,4 +1,4 @@
-"""Detections written down: lines of JSON, COCO's results, and drawn pictures."""
+"""Writes detections down, as lines of JSON, as COCO's results, and drawn on their pictures."""
 
 import json
 import logging
@@ -12,13 +12,13 @@ from endoforge.captures.tally import Tally
 from endoforge.core.errors import UserError
 from endoforge.detect.detections import Detections
 from endoforge.evaluate.matching import Truth
-from endoforge.inference.coco import CocoIds
+from endoforge.inference.coco_ids import CocoIds
 from endoforge.inference.config import Draw
 from endoforge.inference.drawing import Drawing
 from endoforge.inference.drawings import IMAGES, LINES, RESULTS
 from endoforge.inference.growing import Growing
+from endoforge.inference.material import InputPicture
 from endoforge.inference.out import lock_out
-from endoforge.inference.shots import Shot
 from endoforge.report.drawn_frames import draw_found
 
 log = logging.getLogger(__name__)
@@ -35,10 +35,10 @@ class Results:
     """
 
     def __init__(self, out: Path, ids: CocoIds, classes: tuple[str, ...], draw: Draw) -> None:
-        """Raises UserError if `out` can't be written to, or if another process does."""
+        """Begin in `out`; UserError if nothing can be written there, or another process does."""
         self.out, self.classes = out, classes
         self.tally = Tally()
-        self.shots = self.with_found = self.found = self.cleared = 0
+        self.pictures = self.with_found = self.found = self.cleared = 0
         self._ids, self._draw = ids, draw
         self._files: list[Growing] = []
         self._lock = lock_out(out)
@@ -72,8 +72,8 @@ class Results:
         except UserError as failed:
             spoilt = failed
         self._close()
-        if kind is not None and self.shots:
-            log.warning("ended early: %s holds %d pictures so far", self.out, self.shots)
+        if kind is not None and self.pictures:
+            log.warning("ended early: %s holds %d pictures so far", self.out, self.pictures)
         if spoilt is not None and error is None:
             raise spoilt
         if spoilt is not None:
@@ -83,48 +83,50 @@ class Results:
         """Give files their names if they hold something, and let others have the folder."""
         try:
             for file in self._files:
-                file.keep() if self.shots else file.discard()
-            if self.shots:
+                file.keep() if self.pictures else file.discard()
+            if self.pictures:
                 self.cleared = self._drawing.clear()
         finally:
             self._lock.release()
 
-    def add(self, shot: Shot, every: Detections, threshold: float) -> None:
-        """Write down `every` detection of a shot, and draw those of at least `threshold`.
+    def add(self, picture: InputPicture, every: Detections, threshold: float) -> None:
+        """Write down `every` detection of a picture, and draw those of at least `threshold`.
 
-        Raises UserError if that fails; then nothing of the shot is written down.
+        Raises UserError if that fails; then nothing of the picture is written down.
         """
         found = every.above(threshold)
         if self._draw == "all" or (
-            self._draw == "found" and (len(found) or shot.seconds is not None)
+            self._draw == "found" and (len(found) or picture.seconds is not None)
         ):
             hits = np.ones(len(found), np.bool_)
-            drawn = draw_found(shot.picture, NO_TRUTH, found, hits, self.classes)
-            if shot.seconds is None:
-                self._drawing.picture(shot.file, drawn)
+            drawn = draw_found(picture.pixels, NO_TRUTH, found, hits, self.classes)
+            if picture.seconds is None:
+                self._drawing.picture(picture.file, drawn)
             else:
-                self._drawing.frame(shot.file, shot.seconds, drawn)
-        self._write_down(shot, found, every)
-        self.shots += 1
+                self._drawing.frame(picture.file, picture.seconds, drawn)
+        self._write_down(picture, found, every)
+        self.pictures += 1
         self.found += len(found)
         self.with_found += bool(len(found))
 
-    def _write_down(self, shot: Shot, found: Detections, every: Detections) -> None:
+    def _write_down(self, picture: InputPicture, found: Detections, every: Detections) -> None:
+        # The disk may be full after the first of the files; what that has of it goes again, so that
+        # all of them hold the same pictures.
         ends = [file.end for file in self._files]
         try:
-            self._lines.add(json.dumps(self._record(shot, found)) + "\n")
-            self._add_coco(shot, every)
+            self._lines.add(json.dumps(self._record(picture, found)) + "\n")
+            self._add_coco(picture, every)
         except BaseException:
             for file, end in zip(self._files, ends, strict=True):
                 file.cut_back(end)
             raise
 
-    def _record(self, shot: Shot, found: Detections) -> dict[str, Any]:
-        height, width = shot.picture.shape[:2]
+    def _record(self, picture: InputPicture, found: Detections) -> dict[str, Any]:
+        height, width = picture.pixels.shape[:2]
         pixels = found.boxes.astype(np.float64) * [width, height, width, height]
-        record: dict[str, Any] = {"file": shot.file}
-        if shot.frame is not None:
-            record |= {"frame": shot.frame, "seconds": round(shot.seconds or 0.0, 4)}
+        record: dict[str, Any] = {"file": picture.file}
+        if picture.frame is not None:
+            record |= {"frame": picture.frame, "seconds": round(picture.seconds or 0.0, 4)}
         detections = [
             {
                 "label": self.classes[number],
@@ -138,14 +140,14 @@ class Results:
         ]
         return record | {"width": width, "height": height, "detections": detections}
 
-    def _add_coco(self, shot: Shot, every: Detections) -> None:
-        image = self._ids.image(shot)
+    def _add_coco(self, picture: InputPicture, every: Detections) -> None:
+        image = self._ids.image(picture)
         if image is None:
             reason = "picture: no image of --annotations is surely it, so not in COCO results"
-            self.tally.count(reason, shot.name)
+            self.tally.count(reason, picture.name)
             return
-        height, width = shot.picture.shape[:2]
-        entry = {"id": image, "file_name": shot.name, "width": width, "height": height}
+        height, width = picture.pixels.shape[:2]
+        entry = {"id": image, "file_name": picture.name, "width": width, "height": height}
         self._images.add(json.dumps(entry))
         boxes = every.boxes.astype(np.float64) * [width, height, width, height]
         results = []
@@ -155,7 +157,7 @@ class Results:
             name = self.classes[number]
             if name not in self._ids.categories:
                 reason = f"detection: {name} is no category of --annotations"
-                self.tally.count(reason, shot.name)
+                self.tally.count(reason, picture.name)
                 continue
             result = {
                 "image_id": image,
@@ -168,7 +170,7 @@ class Results:
 
 
 def _images_head(ids: CocoIds) -> str:
-    """The file of the images that results are of, as COCO has it, up to the images."""
+    """Begin COCO's file of the images that results are of, up to the images."""
     dataset = {
         "info": {"description": "pictures that EndoForge has looked at"},
         "annotations": [],

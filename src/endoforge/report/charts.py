@@ -16,7 +16,7 @@ from endoforge.evaluate.metrics import COCO_IOUS, Metrics
 
 INK, QUIET, LINES = "#c3ccd6", "#7d8894", "#2b323b"
 GREEN, AMBER, BLUE = "#4fd1a5", "#f2b05e", "#7ab7ff"
-"""The colours of `report.html`."""
+"""The colours of `page.html`."""
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "endoforge",

@@ -116,7 +116,6 @@ def _load_frames(config: EvalConfig, subject: Subject) -> tuple[CaptureIndex, Pa
         Path(config.input_root),
         label_field=subject.label_field,
         strict=config.strict,
-        cache=True,
     )
     frames, left_out = index.frames, index.tally.lines()
     if config.split_manifest is not None:

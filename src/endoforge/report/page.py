@@ -103,7 +103,7 @@ class Report:
 
 def write_report(path: Path, report: Report) -> None:
     """Write `report` to `path` in one step, making its folder if need be."""
-    template = files("endoforge.evaluate").joinpath("report.html").read_text(encoding="utf-8")
+    template = files("endoforge.report").joinpath("page.html").read_text(encoding="utf-8")
     page = Template(template).substitute(
         title=_escaped(report.title),
         subtitle=_escaped(report.subtitle),

@@ -25,7 +25,7 @@ from endoforge.sim.streams import Stream, stream
 from endoforge.sim.wall import NUM_AROUND, Array, Grid, angle_to_diamond, make_calibre, make_wall
 
 WAVE_MM, WAVE_S = 120.0, 9.0
-"""Length and period of the waves of peristalsis."""
+"""Length and period of the waves of peristalsis: one passes any place every 9 s."""
 
 
 @dataclass(frozen=True)
@@ -44,28 +44,28 @@ class Anatomy:
 
     @property
     def length_mm(self) -> float:
-        """From the rectum to the cecum's end."""
+        """Length of the centreline in mm, from the rectum to the cecum's end."""
         return self.centreline.length_mm
 
     def segment(self, s_mm: float) -> str:
-        """Name of the segment at a position."""
+        """The name in SEGMENTS of the part of the colon at a position in mm."""
         part = int(np.searchsorted(self.segment_ends, s_mm))
         return SEGMENTS[min(part, len(SEGMENTS) - 1)]
 
     def swelling(self, s_mm: float | Array, time_s: float) -> Array:
-        """By which share the wall is wider at a place and a time than its table says.
+        """The share by which peristalsis makes the wall wider than its table at a place and time.
 
-        A wave that travels towards the rectum.
+        Below 0 it is narrower. The wave travels towards the rectum.
         """
         turns = np.asarray(s_mm) / WAVE_MM + time_s / WAVE_S
         return np.asarray(self.peristalsis * np.sin(2 * np.pi * turns))
 
     def radius_at(self, s_mm: float, angle: float) -> float:
-        """Distance in mm from centreline to wall at rest (nearest sample)."""
+        """The distance in mm from the centreline to the wall at rest, of the nearest sample."""
         return float(self.radius[self._cell(s_mm, angle)])
 
     def fluid_at(self, s_mm: float, angle: float) -> float:
-        """Depth in mm of the pool over a place."""
+        """The depth in mm of the pool over a place, 0 where there is none."""
         return float(self.deposits.fluid[self._cell(s_mm, angle)])
 
     def _cell(self, s_mm: float, angle: float) -> tuple[int, int]:
@@ -74,7 +74,7 @@ class Anatomy:
         return along, around
 
     def slopes_at(self, s_mm: float, angle: float) -> tuple[float, float]:
-        """dR/ds and dR/dangle / R at a place, by central differences over about 2 mm."""
+        """The wall's slopes dR/ds and dR/dangle / R, by central differences over about 2 mm."""
         step = 1.0
         along = self.radius_at(s_mm + step, angle) - self.radius_at(s_mm - step, angle)
         turn = step / self.radius_at(s_mm, angle)
@@ -84,7 +84,7 @@ class Anatomy:
     def wall_at(
         self, s_mm: float, angle: float
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """A place of the wall: its world position, the unit normal into the lumen, the tangent."""
+        """A place of the wall: its position (3,) mm, unit normal into the lumen, and tangent."""
         line, row = self.centreline, self.centreline.row(s_mm)
         tangent, normal, binormal = line.tangents[row], line.normals[row], line.binormals[row]
         outward = np.cos(angle) * normal + np.sin(angle) * binormal
@@ -98,7 +98,7 @@ class Anatomy:
 
 
 def make_anatomy(seed: int, ranges: AnatomyRanges, nuisances: Nuisances) -> Anatomy:
-    """The colon of a seed."""
+    """Draw the colon of a seed from the ranges: its course, its wall, and what lies on the wall."""
     rng = stream(seed, Stream.ANATOMY)
     length_mm = draw(rng, ranges.length_mm)
     points, ends = make_course(rng, length_mm)
@@ -111,7 +111,7 @@ def make_anatomy(seed: int, ranges: AnatomyRanges, nuisances: Nuisances) -> Anat
 
 
 def straight_anatomy(radius_mm: float, length_mm: float = 600.0) -> Anatomy:
-    """A smooth straight tube along +z, clean and at rest, for tests and worked examples."""
+    """Make a smooth straight tube along +z, clean and at rest, for tests and worked examples."""
     wall = np.full((NUM_ALONG, NUM_AROUND), radius_mm, np.float32)
     ends = np.linspace(0, length_mm, len(SEGMENTS) + 1)[1:]
     return Anatomy(straight_centreline(length_mm), wall, ends, no_deposits())

@@ -27,12 +27,12 @@ from endoforge.sim.streams import training_seed
 AHEAD = 2
 """Runs in the making for each process, so that none waits for work."""
 Layout = dict[str, tuple[int, tuple[int, ...], np.dtype[Any]]]
-"""By array: its first byte in a slot, its shape, its type."""
+"""Where an array lies, by its name: its first byte in a slot, its shape, its type."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What runs are made by: all of them follow from this, each from its number."""
+    """All that the runs of a training follow from, each by its number."""
 
     base_seed: int
     randomization: Randomization
@@ -41,13 +41,13 @@ class Recipe:
     num_views: int
 
     def make(self, run: int, check: Check = go_on) -> Footage:
-        """Run `run`, from 0."""
+        """Make run number `run`, from 0; raises Stopped once `check` does."""
         seed = training_seed(self.base_seed, run)
         return make_footage(seed, self.randomization, self.size, self.num_views, check)
 
 
 class Bakery:
-    """Makes runs of a recipe in `workers` processes, some ahead of the one that is asked for.
+    """Makes runs of a recipe in `workers` processes, AHEAD of each before they are asked for.
 
     Their arrays lie in memory that the processes share: it is taken when the bakery opens, at the
     first run that is asked for. Close it in the end.
@@ -61,7 +61,8 @@ class Bakery:
     def runs(self, first: int) -> Generator[Footage]:
         """Runs `first`, `first` + 1 and so on, without end; one such iteration at a time.
 
-        The arrays of one are valid until the next is asked for.
+        The arrays of one are valid until the next is asked for. Raises UserError if a process was
+        ended from outside.
         """
         pool = self._open()
         free = deque(range(AHEAD * self.workers))
@@ -90,7 +91,7 @@ class Bakery:
             self._stopping.clear()
 
     def close(self) -> None:
-        """End the processes. Asked again, it opens again."""
+        """End the processes; a run that is asked for afterwards starts them anew."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
             self._pool = None
@@ -142,13 +143,13 @@ def _slots(memory: SharedMemory, layout: Layout, num_slots: int) -> list[dict[st
 _recipe: Recipe
 _memory: list[dict[str, NDArray[Any]]]
 _check: Check
-"""Of a worker process, from its start."""
+"""What `_start` leaves in a worker process for all the runs that it makes."""
 
 
 def _start(
     recipe: Recipe, memory: SharedMemory, layout: Layout, num_slots: int, stopping: Event
 ) -> None:
-    """In a worker: what all its runs share."""
+    """Set up a worker process with what all its runs share."""
     global _recipe, _memory, _check
     become_child()
     cv2.setNumThreads(1)
@@ -157,7 +158,7 @@ def _start(
 
 
 def _bake(run: int, slot: int) -> Footage:
-    """In a worker: the run without its arrays, which go to the slot."""
+    """Make a run in a worker: its arrays go to the slot, the rest is returned."""
     footage = _recipe.make(run, _check)
     for name, array in footage.arrays.items():
         _memory[slot][name][...] = array

@@ -1,4 +1,4 @@
-"""Where the endoscope is, where it looks, and how it moves."""
+"""The endoscope's camera: where it is, where it looks, and how it moves."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,7 +27,7 @@ class Pose:
     s_mm: float
 
     def as_json(self) -> dict[str, object]:
-        """As a label file keeps it: the rotation takes camera axes to the world's."""
+        """The pose as a label file keeps it; its rotation takes camera axes to the world's."""
         return {
             "position_mm": self.position.tolist(),
             "world_from_camera": self.axes.T.tolist(),
@@ -51,8 +51,9 @@ class CameraState:
 
     @cached_property
     def rows(self) -> NDArray[np.float32]:
-        """(CAMERA_ROWS, 4) of what `kernels.types.View.cameras` holds, so far as the state says it:
-        movement is per second. Made when first asked for.
+        """(CAMERA_ROWS, 4): what `kernels.types.View.cameras` holds, so far as the state says it.
+
+        Movement is per second here: `packing.Movers.at` multiplies it by the exposure.
         """
         rows = np.zeros((CAMERA_ROWS, 4), np.float32)
         for first, pose in ((0, self.pose), (METER_ROW, self.metered)):
@@ -64,7 +65,7 @@ class CameraState:
 
 
 def look_at(position: Array, target: Array, down: Array, s_mm: float) -> Pose:
-    """A pose at `position` that looks at `target`, with `down` roughly downward in the picture."""
+    """Make the pose at `position` that looks at `target`, `down` roughly down in the picture."""
     forward = target - position
     forward = forward / np.linalg.norm(forward)
     right = np.cross(down, forward)

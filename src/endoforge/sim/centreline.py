@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from endoforge.sim.streams import smooth_noise
 
 ALONG_STEP_MM = 0.75
-"""Between the rows of all tables along the colon."""
+"""Distance between the rows of all tables along the colon."""
 NUM_ALONG = 2176
-"""Their rows: 1,631 mm; those beyond a shorter colon's end are closed."""
+"""Rows of those tables, 1,631 mm; those beyond a shorter colon's end are closed."""
 MOST_BENT = 0.75
-"""Curvature times calibre: at 1 the inner side of a bend would fold over itself."""
+"""Curvature times calibre at most: at 1 the inner side of a bend would fold over itself."""
 
 SEGMENTS = ("rectum", "sigmoid", "descending", "transverse", "ascending", "cecum")
 # Left, up and forward in mm from the anus, in a colon of about 1.4 m; one list a segment.
@@ -44,12 +44,12 @@ class Centreline:
     curvature: Array
 
     def row(self, s_mm: float | Array) -> NDArray[np.intp]:
-        """Nearest row(s) to the position(s) `s_mm`."""
+        """The row(s) nearest to the position(s) `s_mm`."""
         rows = np.rint(np.asarray(s_mm) / ALONG_STEP_MM)
         return np.clip(rows, 0, NUM_ALONG - 1).astype(np.intp)
 
     def to_world(self, s_mm: float | Array, x_mm: float | Array, y_mm: float | Array) -> Array:
-        """World position(s) (..., 3) mm of curve coordinates (...)."""
+        """The world position(s) (..., 3) in mm of curve coordinates (...)."""
         row = self.row(s_mm)
         along = np.asarray(s_mm - row * ALONG_STEP_MM)[..., None]
         point: Array = (
@@ -62,7 +62,7 @@ class Centreline:
 
 
 def make_course(rng: np.random.Generator, length_mm: float) -> tuple[Array, Array]:
-    """A colon's course: (N, 3) points mm, and the arc lengths at which its six segments end.
+    """Draw a colon's course: (N, 3) points mm, and the arc lengths at which its six segments end.
 
     The points are even to the eye, not to the number: `make_centreline` samples them anew.
     """
@@ -82,7 +82,7 @@ def make_course(rng: np.random.Generator, length_mm: float) -> tuple[Array, Arra
 
 
 def make_centreline(points: Array, length_mm: float, calibre: Array) -> Centreline:
-    """The centreline through `points`, of `length_mm`, with bends that `calibre` allows.
+    """Make the centreline through `points`, of `length_mm`, with bends that `calibre` allows.
 
     `calibre` (NUM_ALONG,) mm: where curvature times calibre exceeds MOST_BENT the course is
     smoothed until it doesn't.
@@ -103,13 +103,13 @@ def make_centreline(points: Array, length_mm: float, calibre: Array) -> Centreli
 
 
 def straight_centreline(length_mm: float) -> Centreline:
-    """Along +z from the origin, its normal +x and its binormal +y."""
+    """Make a centreline along +z from the origin, its normal +x and its binormal +y."""
     s = np.arange(int(length_mm / ALONG_STEP_MM) + 1) * ALONG_STEP_MM
     return _framed(np.stack([0 * s, 0 * s, s], axis=1), length_mm)
 
 
 def _framed(line: Array, length_mm: float) -> Centreline:
-    """Tangents, and normals carried along without twisting (parallel transport)."""
+    """The centreline of a line: its normals are carried along without twisting (Bishop's frame)."""
     steps = np.diff(line, axis=0)
     forward = steps[-1] / np.linalg.norm(steps[-1])
     beyond = np.arange(1, NUM_ALONG - len(line) + 1)[:, None] * ALONG_STEP_MM * forward
@@ -130,7 +130,7 @@ def _framed(line: Array, length_mm: float) -> Centreline:
 
 
 def _any_normal(tangent: Array) -> Array:
-    """+x, made square to the tangent (+y if the tangent is near +x)."""
+    """A unit vector square to the tangent: from +x, or +y if the tangent is near +x."""
     guess = np.array([1.0, 0, 0]) if abs(tangent[0]) < 0.8 else np.array([0, 1.0, 0])
     normal = guess - guess @ tangent * tangent
     return np.asarray(normal / np.linalg.norm(normal))
@@ -149,7 +149,7 @@ def _even(points: Array, s: Array) -> Array:
 
 
 def _blurred(points: Array, sigma: float) -> Array:
-    """Gaussian blur along the curve, beyond whose ends it is taken to go on straight."""
+    """The curve under a Gaussian along it; beyond its ends it is taken to go on straight."""
     pad = int(3 * sigma) + 1
     before = 2 * points[0] - points[pad:0:-1]
     after = 2 * points[-1] - points[-2 : -pad - 2 : -1]
@@ -158,7 +158,7 @@ def _blurred(points: Array, sigma: float) -> Array:
 
 
 def _rotations(turns: Array) -> Array:
-    """(N, 3) axes of length sin(angle) to (N, 3, 3) matrices (Rodrigues)."""
+    """Rotation matrices (N, 3, 3) of axes (N, 3) whose length is sin(angle) (Rodrigues)."""
     sine = np.linalg.norm(turns, axis=1)[:, None, None]
     cosine = np.sqrt(np.maximum(1 - sine**2, 0))
     x, y, z = turns.T
@@ -169,7 +169,7 @@ def _rotations(turns: Array) -> Array:
 
 
 def _running_product(matrices: Array) -> Array:
-    """(N, 3, 3): the products M0, M1 M0, M2 M1 M0, ... by doubling (log2 N rounds)."""
+    """The products M0, M1 M0, M2 M1 M0, ... (N, 3, 3), by doubling in log2 N rounds."""
     products = matrices.copy()
     reach = 1
     while reach < len(products):

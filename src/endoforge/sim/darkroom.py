@@ -22,6 +22,7 @@ from endoforge.sim.sensor import (
 BLOCK = 16
 """Pixels a side of what JPEG codes together: four blocks of luma, one of Cb, one of Cr."""
 PER_BLOCK = 6 * 64
+"""Coefficients of those six blocks of 8 x 8."""
 Array = NDArray[np.float64]
 
 
@@ -29,7 +30,7 @@ class Darkroom:
     """Develops up to `batch_size` frames of a renderer's arrays, on their device.
 
     It reads `scenes.sensors`, `scenes.screens`, `scenes.rays`, `view.cameras`, `target.radiance`
-    and `target.gain`, and writes `target.image`. Without `with_jpeg`, scenes that have JPEG lack it.
+    and `target.gain`, and writes `target.image`. Without `with_jpeg`, no scene gets its JPEG.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class Darkroom:
 
 
 def respond(light: Array) -> Array:
-    """Linear light to 0..1 of the display: gamma of about 1.8, a soft shoulder, white from 3.5."""
+    """Turn linear light into 0..1 of the display: gamma 1.8, a soft shoulder, white from 3.5."""
     x = light + 0.5 * light**2
     bright = np.sqrt(x / (1 + x))
     return np.minimum(bright * (0.64 + 0.43 * bright), 1.0)
@@ -91,7 +92,7 @@ def respond(light: Array) -> Array:
 
 @cache
 def response_table() -> NDArray[np.int32]:
-    """(CURVE_LENGTH,) int32, 0..LUMA_TOP: `respond` in the middle of each step of a float's bits.
+    """`respond` in the middle of each step of a float's bits: (CURVE_LENGTH,) int32, 0..LUMA_TOP.
 
     Half a step is 0.4 % of the light, a quarter of a grey level. The first step is black.
     """
@@ -104,7 +105,7 @@ def response_table() -> NDArray[np.int32]:
 
 @cache
 def grain_table() -> NDArray[np.int32]:
-    """(GRAIN_SIZE^2,) int32: noise of a Bayer sensor after bilinear demosaicing, unit variance.
+    """Noise of a Bayer sensor after bilinear demosaicing: (GRAIN_SIZE^2,) int32, unit variance.
 
     Most of it is common to the channels, as video processors take colour noise out. R, G and B,
     10 bits each, GRAIN_STEPS a standard deviation about 512. It tiles: its edges meet.
@@ -124,7 +125,7 @@ def grain_table() -> NDArray[np.int32]:
 
 
 def _smooth(values: Array) -> Array:
-    """3 x 3 binomial filter with wrapped edges: bilinear interpolation between sites."""
+    """Values under a 3 x 3 binomial filter, edges wrapped: bilinear interpolation of sites."""
     for axis in (0, 1):
         values = (np.roll(values, 1, axis) + 2 * values + np.roll(values, -1, axis)) / 4
     return values
@@ -132,9 +133,10 @@ def _smooth(values: Array) -> Array:
 
 @cache
 def disk_table() -> NDArray[np.float32]:
-    """(MOST_TAPS, 4) float32: x, y in the unit disk, in opposite pairs; every start is even.
+    """Points of the unit disk in opposite pairs, (MOST_TAPS, 4) float32 x, y, 0, 0; evenly spread.
 
-    Roberts' R2 sequence on the half disk, mirrored; rings of the same area hold one pair each.
+    So are the first 4, 8 and 16 of them. It is Roberts' R2 sequence on the half disk, mirrored;
+    rings of the same area hold one pair each.
     """
     k = np.arange(MOST_TAPS // 2) + 1
     ring = ((0.5 + k * 0.7548776662466927) % 1).argsort().argsort()

@@ -37,7 +37,7 @@ class Deposits:
 def lay_deposits(
     rng: np.random.Generator, line: Centreline, radius: Grid, nuisances: Nuisances
 ) -> tuple[Grid, Deposits]:
-    """The wall's radius with what lies on it, and what that is."""
+    """Draw what lies on the wall; returns the wall's radius with it on top, and the amounts."""
     down = _down(rng)
     shade = rng.uniform(0.25, 0.75)
     fluid_colour = (0.66 * shade, rng.uniform(0.38, 0.52) * shade, rng.uniform(0.06, 0.2) * shade)
@@ -53,19 +53,19 @@ def lay_deposits(
 
 
 def no_deposits() -> Deposits:
-    """A clean wall."""
+    """The deposits of a clean wall."""
     clean = np.zeros((NUM_ALONG, NUM_AROUND), np.float32)
     return Deposits(clean, clean, clean, clean, (1.0, 1.0, 1.0), 0.0, (1.0, 1.0, 1.0))
 
 
 def _down(rng: np.random.Generator) -> Array:
-    """Which way things fall: the patient lies on the back or on a side."""
+    """The unit vector in which things fall: the patient lies on the back or on a side."""
     angle = rng.uniform(0, 2 * np.pi)
     return np.asarray(np.array([np.cos(angle), -0.15, np.sin(angle)]) / np.hypot(1, 0.15))
 
 
 def _lowness(line: Centreline, down: Array) -> Grid:
-    """(NUM_ALONG, NUM_AROUND) cosine between each place's outward direction and down."""
+    """The cosine between each place's outward direction and down."""
     x, y = line.normals @ down, line.binormals @ down
     cosine = np.outer(x, np.cos(COLUMN_ANGLES)) + np.outer(y, np.sin(COLUMN_ANGLES))
     return np.asarray(cosine, np.float32)
@@ -105,7 +105,7 @@ def _pools(
 
 
 def _spots(rng: np.random.Generator, strength: float, size_mm: float, low: Grid) -> Grid:
-    """Amounts 0..1 of what sticks in spots of about `size_mm`, in clusters, most of it low."""
+    """Amounts 0..1 of what sticks in spots of about `size_mm`, in clusters, most of them low."""
     if strength == 0:
         return np.zeros((NUM_ALONG, NUM_AROUND), np.float32)
     columns = size_mm * NUM_AROUND / 120.0
@@ -117,7 +117,7 @@ def _spots(rng: np.random.Generator, strength: float, size_mm: float, low: Grid)
 
 
 def _foam(rng: np.random.Generator, strength: float, low: Grid, fluid: Grid) -> Grid:
-    """Bubbles gather at the rims of pools and in patches of their own."""
+    """Amounts 0..1 of bubbles: they gather at the rims of pools and in patches of their own."""
     if strength == 0:
         return np.zeros((NUM_ALONG, NUM_AROUND), np.float32)
     rim = cv2.GaussianBlur((fluid > 0.2).astype(np.float32), (0, 0), 5)
@@ -129,7 +129,7 @@ def _foam(rng: np.random.Generator, strength: float, low: Grid, fluid: Grid) -> 
 def _stain(
     rng: np.random.Generator, nuisances: Nuisances
 ) -> tuple[Grid, tuple[float, float, float], float]:
-    """Blood where there is blood, else dye: its amount, its colour, how much lies in grooves."""
+    """The stain, blood or dye, whichever is more: its amount, colour and share in grooves."""
     red, blue = (0.34, 0.04, 0.035), (0.22, 0.42, 0.95)
     strength = max(nuisances.blood, nuisances.dye)
     bleeding = nuisances.blood >= nuisances.dye

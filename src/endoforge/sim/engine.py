@@ -1,4 +1,4 @@
-"""The compute engine that runs the kernels: chosen by name, started once in a process."""
+"""The engine that runs the kernels: chosen by name, started once in a process."""
 
 import atexit
 import contextlib
@@ -6,16 +6,15 @@ import importlib
 import io
 import logging
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
+from endoforge.core.choices import RendererName
 from endoforge.core.errors import UserError
 from endoforge.core.forks import refuse_fork
 
 log = logging.getLogger(__name__)
-
-RendererName = Literal["auto", "cpu", "cuda", "vulkan", "metal", "amdgpu"]
 
 PREFERRED: tuple[RendererName, ...] = ("cuda", "amdgpu", "metal", "cpu")
 """`auto` takes the first of these that works. Vulkan works where asked for, with copies."""
@@ -50,7 +49,7 @@ def start_engine(name: RendererName = "auto") -> Engine:
 
 
 def available() -> tuple[RendererName, ...]:
-    """Engines that this machine can run: a driver is there, and torch can hold the arrays."""
+    """The engines that this machine can run: a driver is there, and torch can hold the arrays."""
     quadrants = _quadrants()
     supported = quadrants.lang.misc.is_arch_supported
     names: list[RendererName] = ["cpu"]

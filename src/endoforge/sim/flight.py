@@ -22,8 +22,9 @@ from endoforge.sim.streams import Stream, smooth_noise, stream
 CAPTURE_INTERVAL_S = 6 * STEP_S
 """Simulated time between two captures: 0.33 s."""
 CLOSE_MM = (20.0, 40.0)
-"""The interval halves while the centre of any polyp is so far from the camera, straight."""
+"""The interval halves while the centre of any polyp is so far from the camera."""
 LOOK_AHEAD_MM = 32.0
+"""How far along the lane the point lies that it looks at with nothing to inspect."""
 WANDER_MM = 7.0
 """How far the scope strays off its lane."""
 EASE_S = 0.22
@@ -31,12 +32,15 @@ EASE_S = 0.22
 RETRACT_STEPS = 9
 """Time over which it gives way to what stands in its way, on either side: half a second."""
 TURN_S = 0.25
-"""The same of its turns."""
+"""Standard deviation of the smoothing of its turns."""
 SPIRAL_S = 6.0
-"""Once round the wall with its looks aside."""
+"""Time in which its looks aside go once round the wall."""
 MOST_ASIDE_RAD = 1.1
+"""How far off the way ahead it looks at most."""
 AIM_ERROR_RAD = 0.13
+"""Standard deviation of its aim at a polyp."""
 ROLL_RAD = 0.5
+"""Standard deviation of its roll about the way that it looks."""
 
 Array = NDArray[np.float64]
 
@@ -64,7 +68,7 @@ class Flight:
         return len(self.s_mm)
 
     def states(self, steps: Sequence[int]) -> list[CameraState]:
-        """The camera at some steps."""
+        """The camera at some steps of STEP_S, in their order."""
         needed = {*steps, *(self._metered(step) for step in steps)}
         poses = {
             step: Pose(self.position[step], self.axes[step], float(self.s_mm[step]))
@@ -82,7 +86,7 @@ class Flight:
         ]
 
     def rows(self, steps: NDArray[np.intp]) -> NDArray[np.float32]:
-        """(n, CAMERA_ROWS, 4) float32: `CameraState.rows` of n steps, without the states."""
+        """The `CameraState.rows` of n steps, (n, CAMERA_ROWS, 4) float32, without the states."""
         rows = np.zeros((len(steps), CAMERA_ROWS, 4), np.float32)
         for first, at in ((0, steps), (METER_ROW, np.maximum(steps - self.lag, 0))):
             rows[:, first, :3], rows[:, first, 3] = self.position[at], self.s_mm[at]
@@ -97,7 +101,7 @@ class Flight:
 
 
 def plan_flight(scene: Scene, check: Check = go_on) -> Flight:
-    """The flight of a scene's procedure."""
+    """Plan the flight of a scene's procedure; raises Stopped once `check` does."""
     rng = stream(scene.seed, Stream.CAMERA)
     lumen = Lumen(scene)
     check()
@@ -117,7 +121,7 @@ def fly(scene: Scene) -> list[CameraState]:
 
 
 def captures(scene: Scene, flight: Flight) -> list[CameraState]:
-    """Those of a scene's flight."""
+    """The moments of a scene's flight at which a picture is taken, about 1,400."""
     return flight.states(_captures(scene, flight.position))
 
 
@@ -132,7 +136,7 @@ def thin(states: list[CameraState], max_frames: int | None) -> list[CameraState]
 def _course(
     scene: Scene, lumen: Lumen, legs: list[Leg], rng: np.random.Generator
 ) -> tuple[Array, Array]:
-    """(N,) s and (N, 2) offset of the camera in mm at every step, clear of everything."""
+    """The camera's s (N,) and offset (N, 2) in mm at every step, clear of everything."""
     wanted_s = np.concatenate([leg.s_mm for leg in legs])
     s_mm = smooth(wanted_s[:, None], EASE_S / STEP_S)[:, 0]
     count = len(s_mm)
@@ -148,7 +152,7 @@ def _course(
 
 
 def _breathing(scene: Scene, lumen: Lumen, s_mm: Array, rng: np.random.Generator) -> Array:
-    """(N, 2) mm: the colon goes to and fro 12 to 18 times a minute, in one direction of space."""
+    """The offset (N, 2) mm by which breathing moves the colon, 12 to 18 times a minute, one way."""
     seconds = np.arange(len(s_mm)) * STEP_S
     phase = 2 * np.pi * (seconds * rng.uniform(12, 18) / 60 + rng.random())
     phase += 0.3 * _noise(rng, len(s_mm), 10.0)
@@ -166,7 +170,7 @@ def _axes(
     position: Array,
     rng: np.random.Generator,
 ) -> Array:
-    """(N, 3, 3) right, down, forward of the camera at every step."""
+    """The camera's right, down and forward (N, 3, 3) at every step."""
     _, normal, binormal, tangent = lumen.frames(s_mm).transpose(1, 0, 2)
     forward = _unit(smooth(_directions(lumen, legs, s_mm, position, rng), TURN_S / STEP_S))
     jitter = np.radians(draw(rng, scene.ranges.motion.jitter_deg))
@@ -185,7 +189,7 @@ def _axes(
 def _directions(
     lumen: Lumen, legs: list[Leg], s_mm: Array, position: Array, rng: np.random.Generator
 ) -> Array:
-    """(N, 3) unit vectors: where the scope wants to look, with sudden changes."""
+    """Unit vectors (N, 3) to where the scope wants to look, with sudden changes."""
     ahead_s = np.minimum(s_mm + LOOK_AHEAD_MM, lumen.length_mm - 5.0)
     ahead = _unit(lumen.to_world(ahead_s, lumen.lane_at(ahead_s)) - position)
     _, normal, binormal, _ = lumen.frames(s_mm).transpose(1, 0, 2)
@@ -207,7 +211,7 @@ def _directions(
 
 
 def _spiral(rng: np.random.Generator, count: int) -> tuple[Array, Array]:
-    """Looks round the wall: (count,) share of the way aside, (2, count) which way."""
+    """Looks round the wall: the share of the way aside (count,), and which way (2, count)."""
     tilt = 0.8 + 0.5 * _noise(rng, count, 2.0)
     turns = np.arange(count) * STEP_S / SPIRAL_S + 0.3 * _noise(rng, count, 3.0)
     phase = 2 * np.pi * rng.choice([-1.0, 1.0]) * (turns + rng.random())
@@ -215,18 +219,18 @@ def _spiral(rng: np.random.Generator, count: int) -> tuple[Array, Array]:
 
 
 def _noise(rng: np.random.Generator, count: int, seconds: float) -> Array:
-    """(count,) noise of variance 1 that varies over so many seconds; drawn in handy lengths."""
+    """Noise (count,) of variance 1 that varies over so many seconds; drawn in handy lengths."""
     return smooth_noise(rng, -(-count // 256) * 256, seconds / STEP_S)[:count]
 
 
 def _tremor(rng: np.random.Generator, count: int) -> Array:
-    """(count,) noise of variance 1 between about 1 and 4 Hz: the slope of noise below 2.5 Hz."""
+    """Noise (count,) of variance 1 between about 1 and 4 Hz: the slope of noise below 2.5 Hz."""
     slope = np.gradient(_noise(rng, count, 1 / (np.pi * 2.5)))
     return np.asarray(slope / slope.std())
 
 
 def _captures(scene: Scene, position: Array) -> list[int]:
-    """Steps at which a picture is taken."""
+    """The steps at which a picture is taken."""
     gaps = steps_to_next(scene, position).tolist()
     steps, step = [], 0
     while step < len(position):
@@ -236,7 +240,7 @@ def _captures(scene: Scene, position: Array) -> list[int]:
 
 
 def steps_to_next(scene: Scene, position: Array) -> NDArray[np.intp]:
-    """(N,) steps of STEP_S from a capture at each of some positions (N, 3) to the next one."""
+    """The steps of STEP_S (N,) from a capture at each of some positions (N, 3) to the next."""
     close = np.zeros(len(position), bool)
     for polyp in scene.polyps:
         distance = np.linalg.norm(position - np.asarray(polyp.centre), axis=1)
@@ -245,7 +249,7 @@ def steps_to_next(scene: Scene, position: Array) -> NDArray[np.intp]:
 
 
 def _rates(position: Array, axes: Array) -> tuple[Array, Array]:
-    """(N, 3) mm/s and (N, 3) rad/s in camera axes, by central differences."""
+    """Velocity (N, 3) mm/s and turn (N, 3) rad/s in camera axes, by central differences."""
     earlier = np.maximum(np.arange(len(position)) - 1, 0)
     later = np.minimum(earlier + 2, len(position) - 1)
     seconds = ((later - earlier) * STEP_S)[:, None]

@@ -51,9 +51,9 @@ def make_footage(
     num_views: int,
     check: Check = go_on,
 ) -> Footage:
-    """The footage of a run's seed; `size` is (width, height) in pixels.
+    """Make the footage of a run's seed; `size` is (width, height) in pixels.
 
-    Raises UserError if the flight is too short for so many views.
+    Raises UserError if the flight is too short for so many views, and Stopped once `check` does.
     """
     check()
     scene = make_scene(seed, randomization)
@@ -75,8 +75,10 @@ def make_footage(
 def choose_steps(
     shows: NDArray[np.bool_], count: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """`count` different steps in an order drawn by chance: ANYWHERE of them from all, the others
-    from those that show a polyp, as far as there are any.
+    """Draw `count` different steps, in an order drawn by chance.
+
+    A share ANYWHERE of them is of all steps, the others of those that show a polyp, as far as
+    there are any. Raises UserError if there are fewer steps.
     """
     if len(shows) < count:
         raise UserError(
@@ -90,7 +92,7 @@ def choose_steps(
 
 
 def shows_polyp(scene: Scene, flight: Flight, optics: Optics) -> NDArray[np.bool_]:
-    """(N,): does a step of the flight show a polyp, as far as can be told without rendering?
+    """Whether each of the flight's N steps shows a polyp, as far as can be told unrendered: (N,).
 
     The middle of it must be in the picture and in sight past the folds, its disk large enough.
     """

@@ -18,9 +18,11 @@ from endoforge.sim.stops import Check, go_on
 from endoforge.sim.streams import smooth_noise
 
 STEP_S = 0.055
-"""Of the flight's grid in time: a sixth of the capture interval."""
+"""The flight's grid in time: a sixth of the capture interval."""
 FIRST_MM = 25.0
+"""Where along the centreline a flight begins and ends."""
 MOST_RED_OUTS = 8
+"""How often the tip is against the wall, at most, where red-out has its full strength."""
 APPROACH_MM_S = 18.0
 """Mean speed towards a polyp and away from it."""
 GLANCED_AT = 0.4
@@ -30,6 +32,7 @@ INSERTION_LOOK_RAD = 0.16
 LIFT_RAD = (0.4, 1.45)
 """Views of a polyp in an inspection: from along the wall (0) to straight from above."""
 SPOT_TRIES = 40
+"""Places drawn for each spot, of which the best is taken."""
 MOST_SLIP_MM = 5.0
 """How far it slips back during a pause."""
 
@@ -70,7 +73,7 @@ class Planner:
         self.touches_out = touches - self.touches_in
 
     def legs(self) -> list[Leg]:
-        """In, around, out."""
+        """The legs of the whole procedure: in, around the cecum, out."""
         return [*self._insertion(), *self._around_the_cecum(), *self._withdrawal()]
 
     def _insertion(self) -> list[Leg]:
@@ -105,7 +108,7 @@ class Planner:
         return [*legs, Leg(self._cruise(here, end_mm, speed), look)]
 
     def _cruise(self, start_mm: float, end_mm: float, speed: tuple[float, float]) -> Array:
-        """(n,) mm from one place to another at changing speed, with pauses and slips back."""
+        """The way (n,) mm from place to place at changing speed, with pauses and slips back."""
         num_steps = max(_steps(abs(end_mm - start_mm) / draw(self.rng, speed)), 2)
         pace = np.exp(0.3 * smooth_noise(self.rng, num_steps + 100, 25)[:num_steps])
         slip = np.zeros(num_steps)
@@ -122,7 +125,7 @@ class Planner:
         return np.asarray(np.clip(s_mm, FIRST_MM, self.deepest_mm))
 
     def _glance(self, polyp: Polyp) -> Leg:
-        """Slower past a polyp that lies ahead, and a look at it."""
+        """The leg of a slower pass by a polyp that lies ahead, and a look at it."""
         ahead = self.rng.uniform(10.0, 26.0)
         num_steps = _steps(self.rng.uniform(0.6, 1.6))
         start = min(max(polyp.s_mm - ahead, FIRST_MM), self.deepest_mm)
@@ -133,7 +136,7 @@ class Planner:
         return [self._touch() for _ in range(count)]
 
     def _touch(self) -> Leg:
-        """The tip as close to the wall as it may be, and facing it: red-out."""
+        """The leg of a red-out: the tip as close to the wall as it may be, and facing it."""
         s_mm = self.rng.uniform(FIRST_MM + 10.0, self.deepest_mm, SPOT_TRIES)
         angle = self.rng.uniform(-np.pi, np.pi, SPOT_TRIES)
         toward = np.stack([np.cos(angle), np.sin(angle)], axis=1)
@@ -147,7 +150,7 @@ class Planner:
         return Leg(place, xy_mm=off, aim_mm=wall[0])
 
     def _inspection(self, polyp: Polyp) -> Leg:
-        """Nearer to the polyp and further away again, from one side and another.
+        """The leg that goes nearer to a polyp and further away again, from one side and another.
 
         The logarithm of the picture's share is drawn evenly. Mostly less comes: clearance keeps the
         scope away, and flat polyps look small.
@@ -163,9 +166,9 @@ class Planner:
         return Leg(s_mm, xy_mm=np.stack(xy_mm, axis=1), aim_mm=aim)
 
     def _spots(self, polyp: Polyp, shares: Array) -> Array:
-        """(K, 3) s, x, y from where the polyp's box fills about `shares` (K,) of the picture.
+        """Places (K, 3) s, x, y where the polyp's box fills about `shares` (K,) of the picture.
 
-        Each the best of SPOT_TRIES: clear, with nothing in between, no further than need be.
+        Each is the best of SPOT_TRIES: clear, with nothing in between, no further than need be.
         """
         scale = np.tile(np.linspace(1.0, 1.7, SPOT_TRIES), len(shares))
         wanted = [viewing_distance(polyp.diameter_mm, share, self.fov_rad) for share in shares]
@@ -184,7 +187,7 @@ class Planner:
     def _places_before(
         self, target_s: float, target_xy: Array, distance_mm: Array
     ) -> tuple[Array, Array]:
-        """s (N,) and offset (N, 2) so far from a target, above it and on the rectum's side."""
+        """Draw s (N,) and offset (N, 2) so far from a target, above it and on the rectum's side."""
         off = max(float(np.hypot(*target_xy)), 1e-6)
         inward = -target_xy / off
         sideward = np.array([inward[1], -inward[0]])
@@ -199,7 +202,7 @@ class Planner:
 
 
 def viewing_distance(diameter_mm: float, share: float, fov_rad: float) -> float:
-    """Distance in mm at which a ball's box fills `share` of a 16:9 picture.
+    """The distance in mm at which a ball's box fills `share` of a 16:9 picture.
 
     Through an equidistant lens with the field of view `fov_rad` across the diagonal: the picture's
     area is 144/337 of its diagonal's square.
@@ -209,7 +212,7 @@ def viewing_distance(diameter_mm: float, share: float, fov_rad: float) -> float:
 
 
 def _dwelling(spots: Array, num_steps: int) -> Array:
-    """(n, C) mm: from spot to spot at APPROACH_MM_S with soft starts and stops, and rests there.
+    """The course (n, C) mm from spot to spot at APPROACH_MM_S with soft stops, and rests there.
 
     n is `num_steps`, or what the ways need if that is more.
     """

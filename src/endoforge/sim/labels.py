@@ -40,7 +40,7 @@ class PolypView:
 
 
 def polyp_views(scene: Scene, state: CameraState, stats: NDArray[np.int32]) -> Iterator[PolypView]:
-    """The polyps in one picture, by its (MAX_POLYPS, 6) counts (`RenderedFrames.stats`)."""
+    """Yield the polyps in one picture, by its (MAX_POLYPS, 6) counts (`RenderedFrames.stats`)."""
     shifts = polyp_shifts(scene.swells, state.time_s)
     counts = zip(scene.polyps, shifts, stats.tolist(), strict=False)
     for instance, (polyp, shift, (visible, unoccluded, *box)) in enumerate(counts, start=1):
@@ -76,7 +76,7 @@ class Boxes:
 def visible_boxes(stats: Tensor, max_boxes: int) -> Boxes:
     """The boxes of `RenderedFrames.stats` (B, MAX_POLYPS, 6), on their device, unread by the CPU.
 
-    Of more than `max_boxes` the largest. M is `max_boxes`, or MAX_POLYPS if that is less.
+    Of more than `max_boxes` the largest are kept. M is `max_boxes`, or MAX_POLYPS if that is less.
     """
     visible, corners = stats[..., 0], stats[..., 2:]
     there = visible >= MIN_VISIBLE_PX

@@ -16,21 +16,24 @@ from endoforge.sim.wall import NUM_AROUND, angle_to_diamond
 
 WALL_CLEARANCE_MM = 2.5
 POLYP_CLEARANCE_MM = 2.0
+"""What a camera keeps from the wall and from polyps."""
 MARGIN_MM = 0.35
 """Added to both, since the table of free room has a grid."""
 ROW_MM = 1.0
 NUM_COLUMNS = 96
-"""The table of free room: rows along the centreline, even angles around it."""
+"""Grid of the table of free room: rows along the centreline, even angles around it."""
 MOST_BENT = 0.45
 """Offset towards the inner side of a bend, over the bend's radius, at most."""
 LOBES = 0.08
 """Lobes rise by less than this share of a polyp's smaller half-axis."""
 RETRACT_PARTS = 12
+"""Places that are looked at between the lane and where the camera wants to be."""
 CECUM_MM, TO_THE_END_MM = 80.0, 38.0
 """The last stretch, in which the scope may have to stop early; where it stops at the latest."""
 LANE_STEP_MM = 2.5
 LANE_RADII_MM = (2.0, 4.0, 6.5, 9.5, 13.0)
 LANE_ANGLES = 12
+"""Grid of the search for the lane: steps along the colon, rings about the axis, places on each."""
 
 Array = NDArray[np.float64]
 
@@ -52,7 +55,7 @@ class Lumen:
         self.lane = self._find_lane()
 
     def frames(self, s_mm: Array) -> Array:
-        """(N, 4, 3) at positions along: the centreline's point, normal, binormal, tangent."""
+        """The centreline's point, normal, binormal and tangent (N, 4, 3) at positions along it."""
         place = np.clip(s_mm / ALONG_STEP_MM, 0, len(self.table) - 1.001)
         low = place.astype(np.intp)
         part = (place - low)[:, None, None]
@@ -60,13 +63,13 @@ class Lumen:
         return between
 
     def to_world(self, s_mm: Array, xy_mm: Array) -> Array:
-        """(N, 3) mm of places (N,), (N, 2)."""
+        """World positions (N, 3) mm of places: s (N,) and offset (N, 2)."""
         point, normal, binormal, _ = self.frames(s_mm).transpose(1, 0, 2)
         world: Array = point + xy_mm[:, :1] * normal + xy_mm[:, 1:] * binormal
         return world
 
     def from_world(self, position: Array, s_mm: float) -> tuple[float, Array]:
-        """(s, (x, y)) of a position (3,) near `s_mm`, by Newton's method."""
+        """The place (s, (x, y)) of a world position (3,) near `s_mm`, by Newton's method."""
         xy = np.zeros(2)
         for _ in range(4):
             ((point, normal, binormal, tangent),) = self.frames(np.array([s_mm]))
@@ -77,16 +80,16 @@ class Lumen:
         return s_mm, xy
 
     def wall_radius(self, s_mm: Array, xy_mm: Array) -> Array:
-        """(N,) mm from the centreline to the wall in the direction of (x, y)."""
+        """The distance (N,) mm from the centreline to the wall in the direction of (x, y)."""
         return self._look_up(self.radius, s_mm, xy_mm)
 
     def lane_at(self, s_mm: Array) -> Array:
-        """(N, 2) mm: the lane's offset."""
+        """The lane's offset (N, 2) mm at positions along."""
         rows = np.arange(len(self.lane)) * ROW_MM
         return np.stack([np.interp(s_mm, rows, column) for column in self.lane.T], axis=1)
 
     def gap(self, s_mm: Array, xy_mm: Array) -> Array:
-        """(N,) mm by which places keep more than the clearance; below 0 no camera may be there."""
+        """The room (N,) mm that places have beyond the clearance; below 0 a camera can't be."""
         least: Array = self._look_up(self.room, s_mm, xy_mm) - np.hypot(*xy_mm.T)
         wall = least + WALL_CLEARANCE_MM
         for polyp, carried in zip(self.polyps, self.carried_mm.tolist(), strict=True):
@@ -106,7 +109,7 @@ class Lumen:
     def in_sight(
         self, s_mm: Array, xy_mm: Array, target_s: float, target_xy: Array
     ) -> NDArray[np.bool_]:
-        """(N,) bool: is there no fold of the wall between the places and the target?"""
+        """Whether no fold of the wall stands between each place and the target: (N,) bool."""
         part = np.linspace(0.1, 0.8, 8)[:, None]
         s = s_mm + part * (target_s - s_mm)
         xy = xy_mm + part[..., None] * (target_xy - xy_mm)
@@ -115,14 +118,14 @@ class Lumen:
         return np.asarray(free.all(axis=0), np.bool_)
 
     def deepest(self) -> float:
-        """Furthest s that a camera reaches before the closed end of the cecum."""
+        """The furthest s that a camera reaches before the closed end of the cecum."""
         rows = np.asarray(np.arange(len(self.lane)) * ROW_MM, np.float64)
         shut = (self.gap(rows, self.lane) < 0) & (rows > self.length_mm - CECUM_MM)
         end = rows[shut][0] - 2.0 if shut.any() else self.length_mm
         return float(min(end, self.length_mm - TO_THE_END_MM))
 
     def retract(self, s_mm: Array, xy_mm: Array, steps: int) -> Array:
-        """(N, 2) mm: a course of offsets drawn back towards the lane until all of it is clear.
+        """A course of offsets (N, 2) mm drawn back towards the lane until all of it is clear.
 
         The share of the way out that is clear is searched in steps; then the least share within
         `steps` samples, smoothed over as many, is below it everywhere and changes gently.
@@ -170,7 +173,7 @@ class Lumen:
 
 
 def polyp_distance(polyp: Polyp, world: Array) -> Array:
-    """(N,) mm from positions (N, 3) to a polyp, or a little less: its lobes count as filled."""
+    """The distance (N,) mm of positions (N, 3) to a polyp, or a little less: lobes are filled."""
     away = world - np.asarray(polyp.centre)
     along = away @ np.asarray(polyp.axis)
     across2 = np.maximum((away**2).sum(axis=1) - along**2, 0)
@@ -188,7 +191,7 @@ def polyp_distance(polyp: Polyp, world: Array) -> Array:
 
 
 def smooth(values: Array, sigma: float, reach: int | None = None) -> Array:
-    """Columns of (N, C) under a Gaussian of `sigma` samples, cut off at `reach` (3 sigma)."""
+    """The columns of (N, C) under a Gaussian of `sigma` samples, cut off at `reach` (3 sigma)."""
     reach = math.ceil(3 * sigma) if reach is None else reach
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
     smoothed = cv2.sepFilter2D(
@@ -202,14 +205,14 @@ def smooth(values: Array, sigma: float, reach: int | None = None) -> Array:
 
 
 def _lane_offsets() -> Array:
-    """(K, 2) mm: the axis, and rings around it."""
+    """The places (K, 2) mm that the lane may go through: the axis, and rings around it."""
     angles = np.arange(LANE_ANGLES) * 2 * np.pi / LANE_ANGLES
     ring = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     return np.concatenate([np.zeros((1, 2)), *(radius * ring for radius in LANE_RADII_MM)])
 
 
 def _radius_and_room(scene: Scene) -> tuple[Array, Array]:
-    """(rows, NUM_COLUMNS) mm: the wall's radius, and how far out a camera may be.
+    """The wall's radius, and how far out a camera may be, each (rows, NUM_COLUMNS) mm.
 
     The wall is taken as narrow as peristalsis ever makes it. Everywhere a camera keeps a ball of
     the clearance free: along the centreline the least radius counts of what the ball may span
@@ -231,7 +234,7 @@ def _radius_and_room(scene: Scene) -> tuple[Array, Array]:
 
 
 def _least_within(radius: Array, along_mm: float) -> Array:
-    """Least radius within so far along and about 3 degrees around."""
+    """The least radius within so far along and about 3 degrees around each place."""
     reach = math.ceil(along_mm / ALONG_STEP_MM)
     wrapped = np.concatenate([radius[:, -2:], radius, radius[:, :2]], axis=1)
     least = cv2.erode(wrapped, np.ones((2 * reach + 1, 5), np.uint8))

@@ -1,4 +1,4 @@
-"""How much of each thing that fools detectors a run has."""
+"""How much a run has of each thing that fools detectors."""
 
 from dataclasses import dataclass, fields
 
@@ -26,7 +26,7 @@ class Nuisances:
 
 
 def make_nuisances(seed: int, ranges: NuisanceRanges) -> Nuisances:
-    """The nuisances of a seed."""
+    """Draw the nuisances of a seed from the ranges, 0 for those that the run is spared."""
     rng = stream(seed, Stream.NUISANCES)
     return Nuisances(
         **{

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 TILE = 8
 """Pixels a side of the tiles that the kernels march first; grids of rays are padded to them."""
 FAR_MM = 280.0
-"""Rays end here: nothing is lit farther away."""
+"""Distance at which rays end: nothing is lit farther away."""
 
 
 @dataclass(frozen=True)
@@ -30,24 +30,24 @@ class Lens:
 
     @property
     def picture(self) -> tuple[int, int, int, int]:
-        """The window, or the whole frame."""
+        """The rectangle that the picture fills: the window, or the whole frame."""
         return self.window or (0, 0, self.width, self.height)
 
     @property
     def focal_px(self) -> float:
-        """Pixels per radian in the middle."""
+        """Focal length in pixels: pixels per radian in the middle of the picture."""
         x0, y0, x1, y1 = self.picture
         angle = math.radians(self.diagonal_fov_deg / 2)
         return 0.5 * math.hypot(x1 - x0, y1 - y0) / (angle + self.k1 * angle**3)
 
     @property
     def principal_point(self) -> tuple[float, float]:
-        """(x, y) in pixels where the optical axis meets the picture."""
+        """The pixel position (x, y) where the optical axis meets the picture."""
         x0, y0, x1, y1 = self.picture
         return (x0 + x1 - 1) / 2, (y0 + y1 - 1) / 2
 
     def rays(self, rows: int, columns: int) -> NDArray[np.float64]:
-        """(rows, columns, 3) unit directions of the pixels from (0, 0), beyond the picture too."""
+        """Unit directions (rows, columns, 3) of pixels from (0, 0), beyond the picture too."""
         cx, cy = self.principal_point
         y, x = np.mgrid[0:rows, 0:columns].astype(np.float64)
         u, v = (x - cx) / self.focal_px, (y - cy) / self.focal_px
@@ -57,7 +57,7 @@ class Lens:
         return np.stack([u * scale, v * scale, np.cos(angle)], axis=-1)
 
     def project(self, directions: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(..., 3) directions in camera axes to (..., 2) pixel positions."""
+        """Project directions (..., 3) in camera axes to pixel positions (..., 2)."""
         x, y, z = np.moveaxis(directions, -1, 0)
         sine = np.hypot(x, y)
         angle = np.arctan2(sine, z)
@@ -77,7 +77,7 @@ class Lens:
         return np.clip(angle, 0.0, np.pi)
 
     def intrinsics(self) -> dict[str, object]:
-        """As a label file keeps them."""
+        """The intrinsics as a label file keeps them, in OpenCV's terms."""
         cx, cy = self.principal_point
         focal = self.focal_px
         return {
@@ -93,7 +93,7 @@ class Lens:
 
 
 def ray_table(lens: Lens) -> tuple[NDArray[np.float32], float]:
-    """What the kernels read of a lens: (N, 4) float32 directions, and the widest tile.
+    """Make what the kernels read of a lens: (N, 4) float32 directions, and the widest tile.
 
     The directions are those of a grid that is padded to whole tiles and one more row and column,
     row-major, their fourth column 0. The widest tile's is the tangent of the largest angle between

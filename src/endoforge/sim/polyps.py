@@ -24,8 +24,11 @@ MAX_POLYPS = MOST_POLYPS
 POLYP_COLUMNS = 28
 """Numbers a polyp in the kernel's table: seven rows of four."""
 MOST_BLEND_MM = 2.0
+"""Width over which a polyp merges into the wall at most, flat ones aside."""
 PLACE_TRIES = 200
+"""Places that a polyp is tried at before it is left out: a colon may have no room for it."""
 LEE_TRIES = 24
+"""Places of which the one with the steepest wall counts as the lee of a fold."""
 MARGIN_MM = 35.0
 """No polyp grows closer to either end of the colon."""
 
@@ -62,12 +65,12 @@ class Polyp:
 
     @property
     def diameter_mm(self) -> float:
-        """Largest width of the head, as an endoscopist gives it."""
+        """The largest width of the head, as an endoscopist gives it."""
         return 2 * max(self.half_width_mm, self.half_height_mm)
 
     @property
     def bound_mm(self) -> float:
-        """Radius of the sphere that holds all of it and of what it bends.
+        """The radius of the sphere that holds all of it and of what it bends.
 
         Its centre lies `towards_base` of the way from the head's centre to the base.
         """
@@ -75,13 +78,13 @@ class Polyp:
 
     @property
     def bound_centre(self) -> Vector:
-        """(3,) mm of that sphere's centre."""
+        """The centre (3,) mm of the sphere of `bound_mm`."""
         centre: Vector = np.asarray(self.centre)
         return centre + self.towards_base * (np.asarray(self.base) - centre)
 
     @property
     def towards_base(self) -> float:
-        """Share of the way from the head's centre to the base: 0 for a polyp without a stalk."""
+        """The sphere's place on the way from head to base, 0..1; 0 for a polyp without a stalk."""
         if self.stalk_mm == 0:
             return 0.0
         return max(self._bare_bound_mm - self.diameter_mm / 2, 0.0) / self._to_base_mm
@@ -113,10 +116,10 @@ class Polyp:
 
     @property
     def shell_mm(self) -> float:
-        """How much larger the half-axes of an ellipsoid must be to hold all of the surface that
-        the head bends; 0 for a polyp with a stalk, which a sphere bounds.
+        """How much larger than the head an ellipsoid is that holds all of what the head bends.
 
-        By the kernel's first-order distance, which is short of the true one off the axes.
+        Added to both half-axes; 0 for a polyp with a stalk, which a sphere bounds. Measured by the
+        kernel's first-order distance, which is short of the true one off the axes.
         """
         if self.stalk_mm > 0:
             return 0.0
@@ -132,12 +135,12 @@ class Polyp:
 
     @property
     def lobe_mm(self) -> float:
-        """Height of the lobes on its surface."""
+        """The height of the lobes on its surface."""
         return 0.06 * self.lobes * min(self.half_width_mm, self.half_height_mm)
 
 
 def polyp_table(polyps: tuple[Polyp, ...]) -> NDArray[np.float32]:
-    """(MAX_POLYPS, POLYP_COLUMNS) float32; unused rows lie far away and have no size."""
+    """The kernel's table (MAX_POLYPS, POLYP_COLUMNS) float32; unused rows are far and sizeless."""
     table = np.zeros((MAX_POLYPS, POLYP_COLUMNS), np.float32)
     table[:, 0] = 1e7
     for row, polyp in enumerate(polyps):
@@ -146,8 +149,10 @@ def polyp_table(polyps: tuple[Polyp, ...]) -> NDArray[np.float32]:
 
 
 def swells(polyps: tuple[Polyp, ...], anatomy: Anatomy) -> NDArray[np.float64]:
-    """(P, 5): how peristalsis carries each polyp: its shift (3,) mm per unit of the wave's sine,
-    and cosine and sine of the wave's phase at time 0 at its place.
+    """How peristalsis carries each of P polyps, (P, 5).
+
+    Its shift (3,) mm per unit of the wave's sine, and cosine and sine of the wave's phase at time 0
+    at its place.
     """
     rows = np.zeros((len(polyps), 5))
     for row, polyp in zip(rows, polyps, strict=True):
@@ -163,8 +168,9 @@ def swells(polyps: tuple[Polyp, ...], anatomy: Anatomy) -> NDArray[np.float64]:
 def polyp_shifts(
     rows: NDArray[np.float64], time_s: float | NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """(..., P, 3) mm: where peristalsis has carried polyps at times (...), from (..., P, 5) of
-    `swells`.
+    """How far peristalsis has carried polyps at times (...): (..., P, 3) mm.
+
+    `rows` (..., P, 5) are those of `swells`.
     """
     turn = 2 * np.pi * np.asarray(time_s)[..., None] / WAVE_S
     wave = np.sin(turn) * rows[..., 3] + np.cos(turn) * rows[..., 4]
@@ -173,7 +179,10 @@ def polyp_shifts(
 
 
 def make_polyps(seed: int, anatomy: Anatomy, ranges: PolypRanges) -> tuple[Polyp, ...]:
-    """The polyps of a seed's colon, sorted along it; no two touch."""
+    """Draw the polyps of a seed's colon, sorted along it; no two touch.
+
+    Those that no place is found for are left out.
+    """
     rng = stream(seed, Stream.POLYPS)
     wanted = int(rng.integers(ranges.count[0], ranges.count[1] + 1))
     shares = np.array([ranges.share_ip, ranges.share_isp, ranges.share_is, ranges.share_iia])
@@ -198,13 +207,13 @@ def _apart(one: Polyp, other: Polyp) -> bool:
 
 
 def _skewed(rng: np.random.Generator, least: float, most: float, least_of_kind: float) -> float:
-    """Mostly small, as polyps are: half of them below about 7 mm of 3 to 25."""
+    """Draw a diameter, mostly a small one as polyps have: of 3 to 25 mm, half below about 7."""
     diameter = least + (most - least) * float(rng.beta(0.85, 3.3))
     return min(max(diameter, least_of_kind), max(most, least))
 
 
 def _place(rng: np.random.Generator, anatomy: Anatomy, in_lee: bool) -> tuple[float, float]:
-    """A position and an angle; in the lee of a fold: where the wall falls away behind its crest."""
+    """Draw a position and an angle; `in_lee`, where the wall falls away behind a fold's crest."""
 
     def anywhere() -> tuple[float, float]:
         return (
@@ -221,7 +230,7 @@ def _place(rng: np.random.Generator, anatomy: Anatomy, in_lee: bool) -> tuple[fl
 def _grow(
     rng: np.random.Generator, paris: Paris, diameter: float, anatomy: Anatomy, ranges: PolypRanges
 ) -> Polyp | None:
-    """A polyp somewhere, or None if it would fill the lumen there or drown in a pool."""
+    """Draw a polyp somewhere, or None if it would fill the lumen there or drown in a pool."""
     s_mm, angle = _place(rng, anatomy, rng.random() < ranges.behind_folds)
     wall, away, along = anatomy.wall_at(s_mm, angle)
     half_width, stalk, base = diameter / 2, 0.0, wall
@@ -271,7 +280,7 @@ def _appearance(rng: np.random.Generator, ranges: PolypRanges) -> dict[str, Any]
 
 
 def _fills_lumen(polyp: Polyp, anatomy: Anatomy) -> bool:
-    """A scope of 10 mm couldn't pass beside it."""
+    """Whether a scope of 10 mm couldn't pass beside a polyp."""
     line, row = anatomy.centreline, anatomy.centreline.row(polyp.s_mm)
     offset = np.subtract(polyp.centre, line.points[row])
     offset = offset - offset @ line.tangents[row] * line.tangents[row]

@@ -26,7 +26,7 @@ Span = TypeVar("Span", tuple[float, float], tuple[int, int])
 
 
 def within(least: float, most: float) -> AfterValidator:
-    """A range [a, b] of numbers with least <= a <= b <= most.
+    """Make the check of a range [a, b]: least <= a <= b <= most, or it is a ValueError.
 
     `most` is what a run can bear: more than is ever seen, less than takes hours or all memory.
     """
@@ -42,12 +42,12 @@ def within(least: float, most: float) -> AfterValidator:
 
 
 Range = tuple[float, float]
-"""[least, most]: drawn evenly between the two."""
+"""A range [least, most]: numbers are drawn evenly between the two."""
 IntRange = tuple[int, int]
 ShareRange = Annotated[Range, within(0, 1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0, le=1000)]
-"""Of one kind among others."""
+"""How often one kind is drawn, against the weights of the others."""
 
 _STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
@@ -236,7 +236,11 @@ class MotionRanges:
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class Randomization:
-    """All ranges that runs are drawn from. Units stand in the names; shares are 0..1."""
+    """All ranges that runs are drawn from: `Randomization()` is what `datagen` takes by default.
+
+    Units stand in the names; shares are 0..1. A range that a run couldn't bear is a ValueError
+    (pydantic's ValidationError) that names it. `load_randomization` reads one from TOML.
+    """
 
     anatomy: AnatomyRanges = AnatomyRanges()
     polyps: PolypRanges = PolypRanges()
@@ -247,7 +251,10 @@ class Randomization:
 
 
 def load_randomization(path: Path) -> Randomization:
-    """The default ranges with what the TOML file `path` says in their place; UserError if bad."""
+    """Read the default ranges with what the TOML file `path` says in their place.
+
+    Raises UserError, which names the file and the first thing that is wrong.
+    """
     try:
         text = decode_text(read_regular(path, MOST_NAMES_BYTES))
     except OSError as error:
@@ -261,9 +268,10 @@ def load_randomization(path: Path) -> Randomization:
 
 
 def parse_randomization(values: Any) -> Randomization:
-    """From nested dicts, as of TOML or JSON; ValueError names the first thing that is wrong.
+    """Make ranges from nested dicts, as of TOML or JSON; what they lack is the default.
 
-    What is null is taken for absent: the default stands.
+    Raises ValueError, which names the first thing that is wrong. What is null is taken for absent:
+    the default stands.
     """
     try:
         return TypeAdapter(Randomization).validate_python(_without_nulls(values))
@@ -280,7 +288,7 @@ def _without_nulls(values: Any) -> Any:
 
 
 def randomization_toml(randomization: Randomization) -> str:
-    """As TOML, every line with what it means; `load_randomization` reads it back the same."""
+    """Write ranges as TOML, every line with what it means; `load_randomization` reads it back."""
     return "\n".join(_toml_lines(asdict(randomization), type(randomization), ""))
 
 
@@ -301,11 +309,11 @@ def _toml_lines(values: dict[str, Any], kind: Any, table: str) -> Iterator[str]:
 
 
 def draw(rng: np.random.Generator, value_range: tuple[float, float]) -> float:
-    """A number of the range [least, most]."""
+    """Draw a number evenly from the range [least, most]."""
     return float(rng.uniform(*value_range))
 
 
 def draw_nuisance(rng: np.random.Generator, nuisance: Nuisance) -> float:
-    """A strength, 0 where the run is spared. Always takes two numbers of `rng`."""
+    """Draw a strength, 0 where the run is spared; either way it takes two numbers of `rng`."""
     chance, strength = rng.random(), draw(rng, nuisance.strength)
     return strength if chance < nuisance.probability else 0.0

@@ -30,6 +30,7 @@ from endoforge.sim.sensor import JPEG_COLUMN, JPEG_ROW, SENSOR_ROWS
 from endoforge.sim.texture import bubble_texture, detail_texture, fine_texture
 
 EMPTY_STATS = (0, 0, 1 << 30, 1 << 30, 0, 0)
+"""A polyp's row of `stats` before any pixel is counted: a box that every pixel widens."""
 
 
 @dataclass(frozen=True)
@@ -59,19 +60,20 @@ class RenderedFrames:
 
     @property
     def rgb(self) -> torch.Tensor:
-        """(B, H, W, 3) uint8."""
+        """The pictures (B, H, W, 3) uint8, RGB."""
         return self.rgbi[..., :3]
 
     @property
     def instance(self) -> torch.Tensor:
-        """(B, H, W) uint8."""
+        """The instance images (B, H, W) uint8: 0 wall or screen, k polyp k - 1."""
         return self.rgbi[..., 3]
 
 
 class Renderer:
     """Renders up to `batch_size` shots at once, `width` x `height`, of the scenes last loaded.
 
-    With `normals` the frames have those too.
+    It holds the buffers of all passes for a whole batch, and hands out views of them. With
+    `normals` the frames have those too.
     """
 
     def __init__(
@@ -96,7 +98,7 @@ class Renderer:
         self.target = self._target()
 
     def load(self, scenes: Sequence[Scene]) -> None:
-        """Put the scenes on the device, in the place of those before."""
+        """Put the scenes on the device, in the place of those before; shots name them by place."""
         arrays = [scene_arrays(scene, self.width, self.height) for scene in scenes]
         joined = {name: np.concatenate([one[name] for one in arrays]) for name in arrays[0]}
         self._movers = Movers.of(scenes)
@@ -135,7 +137,7 @@ class Renderer:
         )
 
     def switch_jpeg(self, on: bool) -> None:
-        """Whether frames go through the JPEG that the loaded scenes all have, from now on.
+        """Say whether frames go through JPEG from now on; the loaded scenes must all have it.
 
         It is noted in their tables, on the device.
         """
@@ -144,7 +146,7 @@ class Renderer:
         settle(self.engine)
 
     def render(self, shots: Sequence[CameraShot], *, use_lattice: bool = True) -> RenderedFrames:
-        """The pictures of the shots, of the scenes that `load` put there.
+        """Render the shots, at most `batch_size`, of the scenes that `load` put there.
 
         `use_lattice=False` traces every pixel, for checks.
         """
@@ -166,7 +168,7 @@ class Renderer:
         use_lattice: bool = True,
         hidden: bool = True,
     ) -> RenderedFrames:
-        """The pictures of cameras and their polyps as `packing.Movers.at` gives both.
+        """Render cameras and their polyps, N of each, as `packing.Movers.at` gives both.
 
         Without `hidden`, unoccluded pixels aren't looked for: they are the visible ones. Raises
         UserError in a process that was forked from the one that started the engine.

@@ -59,7 +59,7 @@ class Look:
 
 @dataclass(frozen=True)
 class SceneTables:
-    """float32 tables of one scene, shaped (rows, 4): see `kernels.types.SceneArrays`."""
+    """The float32 tables of one scene, shaped (rows, 4): see `kernels.types.SceneArrays`."""
 
     centreline: NDArray[np.float32]
     wall: NDArray[np.float32]
@@ -90,7 +90,7 @@ class Scene:
     camera: CameraSettings
 
     def screen(self, width: int, height: int) -> Screen:
-        """What the video processor draws on frames of this size."""
+        """The screen, which the video processor draws on frames of this size."""
         return self.optics(width, height).screen
 
     def lens(self, width: int, height: int) -> Lens:
@@ -98,7 +98,7 @@ class Scene:
         return self.optics(width, height).lens
 
     def optics(self, width: int, height: int) -> Optics:
-        """Screen and lens for frames of this size; made when first asked for."""
+        """The screen and lens for frames of this size, made when first asked for."""
         if (width, height) not in self._optics:
             screen = make_screen(self.seed, self.nuisances.overlay, width, height)
             lens = Lens(width, height, self.camera.fov_deg, self.camera.k1, screen.window)
@@ -111,12 +111,12 @@ class Scene:
 
     @cached_property
     def swells(self) -> NDArray[np.float64]:
-        """`polyps.swells`: how peristalsis carries the polyps."""
+        """The `polyps.swells` of its polyps: how peristalsis carries them."""
         return swells(self.polyps, self.anatomy)
 
     @cached_property
     def tables(self) -> SceneTables:
-        """What the kernels read of it; made when first asked for."""
+        """The tables that the kernels read of it, made when first asked for."""
         return SceneTables(
             centreline=_centreline_table(self.anatomy),
             wall=_wall_table(self.anatomy.radius),
@@ -125,7 +125,7 @@ class Scene:
         )
 
     def parameters(self) -> dict[str, Any]:
-        """What the manifest keeps of it; the tables follow from the seed and the ranges."""
+        """What the manifest keeps of the scene; the tables follow from seed and ranges."""
         return {
             "seed": self.seed,
             "length_mm": self.anatomy.length_mm,
@@ -142,7 +142,7 @@ _DEFAULT = Randomization()
 
 
 def make_scene(seed: int, ranges: Randomization = _DEFAULT) -> Scene:
-    """The scene of a seed (any integer from 0): the same seed and ranges, the same scene."""
+    """Make the scene of a seed (any integer from 0): same seed and ranges, same scene."""
     nuisances = make_nuisances(seed, ranges.nuisances)
     anatomy = make_anatomy(seed, ranges.anatomy, nuisances)
     return Scene(
@@ -156,32 +156,33 @@ def make_scene(seed: int, ranges: Randomization = _DEFAULT) -> Scene:
     )
 
 
-def make_look(seed: int, every: Randomization, nuisances: Nuisances) -> Look:
-    """The look of a seed's colon: from pale pink to salmon and orange, matt to very wet."""
-    rng, fine, ranges = stream(seed, Stream.APPEARANCE), stream(seed, Stream.SURFACE), every.mucosa
-    red = draw(rng, ranges.red)
-    green = red * draw(rng, ranges.green_of_red)
+def make_look(seed: int, ranges: Randomization, nuisances: Nuisances) -> Look:
+    """Draw the look of a seed's colon: pale pink to salmon and orange, matt to very wet."""
+    rng, fine = stream(seed, Stream.APPEARANCE), stream(seed, Stream.SURFACE)
+    mucosa = ranges.mucosa
+    red = draw(rng, mucosa.red)
+    green = red * draw(rng, mucosa.green_of_red)
     brown = rng.uniform(0.16, 0.5)
     return Look(
-        mucosa=(red, green, green * draw(rng, ranges.blue_of_green)),
-        vessels=draw(rng, ranges.vessels),
-        tone=draw(rng, ranges.tone),
+        mucosa=(red, green, green * draw(rng, mucosa.blue_of_green)),
+        vessels=draw(rng, mucosa.vessels),
+        tone=draw(rng, mucosa.tone),
         gloss=0.9 * nuisances.highlights,
-        bump=draw(rng, ranges.bump),
+        bump=draw(rng, mucosa.bump),
         turn_u=rng.uniform(0, 1),
         turn_v=rng.uniform(0, 1),
         stool=(brown, brown * rng.uniform(0.52, 0.74), brown * rng.uniform(0.08, 0.22)),
-        capillaries=draw(fine, ranges.capillaries),
-        mottling=draw(fine, ranges.mottling),
-        pits=draw(fine, ranges.pits),
-        surface_repeat_mm=draw(fine, ranges.surface_repeat_mm),
+        capillaries=draw(fine, mucosa.capillaries),
+        mottling=draw(fine, mucosa.mottling),
+        pits=draw(fine, mucosa.pits),
+        surface_repeat_mm=draw(fine, mucosa.surface_repeat_mm),
         surface_turn=(fine.uniform(0, 1), fine.uniform(0, 1)),
-        scattered=draw(fine, every.camera.scattered),
+        scattered=draw(fine, ranges.camera.scattered),
     )
 
 
 def _look_rows(look: Look, deposits: Deposits, num_lamps: int) -> NDArray[np.float32]:
-    """(8, 4) float32 in the order of `kernels.types.SceneArrays.looks`."""
+    """The (8, 4) float32 of `kernels.types.SceneArrays.looks`, but for what the lens says."""
     rows = [
         [*look.mucosa, look.vessels],
         [look.tone, look.gloss, look.bump, 0.0],
@@ -206,7 +207,7 @@ def _centreline_table(anatomy: Anatomy) -> NDArray[np.float32]:
 
 
 def _narrowest_nearby(radius: Grid) -> Grid:
-    """Least radius within 20 mm of the centreline, at every row of its table.
+    """The least radius within 20 mm along the centreline, at every row of its table.
 
     That is 10 mm in space even where a bend shortens lengths by half.
     """
@@ -216,7 +217,7 @@ def _narrowest_nearby(radius: Grid) -> Grid:
 
 
 def _wall_table(radius: Grid) -> NDArray[np.float32]:
-    """Radius, safe step, dR/ds and dR/dangle / R at every sample of the wall."""
+    """The radius, safe step, dR/ds and dR/dangle / R at every sample of the wall."""
     table = np.empty((NUM_ALONG, NUM_AROUND, 4), np.float32)
     along, around = table[..., 2], table[..., 3]
     along[1:-1] = (radius[2:] - radius[:-2]) * np.float32(0.5 / ALONG_STEP_MM)
@@ -258,7 +259,7 @@ def _steepest_nearby(radius: Grid, slope: Grid) -> Grid:
 
 
 def _coat_table(scene: Scene) -> NDArray[np.float32]:
-    """Crevice, tone, cover and stain on every second sample of the wall.
+    """The crevice, tone, cover and stain on every second sample of the wall.
 
     Crevice is the radius less its mean over about 7 mm: deep places get less of the scattered
     light. Cover is stool from 0 to 1, and from 1 to 2 fluid on top, up to FLUID_MM deep. Stain is

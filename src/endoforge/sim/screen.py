@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from endoforge.sim.streams import Stream, stream
 
 COVERED = 1 << 24
-"""Set in every pixel of `Screen.pixels` that hides the picture."""
+"""The bit that is set in every pixel of `Screen.pixels` that hides the picture."""
 Style = Literal["none", "octagonal", "round", "rounded"]
 Mask = NDArray[np.bool_]
 Points = NDArray[np.float64]
@@ -28,12 +28,12 @@ COLON = np.array(
         [0.20, 0.76],
     ]
 )  # fmt: skip
-"""A colon seen from the front, rectum to cecum, in 0..1 of the inset: x right, y down."""
+"""The colon seen from the front, rectum to cecum, in 0..1 of the inset: x right, y down."""
 
 
 @dataclass(frozen=True)
 class Screen:
-    """The screen of a run.
+    """What a run's video processor draws on frames of one size, (W, H).
 
     `window` (x0, y0, x1, y1) holds the picture, right and bottom exclusive; `pixels` (H, W) int32:
     0 where the picture shows, else COVERED | R | G << 8 | B << 16; `style` the mask's shape.
@@ -45,9 +45,10 @@ class Screen:
 
 
 def make_screen(seed: int, strength: float, width: int, height: int) -> Screen:
-    """The screen of a seed. At 0 the picture fills the frame and nothing is drawn on it.
+    """Draw the screen of a seed, for frames of (width, height).
 
-    A greater strength (to 1) leaves less of the frame to the picture and writes more beside it.
+    At strength 0 the picture fills the frame and nothing is drawn on it. A greater one (to 1)
+    leaves less of the frame to the picture and writes more beside it.
     """
     if strength <= 0:
         return Screen((0, 0, width, height), np.zeros((height, width), np.int32), "none")
@@ -68,13 +69,13 @@ def make_screen(seed: int, strength: float, width: int, height: int) -> Screen:
 
 @dataclass(frozen=True)
 class _Drawing:
-    """RGB `canvas` (H, W, 3) uint8, and where it hides the picture, `covered` (H, W)."""
+    """A drawing in progress: RGB `canvas` (H, W, 3) uint8, and where it hides, `covered` (H, W)."""
 
     canvas: NDArray[np.uint8]
     covered: Mask
 
     def add(self, colour: tuple[int, int, int], draw: Callable[[NDArray[np.uint8]], None]) -> None:
-        """What `draw` paints into a (H, W) stencil; over the picture, its solid part only."""
+        """Add what `draw` paints into a (H, W) stencil; over the picture, its solid part only."""
         stencil = np.zeros(self.covered.shape, np.uint8)
         draw(stencil)
         place = np.nonzero(stencil)
@@ -89,7 +90,7 @@ class _Drawing:
 def _window(
     rng: np.random.Generator, strength: float, style: Style, width: int, height: int
 ) -> tuple[int, int, int, int]:
-    """Where the picture is: most often as high as the frame, and on its right side."""
+    """Draw the picture's window: most often as high as the frame, and on its right side."""
     lowered = 1 - 0.14 * strength * rng.random() * (rng.random() < 0.6)
     aspect = rng.uniform(1.0, 1.12) if style == "round" else rng.uniform(1.05, 1.4)
     fills = style != "round" and rng.random() < 0.55 - 0.5 * strength
@@ -111,7 +112,7 @@ def _shape(
     width: int,
     height: int,
 ) -> Mask:
-    """(H, W): where the picture shows."""
+    """Where the picture shows: (H, W) bool."""
     x0, y0, x1, y1 = window
     x = np.arange(width, dtype=np.float32)[None] + 0.5
     y = np.arange(height, dtype=np.float32)[:, None] + 0.5
@@ -135,7 +136,7 @@ def _shape(
 
 
 def _lines(rng: np.random.Generator) -> list[str]:
-    """Made-up lines as they stand beside a picture, in the order in which they come."""
+    """Make up lines as they stand beside a picture, in the order in which they come."""
     day, month, year = rng.integers(1, 29), rng.integers(1, 13), rng.integers(2009, 2025)
     hour, minute, second = rng.integers(7, 18), rng.integers(0, 60), rng.integers(0, 60)
     date = (
@@ -163,7 +164,7 @@ def _lines(rng: np.random.Generator) -> list[str]:
 def _write(
     drawing: _Drawing, rng: np.random.Generator, count: int, window: tuple[int, int, int, int]
 ) -> None:
-    """Some lines at the left, small enough to fit beside the picture where there is room."""
+    """Write some lines at the left, small enough to fit beside the picture if there is room."""
     height, width = drawing.covered.shape
     font = cv2.FONT_HERSHEY_SIMPLEX if rng.random() < 0.6 else cv2.FONT_HERSHEY_DUPLEX
     size = max(min(height, 0.75 * width) / 360, 0.5) * rng.uniform(0.33, 0.5)
@@ -196,7 +197,7 @@ def _draw_inset(
     strength: float,
     window: tuple[int, int, int, int],
 ) -> None:
-    """A coloured box with the colon's curve up to the scope's tip, as of position detection."""
+    """Draw a coloured box with the colon's curve up to the tip, as of position detection."""
     height, width = drawing.covered.shape
     h = min(height, 0.75 * width) * rng.uniform(0.2, 0.26 + 0.12 * strength)
     w = h * rng.uniform(0.8, 1.15)
@@ -229,7 +230,7 @@ def _draw_inset(
 
 
 def _smoothed(points: Points) -> Points:
-    """Chaikin's corner cutting, three times."""
+    """The line with its corners cut three times, as Chaikin does it."""
     for _ in range(3):
         near = 0.75 * points[:-1] + 0.25 * points[1:]
         far = 0.25 * points[:-1] + 0.75 * points[1:]

@@ -12,22 +12,25 @@ from endoforge.sim.randomization import CameraRanges, draw, draw_nuisance
 from endoforge.sim.streams import Stream, stream
 
 LONGEST_EXPOSURE_S = 1 / 25
-"""Exposure time at motion blur 1."""
+"""The exposure time at motion blur 1."""
 WIDEST_APERTURE_MM = 0.2
-"""Radius of the lens's opening at defocus 1."""
+"""The radius of the lens's opening at defocus 1."""
 FOCUS_MM = 16.0
-"""Distance that is in focus."""
+"""The distance that is in focus."""
 MAX_LAMPS = 3
+"""Rows of lamps that each scene has in the kernels' table."""
 MOST_SHARPENING = 2.4
 """Share of a pixel's difference to its surroundings that is added at sharpening 1."""
 CORING = 2.0 / 255
 """A difference d is sharpened as d^3 / (d^2 + this^2): small ones may be noise."""
 BEST_QUALITY, WORST_QUALITY = 95.0, 20.0
-"""Of JPEG, at `jpeg` just above 0 and at 1."""
+"""JPEG's quality at `jpeg` just above 0 and at 1."""
 JPEG_ROW, JPEG_COLUMN = 2, 1
 """Where `CameraSettings.table_rows` says whether there is JPEG."""
 QUANTISATION_ROW = 3
+"""The first row of the quantisation tables there: luma's, then chroma's."""
 VEIL_ROW = QUANTISATION_ROW + 32
+"""Where the veil of haze and the narrow bands stand."""
 SENSOR_ROWS = VEIL_ROW + 1
 """Rows of `CameraSettings.table_rows`: a few numbers, then two 8 x 8 quantisation tables."""
 HAZE = 0.18
@@ -59,7 +62,7 @@ MOST_TAPS = 32
 
 @dataclass(frozen=True)
 class CameraSettings:
-    """What a run's camera is and does.
+    """A run's camera: what its lens, lamps, sensor and video processor do to the light.
 
     `fov_deg` across the picture's diagonal, `k1` of OpenCV's fisheye model; `lamps` (right, down)
     mm from the lens; `exposure` brightness aimed at (1 usual), `lag_s` of the automatic exposure,
@@ -113,19 +116,19 @@ class CameraSettings:
 
     @property
     def quality(self) -> int:
-        """JPEG's quality as encoders count it."""
+        """JPEG's quality as encoders count it, from 95 down to 20."""
         return round(BEST_QUALITY + (WORST_QUALITY - BEST_QUALITY) * self.jpeg)
 
 
 def quantisation_table(steps: Sequence[int], quality: int) -> NDArray[np.int64]:
-    """(64,) of a quality from 1 to 100, from the standard's at 50, as the IJG's encoder scales."""
+    """Scale the standard's steps, of quality 50, to another (1 to 100) as IJG's encoder does."""
     scale = 5000 // quality if quality < 50 else 200 - 2 * quality
     table: NDArray[np.int64] = np.clip((np.array(steps) * scale + 50) // 100, 1, 255)
     return table
 
 
 def make_camera_settings(seed: int, ranges: CameraRanges, nuisances: Nuisances) -> CameraSettings:
-    """The camera of a seed."""
+    """Draw the camera of a seed from the ranges and the nuisances."""
     rng = stream(seed, Stream.SENSOR)
     temperature, tint = draw(rng, ranges.temperature), draw(rng, ranges.tint)
     return CameraSettings(
@@ -150,7 +153,7 @@ def make_camera_settings(seed: int, ranges: CameraRanges, nuisances: Nuisances) 
 
 
 def _lamps(rng: np.random.Generator, ranges: CameraRanges) -> tuple[tuple[float, float], ...]:
-    """Evenly around the lens, as the light guides of a scope are, from a random first one."""
+    """Place lamps evenly around the lens, as a scope's light guides are, the first by chance."""
     number = int(rng.integers(ranges.lamps[0], ranges.lamps[1] + 1))
     offset, first = draw(rng, ranges.lamp_offset_mm), rng.uniform(0, 2 * np.pi)
     angles = [first + 2 * np.pi * k / number for k in range(number)]

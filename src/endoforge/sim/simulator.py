@@ -11,9 +11,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from endoforge.core.checks import check_render_size, check_seed
+from endoforge.core.choices import RendererName
 from endoforge.core.errors import UserError
 from endoforge.sim.camera import CameraState
-from endoforge.sim.engine import Engine, RendererName, start_engine
+from endoforge.sim.engine import Engine, start_engine
 from endoforge.sim.flight import Flight, captures, plan_flight, thin
 from endoforge.sim.labels import PolypView, polyp_views
 from endoforge.sim.optics import Lens
@@ -25,10 +27,9 @@ from endoforge.sim.stops import Check, go_on
 from endoforge.sim.streams import Stream, stream
 
 BATCH_CPU, BATCH_GPU = 4, 64
-"""Frames rendered at once."""
+"""Frames rendered at once, on a CPU and on a GPU, which takes many to be busy."""
 GROUP_BATCHES, GROUP_RUNS = 16, 64
-"""On a GPU, runs are put together until they fill so many batches, or are so many."""
-LEAST_SIDE_PX, MOST_SIDE_PX = 64, 4096
+"""Runs are loaded together on a GPU until they fill so many batches, or are so many."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,13 +47,13 @@ class BakedRun:
 
     @property
     def seed(self) -> int:
-        """The run's seed, from which all of it follows."""
+        """The run's seed, from which all of it follows, given the ranges."""
         return self.scene.seed
 
 
 @dataclass(frozen=True, eq=False)
 class FrameTruth:
-    """What is true of one frame: where the camera was, and each polyp as the picture shows it."""
+    """The truth of one frame: where the camera was, and each polyp as the picture shows it."""
 
     run: BakedRun = field(repr=False)
     frame_id: int
@@ -62,33 +63,36 @@ class FrameTruth:
 
     @property
     def state(self) -> CameraState:
-        """The camera at that moment."""
+        """The camera at that moment: its pose, time and movement."""
         return self.run.states[self.frame_id]
 
     @property
     def boxes(self) -> NDArray[np.float32]:
-        """(N, 4) float32: x0, y0, x1, y1 in pixels, right and bottom exclusive."""
+        """The N boxes (N, 4) float32: x0, y0, x1, y1 in pixels, right and bottom exclusive."""
         boxes = [view.box_px for view in self.views if view.box_px is not None]
         return np.array(boxes, np.float32).reshape(-1, 4)
 
     @property
     def kinds(self) -> list[Paris]:
-        """Each box's Paris kind."""
+        """The Paris kind of each of the N boxes."""
         return [view.polyp.paris for view in self.views if view.box_px is not None]
 
     @property
     def instances(self) -> NDArray[np.uint8]:
-        """(N,) uint8: each box's value in the instance image."""
+        """The value in the instance image of each of the N boxes: (N,) uint8."""
         return np.array([v.instance for v in self.views if v.box_px is not None], np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
 class FrameBatch:
-    """B frames. The tensors are views of the renderer's buffers: clone what must outlive the next.
+    """A batch of B frames, on the renderer's device, and their truth.
+
+    The tensors are views of the renderer's buffers: clone what must outlive the next batch.
 
     `rgb` (B, H, W, 3) uint8; `instance` (B, H, W) uint8, 0 the wall and k a polyp; `depth`
     (B, H, W) float32, mm along the ray, 0 under the screen's mask, 280 where nothing is met;
-    `normals` (B, H, W, 3) float32 unit vectors in camera axes (right, down, forward), or None.
+    `normals` (B, H, W, 3) float32 unit vectors in camera axes (right, down, forward), or None
+    if they weren't asked for; `labels` the truth of each frame, in the same order.
     """
 
     rgb: torch.Tensor
@@ -99,7 +103,7 @@ class FrameBatch:
 
     @property
     def states(self) -> list[CameraState]:
-        """The B cameras."""
+        """The cameras of the B frames."""
         return [label.state for label in self.labels]
 
     def __len__(self) -> int:
@@ -114,9 +118,13 @@ class Simulator:
 
     `seed` is the run's: `sim.streams.run_seed(s, i)` is that of run i of `datagen --seed s`.
     `size` is (width, height) in pixels; `max_frames` spreads so many over the procedure (None:
-    all of its captures); `batch_size` None suits the renderer. It can be iterated again, and
-    gives the same frames; one iteration at a time. Raises UserError for what can't be used, and in
-    a process that was forked from one that had a simulator: use multiprocessing's "spawn".
+    all of its captures, about 1,400); `batch_size` None suits the renderer; with `normals` the
+    batches have those too. It yields `FrameBatch`es, can be iterated again, and gives the same
+    frames; one iteration at a time.
+
+    Raises UserError for what can't be used: a seed of more than 64 bits, a side outside 64 to 4096,
+    a number below 1, a renderer that isn't there; and in a process that was forked from one that
+    had a simulator: use multiprocessing's "spawn".
     """
 
     def __init__(
@@ -130,12 +138,8 @@ class Simulator:
         renderer: RendererName = "auto",
         normals: bool = False,
     ) -> None:
-        if not 0 <= seed < 2**64:
-            raise UserError(f"seed {seed}: must be between 0 and 2^64 - 1")
-        if min(size) < LEAST_SIDE_PX or max(size) > MOST_SIDE_PX:
-            raise UserError(
-                f"size {size}: each side must be {LEAST_SIDE_PX} to {MOST_SIDE_PX} pixels"
-            )
+        check_seed("seed", seed)
+        check_render_size("size", size)
         for name, number in (("max_frames", max_frames), ("batch_size", batch_size)):
             if number is not None and number < 1:
                 raise UserError(f"{name} {number}: must be 1 or more")
@@ -146,11 +150,11 @@ class Simulator:
 
     @property
     def num_frames(self) -> int:
-        """Frames of the whole run."""
+        """The number of frames of the whole run."""
         return len(self.run.states)
 
     def __len__(self) -> int:
-        """Batches of the whole run."""
+        """The number of batches of the whole run, of which the last may be short."""
         return -(-self.num_frames // self.batch_size)
 
     def __iter__(self) -> Iterator[FrameBatch]:
@@ -158,7 +162,7 @@ class Simulator:
 
 
 def default_batch_size(engine: Engine) -> int:
-    """Frames at once that suit the engine."""
+    """How many frames at once suit the engine."""
     return BATCH_CPU if engine.name == "cpu" else BATCH_GPU
 
 
@@ -169,9 +173,10 @@ def bake(
     max_frames: int | None,
     check: Check = go_on,
 ) -> BakedRun:
-    """A run from its seed, ready to render.
+    """Make a run from its seed, ready to render.
 
-    Takes some tenths of a second on a CPU, and may run in any thread. `size` is (width, height).
+    Takes some tenths of a second on a CPU, and may run in any thread. `size` is (width, height) in
+    pixels. Raises Stopped once `check` does.
     """
     check()
     scene = make_scene(seed, randomization)
@@ -181,7 +186,7 @@ def bake(
 def bake_flight(
     scene: Scene, flight: Flight, size: tuple[int, int], max_frames: int | None
 ) -> BakedRun:
-    """The run of a scene and its flight, as of `bake`."""
+    """Make the run of a scene and its flight, as `bake` does."""
     seed = scene.seed
     _ = scene.tables, scene.optics(*size)  # made here, in the worker: the renderer only copies
     states = thin(captures(scene, flight), max_frames)
@@ -191,7 +196,7 @@ def bake_flight(
 
 
 def render_runs(renderer: Renderer, runs: Iterable[BakedRun]) -> Iterator[FrameBatch]:
-    """The wanted frames of the runs, in order, in batches that may hold frames of several runs.
+    """Render the wanted frames of the runs, in order; a batch may hold frames of several runs.
 
     A frame's pixels don't depend on what it shares a batch with. Runs are taken from the iterable
     only as they are needed.
@@ -211,7 +216,7 @@ def render_runs(renderer: Renderer, runs: Iterable[BakedRun]) -> Iterator[FrameB
 
 
 def _groups(runs: Iterable[BakedRun], renderer: Renderer) -> Iterator[list[BakedRun]]:
-    """Runs whose scenes are loaded together."""
+    """Yield the runs in groups whose scenes are loaded together."""
     most_runs = _runs_a_group(renderer.engine)
     enough = GROUP_BATCHES * renderer.batch_size
     group: list[BakedRun] = []
@@ -225,7 +230,7 @@ def _groups(runs: Iterable[BakedRun], renderer: Renderer) -> Iterator[list[Baked
 
 
 def _runs_a_group(engine: Engine) -> int:
-    """At most; a CPU gains nothing from more than one."""
+    """How many runs a group has at most; a CPU gains nothing from more than one."""
     return 1 if engine.name == "cpu" else GROUP_RUNS
 
 

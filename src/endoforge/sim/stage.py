@@ -27,12 +27,12 @@ from endoforge.sim.timetable import Timetable
 log = logging.getLogger(__name__)
 
 PIXELS_AT_ONCE_CPU, PIXELS_AT_ONCE_GPU = 2**18, 2**25
-"""Rendered in one go. A GPU's start and end of it take as long as some 100 frames of 256x256."""
+"""Pixels rendered in one go. A GPU's start and end of it cost as much as 100 frames of 256x256."""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """N frames on the device, the caller's own.
+    """N frames on the device, copies that are the caller's own.
 
     `rgb` (N, H, W, 3) uint8; `stats` (N, MAX_POLYPS, 6) int32 as of `RenderedFrames`; `kinds`
     (N, MAX_POLYPS) int64, places in `polyps.KINDS`.
@@ -62,7 +62,10 @@ class FootageStage:
         self._order = self.timetable.order(0)
 
     def show(self, positions: NDArray[np.int64]) -> Shown:
-        """The frames at these places (N,) of the sequence, which rise."""
+        """Render the frames at these positions (N,) of the sequence, which rise.
+
+        Raises UserError if a process that makes runs was ended from outside.
+        """
         beats = self.timetable.beats(positions)
         parts = [] if len(positions) else [self._nothing()]
         for beat in np.unique(beats).tolist():
@@ -79,12 +82,12 @@ class FootageStage:
         )
 
     def close(self) -> None:
-        """End the processes that make runs. Asked again, it starts anew."""
+        """End the processes that make runs; asked for more frames, it starts them anew."""
         self._leave()
         self._bakery.close()
 
     def _shoot(self, places: NDArray[np.int64]) -> Shown:
-        """The frames at some places of the present beat."""
+        """Render the frames at some places of the present beat, at most a batch of them."""
         runs, views = (column[places] for column in self._order)
         slots = torch.from_numpy(runs % self.timetable.runs_at_once).to(self.engine.device)
         views_there = torch.from_numpy(views).to(self.engine.device)
@@ -107,7 +110,7 @@ class FootageStage:
         settle(self.engine)
 
     def _go_to(self, beat: int) -> None:
-        """Have the runs of a beat on the device."""
+        """Bring the runs of a beat to the device: one new run a beat, all of them after a jump."""
         near = range(self._beat, self._beat + self.timetable.runs_at_once)
         if self._coming is None or beat not in near:
             self._leave()

@@ -27,19 +27,22 @@ class Stream(IntEnum):
 
 
 def stream(seed: int, part: Stream) -> np.random.Generator:
-    """The generator of one part of the scene with this seed (any integer from 0)."""
+    """Make the generator of one part of the scene with this seed (any integer from 0)."""
     return np.random.default_rng([seed, int(part)])
 
 
 def run_seed(base_seed: int, run: int) -> int:
-    """The seed of run `run` of a data set: a u64 that depends on (base_seed, run) only."""
+    """The seed of run `run` (from 0) of the data set that `datagen --seed base_seed` makes.
+
+    It is 0 to 2^64 - 1 and follows from the two numbers alone; ValueError if one is below 0.
+    """
     return int(np.random.SeedSequence([base_seed, run]).generate_state(1, np.uint64)[0])
 
 
 def training_seed(base_seed: int, run: int) -> int:
     """The seed of run `run` that a training with the seed `base_seed` learns from.
 
-    Of other streams than `run_seed`: it is no run that `datagen` records.
+    It comes from other streams than `run_seed`: it is no run that `datagen` records.
     """
     return _far_seed(base_seed, 1, run)
 
@@ -55,7 +58,7 @@ def _far_seed(base_seed: int, purpose: int, run: int) -> int:
 
 
 def smooth_noise(rng: np.random.Generator, count: int, correlation: float) -> NDArray[np.float64]:
-    """(count,) noise of mean 0 and variance about 1 that varies over `correlation` samples.
+    """Draw noise (count,) of mean 0 and variance about 1 that varies over `correlation` samples.
 
     White noise under a Gaussian low-pass, made and filtered on three times the length so that
     the two ends don't meet.

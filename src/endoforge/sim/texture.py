@@ -12,7 +12,7 @@ TILE_MM = 30.0
 """Length of the wall that one repeat of the detail texture covers."""
 SIZE = 512
 LEVELS = 7
-"""512, 256, ... 8 texels wide."""
+"""Mip levels: 512, 256, ... 8 texels wide."""
 
 # A channel's byte over 255, less its zero, times its scale is its value.
 DETAIL_ZERO, DETAIL_SCALE = (0.0, 0.5, 0.5, 0.5), (1.0, 4.0, 3.2, 3.2)
@@ -24,7 +24,7 @@ Picture = NDArray[np.float32]
 
 @cache
 def detail_texture() -> NDArray[np.int32]:
-    """(T,) four bytes each: all mip levels one after another, each row-major.
+    """Make the mucosa's detail: (T,) texels of four bytes, level after level, each row-major.
 
     The channels, lowest byte first, are vessels (0..1), tone (about -1..1), and the bump's slopes
     along u and v.
@@ -94,7 +94,7 @@ def _pits(rng: np.random.Generator, count: int) -> Picture:
 
 @cache
 def bubble_texture() -> NDArray[np.int32]:
-    """(T,) four bytes each: all mip levels one after another, each row-major.
+    """Make foam: (T,) texels of four bytes, level after level, each row-major.
 
     The channels, lowest byte first, are the bubbles' slopes along u and v, how bright their rim is
     (0..1), and how much foam there must be for a bubble to be (0..1; more where there is none).
@@ -128,13 +128,13 @@ def _with_mip_levels(level: Picture) -> Picture:
 def _packed(
     texels: Picture, zero: tuple[float, ...], scale: tuple[float, ...]
 ) -> NDArray[np.int32]:
-    """(T, 4) values to (T,) numbers of four bytes."""
+    """Pack values (T, 4) into numbers (T,) of four bytes."""
     channels = texels / np.array(scale, np.float32) + np.array(zero, np.float32)
     return np.rint(np.clip(channels, 0, 1) * 255).astype(np.uint8).view(np.int32)[:, 0]
 
 
 def _noise(rng: np.random.Generator, low: float, high: float, fall: float) -> Picture:
-    """Tileable noise of unit variance: amplitudes fall as frequency^-fall within [low, high]."""
+    """Draw tileable noise of unit variance: amplitudes ~ frequency^-fall within [low, high]."""
     fy = np.fft.fftfreq(SIZE)[:, None] * SIZE
     fx = np.fft.rfftfreq(SIZE)[None, :] * SIZE
     frequency = np.hypot(fx, fy)
@@ -147,7 +147,7 @@ def _noise(rng: np.random.Generator, low: float, high: float, fall: float) -> Pi
 
 
 def _vessels(rng: np.random.Generator) -> Picture:
-    """Branching vessels, dark where thick: trees of wandering lines drawn at twice the size."""
+    """Draw branching vessels, dark where thick: trees of wandering lines at twice the size."""
     canvas = np.zeros((2 * SIZE, 2 * SIZE), np.uint8)
     for _ in range(11):
         start = rng.uniform(0, 2 * SIZE, 2)

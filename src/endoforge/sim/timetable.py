@@ -12,15 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 RUNS_AT_ONCE = 32
-"""A batch of 64 frames shows about 28 of them."""
+"""Runs that are shown in turn: a batch of 64 frames shows about 28 of them."""
 VIEWS_A_RUN = 1024
-"""Of some 6,000 moments of a flight. 10,000 frames/s take 10 new runs a second, at about 0.22 s of
-one CPU core each."""
+"""Views of a run that are shown, of some 6,000 moments. 10,000 frames/s take 10 new runs a second,
+at about 0.22 s of one CPU core each."""
 
 
 @dataclass(frozen=True)
 class Timetable:
-    """The sequence of a seed. It depends on nothing else: not on the machine, nor on batches."""
+    """The sequence of a seed, which depends on nothing else: not on the machine, nor on batches.
+
+    Raises ValueError if `runs_at_once` doesn't divide `views_a_run`.
+    """
 
     seed: int
     runs_at_once: int = RUNS_AT_ONCE
@@ -31,11 +34,11 @@ class Timetable:
             raise ValueError("runs_at_once must divide views_a_run")
 
     def beats(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
-        """(N,): the beat of each position in the sequence."""
+        """The beat (N,) of each position in the sequence."""
         return positions // self.views_a_run
 
     def runs(self, beat: int) -> range:
-        """The runs of a beat."""
+        """The runs that a beat shows, the oldest first."""
         return range(beat, beat + self.runs_at_once)
 
     def order(self, beat: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -15,14 +15,15 @@ from endoforge.sim.randomization import AnatomyRanges, draw
 from endoforge.sim.streams import smooth_noise
 
 NUM_AROUND = 256
-"""Samples of the wall's table around the centreline."""
+"""Samples of the wall's table around the centreline: a power of two, kernels wrap by a mask."""
 MIN_RADIUS_MM = 7.0
+"""The wall comes no nearer to the centreline, mounds aside."""
 CAP_MM = 15.0
-"""Both ends of the tube are rounded off over this length."""
+"""Length over which both ends of the tube are rounded off."""
 
 Array = NDArray[np.float64]
 Grid = NDArray[np.float32]
-"""(NUM_ALONG, NUM_AROUND)."""
+"""A number for every sample of the wall: (NUM_ALONG, NUM_AROUND) float32."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +56,14 @@ ANATOMY: dict[str, Segment] = {
 
 
 def angle_to_diamond(angle: float | Array) -> Array:
-    """Diamond angle in [0, 4) of an angle in radians."""
+    """The diamond angle in [0, 4) of an angle in radians."""
     x, y = np.cos(angle), np.sin(angle)
     a = y / (np.abs(x) + np.abs(y))
     return np.asarray(np.where(x < 0, 2 - a, a) % 4.0)
 
 
 def diamond_to_angle(a: float | Array) -> Array:
-    """Angle in (-pi, pi] of a diamond angle."""
+    """The angle in radians, (-pi, pi], of a diamond angle."""
     a = np.mod(a, 4.0)
     y = np.where(a < 1, a, np.where(a < 3, 2 - a, a - 4))
     x = np.where(a < 2, 1 - a, a - 3)
@@ -70,11 +71,11 @@ def diamond_to_angle(a: float | Array) -> Array:
 
 
 COLUMN_ANGLES = diamond_to_angle(np.arange(NUM_AROUND) * 4.0 / NUM_AROUND)
-"""(NUM_AROUND,) angle in rad of every column."""
+"""The angle in radians of every column, (NUM_AROUND,)."""
 
 
 def along_segments(values: dict[str, float], ends: Array, blur_mm: float = 14.0) -> Array:
-    """(NUM_ALONG,) a number of each segment along the colon, with soft passages between."""
+    """The number of each segment along the colon (NUM_ALONG,), with soft passages between."""
     s = np.arange(NUM_ALONG) * ALONG_STEP_MM
     part = np.minimum(np.searchsorted(ends, s), len(SEGMENTS) - 1)
     steps = np.array([values[name] for name in SEGMENTS])[part]
@@ -85,7 +86,7 @@ def along_segments(values: dict[str, float], ends: Array, blur_mm: float = 14.0)
 
 
 def make_calibre(rng: np.random.Generator, ranges: AnatomyRanges, ends: Array) -> Array:
-    """(NUM_ALONG,) mean radius in mm: the segment's, narrower at flexures, never quite even."""
+    """Draw the mean radius (NUM_ALONG,) mm: narrower at flexures, and never quite even."""
     calibre = along_segments({k: v.calibre_mm for k, v in ANATOMY.items()}, ends)
     s = np.arange(NUM_ALONG) * ALONG_STEP_MM
     for flexure_s in (ends[0], ends[2], ends[3]):
@@ -102,7 +103,7 @@ def make_wall(
     length_mm: float,
     diverticula: float,
 ) -> Grid:
-    """The wall of a colon with this calibre: (NUM_ALONG, NUM_AROUND) radius in mm."""
+    """Draw the wall of a colon with this calibre: its radius in mm at every sample."""
     twist = 0.3 * smooth_noise(rng, NUM_ALONG, 110.0 / ALONG_STEP_MM)
     triangle = along_segments({k: v.triangle for k, v in ANATOMY.items()}, ends)
     triangle *= rng.uniform(0.7, 1.3)
@@ -117,7 +118,7 @@ def make_wall(
 
 
 def patches(rng: np.random.Generator, along_mm: float, columns: float) -> Grid:
-    """Noise of about unit variance, patches of about that size, seamless around."""
+    """Draw noise of about unit variance, in patches of about that size, seamless around."""
     rows = int(NUM_ALONG * ALONG_STEP_MM / along_mm) + 1
     around = int(NUM_AROUND / columns)
     coarse = rng.normal(size=(rows, around)).astype(np.float32)
@@ -130,7 +131,7 @@ def patches(rng: np.random.Generator, along_mm: float, columns: float) -> Grid:
 
 
 def close_ends(radius: Grid, length_mm: float) -> Grid:
-    """Round both ends of the tube off; beyond them there is none."""
+    """The radius with both ends of the tube rounded off, and 0 beyond them."""
     s = np.arange(NUM_ALONG, dtype=np.float32) * ALONG_STEP_MM
     to_end = np.clip(np.minimum(s, length_mm - s) / CAP_MM, 0, 1)
     return np.asarray(radius * np.sqrt(to_end * (2 - to_end))[:, None], np.float32)
@@ -139,7 +140,7 @@ def close_ends(radius: Grid, length_mm: float) -> Grid:
 def _folds(
     rng: np.random.Generator, ranges: AnatomyRanges, ends: Array, calibre: Array, twist: Array
 ) -> Grid:
-    """Height in mm of the haustral (semilunar) folds: crescents between the three taeniae."""
+    """Draw the height in mm of the haustral (semilunar) folds, between the three taeniae."""
     height = np.zeros((NUM_ALONG, NUM_AROUND), np.float32)
     steepness = draw(rng, ranges.fold_height)
     ring_s = rng.uniform(20.0, 34.0)
@@ -169,7 +170,7 @@ class _Crescent:
     phase: float
 
     def raise_on(self, height: Grid, ring_s: float, twist: float) -> None:
-        """Raise it on `height`, in place; where folds meet, they merge."""
+        """Raise the fold on `height`, in place; where folds meet, they merge."""
         offset = np.mod(COLUMN_ANGLES - self.middle - twist + np.pi, 2 * np.pi) - np.pi
         position = ring_s + self.shift
         crest = position + 1.8 * np.sin(2 * offset + self.phase) + self.tilt * offset
@@ -208,7 +209,7 @@ def _add_diverticula(rng: np.random.Generator, radius: Grid, ends: Array, streng
 
 
 def _add_cecum(rng: np.random.Generator, radius: Grid, length_mm: float) -> None:
-    """The ileocecal valve, two lips on the last fold's level, and the appendix's orifice."""
+    """Add the ileocecal valve, two lips, and the appendix's orifice, in place."""
     angle, valve_s = rng.uniform(-np.pi, np.pi), length_mm - rng.uniform(52.0, 64.0)
     lip = rng.uniform(4.5, 6.5)
     for side in (-1, 1):
@@ -220,14 +221,14 @@ def _add_cecum(rng: np.random.Generator, radius: Grid, length_mm: float) -> None
 
 
 def pit(radius: Grid, s_mm: float, angle: float, mouth_mm: float, depth_mm: float) -> None:
-    """A round pouch with a mouth of that radius, in place."""
+    """Push a round pouch with a mouth of that radius out of the wall, in place."""
     _bulge(radius, s_mm, angle, (mouth_mm, mouth_mm), depth_mm, flat=6)
 
 
 def mound(
     radius: Grid, s_mm: float, angle: float, half_mm: tuple[float, float], height_mm: float
 ) -> None:
-    """A rounded hill of half-widths along and around the colon, in place."""
+    """Raise a rounded hill of half-widths along and around the colon, in place."""
     _bulge(radius, s_mm, angle, half_mm, -height_mm, flat=2)
 
 

@@ -30,7 +30,7 @@ from endoforge.core.folders import (
     remove_unfinished,
 )
 from endoforge.core.reading import read_regular
-from endoforge.detect.packaged import MOST_WEIGHTS_BYTES
+from endoforge.detect.packaged import MOST_WEIGHTS_BYTES, WEIGHTS_NAME
 from endoforge.detect.weights import WeightsMetadata, save_weights
 from endoforge.train.config import TrainConfig
 from endoforge.train.saved import STATE_FORMAT, Facts, Saved, Spoilt, read_stored
@@ -41,13 +41,13 @@ log = logging.getLogger(__name__)
 DECIDE_FRAMES = ("input_root", "val_ratio", "stratify_split", "split_manifest", "real_val_dir")
 """Settings that show among the facts by the frames alone."""
 FRAMES = ("the training frames", "the validation frames")
-"""Those facts."""
+"""The facts by which they show."""
 
 FILE_NAMES = (
     "tinydet_state_previous.pt",
     "tinydet_state.pt",
     "tinydet_best.safetensors",
-    "tinydet.safetensors",
+    WEIGHTS_NAME,
     "train.json",
 )
 """Every file that a training writes; the states first, for without them it is none."""
@@ -86,7 +86,7 @@ class CheckpointFolder:
     def __init__(
         self, folder: Path, *, config: TrainConfig, metadata: WeightsMetadata, facts: Facts
     ) -> None:
-        self.weights_path = folder / "tinydet.safetensors"
+        self.weights_path = folder / WEIGHTS_NAME
         self.best_path = folder / "tinydet_best.safetensors"
         self.state_path = folder / "tinydet_state.pt"
         self.previous_path = folder / "tinydet_state_previous.pt"
@@ -106,7 +106,7 @@ class CheckpointFolder:
             remove_files(self._folder, FILE_NAMES)
 
     def load(self) -> Saved | None:
-        """Where the training stands; None where there is none.
+        """Read where the training stands; None where the folder holds none.
 
         A last state that is truncated or foreign is named, and the one before it taken. Raises
         UserError if that can't be used either, or if it is of another training.
@@ -226,7 +226,7 @@ class CheckpointFolder:
 
 
 def changed_settings(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What was told otherwise when the training was saved: "--epochs was 2, now 4"."""
+    """The settings that were others when the training was saved: "--epochs was 2, now 4"."""
     return [
         f"--{name.replace('_', '-')} was {_shown(saved.get(name))}, now {_shown(value)}"
         for name, value in now.items()

@@ -6,9 +6,9 @@ from typing import Annotated, Literal, get_args
 
 from tyro.conf import arg
 
-from endoforge.backends.devices import BackendName, DeviceName
-from endoforge.backends.wish import check_compute
+from endoforge.backends.flags import AdapterFlag, BackendFlag, DeviceFlag, check_compute
 from endoforge.core import checks
+from endoforge.core.choices import LabelField, ResizeMode
 from endoforge.core.errors import UserError
 from endoforge.core.sizes import parse_size
 from endoforge.evaluate.config import (
@@ -20,8 +20,6 @@ from endoforge.evaluate.config import (
 )
 
 Scheduler = Literal["linear", "cosine"]
-ResizeMode = Literal["letterbox", "force"]
-LabelField = Literal["label", "paris"]
 ModelName = Literal["tinydet", "bigdet"]
 Watch = Literal["ap", "ap50", "mean-iou"]
 DEBUG_NAME = "debug_batch.png"
@@ -80,15 +78,9 @@ class TrainConfig:
     seed: int = 42
     """Decides the split, the first weights, the order of the frames and their augmentation."""
 
-    backend: BackendName = "torch"
-    """What computes: torch, or webgpu for a GPU that torch can't use (`endoforge[webgpu]`)."""
-
-    device: DeviceName = "auto"
-    """Where torch computes; auto picks the fastest there is (`endoforge devices` lists them)."""
-
-    adapter: Annotated[str | None, arg(metavar="WORDS")] = None
-    """With --backend webgpu, which GPU: vulkan, dx12, metal or gl; high-performance or low-power;
-    part of a name; several split by commas."""
+    backend: BackendFlag = "torch"
+    device: DeviceFlag = "auto"
+    adapter: AdapterFlag = None
 
     target_size: Annotated[str, arg(metavar="WIDTHxHEIGHT")] = "320x192"
     """Size to which frames are brought, WIDTHxHEIGHT; both multiples of 8."""

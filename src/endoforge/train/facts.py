@@ -12,9 +12,8 @@ from endoforge.detect.packaged import MOST_WEIGHTS_BYTES, weights_file
 from endoforge.detect.tinydet import TinyDetConfig, build_tinydet, take_by_class
 from endoforge.detect.weights import load_weights
 from endoforge.train.config import TrainConfig
-from endoforge.train.data import TrainingData
 from endoforge.train.saved import Facts
-from endoforge.train.simulate import SimulatedData
+from endoforge.train.sources import TrainingSource
 
 log = logging.getLogger(__name__)
 
@@ -64,9 +63,9 @@ def with_classes(start: StartWeights, model: TinyDetConfig, seed: int) -> StartW
     return StartWeights(tensors, model.classes, start.digest)
 
 
-def facts_of(
+def training_facts(
     config: TrainConfig,
-    data: TrainingData | SimulatedData,
+    source: TrainingSource,
     model: TinyDetConfig,
     start: StartWeights | None,
 ) -> Facts:
@@ -91,5 +90,5 @@ def facts_of(
         "--val-obj-thresh": str(config.val_obj_thresh),
         "--val-iou-thresh": str(config.val_iou_thresh),
         "--watch": config.watch,
-        **data.facts,
+        **source.facts,
     }

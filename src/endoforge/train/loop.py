@@ -26,17 +26,15 @@ from endoforge.evaluate.metrics import Metrics
 from endoforge.evaluate.validate import Validation, validate
 from endoforge.train.checkpoint import CheckpointFolder, changed_settings
 from endoforge.train.config import DEBUG_NAME, TrainConfig, Watch
-from endoforge.train.data import TrainingData, load_data
 from endoforge.train.debug import draw_batch
-from endoforge.train.facts import StartWeights, facts_of, load_start, with_classes
-from endoforge.train.outputs import outputs_of
+from endoforge.train.facts import StartWeights, load_start, training_facts, with_classes
+from endoforge.train.output_files import outputs_of
 from endoforge.train.reports import EpochReport, Pace, Plan, Sink, StepReport
 from endoforge.train.schedule import learning_rate
-from endoforge.train.simulate import SimulatedData, simulate
 from endoforge.train.sinks import build_sinks, outcome_to
+from endoforge.train.sources import TrainingSource, training_source
 from endoforge.train.state import TrainState
 from endoforge.train.stop import Stop, StopRequested, stop_on_signal
-from endoforge.train.summary import lines_on_missing_boxes
 from endoforge.train.watch import NAMES as WATCHED
 from endoforge.train.watch import Score, score_of
 
@@ -56,13 +54,13 @@ class TrainResult:
     watch: Watch
     """What decided which validation was the best."""
     best_score: Score | None
-    """Of that validation; None where there was nothing to find."""
+    """What was watched at that validation; None where there was nothing to find."""
     best_epoch: int | None
-    """From 0; None where the best weights are gone."""
+    """The epoch of that validation, from 0; None where its weights are gone."""
     metrics: Metrics | None
-    """Of the last validation; None where there was nothing left to do."""
+    """The metrics of the last validation; None where there was nothing left to do."""
     best_is_used: bool
-    """Whether the best weights are the ones at the end: so with a patience."""
+    """Whether the weights at the end are the best ones, as they are with a patience."""
 
     def lines(self) -> list[str]:
         """The summary for people."""
@@ -103,11 +101,8 @@ def prepare(config: TrainConfig, compute: Compute, group: Group, sinks: list[Sin
     for flag in config.unused:
         log.warning("%s is ignored: with --real-val-dir nothing is split", flag)
     start = load_start(config.demo_checkpoint, model)
-    device = compute.torch_device
-    data = simulate(config, device) if config.simulate else load_data(config, group)
-    for line in lines_on_missing_boxes(data.train, data.val, config.label):
-        log.warning("%s", line)
-    model = replace(model, classes=data.class_names)
+    source = training_source(config, compute.torch_device, group)
+    model = replace(model, classes=source.class_names)
     start = start and with_classes(start, model, config.seed)
     backend = compute.backend(model, seed=config.seed, batch_size=config.batch_size, group=group)
     metadata = WeightsMetadata(
@@ -120,9 +115,9 @@ def prepare(config: TrainConfig, compute: Compute, group: Group, sinks: list[Sin
         Path(config.ckpt_dir),
         config=config,
         metadata=metadata,
-        facts=facts_of(config, data, model, start),
+        facts=training_facts(config, source, model, start),
     )
-    return Training(config, backend, data, checkpoints, sinks, group, start, compute)
+    return Training(config, backend, source, checkpoints, sinks, group, start, compute)
 
 
 class Training:
@@ -132,7 +127,7 @@ class Training:
         self,
         config: TrainConfig,
         backend: Backend,
-        data: TrainingData | SimulatedData,
+        source: TrainingSource,
         checkpoints: CheckpointFolder,
         sinks: list[Sink],
         group: Group,
@@ -146,8 +141,8 @@ class Training:
         self.group = group
         self.start = start
         device = compute.torch_device
-        self.train_loader = data.loader(config, group, device)
-        self.val_loader = Loader(data.val, VALIDATION_BATCH_SIZE, seed=None, device=device)
+        self.train_batches = source.batches()
+        self.val_loader = Loader(source.val, VALIDATION_BATCH_SIZE, seed=None, device=device)
         self.state = TrainState()
         self.pace = Pace()
         self.validation: Validation | None = None
@@ -162,7 +157,7 @@ class Training:
             self._go_to_where_it_stands()
             yield
         finally:
-            self.train_loader.close()
+            self.train_batches.close()
 
     def _go_to_where_it_stands(self) -> None:
         saved = self.checkpoints.load() if self.group.is_main else None
@@ -214,7 +209,7 @@ class Training:
     def _train_epoch(self, stop: Stop) -> None:
         state = self.state
         self.pace.go_on()
-        for batch in self.train_loader.batches(state.epoch, start=state.step):
+        for batch in self.train_batches.batches(state.epoch, start=state.step):
             lr = self._learning_rate(self._steps_done())
             result = self.backend.step(batch, lr=lr, epoch=state.epoch, step=state.step)
             state.step += 1
@@ -248,10 +243,10 @@ class Training:
         return out_of_patience or self.state.epoch >= self.config.epochs
 
     def _steps_done(self) -> int:
-        return self.state.epoch * len(self.train_loader) + self.state.step
+        return self.state.epoch * len(self.train_batches) + self.state.step
 
     def _num_steps(self) -> int:
-        return self.config.epochs * len(self.train_loader)
+        return self.config.epochs * len(self.train_batches)
 
     def _learning_rate(self, step: int) -> float:
         return learning_rate(
@@ -276,7 +271,7 @@ class Training:
 
     def _draw_first_batch(self) -> None:
         if self.group.is_main:
-            batch = next(self.train_loader.batches(self.state.epoch))
+            batch = next(self.train_batches.batches(self.state.epoch))
             view = self.backend.view(batch, epoch=self.state.epoch, step=0)
             path = Path(self.config.ckpt_dir) / DEBUG_NAME
             for line in draw_batch(path, view, self.backend.model_config.classes):
@@ -300,7 +295,7 @@ class Training:
     def _announce(self) -> None:
         plan = Plan(
             epochs=self.config.epochs,
-            steps_per_epoch=len(self.train_loader),
+            steps_per_epoch=len(self.train_batches),
             seed=self.config.seed,
             device=self.backend.device,
             training_id=self.state.training_id,
@@ -340,7 +335,7 @@ class Training:
         report = EpochReport(
             epoch=self.state.epoch + 1,
             lr=self._learning_rate(self._steps_done() - 1),
-            loss=self.state.loss_sum / len(self.train_loader),
+            loss=self.state.loss_sum / len(self.train_batches),
             validation=validation,
             is_best=is_best,
             seconds=seconds,

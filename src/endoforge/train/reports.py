@@ -17,11 +17,11 @@ class Plan:
     seed: int
     device: str
     training_id: str
-    """Of this training, whatever sessions it takes."""
+    """Names this training, whatever sessions it takes."""
     epochs_done: int
-    """In earlier sessions, up to the state that this one goes on from."""
+    """Epochs of earlier sessions, up to the state that this one goes on from."""
     steps_done: int
-    """In all epochs of those sessions together."""
+    """Steps of those sessions, in all epochs together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class EpochReport:
     validation: Validation
     is_best: bool
     seconds: float
-    """Of training and validation since the epoch began, or was resumed."""
+    """Seconds of training and validation since the epoch began, or was resumed."""
 
 
 class Sink(Protocol):

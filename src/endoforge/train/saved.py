@@ -19,7 +19,7 @@ from endoforge.train.state import TrainState
 STATE_FORMAT = 3
 MOST_STATE_BYTES = 500 * MEGABYTE
 MOST_LEVELS = 5
-"""Of what a state tells in lists and dictionaries."""
+"""Lists and dictionaries of a state may lie in each other so deep."""
 
 Facts = dict[str, str]
 """What must be the same for a training to resume, by the name that people know it by."""
@@ -49,14 +49,17 @@ class Stored:
     backend: Any
 
     def of(self, model: TinyDetConfig) -> Saved:
-        """With the backend's part, which is of `model`; raises Spoilt if it isn't."""
+        """The content with the backend's part, which must be of `model`; raises Spoilt if not."""
         if not _fits(self.backend, _layout(model)):
             raise _spoilt(self.path)
         return Saved(self.state, to_arrays(self.backend), self.config)
 
 
 def read_stored(path: Path) -> Stored:
-    """Raises Spoilt for a file that is no whole state of this version, or no regular file."""
+    """Read a state file, and check all but the backend's part.
+
+    Raises Spoilt for a file that is no whole state of this version, or no regular file.
+    """
     try:
         data = read_regular(path, MOST_STATE_BYTES)
         _check_archive(data)
@@ -79,7 +82,7 @@ def _spoilt(path: Path) -> Spoilt:
 
 
 def _check_archive(data: bytes) -> None:
-    """Raises ValueError for a damaged file, and one that would be larger when it is unpacked."""
+    """Raise ValueError for a damaged file, and for one that would be larger unpacked."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         parts = archive.infolist()
         packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
@@ -105,7 +108,7 @@ def _state(path: Path, values: Any) -> TrainState:
 
 
 def _is_plain(value: Any, levels: int = MOST_LEVELS) -> bool:
-    """Whether JSON can hold it, and it isn't nested deep."""
+    """Whether JSON can hold `value`, nested no deeper than `levels`."""
     if isinstance(value, dict):
         names_are_texts = all(isinstance(name, str) for name in value)
         return levels > 0 and names_are_texts and _all_plain(value.values(), levels - 1)

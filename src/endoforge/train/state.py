@@ -23,15 +23,15 @@ class TrainState:
     epoch: int = 0
     step: int = 0
     loss_sum: float = 0.0
-    """Of the steps done in this epoch."""
+    """The losses of the steps done in this epoch, added up."""
     best_score: Score | None = None
-    """Of the best validation so far, whose weights are kept; None too where there was no box."""
+    """Score of the best validation so far, whose weights are kept; None too without any box."""
     best_epoch: int | None = None
     """The epoch of that validation, from 0."""
     best_validation: dict[str, Any] | None = None
-    """Its metrics, as a metrics file has them."""
+    """The metrics of that validation, as a metrics file has them."""
     score_to_beat: float | None = None
-    """Of the last validation that counted as a gain for the patience; None until there is one."""
+    """What the last validation that counted as a gain reached; None until there is one."""
     epochs_without_gain: int = 0
 
     def note_validation(self, score: Score | None, min_delta: float) -> bool:
@@ -67,4 +67,5 @@ class TrainState:
         return 0 < patience <= self.epochs_without_gain
 
     def next_epoch(self) -> None:
+        """Move on to the first step of the next epoch."""
         self.epoch, self.step, self.loss_sum = self.epoch + 1, 0, 0.0

@@ -22,7 +22,7 @@ class StopRequested(KeyboardInterrupt):
 
 
 class Stop:
-    """Whether a stop was asked for, of this process or another of its group."""
+    """Knows whether a stop was asked for, of this process or another of its group."""
 
     def __init__(self, group: Group) -> None:
         self.requested_at: float | None = None

@@ -6,14 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoforge.captures.index import CaptureIndex
-from endoforge.captures.schema import DEFAULT_CLASS, LabelField
+from endoforge.captures.schema import DEFAULT_CLASS
+from endoforge.core.choices import LabelField
 from endoforge.data.classes import boxes_by_class
-from endoforge.data.pack import Pack
+from endoforge.data.pack import LabelledInputs, Pack
 from endoforge.data.split import Split
 
 SIDES = ("training", "validation", "neither")
 Dropped = Counter[tuple[str, str]]
-"""By reason and side."""
+"""How much was dropped, by reason and side."""
 
 
 def dropped_by_side(
@@ -67,8 +68,10 @@ def summary_lines(train: Pack, val: Pack, dropped: Dropped, left_out: int) -> li
     return lines
 
 
-def lines_on_missing_boxes(train: Pack | None, val: Pack, field: LabelField) -> list[str]:
-    """A line for each side without any box; None: frames that are made as they are needed."""
+def lines_on_missing_boxes(
+    train: LabelledInputs | None, val: LabelledInputs, field: LabelField
+) -> list[str]:
+    """A line for each side without any box; `train` is None if frames are made as needed."""
     lines = []
     if train is not None and not boxes_by_class(train):
         lines.append(

@@ -71,7 +71,7 @@ class TensorBoard:
                 self._writer.close()
 
     def _steps_done(self, epochs: int, steps: int = 0) -> int:
-        """After whole `epochs` and `steps` of the next."""
+        """Steps done after whole `epochs` and `steps` of the next."""
         assert self._plan is not None
         return epochs * self._plan.steps_per_epoch + steps
 
@@ -97,7 +97,7 @@ class TensorBoard:
         )
 
     def _add_pictures(self, validation: Validation, step: int) -> None:
-        """The same ones each epoch, evenly spread."""
+        """Add pictures evenly spread over the validation frames, the same ones each epoch."""
         for place in evenly_spread(len(validation.images), NUM_PICTURES):
             picture = _with_boxes(validation, place)
             self._writer.add_image(f"validation/{place:05d}", picture, step, dataformats="HWC")
@@ -124,7 +124,7 @@ def _import_writer() -> Any:
 
 
 def _validation_scalars(metrics: Metrics) -> dict[str, float]:
-    """Without those that aren't defined."""
+    """The validation's numbers by TensorBoard's tags, without those that aren't defined."""
     first = metrics.at_iou[0]
     values = {
         "validation/AP50": metrics.ap50,

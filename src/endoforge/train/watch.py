@@ -7,7 +7,7 @@ Score = tuple[float, ...]
 """What is watched, then what decides a tie. More is better."""
 
 NAMES: dict[Watch, str] = {"ap": "AP", "ap50": "AP50", "mean-iou": "mean IoU"}
-"""For people."""
+"""What people call each choice of `--watch`."""
 
 
 def score_of(metrics: Metrics, watch: Watch) -> Score | None:

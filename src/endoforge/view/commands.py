@@ -1,154 +1,123 @@
-"""What viewers can ask for by name, and the keys that ask for it."""
-
-from __future__ import annotations
+"""What viewers can ask for by keys and buttons."""
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
 
+from endoforge.core.checks import MAX_SEED
 from endoforge.core.errors import UserError
-from endoforge.view.world import MOST_SEED, SPEEDS, World, checked_seed
-
-if TYPE_CHECKING:
-    from endoforge.view.session import Session
-
-KEYS = [
-    {"key": "P", "command": "autopilot", "text": "autopilot on or off"},
-    {"key": "C", "command": "camera", "text": "free camera or endoscope"},
-    {"key": "B", "command": "detector", "text": "neural or heuristic detector"},
-    {"key": "- =", "command": "objectness", "text": "least score down, up by 0.05"},
-    {"key": "[ ]", "command": "iou", "text": "overlap (IoU) down, up by 0.05"},
-    {"key": "L", "command": "record", "text": "record, or end the recording"},
-    {"key": "O", "command": "data_run", "text": "data run from the start, or end it"},
-    {"key": "T", "command": "truth", "text": "truth beside the detections"},
-    {"key": "N", "command": "new_seed", "text": "another seed"},
-    {"key": "K", "command": "pause", "text": "pause, or go on"},
-    {"key": ", .", "command": "speed", "text": "slower, faster"},
-]
-MOVES_THE_CAMERA = ("autopilot", "camera")
-"""After these a new picture is needed though time stands still."""
-MOST_DELTA = 1.0
+from endoforge.view.messages import (
+    SeedChoice,
+    SpeedChoice,
+    Switch,
+    Switchable,
+    ThresholdStep,
+    ViewCommand,
+)
+from endoforge.view.session import Session
+from endoforge.view.world import World
 
 
-def run_command(session: Session, name: str, value: Any) -> None:
-    """Do it; the session's lock is held. Raises UserError with a line for the viewer."""
-    command = COMMANDS.get(name)
-    if command is None:
-        raise UserError(f"no command {str(name)[:40]!r}")
-    command(session, value)
+def run_command(session: Session, command: ViewCommand) -> None:
+    """Do what a viewer asks for; raises UserError with a line for the viewer if it can't be."""
+    with session.shared.lock:
+        match command:
+            case Switch(what):
+                SWITCHES[what](session)
+            case ThresholdStep():
+                _move_threshold(session, command)
+            case SpeedChoice(speed):
+                _world(session).speed = speed
+            case SeedChoice(seed):
+                _fly_seed(session, seed)
+    session.on_change()
 
 
 def _world(session: Session) -> World:
-    world = session.stage.world
+    world = session.shared.world
     if world is None:
         raise UserError("the first colon is still being made: try again in a second")
     return world
 
 
 def _free_to_fly(session: Session) -> World:
-    recording = session.stage.recording
+    recording = session.shared.recording
     if recording is not None and recording.data_run:
         raise UserError("a data run is going on: O ends it")
     return _world(session)
 
 
-def _autopilot(session: Session, _: Any) -> None:
+def _autopilot(session: Session) -> None:
     _free_to_fly(session).switch_autopilot()
+    session.shared.restless = True
 
 
-def _camera(session: Session, _: Any) -> None:
-    _free_to_fly(session).switch_view()
+def _camera(session: Session) -> None:
+    _free_to_fly(session).switch_camera()
+    session.shared.restless = True
 
 
-def _detector(session: Session, _: Any) -> None:
+def _detector(session: Session) -> None:
     keeper = session.detecting.keeper
     keeper.wanted = "heuristic" if keeper.wanted == "neural" else "neural"
     session.detecting.forget()
     session.detecting.again()
 
 
-def _record(session: Session, _: Any) -> None:
-    recording = session.stage.recording
+def _record(session: Session) -> None:
+    recording = session.shared.recording
     if recording is not None and recording.data_run:
         raise UserError("a data run is going on: O ends it")
     _record_or_end(session, data_run=False)
 
 
-def _data_run(session: Session, _: Any) -> None:
-    recording = session.stage.recording
+def _data_run(session: Session) -> None:
+    recording = session.shared.recording
     if recording is not None and not recording.data_run:
         raise UserError("a recording is going on: L ends it")
     _record_or_end(session, data_run=True)
 
 
 def _record_or_end(session: Session, *, data_run: bool) -> None:
-    recording = session.stage.recording
+    recording = session.shared.recording
     if recording is not None:
         recording.end()
         return
-    _world(session)
-    session.record(data_run=data_run)
+    session.record(_world(session), data_run=data_run)
 
 
-def _truth(session: Session, _: Any) -> None:
+def _truth(session: Session) -> None:
     session.encoding.with_truth = not session.encoding.with_truth
 
 
-def _pause(session: Session, _: Any) -> None:
+def _pause(session: Session) -> None:
     world = _world(session)
     world.paused = not world.paused
 
 
-def _objectness(session: Session, value: Any) -> None:
-    keeper = session.detecting.keeper
-    moved = _moved(keeper.thresholds.objectness, value, "objectness")
-    keeper.thresholds = replace(keeper.thresholds, objectness=moved)
-    session.detecting.again()
-
-
-def _iou(session: Session, value: Any) -> None:
-    keeper = session.detecting.keeper
-    keeper.thresholds = replace(keeper.thresholds, iou=_moved(keeper.thresholds.iou, value, "iou"))
-    session.detecting.again()
-
-
-def _moved(threshold: float, delta: Any, name: str) -> float:
-    """A threshold after a step, within 0 to 1."""
-    if isinstance(delta, bool) or not isinstance(delta, int | float):
-        raise UserError(f"{name}: must be a step such as 0.05")
-    if not abs(delta) <= MOST_DELTA:
-        raise UserError(f"{name}: a step must be -1 to 1")
-    return round(min(max(threshold + delta, 0.0), 1.0), 4)
-
-
-def _speed(session: Session, value: Any) -> None:
-    if isinstance(value, bool) or value not in SPEEDS:
-        raise UserError(f"speed: must be one of {', '.join(f'{speed:g}' for speed in SPEEDS)}")
-    _world(session).speed = float(value)
-
-
-def _new_seed(session: Session, value: Any) -> None:
-    world = _free_to_fly(session)
-    if value is None:
-        value = (world.colon.base_seed + 1) % (MOST_SEED + 1)
-    session.new_seed(checked_seed(value))
-
-
-def _reset_score(session: Session, _: Any) -> None:
+def _reset_score(session: Session) -> None:
     session.detecting.score.reset()
 
 
-COMMANDS: dict[str, Callable[[Session, Any], None]] = {
+def _move_threshold(session: Session, step: ThresholdStep) -> None:
+    keeper = session.detecting.keeper
+    moved = min(max(getattr(keeper.thresholds, step.which) + step.by, 0.0), 1.0)
+    # Steps of 0.05 added up would show as 0.30000000000000004.
+    keeper.thresholds = replace(keeper.thresholds, **{step.which: round(moved, 4)})
+    session.detecting.again()
+
+
+def _fly_seed(session: Session, seed: int | None) -> None:
+    world = _free_to_fly(session)
+    session.new_seed((world.colon.base_seed + 1) % (MAX_SEED + 1) if seed is None else seed)
+
+
+SWITCHES: dict[Switchable, Callable[[Session], None]] = {
     "autopilot": _autopilot,
     "camera": _camera,
-    "detector": _detector,
-    "record": _record,
     "data_run": _data_run,
-    "truth": _truth,
+    "detector": _detector,
     "pause": _pause,
-    "objectness": _objectness,
-    "iou": _iou,
-    "speed": _speed,
-    "new_seed": _new_seed,
+    "record": _record,
     "reset_score": _reset_score,
+    "truth": _truth,
 }

@@ -6,19 +6,21 @@ from typing import Annotated, Literal, get_args
 
 from tyro.conf import arg
 
-from endoforge.backends.devices import BackendName, DeviceName
-from endoforge.backends.wish import check_compute
+from endoforge.backends.flags import (
+    AdapterFlag,
+    BackendFlag,
+    CheckpointFlag,
+    DeviceFlag,
+    check_compute,
+)
 from endoforge.core import checks
+from endoforge.core.choices import RendererName
 from endoforge.core.errors import UserError
 from endoforge.core.sizes import parse_size
-from endoforge.detect.packaged import packaged_weights, weights_file
+from endoforge.detect.packaged import DEFAULT_CHECKPOINT, packaged_weights, weights_file
 
 Mode = Literal["sim", "datagen"]
 DEFAULT_PORT = 8765
-TRAIN_WRITES = "tinydet.safetensors"
-"""The name under which `train` writes its weights."""
-DEFAULT_CHECKPOINT = f"checkpoints/{TRAIN_WRITES}"
-"""The weights that are looked at if none are named."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,13 +48,10 @@ class SimViewConfig:
     resolution: Annotated[str, arg(metavar="WIDTHxHEIGHT")] = "640x360"
     """Size of the frames, WIDTHxHEIGHT in pixels."""
 
-    renderer: Literal["auto", "cpu", "cuda", "vulkan", "metal", "amdgpu"] = "auto"
+    renderer: RendererName = "auto"
     """What renders: a GPU if there is one, else the CPU. `endoforge devices` lists them."""
 
-    checkpoint: Annotated[str | None, arg(metavar="FILE")] = None
-    """Weights of the neural detector, loaded again when they change. If not given,
-    checkpoints/tinydet.safetensors, and while that isn't there, the weights that come with
-    EndoForge (packaged: those in any case)."""
+    checkpoint: CheckpointFlag = None
 
     infer_obj_thresh: float = 0.3
     """Score from which a detection is shown at first, 0 to 1; keys - and = change it."""
@@ -60,16 +59,9 @@ class SimViewConfig:
     infer_iou_thresh: float = 0.5
     """Overlap from which two detections count as the same at first; keys [ and ] change it."""
 
-    backend: BackendName = "torch"
-    """What the neural detector, and a training, compute with: torch, or webgpu for a GPU that torch
-    can't use (`endoforge[webgpu]`)."""
-
-    device: DeviceName = "auto"
-    """Where torch computes (`endoforge devices` lists them)."""
-
-    adapter: Annotated[str | None, arg(metavar="WORDS")] = None
-    """With --backend webgpu, which GPU: vulkan, dx12, metal or gl; high-performance or low-power;
-    part of a name; several split by commas."""
+    backend: BackendFlag = "torch"
+    device: DeviceFlag = "auto"
+    adapter: AdapterFlag = None
 
     host: Annotated[str, arg(metavar="ADDRESS")] = "127.0.0.1"
     """Address to listen on; from other machines, pages need the token that it prints."""
@@ -89,9 +81,7 @@ class SimViewConfig:
             checks.check_seed("--seed", self.seed)
         if self.max_frames is not None:
             checks.check_at_least("--max-frames", self.max_frames, 1, example="200")
-        width, height = self.size
-        if not (64 <= width <= 4096 and 64 <= height <= 4096):
-            raise UserError(f"--resolution {self.resolution}: each side must be 64 to 4096 pixels")
+        checks.check_render_size("--resolution", self.size)
         checks.check_probability("--infer-obj-thresh", self.infer_obj_thresh, example="0.3")
         checks.check_probability("--infer-iou-thresh", self.infer_iou_thresh, example="0.5")
         check_compute(self.backend, self.device, self.adapter)
@@ -112,10 +102,10 @@ class SimViewConfig:
 
     @property
     def stand_in(self) -> Path | None:
-        """Weights to use while there is no file of `weights`; None where it was named."""
+        """Weights to use while there is no file of `weights`; None if the user has named one."""
         return packaged_weights() if self.checkpoint is None else None
 
     @property
     def root(self) -> Path:
-        """Where runs go."""
+        """The folder that gets recorded runs."""
         return Path(self.output_root)

@@ -1,30 +1,29 @@
 """Frames to what viewers get: a header and a JPEG, made once for all of them."""
 
-import json
 import struct
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from endoforge.view.frame import LiveFrame
+from endoforge.view.messages import FoundBox, FrameHeader, TrueBox
 from endoforge.view.rates import Rate
-from endoforge.view.score import Found
+from endoforge.view.score import Comparison
 from endoforge.view.slot import Slot
 
 QUALITY = 82
+"""Of live JPEGs: some 25 kB at 640x360, in which no block of the code can be told by eye."""
 AGAIN_EVERY_S = 0.25
 """A picture that stands still goes out so often all the same: its boxes may change."""
 
 
 @dataclass(frozen=True)
 class Packet:
-    """A frame as it goes to viewers."""
+    """A frame as it goes to viewers: its number, and the binary message."""
 
     frame: int
     data: bytes
@@ -34,7 +33,7 @@ class Encoding(threading.Thread):
     """Encodes the newest frame, apart from what renders and what sends."""
 
     def __init__(
-        self, publish: Callable[[Packet], None], found: Callable[[], Found | None]
+        self, publish: Callable[[Packet], None], found: Callable[[], Comparison | None]
     ) -> None:
         super().__init__(name="encoding", daemon=True)
         self.frames: Slot[LiveFrame] = Slot()
@@ -42,33 +41,28 @@ class Encoding(threading.Thread):
         self.with_truth = False
         self._publish, self._found = publish, found
         self._ended = threading.Event()
-        self._again = threading.Event()
         self._last: tuple[LiveFrame, bytes] | None = None
 
     def run(self) -> None:
         while not self._ended.is_set():
+            # Encoded here, once for all viewers, and not by them: most of the work is the JPEG.
             frame = self.frames.take(AGAIN_EVERY_S)
             if frame is not None:
-                started = time.perf_counter()
                 self._last = frame, jpeg(frame.rgb)
-                self.rate.add(time.perf_counter() - started)
+                self.rate.add()
             if self._last is not None:
                 shown, picture = self._last
                 header = header_of(shown, self._found(), with_truth=self.with_truth)
                 self._publish(Packet(shown.number, packed(header, picture)))
 
-    def forget(self) -> None:
-        """Show no older frame again."""
-        self._last = None
-
     def end(self) -> None:
-        """Stop after the frame at hand."""
+        """End the thread after the frame at hand."""
         self._ended.set()
         self.frames.close()
 
 
 def jpeg(rgb: NDArray[np.uint8]) -> bytes:
-    """The JPEG of (H, W, 3) uint8 RGB."""
+    """`rgb`, (H, W, 3) uint8, as a JPEG."""
     bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
     encoded, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     if not encoded:
@@ -76,51 +70,46 @@ def jpeg(rgb: NDArray[np.uint8]) -> bytes:
     return data.tobytes()
 
 
-def packed(header: dict[str, Any], picture: bytes) -> bytes:
+def packed(header: FrameHeader, picture: bytes) -> bytes:
     """The binary message: 4 bytes of length, little endian, the header as JSON, the picture."""
-    text = json.dumps(header, separators=(",", ":")).encode()
+    text = header.encoded()
     return struct.pack("<I", len(text)) + text + picture
 
 
-def header_of(frame: LiveFrame, found: Found | None, *, with_truth: bool) -> dict[str, Any]:
-    """What a frame's message says: the newest detections, and the truth if it is shown."""
-    header: dict[str, Any] = {
-        "frame": frame.number,
-        "time_s": round(frame.state.time_s, 3),
-        "boxes": [],
-        "boxes_of": None,
-    }
-    if found is not None:
-        header["boxes_of"] = found.frame
-        rows = zip(found.detections.boxes, found.detections.scores, strict=True)
-        header["boxes"] = [
-            {
-                "xyxy": _rounded(box),
-                "score": round(float(score), 3),
-                "label": label,
-                "hit": hit if with_truth else None,
-            }
-            for (box, score), label, hit in zip(rows, found.labels(), found.hits, strict=True)
-        ]
-    if with_truth:
-        header["truth"] = [
-            {
-                "xyxy": _rounded(box),
-                "label": "polyp",
-                "paris": view.polyp.paris,
-                "found": _was_met(view.instance, found),
-            }
-            for view, box in zip(frame.seen, frame.boxes(), strict=True)
-        ]
-    return header
+def header_of(frame: LiveFrame, found: Comparison | None, *, with_truth: bool) -> FrameHeader:
+    """What is drawn over a frame: the newest detections, and the truth if it is shown.
+
+    The detections may be of an earlier frame: detecting is slower than showing.
+    """
+    return FrameHeader(
+        frame=frame.number,
+        boxes=_found_boxes(found, with_truth=with_truth) if found is not None else (),
+        truth=_true_boxes(frame, found) if with_truth else None,
+    )
 
 
-def _was_met(instance: int, found: Found | None) -> bool | None:
-    """Whether the newest detections hold it; None if it wasn't in their frame."""
+def _found_boxes(found: Comparison, *, with_truth: bool) -> tuple[FoundBox, ...]:
+    detections = found.detections
+    rows = zip(detections.boxes, detections.scores, found.labels(), found.hits, strict=True)
+    return tuple(
+        FoundBox(_rounded(box), round(float(score), 3), label, hit if with_truth else None)
+        for box, score, label, hit in rows
+    )
+
+
+def _true_boxes(frame: LiveFrame, found: Comparison | None) -> tuple[TrueBox, ...]:
+    return tuple(
+        TrueBox(_rounded(box), view.polyp.paris, _was_met(view.instance, found))
+        for view, box in zip(frame.seen, frame.boxes(), strict=True)
+    )
+
+
+def _was_met(instance: int, found: Comparison | None) -> bool | None:
+    """Whether the newest detections hold a polyp; None if it wasn't in their frame."""
     if found is None or instance not in found.seen:
         return None
     return instance in found.met
 
 
-def _rounded(box: NDArray[np.float32]) -> list[float]:
-    return [round(edge, 4) for edge in box.tolist()]
+def _rounded(box: NDArray[np.float32]) -> tuple[float, ...]:
+    return tuple(round(edge, 4) for edge in box.tolist())

@@ -4,12 +4,13 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from threading import Lock
-from typing import Any, Literal
+
+from endoforge.view.messages import Level, LiveEvent
 
 log = logging.getLogger(__name__)
 
 KEPT = 20
-Level = Literal["info", "warning", "error"]
+"""Events that a new viewer gets: what brought the view to where it is, not its whole history."""
 
 
 class Events:
@@ -17,26 +18,25 @@ class Events:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._last: deque[dict[str, Any]] = deque(maxlen=KEPT)
-        self._listener: Callable[[dict[str, Any]], None] | None = None
+        self._last: deque[LiveEvent] = deque(maxlen=KEPT)
+        self._listener: Callable[[LiveEvent], None] | None = None
 
     def tell(self, level: Level, text: str) -> None:
-        """Something happened that people should know."""
-        line = " ".join(text.split())
-        event = {"type": "event", "level": level, "text": line}
-        log.log(getattr(logging, level.upper()), "%s", line)
+        """Log that something happened, and let all viewers know; `text` becomes one line."""
+        event = LiveEvent(level, " ".join(text.split()))
+        log.log(getattr(logging, level.upper()), "%s", event.text)
         with self._lock:
             self._last.append(event)
             listener = self._listener
         if listener is not None:
             listener(event)
 
-    def last(self) -> list[dict[str, Any]]:
-        """The newest, oldest first."""
+    def last(self) -> list[LiveEvent]:
+        """The last KEPT events, the oldest of them first."""
         with self._lock:
             return list(self._last)
 
-    def listen(self, listener: Callable[[dict[str, Any]], None] | None) -> None:
-        """Who hears of new events."""
+    def listen(self, listener: Callable[[LiveEvent], None] | None) -> None:
+        """Let `listener` hear of new events, in the place of the one before; None: nobody."""
         with self._lock:
             self._listener = listener

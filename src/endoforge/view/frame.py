@@ -13,7 +13,11 @@ from endoforge.view.world import Colon
 
 @dataclass(frozen=True, eq=False)
 class LiveFrame:
-    """`rgb` (H, W, 3) uint8; `stats` as of the renderer; `number` counts the frames shown."""
+    """A rendered frame, the camera that it was made with, and the colon that it shows.
+
+    `rgb` is (H, W, 3) uint8; `stats` (polyps, 6) int32 as the renderer gives them; `number` counts
+    the frames that were asked for, from 1.
+    """
 
     number: int
     rgb: NDArray[np.uint8]
@@ -23,17 +27,20 @@ class LiveFrame:
 
     @cached_property
     def views(self) -> tuple[PolypView, ...]:
-        """The polyps in the picture, as labels have them; unless the frame was recorded, without
-        those that can't be seen, and all of what can be seen counts as all there is."""
+        """The polyps in the picture, as labels have them.
+
+        Of a frame that isn't recorded nobody has counted what is hidden: polyps that can't be seen
+        are lacking, and the visibility of the others is 1.
+        """
         return tuple(polyp_views(self.colon.run.scene, self.state, self.stats))
 
     @property
     def seen(self) -> list[PolypView]:
-        """Those with a box: what a detector is to find."""
+        """The polyps with a box, which a detector is to find."""
         return [view for view in self.views if view.box_px is not None]
 
     def boxes(self) -> NDArray[np.float32]:
-        """(N, 4) float32 xyxy in 0..1 of `seen`."""
+        """The boxes of `seen`, (N, 4) float32 xyxy in 0..1."""
         height, width = self.rgb.shape[:2]
         boxes = np.array([view.box_px for view in self.seen], np.float32).reshape(-1, 4)
         return np.asarray(boxes / np.array([width, height, width, height], np.float32), np.float32)

@@ -2,57 +2,97 @@
 
 import asyncio
 import contextlib
-import json
+import math
 import time
 from collections import deque
-from typing import Any
+from collections.abc import Callable
+from functools import partial
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from endoforge.core.errors import UserError
-from endoforge.core.parsing import parse_json
+from endoforge.view.commands import run_command
 from endoforge.view.encoding import Packet
+from endoforge.view.messages import (
+    Ack,
+    ClientState,
+    Drag,
+    FromViewer,
+    Hello,
+    LiveEvent,
+    Steer,
+    ToViewer,
+    encoded,
+    parse_message,
+)
 from endoforge.view.rates import Rate
+from endoforge.view.readings import read_state
 from endoforge.view.session import Session
-from endoforge.view.state import state_of
-from endoforge.view.steering import Steer
 
 MOST_MESSAGE = 4096
 """Bytes of a client's message; a longer one ends the connection."""
 TOO_LONG = 1009
 IN_FLIGHT = 2
-"""Frames on their way to a viewer that it hasn't shown yet."""
+"""Frames on their way to a viewer that it hasn't shown yet: one travels while one is painted. More
+would only make what it sees older."""
 STATE_EVERY_S, STATE_AT_ONCE_S = 0.25, 0.1
 """Between two state messages as a rule; and between two that a command brought about."""
 SILENT_S = 1.0
 """A viewer that steers and says nothing for so long has let go."""
-MOST_DRAG_PX = 4000.0
+
+
+class StateTimer:
+    """When a viewer is to get the state: again and again, and soon after something has changed."""
+
+    def __init__(self) -> None:
+        self._changed = True
+        self._last_s = self._last_changed_s = -math.inf
+
+    def change(self) -> None:
+        """Note that the state is another one."""
+        self._changed = True
+
+    def due_s(self) -> float:
+        """The moment from which the next state is due, on the monotonic clock.
+
+        Several changes within STATE_AT_ONCE_S, as of a held key, are told together.
+        """
+        regular_s = self._last_s + STATE_EVERY_S
+        return (
+            min(regular_s, self._last_changed_s + STATE_AT_ONCE_S) if self._changed else regular_s
+        )
+
+    def sent(self, now_s: float) -> None:
+        """Note that the viewer gets a state now."""
+        if self._changed:
+            self._last_changed_s = now_s
+        self._last_s, self._changed = now_s, False
 
 
 class Viewer:
-    """One connection."""
+    """A connection: what it is still to be sent, and how fast it takes frames."""
 
     def __init__(self, socket: WebSocket) -> None:
         self.socket = socket
         self.shown = Rate()
         self.skipped = 0
         self.wake = asyncio.Event()
-        self.texts: deque[dict[str, Any]] = deque(maxlen=100)
-        self.state_wanted = True
+        self.texts: deque[ToViewer] = deque(maxlen=100)
+        self.state_timer = StateTimer()
         self.steered_at: float | None = None
         self._newest: Packet | None = None
         self._on_their_way: deque[int] = deque()
         self._last_shown = 0
 
     def offer(self, packet: Packet) -> None:
-        """A new frame, in the place of one that it hasn't been sent."""
+        """Have a new frame sent, in the place of one that waits still."""
         if self._newest is not None and self._newest.frame != packet.frame:
             self.skipped += 1
         self._newest = packet
         self.wake.set()
 
     def next_packet(self) -> Packet | None:
-        """What to send now; None if there is nothing new, or it has enough to show."""
+        """The frame to send now; None if there is no new one, or the viewer has enough to show."""
         if self._newest is None or len(self._on_their_way) >= IN_FLIGHT:
             return None
         packet, self._newest = self._newest, None
@@ -60,22 +100,26 @@ class Viewer:
         return packet
 
     def acknowledge(self, frame: int) -> None:
-        """It has shown a frame; one that it gets again, because of its boxes, counts once."""
+        """Note that the viewer has shown a frame, and can take another one."""
         if self._on_their_way and frame >= self._on_their_way[0]:
             shown = self._on_their_way.popleft()
+            # A frame may come again with other boxes: it counts once in the rate.
             if shown > self._last_shown:
                 self._last_shown = shown
                 self.shown.add()
             self.wake.set()
 
-    def tell(self, message: dict[str, Any]) -> None:
-        """A text, in order."""
+    def tell(self, message: ToViewer) -> None:
+        """Send it a message, after those before; of too many the oldest are left out."""
         self.texts.append(message)
         self.wake.set()
 
 
 class Hub:
-    """All viewers of a session. But for the session's threads, all happens in the event loop."""
+    """All viewers of a session.
+
+    All of it happens in the event loop; the session's threads reach it by `_soon`.
+    """
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -83,22 +127,22 @@ class Hub:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def open(self) -> None:
-        """From now on what the session gives goes to viewers; called in the event loop."""
+        """Pass on to viewers what the session gives; called in the event loop."""
         self._loop = asyncio.get_running_loop()
-        self.session.on_packet = lambda packet: self._soon(self._publish, packet)
+        self.session.on_packet = lambda packet: self._soon(partial(self._publish, packet))
         self.session.on_change = lambda: self._soon(self._changed)
-        self.session.events.listen(lambda event: self._soon(self._tell, event))
+        self.session.events.listen(lambda event: self._soon(partial(self._tell, event)))
 
     def close(self) -> None:
-        """No more."""
+        """Pass nothing on any more."""
         self.session.events.listen(None)
         self._loop = None
 
     async def serve(self, socket: WebSocket) -> None:
-        """One viewer, from its connection to its end."""
+        """Serve one viewer, from its connection to its end."""
         await socket.accept()
         viewer = Viewer(socket)
-        viewer.texts.extend([self.session.hello(), *self.session.events.last()])
+        viewer.texts.extend([Hello(self.session.config.size), *self.session.events.last()])
         self._viewers.add(viewer)
         self.session.watch(len(self._viewers))
         sending = asyncio.create_task(self._send(viewer))
@@ -127,71 +171,54 @@ class Hub:
                 await viewer.socket.close(TOO_LONG)
                 return
             try:
-                self._handle(viewer, _parsed(text))
+                self._handle(viewer, parse_message(text))
             except UserError as error:
-                viewer.tell({"type": "event", "level": "warning", "text": str(error)})
+                viewer.tell(LiveEvent("warning", str(error)))
 
-    def _handle(self, viewer: Viewer, message: dict[str, Any]) -> None:
-        kind = message.get("type")
-        if kind == "ack":
-            frame = message.get("frame")
-            if isinstance(frame, int):
+    def _handle(self, viewer: Viewer, message: FromViewer) -> None:
+        match message:
+            case Ack(frame):
                 viewer.acknowledge(frame)
-        elif kind == "command":
-            self.session.command(str(message.get("name")), message.get("value"))
-        elif kind == "steer":
-            self._steer(viewer, message)
-        elif kind == "look":
-            self.session.look(_pixels(message, "dx"), _pixels(message, "dy"))
-        else:
-            raise UserError(f"no message of type {str(kind)[:40]!r}")
-
-    def _steer(self, viewer: Viewer, message: dict[str, Any]) -> None:
-        try:
-            steer = Steer.read(message)
-        except ValueError as error:
-            raise UserError(str(error)) from error
-        viewer.steered_at = time.monotonic() if steer else None
-        viewer.wake.set()
-        self.session.steer(viewer, steer)
+            case Steer():
+                viewer.steered_at = time.monotonic() if message else None
+                viewer.wake.set()
+                self.session.steer(viewer, message)
+            case Drag():
+                self.session.drag(message)
+            case _:
+                run_command(self.session, message)
 
     async def _send(self, viewer: Viewer) -> None:
-        socket, last_state, last_wanted = viewer.socket, 0.0, 0.0
+        socket, timer = viewer.socket, viewer.state_timer
         while True:
             now = time.monotonic()
             self._let_go_of_the_silent(viewer, now)
             while viewer.texts:
-                await socket.send_text(json.dumps(viewer.texts.popleft()))
-            wanted = viewer.state_wanted and now - last_wanted >= STATE_AT_ONCE_S
-            if wanted or now - last_state >= STATE_EVERY_S:
-                last_wanted = now if viewer.state_wanted else last_wanted
-                last_state, viewer.state_wanted = now, False
-                await socket.send_text(json.dumps(self._state(viewer)))
+                await socket.send_text(encoded(viewer.texts.popleft()))
+            if now >= timer.due_s():
+                timer.sent(now)
+                client = ClientState(round(viewer.shown.hz, 1), viewer.skipped)
+                state = read_state(self.session, len(self._viewers), client)
+                await socket.send_text(encoded(state))
             if (packet := viewer.next_packet()) is not None:
                 await socket.send_bytes(packet.data)
                 continue
-            due = last_state + STATE_EVERY_S
-            if viewer.state_wanted:
-                due = min(due, last_wanted + STATE_AT_ONCE_S)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(viewer.wake.wait(), max(due - time.monotonic(), 0.001))
+                # Not 0 s, which would never let others have the event loop.
+                wait_s = max(timer.due_s() - time.monotonic(), 0.001)
+                await asyncio.wait_for(viewer.wake.wait(), wait_s)
             viewer.wake.clear()
-
-    def _state(self, viewer: Viewer) -> dict[str, Any]:
-        state = state_of(self.session, len(self._viewers))
-        state["client"] = {"shown_hz": round(viewer.shown.hz, 1), "skipped": viewer.skipped}
-        return state
 
     def _let_go_of_the_silent(self, viewer: Viewer, now: float) -> None:
         if viewer.steered_at is not None and now - viewer.steered_at > SILENT_S:
             viewer.steered_at = None
             self.session.let_go(viewer)
 
-    def _soon(self, do: Any, *values: Any) -> None:
+    def _soon(self, do: Callable[[], None]) -> None:
         """From any thread: do it in the event loop, unless that has ended."""
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(do, *values)
+                self._loop.call_soon_threadsafe(do)
 
     def _publish(self, packet: Packet) -> None:
         for viewer in self._viewers:
@@ -199,28 +226,9 @@ class Hub:
 
     def _changed(self) -> None:
         for viewer in self._viewers:
-            viewer.state_wanted = True
+            viewer.state_timer.change()
             viewer.wake.set()
 
-    def _tell(self, event: dict[str, Any]) -> None:
+    def _tell(self, event: LiveEvent) -> None:
         for viewer in self._viewers:
             viewer.tell(event)
-
-
-def _parsed(text: str) -> dict[str, Any]:
-    try:
-        message = parse_json(text)
-    except ValueError as error:
-        raise UserError("a message that isn't JSON") from error
-    if not isinstance(message, dict):
-        raise UserError("a message that is no JSON object")
-    return message
-
-
-def _pixels(message: dict[str, Any], name: str) -> float:
-    value = message.get(name, 0)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise UserError(f"look: {name} must be a number of pixels")
-    if not abs(value) <= MOST_DRAG_PX:
-        raise UserError(f"look: {name} must be within {MOST_DRAG_PX:g} pixels")
-    return float(value)

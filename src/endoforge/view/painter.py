@@ -7,52 +7,50 @@ import logging
 import multiprocessing
 import signal
 import sys
-import time
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from endoforge.core.children import become_child, starting_children
+from endoforge.core.choices import RendererName
 from endoforge.core.errors import UserError
 from endoforge.core.shared_memory import SharedMemory
-from endoforge.sim.engine import RendererName
+from endoforge.sim.engine import keep_compiled, start_engine
 from endoforge.sim.kernels.types import STATS
 from endoforge.sim.polyps import MAX_POLYPS
+from endoforge.sim.renderer import Renderer
 from endoforge.view.world import Colon
-
-if TYPE_CHECKING:
-    from endoforge.sim.renderer import Renderer
 
 log = logging.getLogger(__name__)
 
 SLOTS = 3
 """Two on their way, so that the renderer never waits, and one that is read."""
 END_S = 0.5
+"""Seconds for the process to end when it is asked to, before it is killed."""
 STATS_BYTES = MAX_POLYPS * STATS * 4
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
-    """What came back: `rgbi` (H, W, 4) uint8 of RGB and instance, and `stats` as of the renderer.
+class PaintedPicture:
+    """A rendered picture: `rgbi` (H, W, 4) uint8 of RGB and instance, `stats` (polyps, 6) int32.
 
     Both are views of the slot, valid until the second shot from now.
     """
 
     rgbi: NDArray[np.uint8]
     stats: NDArray[np.int32]
-    seconds: float
-    """Of rendering alone."""
 
 
 class PainterGone(Exception):
-    """The process ended, or said why it can't go on."""
+    """The renderer's process has ended."""
 
 
 class Painter:
-    """The renderer's process. One thread uses it; `close` ends it, from any."""
+    """The renderer in a process of its own. One thread uses it; any may `close` it."""
 
     def __init__(self, size: tuple[int, int], renderer: RendererName) -> None:
         context = multiprocessing.get_context("spawn")
@@ -67,7 +65,7 @@ class Painter:
         )
         with starting_children():
             self._process.start()
-        other.close()
+        other.close()  # else the pipe has an end here, and never tells that the process is gone
         self._next_slot = 0
         self.in_flight = 0
         """Shots that were asked for and haven't come back."""
@@ -75,7 +73,7 @@ class Painter:
         """The renderer's name, once it is there."""
 
     def load(self, colon: Colon) -> None:
-        """Show this colon from the next shot on; returns once it is there.
+        """Show a colon from the next shot on; returns once the renderer has it.
 
         Raises UserError if the renderer isn't to be had, PainterGone if the process ended.
         """
@@ -88,21 +86,22 @@ class Painter:
     def shoot(
         self, cameras: NDArray[np.float32], polyps: NDArray[np.float32], *, in_full: bool
     ) -> None:
-        """Ask for a picture; `in_full` as `datagen` records it: with the JPEG that its camera has,
-        and with what of polyps is hidden."""
+        """Ask for a picture of the rows that `Colon.camera_rows` gives.
+
+        `in_full` as `datagen` records it: with the JPEG that its camera has, and with a count of
+        what is hidden of each polyp. Both cost time, and nobody who only looks on misses them.
+        """
         self._send(("shoot", self._next_slot, cameras, polyps, in_full))
         self._next_slot = (self._next_slot + 1) % SLOTS
         self.in_flight += 1
 
-    def picture(self, timeout_s: float) -> Picture | None:
+    def picture(self, timeout_s: float) -> PaintedPicture | None:
         """The oldest picture that was asked for; None if it isn't there in time."""
         answer = self._receive(timeout_s)
         if answer is None:
             return None
         self.in_flight -= 1
-        slot, seconds = answer
-        rgbi, stats = _slot(self._memory, slot, self._shape)
-        return Picture(rgbi, stats, seconds)
+        return PaintedPicture(*_slot(self._memory, answer, self._shape))
 
     def close(self) -> None:
         """End the process."""
@@ -137,7 +136,7 @@ class Painter:
 def _slot(
     memory: NDArray[np.uint8], slot: int, shape: tuple[int, int, int]
 ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """The arrays of a slot, in the memory itself."""
+    """The `rgbi` and `stats` of a slot, as views of the shared memory."""
     size = int(np.prod(shape))
     start = slot * (size + STATS_BYTES)
     rgbi = memory[start : start + size].reshape(shape)
@@ -150,6 +149,7 @@ def _paint(
 ) -> None:
     """In the process: render what is asked for, until the pipe is closed."""
     become_child()
+    # `close` terminates the process: by an exception, so that it keeps what it has compiled.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     try:
         _serve(pipe, memory.bytes, size, name)
@@ -162,12 +162,7 @@ def _paint(
 def _serve(
     pipe: Connection, memory: NDArray[np.uint8], size: tuple[int, int], name: RendererName
 ) -> None:
-    import torch
-
-    from endoforge.sim.engine import keep_compiled, start_engine
-    from endoforge.sim.renderer import Renderer
-
-    torch.set_num_threads(1)
+    torch.set_num_threads(1)  # it only copies pixels; the kernels have threads of their own
     engine = start_engine(name)
     try:
         renderer = Renderer(*size, engine)
@@ -178,10 +173,8 @@ def _serve(
 
 
 def _render(
-    pipe: Connection, memory: NDArray[np.uint8], shape: tuple[int, int, int], renderer: "Renderer"
+    pipe: Connection, memory: NDArray[np.uint8], shape: tuple[int, int, int], renderer: Renderer
 ) -> None:
-    import torch
-
     has_jpeg = False
     while True:
         kind, *rest = pipe.recv()
@@ -192,7 +185,6 @@ def _render(
             pipe.send(("loaded", None))
             continue
         slot, cameras, polyps, in_full = rest
-        started = time.perf_counter()
         if has_jpeg:
             renderer.switch_jpeg(in_full)
         frames = renderer.render_rows(
@@ -201,4 +193,4 @@ def _render(
         rgbi, stats = _slot(memory, slot, shape)
         torch.from_numpy(rgbi).copy_(frames.rgbi[0])
         torch.from_numpy(stats).copy_(frames.stats[0])
-        pipe.send(("done", (slot, time.perf_counter() - started)))
+        pipe.send(("done", slot))

@@ -3,26 +3,27 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any
 
 import numpy as np
 
 from endoforge.detect.detections import Detections
 from endoforge.evaluate.matching import Truth, assign_picture
 from endoforge.view.frame import LiveFrame
+from endoforge.view.messages import TruthState
 
 MATCH_IOU = 0.5
+"""As of AP50: what most of the field counts as found."""
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class Comparison:
     """What a detector found on a frame, and what of that is true.
 
-    `captions` has a class and a score for each; `hits` says of each whether it is of a true box;
-    `seen` are the instances that were to be found, `met` those that were.
+    `classes` are the names that the detections' class numbers stand for; `hits` says of each
+    detection whether it is of a true box. `seen` are the instances of the polyps that were to be
+    found, `met` of those that were.
     """
 
-    frame: int
     detections: Detections
     classes: tuple[str, ...]
     hits: tuple[bool, ...]
@@ -30,21 +31,23 @@ class Found:
     met: frozenset[int]
 
     def labels(self) -> list[str]:
-        """The class of each."""
+        """The name of each detection's class."""
         return [self.classes[place] for place in self.detections.classes.tolist()]
 
 
-def compare(
+def compare_with_truth(
     frame: LiveFrame, detections: Detections, classes: tuple[str, ...], *, by_kind: bool
-) -> Found:
-    """Match the detections on a frame with its truth; `by_kind`: the classes are Paris kinds."""
+) -> Comparison:
+    """Match the detections on a frame with its truth, at an IoU of 0.5.
+
+    `by_kind` says that the classes are Paris kinds: then only the right kind is a hit.
+    """
     views = frame.seen
     names = [view.polyp.paris if by_kind else classes[0] for view in views]
     places = np.array([_place(name, classes) for name in names], np.int64)
     _, met = assign_picture(detections, Truth(frame.boxes(), places), MATCH_IOU)
     instances = [view.instance for view in views]
-    return Found(
-        frame=frame.number,
+    return Comparison(
         detections=detections,
         classes=classes,
         hits=tuple(place >= 0 for place in met.tolist()),
@@ -54,18 +57,18 @@ def compare(
 
 
 class Score:
-    """True and false positives and misses since the last reset."""
+    """True and false positives and misses since the last reset; any thread may ask."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self.reset()
 
     def reset(self) -> None:
-        """Count from nothing."""
+        """Count from zero again."""
         with self._lock:
             self._tp = self._fp = self._fn = 0
 
-    def add(self, found: Found) -> None:
+    def add(self, found: Comparison) -> None:
         """Count a frame."""
         with self._lock:
             hits = sum(found.hits)
@@ -73,19 +76,20 @@ class Score:
             self._fp += len(found.hits) - hits
             self._fn += len(found.seen) - hits
 
-    def as_json(self) -> dict[str, Any]:
-        """The counts; precision and recall are null where there is nothing to divide by."""
+    def reading(self, *, shown: bool) -> TruthState:
+        """The counts, for viewers; `shown` says whether frames come with the truth."""
         with self._lock:
             tp, fp, fn = self._tp, self._fp, self._fn
-        return {
-            "tp": tp,
-            "fp": fp,
-            "fn": fn,
-            "precision": tp / (tp + fp) if tp + fp else None,
-            "recall": tp / (tp + fn) if tp + fn else None,
-        }
+        return TruthState(
+            shown=shown,
+            tp=tp,
+            fp=fp,
+            fn=fn,
+            precision=tp / (tp + fp) if tp + fp else None,
+            recall=tp / (tp + fn) if tp + fn else None,
+        )
 
 
 def _place(name: str, classes: Sequence[str]) -> int:
-    """The class's place among those of the detector; -1, which none finds, if it isn't there."""
+    """The number of a class of the detector; -1, which no detection has, if it has no such."""
     return classes.index(name) if name in classes else -1

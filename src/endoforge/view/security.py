@@ -32,7 +32,7 @@ REFUSED = 1008
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address is this machine's alone."""
+    """Whether only this machine can reach what listens on `host`."""
     if host == "localhost":
         return True
     try:
@@ -42,7 +42,7 @@ def is_loopback(host: str) -> bool:
 
 
 def new_token() -> str:
-    """192 bits of chance."""
+    """A secret of 192 bits, as a text that may stand in an address."""
     return secrets.token_urlsafe(24)
 
 
@@ -71,7 +71,7 @@ class Guard:
             if self._refusal(scope) is None:
                 await self._app(scope, receive, send)
             else:
-                await receive()
+                await receive()  # the handshake: it has to be taken before it can be refused
                 await send({"type": "websocket.close", "code": REFUSED})
             return
         answer = self._with_headers(send, scope)
@@ -107,7 +107,10 @@ class Guard:
         return True
 
     def _welcome(self, scope: Scope) -> Response | None:
-        """From the address with the token to the one without, which is better to look at."""
+        """A redirect from the address with the token to the one without.
+
+        So the token isn't left in the history of the browser, nor seen over somebody's shoulder.
+        """
         if self._token is None or scope["path"] != "/" or not self._knows(scope):
             return None
         return RedirectResponse("/", status_code=303)
@@ -124,6 +127,7 @@ class Guard:
         return cookie is not None and self._matches(cookie.value)
 
     def _matches(self, given: str) -> bool:
+        # In the same time for any other text, so that nobody can guess it letter by letter.
         return hmac.compare_digest(given.encode(), (self._token or "").encode())
 
     def _with_headers(self, send: Send, scope: Scope) -> Send:
@@ -145,7 +149,7 @@ class TooLong(UserError):
 
 
 def _limited(receive: Receive) -> Receive:
-    """As `receive`, of no more than MOST_BODY bytes."""
+    """`receive`, but that it raises TooLong after MOST_BODY bytes."""
     taken = 0
 
     async def limited() -> Message:
@@ -161,7 +165,8 @@ def _limited(receive: Receive) -> Receive:
 
 def _length(headers: Headers) -> int:
     text = headers.get("content-length", "0")
-    return int(text) if text.isdecimal() else MOST_BODY + 1
+    # A number of thousands of digits is more than `int` reads.
+    return int(text) if text.isdecimal() and len(text) < 16 else MOST_BODY + 1
 
 
 def _name(host: str) -> str:

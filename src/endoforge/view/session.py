@@ -4,33 +4,31 @@ import logging
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import torch
 
-import endoforge
 from endoforge.backends.compute import pick_compute
+from endoforge.core.choices import RendererName
 from endoforge.core.errors import UserError
 from endoforge.core.machine import cpu_cores
 from endoforge.detect.detections import Detector
-from endoforge.sim.engine import RendererName
-from endoforge.view.commands import KEYS, MOVES_THE_CAMERA, run_command
+from endoforge.detect.heuristic import HeuristicDetector
 from endoforge.view.config import SimViewConfig
-from endoforge.view.detecting import (
+from endoforge.view.encoding import Encoding, Packet
+from endoforge.view.events import Events
+from endoforge.view.frame import LiveFrame
+from endoforge.view.live_detection import (
     MOST_HZ_CPU,
     MOST_HZ_GPU,
     Detecting,
     Keeper,
     Thresholds,
-    heuristic_detector,
 )
-from endoforge.view.encoding import Encoding, Packet
-from endoforge.view.events import Events, Level
-from endoforge.view.frame import LiveFrame
+from endoforge.view.live_recording import Recording
+from endoforge.view.messages import Drag, Level, Steer
 from endoforge.view.painter import Painter
-from endoforge.view.recording import Recording
-from endoforge.view.show import Show, Stage
-from endoforge.view.steering import NOTHING, Steer
+from endoforge.view.show import SharedWorld, Show
+from endoforge.view.steering import NOTHING
 from endoforge.view.world import Colon, World, bake_colon
 
 log = logging.getLogger(__name__)
@@ -40,7 +38,7 @@ MANY_CORES = 8
 
 
 class Session:
-    """The live simulator without its web server. `start` it, `close` it in the end.
+    """The live simulator without its web server: one world, what renders it, and who looks on.
 
     `on_packet` gets each frame, `on_change` hears that the state is another one, both in threads of
     the session; `on_end` gets the error that ends it, or None after the data run of --mode datagen.
@@ -52,11 +50,11 @@ class Session:
         seed: int,
         *,
         make_painter: Callable[[tuple[int, int], RendererName], Painter] = Painter,
-        make_heuristic: Callable[[], Detector] = heuristic_detector,
+        make_heuristic: Callable[[], Detector] = HeuristicDetector,
     ) -> None:
         self.config, self.seed = config, seed
         self.events = Events()
-        self.stage = Stage()
+        self.shared = SharedWorld()
         self.on_packet: Callable[[Packet], None] = lambda _: None
         self.on_change: Callable[[], None] = lambda: None
         self.on_end: Callable[[Exception | None], None] = lambda _: None
@@ -76,7 +74,7 @@ class Session:
         self.detecting = Detecting(keeper, self.events, most_hz=most_hz)
         self.encoding = Encoding(self._publish, lambda: self.detecting.found)
         self.show = Show(
-            self.stage,
+            self.shared,
             partial(make_painter, config.size, config.renderer),
             self._on_frame,
             partial(self._tell, "error"),
@@ -90,7 +88,8 @@ class Session:
 
     def start(self) -> None:
         """Bake the first colon, and begin; the renderer takes some seconds until it shows."""
-        torch.set_num_threads(1 if cpu_cores() < MANY_CORES else torch.get_num_threads())
+        if cpu_cores() < MANY_CORES:
+            torch.set_num_threads(1)  # the detector's; more would make the renderer wait
         self.detecting.start()
         self.encoding.start()
         self.show.start()
@@ -98,10 +97,10 @@ class Session:
         self.new_seed(self.seed)
 
     def close(self) -> None:
-        """End all threads and the renderer; a recording is finished first. At most a second."""
+        """End all threads and the renderer; a recording is finished first."""
         self._closed = True
-        with self.stage.lock:
-            recording = self.stage.recording
+        with self.shared.lock:
+            recording = self.shared.recording
         self.show.end()
         if recording is not None:
             recording.abandon()
@@ -111,18 +110,11 @@ class Session:
             if thread.is_alive():
                 thread.join(0.5)
 
-    def command(self, name: str, value: Any) -> None:
-        """Do what a viewer asks for; raises UserError for what can't be done."""
-        with self.stage.lock:
-            run_command(self, name, value)
-            if name in MOVES_THE_CAMERA:
-                self.stage.restless = True
-        self.on_change()
-
     def steer(self, who: object, steer: Steer) -> None:
-        """What a viewer's keys ask for; the last one to steer wins."""
-        with self.stage.lock:
-            world = self.stage.world
+        """Steer as a viewer's keys ask; of several viewers the last one to steer wins."""
+        with self.shared.lock:
+            world = self.shared.world
+            # Who has let go long ago sends an empty message, too: it must not stop who steers now.
             if world is None or (not steer and self._steerer is not who):
                 return
             self._steerer = who if steer else None
@@ -130,36 +122,36 @@ class Session:
                 self._tell("info", "steered by hand: the autopilot is off, P switches it on")
                 self.on_change()
 
-    def look(self, dx_px: float, dy_px: float) -> None:
-        """A drag of a viewer's mouse."""
-        with self.stage.lock:
-            world = self.stage.world
-            if world is not None and self._may_steer(world) and world.look(dx_px, dy_px):
+    def drag(self, drag: Drag) -> None:
+        """Turn the camera as a viewer's mouse was dragged."""
+        with self.shared.lock:
+            world = self.shared.world
+            if world is not None and self._may_steer(world) and world.look(drag.dx, drag.dy):
                 self._tell("info", "steered by hand: the autopilot is off, P switches it on")
                 self.on_change()
 
     def let_go(self, who: object) -> None:
-        """A viewer is gone, or silent: what it steered stands still."""
+        """Stop what a viewer steered, who is gone or silent."""
         self.steer(who, NOTHING)
 
     def watch(self, viewers: int) -> None:
-        """So many look on now."""
-        with self.stage.lock:
-            self.stage.wanted = viewers > 0
-            self.stage.restless = True
+        """Note that so many viewers look on now."""
+        with self.shared.lock:
+            self.shared.wanted = viewers > 0
+            self.shared.restless = True
 
     def new_seed(self, seed: int) -> None:
         """Bake the colon of a seed in the background, and show it when it is there."""
-        with self.stage.lock:
+        with self.shared.lock:
+            # Of seeds that are asked for while one is baked, the last is the next: N held down
+            # doesn't bake them all.
             self._next_seed = seed
             if self._baking is None or not self._baking.is_alive():
                 self._baking = threading.Thread(target=self._bake, name="baking", daemon=True)
                 self._baking.start()
 
-    def record(self, *, data_run: bool) -> None:
-        """Begin a recording of the colon that is shown."""
-        world = self.stage.world
-        assert world is not None
+    def record(self, world: World, *, data_run: bool) -> None:
+        """Begin a recording of the world that is shown; the lock is held."""
         if data_run:
             world.restart()
             world.paused = False
@@ -172,11 +164,11 @@ class Session:
             events=self.events,
         )
         recording.on_closed = lambda: self._on_closed(recording)
-        self.stage.recording = self.last_recording = recording
+        self.shared.recording = self.last_recording = recording
 
     def _bake(self) -> None:
         while True:
-            with self.stage.lock:
+            with self.shared.lock:
                 seed, self._next_seed = self._next_seed, None
                 if seed is None:
                     self._baking = None
@@ -191,30 +183,30 @@ class Session:
 
     def _put(self, colon: Colon) -> None:
         """Show a colon in the place of the one before."""
-        with self.stage.lock:
-            if self.stage.recording is not None:
-                self.stage.recording.end()
-            before, world = self.stage.world, World(colon)
+        with self.shared.lock:
+            if self.shared.recording is not None:
+                self.shared.recording.end()
+            before, world = self.shared.world, World(colon)
             if before is not None:
-                world.paused, world.speed, world.view = before.paused, before.speed, "endoscope"
-            self.stage.world = world
-            self.stage.restless = True
+                world.paused, world.speed = before.paused, before.speed
+            self.shared.world = world
+            self.shared.restless = True
             self.detecting.forget()
             self._tell("info", f"seed {colon.base_seed}")
             if before is None and self.config.mode == "datagen":
-                self.record(data_run=True)
+                self.record(world, data_run=True)
         self.on_change()
 
     def _may_steer(self, world: World) -> bool:
-        recording = self.stage.recording
+        recording = self.shared.recording
         if recording is None or not recording.data_run:
             return True
-        if world.steer or not recording.ended:
-            world.set_steer(NOTHING)
+        world.set_steer(NOTHING)  # a key that was held when the data run began
         return False
 
     def _on_frame(self, frame: LiveFrame) -> None:
-        if self.stage.world is None or frame.colon is not self.stage.world.colon:
+        # A picture that was on its way when the colon was changed would show the old one again.
+        if self.shared.world is None or frame.colon is not self.shared.world.colon:
             return
         self.encoding.frames.put(frame)
         self.detecting.frames.put(frame)
@@ -224,9 +216,9 @@ class Session:
             self.on_packet(packet)
 
     def _on_closed(self, recording: Recording) -> None:
-        with self.stage.lock:
-            if self.stage.recording is recording:
-                self.stage.recording = None
+        with self.shared.lock:
+            if self.shared.recording is recording:
+                self.shared.recording = None
         self.on_change()
         if self.config.mode == "datagen" and recording.data_run and not self._closed:
             failed = UserError(recording.error) if recording.error else None
@@ -242,17 +234,3 @@ class Session:
 
     def _tell(self, level: Level, text: str) -> None:
         self.events.tell(level, text)
-
-    def hello(self) -> dict[str, Any]:
-        """What a viewer gets first."""
-        return {
-            "type": "hello",
-            "version": endoforge.__version__,
-            "resolution": list(self.config.size),
-            "keys": KEYS,
-        }
-
-    @property
-    def device_name(self) -> str:
-        """Where the neural detector computes, for people."""
-        return self.compute.describe()

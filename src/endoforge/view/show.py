@@ -12,14 +12,16 @@ import numpy as np
 from endoforge.core.errors import UserError
 from endoforge.sim.camera import CameraState
 from endoforge.view.frame import LiveFrame
-from endoforge.view.painter import Painter, PainterGone, Picture
+from endoforge.view.live_recording import Capture, Recording
+from endoforge.view.painter import PaintedPicture, Painter, PainterGone
 from endoforge.view.rates import Rate
-from endoforge.view.recording import Capture, Recording
 from endoforge.view.world import Colon, World
 
 AHEAD = 2
-"""Pictures on their way: while one is rendered the next one is ready to be begun."""
+"""Pictures on their way: while one is rendered the next one is ready to be begun. A third would
+only make what is steered later seen."""
 MOST_HZ = 60.0
+"""Pictures a second: screens show no more."""
 MOST_WALL_S = 0.25
 """Longer gaps between two pictures (a pause, the renderer's start) don't count as time."""
 MOST_OWED_S = 1.0
@@ -29,8 +31,8 @@ STARTS = 3
 
 
 @dataclass(frozen=True, eq=False)
-class Shot:
-    """A picture that was asked for."""
+class PendingShot:
+    """A picture that was asked for and hasn't come back; `capture` if it is recorded."""
 
     number: int
     state: CameraState
@@ -38,8 +40,8 @@ class Shot:
     capture: Capture | None
 
 
-class Stage:
-    """What the loop shows; its fields change under `lock`."""
+class SharedWorld:
+    """The world, and what is done with it, for all threads; its fields change under `lock`."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
@@ -52,19 +54,19 @@ class Stage:
 
     @property
     def idle(self) -> bool:
-        """Nobody watches and nothing is recorded: time stands still."""
+        """Whether nobody watches and nothing is recorded: then time stands still."""
         return not self.wanted and self.recording is None
 
 
 class Show(threading.Thread):
-    """Renders what `stage` holds; hands each frame to `on_frame`.
+    """The loop: runs the world's clock, and hands each frame to `on_frame`.
 
     `on_fatal` hears why it can't go on; `on_flight_over` that the autopilot is at its end.
     """
 
     def __init__(
         self,
-        stage: Stage,
+        shared: SharedWorld,
         make_painter: Callable[[], Painter],
         on_frame: Callable[[LiveFrame], None],
         on_restart: Callable[[str], None],
@@ -72,7 +74,7 @@ class Show(threading.Thread):
         on_flight_over: Callable[[], None],
     ) -> None:
         super().__init__(name="show", daemon=True)
-        self.stage = stage
+        self.shared = shared
         self.rate = Rate()
         self.engine = ""
         self._make_painter = make_painter
@@ -80,7 +82,7 @@ class Show(threading.Thread):
         self._on_fatal, self._on_flight_over = on_fatal, on_flight_over
         self._painter: Painter | None = None
         self._ended = threading.Event()
-        self._shots: deque[Shot] = deque()
+        self._shots: deque[PendingShot] = deque()
         self._loaded: Colon | None = None
         self._numbers = 0
         self._owed_s = 0.0
@@ -107,7 +109,7 @@ class Show(threading.Thread):
                 return
 
     def end(self) -> None:
-        """Stop at once."""
+        """End the loop and the renderer at once."""
         self._ended.set()
         if self._painter is not None:
             self._painter.close()
@@ -123,15 +125,15 @@ class Show(threading.Thread):
             painter.close()
 
     def _step(self, painter: Painter) -> None:
-        world = self.stage.world
+        world = self.shared.world
         if world is None or (world.colon is self._loaded and self._is_idle(painter)):
-            self._last_s = None
+            self._last_s = None  # time in which nobody looked on doesn't count
             self._ended.wait(0.02)
             return
         if world.colon is self._loaded:
             while painter.in_flight < AHEAD and self._is_time() and self._shoot(painter, world):
                 self._is_new = False
-        elif not painter.in_flight:
+        elif not painter.in_flight:  # pictures on their way are of the old colon: they come first
             painter.load(world.colon)
             self._loaded, self.engine, self._last_s = world.colon, painter.engine, None
             self._is_new = True
@@ -145,19 +147,20 @@ class Show(threading.Thread):
 
     def _is_idle(self, painter: Painter) -> bool:
         """One picture of a new colon is made though nobody looks on: the renderer is ready then."""
-        return self.stage.idle and not self._is_new and not painter.in_flight
+        return self.shared.idle and not self._is_new and not painter.in_flight
 
     def _is_time(self) -> bool:
         return time.monotonic() - self._last_shot_s >= 1 / MOST_HZ
 
     def _shoot(self, painter: Painter, world: World) -> bool:
         """Ask for the next picture; False if none is needed."""
-        with self.stage.lock:
-            if self.stage.world is not world or (self.stage.idle and not self._is_new):
+        with self.shared.lock:
+            if self.shared.world is not world or (self.shared.idle and not self._is_new):
                 return False
             shot = self._next_shot(world)
         if shot is None:
             return False
+        # Live noise needn't be the one that a recording would have, only another at each picture.
         noise = shot.capture.noise_seed if shot.capture else shot.number * 7919 % 2**20
         cameras, polyps = shot.colon.camera_rows(shot.state, noise)
         self._shots.append(shot)
@@ -165,38 +168,42 @@ class Show(threading.Thread):
         self._last_shot_s = time.monotonic()
         return True
 
-    def _next_shot(self, world: World) -> Shot | None:
+    def _next_shot(self, world: World) -> PendingShot | None:
         """Let the clock run to the next picture, or to the next frame of the recording."""
         now = time.monotonic()
         wall = 0.0 if self._last_s is None else min(now - self._last_s, MOST_WALL_S)
         self._last_s = now
-        still = world.paused and not world.restless and not self.stage.restless
+        still = world.paused and not world.restless and not self.shared.restless
         if still:
             return None
-        self.stage.restless = False
+        self.shared.restless = False
         if not world.paused:
             self._owed_s = min(self._owed_s + wall * world.speed, MOST_OWED_S * world.speed)
-        recording, step, capture = self.stage.recording, self._owed_s, None
+        recording, step, capture = self.shared.recording, self._owed_s, None
         due = None
         if recording is not None and not recording.ended and not world.paused:
             due = recording.due_in(world)
             step = min(step, due)
+        # What a recording cuts off the step stays owed: no frame of it is left out, and the clock
+        # catches up between two of them.
         self._owed_s -= step
         world.advance(0.0 if world.paused else step, wall)
         if recording is not None and due is not None and step >= due:
             capture = recording.take(world)
         state = capture.state if capture else world.state()
+        # A data run ends with its last frame, which may be before the end of the flight.
         if world.autopilot and world.flight_is_over and not (recording and recording.data_run):
             world.switch_autopilot()
             self._on_flight_over()
         self._numbers += 1
-        return Shot(self._numbers, state, world.colon, capture)
+        return PendingShot(self._numbers, state, world.colon, capture)
 
-    def _deliver(self, picture: Picture, shot: Shot) -> None:
+    def _deliver(self, picture: PaintedPicture, shot: PendingShot) -> None:
+        # Both are copied: the slot is the renderer's again at the second shot from now.
         rgb = np.asarray(cv2.cvtColor(picture.rgbi, cv2.COLOR_RGBA2RGB), np.uint8)
         frame = LiveFrame(shot.number, rgb, picture.stats.copy(), shot.state, shot.colon)
-        self.rate.add(picture.seconds)
-        self._starts = 0
+        self.rate.add()
+        self._starts = 0  # a renderer that gives pictures has started well
         if shot.capture is not None:
             shot.capture.recording.put(frame, shot.capture)
         self._on_frame(frame)

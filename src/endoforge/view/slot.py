@@ -7,7 +7,10 @@ Thing = TypeVar("Thing")
 
 
 class Slot(Generic[Thing]):
-    """From one thread to another; `dropped` counts what was replaced before it was taken."""
+    """Hands the newest thing from one thread to another.
+
+    `dropped` counts what was replaced before it was taken.
+    """
 
     def __init__(self) -> None:
         self._changed = Condition()
@@ -16,14 +19,14 @@ class Slot(Generic[Thing]):
         self.dropped = 0
 
     def put(self, thing: Thing) -> None:
-        """In the place of what is there."""
+        """Put a thing there, in the place of one that wasn't taken."""
         with self._changed:
             self.dropped += self._thing is not None
             self._thing = thing
             self._changed.notify()
 
     def take(self, timeout_s: float) -> Thing | None:
-        """The newest, as soon as there is one; None if none comes in time, or it is closed."""
+        """The newest thing, as soon as there is one; None if none comes in time, or if closed."""
         with self._changed:
             if self._thing is None and not self._closed:
                 self._changed.wait(timeout_s)
@@ -37,7 +40,7 @@ class Slot(Generic[Thing]):
             return self._thing is None
 
     def close(self) -> None:
-        """Nobody waits any longer."""
+        """Let nobody wait for a thing any longer."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

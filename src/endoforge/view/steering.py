@@ -5,7 +5,6 @@ Places have the curve coordinates of `sim.anatomy`; `axes` are (3, 3), rows righ
 
 import math
 from dataclasses import dataclass, fields, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from endoforge.sim.camera import Pose
 from endoforge.sim.itinerary import FIRST_MM
 from endoforge.sim.lumen import Lumen
+from endoforge.view.messages import Steer
 
 SUBSTEP_MM = 0.8
 """A move is checked at least so often, so that none gets through a fold or a polyp."""
@@ -21,44 +21,13 @@ RESPONSE_S = 0.12
 PUSH_MM_S, FLY_MM_S = 25.0, 45.0
 BEND_RAD_S, SHAFT_RAD_S, TURN_RAD_S = 1.3, 1.2, 1.5
 DRAG_RAD_PX = 0.004
-"""Turn for a pixel of a mouse's drag."""
+"""Turn for a pixel of a mouse's drag: half around takes a screen."""
 MOST_BENT_RAD = 2.6
-"""Between the tip's direction and the colon's: almost back along the shaft."""
+"""Angle between the tip's direction and the colon's: almost back along the shaft."""
 TOWARDS_LOOK = 0.8
 """How much a pushed tip goes where it looks, across the colon."""
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Steer:
-    """What is asked of the camera, each -1 to 1: moves along its axes, and turns.
-
-    `yaw` turns to the right, `pitch` upwards, `roll` clockwise as seen in the picture's depth.
-    """
-
-    forward: float = 0.0
-    right: float = 0.0
-    up: float = 0.0
-    yaw: float = 0.0
-    pitch: float = 0.0
-    roll: float = 0.0
-
-    @classmethod
-    def read(cls, message: dict[str, Any]) -> "Steer":
-        """From a client's message; raises ValueError for what are no numbers."""
-        values = {}
-        for field in fields(cls):
-            value = message.get(field.name, 0.0)
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise ValueError(f"steer: {field.name} must be a number from -1 to 1")
-            if not math.isfinite(value):
-                raise ValueError(f"steer: {field.name} must be finite")
-            values[field.name] = max(-1.0, min(1.0, float(value)))
-        return cls(**values)
-
-    def __bool__(self) -> bool:
-        return any(getattr(self, field.name) for field in fields(self))
 
 
 NOTHING = Steer()
@@ -78,7 +47,10 @@ class Place:
 
 
 class Pilot:
-    """Moves a camera as it is steered; its speeds change gently."""
+    """Moves a camera as it is steered: the scope's tip, or one that flies freely.
+
+    Speeds change gently, and a move ends where there is no room.
+    """
 
     def __init__(self, lumen: Lumen, *, free: bool) -> None:
         self.lumen = lumen
@@ -87,19 +59,20 @@ class Pilot:
         self._rates = np.zeros(6)
 
     def stop(self) -> None:
-        """Stand still at once."""
+        """Let the camera stand still at once."""
         self._rates[:] = 0
 
     @property
     def moving(self) -> bool:
-        """Whether it still moves, or turns."""
+        """Whether the camera still moves, or turns."""
         return bool(np.abs(self._rates).max() > 0.01)
 
     def move(self, place: Place, steer: Steer, seconds: float) -> Place:
-        """Where the camera is `seconds` later."""
+        """Where the camera is after `seconds` of being steered so."""
         wanted = np.array([getattr(steer, field.name) for field in fields(Steer)])
         if not self.free:
-            wanted[5] = np.clip(wanted[5] + wanted[1], -1, 1)  # both of them turn the shaft
+            # A shaft in the anus can't move sideways: these keys turn it, too.
+            wanted[5] = np.clip(wanted[5] + wanted[1], -1, 1)
             wanted[1] = wanted[2] = 0
         self._rates += (wanted - self._rates) * (1 - math.exp(-seconds / RESPONSE_S))
         forward, right, up, yaw, pitch, roll = (self._rates * seconds).tolist()
@@ -113,13 +86,13 @@ class Pilot:
         return self._go(replace(place, axes=axes), way)
 
     def look(self, place: Place, dx_px: float, dy_px: float) -> Place:
-        """After a mouse's drag: the camera turns to the right with `dx_px`, down with `dy_px`."""
+        """The place after a drag of the mouse: right with `dx_px`, down with `dy_px`."""
         yaw, pitch = DRAG_RAD_PX * dx_px, -DRAG_RAD_PX * dy_px
         axes = turned(place.axes, yaw, pitch, 0.0) if self.free else _bent(place.axes, yaw, pitch)
         return replace(place, axes=axes)
 
     def pose(self, place: Place) -> Pose:
-        """Of the camera, in the world."""
+        """The pose in the world of a camera at a place."""
         position = self.lumen.to_world(np.array([place.s_mm]), place.xy_mm[None])[0]
         axes = place.axes if self.free else place.axes @ colon_axes(self.lumen, place.s_mm)
         return Pose(position, axes, place.s_mm)
@@ -138,6 +111,7 @@ class Pilot:
 
     def _go(self, place: Place, way: Array) -> Place:
         """As far along `way` (3,) mm in the world as there is room, sliding along what is met."""
+        # In short steps: a gap at the end of a long one says nothing of a fold between.
         count = math.ceil(float(np.linalg.norm(way)) / SUBSTEP_MM)
         for _ in range(count):
             before = place
@@ -152,17 +126,20 @@ class Pilot:
         frame = colon_axes(lumen, place.s_mm)
         bend = float(lumen.line.curvature[lumen.line.row(place.s_mm)] @ place.xy_mm)
         x, y, along = (frame @ way).tolist()
+        # On the inner side of a bend a millimetre is more of the centreline than on the outer one.
         step = np.array([along / max(1 - bend, 0.3), x, y])
         here = np.array([place.s_mm, *place.xy_mm])
         there = here + step
         if self._free(there[None])[0]:
             return replace(place, s_mm=float(there[0]), xy_mm=there[1:])
         length = float(np.linalg.norm(step))
+        # Around where it wanted to go: the nearest place that is free lies along the wall.
         tries = np.concatenate([there + part * length * AROUND for part in (0.35, 0.7, 1.0)])
         tries = tries[(np.linalg.norm(tries - here, axis=1) <= length) & self._free(tries)]
         if not len(tries):
             return place
         best = tries[np.linalg.norm(tries - there, axis=1).argmin()]
+        # What doesn't lead on would only tremble along a wall that it is pushed against.
         if float((best - here) @ step) <= 1e-3 * length**2:
             return place
         return replace(place, s_mm=float(best[0]), xy_mm=best[1:])
@@ -175,7 +152,7 @@ class Pilot:
 
 
 def settled(lumen: Lumen, place: Place) -> Place:
-    """The place, or the nearest one towards the lane that is clear."""
+    """The place, or the nearest one towards the lane that is clear of wall and polyps."""
     lane = lumen.lane_at(np.array([place.s_mm]))[0]
     parts = np.linspace(1.0, 0.0, 41)[:, None]
     xy_mm = lane + parts * (place.xy_mm - lane)
@@ -190,7 +167,7 @@ def colon_axes(lumen: Lumen, s_mm: float) -> Array:
 
 
 def orthonormal(axes: Array) -> Array:
-    """Of rows right, down, forward that nearly are: forward keeps its direction."""
+    """Orthonormal axes of nearly orthonormal ones, (3, 3); forward keeps its direction."""
     forward = axes[2] / np.linalg.norm(axes[2])
     right = axes[0] - (axes[0] @ forward) * forward
     right /= np.linalg.norm(right)
@@ -207,6 +184,7 @@ def _bent(axes: Array, yaw: float, pitch: float) -> Array:
     """Axes in the centreline's frame, turned unless the tip would bend too far."""
     bent = turned(axes, yaw, pitch, 0.0)
     angle, before = (math.acos(float(np.clip(a[2, 2], -1, 1))) for a in (bent, axes))
+    # The autopilot may have bent it further: then it may still come back.
     return bent if angle <= max(MOST_BENT_RAD, before) else axes
 
 

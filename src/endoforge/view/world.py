@@ -2,12 +2,11 @@
 
 from collections import deque
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from endoforge.core.errors import UserError
 from endoforge.sim.camera import CameraState, Pose
 from endoforge.sim.flight import Flight, plan_flight, steps_to_next
 from endoforge.sim.itinerary import STEP_S
@@ -16,11 +15,8 @@ from endoforge.sim.randomization import Randomization
 from endoforge.sim.scene import make_scene
 from endoforge.sim.simulator import BakedRun, bake_flight
 from endoforge.sim.streams import run_seed
-from endoforge.view.steering import NOTHING, Pilot, Place, Steer, colon_axes, orthonormal, settled
-
-View = Literal["endoscope", "free"]
-SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0)
-MOST_SEED = 2**64 - 1
+from endoforge.view.messages import CameraName, Steer
+from endoforge.view.steering import NOTHING, Pilot, Place, colon_axes, orthonormal, settled
 
 Array = NDArray[np.float64]
 
@@ -37,18 +33,18 @@ class Colon:
 
     @property
     def duration_s(self) -> float:
-        """Of the flight."""
+        """Simulated seconds that the flight takes."""
         return (len(self.flight) - 1) * STEP_S
 
     @property
     def has_jpeg(self) -> bool:
-        """Whether its camera's pictures go through JPEG."""
+        """Whether the camera of this run codes its pictures as JPEG."""
         return self.run.scene.camera.jpeg > 0
 
     def camera_rows(
         self, state: CameraState, noise_seed: int
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """What a renderer needs of one picture, as `packing.Movers.at` gives it."""
+        """The camera and polyp rows that a renderer needs for one picture, as of `Movers.at`."""
         return self.movers.at(
             np.zeros(1, np.intp),
             state.rows[None],
@@ -80,7 +76,7 @@ class World:
         self.autopilot = True
         self.paused = False
         self.speed = 1.0
-        self.view: View = "endoscope"
+        self.camera: CameraName = "endoscope"
         self.steer = NOTHING
         self._scope_pilot = Pilot(self.lumen, free=False)
         self._free_pilot = Pilot(self.lumen, free=True)
@@ -91,8 +87,8 @@ class World:
 
     @property
     def pose(self) -> Pose:
-        """Of the camera that is shown."""
-        if self.view == "free":
+        """The pose of the camera that is shown."""
+        if self.camera == "free":
             return self._free_pilot.pose(self._free)
         if self.autopilot:
             return flight_pose(self.colon.flight, self.flight_s)
@@ -100,8 +96,8 @@ class World:
 
     @property
     def place(self) -> Place:
-        """Of the camera that is shown."""
-        if self.view == "free":
+        """The place of the camera that is shown."""
+        if self.camera == "free":
             return self._free
         return self._of_flight() if self.autopilot else self._scope
 
@@ -118,17 +114,20 @@ class World:
     @property
     def restless(self) -> bool:
         """Whether the picture changes though time stands still: somebody flies the free camera."""
-        free = self.view == "free" and (bool(self.steer) or self._free_pilot.moving)
+        free = self.camera == "free" and (bool(self.steer) or self._free_pilot.moving)
         return free or self._dragged != (0.0, 0.0)
 
     def restart(self) -> None:
-        """Back to the beginning, by autopilot, through the scope."""
+        """Go back to the beginning, by autopilot, through the scope."""
         self.time_s = self.flight_s = 0.0
-        self.autopilot, self.view = True, "endoscope"
+        self.autopilot, self.camera = True, "endoscope"
         self._seen.clear()
 
     def switch_autopilot(self) -> None:
-        """On: from the place of the flight nearest to the scope, or anew after its end."""
+        """Switch the autopilot on or off.
+
+        It goes on from the place of the flight nearest to the scope, or after its end, anew.
+        """
         self.autopilot = not self.autopilot
         if self.autopilot:
             self.flight_s = self._nearest_flight_s()
@@ -136,25 +135,25 @@ class World:
             self._take_over()
         self._seen.clear()
 
-    def switch_view(self) -> None:
-        """Between the scope and the free camera, which starts where the scope is."""
-        if self.view == "endoscope":
+    def switch_camera(self) -> None:
+        """Change between the scope and the free camera, which starts where the scope is."""
+        if self.camera == "endoscope":
             place = settled(self.lumen, self.place)
             self._free = replace(place, axes=self.pose.axes)
             self._free_pilot.stop()
-            self.view = "free"
+            self.camera = "free"
         else:
-            self.view = "endoscope"
+            self.camera = "endoscope"
         self._seen.clear()
 
     def set_steer(self, steer: Steer) -> bool:
-        """What the keys ask for; returns whether that took the scope from the autopilot."""
+        """Steer as the keys ask; returns whether that took the scope from the autopilot."""
         took = bool(steer) and self._takes_over()
         self.steer = steer
         return took
 
     def look(self, dx_px: float, dy_px: float) -> bool:
-        """A drag of the mouse; returns whether that took the scope from the autopilot."""
+        """Look around by a drag; returns whether that took the scope from the autopilot."""
         took = self._takes_over()
         dx, dy = self._dragged
         self._dragged = (dx + dx_px, dy + dy_px)
@@ -170,7 +169,7 @@ class World:
         (dx, dy), self._dragged = self._dragged, (0.0, 0.0)
         if self.autopilot:
             self.flight_s = min(self.flight_s + seconds, self.colon.duration_s)
-        if self.view == "free":
+        if self.camera == "free":
             self._free = self._free_pilot.move(self._free, self.steer, wall_s)
             self._free = self._free_pilot.look(self._free, dx, dy)
         elif not self.autopilot:
@@ -178,34 +177,39 @@ class World:
             self._scope = self._scope_pilot.look(self._scope, dx, dy)
 
     def jump(self, flight_s: float) -> None:
-        """Go to a moment of the flight."""
+        """Go to a moment of the flight, by the clock and by place."""
         self.time_s = self.flight_s = flight_s
         self._seen.clear()
 
     def state(self) -> CameraState:
-        """The shown camera now, as the renderer and labels take it; asked for once a moment."""
-        if self.view == "endoscope" and self.autopilot:
+        """The shown camera now, as the renderer and labels take it.
+
+        It has to be asked for once a moment: velocities come of the pose that was asked for before.
+        """
+        if self.camera == "endoscope" and self.autopilot:
             return flight_state(self.colon.flight, self.flight_s, self.time_s)
         pose = self.pose
         lag_s = self.colon.run.scene.camera.lag_s
+        # After a gap (a pause, another camera) the old pose says nothing of the speed of now.
         if self._seen and self.time_s - self._seen[-1][0] > 1.0:
             self._seen.clear()
         before = self._seen[-1] if self._seen else (self.time_s, pose)
         if not self._seen or self.time_s > before[0]:
             self._seen.append((self.time_s, pose))
+        # The first one left is the pose that the automatic exposure, which lags, answers to.
         while len(self._seen) > 1 and self._seen[1][0] <= self.time_s - lag_s:
             self._seen.popleft()
         velocity, turn = _rates(before[1], pose, self.time_s - before[0])
         return CameraState(self.time_s, pose, velocity, turn, metered=self._seen[0][1])
 
     def seconds_to_next_capture(self) -> float:
-        """The recorder's interval after a capture from here, as of `datagen`."""
+        """Simulated seconds from a capture here to the next, as `datagen` has them."""
         scene = self.colon.run.scene
         [steps] = steps_to_next(scene, self.pose.position[None]).tolist()
         return int(steps) * STEP_S
 
     def _takes_over(self) -> bool:
-        if self.view == "free" or not self.autopilot:
+        if self.camera == "free" or not self.autopilot:
             return False
         self.autopilot = False
         self._take_over()
@@ -224,7 +228,11 @@ class World:
         return Place(s_mm, xy_mm, axes)
 
     def _nearest_flight_s(self) -> float:
-        """Where the flight comes nearest to the scope, rather after the place where it was left."""
+        """The moment at which the flight comes nearest to the scope.
+
+        It comes by twice, on its way in and out: the later time counts unless the other is nearer
+        by more than 5 mm.
+        """
         if self.flight_is_over:
             return 0.0
         flight = self.colon.flight
@@ -241,6 +249,7 @@ class World:
 def flight_state(flight: Flight, flight_s: float, time_s: float) -> CameraState:
     """The flight's camera at any moment; at the flight's own steps exactly what it says."""
     low, high, part = _between(flight, flight_s)
+    # Exactly, without arithmetic: a data run's pixels are those that `datagen` records.
     if part == 0 and time_s == flight_s:
         return flight.states([low])[0]
     return CameraState(
@@ -263,18 +272,10 @@ def flight_pose(flight: Flight, flight_s: float) -> Pose:
     return Pose(position, axes, s_mm)
 
 
-def checked_seed(value: Any) -> int:
-    """A base seed from a client's message; raises UserError for anything else."""
-    if isinstance(value, str) and value.isdecimal() and len(value) <= 20:
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_SEED:
-        raise UserError("new_seed: must be a whole number from 0 to 2^64 - 1")
-    return value
-
-
 def _between(flight: Flight, flight_s: float) -> tuple[int, int, float]:
-    """The steps before and after a moment, and the share of the way between them."""
+    """The flight's steps before and after a moment, and the share of the way between them."""
     step = min(max(flight_s / STEP_S, 0.0), len(flight) - 1.0)
+    # Sums of steps miss a whole number by a little.
     if abs(step - round(step)) < 1e-6:
         return round(step), round(step), 0.0
     return int(step), int(step) + 1, step - int(step)

@@ -1,4 +1,4 @@
-"""The same as torch on the CPU, but for rounding: outputs, loss, slopes, and where steps lead."""
+"""The same as torch on the CPU, but for rounding: outputs, loss, gradients, trained weights."""
 
 from dataclasses import replace
 
@@ -36,7 +36,7 @@ def test_an_iou_that_a_gpu_rounds_above_1_gives_no_nan():
     """As NVIDIA's Vulkan driver does with a box and itself; the epsilon is as small as that."""
     from tinygrad import Tensor
 
-    from endoforge.backends.webgpu.loss import aspect_weight
+    from endoforge.backends.webgpu.tinygrad_loss import aspect_weight
 
     iou = np.nextafter(np.array([1, 1, 0.5], np.float32), np.float32(2))
     aspect = np.array([0, 0.01, 0.25], np.float32)
@@ -47,7 +47,7 @@ def test_an_iou_that_a_gpu_rounds_above_1_gives_no_nan():
 
 
 @pytest.mark.parametrize("config", [CONFIG, TWO_CLASSES], ids=["one class", "two classes"])
-def test_loss_slopes_and_statistics_are_torchs(make, batch, config):
+def test_loss_gradients_and_statistics_are_torchs(make, batch, config):
     classes = torch.tensor([[0, len(config.classes) - 1, 0], [0, 0, 0]])
     batch = replace(batch, classes=classes)
     backend = make(config)
@@ -60,12 +60,12 @@ def test_loss_slopes_and_statistics_are_torchs(make, batch, config):
     result = backend.step(batch, lr=1e-3, epoch=0, step=0)
     assert float(result.loss) == pytest.approx(loss.total.item(), rel=1e-5)
     assert float(result.mean_iou) == pytest.approx(loss.mean_iou.item(), rel=1e-5)
-    slopes = backend._learner.slopes.read()
-    assert slopes.keys() == {name for name, _ in model.named_parameters()}
+    gradients = backend._learner.gradients.read()
+    assert gradients.keys() == {name for name, _ in model.named_parameters()}
     for name, parameter in model.named_parameters():
         expected = parameter.grad.numpy()
-        apart = np.linalg.norm(slopes[name] - expected)
-        # Norms make what comes before them indifferent to a bias: such slopes are but rounding.
+        apart = np.linalg.norm(gradients[name] - expected)
+        # Norms make what comes before them indifferent to a bias: such gradients are but rounding.
         assert apart <= 1e-3 * np.linalg.norm(expected) + 1e-7, name
     seen = backend._learner.statistics.read()
     for name, buffer in model.named_buffers():
@@ -93,14 +93,14 @@ def test_ten_steps_stay_together(make, make_torch, batch):
             assert np.abs(one["optimizer"][name][key] - moments[key]).max() <= near, name
 
 
-def test_large_slopes_are_cut_as_torch_cuts_them(make, make_torch, batch):
+def test_large_gradients_are_cut_as_torch_cuts_them(make, make_torch, batch):
     ours, torchs = make(), make_torch()
     weights = torchs.weights()
     weights["head8.1.weight"] = weights["head8.1.weight"] * 3000
     for backend in (ours, torchs):
         backend.load_weights(weights)
     train(ours, batch, range(1))
-    norm = np.sqrt(sum(np.square(one).sum() for one in ours._learner.slopes.read().values()))
+    norm = np.sqrt(sum(np.square(one).sum() for one in ours._learner.gradients.read().values()))
     assert norm > 20
     train(torchs, batch, range(1))
     # After one step exp_avg is a tenth of the slope that AdamW was given.

@@ -11,7 +11,7 @@ from endoforge.backends.arrays import Arrays, to_arrays
 from endoforge.backends.base import BatchView, StepResult
 from endoforge.backends.views import Chance, as_batch_view, cells_of, make_views
 from endoforge.backends.webgpu.adapters import Adapter
-from endoforge.backends.webgpu.detecting import WebGpuNet
+from endoforge.backends.webgpu.compiled_net import WebGpuNet
 from endoforge.backends.webgpu.runtime import open_device
 from endoforge.backends.webgpu.step import Learner
 from endoforge.data.loader import Batch
@@ -89,7 +89,7 @@ class WebGpuBackend:
 
     def state_dict(self) -> dict[str, Any]:
         learner = self._learner
-        means, squares = learner.means.read(), learner.squares.read()
+        first, second = learner.first_moments.read(), learner.second_moments.read()
         step = np.array(self._num_steps, np.float32)
         names = [name for name, _ in learner.model.named_parameters()]
         return {
@@ -98,7 +98,7 @@ class WebGpuBackend:
             ),
             "averaged": self.weights(),
             "optimizer": {
-                name: {"step": step.copy(), "exp_avg": means[name], "exp_avg_sq": squares[name]}
+                name: {"step": step.copy(), "exp_avg": first[name], "exp_avg_sq": second[name]}
                 for name in names
             },
             "num_steps": self._num_steps,
@@ -110,8 +110,11 @@ class WebGpuBackend:
         learner.statistics.write(state["model"])
         learner.averaged.write(state["averaged"])
         learner.averaged_statistics.write(state["averaged"])
-        learner.means.write({name: moments["exp_avg"] for name, moments in optimizer.items()})
-        learner.squares.write({name: moments["exp_avg_sq"] for name, moments in optimizer.items()})
+        for packed, kind in (
+            (learner.first_moments, "exp_avg"),
+            (learner.second_moments, "exp_avg_sq"),
+        ):
+            packed.write({name: moments[kind] for name, moments in optimizer.items()})
         self._counts, self._averaged_counts = _counts(state["model"]), _counts(state["averaged"])
         self._num_steps = state["num_steps"]
 

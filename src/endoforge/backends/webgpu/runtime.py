@@ -63,7 +63,7 @@ class ChosenDevice(ops.WebGpuDevice):  # type: ignore[misc]
         arch = "shader-f16" * (wgpu.WGPUFeatureName_ShaderF16 in self.features)
         self.largest_buffer = int(limits.limits.maxStorageBufferBindingSize)
         Compiled.__init__(
-            self, name, Memory(self), [WGSLRenderer], Kernel, graph=Recording, arch=arch
+            self, name, Memory(self), [WGSLRenderer], Kernel, graph=CommandRecording, arch=arch
         )
         self.infinity = self.create_uniform(float("inf"))
 
@@ -191,7 +191,7 @@ class Kernel(Program[ChosenDevice]):  # type: ignore[misc]
         wgpu.wgpuPipelineLayoutRelease(layout)
 
 
-class Recording(GraphRunner):  # type: ignore[misc]
+class CommandRecording(GraphRunner):  # type: ignore[misc]
     """Kernels in a row, bound to their buffers once and submitted together."""
 
     def __init__(self, linear: Any, input_uops: tuple[Any, ...] = ()) -> None:

@@ -13,12 +13,12 @@ from endoforge.backends.recipe import (
     ADAM_EPSILON,
     MAX_GRADIENT_NORM,
     WEIGHT_DECAY,
-    kept_share,
+    average_decay,
 )
-from endoforge.backends.webgpu.loss import Places, Targets, detection_loss
 from endoforge.backends.webgpu.memory import DeviceArray, PackedArrays
 from endoforge.backends.webgpu.net import Pass, raw_output
 from endoforge.backends.webgpu.runtime import settings
+from endoforge.backends.webgpu.tinygrad_loss import CellTensors, Targets, detection_loss
 from endoforge.detect.boxes import make_cells
 from endoforge.detect.tinydet import TinyDet
 
@@ -42,8 +42,8 @@ class Learner:
         }
         self.parameters, self.statistics = PackedArrays(shapes), PackedArrays(statistics)
         self.averaged, self.averaged_statistics = PackedArrays(shapes), PackedArrays(statistics)
-        self.means, self.squares = PackedArrays(shapes), PackedArrays(shapes)
-        self.slopes = PackedArrays(shapes)
+        self.first_moments, self.second_moments = PackedArrays(shapes), PackedArrays(shapes)
+        self.gradients = PackedArrays(shapes)
         self._result = DeviceArray((2,))
         self._numbers = DeviceArray((4,))
         self._steps: dict[tuple[int, ...], Step] = {}
@@ -52,7 +52,7 @@ class Learner:
         """Send a step, the training's `number`th (from 1); `result` tells what it gave."""
         beta1, beta2 = ADAM_BETAS
         corrections = [1 - beta1**number, 1 - beta2**number]
-        self._numbers.write(np.array([lr, 1 - kept_share(number), *corrections], np.float32))
+        self._numbers.write(np.array([lr, 1 - average_decay(number), *corrections], np.float32))
         shape = tuple(size for array in inputs.values() for size in array.shape)
         if shape not in self._steps:
             self._steps[shape] = Step(self, inputs)
@@ -63,18 +63,18 @@ class Learner:
         total, mean_iou = self._result.read().tolist()
         return total, mean_iou
 
-    def learn(self, images: Tensor, targets: Targets, places: Places) -> None:
+    def learn(self, images: Tensor, targets: Targets, cells: CellTensors) -> None:
         """A step, on what lies on the device."""
         views = self.parameters.views()
         run = Pass(views)
         raw = raw_output(self.model, images, run)
-        total, mean_iou = detection_loss(raw, targets, places)
-        slopes = total.gradient(*views.values())
-        self.slopes.assign(dict(zip(views, slopes, strict=True)))
+        total, mean_iou = detection_loss(raw, targets, cells)
+        gradients = total.gradient(*views.values())
+        self.gradients.assign(dict(zip(views, gradients, strict=True)))
         self._result.tensor.assign(Tensor.stack(total, mean_iou))
         self._note_statistics(run)
-        Tensor.realize(self.slopes.tensor, self._result.tensor, self.statistics.tensor)
-        self._follow_slopes()
+        Tensor.realize(self.gradients.tensor, self._result.tensor, self.statistics.tensor)
+        self._apply_gradients()
         self._follow_averages()
 
     def _note_statistics(self, run: Pass) -> None:
@@ -89,20 +89,21 @@ class Learner:
                 moved[f"{name}.running_{what}"] = old + momentum * (new - old)
         self.statistics.assign(moved)
 
-    def _follow_slopes(self) -> None:
-        """AdamW (Loshchilov and Hutter 2019), of slopes cut to MAX_GRADIENT_NORM."""
-        lr, correction1, correction2 = (self._numbers.tensor[place] for place in (0, 2, 3))
-        slopes, (beta1, beta2) = self.slopes.tensor, ADAM_BETAS
-        norm = slopes.square().sum().sqrt().contiguous()
-        slopes = slopes * (MAX_GRADIENT_NORM / (norm + 1e-6)).minimum(1)
-        means, squares, weights = self.means.tensor, self.squares.tensor, self.parameters.tensor
-        means.assign(means + (1 - beta1) * (slopes - means))
-        squares.assign(beta2 * squares + (1 - beta2) * slopes.square())
-        Tensor.realize(means, squares)
+    def _apply_gradients(self) -> None:
+        """AdamW (Loshchilov and Hutter 2019), of gradients cut to MAX_GRADIENT_NORM."""
+        lr, correction1, correction2 = (self._numbers.tensor[number] for number in (0, 2, 3))
+        gradients, (beta1, beta2) = self.gradients.tensor, ADAM_BETAS
+        norm = gradients.square().sum().sqrt().contiguous()
+        gradients = gradients * (MAX_GRADIENT_NORM / (norm + 1e-6)).minimum(1)
+        first, second = self.first_moments.tensor, self.second_moments.tensor
+        weights = self.parameters.tensor
+        first.assign(first + (1 - beta1) * (gradients - first))
+        second.assign(beta2 * second + (1 - beta2) * gradients.square())
+        Tensor.realize(first, second)
         decays = Tensor.arange(weights.shape[0]) < self._num_decaying
         kept = 1 - lr * decays.where(WEIGHT_DECAY, 0.0)
-        spread = (squares / correction2).sqrt() + ADAM_EPSILON
-        weights.assign(weights * kept - (lr / correction1) * means / spread).realize()
+        spread = (second / correction2).sqrt() + ADAM_EPSILON
+        weights.assign(weights * kept - (lr / correction1) * first / spread).realize()
 
     def _follow_averages(self) -> None:
         share = self._numbers.tensor[1]
@@ -122,10 +123,10 @@ class Step:
         }
         given = {name: array.tensor for name, array in self._inputs.items()}
         images = given.pop("images")
-        places = _places(learner.model, inputs["images"].shape[1:3])
+        cells = _cells_on_device(learner.model, inputs["images"].shape[1:3])
 
         def learn() -> None:
-            learner.learn(images, Targets(**given), places)
+            learner.learn(images, Targets(**given), cells)
 
         self._learn = TinyJit(learn)
 
@@ -136,7 +137,7 @@ class Step:
             self._learn()
 
 
-def _places(model: TinyDet, image_hw: tuple[int, ...]) -> Places:
+def _cells_on_device(model: TinyDet, image_hw: tuple[int, ...]) -> CellTensors:
     """The net's cells for pictures of this size, on the device."""
     height, width = image_hw
     cells = make_cells((height, width), model.config.strides, torch.device("cpu"))
@@ -144,4 +145,4 @@ def _places(model: TinyDet, image_hw: tuple[int, ...]) -> Places:
     placed = [DeviceArray(array.shape) for array in arrays]
     for one, array in zip(placed, arrays, strict=True):
         one.write(array)
-    return Places(*(one.tensor for one in placed))
+    return CellTensors(*(one.tensor for one in placed))

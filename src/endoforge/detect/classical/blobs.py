@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from endoforge.detect.classical.view import Plane, View
+from endoforge.detect.classical.view import Plane, ScopeView
 
 RADIUS_PX = 5.0
 """Radius, in pixels of its level, of what a level of the pyramid looks for."""
@@ -24,7 +24,7 @@ NOISE = 0.02
 
 @dataclass(frozen=True)
 class Level:
-    """A view, shrunk `scale` times; `planes` is as in View, blurred by that."""
+    """A view shrunk `scale` times; `planes` is that of the ScopeView, blurred by the shrinking."""
 
     scale: float
     planes: Plane
@@ -49,7 +49,7 @@ class Candidates:
 
 
 def find_candidates(levels: list[Level]) -> Candidates:
-    """Candidates of all levels, fine to coarse."""
+    """Find the candidates of all levels, fine to coarse."""
     parts = [_peaks(level, evidence_maps(level)) for level in levels]
     return Candidates(
         np.concatenate([centres for centres, _ in parts]),
@@ -58,8 +58,8 @@ def find_candidates(levels: list[Level]) -> Candidates:
     )
 
 
-def pyramid(view: View) -> list[Level]:
-    """The view at each scale."""
+def pyramid(view: ScopeView) -> list[Level]:
+    """The view at NUM_LEVELS scales, fine to coarse, each STEP times smaller than the last."""
     levels = [Level(1.0, view.planes, cv2.merge([view.valid, view.glints]))]
     for number in range(1, NUM_LEVELS):
         size = tuple(max(6, round(side / STEP**number)) for side in view.size)
@@ -70,8 +70,8 @@ def pyramid(view: View) -> list[Level]:
 
 
 def evidence_maps(level: Level) -> Plane:
-    """(h, w, 4): blobs bright and red against the surrounding; edges that close around, and edges
-    that close around something brighter."""
+    """Four maps of evidence, (h, w, 4): blobs bright and red against the surrounding; edges that
+    close around a place, and edges that close around something brighter."""
     blobs = _difference_of_gaussians(level.planes[..., 1:3])
     return np.dstack([blobs, _contour_maps(level)])
 

@@ -11,7 +11,7 @@ from endoforge.detect.classical.view import Plane
 
 NUM_ANGLES = 16
 RADII = np.geomspace(0.2, 2.3, 22).astype(np.float32)
-"""Where rays are sampled, in radii of the level; the step is 12 %."""
+"""Distances at which rays are sampled, in radii of the level; the step is 12 %."""
 
 ANGLES = np.arange(NUM_ANGLES, dtype=np.float32) * (2 * np.pi / NUM_ANGLES)
 BEND_COST = 0.25
@@ -56,7 +56,7 @@ class Contours:
 
 
 def trace(levels: list[Level], candidates: Candidates) -> Contours:
-    """The contour of each candidate."""
+    """Trace the contour of each candidate on the level where it was found."""
     samples = np.empty((len(candidates), NUM_ANGLES, len(RADII), 6), np.float32)
     for number, level in enumerate(levels):
         rows = np.flatnonzero(candidates.levels == number)

@@ -13,7 +13,7 @@ from endoforge.detect.classical.contours import (
     YELLOWNESS,
     Contours,
 )
-from endoforge.detect.classical.view import Plane, View
+from endoforge.detect.classical.view import Plane, ScopeView
 
 Features = dict[str, Plane]
 STRONG_EDGE = 0.5
@@ -21,8 +21,8 @@ PLANES = ("light", "even", "red", "yellow")
 SQUARES, EDGES = 6, 10
 
 
-def measure(view: View, contours: Contours) -> Features:
-    """(N,) of each feature."""
+def measure_contours(view: ScopeView, contours: Contours) -> Features:
+    """Measure each of N contours in `view`: (N,) float32 by the name of the feature."""
     samples, path = contours.samples, contours.path
     valid = samples[..., VALID]
     distance = np.arange(len(RADII)) - path[..., None]
@@ -71,8 +71,8 @@ def measure(view: View, contours: Contours) -> Features:
     return {name: np.nan_to_num(value).astype(np.float32) for name, value in features.items()}
 
 
-def _shape(contours: Contours, view: View) -> Features:
-    """Of the contour's form: size, roundness, and how well an ellipse fits it."""
+def _shape(contours: Contours, view: ScopeView) -> Features:
+    """Features of the contour's form: size, roundness, and how well an ellipse fits it."""
     radii = RADII[contours.path]
     waves = np.abs(np.fft.rfft(np.log(radii), axis=1)) / radii.shape[1]
     points = contours.points()
@@ -116,7 +116,7 @@ def _region_means(contours: Contours, weights: Plane) -> Plane:
 
 
 def _at(values: Plane, path: NDArray[np.intp]) -> Plane:
-    """(N, A): what lies on the contour."""
+    """The values that lie on the contour: (N, A, R) to (N, A)."""
     return np.take_along_axis(values, path[..., None], axis=2)[..., 0]
 
 

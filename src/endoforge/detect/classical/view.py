@@ -33,7 +33,7 @@ NEIGHBOURHOOD = 0.25
 
 
 @dataclass(frozen=True)
-class View:
+class ScopeView:
     """The endoscope's view at the inner scale, h by w.
 
     `planes` is (h, w, 4): intensity, evenly lit intensity, redness (R against G) and yellowness
@@ -57,7 +57,7 @@ class View:
         return self.valid.shape[1], self.valid.shape[0]
 
 
-def see(frame: NDArray[np.uint8]) -> View | None:
+def see(frame: NDArray[np.uint8]) -> ScopeView | None:
     """The view in a frame (H, W, 3) uint8 RGB; None where there is none to speak of."""
     found = _find(frame)
     if found is None:
@@ -74,7 +74,7 @@ def see(frame: NDArray[np.uint8]) -> View | None:
     valid = (valid > 0.99 * 255).astype(np.float32)
     glints = _glints(rgb, valid)
     planes = _planes(rgb, valid * (1 - glints))
-    return View(
+    return ScopeView(
         planes,
         valid,
         glints,

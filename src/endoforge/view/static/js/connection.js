@@ -41,10 +41,6 @@ export class Connection {
     if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(text);
   }
 
-  command(name, value) {
-    this.send({ type: "command", name, value });
-  }
-
   #receive(data) {
     this.heardAt = performance.now();
     if (data instanceof ArrayBuffer) {

@@ -54,12 +54,13 @@ export class Painter {
     const { context, canvas } = this;
     context.imageSmoothingQuality = "high";
     context.drawImage(this.bitmap, 0, 0, canvas.width, canvas.height);
-    const { boxes = [], truth = [] } = this.header;
+    const { boxes } = this.header;
+    const truth = this.header.truth ?? []; // null while it isn't shown
     for (const one of truth.filter((box) => box.found !== false)) {
       this.#corners(this.#pixels(one.xyxy));
     }
     for (const one of truth.filter((box) => box.found === false)) {
-      this.#box(one.xyxy, STYLES.miss, `${one.paris ?? one.label} missed`);
+      this.#box(one.xyxy, STYLES.miss, `${one.paris} missed`);
     }
     for (const one of boxes) {
       const style = one.hit === true ? STYLES.hit : one.hit === false ? STYLES.false : STYLES.found;

@@ -22,12 +22,11 @@ export class EventLog {
   }
 
   /** Add a line; `fresh` ones are shown as a toast, too. */
-  add({ level, text, unix }, fresh = true) {
+  add({ level, text }, fresh = true) {
     if (!this.total) this.list.replaceChildren();
     this.total += 1;
     setText(byId("log-count"), String(this.total));
-    const time = unix ? new Date(1000 * unix) : new Date();
-    const stamp = fresh || unix ? time.toLocaleTimeString("en-GB") : "earlier";
+    const stamp = fresh ? new Date().toLocaleTimeString("en-GB") : "earlier";
     const words = el("span");
     setProse(words, text);
     this.list.prepend(el("li", { class: level }, el("time", {}, stamp), words));

@@ -4,7 +4,7 @@ import { ColonMap } from "./colon.js";
 import { all, byId, clock, count, el, number, setProse, setText, show, svg } from "./dom.js";
 import { STYLES } from "./draw.js";
 
-const MODES = { neural: "Neural", heuristic: "Heuristic", off: "Off" };
+const MODES = { neural: "Neural", heuristic: "Heuristic" };
 
 export class Hud {
   constructor() {
@@ -19,20 +19,20 @@ export class Hud {
 
   /** Write one `state` message. */
   update(state) {
-    this.#world(state);
+    this.#world(state.world);
     this.#detector(state.detector);
     this.#truth(state.truth);
     this.#recorder(state.recorder);
     this.#rates(state);
     this.#pressed({
-      autopilot: state.autopilot,
-      paused: state.paused,
+      autopilot: state.world.autopilot,
+      paused: state.world.paused,
       truth: state.truth.shown,
       recording: state.recorder.recording,
       data_run: state.recorder.data_run,
     });
     this.#legend(state.truth.shown);
-    this.#hint(state);
+    this.#hint(state.world);
   }
 
   #write(name, text) {
@@ -44,23 +44,23 @@ export class Hud {
     for (const node of this.fields.get(name)) show(node, Boolean(text));
   }
 
-  #world(state) {
-    this.#write("segment", state.segment ? state.segment[0].toUpperCase() + state.segment.slice(1) : "–");
-    this.#write("depth", number(state.depth_cm));
-    this.#write("length", number(state.length_cm || null, 0));
-    this.#write("time", clock(state.time_s));
-    const over = state.time_s > state.duration_s; // flown by hand, longer than the procedure
-    this.#write("duration", state.duration_s && !over ? ` of ${clock(state.duration_s)}` : "");
-    this.#write("speed", `${state.speed}×`);
-    this.#write("camera", state.camera === "free" ? "Free camera" : "Endoscope");
-    show(byId("chip-paused"), state.paused);
-    this.map.update(state.segment, state.length_cm ? state.depth_cm / state.length_cm : null);
+  #world(world) {
+    this.#write("segment", world.segment ? world.segment[0].toUpperCase() + world.segment.slice(1) : "–");
+    this.#write("depth", number(world.depth_cm));
+    this.#write("length", number(world.length_cm || null, 0));
+    this.#write("time", clock(world.time_s));
+    const over = world.time_s > world.duration_s; // flown by hand, longer than the procedure
+    this.#write("duration", world.duration_s && !over ? ` of ${clock(world.duration_s)}` : "");
+    this.#write("speed", `${world.speed}×`);
+    this.#write("camera", world.camera === "free" ? "Free camera" : "Endoscope");
+    show(byId("chip-paused"), world.paused);
+    this.map.update(world.segment, world.length_cm ? world.depth_cm / world.length_cm : null);
     const seed = byId("seed");
-    if (document.activeElement !== seed && seed.value !== state.seed) seed.value = state.seed;
+    if (document.activeElement !== seed && seed.value !== world.seed) seed.value = world.seed;
   }
 
   #detector(detector) {
-    this.#write("mode", MODES[detector.mode] ?? detector.mode);
+    this.#write("mode", MODES[detector.mode]);
     byId("mode-dot").dataset.mode = detector.mode;
     this.#write("count", count(detector.count));
     this.#write("objectness", number(detector.objectness, 2));
@@ -69,7 +69,6 @@ export class Hud {
     this.#write("ms-p95", number(detector.ms_p95));
     this.#write("detect-hz", number(detector.hz));
     this.#error("detector-error", detector.error);
-    this.#write("fallback-title", detector.mode === "off" ? "No detector." : "Heuristic detector in use.");
     for (const node of this.fields.get("fallback")) setProse(node, detector.fallback ?? "");
     show(byId("fallback"), Boolean(detector.fallback));
   }
@@ -119,10 +118,10 @@ export class Hud {
     }));
   }
 
-  #hint(state) {
-    const manual = state.camera === "free"
+  #hint(world) {
+    const manual = world.camera === "free"
       ? "WASD, Space, Shift move · arrows or drag look · Q E roll"
-      : state.autopilot ? "" : "W S push, pull · A D turn · arrows bend the tip";
+      : world.autopilot ? "" : "W S push, pull · A D turn · arrows bend the tip";
     setText(byId("hint"), manual);
   }
 }

@@ -36,8 +36,8 @@ const connection = new Connection({
     caughtUp = true;
     hud.update(state);
     link.preparing(state);
-    steering.setCamera(state.camera);
-    page.pad.setCamera(state.camera);
+    steering.setCamera(state.world.camera);
+    page.pad.setCamera(state.world.camera);
   },
   event: (event) => events.add(event, caughtUp),
   frame: (buffer) => player.receive(buffer),
@@ -89,7 +89,7 @@ byId("seed-form").addEventListener("submit", (event) => {
 seed.addEventListener("keydown", (event) => event.key === "Escape" && seed.blur());
 seed.addEventListener("blur", () => {
   seed.removeAttribute("aria-invalid");
-  if (page.state) seed.value = page.state.seed;
+  if (page.state) seed.value = page.state.world.seed;
 });
 
 listenToKeys(actions, isLive);

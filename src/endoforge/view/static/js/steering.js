@@ -92,7 +92,7 @@ export function listenToDrags(canvas, connection) {
   let last = null;
   let moved = null;
   const send = () => {
-    if (moved) connection.send({ type: "look", dx: moved[0], dy: moved[1] });
+    if (moved) connection.send({ type: "drag", dx: moved[0], dy: moved[1] });
     moved = null;
   };
   canvas.addEventListener("pointerdown", (event) => {

@@ -1,0 +1,75 @@
+"""Measures training steps: images a second through augmentation, net, loss and AdamW."""
+
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from endoforge.backends.group import Group
+from endoforge.backends.torch_backend import TorchBackend
+from endoforge.bench.timing import median_seconds
+from endoforge.data.loader import Batch
+from endoforge.detect.tinydet import TinyDetConfig
+
+STEPS_AT_ONCE_GPU = 20
+"""The steps that a GPU makes before its result is waited for, as in training between two lines
+of the log."""
+
+
+def images_per_second(
+    device: torch.device,
+    *,
+    size: tuple[int, int],
+    batch_size: int,
+    warm_up: int,
+    repeats: int,
+    group: Group | None = None,
+) -> float:
+    """Measure a TinyDet; `size` is (width, height), `batch_size` that of each process of `group`.
+
+    Data is in memory. The rate is that of all processes together: the median over `repeats` of one
+    step, or on a GPU of 20 at once, after `warm_up` of them.
+    """
+    group = group or Group()
+    at_once = 1 if device.type == "cpu" else STEPS_AT_ONCE_GPU
+    steps = _steps(device, size, batch_size, group, at_once)
+    seconds = median_seconds(steps, warm_up=warm_up, repeats=repeats)
+    return batch_size * group.size * at_once / seconds
+
+
+def _steps(
+    device: torch.device, size: tuple[int, int], batch_size: int, group: Group, at_once: int
+) -> Callable[[], float]:
+    """Make a function that makes `at_once` training steps and waits for the last."""
+    backend = TorchBackend(
+        TinyDetConfig(), seed=0, device=device, batch_size=batch_size * group.size, group=group
+    )
+    batch = random_batch(batch_size, size, group, device)
+    numbers = itertools.count()
+
+    def make() -> float:
+        for _ in range(at_once):
+            result = backend.step(batch, lr=1e-3, epoch=0, step=next(numbers))
+        return float(result.loss)
+
+    return make
+
+
+def random_batch(count: int, size: tuple[int, int], group: Group, device: torch.device) -> Batch:
+    """Make `count` pictures of noise with two boxes each: the arithmetic takes as long as ever."""
+    rng = np.random.default_rng(group.rank)
+    corners = rng.uniform(0.05, 0.6, size=(count, 2, 2))
+    boxes = np.concatenate([corners, corners + 0.2], axis=2).astype(np.float32)
+    images = torch.from_numpy(
+        rng.integers(0, 256, size=(count, size[1], size[0], 3), dtype=np.uint8)
+    ).to(device)
+    return Batch(
+        images=images,
+        boxes=torch.from_numpy(boxes),
+        classes=torch.zeros(count, 2, dtype=torch.int64),
+        num_boxes=torch.full((count,), 2),
+        indices=np.arange(count),
+        rows=slice(group.rank * count, (group.rank + 1) * count),
+        num_all=count * group.size,
+    )

@@ -1,0 +1,139 @@
+"""The `detect` command: shows pictures and videos to a detector, and writes what it finds."""
+
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from endoforge.backends.compute import pick_compute
+from endoforge.captures.tally import Tally
+from endoforge.core.errors import UserError
+from endoforge.core.progress import progress
+from endoforge.core.text import printable
+from endoforge.detect.decode import MIN_SCORE
+from endoforge.detect.heuristic import HeuristicDetector
+from endoforge.detect.neural import NeuralDetector
+from endoforge.detect.packaged import packaged_weights, provenance_of
+from endoforge.inference.coco_ids import CocoIds
+from endoforge.inference.config import DetectConfig
+from endoforge.inference.drawings import DRAWN, IMAGES, LINES, RESULTS
+from endoforge.inference.material import InputPicture, Material
+from endoforge.inference.out import check_out
+from endoforge.inference.results import Results
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class DetectReport:
+    """How much `detect` looked at and found, how fast, and what it could not look at."""
+
+    out: Path
+    detector: str
+    """Its weights, what they are, and where it computes."""
+    pictures: int
+    with_found: int
+    found: int
+    threshold: float
+    seconds: float
+    detector_seconds: float
+    cleared: int
+    """Drawings of an earlier time that were removed."""
+    notes: Tally
+    left_out: Tally
+
+    def lines(self) -> list[str]:
+        """The report for people, a line each."""
+        return [
+            f"{self.pictures} pictures, {self.with_found} with something found: {self.found} "
+            f"detections of score {self.threshold:g} and more",
+            f"{self.pictures / max(self.seconds, 1e-9):.1f} frames/s with reading and drawing, "
+            f"{self.pictures / max(self.detector_seconds, 1e-9):.1f} the detector alone",
+            f"detector: {self.detector}",
+            f"in {printable(str(self.out))}: {LINES}, {RESULTS}, {IMAGES}",
+            *self._cleared(),
+            *(f"note: {line}" for line in self.notes.lines()),
+            *(f"left out: {line}" for line in self.left_out.lines()),
+        ]
+
+    def _cleared(self) -> list[str]:
+        if not self.cleared:
+            return []
+        where = printable(str(self.out / DRAWN))
+        return [f"removed from {where}: {self.cleared} drawings of an earlier detect"]
+
+
+def run_detect(config: DetectConfig) -> DetectReport:
+    """Show every picture and video of `config.paths` to the detector, and write what it finds.
+
+    Raises UserError for weights, paths or a folder that can't be used, and if no picture can be
+    read.
+    """
+    check_out(config)
+    material = Material(config.paths, config.fps)
+    detector, described = _open_detector(config)
+    log.info("detector: %s", described)
+    annotations = None if config.annotations is None else Path(config.annotations)
+    ids = CocoIds(detector.classes, annotations, material)
+    results = Results(Path(config.out), ids, detector.classes, config.draw)
+    started, detecting = time.monotonic(), 0.0
+    expected = material.expected
+    with results, progress("detecting", expected, "frames") as advance:
+        for batch in _batches(material.decoded(), config.batch_size):
+            before = time.perf_counter()
+            found = detector.detect_batch([picture.pixels for picture in batch])
+            detecting += time.perf_counter() - before
+            for picture, every in zip(batch, found, strict=True):
+                results.add(picture, every, config.infer_obj_thresh)
+            advance(len(batch), total=max(expected, results.pictures))
+    left_out = material.tally
+    left_out.add(results.tally)
+    if not results.pictures:
+        raise UserError(f"no picture can be read: {'; '.join(left_out.lines())}")
+    return DetectReport(
+        out=results.out,
+        detector=described,
+        pictures=results.pictures,
+        with_found=results.with_found,
+        found=results.found,
+        threshold=config.infer_obj_thresh,
+        seconds=time.monotonic() - started,
+        detector_seconds=detecting,
+        cleared=results.cleared,
+        notes=material.notes,
+        left_out=left_out,
+    )
+
+
+def _open_detector(config: DetectConfig) -> tuple[NeuralDetector | HeuristicDetector, str]:
+    """Open the detector that the flags name, to give all from MIN_SCORE on, and describe it."""
+    detector, described = _chosen_detector(config)
+    iou = config.infer_iou_thresh
+    detector.set_thresholds(objectness=MIN_SCORE, iou=detector.iou if iou is None else iou)
+    return detector, described
+
+
+def _chosen_detector(config: DetectConfig) -> tuple[NeuralDetector | HeuristicDetector, str]:
+    if config.detector == "heuristic":
+        return HeuristicDetector(), "the heuristic detector on the CPU"
+    compute = pick_compute(config.backend, config.device, config.adapter)
+    neural = NeuralDetector(config.checkpoint, place=compute.net)
+    path = neural.path
+    if (made := provenance_of(path)) is not None:
+        log.info("these weights were made by: %s", made)
+    weights = f"packaged weights ({path})" if path == packaged_weights() else f"weights {path}"
+    (width, height), name = neural.metadata.input_size, neural.metadata.model.name
+    what = f"{name} for {', '.join(neural.classes)}, input {width}x{height}"
+    return neural, f"{printable(weights)}: {what}, on {compute.describe()}"
+
+
+def _batches(pictures: Iterator[InputPicture], size: int) -> Iterator[list[InputPicture]]:
+    batch: list[InputPicture] = []
+    for picture in pictures:
+        batch.append(picture)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -1,0 +1,199 @@
+"""The pictures and frames of videos that paths name, one after the other."""
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from endoforge.captures.pictures import decode_picture, is_upright, read_bytes
+from endoforge.captures.schema import MANIFEST_NAME
+from endoforge.captures.tally import Tally, Unusable
+from endoforge.captures.video import SUFFIXES, Video
+from endoforge.core.errors import UserError
+from endoforge.core.text import printable
+from endoforge.formats.source import PICTURE_SUFFIXES, files_below
+from endoforge.inference.drawings import drawings_around, holds_drawings
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class InputPicture:
+    """One picture to look at: that of the file `file`, or its frame `frame` if it is a video.
+
+    `pixels` is (H, W, 3) uint8 RGB.
+    """
+
+    file: str
+    pixels: NDArray[np.uint8]
+    frame: int | None = None
+    seconds: float | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is called in results, as no other is: `a/1.png`, `clip.mp4#12`."""
+        return self.file if self.frame is None else f"{self.file}#{self.frame}"
+
+
+class Material:
+    """All that a `detect` looks at: `pictures` and `videos` by their names.
+
+    A name is the path below the deepest folder that holds all, bytes that aren't UTF-8 as `\\xff`.
+    What can't be read is counted in `tally` while `decoded` goes along, and in `notes` what was
+    looked at in a way that people should know.
+    """
+
+    def __init__(self, paths: tuple[str, ...], fps: float | None) -> None:
+        """Raises UserError for a path that isn't there, and if there is nothing to look at."""
+        self.tally, self.notes = Tally(), Tally()
+        self._fps = fps
+        found: dict[Path, None] = {}
+        for path in map(Path, paths):
+            found.update(dict.fromkeys(_files(path, self.tally)))
+        if not found:
+            but = f" but for {'; '.join(self.tally.lines())}" if self.tally.counts else ""
+            raise UserError(f"no picture or video in {', '.join(paths)}{but}")
+        base = os.path.commonpath([_folder(Path(path)) for path in paths])
+        self.videos: dict[str, Video] = {}
+        self.pictures: dict[str, Path] = {}
+        for name, path in self._named(found, base).items():
+            if path.suffix.lower() not in SUFFIXES:
+                self.pictures[name] = path
+                continue
+            try:
+                self.videos[name] = Video(path)
+            except UserError as error:
+                self.tally.drop("video: unreadable", name, str(error))
+
+    @property
+    def expected(self) -> int:
+        """About how many pictures `decoded` gives; headers of videos may be wrong."""
+        videos = sum(video.expected(self._fps) for video in self.videos.values())
+        return len(self.pictures) + videos
+
+    def decoded(self) -> Iterator[InputPicture]:
+        """Give every picture that can be decoded, then the frames of each video."""
+        for name, path in self.pictures.items():
+            try:
+                picture, upright = _read(path)
+            except Unusable as unusable:
+                self.tally.drop(f"picture: {unusable.reason}", name, printable(unusable.detail))
+                continue
+            if not upright:
+                self.notes.count("picture: looked at as stored, not turned as its EXIF says", name)
+            yield InputPicture(name, picture)
+        for name, video in self.videos.items():
+            count = 0
+            for number, seconds, picture in video.frames(self._fps):
+                count += 1
+                yield InputPicture(name, picture, number, seconds)
+            if not count:
+                self.tally.drop("video: no frame could be decoded", name)
+            elif lacking := video.lacking(count, self._fps):
+                expected = video.expected(self._fps)
+                reason = f"frame: not decoded, of about {expected} that the file's header tells"
+                self.tally.count(reason, name, lacking)
+
+    def _named(self, found: dict[Path, None], base: str) -> dict[str, Path]:
+        """Give each file its name; what two paths of a name lead to is there once."""
+        named: dict[str, Path] = {}
+        for path in found:
+            # As UTF-8 wherever it can be: what is written down must name the file.
+            inner = os.fsencode(Path(os.path.relpath(path, base)).as_posix())
+            name = inner.decode(errors="backslashreplace")
+            other = named.setdefault(name, path)
+            if other is not path and not path.samefile(other):
+                self.tally.drop("file: printed, its name is that of another; rename it", name)
+        return named
+
+
+def _read(path: Path) -> tuple[NDArray[np.uint8], bool]:
+    """Decode a picture, and say if it is stored upright; raises Unusable if that can't be done."""
+    data = read_bytes(path)
+    return decode_picture(data), is_upright(data)
+
+
+def _folder(path: Path) -> Path:
+    return path.absolute() if path.is_dir() else path.absolute().parent
+
+
+def _files(path: Path, tally: Tally) -> list[Path]:
+    """Give the file that is named, or what a folder holds; UserError if it isn't there."""
+    if not path.exists():
+        raise UserError(f"{path}: no such picture, video or folder")
+    if (drawings := drawings_around(path)) is not None:
+        where = printable(os.path.relpath(drawings))
+        log.warning(
+            "%s: what EndoForge has drawn (%s) is looked at too", printable(str(path)), where
+        )
+    return _Search(path.absolute()).files(tally) if path.is_dir() else [path.absolute()]
+
+
+class _Search:
+    """A search for what there is to look at below a folder.
+
+    Of capture runs it finds the images alone, and what EndoForge has drawn only if the folder
+    itself lies among that.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        real = folder.resolve()
+        self._searched = {real, *real.parents}
+        # Asked for every file, and each answer walks up to the root: once a folder is enough.
+        self._footage = cache(self._is_footage)
+        self._drawings = cache(self._find_drawings)
+
+    def files(self, tally: Tally) -> list[Path]:
+        """Find pictures and videos, in natural order; drawings are counted in `tally`."""
+        files: list[Path] = []
+        drawn: Counter[Path] = Counter()
+        for file in files_below(self._folder, PICTURE_SUFFIXES | SUFFIXES):
+            if not self._footage(file.parent):
+                continue
+            # A link to a drawing is a drawing, wherever the link lies.
+            folder = file.resolve().parent if file.is_symlink() else file.parent
+            if (drawings := self._drawings(folder)) is None:
+                files.append(file)
+            else:
+                drawn[drawings] += 1
+        for drawings, count in drawn.items():
+            where = printable(os.path.relpath(drawings))
+            tally.count("file: drawn by EndoForge itself", where, count)
+        return files
+
+    def _is_footage(self, folder: Path) -> bool:
+        """Say if files of `folder` count: it lies in no capture run, or among the images of one."""
+        if _is_run(folder):
+            return False
+        if folder == self._folder or _holds_frames(folder):
+            return True
+        if folder.is_symlink() and _lies_beside_frames(folder.resolve()):
+            return False
+        return self._footage(folder.parent)
+
+    def _find_drawings(self, folder: Path) -> Path | None:
+        """Find the folder of drawn pictures that `folder` lies in, links followed."""
+        real = folder.resolve()
+        places = (one for one in (real, *real.parents) if one not in self._searched)
+        return next(filter(holds_drawings, places), None)
+
+
+def _holds_frames(folder: Path) -> bool:
+    return folder.name == "images" and _is_run(folder.parent)
+
+
+def _lies_beside_frames(folder: Path) -> bool:
+    """Say if `folder` is a part of a capture run, or lies in one, but not among its images."""
+    places = (folder, *folder.parents)
+    return any(map(_is_run, places)) and not any(map(_holds_frames, places))
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / MANIFEST_NAME).is_file()

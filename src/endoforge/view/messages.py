@@ -1,0 +1,359 @@
+"""What goes over the live view's socket, a class a message: from viewers, and to them.
+
+Viewers send JSON objects whose `type` is that of a class here, with its fields. `parse_message`
+takes exactly those. What they get is made by `encoded`; a frame is a binary message, whose header
+is a `FrameHeader`.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, asdict, dataclass, fields
+from functools import partial
+from typing import Annotated, Any, ClassVar, Literal, get_args, get_type_hints
+
+from endoforge.core.checks import MAX_SEED
+from endoforge.core.errors import UserError
+from endoforge.core.parsing import parse_json
+
+Reader = Callable[[Any], Any]
+"""Makes of a JSON value that of a field, or raises ValueError that says what it must be."""
+
+CameraName = Literal["endoscope", "free"]
+DetectorKind = Literal["neural", "heuristic"]
+Level = Literal["info", "warning", "error"]
+Switchable = Literal[
+    "autopilot", "camera", "data_run", "detector", "pause", "record", "reset_score", "truth"
+]
+Threshold = Literal["objectness", "iou"]
+
+SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0)
+MOST_FRAME = 2**53
+"""JavaScript counts no further; at 60 Hz that takes millions of years."""
+MOST_DRAG_PX = 4000.0
+"""Of one message, which tells of a 60th of a second: more than a screen is wide."""
+
+
+def _choice(among: tuple[Any, ...], value: Any) -> Any:
+    # True equals 1, which is a speed; a list can be looked for in a tuple alone.
+    if isinstance(value, bool) or value not in among:
+        raise ValueError(f"must be one of {', '.join(f'{choice}' for choice in among)}")
+    return value
+
+
+def _number(value: Any) -> float:
+    """A finite number; raises ValueError for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("must be a number")
+    # Compared before it is converted, for an integer of 400 digits is no float.
+    if not abs(value) <= sys.float_info.max:
+        raise ValueError("must be finite")
+    return float(value)
+
+
+def _within(most: float, value: Any) -> float:
+    if not abs(number := _number(value)) <= most:
+        raise ValueError(f"must be a number from {-most:g} to {most:g}")
+    return number
+
+
+def _axis(value: Any) -> float:
+    """A number, cut to -1..1."""
+    return max(-1.0, min(1.0, _number(value)))
+
+
+def _speed(value: Any) -> float:
+    return float(_choice(SPEEDS, value))
+
+
+def _frame(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_FRAME:
+        raise ValueError("must be the number of a frame")
+    return value
+
+
+def _seed(value: Any) -> int | None:
+    """A seed may be a text, since JavaScript's numbers don't have 64 bits."""
+    if value is None:
+        return None
+    if isinstance(value, str) and value.isdecimal() and len(value) <= 20:
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_SEED:
+        raise ValueError("must be a whole number from 0 to 2^64 - 1")
+    return value
+
+
+Axis = Annotated[float, _axis]
+Pixels = Annotated[float, partial(_within, MOST_DRAG_PX)]
+
+
+@dataclass(frozen=True)
+class Ack:
+    """The viewer has shown a frame, and can take another one."""
+
+    type: ClassVar = "ack"
+    frame: Annotated[int, _frame]
+
+
+@dataclass(frozen=True)
+class Switch:
+    """A key or a button that needs no value: what is off goes on, or the next of two comes."""
+
+    type: ClassVar = "switch"
+    what: Annotated[Switchable, partial(_choice, get_args(Switchable))]
+
+
+@dataclass(frozen=True)
+class ThresholdStep:
+    """A threshold of the detector is to be higher or lower, by -1 to 1."""
+
+    type: ClassVar = "threshold"
+    which: Annotated[Threshold, partial(_choice, get_args(Threshold))]
+    by: Annotated[float, partial(_within, 1.0)]
+
+
+@dataclass(frozen=True)
+class SpeedChoice:
+    """How many times as fast as the wall's the world's clock is to go, one of SPEEDS."""
+
+    type: ClassVar = "speed"
+    speed: Annotated[float, _speed]
+
+
+@dataclass(frozen=True)
+class SeedChoice:
+    """The colon of a base seed is to be flown; None: of the seed after the one that is shown."""
+
+    type: ClassVar = "seed"
+    seed: Annotated[int | None, _seed]
+
+
+@dataclass(frozen=True)
+class Steer:
+    """What is asked of the camera, each -1 to 1: moves along its axes, and turns.
+
+    `yaw` turns to the right, `pitch` upwards, `roll` clockwise as seen in the picture's depth.
+    """
+
+    type: ClassVar = "steer"
+    forward: Axis = 0.0
+    right: Axis = 0.0
+    up: Axis = 0.0
+    yaw: Axis = 0.0
+    pitch: Axis = 0.0
+    roll: Axis = 0.0
+
+    def __bool__(self) -> bool:
+        return any(asdict(self).values())
+
+
+@dataclass(frozen=True)
+class Drag:
+    """The mouse was dragged over the picture, by so many pixels of the page right and down."""
+
+    type: ClassVar = "drag"
+    dx: Pixels
+    dy: Pixels
+
+
+ViewCommand = Switch | ThresholdStep | SpeedChoice | SeedChoice
+FromViewer = Ack | ViewCommand | Steer | Drag
+FROM_VIEWER: Mapping[str, type[FromViewer]] = {kind.type: kind for kind in get_args(FromViewer)}
+
+
+def _readers(kind: type[FromViewer]) -> dict[str, Reader]:
+    """The readers of the fields of a message, which stand at their types."""
+    hints = get_type_hints(kind, include_extras=True)
+    return {field.name: hints[field.name].__metadata__[0] for field in fields(kind)}
+
+
+READERS = {kind: _readers(kind) for kind in FROM_VIEWER.values()}
+
+
+def parse_message(text: str) -> FromViewer:
+    """The message that a viewer sent; raises UserError with a line for that viewer."""
+    try:
+        message = parse_json(text)
+    except ValueError as error:
+        raise UserError("a message that isn't JSON") from error
+    if not isinstance(message, dict):
+        raise UserError("a message that is no JSON object")
+    name = message.pop("type", None)
+    if not isinstance(name, str):
+        raise UserError("a message without a type")
+    if name not in FROM_VIEWER:
+        raise UserError(f"no message of type {name[:40]!r}: there are {', '.join(FROM_VIEWER)}")
+    return _built(FROM_VIEWER[name], message)
+
+
+def _built(kind: type[FromViewer], values: dict[str, Any]) -> FromViewer:
+    readers, built = READERS[kind], dict[str, Any]()
+    for name, value in values.items():
+        if name not in readers:
+            raise UserError(f"{kind.type}: no field {name[:40]!r}: there are {', '.join(readers)}")
+        try:
+            built[name] = readers[name](value)
+        except ValueError as error:
+            raise UserError(f"{kind.type}: {name} {error}") from error
+    for field in fields(kind):
+        if field.name not in built and field.default is MISSING:
+            raise UserError(f"{kind.type}: {field.name} is missing")
+    return kind(**built)
+
+
+@dataclass(frozen=True)
+class Hello:
+    """What a viewer gets first: (width, height) in pixels of the frames to come."""
+
+    type: ClassVar = "hello"
+    resolution: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class LiveEvent:
+    """Something happened that people should know, in a line."""
+
+    type: ClassVar = "event"
+    level: Level
+    text: str
+
+
+@dataclass(frozen=True)
+class WorldState:
+    """The world's clock, and the place of the camera that is shown.
+
+    The defaults are those of a world whose first colon isn't there yet.
+    """
+
+    seed: str
+    """A text, since JavaScript's numbers don't have 64 bits."""
+    paused: bool = False
+    speed: float = 1.0
+    time_s: float = 0.0
+    """Of the flight; where the scope is steered by hand, of the world."""
+    duration_s: float = 0.0
+    """Of the autopilot's flight."""
+    autopilot: bool = True
+    camera: CameraName = "endoscope"
+    segment: str = ""
+    depth_cm: float = 0.0
+    length_cm: float = 0.0
+
+
+@dataclass(frozen=True)
+class DetectorState:
+    """The detector at work; milliseconds are None until something was detected lately."""
+
+    mode: DetectorKind
+    fallback: str | None
+    """Why it isn't the one that was asked for, in a line."""
+    objectness: float
+    iou: float
+    ms_median: float | None
+    ms_p95: float | None
+    hz: float
+    count: int
+    """Detections on the newest frame that was looked at."""
+    error: str | None
+
+
+@dataclass(frozen=True)
+class RecorderState:
+    """The recording that goes on, or else the last one."""
+
+    recording: bool
+    data_run: bool
+    run: str | None
+    frames: int
+    max_frames: int | None
+    error: str | None
+
+
+@dataclass(frozen=True)
+class RatesState:
+    """Frames a second of what all viewers share, and how many viewers there are."""
+
+    rendered_hz: float
+    encoded_hz: float
+    dropped: int
+    """Rendered and never encoded, since the start."""
+    clients: int
+
+
+@dataclass(frozen=True)
+class TruthState:
+    """The detector's hits, false alarms and misses since the last reset.
+
+    Precision and recall are None where there is nothing to divide by.
+    """
+
+    shown: bool
+    """Whether frames come with the truth."""
+    tp: int
+    fp: int
+    fn: int
+    precision: float | None
+    recall: float | None
+
+
+@dataclass(frozen=True)
+class ClientState:
+    """Of the viewer that gets it: frames a second that it showed, and those it was too slow for."""
+
+    shown_hz: float
+    skipped: int
+
+
+@dataclass(frozen=True)
+class LiveState:
+    """All that the page shows beside the picture."""
+
+    type: ClassVar = "state"
+    world: WorldState
+    detector: DetectorState
+    recorder: RecorderState
+    rates: RatesState
+    truth: TruthState
+    client: ClientState
+    renderer: str
+    device: str
+
+
+@dataclass(frozen=True)
+class FoundBox:
+    """A detection: corners 0..1 of the picture; `hit` is None while the truth isn't shown."""
+
+    xyxy: tuple[float, ...]
+    score: float
+    label: str
+    hit: bool | None
+
+
+@dataclass(frozen=True)
+class TrueBox:
+    """A polyp in the picture; `found` is None if it wasn't in the frame that was detected on."""
+
+    xyxy: tuple[float, ...]
+    paris: str
+    found: bool | None
+
+
+@dataclass(frozen=True)
+class FrameHeader:
+    """What is drawn over a frame: the newest detections, and the truth if it is shown."""
+
+    frame: int
+    boxes: tuple[FoundBox, ...]
+    truth: tuple[TrueBox, ...] | None
+
+    def encoded(self) -> bytes:
+        """The header as JSON, without spaces, since it goes out with every frame."""
+        return json.dumps(asdict(self), separators=(",", ":")).encode()
+
+
+ToViewer = Hello | LiveEvent | LiveState
+
+
+def encoded(message: ToViewer) -> str:
+    """A message as the JSON that viewers get."""
+    return json.dumps({"type": message.type, **asdict(message)})

@@ -1,0 +1,61 @@
+"""The state message, read from a session."""
+
+from endoforge.view.live_recording import Recording
+from endoforge.view.messages import (
+    ClientState,
+    LiveState,
+    RatesState,
+    RecorderState,
+    WorldState,
+)
+from endoforge.view.session import Session
+from endoforge.view.world import World
+
+
+def read_state(session: Session, viewers: int, client: ClientState) -> LiveState:
+    """All that the page shows, for one of so many viewers; `client` is of that one alone."""
+    with session.shared.lock:
+        world = session.shared.world
+        return LiveState(
+            world=_world(world) if world else WorldState(str(session.seed)),
+            detector=session.detecting.reading(),
+            recorder=_recorder(session),
+            rates=RatesState(
+                rendered_hz=round(session.show.rate.hz, 1),
+                encoded_hz=round(session.encoding.rate.hz, 1),
+                dropped=session.encoding.frames.dropped,
+                clients=viewers,
+            ),
+            truth=session.detecting.score.reading(shown=session.encoding.with_truth),
+            client=client,
+            renderer=session.show.engine or "starting",
+            device=session.compute.describe(),
+        )
+
+
+def _world(world: World) -> WorldState:
+    return WorldState(
+        seed=str(world.colon.base_seed),
+        paused=world.paused,
+        speed=world.speed,
+        time_s=round(world.flight_s if world.autopilot else world.time_s, 3),
+        duration_s=round(world.colon.duration_s, 3),
+        autopilot=world.autopilot,
+        camera=world.camera,
+        segment=world.segment,
+        depth_cm=round(world.place.s_mm / 10, 1),
+        length_cm=round(world.lumen.length_mm / 10, 1),
+    )
+
+
+def _recorder(session: Session) -> RecorderState:
+    going, last = session.shared.recording, session.last_recording
+    shown: Recording | None = going or last
+    return RecorderState(
+        recording=going is not None,
+        data_run=going is not None and going.data_run,
+        run=shown.run_name if shown else None,
+        frames=shown.frames if shown else 0,
+        max_frames=shown.max_frames if shown else session.config.max_frames,
+        error=shown.error if shown else None,
+    )

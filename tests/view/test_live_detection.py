@@ -1,0 +1,274 @@
+"""The detector that is at work: missing, broken, appearing, replaced, throwing."""
+
+import shutil
+import time
+
+import numpy as np
+import pytest
+
+from endoforge.view import live_detection
+from endoforge.view.events import Events
+from endoforge.view.frame import LiveFrame
+from endoforge.view.live_detection import Detecting, Keeper, Thresholds
+
+from .conftest import FakeDetector, until
+
+
+def here(model):
+    """Detect on torch's CPU."""
+    return model
+
+
+@pytest.fixture
+def events():
+    return Events()
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    return tmp_path / "tinydet.safetensors"
+
+
+@pytest.fixture
+def keeper(checkpoint, events, detector):
+    return Keeper(str(checkpoint), here, Thresholds(0.3, 0.5), events, lambda: detector)
+
+
+def texts(events, level):
+    return [event.text for event in events.last() if event.level == level]
+
+
+def frame_of(colon, number=1):
+    stats = np.zeros((24, 6), np.int32)
+    stats[0] = (500, 500, 24, 16, 48, 32)
+    rgb = np.zeros((64, 96, 3), np.uint8)
+    return LiveFrame(number, rgb, stats, colon.run.states[0], colon)
+
+
+def test_without_a_checkpoint_the_heuristic_takes_over_and_says_why(keeper, events, detector):
+    assert keeper.current() is detector
+    assert keeper.mode == "heuristic"
+    assert "no such checkpoint" in keeper.fallback
+    [warning] = texts(events, "warning")
+    assert "no such checkpoint" in warning
+    assert "heuristic detector takes over" in warning
+    keeper.look()
+    keeper.look()
+    assert len(texts(events, "warning")) == 1, "it is said once"
+
+
+def test_a_checkpoint_that_appears_is_taken(keeper, checkpoint, lively, events):
+    keeper.current()
+    shutil.copy(lively, checkpoint)
+    keeper.look()
+    assert keeper.mode == "neural"
+    assert keeper.fallback is None
+    assert keeper.current().kind == "neural"
+    assert any("loaded" in text for text in texts(events, "info"))
+
+
+def test_other_weights_stand_in_until_the_file_is_there(
+    checkpoint, lively, events, detector, tmp_path
+):
+    stand_in = tmp_path / "packaged.safetensors"
+    shutil.copy(lively, stand_in)
+    thresholds = Thresholds(0.3, 0.5)
+    keeper = Keeper(
+        str(checkpoint),
+        here,
+        thresholds,
+        events,
+        lambda: detector,
+        stand_in=stand_in,
+    )
+    first = keeper.current()
+    assert (keeper.mode, keeper.fallback, first.kind) == ("neural", None, "neural")
+    assert "weights that come with EndoForge" in texts(events, "info")[-1]
+    shutil.copy(lively, checkpoint)
+    keeper.look()
+    assert keeper.current() is not first
+    assert f"{checkpoint}: loaded again" in texts(events, "info")[-1]
+    checkpoint.write_bytes(b"broken")
+    keeper.look()
+    assert keeper.current() is detector, "a file that is there is never passed over in silence"
+    assert str(checkpoint) in keeper.fallback
+
+
+def test_it_is_looked_at_by_itself_while_frames_are_detected(keeper, checkpoint, lively):
+    keeper.current()
+    shutil.copy(lively, checkpoint)
+    keeper._next_look = 0.0
+    assert keeper.current().kind == "neural"
+
+
+@pytest.mark.parametrize("content", [b"", b"not weights", b"\x10\0\0\0\0\0\0\0{}"])
+def test_a_broken_checkpoint_is_told_in_a_line(keeper, checkpoint, events, content):
+    checkpoint.write_bytes(content)
+    assert keeper.current().kind == "heuristic"
+    assert str(checkpoint) in keeper.fallback
+    assert "\n" not in keeper.fallback
+    assert len(texts(events, "warning")) == 1
+
+
+def test_a_replaced_checkpoint_is_loaded_again(keeper, checkpoint, lively, events):
+    shutil.copy(lively, checkpoint)
+    first = keeper.current()
+    fresh = checkpoint.with_suffix(".new")
+    shutil.copy(lively, fresh)
+    fresh.rename(checkpoint)
+    keeper.look()
+    assert keeper.current() is not first
+    assert "loaded again" in texts(events, "info")[-1]
+    second = keeper.current()
+    keeper.look()
+    assert keeper.current() is second, "the same file isn't loaded twice"
+
+
+def test_it_breaks_and_vanishes_and_comes_back(keeper, checkpoint, lively, events, detector):
+    shutil.copy(lively, checkpoint)
+    assert keeper.current().kind == "neural"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    keeper.look()
+    assert keeper.current() is detector
+    assert keeper.mode == "heuristic"
+    checkpoint.unlink()
+    keeper.look()
+    assert "no such checkpoint" in keeper.fallback
+    shutil.copy(lively, checkpoint)
+    keeper.look()
+    assert keeper.current().kind == "neural"
+    assert len(texts(events, "warning")) == 2
+
+
+def test_the_user_may_want_the_heuristic_one(keeper, checkpoint, lively, detector):
+    shutil.copy(lively, checkpoint)
+    keeper.wanted = "heuristic"
+    assert keeper.current() is detector
+    assert keeper.mode == "heuristic"
+    assert keeper.fallback is None, "it is no fallback: it was asked for"
+
+
+def test_thresholds_are_passed_on_live(keeper, detector):
+    keeper.current()
+    assert detector.thresholds == (0.3, 0.5)
+    keeper.thresholds = Thresholds(0.45, 0.6)
+    keeper.current()
+    assert detector.thresholds == (0.45, 0.6)
+
+
+def test_with_no_detector_at_all_the_view_goes_on(checkpoint, events, colon):
+    def none():
+        raise ImportError("no such module")
+
+    keeper = Keeper(str(checkpoint), here, Thresholds(0.3, 0.5), events, none)
+    work = Detecting(keeper, events, most_hz=100)
+    work._detect(frame_of(colon))
+    assert work.found is None
+    state = work.reading()
+    assert state.mode == "heuristic"
+    assert "no such module" in state.error
+    assert "no such checkpoint" in state.fallback
+    [told] = texts(events, "error")
+    assert "no such module" in told
+
+
+@pytest.fixture
+def work(keeper, events, monkeypatch):
+    monkeypatch.setattr(live_detection, "RETRY_S", 0.05)
+    work = Detecting(keeper, events, most_hz=200)
+    work.start()
+    yield work
+    work.end()
+    work.join(5)
+    assert not work.is_alive()
+
+
+def test_a_detector_that_throws_is_told_once_and_tried_again(work, colon, detector, events):
+    detector.failure = RuntimeError("out of\nmemory")
+    for number in range(5):
+        work.frames.put(frame_of(colon, number))
+        until(lambda number=number: detector.calls > number)
+    assert work.reading().error == "the detector failed: RuntimeError: out of memory"
+    [told] = texts(events, "error")
+    assert "tried again" in told
+    assert work.found is None
+    detector.failure = None
+    last = frame_of(colon, 9)
+    work.frames.put(last)
+    until(lambda: work.found is not None and work.reading().error is None)
+    assert detector.seen is last.rgb
+    assert texts(events, "info")[-1] == "the detector works again"
+
+
+def test_what_is_found_is_counted_once_a_frame(work, colon, detector):
+    """The detection is exactly the one polyp's box: (24, 16, 48, 32) of 96 x 64."""
+    work.frames.put(frame_of(colon, 1))
+    until(lambda: work.found is not None)
+    assert work.found.hits == (True,)
+    work.again()
+    until(lambda: detector.calls == 2)
+    work.end()
+    work.join(5)
+    assert work.score.reading(shown=True).tp == 1, "the same frame again counts nothing"
+    state = work.reading()
+    assert state.count == 1
+    assert state.ms_median is not None
+
+
+class FakeTime:
+    """A clock that goes on when something waits, in the place of `time` and of an event."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    perf_counter = monotonic
+
+    def is_set(self) -> bool:
+        return self.now_s >= 1000.99  # not at 1001: sums of 0.05 miss it by a little
+
+    def wait(self, seconds: float) -> None:
+        self.now_s += seconds
+
+
+def test_detections_come_no_faster_than_they_may(colon, keeper, events, monkeypatch):
+    """20 a second, though each takes 0.01 s and a new frame always waits."""
+    clock, began = FakeTime(), []
+
+    class Busy(FakeDetector):
+        def detect(self, frame):
+            began.append(clock.now_s)
+            clock.now_s += 0.01
+            work.frames.put(frame_of(colon))
+            return super().detect(frame)
+
+    keeper._make_heuristic = Busy
+    monkeypatch.setattr(live_detection, "time", clock)
+    work = Detecting(keeper, events, most_hz=20)
+    work._ended = clock
+    work.frames.put(frame_of(colon))
+    work.run()
+    assert len(began) == 20
+    assert np.diff(began) == pytest.approx(0.05)
+
+
+def test_it_detects_on_webgpu_what_it_detects_on_torch(webgpu, checkpoint, lively, events, colon):
+    shutil.copy(lively, checkpoint)
+    found = []
+    for place in (here, webgpu.net):
+        keeper = Keeper(str(checkpoint), place, Thresholds(0.3, 0.5), events)
+        work = Detecting(keeper, events, most_hz=100)
+        work.start()
+        work.frames.put(frame_of(colon))
+        until = time.monotonic() + 60
+        while work.found is None and work.error is None and time.monotonic() < until:
+            time.sleep(0.01)
+        work.end()
+        work.join()
+        assert (keeper.mode, work.error) == ("neural", None)
+        found.append(work.found.detections)
+    assert len(found[0]) > 0
+    assert np.allclose(found[0].boxes, found[1].boxes, atol=1e-4)
+    assert np.allclose(found[0].scores, found[1].scores, atol=1e-4)
