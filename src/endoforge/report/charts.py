@@ -144,7 +144,7 @@ def recall_by_size_chart(bins: Sequence[SizeBin]) -> Chart:
 
 
 def _range(size: SizeBin) -> str:
-    """ Name a range of areas: "2-5" for shares from 0.02 to 0.05."""
+    """Name a range of areas: "2-5" for shares from 0.02 to 0.05."""
     least, most = f"{100 * size.least:g}", f"{100 * size.most:g}"
     if size.least == 0:
         return f"< {most}"
