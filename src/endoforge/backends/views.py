@@ -6,6 +6,7 @@ from torch import Tensor
 from endoforge.backends.base import BatchView
 from endoforge.data.augment import Draws, Views, augment, draw_chances, noise_tile, seeded_generator
 from endoforge.data.loader import Batch
+from endoforge.data.paint import paint_fields
 from endoforge.detect.assign import assign_cells
 from endoforge.detect.boxes import Cells, make_cells, to_pixels
 from endoforge.detect.decode import decode_batch
@@ -20,7 +21,7 @@ class Chance:
     def __init__(self, seed: int, device: torch.device) -> None:
         self.seed = seed
         self._device = device
-        self._tiles: dict[tuple[int, int], Tensor] = {}
+        self._tiles: dict[tuple[int, int], list[Tensor]] = {}
 
     def inputs(self, batch: Batch, epoch: int, step: int) -> list[Tensor]:
         """The batch, and what (seed, epoch, step) draw for it, as `make_views` wants them."""
@@ -36,12 +37,13 @@ class Chance:
             draws.noise_at,
         )
         on_device = [tensor.to(self._device, non_blocking=True) for tensor in given]
-        return [*on_device, self._tile(image_hw)]
+        return [*on_device, *self._tile(image_hw)]
 
-    def _tile(self, image_hw: tuple[int, int]) -> Tensor:
+    def _tile(self, image_hw: tuple[int, int]) -> list[Tensor]:
         if image_hw not in self._tiles:
-            tile = noise_tile(image_hw, seeded_generator(self.seed))
-            self._tiles[image_hw] = tile.to(self._device)
+            generator = seeded_generator(self.seed)
+            made = noise_tile(image_hw, generator), paint_fields(image_hw, generator)
+            self._tiles[image_hw] = [one.to(self._device) for one in made]
         return self._tiles[image_hw]
 
 
@@ -53,9 +55,12 @@ def make_views(
     chance: Tensor,
     noise_at: Tensor,
     tile: Tensor,
+    fields: Tensor,
 ) -> Views:
     """What a step learns from, of a batch and what was drawn for it."""
-    return augment(to_input(images), boxes, classes, num_boxes, Draws(chance, noise_at), tile)
+    return augment(
+        to_input(images), boxes, classes, num_boxes, Draws(chance, noise_at), tile, fields
+    )
 
 
 def cells_of(images: Tensor, config: TinyDetConfig) -> Cells:
