@@ -14,8 +14,6 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
-from endoforge.data.paint import NUM_PAINT_DRAWS, paint
-
 SMALLEST_SCALE, LARGEST_SCALE = 0.6, 1.5
 LARGEST_SHIFT = 0.15
 LEAST_AREA_LEFT = 0.25
@@ -73,7 +71,7 @@ class Draws:
 
 def draw_chances(count: int, image_hw: tuple[int, int], generator: Generator) -> Draws:
     """Draw what chance decides for `count` pictures of `image_hw`, on the CPU."""
-    own = torch.rand(count, NUM_DRAWS + NUM_PAINT_DRAWS, generator=generator)
+    own = torch.rand(count, NUM_DRAWS, generator=generator)
     at = [torch.randint(0, TILES * side, (), generator=generator) for side in image_hw]
     return Draws(own, torch.stack(at))
 
@@ -94,7 +92,6 @@ def augment(
     num_boxes: Tensor,
     draws: Draws,
     tile: Tensor,
-    fields: Tensor,
 ) -> Views:
     """The view of each picture that `draws` decided, its boxes, their classes, how many are left.
 
@@ -102,9 +99,8 @@ def augment(
     blurred, recoloured, with noise of the `noise_tile`. Boxes follow the pixels and are clipped;
     one with less than a quarter of its area in view is removed. All on one device.
     """
-    warp, cut = random_warp(draws.own[:, :5]), random_cut(draws.own[:, 14:NUM_DRAWS])
-    painted = paint(images, draws.own[:, NUM_DRAWS:], fields)
-    views = warp_images(painted, warp, cut)
+    warp, cut = random_warp(draws.own[:, :5]), random_cut(draws.own[:, 14:])
+    views = warp_images(images, warp, cut)
     blur_(views, draws.own[:, 13])
     recolour_(views, draws.own[:, 5:12])
     strength = LARGEST_NOISE * draws.own[:, 12, None, None, None]

@@ -18,11 +18,20 @@ SPREAD = 2
 """A field is so many times the picture, each way, so that windows of it differ."""
 NUM_PAINT_DRAWS = 26
 """Numbers that chance gives each picture's paint."""
-PAINTED, LIT = 0.7, 0.7
-"""Shares of the pictures that get a surface, and a light."""
 MOTTLED, RIDGED = 0.5, 1.0
 """The strongest mottling, for a field of variance 1, and the strongest ridges, as exponents."""
 LEAST_LIGHT = 1e-4
+
+
+def draw_paint(count: int, share: float, generator: Generator) -> Tensor:
+    """Draw what chance decides for `count` pictures, (count, NUM_PAINT_DRAWS) on the CPU.
+
+    Each gets a surface, 1 or 0 in the first column, with a probability of `share`, and a light, in
+    the second, with the same; the rest is uniform in 0..1.
+    """
+    chance = torch.rand(count, NUM_PAINT_DRAWS, generator=generator)
+    chance[:, :2] = (chance[:, :2] < share).to(chance.dtype)
+    return chance
 
 
 def paint_fields(image_hw: tuple[int, int], generator: Generator) -> Tensor:
@@ -50,7 +59,7 @@ def paint_fields(image_hw: tuple[int, int], generator: Generator) -> Tensor:
 def paint(images: Tensor, chance: Tensor, fields: Tensor) -> Tensor:
     """Painted pictures (B, 3, H, W) in 0..1, of pictures like them.
 
-    `chance` is (B, NUM_PAINT_DRAWS), uniform in 0..1; `fields` are of `paint_fields`.
+    `chance` is (B, NUM_PAINT_DRAWS) of `draw_paint`; `fields` are of `paint_fields`.
     """
     draws = iter(chance[:, :, None, None, None].unbind(1))
 
@@ -66,13 +75,12 @@ def paint(images: Tensor, chance: Tensor, fields: Tensor) -> Tensor:
             fields, which, next(draws)[:, 0, 0, 0], next(draws)[:, 0, 0, 0], images.shape[2:]
         )
 
-    textured = (next(draws) < PAINTED).to(images.dtype)
+    textured, lit = next(draws), next(draws)
     mottling = between(0, MOTTLED) * textured * window(0, MOTTLINGS)
     darker = mottling * colour((0.0, 0.5, 0.5), (0.6, 1.2, 1.2))
     there = (window(MOTTLINGS + RIDGES, PATCHES) + between(-0.5, 1)).clamp(0, 1)
     ridges = between(0, RIDGED) * textured * window(MOTTLINGS, RIDGES) * there
     darker = darker + ridges * colour((0.0, 0.6, 0.4), (0.5, 1.2, 1.2))
-    lit = (next(draws) < LIT).to(images.dtype)
     y, x = _axes(images)
     squared = (x - between(-0.6, 0.6)) ** 2 + (y - between(-0.6, 0.6)) ** 2
     darker = darker + lit * (between(-0.4, 1.2) * squared)
@@ -113,7 +121,8 @@ def _window(
 
 
 def _starts(share: Tensor, side: int, whole: int) -> Tensor:
-    return (share * (whole - side)).long()
+    starts: Tensor = (share * (whole - side)).long()
+    return starts
 
 
 def _axes(images: Tensor) -> tuple[Tensor, Tensor]:
