@@ -6,28 +6,33 @@ from pathlib import Path
 
 import pytest
 
-PACKAGED = """
+FORKED = """
 import os, sys
+
+def forked(after):
+    print("---", flush=True)
+    if os.fork():
+        code = os.waitstatus_to_exitcode(os.wait()[1])
+        return code and sys.exit(code)
+    try:
+        exec(after)
+        print("went on", flush=True)
+    except endoforge.core.errors.UserError as error:
+        print(error, flush=True)
+    os._exit(0)
+"""
+"""Defines what tells how a forked process fares that does `after`."""
+
+PACKAGED = """
 import numpy as np
 import torch
 import endoforge
 
 torch.set_num_threads(2)
 frame = np.full((360, 640, 3), 90, np.uint8)
-detector = endoforge.load_detector()
-{before}
-if os.fork():
-    sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))
-try:
-    {after}
-    print("went on")
-except endoforge.core.errors.UserError as error:
-    print(error)
-os._exit(0)
 """
 
 SIMULATED = """
-import os, sys
 import endoforge.core.errors
 from endoforge.sim.simulator import Simulator
 
@@ -35,15 +40,6 @@ def make(seed):
     return Simulator(seed, size=(96, 64), max_frames=2, renderer="cpu")
 
 simulator = make(7)
-{before}
-if os.fork():
-    sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))
-try:
-    {after}
-    print("went on")
-except endoforge.core.errors.UserError as error:
-    print(error)
-os._exit(0)
 """
 
 pytestmark = [
@@ -52,46 +48,45 @@ pytestmark = [
 ]
 
 
-def said(code: str, folder: Path) -> str:
-    """What the child says; fails if it hangs."""
-    argv = [sys.executable, "-c", code]
+def said(code: str, folder: Path) -> list[str]:
+    """What each child says; fails if one hangs."""
+    argv = [sys.executable, "-c", FORKED + code]
     done = subprocess.run(
         argv, cwd=folder, capture_output=True, text=True, check=False, timeout=120
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+    return [text.strip() for text in done.stdout.split("---\n")[1:]]
 
 
-@pytest.mark.parametrize(
-    ("before", "after", "words"),
-    [
-        ("pass", "detector.detect(frame)", "forked from one that used torch"),
-        ("detector.detect(frame)", "detector.detect(frame)", "forked from one that used torch"),
-        ("pass", "endoforge.load_detector()", "forked from one that used torch"),
-        ("pass", "torch.set_num_threads(1); detector.detect(frame)", "went on"),
-    ],
-)
-def test_a_detector_in_a_fork(before: str, after: str, words: str, tmp_path: Path) -> None:
-    line = said(PACKAGED.format(before=before, after=after), tmp_path)
-    assert words in line
-    assert words == "went on" or ('"spawn"' in line and "set_num_threads(1)" in line)
+def test_a_detector_in_a_fork(tmp_path: Path) -> None:
+    code = """
+forked("endoforge.load_detector().detect(frame)")
+detector = endoforge.load_detector()
+forked("detector.detect(frame)")
+forked("endoforge.load_detector()")
+forked("torch.set_num_threads(1); detector.detect(frame)")
+detector.detect(frame)
+forked("detector.detect(frame)")
+"""
+    before_any, *others = said(PACKAGED + code, tmp_path)
+    detect, load, on_one_thread, after_detecting = others
+    assert before_any == "went on", "what was forked before anything was used works"
+    assert "went on" in on_one_thread
+    for line in (detect, load, after_detecting):
+        assert "forked from one that used torch" in line
+        assert '"spawn"' in line
+        assert "set_num_threads(1)" in line
 
 
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        ("pass", "list(simulator)"),
-        ("list(simulator)", "list(simulator)"),
-        ("pass", "make(8)"),
-    ],
-)
-def test_a_simulator_in_a_fork(before: str, after: str, tmp_path: Path) -> None:
-    line = said(SIMULATED.format(before=before, after=after), tmp_path)
-    assert "forked from one that used the renderer" in line
-    assert '"spawn"' in line
-
-
-def test_what_was_forked_before_anything_was_used_works(tmp_path: Path) -> None:
-    code = PACKAGED.replace("detector = endoforge.load_detector()\n", "")
-    after = "endoforge.load_detector().detect(frame)"
-    assert said(code.format(before="pass", after=after), tmp_path) == "went on"
+def test_a_simulator_in_a_fork(tmp_path: Path) -> None:
+    code = """
+forked("list(simulator)")
+forked("make(8)")
+list(simulator)
+forked("list(simulator)")
+"""
+    lines = said(SIMULATED + code, tmp_path)
+    assert len(lines) == 3
+    for line in lines:
+        assert "forked from one that used the renderer" in line
+        assert '"spawn"' in line

@@ -28,10 +28,14 @@ def flags(config: TrainConfig) -> list[str]:
 
 
 def start(config: TrainConfig, *, processes: int | None = None) -> subprocess.Popen[str]:
-    """The training as a user starts it; with `processes`, by torchrun, and in float32."""
+    """The training as a user starts it; with `processes`, in float32: 0 alone, others by torchrun.
+
+    In float32, the environment may tell it to take few runs too.
+    """
     command = [sys.executable, "-m", "endoforge"]
     if processes is not None:
-        command = [*TORCHRUN, str(processes), str(Path(__file__).parent / "in_float32.py")]
+        torchrun = [*TORCHRUN, str(processes)] if processes else [sys.executable]
+        command = [*torchrun, str(Path(__file__).parent / "in_float32.py")]
     return subprocess.Popen(
         [*command, *flags(config)],
         env={**os.environ, "OMP_NUM_THREADS": "1"},

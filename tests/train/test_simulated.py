@@ -16,6 +16,7 @@ from endoforge.train import simulated, simulated_validation
 from endoforge.train.config import TrainConfig, TrainHpConfig
 from endoforge.train.loop import train
 from endoforge.train.simulated import SimulatedSource, engine_on, load_simulated, num_workers
+from tests.train.few_runs import FEW_RUNS, few_runs
 from tests.train.processes import epochs_in, finished, start, wait_for
 from tests.train.test_loop import assert_same_training, at, interrupt
 
@@ -45,16 +46,11 @@ def config(tmp_path: Path) -> Callable[..., TrainConfig]:
     return make
 
 
-@pytest.fixture
-def few_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A training needs three runs of twelve views at a time, and validates on two of four frames.
-
-    So six steps of eight frames take it to its fourth beat, and to its sixth run.
-    """
-    monkeypatch.setattr("endoforge.train.simulated.RUNS_AT_ONCE", 3)
-    monkeypatch.setattr("endoforge.train.simulated.VIEWS_A_RUN", 12)
-    monkeypatch.setattr("endoforge.train.simulated_validation.VALIDATION_RUNS", 2)
-    monkeypatch.setattr("endoforge.train.simulated_validation.VALIDATION_FRAMES", 4)
+@pytest.fixture(name="few_runs")
+def _few_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings here, and those of processes that are started, have few runs."""
+    few_runs(monkeypatch.setattr)
+    monkeypatch.setenv(FEW_RUNS, "1")
 
 
 @pytest.mark.parametrize(
@@ -150,8 +146,8 @@ def test_another_training_in_the_folder_is_refused_with_what_differs(config, tmp
             train(config(**{"steps": 1, "epochs": 1, **others}))
 
 
-@pytest.mark.usefixtures("few_runs")
 def test_it_can_be_validated_on_recorded_runs(config, small_root, recorder):
+    """With 32 runs of 1,024 views at a time, as users have them."""
     train(config(steps=1, epochs=1, real_val_dir=str(small_root), strict=True))
     assert recorder.epochs[-1].validation.metrics.images == 15
 
@@ -176,25 +172,25 @@ def test_validation_is_the_same_for_every_seed(config, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_runs", "float32")
 def test_killed_and_resumed_it_ends_as_if_never_stopped(config, tmp_path):
-    """As a user starts it, with all 32 runs at a time."""
     settings = {"steps": 30, "epochs": 3, "batch_size": 4}
     whole, killed, metrics = tmp_path / "whole", tmp_path / "killed", tmp_path / "metrics.jsonl"
     train(config(**settings, ckpt_dir=str(whole)))
     again = config(**settings, ckpt_dir=str(killed), ckpt_every_steps=7, metrics_out=str(metrics))
-    process = start(again)
+    process = start(again, processes=0)
     wait_for(lambda: len(epochs_in(metrics)) >= 1, process)
     process.send_signal(signal.SIGKILL)
     code, _, errors = finished(process)
     assert code == -signal.SIGKILL, errors
-    code, _, errors = finished(start(again))
+    code, _, errors = finished(start(again, processes=0))
     assert code == 0, errors
     for name in ("tinydet.safetensors", "tinydet_best.safetensors"):
         assert (killed / name).read_bytes() == (whole / name).read_bytes()
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("float32")
+@pytest.mark.usefixtures("few_runs", "float32")
 def test_two_processes_do_what_one_does_alone(config, tmp_path):
     """Batches of five: two frames for one, three for the other."""
     alone, together = tmp_path / "alone", tmp_path / "together"

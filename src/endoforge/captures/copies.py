@@ -78,7 +78,7 @@ class Copy:
         self._leave_mark(run)
 
     def put(self, name: str, data: bytes) -> bool:
-        """Write `data` to the file `name`, unless it holds that; whether it held something else."""
+        """Write `data` to the file `name`, unless it holds that; True if it held something else."""
         path = self.folder / name
         there = os.path.lexists(path)
         differs = not there or is_link(path) or read_regular(path, MOST_PICTURE_BYTES) != data
@@ -90,13 +90,13 @@ class Copy:
         return there and differs
 
     def end(self, run: RunInfo, names: Collection[str]) -> int:
-        """Remove what was copied and is of none of the `names`; how many labels went."""
+        """Remove what was copied and is of none of the `names`; returns how many labels went."""
         removed = self._remove([name for name in self._digests if name not in names])
         self._leave_mark(run)
         return removed
 
     def remove(self) -> int:
-        """Remove all that was copied, and folders that are then empty; how many labels went."""
+        """Remove all that was copied, and folders then empty; returns how many labels went."""
         if not _is_real_folder(self.folder):
             return 0
         removed = self._remove(list(self._digests))
@@ -107,7 +107,7 @@ class Copy:
         return removed
 
     def _remove(self, names: Iterable[str]) -> int:
-        """Labels first: while old frames go, no label is left without its image."""
+        """Remove these files; labels first, so that none is left without its image meanwhile."""
         removed = 0
         for name in sorted(names, key=lambda name: (not _is_label(name), name)):
             path, is_ours = self.folder / name, self._digests[name] != NOT_OURS

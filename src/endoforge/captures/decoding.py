@@ -32,7 +32,7 @@ FORMATS = (
 """The formats that are opened, by FFmpeg's names: those that hold the frames themselves. Others,
 such as playlists, have other files opened."""
 READ_AT_ONCE = 2**18
-"""Bytes."""
+"""Bytes that FFmpeg asks of a file in one read."""
 MOST_REORDERED = 16
 """How many frames of H.264 may wait for one that is shown later."""
 HIDING = {"mjpeg", "hevc"}
@@ -90,6 +90,8 @@ def decoded(path: Path) -> Iterator[VideoFrame | None]:
     damaged. Near there, what they give depends on their number and their pace, and the last frames
     may get lost; so one thread begins anew and goes on from there.
     """
+    # Frames are held back until damage after them can no longer change them: what was given is what
+    # one thread gives too, so that it can go on from there.
     given = 0
     held: deque[VideoFrame] = deque()
     for frame in _decoded(path, threads=True):

@@ -18,14 +18,14 @@ from endoforge.core.progress import progress
 
 @dataclass(frozen=True)
 class RunInfo:
-    """One run folder."""
+    """A run folder at `path`, and its name there."""
 
     name: str
     path: Path
 
     @cached_property
     def manifest(self) -> RunManifest | None:
-        """Read when first asked for; None where there is none that can be read."""
+        """The run's manifest, read when first asked for; None where none can be read."""
         try:
             return read_manifest(self.path)
         except (OSError, ValidationError):

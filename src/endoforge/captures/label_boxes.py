@@ -10,7 +10,7 @@ HALF_PIXEL = 0.501
 """What pixels may differ by if they were rounded to whole ones, or the shares to six digits."""
 ROUNDING = 0.01
 """How far over 1 a share of the picture may be."""
-_AS_FLOAT32 = struct.Struct("4f")
+_AS_FLOAT32 = struct.Struct("4f")  # for four numbers far faster than an array
 
 
 def normalised_corners(polyp: PolypLabel, size: tuple[int, int]) -> Corners | None:
@@ -64,12 +64,13 @@ def refuse_shares(corners: Corners) -> None:
 
 
 def usable_box(corners: Corners) -> Corners:
-    """xyxy clipped to 0..1, as float32 has it; raises Unusable if it isn't a box in the picture."""
+    """Clip a box, xyxy, to 0..1, as float32 has it; raises Unusable if no box is left."""
     if not all(map(math.isfinite, corners)):
         raise Unusable("a box with NaN or infinite corners")
     x0, y0, x1, y1 = corners
     if x1 < x0 or y1 < y0:
         raise Unusable("a box with reversed corners")
+    # Rounded before it is judged: a box of some area in float64 may have none in float32.
     x0, y0, x1, y1 = _AS_FLOAT32.unpack(_AS_FLOAT32.pack(*(min(max(v, 0.0), 1.0) for v in corners)))
     if x0 >= x1 or y0 >= y1:
         raise Unusable("a box with no area within the picture")

@@ -27,7 +27,7 @@ TRUTH_COLOR: Color = (80, 255, 120)
 
 COMMAND = "overlay-labels"
 OVERLAYS = "overlays"
-"""A run's own folder for them."""
+"""The folder of a run in which its overlays lie."""
 FRAME_FOLDERS = ("labels", "images", OVERLAYS, *PICTURE_EXTRAS)
 FOLDERS_SHOWN = 3
 _OVERLAY = re.compile(r"(frame_\d+\.png|\..*)")
@@ -64,6 +64,7 @@ def overlay_labels(config: OverlayConfig) -> OverlayReport:
             refuse_link(path)  # its overlays lie in it
     indexes = [index_root(path) for path in paths]
     targets = _targets(indexes, out)
+    # All of them before the first picture is written: a refusal leaves nothing half done.
     for run, target in targets.items():
         _refuse_what_is_no_overlay(target, run, out or run)
     if out is not None:

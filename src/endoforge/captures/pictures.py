@@ -71,6 +71,7 @@ def decode_pixels(data: bytes, flags: int) -> NDArray[Any]:
 
     Raises Unusable for what isn't a picture, is cut short, or is larger than MOST_PIXELS.
     """
+    # Asked before OpenCV decodes: a file of some kilobytes may claim any size, and would get it.
     header = open_header(BytesIO(data))
     if header is not None:
         _refuse_large(_stored_size(header))

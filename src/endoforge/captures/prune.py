@@ -131,6 +131,8 @@ def _prune_run(
         return
     run_files = [run.path / name for name in RUN_FILES]
     run_files = [path for path in run_files if _lies_in_run(run, path, report.skipped)]
+    # The mark names all files before the first is written, so that whatever a kill leaves is known
+    # to be this command's.
     names = {_name(run, path): None for path in (*chain(*sources), *run_files)}
     copy.begin(run, names)
     for paths in sources:

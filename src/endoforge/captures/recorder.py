@@ -65,6 +65,7 @@ class RunRecorder:
         `extra` joins the version and the frame count under the manifest's `endoforge`. Raises
         UserError if the folder can't be made.
         """
+        # By the time, as other tools that write this format name theirs, so that runs sort by it.
         started = time.time()
         try:
             make_folder(root)
@@ -138,6 +139,7 @@ class RunRecorder:
         label_path = self.run_dir / label_name(label.frame_id)
         if label_path.exists():
             raise ValueError(f"frame {label.frame_id} is already in {self.run_dir}")
+        # The label last, for readers go by labels: what it names is there.
         self._write_new(label.image, data)
         for kind, picture in extras.items():
             self._write_new(extra_name(kind, label.frame_id), encode_png(picture))

@@ -90,7 +90,7 @@ def usable_frames(
     these if the tally is strict, and if the labels or the images can't be listed.
     """
     folders, sizes = RunFolders(run), _Sizes()
-    label_folder = f"{run / 'labels'}{os.sep}"
+    label_folder = f"{run / 'labels'}{os.sep}"  # joined as text: a Path a label takes its time
     claimed = set()
     _check_manifest(run, tally)
     names = _label_names(folders, tally)

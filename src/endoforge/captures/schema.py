@@ -22,7 +22,7 @@ SCHEMA_VERSION = 1
 MANIFEST_NAME = "run_manifest.json"
 DEFAULT_CLASS = "polyp"
 MOST_NAME_LENGTH = 200
-"""Characters of the name of a class."""
+"""The name of a class may have so many characters."""
 MOST_SIDE = 10**9
 """Pixels that a label may say its picture has: more than any has, and a float holds them."""
 

@@ -8,7 +8,7 @@ from endoforge.core.text import shortened
 
 EXAMPLES_KEPT = 3
 MOST_SHOWN = 300
-"""Characters of an example."""
+"""Examples are shortened to so many characters."""
 
 
 class Unusable(Exception):
@@ -49,7 +49,7 @@ class Tally:
             shown.append(shortened(example, MOST_SHOWN))
 
     def add(self, later: "Tally") -> None:
-        """Count what `later` counted."""
+        """Count what `later` counted too, and take its examples while there is room."""
         self.counts.update(later.counts)
         self.by_run.update(later.by_run)
         for reason, examples in later.examples.items():

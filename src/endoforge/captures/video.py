@@ -44,6 +44,7 @@ class Video:
             rate = float(stream.average_rate or stream.guessed_rate or 0)
             self.fps = rate if 0 < rate < 1000 else USUAL_FPS
             self.duration = _duration(container, stream)
+            # Edit lists of MOV files hide frames that the header counts.
             cut_out = sum(entry.is_discard for entry in stream.index_entries)
             self._counted = max(0, stream.frames - cut_out)
             # AVI holds no times; those that FFmpeg makes up ignore that frames were reordered.

@@ -14,6 +14,8 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
+# Strong, for trainings of many epochs; in one of 12, weaker ones did as well (docs/log.md). A
+# colonoscope sees polyps from all sides, so both axes are mirrored.
 SMALLEST_SCALE, LARGEST_SCALE = 0.6, 1.5
 LARGEST_SHIFT = 0.15
 LEAST_AREA_LEFT = 0.25
@@ -38,6 +40,8 @@ Views = tuple[Tensor, Tensor, Tensor, Tensor]
 
 def seeded_generator(*key: int) -> Generator:
     """A generator on the CPU, seeded by all of `key`."""
+    # SeedSequence mixes the parts, so that (1, 2) and (2, 1) have nothing in common; torch takes 63
+    # bits without a sign.
     [seed] = np.random.SeedSequence(key).generate_state(1, np.uint64)
     return Generator().manual_seed(int(seed) >> 1)
 
@@ -71,6 +75,8 @@ class Draws:
 
 def draw_chances(count: int, image_hw: tuple[int, int], generator: Generator) -> Draws:
     """Draw what chance decides for `count` pictures of `image_hw`, on the CPU."""
+    # In one call, and as many numbers for each picture whether they are used or not: a process that
+    # has a part of the batch draws for all of it, and so takes what one process would.
     own = torch.rand(count, NUM_DRAWS, generator=generator)
     at = [torch.randint(0, TILES * side, (), generator=generator) for side in image_hw]
     return Draws(own, torch.stack(at))
@@ -100,6 +106,7 @@ def augment(
     one with less than a quarter of its area in view is removed. All on one device.
     """
     warp, cut = random_warp(draws.own[:, :5]), random_cut(draws.own[:, 14:])
+    # Geometry comes first, and alone makes a copy of the pictures: all that follows writes over it.
     views = warp_images(images, warp, cut)
     blur_(views, draws.own[:, 13])
     recolour_(views, draws.own[:, 5:12])
@@ -132,6 +139,7 @@ def random_warp(chance: Tensor) -> Warp:
     smallest, largest = math.log(SMALLEST_SCALE), math.log(LARGEST_SCALE)
     scale = torch.exp(_between(smallest, largest, chance[:, 2:3])) * mirrored
     moved = _between(-LARGEST_SHIFT, LARGEST_SHIFT, chance[:, 3:5])
+    # About the centre: what was at 0.5 goes to 0.5 + moved, however it is scaled and mirrored.
     return Warp(scale, 0.5 + moved - 0.5 * scale)
 
 
@@ -153,6 +161,7 @@ def warp_images(images: Tensor, warp: Warp, cut: Tensor | None = None) -> Tensor
     )
     across, down = x[:, None].expand(-1, height, -1), y[:, :, None].expand(-1, -1, width)
     if cut is not None:
+        # Black by asking for a place outside: the rectangle costs no pass over the pixels.
         across = torch.where(_covered((height, width), cut), FAR_OUTSIDE, across)
     grid = torch.stack([across, down], dim=3)
     return functional.grid_sample(images, grid, padding_mode="zeros", align_corners=False)
@@ -180,7 +189,7 @@ def warp_boxes(
     """
     corners = boxes.reshape(*boxes.shape[:2], 2, 2)
     corners = corners * warp.scale[:, None, None] + warp.shift[:, None, None]
-    moved = torch.cat([corners.amin(2), corners.amax(2)], dim=2)
+    moved = torch.cat([corners.amin(2), corners.amax(2)], dim=2)  # a mirror swaps the corners
     clipped = moved.clamp(0, 1)
     in_view = _area(clipped)
     if cut is not None:
@@ -189,6 +198,8 @@ def warp_boxes(
         clipped = _without(clipped, cut)
     counted = torch.arange(boxes.shape[1], device=boxes.device) < num_boxes[:, None]
     kept = counted & (in_view >= LEAST_AREA_LEFT * _area(moved))
+    # Kept ones to the front, in their order, without a mask as an index: what a mask picks has a
+    # shape that depends on values, for which a GPU would have to wait.
     order = torch.argsort((~kept).to(torch.uint8), dim=1, stable=True)
     moved = (clipped * kept[:, :, None]).gather(1, order[:, :, None].expand_as(boxes))
     return moved, (classes * kept).gather(1, order), kept.sum(1)
@@ -201,6 +212,7 @@ def blur_(images: Tensor, chance: Tensor) -> None:
     beside it as to itself at most; along rows, then along columns.
     """
     given = (1 - (1 - chance) / BLURRED).clamp(min=0)[:, None, None, None] / 3
+    # Sums of shifted pictures: far cheaper on a CPU than a convolution of three channels.
     for dim in (3, 2):
         length = images.shape[dim] - 2
         before, middle, after = (images.narrow(dim, at, length) for at in range(3))
@@ -226,9 +238,11 @@ def recolour_(images: Tensor, chance: Tensor) -> None:
     gain = _about(1, BRIGHTNESS, brightness) * _about(1, TINT, torch.cat(tint, dim=1))
     contrast, saturation = _about(1, CONTRAST, contrast), _about(1, SATURATION, saturation)
     tone = _about(0, TONE, tone)
-    grey = (images[:, :1] * 0.299).add_(images[:, 1:2], alpha=0.587)
+    grey = (images[:, :1] * 0.299).add_(images[:, 1:2], alpha=0.587)  # luma by BT.601
     grey.add_(images[:, 2:], alpha=0.114)
     mean = grey.mean((1, 2, 3), keepdim=True)
+    # gain * (contrast * (saturation * x + (1 - saturation) * grey) + (1 - contrast) * mean), taken
+    # apart so that each part is one pass in place.
     images.mul_(gain * contrast * saturation)
     images.addcmul_(gain * contrast * (1 - saturation), grey)
     images.add_(gain * (1 - contrast) * mean).clamp_(0, 1)

@@ -47,7 +47,8 @@ FORMAT = 1
 KEPT_DAYS = 30
 MOST_HEAD_BYTES = 10_000
 MOST_BLOCKS = 64
-"""Reading them opens all at once; where there are more, all frames are decoded into one again."""
+"""Reading them opens all at once; where there are more, all frames are decoded into one again. A
+start that finds new pictures adds one."""
 
 _FILE = re.compile(r"[0-9a-f]{16}\.(pixels|json)")
 _FOLDER = re.compile(r"[0-9a-f]{32}")
@@ -78,6 +79,8 @@ class BlockFolder:
     """
 
     def __init__(self, root: Path, size: tuple[int, int], resize_mode: ResizeMode) -> None:
+        # What decides a pixel is in the key, and the versions that could resize otherwise: another
+        # version looks in another folder, and need not understand what is in this one.
         self._root, self._size = root.resolve(), size
         self._key = {
             "root": str(self._root),
@@ -114,6 +117,8 @@ class BlockFolder:
     def add(self, path: Path, block: Block) -> None:
         """Make a block of the pixels in `path`; raises OSError if that can't be."""
         block.pixels.flush()  # a table must not outlive a power cut without its pixels
+        # Pixels are too many for a checksum at each start. Their size and a time that the table
+        # knows are looked at instead: whoever writes to them changes one.
         written = int(time.time())
         os.utime(path, (written, written))
         table = {
@@ -122,6 +127,7 @@ class BlockFolder:
             "outcomes": [_encode(outcome) for outcome in block.outcomes],
         }
         body = json.dumps(table, separators=(",", ":")).encode()
+        # From here on it is a block: the table is the last thing written, whole and by rename.
         write_atomic(path.with_suffix(".json"), self._head(body) + b"\n" + body, sync=True)
 
     def remove_unless_kept(self, path: Path) -> None:
@@ -167,7 +173,7 @@ class BlockFolder:
         blocks = {table.stem: self._read(table) for table in _tables(self.path)}
         useful = {stem: block for stem, block in blocks.items() if block and self._is_useful(block)}
         if len(useful) > MOST_BLOCKS:
-            useful = {}
+            useful = {}  # other processes keep what they have mapped, though its name goes
         _clear(self.path, useful)
         for folder in _entries(self.path.parent):
             if folder != self.path and _is_forgotten(folder):

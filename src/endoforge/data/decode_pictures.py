@@ -34,6 +34,7 @@ def decode_into(
     """
     decode = partial(_decode, frames, rows, mode)
     outcomes = []
+    # Threads are enough: OpenCV lets go of Python's lock while it decodes and resizes.
     with progress(f"decoding {label} frames", len(frames), "frames") as advance, _threads() as pool:
         for outcome in pool.map(decode, range(len(frames))):
             outcomes.append(outcome)
@@ -54,7 +55,7 @@ def _threads() -> Iterator[ThreadPoolExecutor]:
 def _decode(
     frames: Sequence[FrameRecord], rows: NDArray[np.uint8], mode: ResizeMode, row: int
 ) -> Outcome:
-    """Runs in a thread, so it returns what went wrong."""
+    """Decode one picture into its row; run in a thread, it returns what went wrong."""
     try:
         picture = read_picture(frames[row].image_path)
     except Unusable as unusable:

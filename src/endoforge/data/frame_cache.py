@@ -45,7 +45,7 @@ def load_decoded(
     identities = _identities(frames)
     places = _find(folder.read(), identities)
     missing = _gaps(places)
-    if missing:
+    if missing:  # only then is anybody waited for: a start with all its frames takes no lock
         with folder.alone():
             blocks = folder.read_and_tidy()  # another process may have decoded them by now
             places = _find(blocks, identities)

@@ -40,6 +40,7 @@ class Images:
             return np.array(self._blocks[self._block_of[places]][self._rows[places]])
         block_of, rows = self._block_of[places], self._rows[places]
         copies = np.empty((len(rows), *self.shape[1:]), np.uint8)
+        # Row by row: neighbours in a shuffled batch are rarely of one block.
         for copy, block, row in zip(copies, block_of.tolist(), rows.tolist(), strict=True):
             copy[:] = self._blocks[block][row]
         return copies

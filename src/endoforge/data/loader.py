@@ -21,6 +21,7 @@ T = TypeVar("T", bound=np.generic)
 MOST_OF_FREE_MEMORY = 0.5
 """The share of a GPU's free memory that frames may take; the rest is for the training step."""
 UPLOADED_AT_ONCE = 256
+"""Pictures that are copied to a GPU together, so that the host never holds all of them at once."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class BatchSource(Protocol):
     """Where the batches of a training come from."""
 
     def __len__(self) -> int:
-        """Batches an epoch."""
+        """The number of batches in an epoch."""
         ...
 
     def batches(self, epoch: int, start: int = 0, stride: int = 1) -> Iterator[Batch]:
@@ -70,7 +71,7 @@ class BatchSource(Protocol):
         ...
 
     def close(self) -> None:
-        """Nothing more is asked for."""
+        """Hear that nothing more is asked for, and end what makes batches."""
         ...
 
 
@@ -100,6 +101,7 @@ class Loader:
         self.drop_last = drop_last
         self.shard = shard or Shard()
         self.num_boxes = np.array([len(boxes) for boxes in pack.boxes], dtype=np.int64)
+        # One width for all batches: a step that is compiled or recorded has one shape.
         most = max(1, int(self.num_boxes.max()))
         self.boxes = _pad(pack.boxes, np.zeros((len(pack), most, 4), np.float32))
         self.classes = _pad(pack.classes, np.zeros((len(pack), most), np.int64))
@@ -110,7 +112,7 @@ class Loader:
             )
 
     def __len__(self) -> int:
-        """Batches an epoch."""
+        """The number of batches in an epoch."""
         whole, rest = divmod(len(self.pack), self.batch_size)
         return whole + (rest > 0 and not self.drop_last)
 
@@ -124,15 +126,16 @@ class Loader:
             yield self._batch(order[step * self.batch_size : (step + 1) * self.batch_size])
 
     def num_frames(self, first: int, end: int) -> int:
-        """Frames in the batches from number `first` up to `end`."""
+        """How many frames are in the batches from number `first` up to `end`."""
         return min(end * self.batch_size, len(self.pack)) - first * self.batch_size
 
     def close(self) -> None:
-        """It holds nothing that must be given back."""
+        """Do nothing, for a Loader holds nothing that must be given back."""
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
         if self.seed is None:
             return np.arange(len(self.pack))
+        # From seed and epoch alone, not from the epoch before: a training resumes anywhere.
         return np.random.default_rng([self.seed, epoch]).permutation(len(self.pack))
 
     def _batch(self, whole: NDArray[np.int64]) -> Batch:
@@ -150,9 +153,11 @@ class Loader:
 
     def _images(self, indices: NDArray[np.int64]) -> Tensor:
         if self._resident is not None:
+            # Picked there: a batch costs the bus its numbers, not its pixels.
             wanted = torch.from_numpy(indices).to(self._device, non_blocking=True)
             return self._resident[wanted]
         images = torch.from_numpy(self.pack.images[indices])
+        # Only from pinned memory does a GPU copy while it computes.
         return images.pin_memory() if self._device.type == "cuda" else images
 
 

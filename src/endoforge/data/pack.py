@@ -90,4 +90,5 @@ def largest_boxes(
         return np.arange(len(boxes))
     tally.count("box: boxes over --max-boxes", key, over)
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    # Stable, so that of equal boxes the first stay, on every machine; then back in their order.
     return np.sort(np.argsort(-areas, kind="stable")[:max_boxes])

@@ -110,6 +110,8 @@ def _pick_runs(sizes: Counter[str], target: float, seed: int) -> set[str]:
 
     `sums[i]` has bit n set if some of the first i runs, shuffled, have n frames together.
     """
+    # The subset-sum problem by integers as sets: exact, in a moment for thousands of runs, since a
+    # shift of a large integer adds a run to all sums at once.
     names = sorted(sizes)
     np.random.default_rng(seed).shuffle(names)
     sums = [1]
@@ -119,6 +121,7 @@ def _pick_runs(sizes: Counter[str], target: float, seed: int) -> set[str]:
     reachable = [n for n, bit in bits if bit == "1" and 0 < n < sizes.total()]
     left = min(reachable, key=lambda n: abs(n - target))
     picked = set()
+    # Back through the sets: a run is picked only where the sum can't be had without it.
     for i in reversed(range(len(names))):
         if not sums[i] >> left & 1:
             picked.add(names[i])

@@ -12,7 +12,7 @@ GROUPS = ("no box", "one box", "more boxes")
 """The two sides of a split are to have the same share of each of these."""
 
 TRIED_ONE_BY_ONE = 16
-"""With up to so many runs every choice is looked at: 65,534 of them, in some milliseconds."""
+"""With up to so many runs every choice is looked at: 65,534 of them, in a moment."""
 STARTS = 8
 """With more runs, so many searches are made, and the best choice that one finds is taken."""
 EXCHANGES_TRIED = 256
@@ -70,6 +70,8 @@ def _search(
 ) -> NDArray[np.bool_]:
     """Begin with a random choice, and make the best change at a time until none helps."""
     num_runs = len(counts)
+    # Choices double with each run, so not all can be looked at. A search may end where no single
+    # change helps though two would: hence several starts.
     num_picked = np.clip(round(ratio * num_runs), 1, num_runs - 1)
     picked: NDArray[np.bool_] = rng.permutation(num_runs) < num_picked
     distance = _distance(counts[picked].sum(axis=0), wanted)
@@ -97,6 +99,7 @@ def _best_change(
     present = counts[picked].sum(axis=0)
     sums = present - with_none[leaving][:, None] + with_none[joining][None]
     distances = _distance(sums, wanted)
+    # The last run of a side may be exchanged, but not leave: neither side may be empty.
     if picked.sum() == 1:
         distances[:-1, -1] = np.inf
     if (~picked).sum() == 1:

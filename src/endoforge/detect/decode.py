@@ -55,8 +55,10 @@ def candidates(raw: Tensor, cells: Cells) -> tuple[Tensor, Tensor, Tensor]:
     Raw output (B, N, C + NUM_EDGE_CHANNELS) to boxes (B, K, 4) xyxy in pixels, clipped to the
     input, scores (B, K) and classes (B, K). Exported files hold this part of decoding as it is.
     """
+    # Cells are chosen by score before their boxes are worked out: of thousands, some hundred count.
     logits, classes = raw[..., :-NUM_EDGE_CHANNELS].max(dim=2)
     scores = logits.sigmoid()
+    # `min` would fix the number at that of the traced input, in a file for inputs of any size.
     count = torch.sym_min(MAX_CANDIDATES, scores.shape[1])  # type: ignore[no-untyped-call]
     best = scores.topk(count, dim=1)
     rows = best.indices[..., None].expand(-1, -1, NUM_EDGE_CHANNELS)
@@ -93,6 +95,6 @@ def nms(
 def suppress(
     found: Detections, score_threshold: float, iou_threshold: float, max_detections: int
 ) -> Detections:
-    """The detections of a picture, of its candidates."""
+    """Pick a picture's detections from its candidates: by score, then no two of one polyp."""
     found = found[found.scores >= score_threshold]
     return found[nms(found.boxes, found.scores, found.classes, iou_threshold, max_detections)]

@@ -61,11 +61,11 @@ class Detector(Protocol):
         ...
 
     def detect(self, frame: NDArray[np.uint8]) -> Detections:
-        """Find polyps in `frame`, (H, W, 3) uint8 RGB."""
+        """Find polyps in `frame`, (H, W, 3) uint8 RGB; raises ValueError for anything else."""
         ...
 
     def set_thresholds(self, objectness: float, iou: float) -> None:
-        """Least score of a detection, and the overlap from which two count as the same, 0..1."""
+        """Set the least score of a detection, and the IoU from which two are one, both 0..1."""
         ...
 
 

@@ -35,7 +35,11 @@ GROWTH = 1.12
 
 
 class HeuristicDetector:
-    """Finds polyps by their shape, shading and colour. Detecting from several threads is safe."""
+    """Finds polyps by their shape, shading and colour, without weights that were trained.
+
+    `objectness` is the least score of a detection, 0..1; of two detections that overlap by more
+    than `iou`, 0..1, the better stays. Detecting from several threads is safe.
+    """
 
     kind: DetectorKind = "heuristic"
     classes: tuple[str, ...] = ("polyp",)
@@ -44,7 +48,7 @@ class HeuristicDetector:
         self.set_thresholds(objectness, iou)
 
     def set_thresholds(self, objectness: float, iou: float) -> None:
-        """Least score of a detection, and the overlap from which two count as the same, 0..1."""
+        """Set the least score of a detection, and the IoU from which two are one, both 0..1."""
         self.objectness, self.iou = objectness, iou
 
     def detect(self, frame: NDArray[np.uint8]) -> Detections:
@@ -107,6 +111,7 @@ def _without_nested(found: Detections) -> Detections:
     high = np.minimum(found.boxes[:, None, 2:], found.boxes[None, :, 2:])
     shared = np.maximum(high - low, 0).prod(axis=2)
     areas = (found.boxes[:, 2:] - found.boxes[:, :2]).prod(axis=1)
+    # By the smaller box's area: IoU, by which others go, is low for a small box in a large one.
     nested = shared > NESTED * np.minimum(areas[:, None], areas)
     kept: list[int] = []
     for place in range(len(found)):

@@ -25,7 +25,9 @@ QUALITY_FOCAL_POWER = 1.0
 is nearly right, which is worth more in one of ten thousand."""
 
 BOX_LOSS_WEIGHT, EDGE_LOSS_WEIGHT = 4.0, 0.5
+"""Of the weights tried, 2.5 to 8 and 0.5 to 3, these gave the best detector (docs/log.md)."""
 EPSILON = 1e-7
+"""Keeps quotients finite; small beside any area or distance in pixels."""
 
 
 @dataclass(frozen=True)
@@ -74,14 +76,19 @@ def detection_loss(
     # and a NaN would get through `where` backwards, though its value isn't taken.
     truth = torch.where(positive[..., None], rows(targets.boxes), said.detach())
     iou, ciou = complete_iou(said, truth)
+    # The quality is a target, not an output: detached, for else a cell could lower its loss by
+    # making its box worse.
     iou_there = torch.where(positive, iou.detach(), 0.0)
     quality = iou_there
     if chosen is not None:
         quality = iou_there.new_zeros(targets.positive.numel()).index_copy(0, chosen, iou_there)
+    # Both sums in one exchange between processes; by the positive cells of the whole batch, so that
+    # a batch's loss is the same however many processes share it.
     sums = add_up(torch.stack([iou_there.sum(), positive.sum().to(iou.dtype)]))
     num_positive = sums[1].clamp(min=1)
     wanted = _by_class(quality.view_as(targets.positive), classes, targets.places, logits.shape[-1])
     score_loss = quality_focal_loss(logits, wanted).sum()
+    # Every cell has a score to learn, those without a box that it is 0; only positive ones a box.
     off = BOX_LOSS_WEIGHT * (1 - ciou)
     off = off + EDGE_LOSS_WEIGHT * distribution_focal_loss(weights, truth, centres, strides)
     total = score_loss + torch.where(positive, off, 0.0).sum()
@@ -98,7 +105,7 @@ def _chosen(positive: Tensor) -> Tensor | None:
 
 def _by_class(quality: Tensor, classes: Tensor, places: Tensor, num_classes: int) -> Tensor:
     """Put each cell's quality at the class of its box, and 0 at the others: (B, N, C)."""
-    if num_classes == 1:
+    if num_classes == 1:  # as nearly all trainings: spares the comparison
         return quality[..., None]
     numbers = torch.arange(num_classes, device=quality.device)
     return torch.where(classes.gather(1, places)[..., None] == numbers, quality[..., None], 0.0)
@@ -126,8 +133,10 @@ def distribution_focal_loss(
     """
     distances = torch.cat([centres - truth[..., :2], truth[..., 2:] - centres], dim=-1)
     in_strides = (distances / strides[..., None]).clamp(min=EPSILON)
+    # A distance beyond the bins, as of a polyp that fills the picture, is learned as the last one.
     place = bins(in_strides.log2()).clamp(0, NUM_BINS - 1)[..., None]
     numbers = torch.arange(NUM_BINS, dtype=torch.float32, device=truth.device)
+    # Weights of the two bins beside `place`, written for all bins: indices would be slower.
     nearness = (1 - (place - numbers).abs()).clamp(min=0)
     return -(nearness * log_weights).sum(dim=-1).mean(dim=-1)
 

@@ -22,10 +22,10 @@ OBJECTNESS = 0.3
 
 
 class NeuralDetector:
-    """Finds polyps with the weights of a checkpoint.
+    """Finds polyps with the weights of a checkpoint, in frames of any size.
 
-    `path` is their file, `metadata` says what they are of, `net` is what computes. Detecting from
-    several threads at once is safe.
+    `path` is the weights' file, `metadata` says what they are of: the model, its classes and its
+    input size; `net` is what computes. Detecting from several threads at once is safe.
     """
 
     kind: DetectorKind = "neural"
@@ -50,6 +50,7 @@ class NeuralDetector:
         self.model, self.metadata = load_weights(self.path)
         if not exact:
             fold_norms(self.model)
+        # Channels last is how pictures come, and what convolutions are fastest in.
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.net = self.model if place is None else place(self.model)
         self.set_thresholds(objectness=OBJECTNESS, iou=NMS_IOU)
@@ -60,7 +61,7 @@ class NeuralDetector:
         return self.model.config.classes
 
     def set_thresholds(self, objectness: float, iou: float) -> None:
-        """Least score of a detection, and the overlap from which two count as the same, 0..1."""
+        """Set the least score of a detection, and the IoU from which two are one, both 0..1."""
         self.objectness, self.iou = objectness, iou
 
     def detect(self, frame: NDArray[np.uint8]) -> Detections:

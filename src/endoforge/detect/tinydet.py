@@ -160,6 +160,7 @@ class TinyDet(nn.Module):
         self.config = config or TinyDetConfig()
         at4, at8, at16, at32 = self.config.widths
         self.stem = nn.Sequential(
+            # 6x6 pixels at stride 4 in one: the full picture is the dearest place for convolutions.
             PatchConv(3, at4, 6, 4, 2, bias=False),
             nn.BatchNorm2d(at4, momentum=BATCH_NORM_MOMENTUM),
             nn.SiLU(),
@@ -203,6 +204,7 @@ class TinyDet(nn.Module):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
             if isinstance(module, ResidualBlock):
+                # Blocks begin as their shortcuts (Goyal et al. 2017, section 5.1).
                 nn.init.zeros_(module.second[1].weight)  # type: ignore[arg-type]
         for head in (self.head8, self.head16):
             self._initialise_output(head[-1])
@@ -210,6 +212,7 @@ class TinyDet(nn.Module):
     def _initialise_output(self, output: nn.Module) -> None:
         assert isinstance(output, nn.Conv2d)
         assert output.bias is not None
+        # Small, so that the bias alone says the first scores.
         nn.init.normal_(output.weight, std=0.01)
         with torch.no_grad():
             logits = output.bias[: len(self.config.classes)]
@@ -218,6 +221,7 @@ class TinyDet(nn.Module):
 
 def build_tinydet(config: TinyDetConfig, seed: int) -> TinyDet:
     """A fresh TinyDet with weights drawn from `seed`; the global generator is left as it was."""
+    # Only the CPU's generator is kept aside: weights are drawn there, whatever the device.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return TinyDet(config)

@@ -113,7 +113,7 @@ def _metadata_that_fits(file: Any) -> WeightsMetadata:
     So no net is built that isn't there. Raises ValueError, KeyError, TypeError or UserError.
     """
     metadata = WeightsMetadata.from_json((file.metadata() or {}).get(METADATA_KEY, ""))
-    with torch.device("meta"):
+    with torch.device("meta"):  # shapes without memory: a file may ask for any net
         wanted = {
             name: list(one.shape) for name, one in TinyDet(metadata.model).state_dict().items()
         }

@@ -74,6 +74,8 @@ class Bakery:
                     slot = free.popleft()
                     begun.append((slot, pool.submit(_bake, run, slot)))
                     run += 1
+                # In order, even if a later run is ready: the sequence must not depend on who is
+                # fast.
                 slot, made = begun.popleft()
                 try:
                     yield replace(made.result(), arrays=self._slots[slot])
@@ -82,6 +84,7 @@ class Bakery:
                         "a process that makes scenes was ended from outside, perhaps for want of "
                         "memory: start again, the training goes on from its last save"
                     ) from error
+                # Only now, when the next is asked for: until then the caller reads the slot.
                 free.append(slot)
         finally:
             self._stopping.set()
@@ -98,10 +101,13 @@ class Bakery:
 
     def _open(self) -> ProcessPoolExecutor:
         if self._pool is None:
+            # Not "fork": the parent holds a renderer, which doesn't survive that.
             context = multiprocessing.get_context("spawn")
             self._stopping = context.Event()
+            # One run is made here, once, to learn the shapes, which are the same for all.
             layout, slot_bytes = _layout(self.recipe.make(0).arrays)
             num_slots = AHEAD * self.workers
+            # A run is over ten megabytes: through a pipe it would be pickled and copied twice.
             memory = SharedMemory(slot_bytes * num_slots, "in which runs are handed over")
             self._slots = _slots(memory, layout, num_slots)
             self._pool = ProcessPoolExecutor(
@@ -152,6 +158,7 @@ def _start(
     """Set up a worker process with what all its runs share."""
     global _recipe, _memory, _check
     become_child()
+    # The processes are as many as the cores: threads of their own would only get in the way.
     cv2.setNumThreads(1)
     _check = check_of(stopping)
     _recipe, _memory = recipe, _slots(memory, layout, num_slots)

@@ -58,6 +58,7 @@ def make_footage(
     check()
     scene = make_scene(seed, randomization)
     flight = plan_flight(scene, check)
+    # A stream of its own: choosing views changes nothing of the run.
     rng = stream(seed, Stream.VIEWS)
     steps = choose_steps(shows_polyp(scene, flight, scene.optics(*size)), num_views, rng)
     cameras, polyps = Movers.of([scene]).at(
@@ -85,8 +86,10 @@ def choose_steps(
             f"a flight of {len(shows)} moments is too short for {count} views: lower the speeds "
             "of [motion] in --randomization"
         )
+    # Most moments show no polyp; drawn evenly, a batch would teach mostly what the wall is like.
     shuffled = rng.permutation(len(shows))
     anywhere, rest = np.split(shuffled, [round(ANYWHERE * count)])
+    # A stable sort keeps the order of the draw among those that show one, and among the others.
     showing_first = rest[np.argsort(~shows[rest], kind="stable")]
     return rng.permutation(np.concatenate([anywhere, showing_first[: count - len(anywhere)]]))
 
@@ -114,6 +117,7 @@ def _in_picture(
     x, y = np.rint(lens.project(ahead)).T
     inside = (x >= 0) & (x < lens.width) & (y >= 0) & (y < lens.height)
     row, column = np.where(inside, y, 0).astype(np.intp), np.where(inside, x, 0).astype(np.intp)
+    # The cheap checks first: `_in_sight` follows the way through the lumen, for those left only.
     radius_px = lens.focal_px * np.arctan2(0.5 * polyp.diameter_mm, distance)
     large = np.pi * radius_px**2 >= LEAST_PX
     return np.asarray(inside & large & ~covered[row, column], np.bool_)

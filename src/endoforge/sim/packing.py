@@ -1,6 +1,16 @@
 """Scenes and cameras as the flat arrays that the kernels read; needs neither torch nor quadrants.
 
-`kernels.types` says what stands where.
+`kernels.types` says what stands where in the tables of scenes and cameras. A polyp's row, of
+POLYP_COLUMNS numbers, is seven rows of four to the kernels:
+
+0   head's centre x, y, z in the world in mm | half-axis along the axis in mm
+4   axis away from the wall, unit | half-axis across it in mm
+8   stalk's base x, y, z in the world in mm | stalk's radius in mm, 0: none
+12  factors of the mucosa's albedo R, G, B | pattern of pits 0..1
+16  width of its blend into the wall in mm | bounding sphere's radius in mm | s in mm | lobes in mm
+20  vessels 0..1 | mucus 0..1 | added to the half-axes by its bounding ellipsoid in mm | 0
+24  1 / half-axis^2 across, and along, per mm^2 | waves of the lobes per mm | share of the way from
+    the centre to the base at which the bounding sphere's centre lies
 """
 
 from collections.abc import Sequence
@@ -17,16 +27,17 @@ from endoforge.sim.scene import Scene
 from endoforge.sim.sensor import MAX_LAMPS
 
 SCENE_ARRAYS = ("centreline", "wall", "coat", "looks", "sensors", "lamps", "rays", "screens")
-"""What `scene_arrays` gives."""
+"""The names of the arrays that `scene_arrays` makes."""
 
 
 def scene_arrays(scene: Scene, width: int, height: int) -> dict[str, NDArray[Any]]:
-    """A scene's rows of `kernels.types.SceneArrays`, by field, for frames of this size.
+    """Make a scene's rows of `kernels.types.SceneArrays`, by field, for frames of this size.
 
     float32 and shaped (rows, 4), but for `screens`: (width * height,) int32. The shapes are the
     same for all scenes.
     """
     tables, optics = scene.tables, scene.optics(width, height)
+    # What depends on the size of the frames: the tables themselves are made once a scene.
     looks = tables.looks.copy()
     looks[1, 3], looks[2, 3] = optics.widest_tile, 1.0 / optics.lens.focal_px
     return {
@@ -58,7 +69,7 @@ class Movers:
 
     @staticmethod
     def of(scenes: Sequence[Scene]) -> "Movers":
-        """Those of some scenes, in their order."""
+        """Collect those of some scenes, in their order."""
         return Movers(
             polyps=np.stack([polyp_table(scene.polyps) for scene in scenes]),
             swells=np.stack([_swells(scene) for scene in scenes]),
@@ -74,26 +85,29 @@ class Movers:
         times_s: NDArray[np.float64],
         noise_seeds: NDArray[np.int64],
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Cameras (N, CAMERA_ROWS, 4) and polyps (N, MAX_POLYPS, POLYP_COLUMNS) of N pictures.
+        """Make cameras (N, CAMERA_ROWS, 4), polyps (N, MAX_POLYPS, POLYP_COLUMNS) of N pictures.
 
         `scenes` (N,) are the scenes' places in this, `rows` (N, CAMERA_ROWS, 4) the
         `CameraState.rows`; the rest is (N,).
         """
         polyps = self.polyps[scenes]
         shifts = polyp_shifts(self.swells[scenes], times_s)
+        # Head and base: peristalsis carries a polyp with the wall that it sits on.
         polyps[:, :, 0:3] += shifts
         polyps[:, :, 8:11] += shifts
         cameras = rows.copy()
+        # Whole numbers below 2^24, which a float32 holds exactly.
         cameras[:, 1, 3] = scenes
         cameras[:, 2, 3] = noise_seeds
         cameras[:, 3, 3] = _near_masks(cameras, polyps, self.reaches[scenes])
+        # From mm/s and rad/s to mm and rad during the exposure.
         cameras[:, MOVE_ROW : MOVE_ROW + 2] *= self.exposure_s[scenes, None, None]
         cameras[:, WAVE_ROW, 0] = self.peristalsis[scenes]
         return cameras, polyps
 
 
 def _swells(scene: Scene) -> NDArray[np.float64]:
-    """(MAX_POLYPS, 5) of `polyps.swells`; polyps that aren't there stay where they are."""
+    """The `polyps.swells` as (MAX_POLYPS, 5); polyps that aren't there stay where they are."""
     rows = np.zeros((MAX_POLYPS, 5))
     rows[: len(scene.polyps)] = scene.swells
     return rows
@@ -108,10 +122,12 @@ def _reaches(scene: Scene) -> NDArray[np.float32]:
 def _near_masks(
     cameras: NDArray[np.float32], polyps: NDArray[np.float32], reaches: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """(N,) numbers; bit k: polyp k may be seen, for it is near in space and along the colon."""
+    """Masks (N,): bit k says that polyp k may be seen, being near in space and along the colon."""
     offset = polyps[:, :, :3] - cameras[:, None, 0, :3]
+    # Near in space may be behind a bend: what is much further along the colon can't be seen.
     along = np.abs(polyps[:, :, 18] - cameras[:, None, 0, 3])
     near = ((offset * offset).sum(axis=2) < reaches**2) & (along < 1.5 * reaches)
+    # A sum of powers of two up to 2^23 is exact: why a scene has 24 polyps at most.
     bits = 2.0 ** np.arange(MAX_POLYPS, dtype=np.float32)
     return np.asarray(near.astype(np.float32) @ bits, np.float32)
 

@@ -89,13 +89,16 @@ class FootageStage:
     def _shoot(self, places: NDArray[np.int64]) -> Shown:
         """Render the frames at some places of the present beat, at most a batch of them."""
         runs, views = (column[places] for column in self._order)
+        # A run keeps its slot for all its beats, so only one slot is written a beat.
         slots = torch.from_numpy(runs % self.timetable.runs_at_once).to(self.engine.device)
         views_there = torch.from_numpy(views).to(self.engine.device)
         cameras = self._tables["cameras"][slots, views_there]
         cameras[:, 1, 3] = slots.to(cameras.dtype)
         polyps = self._tables["polyps"][slots, views_there]
         self._settle()
+        # Above, torch wrote what the kernels are about to read.
         frames = self.renderer.render_rows(cameras, polyps)
+        # Cloned, for the renderer draws over its buffers with the next batch.
         return Shown(frames.rgb.clone(), frames.stats.clone(), self._tables["kinds"][slots])
 
     def _nothing(self) -> Shown:
@@ -111,6 +114,7 @@ class FootageStage:
 
     def _go_to(self, beat: int) -> None:
         """Bring the runs of a beat to the device: one new run a beat, all of them after a jump."""
+        # Further than so many beats ahead, no run that is there would be left anyway.
         near = range(self._beat, self._beat + self.timetable.runs_at_once)
         if self._coming is None or beat not in near:
             self._leave()
@@ -142,6 +146,7 @@ class FootageStage:
             shape = (self.timetable.runs_at_once, *like.shape)
             self._tables[name] = torch.zeros(shape, dtype=like.dtype, device=self.engine.device)
         scenes = {name: self._tables[name].flatten(0, 1) for name in SCENE_ARRAYS}
+        # Views of the tables themselves: a new run is copied into its slot, and the kernels see it.
         self.renderer.use(scenes, with_jpeg=True)
 
     def _leave(self) -> None:

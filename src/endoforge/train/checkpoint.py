@@ -100,6 +100,8 @@ class CheckpointFolder:
         """Remove what a killed training left unfinished; with `--fresh`, the training itself."""
         for name in FILE_NAMES:
             remove_unfinished(self._folder, name)
+        # Without a state the files here may be anybody's weights: `begin` keeps those under others'
+        # names, --fresh or not.
         states = (self.previous_path, self.state_path)
         if self._config.fresh and any(path.exists() for path in states):
             log.info("--fresh: removing the training in %s", self._folder)
@@ -149,6 +151,8 @@ class CheckpointFolder:
 
     def save(self, weights: Arrays, backend: dict[str, Any], state: TrainState) -> None:
         """Write all but the best weights; on return they outlive a power cut."""
+        # The state last: cut short before it, a resume starts from the state of before and writes
+        # weights and JSON anew; after it, all three are there.
         save_weights(self.weights_path, to_tensors(weights), self._metadata)
         write_json_atomic(self.json_path, self._readable(state), sync=True)
         self.save_state(backend, state)
@@ -162,6 +166,7 @@ class CheckpointFolder:
             "state": asdict(state),
             "backend": to_tensors(backend),
         }
+        # Through memory, since torch.save to a path is neither atomic nor synced.
         buffer = io.BytesIO()
         torch.save(contents, buffer)
         self._keep_previous()
@@ -194,7 +199,9 @@ class CheckpointFolder:
         state.forget_best()
 
     def _check_same(self, saved: Facts, config: Mapping[str, Any]) -> None:
-        """Settings that differ, and of the frames those that decide which they are, if they do."""
+        """Raise UserError if it is another training, with what differs: the facts, and in place of
+        the frames' the settings that decide which they are, where those differ."""
+        # Names of both: a fact that only one of them knows is a difference too.
         differing = [
             name
             for name in (*self._facts, *(saved.keys() - self._facts.keys()))
@@ -203,6 +210,8 @@ class CheckpointFolder:
         if not differing:
             return
         now = {name: getattr(self._config, name) for name in DECIDE_FRAMES}
+        # "--val-ratio was 0.2, now 0.3" says more than two fingerprints, so it is told instead;
+        # where no setting differs, the files do, and the fingerprints are all there is to tell.
         lines = changed_settings(config, now) if set(differing) & set(FRAMES) else []
         told = [name for name in differing if not (lines and name in FRAMES)]
         lines = [

@@ -46,7 +46,7 @@ def load_start(path: str | None, model: TinyDetConfig) -> StartWeights | None:
 
 
 def with_classes(start: StartWeights, model: TinyDetConfig, seed: int) -> StartWeights:
-    """`start` for the classes of `model`: by name; a new class begins as `seed` has it."""
+    """Fit `start` to the classes of `model`, by name; a new class begins as `seed` has it."""
     if start.classes == model.classes:
         return start
     kept = [name for name in model.classes if name in start.classes]

@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -77,24 +77,31 @@ class TrainResult:
         return [*scores, f"weights  {self.checkpoint}{used}", *best]
 
 
-def train(config: TrainConfig) -> TrainResult:
+def train(config: TrainConfig, sinks: Sequence[Sink] = ()) -> TrainResult:
     """Train a detector as `config` says, or go on with the training that its folder holds.
 
-    Of several processes that torchrun started, each works on its part, and the main one writes.
+    `sinks` are told of every step and epoch, after those that `config` asks for; what one of them
+    raises ends the training, which can be gone on with from its last save. Of several processes
+    that torchrun started, each works on its part; the main one writes, and it alone tells sinks.
     Raises UserError for input that can't be used, and Resumable when the user stops it, with the
     state saved.
     """
+    # Outputs are tried before anything is loaded: a folder that can't be written shouldn't cost the
+    # minutes that loading takes. Sinks come before the data, for a failure there is told too.
     compute = pick_compute(config.backend, config.device, config.adapter)
     with joined(compute.torch_device) as group, outputs_of(config, group):
-        sinks = build_sinks(config) if group.is_main else []
-        with outcome_to(sinks):
-            training = prepare(config, compute, group, sinks)
+        told = [*build_sinks(config), *sinks] if group.is_main else []
+        with outcome_to(told):
+            training = prepare(config, compute, group, told)
             with training.opened(), stop_on_signal(group) as stop:
                 return training.run(stop)
 
 
 def prepare(config: TrainConfig, compute: Compute, group: Group, sinks: list[Sink]) -> "Training":
-    """Load the data and build the detector."""
+    """Load the frames and the start weights, and build the detector and all that the loop holds.
+
+    Raises UserError for data, weights or sizes that can't be used.
+    """
     model = MODELS[config.model]
     check_size("--target-size", config.target_size, model.strides[0])
     check_size("--val-target-size", config.val_target_size or config.target_size, model.strides[0])
@@ -201,6 +208,8 @@ class Training:
         self._train_epoch(stop)
         self.validation = self._validate(stop)
         metrics = self.validation.metrics
+        # The best weights are on the disk before the state that says so: a kill in between costs a
+        # validation, which is made again with the same result.
         score = score_of(metrics, self.config.watch)
         is_best = self.state.note_validation(score, self.config.patience_min_delta)
         if is_best:
@@ -216,15 +225,17 @@ class Training:
         state = self.state
         self.pace.go_on()
         for batch in self.train_batches.batches(state.epoch, start=state.step):
+            # All that a step depends on follows from its place (seed, epoch, step): a training that
+            # is stopped and resumed takes the same steps.
             lr = self._learning_rate(self._steps_done())
             result = self.backend.step(batch, lr=lr, epoch=state.epoch, step=state.step)
             state.step += 1
-            self.unread_losses.append(result.loss)
+            self.unread_losses.append(result.loss)  # a number on the device, which runs behind
             self.pace.step_done(batch.num_all)
             self._report_step(lr, result)
             if _due(self._steps_done(), self.config.ckpt_every_steps):
                 self._save()
-            stop.check()
+            stop.check()  # after the step is counted, so that no step is done twice or left out
 
     def _validate(self, stop: Stop) -> Validation:
         with progress("validating", len(self.val_loader.pack), "frames") as advance:
@@ -264,13 +275,14 @@ class Training:
         )
 
     def _save(self) -> None:
-        self._read_losses()
+        self._read_losses()  # in all processes: each holds the sum, and the state has it
         if not self.group.is_main:
             return
         self.checkpoints.save(self._finite_weights(), self.backend.state_dict(), self.state)
 
     def _finite_weights(self) -> Arrays:
         weights = self.backend.weights()
+        # Never over good weights: what a diverged training would save helps nobody.
         if not all(np.isfinite(array).all() for array in weights.values()):
             raise self._diverged()
         return weights
@@ -371,5 +383,5 @@ class Training:
 
 
 def _due(count: int, every: int) -> bool:
-    """Is it time again, for a cadence of which 0 means never?"""
+    """Whether it is time again, for a cadence of which 0 means never."""
     return every > 0 and count % every == 0

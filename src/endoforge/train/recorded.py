@@ -78,7 +78,7 @@ def load_recorded(config: TrainConfig, device: torch.device, group: Group) -> Re
     UserError where a side has no frame that can be used, naming where it looked, and where the
     processes found different data.
     """
-    if group.is_main:
+    if group.is_main:  # its turn to decode; the others then find the frames in the cache
         source = _load(config, device, group.shard, writes=True)
         group.from_main(None)
     else:

@@ -63,6 +63,7 @@ def read_stored(path: Path) -> Stored:
     try:
         data = read_regular(path, MOST_STATE_BYTES)
         _check_archive(data)
+        # weights_only: a pickle could run anything, and the file may be from anybody.
         saved = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # bytes that aren't ours make the unpickler raise anything
         raise _spoilt(path) from error
@@ -142,6 +143,8 @@ def _fits(value: Any, wanted: Any) -> bool:
         has_names = isinstance(value, dict) and value.keys() == wanted.keys()
         return has_names and all(_fits(value[name], one) for name, one in wanted.items())
     if isinstance(wanted, Tensor):
+        # Of torch's own type, since a subclass may do anything when it is used; contiguity is left
+        # open, for a state may hold weights with channels last.
         return (
             type(value) is Tensor
             and value.layout == torch.strided

@@ -80,7 +80,7 @@ class SimulatedSource:
 def load_simulated(
     config: TrainConfig, steps: int, device: torch.device, group: Group
 ) -> SimulatedSource:
-    """What `config` asks for, to render on `device` in `steps` steps; tells the user of it.
+    """Make ready to render what `config` asks for on `device`, in `steps` steps; tell the user.
 
     Raises UserError for a size, a device or a file that can't be used.
     """
@@ -124,7 +124,7 @@ def _validation(
 
 
 def num_workers(processes: int) -> int:
-    """Processes that make runs, for each of so many that train."""
+    """How many processes make runs for each of so many `processes` that train."""
     return max(1, min(MOST_WORKERS, cpu_cores() // processes))
 
 
@@ -150,6 +150,7 @@ def engine_on(device: torch.device) -> Engine:
 def _log_summary(source: SimulatedSource) -> None:
     config, val = source.config, source.val
     frames = source.steps_an_epoch * config.epochs * config.batch_size
+    # Those it begins with, and one more each time that as many frames as a run has were shown.
     runs = RUNS_AT_ONCE + (frames - 1) // VIEWS_A_RUN
     log.info(
         "training on %s simulated frames of %d runs on %s: %d runs at a time, %s views of each",

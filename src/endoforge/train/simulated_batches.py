@@ -54,7 +54,7 @@ class SimulatedLoader:
         self.stage = FootageStage(engine, recipe, runs_at_once, workers=workers)
 
     def __len__(self) -> int:
-        """Batches an epoch."""
+        """The number of batches in an epoch."""
         return self.batches_an_epoch
 
     def batches(self, epoch: int, start: int = 0, stride: int = 1) -> Iterator[Batch]:
@@ -65,10 +65,13 @@ class SimulatedLoader:
         """
         first = epoch * len(self)
         numbers = np.arange(first + start, first + len(self), stride)
+        # A GPU renders many frames together faster than few, so several batches are rendered at
+        # once where they fit; that changes no pixel.
         at_once = max(1, self.stage.renderer.batch_size // max(1, self.rows_each))
         with_box = left_out = torch.zeros((), dtype=torch.int64, device=self.stage.engine.device)
         for some in np.split(numbers, range(at_once, len(numbers), at_once)):
             frames = self._render(some)
+            # Summed on the device, and read once at the end: reading waits for it.
             with_box = with_box + (frames.num_boxes > 0).sum()
             left_out = left_out + frames.left_out.sum()
             for place, number in enumerate(some.tolist()):
@@ -81,11 +84,11 @@ class SimulatedLoader:
         self.stage.close()
 
     def _render(self, numbers: NDArray[np.int64]) -> "BoxedFrames":
-        """This process's part of the batches with these numbers, counted over all epochs."""
+        """Render this process's part of the batches with these numbers, over all epochs."""
         return with_boxes(self.stage.show(self._positions(numbers).reshape(-1)), self.max_boxes)
 
     def _positions(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-        """(batches, rows): places in the sequence."""
+        """Where the frames of these batches stand in the sequence: (batches, rows)."""
         rows = np.arange(self.rows.start, self.rows.stop)
         return np.asarray(numbers[:, None] * self.batch_size + rows)
 

@@ -5,7 +5,7 @@ import math
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from endoforge.core.parsing import parse_json
 from endoforge.core.progress import on_terminal
 from endoforge.core.reading import MOST_LIST_BYTES, read_regular
 from endoforge.train.config import TrainConfig
-from endoforge.train.reports import EpochReport, Plan, Sink, StepReport
+from endoforge.train.reports import EpochReport, Outcome, Plan, Sink, StepReport
 from endoforge.train.tensorboard import TensorBoard
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,8 @@ def build_sinks(config: TrainConfig) -> list[Sink]:
 @contextmanager
 def outcome_to(sinks: list[Sink]) -> Iterator[None]:
     """Tell the sinks how what is inside ended."""
-    status, message = "failed", None
+    status: Outcome = "failed"
+    message = None
     try:
         yield
         status = "done"
@@ -57,20 +58,19 @@ def outcome_to(sinks: list[Sink]) -> Iterator[None]:
         message = f"{type(error).__name__}: {error}"
         raise
     finally:
-        for sink in sinks:
-            with _no_second_error(status):
-                sink.finish(status, message)
+        with ExitStack() as stack:  # which tells all of them, whatever one raises
+            for sink in reversed(sinks):
+                stack.callback(_tell_outcome, sink, status, message)
 
 
-@contextmanager
-def _no_second_error(status: str) -> Iterator[None]:
-    """What can't be written of a training that has ended badly is told, but isn't why it ended."""
+def _tell_outcome(sink: Sink, status: Outcome, message: str | None) -> None:
+    """Tell a sink how a training ended; what it raises of a bad end isn't why it ended."""
     try:
-        yield
-    except OSError as error:
+        sink.finish(status, message)
+    except Exception as error:  # sinks of one's own may raise anything
         if status == "done":
             raise
-        log.warning("can't write how it ended: %s", error)
+        log.warning("%s can't write how it ended: %s", type(sink).__name__, error)
 
 
 class LogLines:
@@ -112,8 +112,8 @@ class LogLines:
             _duration(report.seconds),
         )
 
-    def finish(self, status: str, error: str | None) -> None:
-        """The caller says how it ended."""
+    def finish(self, status: Outcome, error: str | None) -> None:
+        """Say nothing, for the caller of the training says how it ended."""
 
 
 class ProgressBar:
@@ -143,7 +143,7 @@ class ProgressBar:
     def epoch(self, report: EpochReport) -> None:  # noqa: ARG002 - the log has the numbers
         self._close()
 
-    def finish(self, status: str, error: str | None) -> None:  # noqa: ARG002
+    def finish(self, status: Outcome, error: str | None) -> None:  # noqa: ARG002
         self._close()
 
     def _open(self, epoch: int) -> NarrowBar:
@@ -171,6 +171,8 @@ class MetricsFile:
         path = self._path
         if is_stream(path) or not path.is_file():
             return
+        # A session that was killed may have told of epochs beyond the state that it left; they come
+        # again, and a reader of the file should see each once.
         lines = read_regular(path, MOST_LIST_BYTES).splitlines(keepends=True)
         kept = [line for line in lines if not _is_cut_short(line) and not self._comes_again(line)]
         if kept != lines:
@@ -187,7 +189,7 @@ class MetricsFile:
             return False
 
     def step(self, report: StepReport) -> None:
-        """Steps aren't written."""
+        """Write nothing, for only epochs have a line."""
 
     def epoch(self, report: EpochReport) -> None:
         assert self._plan is not None
@@ -209,8 +211,8 @@ class MetricsFile:
                 "the same command goes on"
             ) from error
 
-    def finish(self, status: str, error: str | None) -> None:
-        """Each line is on disk already."""
+    def finish(self, status: Outcome, error: str | None) -> None:
+        """Do nothing, for each line is on disk already."""
 
 
 def _is_cut_short(line: bytes) -> bool:
@@ -247,7 +249,7 @@ class StatusFile:
     def epoch(self, report: EpochReport) -> None:  # noqa: ARG002 - the last step says it all
         self._write("running")
 
-    def finish(self, status: str, error: str | None) -> None:
+    def finish(self, status: Outcome, error: str | None) -> None:
         self._write(status, error)
 
     def _write(self, status: str, error: str | None = None) -> None:
@@ -275,12 +277,12 @@ class StatusFile:
 
 
 def _finite(value: float) -> float | None:
-    """JSON has no NaN and no infinity."""
+    """The value, or None for NaN and infinity, which JSON doesn't have."""
     return value if math.isfinite(value) else None
 
 
 def _duration(seconds: float) -> str:
-    """ "42 s", "12 min", "3.1 h"."""
+    """Seconds for people: "42 s", "12 min", "3.1 h"."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

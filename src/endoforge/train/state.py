@@ -43,6 +43,7 @@ class TrainState:
         """
         if score is not None:
             self._note_gain(score[0], min_delta)
+        # Tuples compare from the left: what is watched first, then what decides a tie.
         is_best = score is None or self.best_score is None or score > self.best_score
         if is_best:
             self.best_score, self.best_epoch = score, self.epoch

@@ -18,7 +18,7 @@ SAME_REQUEST_S = 1.0
 
 
 class StopRequested(KeyboardInterrupt):
-    """The user asked to stop, and no step is half done."""
+    """Raised between two steps, none of them half done, when the user asked to stop."""
 
 
 class Stop:
@@ -46,6 +46,7 @@ def stop_on_signal(group: Group) -> Iterator[Stop]:
     """
     stop = Stop(group)
 
+    # Only noted here: a handler runs between any two instructions, also in the midst of a save.
     def note(_number: int, _frame: FrameType | None) -> None:
         now = time.monotonic()
         if stop.requested_at is None:

@@ -12,7 +12,7 @@ from endoforge.evaluate.matching import match_all, match_picture
 from endoforge.evaluate.metrics import OBJECTNESS_SWEEP, Metrics
 from endoforge.evaluate.validate import Validation
 from endoforge.report.drawn_frames import draw_found, evenly_spread
-from endoforge.train.reports import EpochReport, Plan, StepReport
+from endoforge.train.reports import EpochReport, Outcome, Plan, StepReport
 
 NUM_PICTURES = 8
 FLUSH_EVERY_S = 10
@@ -65,7 +65,7 @@ class TensorBoard:
             self._add_pictures(report.validation, step)
             self._writer.flush()
 
-    def finish(self, status: str, error: str | None) -> None:  # noqa: ARG002 - no tab shows these
+    def finish(self, status: Outcome, error: str | None) -> None:  # noqa: ARG002 - no tab shows these
         if self._writer is not None:
             with naming(self._folder):
                 self._writer.close()
@@ -80,7 +80,7 @@ class TensorBoard:
             self._writer.add_scalar(tag, value, step)
 
     def _add_curve(self, validation: Validation, step: int) -> None:
-        """Precision over recall at the first IoU threshold, with the counts at each of SCORES."""
+        """Add precision over recall at the first IoU threshold, by the counts at each of SCORES."""
         iou = validation.metrics.at_iou[0].iou
         matches = match_all(validation.detections, validation.truths, iou)
         points = [matches.above(score) for score in SCORES]

@@ -1,5 +1,7 @@
 """One small net and one size of batch for all tests, for each new one is compiled for long."""
 
+from collections import defaultdict
+
 import numpy as np
 import pytest
 import torch
@@ -40,14 +42,34 @@ def batch() -> Batch:
     )
 
 
+@pytest.fixture(scope="session")
+def compiled():
+    """Backends that other tests have done with, by configuration."""
+    return defaultdict(list)
+
+
 @pytest.fixture
-def make(webgpu):
-    """A backend on the adapter, of `config` and a seed."""
+def make(webgpu, compiled, make_torch):
+    """A backend on the adapter, of `config` and a seed; `anew`, one that has compiled nothing yet.
 
-    def make_one(config=CONFIG, seed=0):
-        return webgpu.backend(config, seed=seed, batch_size=2, group=Group())
+    Others are taken from former tests if need be, and brought to the state that new ones begin
+    with, for compiling a step takes seconds.
+    """
+    taken = []
 
-    return make_one
+    def make_one(config=CONFIG, seed=0, *, anew=False):
+        if compiled[config] and not anew:
+            backend = compiled[config].pop()
+            backend.load_state_dict(make_torch(config, seed).state_dict())
+            backend._chance.seed = seed
+        else:
+            backend = webgpu.backend(config, seed=seed, batch_size=2, group=Group())
+        taken.append((config, backend))
+        return backend
+
+    yield make_one
+    for config, backend in taken:
+        compiled[config].append(backend)
 
 
 @pytest.fixture

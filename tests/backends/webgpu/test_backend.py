@@ -16,7 +16,7 @@ from .conftest import CONFIG, train
 
 
 def test_the_same_seed_and_batches_give_the_same_bytes(make, batch):
-    one, other = make(), make()
+    one, other = make(anew=True), make()
     for backend in (one, other):
         train(backend, batch, range(3))
     assert same(one.state_dict(), other.state_dict())
@@ -24,7 +24,7 @@ def test_the_same_seed_and_batches_give_the_same_bytes(make, batch):
 
 
 def test_it_begins_with_torchs_weights(make, make_torch):
-    assert same(make(seed=4).state_dict(), make_torch(seed=4).state_dict())
+    assert same(make(seed=4, anew=True).state_dict(), make_torch(seed=4).state_dict())
 
 
 def through_a_file(state):
@@ -36,7 +36,7 @@ def through_a_file(state):
 
 
 def test_a_state_saved_and_loaded_goes_on_bit_for_bit(make, batch):
-    whole, half, resumed = make(), make(), make(seed=9)
+    whole, half, resumed = make(), make(), make(seed=9, anew=True)
     train(whole, batch, range(5))
     train(half, batch, range(2))
     resumed._chance.seed = 0
@@ -109,7 +109,7 @@ def test_nothing_is_compiled_after_the_second_step(make, batch, monkeypatch):
 
     from endoforge.backends.webgpu import runtime
 
-    backend = make()
+    backend = make(anew=True)
     train(backend, batch, range(2))
     work = []
     for module, name in ((realize, "lower_and_compile"), (jit, "jit_lower")):

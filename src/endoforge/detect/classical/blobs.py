@@ -29,7 +29,7 @@ class Level:
     scale: float
     planes: Plane
     shares: Plane
-    """(h, w, 2): of the view, and of glints."""
+    """Shares of the view and of glints in each pixel, (h, w, 2) in 0..1."""
 
 
 @dataclass(frozen=True)

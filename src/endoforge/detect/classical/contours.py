@@ -47,7 +47,7 @@ class Contours:
     evidence: Plane
 
     def points(self) -> Plane:
-        """(N, A, 2): the contours in inner pixels."""
+        """The contours' points in inner pixels: (N, A, 2), x then y."""
         radii = RADII[self.path] * RADIUS_PX * self.scale[:, None]
         return np.asarray(self.centres[:, None] + radii[..., None] * RAYS)
 
@@ -86,6 +86,7 @@ def _steps(samples: Plane) -> Plane:
     """Outside minus inside at each sample, the means of two samples each; 0 at a ray's ends."""
     planes = samples[..., :4]
     pairs = planes[:, :, 1:] + planes[:, :, :-1]
+    # Two samples on each side: the noise of one alone would make edges.
     steps = np.zeros(planes.shape, np.float32)
     steps[:, :, 2:-2] = (pairs[:, :, 3:] - pairs[:, :, :-3]) / 2
     return steps
@@ -107,6 +108,8 @@ def best_paths(edges: Plane) -> NDArray[np.intp]:
     prior = PRIOR_COST * np.log2(RADII) ** 2
     gains = edges - prior
     count, angles, radii = edges.shape
+    # A closed path must end where it began. Fixing the first sample and trying all of them would
+    # cost 22 times as much; half a lap more lets the path forget where it started.
     order = [step % angles for step in range(angles + angles // 2)]
     total = gains[:, order[0]].copy()
     came = np.zeros((len(order), count, radii), np.int8)

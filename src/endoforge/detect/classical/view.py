@@ -70,6 +70,7 @@ def see(frame: NDArray[np.uint8]) -> ScopeView | None:
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     rgb = cv2.resize(rectangle, size, interpolation=method)
     valid = cv2.resize(mask, size, interpolation=cv2.INTER_AREA)
+    # Resizing blends the mask's black into the view's rim, which would look like an edge.
     valid = cv2.erode(valid, np.ones((5, 5)), borderType=cv2.BORDER_REPLICATE)
     valid = (valid > 0.99 * 255).astype(np.float32)
     glints = _glints(rgb, valid)
@@ -91,6 +92,7 @@ def _find(frame: Picture) -> tuple[Picture, int, int] | None:
     It is the convex hull of the largest bright region: the lumen may be as dark as the scope's
     mask, and letters and inset pictures are not in one piece with the view.
     """
+    # At some 320 pixels the view's edge is still found well enough, in a fraction of the time.
     shrink = max(1, round(max(frame.shape[:2]) / 320))
     small = np.ascontiguousarray(frame[::shrink, ::shrink])
     brightest = cv2.max(cv2.max(small[..., 0], small[..., 1]), small[..., 2])
@@ -151,13 +153,13 @@ def _fill(planes: Plane, known: Plane) -> Plane:
 
 
 def _blur(plane: Plane, sigma: float) -> Plane:
-    """A Gaussian, made of an image shrunk by as much as it allows."""
+    """Blur by a Gaussian of `sigma` pixels, on an image shrunk by as much as that allows."""
     small = _shrunk(plane, max(1, int(sigma / 2)))
     small = cv2.GaussianBlur(small, (0, 0), sigma * small.shape[1] / plane.shape[1])
     return np.asarray(cv2.resize(small, plane.shape[1::-1]), np.float32)
 
 
 def _shrunk(planes: Plane, times: int) -> Plane:
-    """The means of squares, `times` as wide as a pixel."""
+    """Shrink to the means of squares that are `times` as wide as a pixel."""
     size = max(1, planes.shape[1] // times), max(1, planes.shape[0] // times)
     return np.asarray(cv2.resize(planes, size, interpolation=cv2.INTER_AREA), np.float32)

@@ -40,22 +40,23 @@ from endoforge.sim.sensor import (
 )
 
 SPREAD = 0.1664
-"""Share of a pixel's light that falls on each neighbour in a row: a Gaussian of 0.6 px."""
+"""The share of a pixel's light that falls on each neighbour in a row: a Gaussian of 0.6 px."""
 LEAST_BLUR_PX = 1.3
 """Blur shorter than this is left out."""
 LONGEST_FLOW_PX = 40.0
 LEAST_CIRCLE_PX = 0.4
 LARGEST_CIRCLE_PX = 6.0
-"""Radius of the circle of confusion at most."""
+"""The radius of the circle of confusion is cut here."""
 
 CONTRAST_MIDDLE, MOST_BURNT = 0.25, 2.0
 """Light that contrast leaves as it is, and how much brighter it makes what is brighter at most."""
 
 LUMA_BITS = 12
 OPEN = 1 << 20
-"""Bit of `DarkroomBuffers.coded` that says that the picture shows here, not the screen."""
+"""The bit of `DarkroomBuffers.coded` that says that the picture shows here, not the screen."""
 COUNTED = OPEN | LUMA_TOP
-"""Luma and the bit above: sums of up to 256 of them keep apart."""
+"""Luma and the bit above it: sums of up to 256 of them keep apart."""
+# In the units of `sharpen`'s differences: luma steps, times the 256 that its weights add up to.
 CORE2 = (CORING * LUMA_TOP * 256) ** 2
 GRAIN_SCALE = LUMA_TOP / GRAIN_STEPS * 65536.0
 """Deviation 1 in luma steps per step of the grain table, in 1/65536."""
@@ -104,7 +105,7 @@ def scene_of(room: DarkroomBuffers, b):
 
 @qd.func
 def in_pixels(motion, right, down):
-    """Motion of a unit direction as pixels: least squares on the picture's local basis."""
+    """Turn the motion of a direction into pixels: least squares on the picture's local basis."""
     a = right.dot(right)
     b = right.dot(down)
     c = down.dot(down)
@@ -116,7 +117,9 @@ def in_pixels(motion, right, down):
 
 @qd.kernel
 def find_flow(room: DarkroomBuffers, batch: qd.i32, tiles_y: qd.i32, tiles_x: qd.i32):
-    """A point P seen by a camera that moves by m and turns by w moves by -m - w x P."""
+    """Find how the picture moves in each tile: a point P that a camera sees which moves by m and
+    turns by w moves by -m - w x P.
+    """
     columns = tiles_x * TILE + 1
     for b, ty, tx in qd.ndrange(batch, tiles_y, tiles_x):
         first = scene_of(room, b) * (tiles_y * TILE + 1) * columns
@@ -126,6 +129,9 @@ def find_flow(room: DarkroomBuffers, batch: qd.i32, tiles_y: qd.i32, tiles_x: qd
         right = (room.rays[middle + half].xyz - room.rays[middle - half].xyz) * (1.0 / TILE)
         down = room.rays[middle + half * columns].xyz - room.rays[middle - half * columns].xyz
         down = down * (1.0 / TILE)
+        # Per tile, not per pixel: within 8 pixels the lens hardly bends the motion. Its part by
+        # translation is kept apart, for it shrinks with the distance, which each pixel has its own
+        # of.
         turned = in_pixels(ray.cross(room.cameras[b * CAMERA_ROWS + 5].xyz), right, down)
         moved = in_pixels(-room.cameras[b * CAMERA_ROWS + 4].xyz, right, down)
         tile = (b * tiles_y + ty) * tiles_x + tx
@@ -136,7 +142,7 @@ def find_flow(room: DarkroomBuffers, batch: qd.i32, tiles_y: qd.i32, tiles_x: qd
 
 @qd.func
 def row_light(room: DarkroomBuffers, row, left, x, right):
-    """Light of three pixels of a row, weighted; the screen's pixels weigh nothing."""
+    """Sum the light of three pixels of a row, weighted; the screen's pixels weigh nothing."""
     p = room.radiance[row + left]
     q = room.radiance[row + x]
     r = room.radiance[row + right]
@@ -151,7 +157,7 @@ def row_light(room: DarkroomBuffers, row, left, x, right):
 def spread_light(
     room: DarkroomBuffers, batch: qd.i32, height: qd.i32, width: qd.i32, strips: qd.i32
 ):
-    """The lens's point spread: 3 x 3 pixels of a Gaussian."""
+    """Spread the light as the lens does: over 3 x 3 pixels of a Gaussian."""
     for b, strip, x in qd.ndrange(batch, strips, width):
         left = qd.max(x - 1, 0)
         right = qd.min(x + 1, width - 1)
@@ -170,11 +176,12 @@ def spread_light(
 
 @qd.func
 def gather(room: DarkroomBuffers, first, y, x, height, width, path, circle, size2):
-    """Light summed over `path` (pixels, centred) and a disk of radius `circle`.
+    """Sum the light over `path` (pixels, centred) and a disk of radius `circle`.
 
     `size2`, its squared extent, decides on 4, 8, 16 or 32 samples: never much more than a pixel
     apart on a path. Places are counted in 1/65536 px. Near the edge they are kept in the frame.
     """
+    # Each sample is a load of 16 bytes from a place of its own: a short blur takes few.
     log2_taps = 2
     if size2 > 9.0:
         log2_taps = qd.select(size2 > 49.0, qd.select(size2 > 100.0, 5, 4), 3)
@@ -183,10 +190,14 @@ def gather(room: DarkroomBuffers, first, y, x, height, width, path, circle, size
     path_y = qd.cast(path.y * 65536.0, qd.i32)
     step_x = path_x >> log2_taps
     step_y = path_y >> log2_taps
+    # Half a step in from the path's start: the samples' mean is the path's middle.
     at_x = (x << 16) + 32768 - ((path_x - step_x) >> 1)
     at_y = (y << 16) + 32768 - ((path_y - step_y) >> 1)
+    # The path and circle that need so many samples reach less far than as many pixels: only pixels
+    # near the edge pay for being kept in the frame.
     inside = qd.min(qd.min(x, y), qd.min(width - 1 - x, height - 1 - y)) >= taps
     total = vec4(0.0)
+    # So small a circle falls on one pixel or two: the path alone is walked.
     if inside and circle < LEAST_CIRCLE_PX:
         for _k in range(taps):
             total += room.light[first + (at_y >> 16) * width + (at_x >> 16)]
@@ -209,7 +220,9 @@ def gather(room: DarkroomBuffers, first, y, x, height, width, path, circle, size
 
 @qd.func
 def respond(room: DarkroomBuffers, light):
-    """Linear light to display luma steps, 0..LUMA_TOP: one look-up by exponent and 7 bits more."""
+    """Turn linear light into luma steps, 0..LUMA_TOP: one look-up by exponent and 7 bits more."""
+    # A float's bits rise as it does. Light below 0 has the sign's bit, which lands below the first
+    # step, as too dark light does.
     place = (qd.bit_cast(light, qd.i32) >> CURVE_SHIFT) - CURVE_FIRST
     place = qd.select(place < 0, 0, place)
     return room.curve[qd.select(place > CURVE_LENGTH - 1, CURVE_LENGTH - 1, place)]
@@ -217,7 +230,7 @@ def respond(room: DarkroomBuffers, light):
 
 @qd.func
 def scrambled(x):
-    """Scrambled bits of x (Wellons' lowbias32)."""
+    """Scramble the bits of x (Wellons' lowbias32)."""
     h = qd.cast(x, qd.u32)
     h ^= h >> 16
     h *= qd.u32(0x7FEB352D)
@@ -229,10 +242,11 @@ def scrambled(x):
 
 @qd.func
 def coded_pixel(red, green, blue):
-    """Display RGB in 0..LUMA_TOP as luma and chroma of BT.601, as JPEG has them."""
+    """Code display RGB in 0..LUMA_TOP as luma and chroma of BT.601, as JPEG has them."""
     r = qd.select(red < 0, 0, qd.select(red > LUMA_TOP, LUMA_TOP, red))
     g = qd.select(green < 0, 0, qd.select(green > LUMA_TOP, LUMA_TOP, green))
     b = qd.select(blue < 0, 0, qd.select(blue > LUMA_TOP, LUMA_TOP, blue))
+    # 0.299, 0.587 and 0.114 in 1/4096, which add up to 4096: grey stays grey.
     y = (1225 * r + 2404 * g + 467 * b + 2048) >> 12
     # 255 / 4095 / 1.772 and 255 / 4095 / 1.402 in 1/65536.
     cb = ((b - y) * 2303 + 8421376) >> 16
@@ -249,7 +263,7 @@ def expose(
     tiles_y: qd.i32,
     tiles_x: qd.i32,
 ):
-    """Blurred light, times vignette, gain and white balance, through the response, with noise."""
+    """Blur the light, weigh it by vignette, gain and white balance, respond to it, add noise."""
     for b, ty, x in qd.ndrange(batch, tiles_y, width):
         scene = scene_of(room, b)
         balance = room.sensors[scene * SENSOR_ROWS]
@@ -264,8 +278,11 @@ def expose(
         lens = room.flow[2 * tile + 1]
         open_px = optics.x * lens.x
         half = qd.cast(TILE // 2, qd.f32)
+        # Linear within a tile: below, `dim` goes down the column in steps instead of by look-ups.
         cosine = lens.y + (qd.cast(x & (TILE - 1), qd.f32) - half) * lens.z - half * lens.w
         dim = 1.0 - noise.z * (1.0 - cosine)
+        # Each tile takes its grain from another place of the table: repeated as a whole it would
+        # show as a lattice.
         patch = scrambled(scrambled(seed) + ty * tiles_x + (x >> 3))
         grain_x = (patch + x) & (GRAIN_SIZE - 1)
         grain_y = patch >> 12
@@ -284,11 +301,15 @@ def expose(
                 if size2 < LEAST_BLUR_PX * LEAST_BLUR_PX:
                     light = room.light[pixel]
                 else:
+                    # Cut where 32 samples would lie more than 1.25 px apart and show as ghosts.
                     if size2 > 100.0:
                         path *= qd.min(LONGEST_FLOW_PX * qd.rsqrt(path.dot(path) + 1e-6), 1.0)
                         circle = qd.min(circle, LARGEST_CIRCLE_PX)
                     light = gather(room, first, y, x, height, width, path, circle, size2)
+                # `light.w` has the weights of all samples: covered pixels drop out, and no blur's
+                # length needs to be divided by.
                 colour = light.xyz * gain * (qd.max(dim, 0.0) / light.w)
+                # Luminance of linear light (BT.709); saturation mixes with it before the response.
                 grey = colour.dot(vec3(0.2126, 0.7152, 0.0722))
                 if optics.w > 0.0:
                     steeper = qd.exp(
@@ -304,6 +325,7 @@ def expose(
                 red = respond(room, colour.x)
                 green = respond(room, colour.y)
                 blue = respond(room, colour.z)
+                # Green's level stands for all three: it is most of the luma, and saves two roots.
                 sigma = qd.sqrt(noise.x + noise.y * qd.cast(green, qd.f32))
                 rough_by = qd.cast(sigma, qd.i32)
                 place = ((grain_y + y) & (GRAIN_SIZE - 1)) * GRAIN_SIZE + grain_x
@@ -318,7 +340,7 @@ def expose(
 
 @qd.func
 def row_sum(room: DarkroomBuffers, row, x, width):
-    """Binomial sum over five pixels of a row: of their luma and of how many are open."""
+    """Sum five pixels of a row, binomially: their luma, and how many are open."""
     e = room.coded[row + qd.max(x - 2, 0)] & COUNTED
     d = room.coded[row + qd.max(x - 1, 0)] & COUNTED
     c = room.coded[row + x] & COUNTED
@@ -329,14 +351,15 @@ def row_sum(room: DarkroomBuffers, row, x, width):
 
 @qd.func
 def byte(value):
-    """A number in 1/65536 as 0..255."""
+    """Round a number in 1/65536 to 0..255."""
     whole = (value + 32768) >> 16
     return qd.select(whole < 0, 0, qd.select(whole > 255, 255, whole))
 
 
 @qd.func
 def packed_rgb(y, cb, cr):
-    """Luma 0..255 in 1/65536 and chroma about 0 in 1/16 as R | G << 8 | B << 16 (BT.601)."""
+    """Pack luma 0..255 in 1/65536 and chroma about 0 in 1/16 as R | G << 8 | B << 16 (BT.601)."""
+    # 1.402, 0.344, 0.714 and 1.772 in 1/4096: chroma comes in 1/16.
     r = byte(y + 5743 * cr)
     g = byte(y - 1410 * cb - 2925 * cr)
     b = byte(y + 7258 * cb)
@@ -345,13 +368,13 @@ def packed_rgb(y, cb, cr):
 
 @qd.func
 def chroma(code):
-    """Cb and Cr about 0 of a coded pixel."""
+    """Read Cb and Cr about 0 of a coded pixel."""
     return ((code >> LUMA_BITS) & 255) - 128, ((code >> 21) & 255) - 128
 
 
 @qd.func
 def screen_luma(colour):
-    """Luma 0..255 of a pixel of the screen."""
+    """Work out the luma 0..255 of a pixel of the screen."""
     r = qd.cast(colour & 255, qd.f32)
     g = qd.cast((colour >> 8) & 255, qd.f32)
     b = qd.cast((colour >> 16) & 255, qd.f32)
@@ -368,7 +391,7 @@ def sharpen(
     blocks_y: qd.i32,
     blocks_x: qd.i32,
 ):
-    """Unsharp mask: luma plus its difference to a Gaussian of 1 px, unless that is small.
+    """Add luma's difference to a Gaussian of 1 px, unless that is small: the unsharp mask.
 
     To the image, or to JPEG's luma plane. Chroma stays as soft as it is.
     """
@@ -385,6 +408,7 @@ def sharpen(
         s3 = row_sum(room, first + qd.min(y0 + 1, height - 1) * width, x, width)
         for y in range(y0, qd.min(y0 + TILE, height)):
             s4 = row_sum(room, first + qd.min(y + 2, height - 1) * width, x, width)
+            # Separable: each row's sum serves the five rows around it.
             total = s0 + s4 + 4 * (s1 + s3) + 6 * s2
             s0 = s1
             s1 = s2
@@ -399,18 +423,23 @@ def sharpen(
                 luma = screen_luma(colour)
             else:
                 own = code & LUMA_TOP
+                # The bits above luma count the weights of open pixels; beside the screen the mean
+                # is of these alone, or its black would be sharpened into the picture.
                 open_share = total >> 20
                 apart = own * open_share - (total & (OPEN - 1))
                 if open_share != 256:
                     apart = apart * 256 // open_share
                 far = qd.cast(apart, qd.f32)
+                # Coring: a difference well below CORING may be noise, and is hardly raised.
                 own += qd.cast(far * amount * (1.0 - CORE2 / (far * far + CORE2)), qd.i32)
                 own = qd.select(own < 0, 0, qd.select(own > LUMA_TOP, LUMA_TOP, own))
                 luma = qd.cast(own, qd.f32) * (255.0 / LUMA_TOP)
                 cb, cr = chroma(code)
                 colour = packed_rgb(own * 4081, cb * 16, cr * 16)
             if jpeg > 0.0:
+                # 384 numbers to a block of 16 x 16: 256 of luma, 64 of Cb, 64 of Cr.
                 place = (b * blocks_y * 384 + y * 16) * blocks_x + x
                 room.planes[place] = luma - 128.0
             else:
+                # 0xFF000000 as a signed number: the instance stays.
                 room.image[pixel] = (room.image[pixel] & -16777216) | colour

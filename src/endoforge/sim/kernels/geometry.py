@@ -15,8 +15,9 @@ TURNS_PER_MM = 1.0 / anatomy.WAVE_MM
 
 @qd.func
 def locate(scenes: SceneArrays, scene, p, ray, s_guess):
-    """Curve coordinates of p near `s_guess`: (s, x, y, ds/dt along the ray); and the row of the
-    centreline that was read.
+    """Find the curve coordinates of p near `s_guess`: (s, x, y, ds/dt along the ray).
+
+    Returns them and the row of the centreline that was read.
     """
     j = qd.math.clamp(qd.cast(s_guess * ALONG_PER_MM + 0.5, qd.i32), 0, NS - 1)
     row = (scene * NS + j) * 4
@@ -27,6 +28,8 @@ def locate(scenes: SceneArrays, scene, p, ray, s_guess):
     q = p - r0.xyz
     x = q.dot(r2.xyz)
     y = q.dot(r3.xyz)
+    # Off the axis of a bend, one mm of centreline spans 1 - curvature . offset mm. The bound keeps
+    # this finite at the bend's own centre, where s is undefined.
     stretch = 1.0 / qd.max(1.0 - r0.w * x - r1.w * y, 0.2)
     s = qd.cast(j, qd.f32) * (1.0 / ALONG_PER_MM) + q.dot(r1.xyz) * stretch
     return vec4(s, x, y, ray.dot(r1.xyz) * stretch), row
@@ -34,9 +37,10 @@ def locate(scenes: SceneArrays, scene, p, ray, s_guess):
 
 @qd.func
 def guess_s(scenes: SceneArrays, scene, origin, ray, t, s_origin):
-    """Where along the centreline the point at distance t lies: a first guess, then refined."""
+    """Guess where along the centreline the point at distance t lies."""
     j = qd.math.clamp(qd.cast(s_origin * ALONG_PER_MM + 0.5, qd.i32), 0, NS - 1)
     s = s_origin + ray.dot(scenes.centreline[(scene * NS + j) * 4 + 1].xyz) * t
+    # So far on, the straight guess may be off by many rows: looked up twice, it comes near enough.
     if t > 15.0:
         for _twice in range(2):
             c, _row = locate(scenes, scene, origin + ray * t, ray, s)
@@ -46,9 +50,10 @@ def guess_s(scenes: SceneArrays, scene, origin, ray, t, s_origin):
 
 @qd.func
 def wall_index(c):
-    """Place of curve coordinates in the wall's table: rows i, columns j, their fractions, angle."""
+    """Place curve coordinates in the wall's table: row i, column j, their fractions, the angle."""
     fs = qd.math.clamp(c.x * ALONG_PER_MM, 0.0, NS - 1.01)
     i = qd.cast(fs, qd.i32)
+    # The diamond angle: a pseudo-angle without an arc tangent. On the axis itself any will do.
     a = c.z / (qd.abs(c.y) + qd.abs(c.z) + 1e-8)
     a = qd.select(c.y < 0.0, 2.0 - a, a)
     a = qd.select(a < 0.0, a + 4.0, a)
@@ -59,7 +64,7 @@ def wall_index(c):
 
 @qd.func
 def wall_corners(scenes: SceneArrays, scene, c):
-    """The four samples of the wall's table around curve coordinates c, and c's place among them."""
+    """Read the four samples of the wall's table around c, and c's place among them."""
     i, j, u, v, _a = wall_index(c)
     row = (scene * NS + i) * NA
     j0 = j & (NA - 1)
@@ -73,13 +78,15 @@ def wall_corners(scenes: SceneArrays, scene, c):
 
 @qd.func
 def safe_step(scenes: SceneArrays, scene, c, gap, safe):
-    """How far one may go from c in any direction without passing through the wall, in mm.
+    """Bound how far one may go from c in any direction without passing through the wall, in mm.
 
     The wall's slopes bound it, seen from near the wall. Near the axis all of the wall around is
     close, whatever the angle: there the narrowest radius of the neighbourhood bounds it.
     """
     r = qd.sqrt(c.y * c.y + c.z * c.z)
     step = gap * safe
+    # 0.95 leaves room for peristalsis, which by default narrows the wall by 5 per cent at most;
+    # 0.2 of the gap keeps a march from standing still.
     if r < gap:
         j = qd.math.clamp(qd.cast(c.x * ALONG_PER_MM + 0.5, qd.i32), 0, NS - 1)
         narrowest = 0.95 * scenes.centreline[(scene * NS + j) * 4 + 2].w
@@ -89,20 +96,20 @@ def safe_step(scenes: SceneArrays, scene, c, gap, safe):
 
 @qd.func
 def swelling(view: View, b):
-    """Peristalsis of frame b: (share of the radius, turns of its wave at s = 0)."""
+    """Read the peristalsis of frame b: (share of the radius, turns of its wave at s = 0)."""
     row = view.cameras[b * CAMERA_ROWS + 6]
     return vec2(row.x, row.y)
 
 
 @qd.func
 def swollen(swell, s):
-    """By what the table's radius is multiplied at s."""
+    """The factor that peristalsis puts on the table's radius at s."""
     return 1.0 + swell.x * wave(s * TURNS_PER_MM + swell.y)
 
 
 @qd.func
 def wall_gap(scenes: SceneArrays, scene, c, swell):
-    """(R - r, a safe step), both in mm, at curve coordinates c."""
+    """Measure (R - r, a safe step), both in mm, at curve coordinates c."""
     h00, h01, h10, h11, u, v = wall_corners(scenes, scene, c)
     r0 = h00.x + (h01.x - h00.x) * v
     r1 = h10.x + (h11.x - h10.x) * v
@@ -112,21 +119,24 @@ def wall_gap(scenes: SceneArrays, scene, c, swell):
 
 @qd.func
 def wall_slopes(scenes: SceneArrays, scene, c, swell):
-    """(R - r, safe step, dR/ds, dR/dangle / R), all bilinear but the safe step.
+    """Look up (R - r, safe step, dR/ds, dR/dangle / R), all bilinear but the safe step.
 
     The slope of peristalsis itself, at most 0.05, is left out.
     """
     h00, h01, h10, h11, u, v = wall_corners(scenes, scene, c)
+    # Slopes are interpolated as the radius is: a normal by samples would show facets. The safe step
+    # isn't, since a mean of bounds is no bound.
     h0 = h00 + (h01 - h00) * v
     h1 = h10 + (h11 - h10) * v
     h = h0 + (h1 - h0) * u
     gap = h.x * swollen(swell, c.x) - qd.sqrt(c.y * c.y + c.z * c.z)
+    # Four loads give all of this: the table keeps slopes so that a normal needs no more radii.
     return vec4(gap, h00.y, h.z, h.w)
 
 
 @qd.func
 def wall_frame(scenes: SceneArrays, row, c, slopes):
-    """At curve coordinates: the wall's normal (into the lumen, not unit), around, tangent.
+    """Make the wall's normal (into the lumen, not unit), around and tangent at c.
 
     `row` is that of the centreline which `locate` read.
     """
@@ -138,13 +148,15 @@ def wall_frame(scenes: SceneArrays, row, c, slopes):
     outward = (n1 * c.y + n2 * c.z) * inverse
     around = (n2 * c.y - n1 * c.z) * inverse
     stretch = 1.0 / qd.max(1.0 - r0.w * c.y - r1.w * c.z, 0.2)
+    # The gradient of r - R, its sign turned: away from the wall. Its length tells how far the gap
+    # overstates the distance.
     normal = r1.xyz * (slopes.z * stretch) + around * slopes.w - outward
     return normal, around, r1.xyz
 
 
 @qd.func
 def wave(turns):
-    """sin(2 pi turns) within 0.001, from two parabolas and a correction: cheaper than the sine."""
+    """Approximate sin(2 pi turns) within 0.001, by parabolas: cheaper than the sine."""
     y = turns - qd.floor(turns) - 0.5
     x = -16.0 * y * (0.5 - qd.abs(y))
     return x * (0.775 + 0.225 * qd.abs(x))
@@ -152,7 +164,7 @@ def wave(turns):
 
 @qd.func
 def polyp_distance(view: View, b, k, p):
-    """Distance in mm from p to polyp k: its head, and its stalk if it has one.
+    """Measure the distance in mm from p to polyp k: its head, and its stalk if it has one.
 
     The ellipsoid's is the usual first-order bound (Quilez), with gentle lobes on the surface.
     """
@@ -168,7 +180,9 @@ def polyp_distance(view: View, b, k, p):
     g = along * along * r6.y
     k0 = qd.sqrt(e + g)
     k1 = qd.sqrt(e * r6.x + g * r6.y)
+    # The 1e-6 is for the very centre, where both are 0.
     d = k0 * (k0 - 1.0) / (k1 + 1e-6)
+    # Only near the surface, where they show: three waves for every far step would be wasted.
     if d < 1.0:
         # They go with the polyp: its base doesn't move against its head.
         w = r6.z
@@ -180,6 +194,7 @@ def polyp_distance(view: View, b, k, p):
         pa = p - r2.xyz
         h = qd.math.clamp(pa.dot(stalk) / stalk.dot(stalk), 0.0, 1.0)
         z = pa - stalk * h
+        # Half as thick again at its foot, as stalks flare.
         ds = qd.sqrt(z.dot(z)) - r2.w * (1.0 + 0.5 * (1.0 - h) * (1.0 - h))
         neck = 0.6 * r2.w + 0.4
         join = qd.max(neck - qd.abs(d - ds), 0.0)
@@ -189,7 +204,7 @@ def polyp_distance(view: View, b, k, p):
 
 @qd.func
 def blended(scenes: SceneArrays, view: View, scene, b, p, ray, s_guess, mask):
-    """Wall and the masked polyps as one surface.
+    """Measure the distance from p to the wall and the masked polyps as one surface.
 
     Returns the distance, the nearest polyp's id (0: the wall), whether a polyp bends the surface
     here, the curve coordinates, the wall's slopes and the centreline's row. The join is the
@@ -197,6 +212,8 @@ def blended(scenes: SceneArrays, view: View, scene, b, p, ray, s_guess, mask):
     """
     c, row = locate(scenes, scene, p, ray, s_guess)
     slopes = wall_slopes(scenes, scene, c, swelling(view, b))
+    # The gap lies along the radius; over the slope it is the distance, to first order, and so can
+    # be blended with that of a polyp.
     d_wall = slopes.x / qd.sqrt(1.0 + slopes.z * slopes.z + slopes.w * slopes.w)
     d = d_wall
     nearest = d_wall
@@ -222,7 +239,7 @@ def blended(scenes: SceneArrays, view: View, scene, b, p, ray, s_guess, mask):
 
 @qd.func
 def bounding_sphere(view: View, b, k):
-    """Centre and radius of a sphere that holds all of polyp k and of what it bends."""
+    """Give centre and radius of a sphere that holds all of polyp k and of what it bends."""
     row = (b * NP + k) * POLYP_ROWS
     head = view.polyps[row].xyz
     towards_base = view.polyps[row + 6].w
@@ -231,7 +248,7 @@ def bounding_sphere(view: View, b, k):
 
 @qd.func
 def span(view: View, b, origin, ray, k):
-    """Where the ray enters and leaves what bounds polyp k; entry > exit if it misses it.
+    """Find where the ray enters and leaves what bounds polyp k; entry > exit if it misses it.
 
     That is an ellipsoid, within which the polyp bends the surface; with a stalk it is a sphere.
     """
@@ -266,7 +283,7 @@ def span(view: View, b, origin, ray, k):
 
 @qd.func
 def touch(view: View, b, origin, ray, mask, t_limit, epsilon):
-    """The masked polyps that may bend what the ray meets before t_limit.
+    """Find the masked polyps that may bend what the ray meets before t_limit.
 
     Returns their mask and the first distance at which one may. The rest can't change the hit.
     """
@@ -285,6 +302,8 @@ def touch(view: View, b, origin, ray, mask, t_limit, epsilon):
                 apart = polyp_distance(view, b, k, origin + ray * t) - blend
                 if apart < epsilon * t:
                     break
+                # A little more than is safe, and a part of a pixel: what 24 steps don't decide
+                # counts as touched, which costs time but never a hit.
                 t += 1.2 * apart + epsilon * t
             if t <= leave:
                 kept |= 1 << k
@@ -296,8 +315,9 @@ def touch(view: View, b, origin, ray, mask, t_limit, epsilon):
 
 @qd.func
 def polyp_gradient(view: View, b, k, p, d, step):
-    """Gradient of polyp k's distance at p, where it is d, by differences over `step` mm."""
+    """Take the gradient of polyp k's distance at p, where it is d, over `step` mm."""
     gradient = vec3(0.0)
+    # Forward differences: d is known, so three evaluations do.
     for axis in range(3):
         along = vec3(axis == 0, axis == 1, axis == 2)
         gradient += along * (polyp_distance(view, b, k, p + along * step) - d)
@@ -306,7 +326,7 @@ def polyp_gradient(view: View, b, k, p, d, step):
 
 @qd.func
 def blended_normal(view: View, b, p, mask, d_wall, wall_unit, step):
-    """Gradient of the blended distance: that of the smooth minimum, polyp by polyp."""
+    """Take the gradient of the blended distance: that of the smooth minimum, polyp by polyp."""
     d = d_wall
     n = wall_unit
     k = 0

@@ -19,7 +19,7 @@ C1, C2, C3, C4, C5, C6, C7 = (0.5 * math.cos(k * math.pi / 16) for k in range(1,
 
 @qd.func
 def forward(v):
-    """Orthonormal cosine transform (DCT-II) of 8 numbers, even and odd parts apart."""
+    """Transform 8 numbers by the orthonormal DCT-II, even and odd parts apart."""
     s0, s1, s2, s3 = v[0] + v[7], v[1] + v[6], v[2] + v[5], v[3] + v[4]
     d0, d1, d2, d3 = v[0] - v[7], v[1] - v[6], v[2] - v[5], v[3] - v[4]
     return vec8(
@@ -36,7 +36,7 @@ def forward(v):
 
 @qd.func
 def inverse(f):
-    """The transpose of `forward`."""
+    """Undo `forward`, by its transpose."""
     p, q = C4 * (f[0] + f[4]), C4 * (f[0] - f[4])
     r, s = C2 * f[2] + C6 * f[6], C6 * f[2] - C2 * f[6]
     e0, e1, e2, e3 = p + r, q + s, q - s, p - r
@@ -54,7 +54,7 @@ def has_jpeg(room: DarkroomBuffers, b):
 
 @qd.func
 def covering_chroma(colour):
-    """Cb and Cr about 0 of a pixel of the screen."""
+    """Work out Cb and Cr about 0 of a pixel of the screen."""
     r = qd.cast(colour & 255, qd.f32)
     g = qd.cast((colour >> 8) & 255, qd.f32)
     b = qd.cast((colour >> 16) & 255, qd.f32)
@@ -71,7 +71,7 @@ def fill_planes(
     blocks_y: qd.i32,
     blocks_x: qd.i32,
 ):
-    """Chroma, averaged over 2 x 2 pixels; beyond the frame's edge all repeats its last pixels."""
+    """Average chroma over 2 x 2 pixels; beyond the frame's edge all repeats its last pixels."""
     for b, y, x in qd.ndrange(batch, blocks_y * 8, blocks_x * 8):
         if has_jpeg(room, b):
             luma = b * blocks_y * blocks_x * 384
@@ -103,7 +103,7 @@ def fill_planes(
 def transform_columns(
     room: DarkroomBuffers, back: qd.template(), batch: qd.i32, blocks_y: qd.i32, blocks_x: qd.i32
 ):
-    """Cosine transform of the columns of all blocks, or back. Cr's blocks follow Cb's."""
+    """Transform the columns of all blocks, or back; Cr's blocks follow Cb's."""
     for b, strip, x in qd.ndrange(batch, blocks_y * 2, blocks_x * 24):
         if has_jpeg(room, b):
             stride = blocks_x * 16
@@ -125,7 +125,7 @@ def transform_columns(
 
 @qd.kernel
 def quantise_rows(room: DarkroomBuffers, batch: qd.i32, blocks_y: qd.i32, blocks_x: qd.i32):
-    """Rows of all blocks: transformed, rounded to the quantisation table's steps, and back."""
+    """Transform the rows of all blocks, round them to the quantisation's steps, and back."""
     for b, row, block in qd.ndrange(batch, blocks_y * 16, blocks_x * 3):
         if has_jpeg(room, b):
             place = b * blocks_y * blocks_x * 384 + row * blocks_x * 16 + block * 8
@@ -158,7 +158,7 @@ def show(
     blocks_y: qd.i32,
     blocks_x: qd.i32,
 ):
-    """Luma, and chroma between its four nearest samples, to the image."""
+    """Write luma, and chroma between its four nearest samples, to the image."""
     for b, strip, x in qd.ndrange(batch, strips, width):
         if has_jpeg(room, b):
             luma = b * blocks_y * blocks_x * 384

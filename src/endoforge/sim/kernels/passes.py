@@ -53,7 +53,7 @@ from endoforge.sim.kernels.types import (
 from endoforge.sim.sensor import SENSOR_ROWS
 
 EXPOSURE = 1.9
-"""Light that the automatic exposure aims at, before the camera's response: the root of the mean
+"""The light that the automatic exposure aims at, before the camera's response: the root of the mean
 square, so that what is bright counts more."""
 LIGHT_SCALE = 1e8
 """Fixed point of `Target.light`: whole numbers add up to the same in any order."""
@@ -61,7 +61,7 @@ LIGHT_SCALE = 1e8
 
 @qd.func
 def grid_ray(scenes: SceneArrays, view: View, b, first_row, scene, y, x, tiles_y, tiles_x):
-    """Unit direction in the world of grid point (y, x), for the pose in rows `first_row` on."""
+    """Make the world direction (unit) of grid point (y, x), for the pose in rows `first_row` on."""
     row_length = tiles_x * TILE + 1
     local = scenes.rays[(scene * (tiles_y * TILE + 1) + y) * row_length + x]
     row = b * CAMERA_ROWS + first_row
@@ -73,7 +73,7 @@ def grid_ray(scenes: SceneArrays, view: View, b, first_row, scene, y, x, tiles_y
 
 @qd.func
 def scene_of(view: View, b):
-    """Which of the loaded scenes frame b shows."""
+    """Read which of the loaded scenes frame b shows."""
     return qd.cast(view.cameras[b * CAMERA_ROWS + 1].w, qd.i32)
 
 
@@ -88,7 +88,7 @@ def meter(
     tiles_y: qd.i32,
     tiles_x: qd.i32,
 ):
-    """Light that comes back along the middle rays of every METER_STEP-th tile, where not masked."""
+    """Sum the light that comes back along the middle ray of every METER_STEP-th open tile."""
     for b, i, j in qd.ndrange(batch, tiles_y // METER_STEP, tiles_x // METER_STEP):
         scene = scene_of(view, b)
         y = i * METER_STEP * TILE + TILE // 2
@@ -99,23 +99,28 @@ def meter(
             ray = grid_ray(scenes, view, b, METER_ROW, scene, y, x, tiles_y, tiles_x)
             s = view.cameras[b * CAMERA_ROWS + METER_ROW].w
             t, c, row = trace_wall(scenes, scene, origin, ray, 0.2, s, swell, 0.01)
+            # Those near the present pose, from which the one that meters is not far.
             near = qd.cast(view.cameras[b * CAMERA_ROWS + 3].w, qd.i32)
             t = first_polyp(view, b, origin, ray, near, t)
             slopes = wall_slopes(scenes, scene, c, swell)
             normal, _around, _along = wall_frame(scenes, row, c, slopes)
             facing = qd.max(-normal.dot(ray) / qd.sqrt(normal.dot(normal) + 1e-9), 0.0)
+            # The lamps' falloff, as shading has it (9 is `shading.NEAR_MM2`); capped, or a fold at
+            # the lens would turn all the rest black.
             back = qd.min(facing / (t * t + 9.0), 0.06)
+            # In whole numbers: sums of floats would depend on the order of the threads.
             qd.atomic_add(target.light[2 * b], qd.cast(back * back * LIGHT_SCALE, qd.i32))
             qd.atomic_add(target.light[2 * b + 1], 1)
 
 
 @qd.kernel
 def set_gain(scenes: SceneArrays, view: View, target: Target, batch: qd.i32):
-    """The exposure that each frame's camera aims at, over the light that was metered."""
+    """Set each frame's gain: the exposure that its camera aims at, over the metered light."""
     for b in range(batch):
         exposure = EXPOSURE * scenes.sensors[scene_of(view, b) * SENSOR_ROWS + 2].z
         rays = qd.max(target.light[2 * b + 1], 1)
         square = qd.cast(target.light[2 * b], qd.f32) / (LIGHT_SCALE * qd.cast(rays, qd.f32))
+        # The bound is for a frame whose rays all end in the dark.
         target.gain[b] = exposure / qd.sqrt(qd.max(square, 1e-10))
 
 
@@ -128,7 +133,7 @@ def cone_march(
     tiles_y: qd.i32,
     tiles_x: qd.i32,
 ):
-    """Tiles; their cones' half angle is that of the lens's widest tile."""
+    """March a cone for each tile; its half angle is that of the lens's widest tile."""
     for b, ty, tx in qd.ndrange(batch, tiles_y, tiles_x):
         origin = view.cameras[b * CAMERA_ROWS].xyz
         scene = scene_of(view, b)
@@ -145,6 +150,8 @@ def cone_march(
                 centre, bound = bounding_sphere(view, b, k)
                 v = centre - origin
                 t_middle = v.dot(ray)
+                # The cone against the sphere of each polyp that is near: 5 per cent of slack, once
+                # a tile, saves looking at all polyps for each of its 64 pixels.
                 off2 = v.dot(v) - t_middle * t_middle
                 reach = bound + spread * qd.max(t_middle + bound, 0.0) * 1.05
                 if t_middle > -bound and off2 < reach * reach and t_middle - bound < FAR_MM:
@@ -156,7 +163,10 @@ def cone_march(
         for _step in range(48):
             c, _row = locate(scenes, scene, origin + ray * t, ray, s)
             _gap, safe = wall_gap(scenes, scene, c, swell)
+            # What is free for the middle ray is free for all of the cone less its radius there.
             free = safe - spread * t
+            # A cone that hardly gains ground leaves the rest to its rays, each of which gets
+            # further.
             if free < 0.35 * spread * t + 0.02 or t > FAR_MM:
                 break
             t += free
@@ -175,7 +185,7 @@ def trace_lattice(
     tiles_y: qd.i32,
     tiles_x: qd.i32,
 ):
-    """Every CELL-th ray of the padded grid."""
+    """Trace the wall along every CELL-th ray of the padded grid."""
     for b, i, j in qd.ndrange(batch, tiles_y * (TILE // CELL) + 1, tiles_x * (TILE // CELL) + 1):
         origin = view.cameras[b * CAMERA_ROWS].xyz
         s_origin = view.cameras[b * CAMERA_ROWS].w
@@ -186,6 +196,8 @@ def trace_lattice(
         ty = qd.min(i * CELL // TILE, tiles_y - 1)
         tx = qd.min(j * CELL // TILE, tiles_x - 1)
         t = target.tile_t[(b * tiles_y + ty) * tiles_x + tx]
+        # The last row and column lie on the very edge of their tiles' cones: a little is given
+        # back.
         if i * CELL // TILE > ty or j * CELL // TILE > tx:
             t *= 0.8
         s = guess_s(scenes, scene, origin, ray, t, s_origin)
@@ -196,12 +208,16 @@ def trace_lattice(
         t += step
         row_length = tiles_x * (TILE // CELL) + 1
         place = (b * (tiles_y * (TILE // CELL) + 1) + i) * row_length + j
+        # The inverse, for it is what changes linearly across the picture of a plane.
         target.lattice[place] = vec2(1.0 / t, c.x + c.w * step)
 
 
 @qd.func
 def is_smooth(a00, a01, a10, a11):
-    """1 if the wall between four lattice rays looks like one bent sheet."""
+    """Tell whether the wall between four lattice rays looks like one bent sheet, and 1 / distance
+    of the nearest.
+    """
+    # 0 for a plane; the limits are set so that a fold's edge between the four rays fails.
     twist = qd.abs(a00.x + a11.x - a01.x - a10.x)
     farthest = qd.min(qd.min(a00.x, a01.x), qd.min(a10.x, a11.x))
     nearest = qd.max(qd.max(a00.x, a01.x), qd.max(a10.x, a11.x))
@@ -225,7 +241,7 @@ def draw_pixels(
     tiles_y: qd.i32,
     tiles_x: qd.i32,
 ):
-    """Pixels, one thread a square of `span` x `span`: CELL, or 1 where threads are plenty."""
+    """Draw pixels, one thread a square of `span` x `span`: CELL, or 1 where threads are plenty."""
     lattice_y = tiles_y * (TILE // CELL) + 1
     lattice_x = tiles_x * (TILE // CELL) + 1
     grid_y = tiles_y * TILE + 1
@@ -245,6 +261,7 @@ def draw_pixels(
         tile_mask = target.tile_mask[tile]
         cell_y = i * span // CELL
         cell_x = j * span // CELL
+        # Read once for all pixels of the thread: on a CPU that is a whole cell.
         place = (b * lattice_y + cell_y) * lattice_x + cell_x
         a00 = target.lattice[place]
         a01 = target.lattice[place + 1]
@@ -252,6 +269,7 @@ def draw_pixels(
         a11 = target.lattice[place + lattice_x + 1]
         smooth = 0
         t_free = target.tile_t[tile]
+        # Even where it isn't smooth, nothing lies much nearer than the nearest of the four.
         if qd.static(use_lattice):
             smooth, nearest = is_smooth(a00, a01, a10, a11)
             t_free = qd.max(t_free, 0.9 / nearest)
@@ -263,6 +281,7 @@ def draw_pixels(
                     radiance = vec4(0.0)
                     instance = 0
                     unit = vec3(0.0)
+                    # Under the mask nothing is traced, and much of a frame may be covered.
                     if scenes.screens[(scene * height + y) * width + x] == 0:
                         local = scenes.rays[(scene * grid_y + y) * grid_x + x]
                         ray = right * local.x + down * local.y + forward * local.z
@@ -306,11 +325,15 @@ def count_polyps(
     tiles_y: qd.i32,
     tiles_x: qd.i32,
 ):
-    """Each polyp's visible pixels and their box; and the pixels that it would have if neither
-    folds nor other polyps stood before it: the visible ones, and of the others those whose rays
-    meet it (unless `hidden` is 0, which saves time). One thread a row of a tile.
+    """Count each polyp's visible pixels, their box, and its unoccluded pixels.
+
+    These are what it would have if neither folds nor other polyps stood before it: the visible
+    ones, and of the others those whose rays meet it (unless `hidden` is 0, which saves time).
+    One thread a row of a tile.
     """
     for b, y, tx in qd.ndrange(batch, height, tiles_x):
+        # Only polyps that the tile's cone may meet are looked for; a row's sums go out at once, for
+        # atomics on one polyp's numbers wait for each other.
         mask = target.tile_mask[(b * tiles_y + y // TILE) * tiles_x + tx]
         k = 0
         while mask != 0:

@@ -9,11 +9,11 @@ from endoforge.sim.sensor import MAX_LAMPS
 
 TILE_MM = texture.TILE_MM
 BUBBLE_TILE_MM = 22.0
-"""The same of the bubbles."""
+"""The length of wall that one repeat of the bubbles covers."""
 TEXELS_PER_MM = texture.SIZE / TILE_MM
 TOP_LEVEL = texture.LEVELS - 1
 LOG2_SHARPNESS = 9
-"""Blinn-Phong exponent of the wet surface: 2 to this power."""
+"""The Blinn-Phong exponent of the wet surface is 2 to this power."""
 LEAST_SHINE2 = 0.973
 """Squared cosine below which a glint is under a thousandth of its peak."""
 WET_ROUGHNESS = 1.1
@@ -34,17 +34,18 @@ COAT_ROWS, COAT_COLUMNS = NS // 2, NA // 2
 
 @qd.func
 def mix_pairs(one, other, part):
-    """(256 - part) / 256 of `one` and part / 256 of `other`, each two bytes 16 bits apart."""
+    """Mix (256 - part) / 256 of `one` and part / 256 of `other`, two bytes 16 bits apart each."""
     pairs = one * (qd.u32(256) - part) + other * part
     return ((pairs + qd.u32(0x00800080)) >> 8) & PAIRS
 
 
 @qd.func
 def texel(table: qd.template(), u, v, level):
-    """Bilinear look-up of a tileable texture at (u, v) in repeats, in a mip level: (4,) in 0..1.
+    """Look a tileable texture up at (u, v) in repeats, bilinearly in a mip level: (4,) in 0..1.
 
     A texel is four bytes; two are interpolated at once, with weights of 8 bits.
     """
+    # The levels before this one have 4/3 of what their largest has over it: a geometric series.
     n = texture.SIZE >> level
     first = (4 * (texture.SIZE * texture.SIZE - n * n)) // 3
     fu = u * qd.cast(n, qd.f32)
@@ -53,6 +54,7 @@ def texel(table: qd.template(), u, v, level):
     floor_v = qd.floor(fv)
     iu = qd.cast(floor_u, qd.i32)
     iv = qd.cast(floor_v, qd.i32)
+    # Weights of 8 bits, so that two bytes at 16 bits apart can share a multiplication.
     a = qd.cast(qd.cast((fu - floor_u) * 256.0, qd.i32), qd.u32)
     b = qd.cast(qd.cast((fv - floor_v) * 256.0, qd.i32), qd.u32)
     last = n - 1
@@ -81,18 +83,21 @@ def texel(table: qd.template(), u, v, level):
 
 @qd.func
 def mip_level(millimetres):
-    """Level whose texels are about as large as a pixel's footprint on the surface."""
+    """Pick the level whose texels are about as large as a pixel's footprint on the surface."""
     texels = qd.max(millimetres * TEXELS_PER_MM, 1.0)
+    # A float's exponent is the whole part of its logarithm to base 2.
     exponent = (qd.bit_cast(texels, qd.i32) >> 23) - 127
     return qd.math.clamp(exponent, 0, TOP_LEVEL)
 
 
 @qd.func
 def coat_at(scenes: SceneArrays, scene, c):
-    """(crevice, tone, cover, stain) of the wall at curve coordinates c, and its diamond angle."""
+    """Look up (crevice, tone, cover, stain) of the wall at c, and c's diamond angle."""
     a = c.z / (qd.abs(c.y) + qd.abs(c.z) + 1e-8)
     a = qd.select(c.y < 0.0, 2.0 - a, a)
     a = qd.select(a < 0.0, a + 4.0, a)
+    # Each sample is the mean of two of the wall's: its middle lies half a fine sample on, a quarter
+    # of its own.
     fs = qd.math.clamp(c.x * (0.5 * ALONG_PER_MM) - 0.25, 0.0, COAT_ROWS - 1.01)
     fa = a * (0.5 * AROUND_PER_UNIT) - 0.25
     fa = qd.select(fa < 0.0, fa + COAT_COLUMNS, fa)
@@ -112,7 +117,7 @@ def coat_at(scenes: SceneArrays, scene, c):
 
 @qd.func
 def lamps_at(scenes: SceneArrays, scene, right, down):
-    """Number of lamps, and (MAX_LAMPS, 3) mm from the lens to each, in the world's axes."""
+    """Read how many lamps, and (MAX_LAMPS, 3) mm from the lens to each, in the world's axes."""
     lamps = qd.Matrix.zero(qd.f32, MAX_LAMPS, 3)
     for k in qd.static(range(MAX_LAMPS)):
         place = scenes.lamps[scene * MAX_LAMPS + k]
@@ -124,19 +129,21 @@ def lamps_at(scenes: SceneArrays, scene, right, down):
 
 @qd.func
 def lamp_light(to_lamp, n, n_wet, ray):
-    """(diffuse, glint) light of a lamp: inverse square, Lambert, Blinn-Phong.
+    """Work out (diffuse, glint) light of a lamp: inverse square, Lambert, Blinn-Phong.
 
     `n_wet` is the normal, of any length, of the film of mucus that glints: rougher than the
     tissue's, `n`.
     """
     d2 = to_lamp.dot(to_lamp)
     d = qd.sqrt(d2 + 1e-6)
+    # One division gives both the falloff and the unit vector.
     inverse = 1.0 / (d * (d2 + NEAR_MM2))
     strength = d * inverse
     unit = to_lamp * ((d2 + NEAR_MM2) * inverse)
     half = unit - ray
     cosine = n_wet.dot(half)
     sharp = cosine * cosine
+    # Squared cosines: neither vector has to be made unit, and most glints end at one comparison.
     full = half.dot(half) * n_wet.dot(n_wet)
     glint = 0.0
     if sharp > LEAST_SHINE2 * full and cosine > 0.0:
@@ -150,9 +157,10 @@ def lamp_light(to_lamp, n, n_wet, ray):
 
 @qd.func
 def polyp_place(view: View, b, instance, p, turn):
-    """Texture coordinates on a polyp: azimuthal equidistant about its axis, the ellipsoid made
-    round; the angle over its sine by a fitted parabola in 1 - cosine. And the directions along u
-    and v, and how far from the top the place is (0 at the top, 1 at the equator).
+    """Make texture coordinates on a polyp, azimuthal equidistant about its axis.
+
+    The ellipsoid is made round; the angle over its sine is a fitted parabola in 1 - cosine. Returns
+    u, v, the directions along both, and how far from the top p is (0 the top, 1 the equator).
     """
     row = (b * NP + instance - 1) * POLYP_ROWS
     axis = view.polyps[row + 1].xyz
@@ -163,6 +171,7 @@ def polyp_place(view: View, b, instance, p, turn):
     along_v = axis.cross(along_u)
     q = q + axis * (q.dot(axis) * (width / view.polyps[row].w - 1.0))
     q = q / qd.sqrt(q.dot(q) + 1e-6)
+    # The parabola stands for an arc cosine and a division.
     low = 1.0 - q.dot(axis)
     spread = width * (POLYP_SCALE / TILE_MM) * (1.0 + low * (0.36 + 0.21 * low))
     u = q.dot(along_u) * spread + turn.y + 0.37 * qd.cast(instance, qd.f32)
@@ -181,7 +190,7 @@ POLYP_SCALE = 2.6
 
 @qd.func
 def cover_up(scenes: SceneArrays, scene, albedo, coat, detail):
-    """What lies on the mucosa: stain, stool, fluid. Returns (albedo, bump factor, gloss factor)."""
+    """Lay stain, stool and fluid on the mucosa; returns (albedo, bump factor, gloss factor)."""
     rough = 1.0
     wet = 1.0
     if coat.w > 0.0:
@@ -220,7 +229,7 @@ def surface(
     around,
     along,
 ):
-    """(albedo, bump, film, crevice, gloss factor) at a point of the surface.
+    """Make (albedo, bump, film, crevice, gloss factor) at a point of the surface.
 
     `bump` is added to the normal of the tissue, `film` to that of the wet film which glints.
 
@@ -231,8 +240,10 @@ def surface(
     turn = scenes.looks[scene * LOOK_ROWS + 2]
     coat, a = coat_at(scenes, scene, c)
     crevice = coat.x
+    # The bound keeps grazing pixels from the blurriest level: mip levels blur both ways alike.
     facing = qd.max(-n.dot(ray), 0.15)
     footprint = t * pixel_angle / facing
+    # A fold's flank climbs over hardly any s: the radius counts as way, or it would be smeared.
     u = (c.x - 0.9 * radius) * (1.0 / TILE_MM) + turn.x
     v = a + radius * 0.015 + turn.y
     vessels = mucosa.w
@@ -259,16 +270,19 @@ def surface(
         crevice *= at_foot
         coat.z *= at_foot
         coat.w *= at_foot
+    # One look-up gives vessels, tone and both slopes.
     detail = texel(scenes.detail, u, v, mip_level(footprint))
     detail = (detail - DETAIL_ZERO) * DETAIL_SCALE
     inked = detail.x * vessels
     tone = 1.0 + style.x * (0.35 * detail.y + 0.9 * coat.y) + 0.26 * pattern * detail.y
+    # Blood takes green light most, blue less, red least.
     albedo = vec3(
         mucosa.x * (1.0 - 0.30 * inked),
         mucosa.y * (1.0 - 0.62 * inked),
         mucosa.z * (1.0 - 0.52 * inked),
     )
     tone = qd.max(tone, 0.1)
+    # Patches of mucosa differ in how much blood they hold, which hardly changes red.
     albedo *= vec3(qd.sqrt(tone), tone, tone) * tint
     fine = scenes.looks[scene * LOOK_ROWS + 6]
     relief = vec2(0.0)
@@ -291,12 +305,14 @@ def surface(
             qd.math.clamp(1.0 + 0.17 * blush, 0.4, 1.6),
         )
         relief = vec2(near.z, near.w) * (0.5 * fine.z / (1.0 + 0.02 * t))
+    # Flatter with distance: bumps of less than a pixel would glitter.
     slope = style.z * (1.0 + 1.3 * pattern) / (1.0 + 0.02 * t)
     if mucus > 0.0:
         cap = qd.math.clamp(1.5 * (mucus + 0.45 * detail.y - 0.42), 0.0, 0.6)
         albedo += (vec3(0.62, 0.45, 0.21) - albedo) * cap
     rough = 1.0
     wet = 1.0
+    # Most of a wall is clean, and skips this.
     if coat.w != 0.0 or coat.z > 0.0:
         albedo, rough, wet = cover_up(scenes, scene, albedo, coat, detail)
     bump = slope * rough * (detail.z * along_u + detail.w * along_v)
@@ -307,6 +323,7 @@ def surface(
         scale = TILE_MM / BUBBLE_TILE_MM
         foam = texel(scenes.bubbles, u * scale, v * scale, mip_level(footprint * scale))
         foam = (foam - BUBBLE_ZERO) * BUBBLE_SCALE
+        # `coat.w` is below 0 where there is foam: the more, the more bubbles pass their threshold.
         there = qd.math.clamp((foam.w + coat.w * 1.15 + 0.05) * -12.0, 0.0, 1.0)
         film = film * (1.0 - there) + there * 1.3 * (foam.x * along_u + foam.y * along_v)
         albedo += (vec3(0.85, 0.83, 0.76) - albedo) * there * (0.10 + 0.45 * foam.z)
@@ -333,11 +350,12 @@ def shade(
     num_lamps,
     lamps,
 ):
-    """Linear radiance (3,) of the point p at distance t along the ray."""
+    """Work out the linear radiance (3,) of the point p at distance t along the ray."""
     style = scenes.looks[scene * LOOK_ROWS + 1]
     albedo, bump, film, crevice, gloss = surface(
         scenes, view, scene, b, p, t, c, n, ray, instance, pixel_angle, wall_radius, around, along
     )
+    # Two normals: diffuse light comes from the tissue, glints from the film on it.
     tissue = n + bump
     tissue = tissue / qd.sqrt(tissue.dot(tissue) + 1e-9)
     wet = n + film
@@ -352,7 +370,8 @@ def shade(
             diffuse += one
             glint += shine
     share = 1.0 / qd.cast(num_lamps, qd.f32)
-    # Light that the lumen's walls pass on: weak, and redder with every bounce.
+    # Light that the lumen's walls pass on: weak, and redder with every bounce. It falls off over
+    # 30 mm (900 is the square), about the lumen's width.
     scattered = scenes.looks[scene * LOOK_ROWS + 7].z * occlusion / (t * t + 900.0)
     light = vec3(diffuse * share * occlusion) + albedo * vec3(0.30, 0.16, 0.12) * scattered
     return albedo * light + vec3(1.0, 0.98, 0.94) * (GLINT * share * glint * style.y * gloss)

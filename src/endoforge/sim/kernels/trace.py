@@ -1,4 +1,4 @@
-"""Along a ray: what it meets, and where."""
+"""Following a ray: what it meets, and where."""
 
 import quadrants as qd
 
@@ -30,7 +30,7 @@ TOLERANCE = 0.03
 
 @qd.func
 def trace_wall(scenes: SceneArrays, scene, origin, ray, t_start, s_start, swell, epsilon):
-    """Sphere tracing of the wall alone: (distance, curve coordinates there, centreline's row)."""
+    """Sphere-trace the wall alone: (distance, curve coordinates there, centreline's row)."""
     t = t_start
     s = s_start
     c = vec4(0.0)
@@ -41,6 +41,7 @@ def trace_wall(scenes: SceneArrays, scene, origin, ray, t_start, s_start, swell,
         gap, safe = wall_gap(scenes, scene, c, swell)
         if gap < epsilon * t or t > FAR_MM:
             break
+        # The part of a pixel ends the march of rays that graze the wall and would creep.
         step = safe * OVER_RELAXED + 0.25 * epsilon * t
         t += step
         s = c.x + c.w * step
@@ -49,7 +50,8 @@ def trace_wall(scenes: SceneArrays, scene, origin, ray, t_start, s_start, swell,
 
 @qd.func
 def newton(gap, normal, ray, t):
-    """The last correction to a hit: gap over closing speed, at most a few per cent of t."""
+    """The last correction to a hit in mm: gap over closing speed, at most a few per cent of t."""
+    # A ray that runs along the wall closes nothing: there the quotient would be wild.
     closing = -normal.dot(ray)
     step = 0.0
     if closing > 0.05 * qd.sqrt(normal.dot(normal)):
@@ -59,7 +61,7 @@ def newton(gap, normal, ray, t):
 
 @qd.func
 def towards(normal, ray):
-    """The normal, turned to face the ray a little if it looks away, as at grazing edges."""
+    """Give the normal, turned to face the ray a little if it looks away, as at grazing edges."""
     away = normal.dot(ray) + 0.05
     turned = normal
     if away > 0.0:
@@ -70,7 +72,7 @@ def towards(normal, ray):
 
 @qd.func
 def meet_wall(scenes: SceneArrays, scene, origin, ray, s_origin, guess, t_free, swell, pixel_angle):
-    """Where the ray meets the wall, polyps aside.
+    """Find where the ray meets the wall, polyps aside.
 
     `guess` is (1 / distance, s) as the lattice predicts them, or (0, 0). It is taken if the gap to
     the wall there is small against the speed at which the ray closes it; else the ray is traced
@@ -78,6 +80,7 @@ def meet_wall(scenes: SceneArrays, scene, origin, ray, s_origin, guess, t_free, 
     """
     t = 0.0
     c = vec4(0.0)
+    # Without a guess, a gap that fails the check below.
     slopes = vec4(1e9, 0.0, 0.0, 0.0)
     normal = ray
     around = ray
@@ -87,6 +90,8 @@ def meet_wall(scenes: SceneArrays, scene, origin, ray, s_origin, guess, t_free, 
         c, row = locate(scenes, scene, origin + ray * t, ray, guess.y)
         slopes = wall_slopes(scenes, scene, c, swell)
         normal, around, tangent = wall_frame(scenes, row, c, slopes)
+    # Fails too where the wall faces away: then the guess lies behind what the ray meets first.
+    # A guess that holds costs one evaluation of the wall, a trace one for each of its steps.
     if qd.abs(slopes.x) >= -TOLERANCE * t * normal.dot(ray):
         s = guess_s(scenes, scene, origin, ray, t_free, s_origin)
         t, c, row = trace_wall(scenes, scene, origin, ray, t_free, s, swell, 0.4 * pixel_angle)
@@ -109,7 +114,7 @@ def meet_polyps(
     mask,
     pixel_angle,
 ):
-    """Where the ray, from `entry` on, meets what the polyps of `mask` make of the wall.
+    """Find where the ray, from `entry` on, meets what the polyps of `mask` make of the wall.
 
     They only add to it, so that the wall itself stands in the way nowhere before `t_wall`, and a
     ray that comes so far has met no polyp. The march ends well below a pixel's width from the
@@ -129,6 +134,7 @@ def meet_polyps(
             scenes, view, scene, b, origin + ray * t, ray, s, mask
         )
         near = pixel_angle * t
+        # `before - d` over `step` is the speed at which the gap shrinks.
         straight = d < near and (before - d) * step > STRAIGHT * step * step
         if qd.abs(d) < 0.1 * near or (d > -near and (d < 0.0 or straight)):
             met = 1
@@ -159,7 +165,7 @@ def meet(
     swell,
     pixel_angle,
 ):
-    """What the ray meets first.
+    """Find what the ray meets first.
 
     Returns the distance, the curve coordinates there, the normal (not unit), the directions
     around and along the wall, the instance, and the wall's radius there.
@@ -171,11 +177,13 @@ def meet(
     instance = 0
     if tile_mask != 0:
         t_wall = t + newton(gap, normal, ray, t)
+        # The 0.2 mm let in a polyp whose foot lies in the wall that the ray meets.
         mask, entry = touch(view, b, origin, ray, tile_mask, t_wall + 0.2, pixel_angle)
         if mask != 0:
             met, t_met, d, nearest, bent, c_met, slopes_met, row = meet_polyps(
                 scenes, view, scene, b, origin, ray, s_origin, entry, t_wall, mask, pixel_angle
             )
+            # Met but not bent is the wall's own hit: `meet_wall` has that more exactly.
             if met and bent:
                 t = t_met
                 c = c_met
@@ -184,6 +192,8 @@ def meet(
                 instance = nearest
                 normal, around, tangent = wall_frame(scenes, row, c, slopes)
                 steepness = qd.sqrt(normal.dot(normal) + 1e-9)
+                # Its differences widen with the distance: what is finer than a pixel would only
+                # glitter.
                 normal = blended_normal(
                     view, b, origin + ray * t, mask, slopes.x / steepness, normal / steepness,
                     0.06 + 0.0015 * t,
@@ -200,13 +210,14 @@ def meet(
 
 @qd.func
 def first_polyp(view: View, b, origin, ray, mask, t_limit):
-    """Distance to the first of the masked polyps, unblended, or t_limit: good enough to meter."""
+    """Find the distance to the first masked polyp, unblended, or t_limit: enough to meter."""
     first = t_limit
     k = 0
     rest = mask
     while rest != 0:
         if rest & 1:
             t, leave = span(view, b, origin, ray, k)
+            # Few steps, coarse: the meter wants the light of a region, not of a pixel.
             for _step in range(12):
                 if t > qd.min(leave, first):
                     break
@@ -222,8 +233,9 @@ def first_polyp(view: View, b, origin, ray, mask, t_limit):
 
 @qd.func
 def meets_polyp(scenes: SceneArrays, view: View, scene, b, origin, ray, k, s_origin, swell):
-    """1 if the ray, with nothing else in its way, first meets polyp k on its side in the lumen."""
+    """Tell (0, 1) whether the ray, all else away, first meets polyp k on its side in the lumen."""
     t, leave = span(view, b, origin, ray, k)
+    # Relative to its size: the count of pixels needs an outline, not a depth.
     near = 0.002 * view.polyps[(b * NP + k) * POLYP_ROWS + 4].y
     met = 0
     d = 1e9
@@ -237,6 +249,7 @@ def meets_polyp(scenes: SceneArrays, view: View, scene, b, origin, ray, k, s_ori
         s = guess_s(scenes, scene, origin, ray, t, s_origin)
         c, _row = locate(scenes, scene, origin + ray * t, ray, s)
         gap, _safe = wall_gap(scenes, scene, c, swell)
+        # The part of a polyp that is sunk in the wall was never to be seen: it doesn't count.
         if gap >= 0.0:
             met = 1
     return met

@@ -21,9 +21,9 @@ Vec2Array = qd.types.ndarray(dtype=vec2, ndim=1)
 Vec4Array = qd.types.ndarray(dtype=vec4, ndim=1)
 
 CELL = 4
-"""Pixels between the rays of the lattice."""
+"""Pixels from one ray of the lattice to the next."""
 METER_STEP = 2
-"""Tiles between the rays that meter the light."""
+"""Tiles from one ray that meters the light to the next."""
 POLYP_ROWS = 7
 """Rows of four numbers a polyp: see `sim.polyps.Polyp.table_row`."""
 LOOK_ROWS = 8
@@ -36,15 +36,18 @@ STATS = 6
 class SceneArrays:
     """All scenes of a batch, one after another.
 
-    centreline  4 rows a sample: point, curvature 1 | tangent, curvature 2 | normal, narrowest
-                radius within 10 mm | binormal, 0
-    wall        radius, safe step per mm of gap, dR/ds, dR/dangle / R
+    centreline  4 rows a sample, every ALONG_STEP_MM: point in mm, curvature along the normal per
+                mm | unit tangent, curvature along the binormal per mm | unit normal, narrowest
+                radius nearby in mm | unit binormal, 0
+    wall        radius in mm, safe step in mm per mm of gap, dR/ds, dR/dangle / R (mm per mm both)
     coat        on every second sample: crevice (radius less its blurred self, mm), tone, cover
                 (stool 0..1, fluid 1..2), stain (below 0: foam)
-    looks       LOOK_ROWS each: mucosa RGB, vessels | tone, gloss, bump, tangent of a
-                tile's half angle | turn u, turn v, lamps, rad per pixel | stool RGB, 0 | fluid RGB,
-                0 | stain RGB, 0 | capillaries, mottling, pits, repeats of the fine surface in
-                one of the detail | its turn u, turn v, share of scattered light, 0
+    looks       LOOK_ROWS each: mucosa's albedo RGB, vessels 0..1 | tone, gloss, bump (strengths),
+                tangent of a tile's half angle | shift of the texture u, v in repeats, number of
+                lamps, rad per pixel | stool's albedo RGB, 0 | fluid's albedo RGB, 0 | factor of
+                a stain on the albedo RGB, 0 | capillaries, mottling, pits (strengths), repeats of
+                the fine surface in one of the detail | its shift u, v in repeats, share of the
+                scattered light, 0
     sensors     SENSOR_ROWS each: see `sim.sensor.CameraSettings.table_rows`
     lamps       3 each: right, down in mm from the lens, 0, 0
     rays        unit directions in camera axes (right, down, forward), of a grid that is padded to
