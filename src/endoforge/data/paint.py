@@ -103,7 +103,8 @@ def _noise(image_hw: tuple[int, int], weights: Tensor, generator: Generator) -> 
             values, size=(height, width), mode="bicubic", align_corners=False
         )
         total += weight * smooth
-    return (total / weights.norm().clamp(min=1e-3))[0, 0]
+    field: Tensor = (total / weights.norm().clamp(min=1e-3))[0, 0]
+    return field
 
 
 def _window(
