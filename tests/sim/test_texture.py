@@ -1,5 +1,6 @@
 """The fine surface's texture: what its channels hold, and that it can be laid out without seams."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,7 @@ def test_its_edges_meet(levels: Any, channel: int, axis: int) -> None:
 
 
 def test_a_mip_level_is_the_mean_of_four_of_the_one_before(levels: Any) -> None:
-    for fine, coarse in zip(levels, levels[1:], strict=False):
+    for fine, coarse in pairwise(levels):
         n = len(coarse)
         mean = fine.reshape(n, 2, n, 2, 4).mean(axis=(1, 3))
         step = np.array(FINE_SCALE) / 255

@@ -20,7 +20,11 @@ NUM_PAINT_DRAWS = 26
 """Numbers that chance gives each picture's paint."""
 MOTTLED, RIDGED = 0.5, 1.0
 """The strongest mottling, for a field of variance 1, and the strongest ridges, as exponents."""
+BURNT = 0.405
+"""Logarithm of the most light that the tone bends, 1.5: more would be white anyhow."""
+MOST_HAZE = 0.3
 LEAST_LIGHT = 1e-4
+"""What is black is taken for this, which has a logarithm and is shown as 0."""
 
 
 def draw_paint(count: int, share: float, generator: Generator) -> Tensor:
@@ -59,23 +63,29 @@ def paint_fields(image_hw: tuple[int, int], generator: Generator) -> Tensor:
 def paint(images: Tensor, chance: Tensor, fields: Tensor) -> Tensor:
     """Painted pictures (B, 3, H, W) in 0..1, of pictures like them.
 
-    `chance` is (B, NUM_PAINT_DRAWS) of `draw_paint`; `fields` are of `paint_fields`.
+    `chance` is (B, NUM_PAINT_DRAWS) of `draw_paint`; `fields` are of `paint_fields`. A picture
+    without surface and light comes back as it was, but for rounding. All on one device.
     """
+    # Each number of a picture is taken once, in this order, whether it counts or not.
     draws = iter(chance[:, :, None, None, None].unbind(1))
 
     def between(low: float, high: float) -> Tensor:
+        """The next number of each picture, (B, 1, 1, 1), in this range."""
         return low + (high - low) * next(draws)
 
     def colour(low: tuple[float, ...], high: tuple[float, ...]) -> Tensor:
+        """The next three as RGB, (B, 3, 1, 1)."""
         return torch.cat([between(*ends) for ends in zip(low, high, strict=True)], dim=1)
 
     def window(first: int, count: int) -> Tensor:
+        """A window, (B, 1, H, W), of one of `count` fields from the `first` on."""
         which = first + (next(draws)[:, 0, 0, 0] * count).long().clamp(max=count - 1)
         return _window(
             fields, which, next(draws)[:, 0, 0, 0], next(draws)[:, 0, 0, 0], images.shape[2:]
         )
 
     textured, lit = next(draws), next(draws)
+    # Blood takes green and blue: red has the smaller exponents, of mottling and of ridges.
     mottling = between(0, MOTTLED) * textured * window(0, MOTTLINGS)
     darker = mottling * colour((0.0, 0.5, 0.5), (0.6, 1.2, 1.2))
     there = (window(MOTTLINGS + RIDGES, PATCHES) + between(-0.5, 1)).clamp(0, 1)
@@ -86,15 +96,16 @@ def paint(images: Tensor, chance: Tensor, fields: Tensor) -> Tensor:
     darker = darker + lit * (between(-0.4, 1.2) * squared)
     gain = 1 + lit * (between(0.9, 1.7) - 1)
     tone = 1 + lit * (between(0.7, 1.6) - 1)
-    haze = lit * 0.3 * between(0, 1) ** 4
+    # To the fourth power, since most pictures have next to none.
+    haze = lit * MOST_HAZE * between(0, 1) ** 4
     # One logarithm and one exponential do for factors and gamma alike.
-    dark = images.clamp(min=LEAST_LIGHT).log() - darker + gain.log()
-    painted = (tone * dark.clamp(max=0.405)).exp().clamp(max=1)
+    light = images.clamp(min=LEAST_LIGHT).log() - darker + gain.log()
+    painted = (tone * light.clamp(max=BURNT)).exp().clamp(max=1)
     return painted * (1 - haze) + haze * painted.mean((2, 3), keepdim=True)
 
 
 def _noise(image_hw: tuple[int, int], weights: Tensor, generator: Generator) -> Tensor:
-    """(SPREAD * H, SPREAD * W) of variance 1: octaves of CELLS by `weights` (6,)."""
+    """Noise (SPREAD * H, SPREAD * W) of a variance of about 1: octaves of CELLS by `weights`."""
     height, width = (SPREAD * side for side in image_hw)
     total = torch.zeros(1, 1, height, width)
     for weight, cell in zip(weights, CELLS, strict=True):
@@ -110,7 +121,10 @@ def _noise(image_hw: tuple[int, int], weights: Tensor, generator: Generator) -> 
 def _window(
     fields: Tensor, which: Tensor, down: Tensor, right: Tensor, image_hw: tuple[int, ...]
 ) -> Tensor:
-    """A window of each picture's field, (B, 1, H, W); it begins at shares `down` and `right`."""
+    """Cut a window out of each picture's field: (B, 1, H, W).
+
+    It begins at shares `down` and `right` of the rows and columns that there are to begin at.
+    """
     height, width = image_hw
     rows = _starts(down, height, fields.shape[1])[:, None] + torch.arange(
         height, device=fields.device
@@ -122,12 +136,13 @@ def _window(
 
 
 def _starts(share: Tensor, side: int, whole: int) -> Tensor:
+    """The first pixels of windows of `side` that lie wholly in `whole`."""
     starts: Tensor = (share * (whole - side)).long()
     return starts
 
 
 def _axes(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Down and across, from -1 to 1, (H, 1) and (1, W)."""
+    """Places down and across the picture, from -1 to 1: (H, 1) and (1, W)."""
     height, width = images.shape[2:]
     return (
         torch.linspace(-1, 1, height, device=images.device)[:, None],

@@ -30,9 +30,9 @@ JPEG_ROW, JPEG_COLUMN = 2, 1
 QUANTISATION_ROW = 3
 """The first row of the quantisation tables there: luma's, then chroma's."""
 VEIL_ROW = QUANTISATION_ROW + 32
-"""Where the veil of haze and the narrow bands stand."""
+"""Where the light of haze and the strength of narrow-band imaging stand."""
 SENSOR_ROWS = VEIL_ROW + 1
-"""Rows of `CameraSettings.table_rows`: a few numbers, then two 8 x 8 quantisation tables."""
+"""Rows of `CameraSettings.table_rows`: a few numbers, two 8 x 8 quantisation tables, the veil."""
 HAZE = 0.18
 """Light of the veil at haze 1, where the brightest tissue has about 1."""
 LUMA_STEPS = (

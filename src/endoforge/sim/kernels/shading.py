@@ -286,24 +286,26 @@ def surface(
     albedo *= vec3(qd.sqrt(tone), tone, tone) * tint
     fine = scenes.looks[scene * LOOK_ROWS + 6]
     relief = vec2(0.0)
+    # One look-up serves all three, and a run without any of them doesn't pay for it.
     if fine.x + fine.y + fine.z > 0.0:
         place = scenes.looks[scene * LOOK_ROWS + 7]
         scale = fine.w
+        # A polyp's coordinates are already finer than the wall's: without this, so would be its
+        # vessels and pits, where only its detail is meant to be.
         if own_surface:
             scale *= 1.0 / POLYP_SCALE
         near = texel(
             scenes.fine, u * scale + place.x, v * scale + place.y, mip_level(footprint * scale)
         )
         near = (near - FINE_ZERO) * FINE_SCALE
-        # Vessels of the wall show in patches and are pressed flat on folds.
+        # Vessels of the wall show in patches and are pressed flat on folds. Shares of the light
+        # taken are as those of the large vessels above, less for red: thin ones hold less blood.
         net = fine.x * near.x * qd.math.clamp(0.65 + 0.9 * coat.y - 0.12 * crevice, 0.0, 1.0)
         albedo *= vec3(1.0 - 0.22 * net, 1.0 - 0.60 * net, 1.0 - 0.48 * net)
+        # More blood or less, so red hardly changes. No factor gets below 0.4: a byte of the texture
+        # holds 3 at most.
         blush = fine.y * near.y
-        albedo *= vec3(
-            1.0 + 0.06 * blush,
-            qd.math.clamp(1.0 + 0.20 * blush, 0.4, 1.6),
-            qd.math.clamp(1.0 + 0.17 * blush, 0.4, 1.6),
-        )
+        albedo *= 1.0 + blush * vec3(0.06, 0.20, 0.17)
         relief = vec2(near.z, near.w) * (0.5 * fine.z / (1.0 + 0.02 * t))
     # Flatter with distance: bumps of less than a pixel would glitter.
     slope = style.z * (1.0 + 1.3 * pattern) / (1.0 + 0.02 * t)
@@ -317,6 +319,8 @@ def surface(
         albedo, rough, wet = cover_up(scenes, scene, albedo, coat, detail)
     bump = slope * rough * (detail.z * along_u + detail.w * along_v)
     pitted = rough * (relief.x * along_u + relief.y * along_v)
+    # The tissue glows from below its surface, which evens small pits out; the film shows them all,
+    # and breaks one large glint into many.
     bump += 0.6 * pitted
     film = WET_ROUGHNESS * bump + pitted
     if coat.w < 0.0:
