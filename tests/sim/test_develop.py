@@ -112,6 +112,43 @@ def test_no_saturation_is_grey() -> None:
     assert np.ptp(out, axis=-1).max() <= 1
 
 
+def test_contrast_makes_bright_brighter_and_dark_darker() -> None:
+    """Light x becomes x (x / 0.25)^0.4, and at most 2 x; 0.25 stays."""
+    lens = Lens(64, 64, 120.0)
+    for light, expected in ((0.25, 0.25), (0.5, 0.6598), (0.0625, 0.0359), (2.0, 4.0)):
+        out = develop([flat_light(lens, light)], [replace(PLAIN, contrast=0.4)], lens)[0, 30, 30, 1]
+        assert out == pytest.approx(min(float(respond(np.array(expected))), 1) * 255, abs=1)
+
+
+def test_haze_lifts_black_most() -> None:
+    """At half its strength it adds light of 0.09, of which blue has a little less."""
+    lens = Lens(64, 64, 120.0)
+    lifted = []
+    for light in (0.0, 0.8):
+        clear, hazy = develop(
+            [flat_light(lens, light)] * 2, [PLAIN, replace(PLAIN, haze=0.5)], lens
+        )[:, 30, 30, :3].astype(int)
+        expected = respond(light + 0.09 * np.array([1.0, 0.96, 0.92])) * 255
+        np.testing.assert_allclose(hazy, expected, atol=1.5)
+        lifted.append((hazy - clear).mean())
+    assert lifted[0] > 2 * lifted[1] > 0
+
+
+def test_narrow_bands_hold_no_red_light() -> None:
+    """Red shows the green light, green and blue the blue: tissue turns from salmon to brown."""
+    lens = Lens(64, 64, 120.0)
+    frames = [flat_light(lens, 0.0) for _ in range(2)]
+    for frame, red in zip(frames, (0.8, 0.4), strict=True):
+        frame.radiance[..., :3] = [red, 0.3, 0.2]
+    bands = replace(PLAIN, narrow_band=1.0)
+    one, other = develop(frames, [bands] * 2, lens)[:, 30, 30, :3].astype(int)
+    np.testing.assert_allclose(one, respond(np.array([0.405, 0.3, 0.25])) * 255, atol=1.5)
+    assert (one == other).all()
+    # In part, red light counts in part: 0.5 x 0.8 + 0.5 x 0.405.
+    half = develop([frames[0]], [replace(PLAIN, narrow_band=0.5)], lens)[0, 30, 30, 0]
+    assert half == pytest.approx(float(respond(np.array(0.6025))) * 255, abs=1.5)
+
+
 def test_the_corner_lacks_the_vignettes_share_of_light() -> None:
     lens = Lens(161, 121, 120.0)
     out = develop([flat_light(lens, 0.8)], [replace(PLAIN, vignette=0.5)], lens)[0, ..., 1]
@@ -205,6 +242,9 @@ def test_sharpening_adds_a_halo_to_an_edge_and_leaves_flat_light() -> None:
         {"sharpening": 0.9, "vignette": 0.4, "saturation": 1.2},
         {"defocus": 0.7},
         {"sharpening": 0.3, "defocus": 0.3},
+        {"contrast": 0.4, "saturation": 1.2, "white_balance": (1.1, 1.0, 0.9)},
+        {"haze": 0.6, "contrast": 0.2},
+        {"narrow_band": 0.7, "saturation": 1.2, "haze": 0.2},
     ],
 )
 def test_the_kernels_match_their_slow_twin(changes: dict[str, Any]) -> None:

@@ -118,6 +118,17 @@ def test_stopped_after_its_first_epoch_and_resumed_it_ends_as_if_never_stopped(
     assert_same_training(tmp_path / "checkpoints", uninterrupted)
 
 
+def test_painted_it_goes_on_as_if_never_stopped(small_config, uninterrupted, recorder, tmp_path):
+    whole = tmp_path / "painted"
+    train(small_config(paint=0.7, ckpt_dir=str(whole)))
+    assert (whole / FILES[0]).read_bytes() != (uninterrupted / FILES[0]).read_bytes()
+    recorder.after_step = at(2, 2, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        train(small_config(paint=0.7))
+    train(small_config(paint=0.7))
+    assert_same_training(tmp_path / "checkpoints", whole)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_wait_for_the_end_of_a_step(number, small_config, recorder):
     recorder.after_step = at(1, 2, lambda: signal.raise_signal(number))

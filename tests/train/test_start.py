@@ -95,6 +95,13 @@ def test_settings_that_may_change_are_told(small_config, caplog):
     assert "since the last session, --lr-end was 0.0001, now 1e-05" in caplog.text
 
 
+def test_another_share_of_paint_is_another_training(small_config):
+    train(small_config(epochs=1, paint=0.5))
+    with pytest.raises(UserError, match=r"another training: --paint was 0\.5, now 0\.25\. To go"):
+        train(small_config(epochs=2, paint=0.25))
+    train(small_config(epochs=2, paint=0.5))
+
+
 def test_changed_labels_and_pictures_are_noticed(make_root, small_config):
     root = make_root(2, 6)
     config = small_config(input_root=str(root), epochs=1, val_ratio=0.5)

@@ -22,6 +22,7 @@ from endoforge.sim.streams import run_seed
 from .layout import Picture, captioned, grid, matrix, with_scale
 from .studio import (
     FOV_RAD,
+    SURFACE,
     Studio,
     Taken,
     ahead,
@@ -29,7 +30,7 @@ from .studio import (
     plain_ranges,
     spread,
     views_of,
-    with_nuisance,
+    with_strength,
 )
 
 SEGMENT_SEED, POLYP_SEED, NUISANCE_SEED, TRUTH_SEED, RANDOM_SEED = 4, 33, 12, 3, 2026
@@ -37,9 +38,14 @@ SIZES_MM = (6.0, 10.0, 18.0)
 STRENGTHS = (0.0, 0.3, 0.6, 1.0)
 ON_THE_WALL = ("highlights", "bubbles", "stool", "fluid")
 COLOURING = ("blood", "dye", "diverticula")
+OF_THE_LIGHT = ("contrast", "scattered", "haze", "narrow_band")
 OF_THE_CAMERA = ("defocus", "motion_blur", "jpeg", "overlay")
-DETAILS = ("defocus", "motion_blur", "jpeg")
+DETAILS = (*SURFACE, "defocus", "motion_blur", "jpeg")
 ABOUT = {
+    "capillaries": "the finest\nvessels", "mottling": "redness and\npallor",
+    "pits": "and grooves,\nwith glints",
+    "contrast": "near burns out,\nfar is black", "scattered": "light that\nwalls pass on",
+    "haze": "vapour, smoke", "narrow_band": "green and blue\nlight",
     "highlights": "glints on wet\nmucosa", "bubbles": "and foam", "stool": "residue",
     "fluid": "pools on the\nlower side", "blood": "streaks, stains",
     "dye": "indigo carmine\nin grooves",
@@ -162,7 +168,7 @@ def _open(taken: Taken) -> float:
 def nuisance_sheet(
     studio: Studio, names: Sequence[str], strengths: Sequence[float] = STRENGTHS
 ) -> Picture:
-    """Each nuisance (rows) from none to as much as is ever seen (columns)."""
+    """Each nuisance, or part of the look, (rows) from none to all there is (columns)."""
     base = make_scene(NUISANCE_SEED, plain_ranges())
     rows = [_strengths(studio, base, name, strengths) for name in names]
     labels = [f"{name.replace('_', ' ').replace('jpeg', 'JPEG')}\n{ABOUT[name]}" for name in names]
@@ -171,7 +177,7 @@ def nuisance_sheet(
 
 
 def _strengths(studio: Studio, base: Scene, name: str, strengths: Sequence[float]) -> list[Picture]:
-    scenes = [with_nuisance(base, name, strength) for strength in strengths]
+    scenes = [with_strength(base, name, strength) for strength in strengths]
     detail = name in DETAILS
     state = _telling_view(studio, scenes, evenly=not detail)
     tile = studio.detail_of if detail else studio.tile_of
@@ -212,7 +218,7 @@ def _changed(one: Taken, other: Taken) -> float:
 def red_out_sheet(studio: Studio, strengths: Sequence[float] = STRENGTHS[1:]) -> Picture:
     """How often the tip comes to the wall: the moments of a run in which it is nearest."""
     base = make_scene(NUISANCE_SEED, plain_ranges())
-    rows = [_nearest(studio, with_nuisance(base, "red_out", strength)) for strength in strengths]
+    rows = [_nearest(studio, with_strength(base, "red_out", strength)) for strength in strengths]
     labels = [f"strength {strength:g}\nnearest moments\nof a run" for strength in strengths]
     return matrix(rows, labels, [""] * len(rows[0]))
 
@@ -312,10 +318,12 @@ def _random_tile(studio: Studio, number: int) -> Picture:
 
 SHEETS: dict[str, Callable[[Studio], Picture]] = {
     "segments": segment_sheet,
+    "surface": partial(nuisance_sheet, names=tuple(SURFACE)),
     "polyps": polyp_sheet,
     "nuisances-wall": partial(nuisance_sheet, names=ON_THE_WALL),
     "nuisances-colour": partial(nuisance_sheet, names=COLOURING),
     "red-out": red_out_sheet,
+    "nuisances-light": partial(nuisance_sheet, names=OF_THE_LIGHT),
     "nuisances-camera": partial(nuisance_sheet, names=OF_THE_CAMERA),
     "truth": truth_sheet,
     "random": random_sheet,

@@ -31,7 +31,13 @@ class Compute(Protocol):
         ...
 
     def backend(
-        self, model_config: TinyDetConfig, *, seed: int, batch_size: int, group: Group
+        self,
+        model_config: TinyDetConfig,
+        *,
+        seed: int,
+        batch_size: int,
+        group: Group,
+        painted: float = 0.0,
     ) -> Backend:
         """Make a backend to train on; `batch_size` is that of whole batches, of all processes.
 
@@ -58,10 +64,21 @@ class TorchCompute:
         return describe_device(self.torch_device)
 
     def backend(
-        self, model_config: TinyDetConfig, *, seed: int, batch_size: int, group: Group
+        self,
+        model_config: TinyDetConfig,
+        *,
+        seed: int,
+        batch_size: int,
+        group: Group,
+        painted: float = 0.0,
     ) -> Backend:
         return TorchBackend(
-            model_config, seed=seed, device=self.torch_device, batch_size=batch_size, group=group
+            model_config,
+            seed=seed,
+            device=self.torch_device,
+            batch_size=batch_size,
+            group=group,
+            painted=painted,
         )
 
     def net(self, model: TinyDet) -> Net:

@@ -52,11 +52,12 @@ class TorchBackend:
         device: torch.device,
         batch_size: int,
         group: Group | None = None,
+        painted: float = 0.0,
     ) -> None:
         torch.backends.cudnn.deterministic = True
         self.model_config = model_config
         self._device = device
-        self._chance = Chance(seed, device)
+        self._chance = Chance(seed, device, painted)
         self._batch_size = batch_size
         self._group = group or Group()
         model = build_tinydet(model_config, seed)

@@ -1,11 +1,14 @@
 """Makes what a step learns from: a batch and chance, augmented alike for every backend."""
 
+from collections.abc import Callable
+
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from endoforge.backends.base import BatchView
 from endoforge.data.augment import Draws, Views, augment, draw_chances, noise_tile, seeded_generator
 from endoforge.data.loader import Batch
+from endoforge.data.paint import draw_paint, paint, paint_fields
 from endoforge.detect.assign import assign_cells
 from endoforge.detect.boxes import Cells, make_cells, to_pixels
 from endoforge.detect.decode import decode_batch
@@ -15,12 +18,16 @@ from endoforge.detect.tinydet import TinyDetConfig
 
 
 class Chance:
-    """Draws what a training's seed gives its batches, and brings it to a device with them."""
+    """What a training's seed draws for its batches, brought to a device together with them.
 
-    def __init__(self, seed: int, device: torch.device) -> None:
+    A share `painted` of the pictures get a surface, and as many a light, of `data.paint`.
+    """
+
+    def __init__(self, seed: int, device: torch.device, painted: float = 0.0) -> None:
         self.seed = seed
         self._device = device
-        self._tiles: dict[tuple[int, int], Tensor] = {}
+        self._painted = painted
+        self._tiles: dict[tuple[str, tuple[int, int]], Tensor] = {}
 
     def inputs(self, batch: Batch, epoch: int, step: int) -> list[Tensor]:
         """Give the batch, and what (seed, epoch, step) draw for it, as `make_views` wants them.
@@ -31,22 +38,31 @@ class Chance:
         image_hw = (batch.images.shape[1], batch.images.shape[2])
         generator = seeded_generator(self.seed, epoch, step)
         draws = draw_chances(batch.num_all, image_hw, generator).rows(batch.rows)
-        given = (
+        given = [
             batch.images,
             batch.boxes,
             batch.classes,
             batch.num_boxes,
             draws.own,
             draws.noise_at,
-        )
-        on_device = [tensor.to(self._device, non_blocking=True) for tensor in given]
-        return [*on_device, self._tile(image_hw)]
+        ]
+        kept = [self._kept("noise", noise_tile, image_hw)]
+        if self._painted > 0:
+            given.append(draw_paint(batch.num_all, self._painted, generator)[batch.rows])
+            kept.append(self._kept("paint", paint_fields, image_hw))
+        return [*(tensor.to(self._device, non_blocking=True) for tensor in given), *kept]
 
-    def _tile(self, image_hw: tuple[int, int]) -> Tensor:
-        if image_hw not in self._tiles:
-            tile = noise_tile(image_hw, seeded_generator(self.seed))
-            self._tiles[image_hw] = tile.to(self._device)
-        return self._tiles[image_hw]
+    def _kept(
+        self,
+        name: str,
+        make: Callable[[tuple[int, int], Generator], Tensor],
+        image_hw: tuple[int, int],
+    ) -> Tensor:
+        """What `make` makes for pictures of this size, once a training, on the device."""
+        if (name, image_hw) not in self._tiles:
+            made = make(image_hw, seeded_generator(self.seed))
+            self._tiles[name, image_hw] = made.to(self._device)
+        return self._tiles[name, image_hw]
 
 
 def make_views(
@@ -56,10 +72,19 @@ def make_views(
     num_boxes: Tensor,
     chance: Tensor,
     noise_at: Tensor,
-    tile: Tensor,
+    *drawn: Tensor,
 ) -> Views:
-    """Augment a batch by what was drawn for it, all as `Chance.inputs` gives it."""
-    return augment(to_input(images), boxes, classes, num_boxes, Draws(chance, noise_at), tile)
+    """Paint and augment a batch by what was drawn for it, all as `Chance.inputs` gives it.
+
+    `drawn` is the tile of noise; or what decides the paint, the tile, and the fields of paint.
+    """
+    pictures = to_input(images)
+    if len(drawn) == 1:
+        [tile] = drawn
+    else:
+        paint_chance, tile, fields = drawn
+        pictures = paint(pictures, paint_chance, fields)
+    return augment(pictures, boxes, classes, num_boxes, Draws(chance, noise_at), tile)
 
 
 def cells_of(images: Tensor, config: TinyDetConfig) -> Cells:

@@ -32,11 +32,13 @@ class WebGpuBackend:
     tinygrad. They are compiled at the first batch of a size, and then submitted as lists.
     """
 
-    def __init__(self, model_config: TinyDetConfig, *, seed: int, adapter: Adapter) -> None:
+    def __init__(
+        self, model_config: TinyDetConfig, *, seed: int, adapter: Adapter, painted: float = 0.0
+    ) -> None:
         open_device(adapter)
         self.model_config = model_config
         self._adapter = adapter
-        self._chance = Chance(seed, CPU)
+        self._chance = Chance(seed, CPU, painted)
         model = build_tinydet(model_config, seed).eval()
         self._divisor = model.required_divisor
         self._learner = Learner(model)
