@@ -38,7 +38,8 @@ def with_look(scene: Scene, **changes: Any) -> Scene:
 
 def with_strength(scene: Scene, name: str, strength: float) -> Scene:
     if name in STRENGTHS and name not in SURFACE:
-        return replace(scene, camera=replace(scene.camera, **{name: strength}))
+        change: dict[str, Any] = {name: strength}
+        return replace(scene, camera=replace(scene.camera, **change))
     return with_look(scene, **{name: strength})
 
 
@@ -221,7 +222,7 @@ def test_ranges_of_the_surface_and_the_light_leave_the_rest_of_a_run() -> None:
     )
     camera = replace(ranges.camera, contrast=(0.3, 0.3), scattered=(0.6, 0.6))
     one, other = make_scene(3, ranges), make_scene(3, replace(ranges, mucosa=mucosa, camera=camera))
-    given = {"capillaries": 1.0, "mottling": 0.9, "pits": 0.8, "scattered": 0.6}
+    given: dict[str, Any] = {"capillaries": 1.0, "mottling": 0.9, "pits": 0.8, "scattered": 0.6}
     look = replace(one.look, surface_repeat_mm=20.0, **given)
     assert other.look == look
     assert other.look != one.look
