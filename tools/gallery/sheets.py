@@ -179,15 +179,24 @@ def nuisance_sheet(
 def _strengths(studio: Studio, base: Scene, name: str, strengths: Sequence[float]) -> list[Picture]:
     scenes = [with_strength(base, name, strength) for strength in strengths]
     detail = name in DETAILS
-    state = _telling_view(studio, scenes, evenly=not detail)
+    # A wall that moves a little moves all its glints, which would count for more than a pouch.
+    changed = _deepened if name == "diverticula" else _changed
+    state = _telling_view(studio, scenes, changed, evenly=not detail)
     tile = studio.detail_of if detail else studio.tile_of
     return [tile(studio.take(scene, [state])[0]) for scene in scenes]
 
 
-def _telling_view(studio: Studio, scenes: Sequence[Scene], *, evenly: bool) -> CameraState:
+def _telling_view(
+    studio: Studio,
+    scenes: Sequence[Scene],
+    changed: Callable[[Taken, Taken], float],
+    *,
+    evenly: bool,
+) -> CameraState:
     """Of the flight, the view that differs most between the strengths, preferably with a polyp.
 
-    `evenly`: from each strength to the next; else in all, and seen from near.
+    `changed` says how much two pictures differ. `evenly`: from each strength to the next; else in
+    all, and seen from near.
     """
     before_cecum = scenes[0].anatomy.length_mm - 90.0
     states = [state for state in fly(scenes[-1]) if state.pose.s_mm < before_cecum]
@@ -196,7 +205,7 @@ def _telling_view(studio: Studio, scenes: Sequence[Scene], *, evenly: bool) -> C
 
     def score(place: int) -> float:
         shots = [taken[place] for taken in series]
-        steps = [_changed(a, b) for a, b in pairwise(shots)]
+        steps = [changed(a, b) for a, b in pairwise(shots)]
         polyp = any(view.box_px is not None for view in shots[0].views)
         tells = min(min(steps) * evenly + (0.03 if evenly else 1.0) * sum(steps), 0.08)
         covered = float(
@@ -213,6 +222,11 @@ def _telling_view(studio: Studio, scenes: Sequence[Scene], *, evenly: bool) -> C
 def _changed(one: Taken, other: Taken) -> float:
     """0..1: how differently two pictures look, most of all in a part of them."""
     return float(np.sqrt(np.square(one.rgb.astype(float) - other.rgb).mean())) / 255
+
+
+def _deepened(one: Taken, other: Taken) -> float:
+    """0..: how differently far away the wall is, most of all in a part of two pictures."""
+    return float(np.sqrt(np.square(np.log(one.depth / other.depth)).mean()))
 
 
 def red_out_sheet(studio: Studio, strengths: Sequence[float] = STRENGTHS[1:]) -> Picture:
