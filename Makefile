@@ -69,7 +69,7 @@ $(LOWEST)/.torch-$(TORCH): pyproject.toml constraints.txt tools/lowest_versions.
 	$(PYTHON) tools/lowest_versions.py $(TORCH) > $(LOWEST)/constraints.txt
 	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check \
 	  -c $(LOWEST)/constraints.txt -e '.[export,tensorboard,webgpu]' \
-	  httpx hypothesis pycocotools pytest pytest-xdist
+	  httpx hypothesis pycocotools pytest pytest-cov pytest-xdist
 	@touch $@
 
 fuzz: env
