@@ -1,6 +1,7 @@
 # make env    .venv with the pinned dependencies and endoforge in it
 # make demo   the whole journey: simulate, prune, train, evaluate, report (demo/report.html)
 # make test   ruff, mypy, import layers, tests, branch coverage
+# make test-lowest  a short suite with the oldest versions that pyproject.toml allows (.venv-lowest)
 # make fuzz   hostile files for every reader, an hour long (FUZZ_SECONDS=600: ten minutes)
 # make golden  renew what the renderer's slow twin sees (tests/sim/moments.npz)
 # make figures  renew the pictures of the README
@@ -14,8 +15,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.endoforge-env
 FUZZ_SECONDS ?= 3600
+LOWEST := .venv-lowest
+TORCH  ?=
 
-.PHONY: env demo test fuzz golden figures flags gallery view-shots clean
+.PHONY: env demo test test-lowest fuzz golden figures flags gallery view-shots clean
 .DEFAULT_GOAL := env
 
 env: $(STAMP)
@@ -45,6 +48,29 @@ test: env
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --cov --cov-report=
 	@echo "branch coverage: files below 80 %, and in all"
 	@$(BIN)/coverage report --sort=cover | awk '$$NF + 0 < 80 || /^TOTAL/'
+
+# A test a package, and the journey from seeds to scores. webgpu's versions are those of constraints.txt.
+LOWEST_TESTS := \
+  tests/test_cli.py::test_the_journey_command_by_command \
+  tests/captures/test_index.py tests/captures/test_pictures.py tests/captures/test_video.py \
+  tests/formats/test_coco.py tests/formats/test_round_trip.py \
+  tests/evaluate/test_metrics.py tests/evaluate/test_metrics_against_coco.py \
+  tests/report/test_eval_page.py tests/inference/test_detect.py tests/export/test_export.py \
+  tests/backends/test_torch_backend.py tests/train/test_tensorboard.py tests/bench/test_bench.py \
+  tests/sim/test_simulator.py tests/view/test_server.py
+
+# TORCH=2.13.0 takes another torch: of its lowest, PyPI has CUDA builds alone for Linux, 4 GB. PYTHON
+# must be 3.11, for the oldest NumPy knows none that is newer.
+test-lowest: $(LOWEST)/.torch-$(TORCH)
+	$(LOWEST)/bin/pytest -q -n auto --maxprocesses 4 --dist loadfile -m "not slow" $(LOWEST_TESTS)
+
+$(LOWEST)/.torch-$(TORCH): pyproject.toml constraints.txt tools/lowest_versions.py
+	$(PYTHON) -m venv --clear $(LOWEST)
+	$(PYTHON) tools/lowest_versions.py $(TORCH) > $(LOWEST)/constraints.txt
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  -c $(LOWEST)/constraints.txt -e '.[export,tensorboard,webgpu]' \
+	  httpx hypothesis pycocotools pytest pytest-cov pytest-xdist
+	@touch $@
 
 fuzz: env
 	@end=$$(( $$(date +%s) + $(FUZZ_SECONDS) )); \

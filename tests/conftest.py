@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from filelock import FileLock
 from torch import nn
 
 from endoforge.backends.compute import Compute, pick_compute
+from endoforge.captures.schema import RunManifest
 from endoforge.core.errors import UserError
 from endoforge.detect.tinydet import TinyDet, TinyDetConfig, build_tinydet
 from endoforge.detect.weights import WeightsMetadata, save_weights
@@ -90,6 +92,21 @@ def lively_model() -> TinyDet:
     return enlivened(build_tinydet(TinyDetConfig(classes=("flat", "stalked")), seed=3))
 
 
+def output_of(head: nn.Module) -> nn.Conv2d:
+    """The last layer of a TinyDet's head."""
+    assert isinstance(head, nn.Sequential)
+    output = head[-1]
+    assert isinstance(output, nn.Conv2d)
+    return output
+
+
+def ours_of(manifest: RunManifest | None) -> dict[str, Any]:
+    """What a run's manifest says under `endoforge`."""
+    assert manifest is not None
+    assert manifest.endoforge is not None
+    return manifest.endoforge
+
+
 def enlivened(model: TinyDet) -> TinyDet:
     """`model` in evaluation mode, with norms that have seen something, and scores that vary."""
     model.eval()
@@ -103,8 +120,10 @@ def enlivened(model: TinyDet) -> TinyDet:
             for tensor in (module.bias.data, module.running_mean):
                 tensor.copy_(torch.randn(tensor.shape, generator=generator) * 0.2)
     for head in (model.head8, model.head16):
-        head[-1].weight.data.mul_(40)
-        head[-1].bias.data[:2] = 0
+        output = output_of(head)
+        output.weight.data.mul_(40)
+        assert output.bias is not None
+        output.bias.data[:2] = 0
     return model
 
 

@@ -40,7 +40,7 @@ def _logging_as_before() -> Iterator[None]:
     root.handlers[:] = handlers
 
 
-def run(*argv: str) -> int:
+def run(*argv: str | Path) -> int:
     return cli.run([str(word) for word in argv])
 
 

@@ -50,7 +50,7 @@ def interrupted_in_a_decorator(cases: list[Case], folder: Path) -> list[tuple[in
         cwd=folder, capture_output=True, text=True, check=True, timeout=300,
     )  # fmt: skip
     said = [
-        [(folder / f"{place}.{name}").read_text() for name in ("out", "err")]
+        ((folder / f"{place}.out").read_text(), (folder / f"{place}.err").read_text())
         for place in range(len(cases))
     ]
     codes = map(int, done.stdout.split())

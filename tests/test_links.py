@@ -12,7 +12,7 @@ import pytest
 from endoforge import cli
 from endoforge.captures.recorder import RunRecorder
 from endoforge.captures.run_frames import read_manifest
-from endoforge.captures.schema import FrameLabel, image_name
+from endoforge.captures.schema import FrameLabel, PolypLabel, image_name
 from endoforge.core.errors import UserError
 from endoforge.demo.config import DemoConfig
 from endoforge.demo.demo import _start_afresh
@@ -107,14 +107,14 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     writer.release()
     recorder = RunRecorder.create(Path("captures"), seed=0, max_frames=None, extra={})
     for number in range(2):
-        box = {"center_world": (0, 0, 0), "bbox_norm": (0.1, 0.1, 0.5, 0.5)}
+        box = PolypLabel(center_world=(0, 0, 0), bbox_norm=(0.1, 0.1, 0.5, 0.5))
         recorder.write(PICTURE, label_of(number, [box]), {"depth": PICTURE})
     recorder.finish()
     recorder.run_dir.rename("captures/run_1")
     return folder
 
 
-def label_of(number: int, polyps: list[dict[str, object]]) -> FrameLabel:
+def label_of(number: int, polyps: list[PolypLabel]) -> FrameLabel:
     return FrameLabel(
         frame_id=number,
         sim_time=0,

@@ -1,5 +1,6 @@
 """An installed wheel, away from the sources: mypy sees the types of the public names."""
 
+import re
 import subprocess
 import sys
 import venv
@@ -88,6 +89,14 @@ def test_mypy_sees_the_types_of_an_installed_wheel(python: Path, tmp_path: Path)
     assert len(notes) == len(REVEALED)
     for note, expected in zip(notes, REVEALED, strict=True):
         assert f'is "{expected}' in note.replace("builtins.", "").replace("Union", ""), note
+
+
+@pytest.mark.slow
+def test_the_examples_of_the_page_are_well_typed(python: Path, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    code = "\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL))
+    seen = checked(python, code, tmp_path)
+    assert seen.returncode == 0, seen.stdout
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from endoforge.backends.loading import load_detector
+    from endoforge.captures.read_runs import LabelledFrame, read_runs
     from endoforge.core.errors import UserError
     from endoforge.datagen.config import DatagenConfig
     from endoforge.datagen.generate import generate as record_runs
@@ -16,26 +17,33 @@ if TYPE_CHECKING:
     from endoforge.evaluate.config import EvalConfig
     from endoforge.report.eval_command import run_eval as evaluate_detector
     from endoforge.sim.randomization import Randomization
-    from endoforge.sim.simulator import Simulator
+    from endoforge.sim.simulator import FrameBatch, Simulator
     from endoforge.sim.streams import run_seed
     from endoforge.train.config import TrainConfig
     from endoforge.train.loop import train as train_detector
+    from endoforge.train.reports import EpochReport, Sink, StepReport
 
 __version__ = "0.1.0"
 
 __all__ = [
     "DatagenConfig",
     "Detections",
+    "EpochReport",
     "EvalConfig",
+    "FrameBatch",
     "HeuristicDetector",
+    "LabelledFrame",
     "NeuralDetector",
     "Randomization",
     "Simulator",
+    "Sink",
+    "StepReport",
     "TrainConfig",
     "UserError",
     "__version__",
     "evaluate_detector",
     "load_detector",
+    "read_runs",
     "record_runs",
     "run_seed",
     "train_detector",
@@ -44,15 +52,21 @@ __all__ = [
 _HOMES = {
     "DatagenConfig": "datagen.config",
     "Detections": "detect.detections",
+    "EpochReport": "train.reports",
     "EvalConfig": "evaluate.config",
+    "FrameBatch": "sim.simulator",
     "HeuristicDetector": "detect.heuristic",
+    "LabelledFrame": "captures.read_runs",
     "NeuralDetector": "detect.neural",
     "Randomization": "sim.randomization",
     "Simulator": "sim.simulator",
+    "Sink": "train.reports",
+    "StepReport": "train.reports",
     "TrainConfig": "train.config",
     "UserError": "core.errors",
     "evaluate_detector": "report.eval_command:run_eval",
     "load_detector": "backends.loading",
+    "read_runs": "captures.read_runs",
     "record_runs": "datagen.generate:generate",
     "run_seed": "sim.streams",
     "train_detector": "train.loop:train",

@@ -36,7 +36,7 @@ class Shared:
         self.barrier = Barrier(size)
 
 
-def net():
+def net() -> nn.Sequential:
     torch.manual_seed(0)
     layers = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, momentum=0.03), nn.SiLU())
     return nn.Sequential(layers, nn.BatchNorm2d(4))

@@ -14,8 +14,8 @@ from endoforge.detect.tinydet import TinyDetConfig
 CPU = torch.device("cpu")
 
 
-def backend(seed=0):
-    return TorchBackend(TinyDetConfig(), seed=seed, device=CPU, batch_size=2)
+def backend(seed=0, painted=0.0):
+    return TorchBackend(TinyDetConfig(), seed=seed, device=CPU, batch_size=2, painted=painted)
 
 
 @pytest.fixture
@@ -65,10 +65,11 @@ class OnDevice(TorchDispatchMode):
         return func(*args, **kwargs or {})
 
 
-def test_a_step_as_a_gpu_records_it_stays_on_the_device(batch, monkeypatch):
+@pytest.mark.parametrize("painted", [0.0, 0.7])
+def test_a_step_as_a_gpu_records_it_stays_on_the_device(batch, monkeypatch, painted):
     monkeypatch.setattr("endoforge.detect.loss._chosen", lambda _positive: None)
     monkeypatch.setattr("endoforge.backends.torch_backend._has_bfloat16", lambda _device: False)
-    model = backend()
+    model = backend(painted=painted)
     inputs = model._chance.inputs(batch, 0, 0)
     model._learn(*inputs)  # makes what is made once
     with OnDevice():
@@ -99,6 +100,13 @@ def test_a_state_saved_and_loaded_goes_on_bit_for_bit(batch):
     resumed.load_state_dict(to_arrays(torch.load(buffer, weights_only=True)))
     train(resumed, batch, range(2, 4))
     assert same(resumed.state_dict(), whole.state_dict())
+
+
+def test_painted_pictures_are_seen_with_the_same_boxes(batch):
+    plain, painted = (backend(painted=share).view(batch, epoch=0, step=0) for share in (0.0, 1.0))
+    assert np.abs(plain.images - painted.images).max() > 0.05
+    assert np.array_equal(plain.boxes, painted.boxes)
+    assert np.array_equal(plain.num_boxes, painted.num_boxes)
 
 
 def test_a_state_is_a_copy(batch):

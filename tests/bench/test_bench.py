@@ -19,7 +19,8 @@ CPU = torch.device("cpu")
 
 
 def test_the_median_is_of_the_calls_after_the_warm_up(monkeypatch):
-    clock, calls = [0.0], []
+    clock = [0.0]
+    calls: list[None] = []
     monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
 
     def do():
@@ -117,7 +118,7 @@ def test_with_json_nothing_else_is_on_stdout(capsys):
 
 def test_a_device_that_is_not_there_is_named():
     with pytest.raises(UserError, match="--device"):
-        BenchConfig(device="abacus")
+        BenchConfig(device="abacus")  # type: ignore[arg-type]
     if not torch.cuda.is_available():
         with pytest.raises(UserError, match="--device cuda"):
             measuring.run_bench(BenchConfig(device="cuda"))

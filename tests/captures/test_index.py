@@ -28,7 +28,9 @@ def test_a_run_with_only_the_required_fields_loads(foreign_run, make_polyp):
     index = index_root(run.path.parent)
 
     assert [run.name for run in index.runs] == ["run_1764161446512"]
-    assert index.runs[0].manifest.seed == 2**64 - 1
+    manifest = index.runs[0].manifest
+    assert manifest is not None
+    assert manifest.seed == 2**64 - 1
     assert [frame.frame_id for frame in index.frames] == [0, 1, 2]
     assert [frame.boxes.tolist() for frame in index.frames] == [
         [[0.25, 0.25, 0.75, 0.75]],

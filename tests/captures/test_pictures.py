@@ -4,6 +4,7 @@ import io
 import subprocess
 import sys
 import warnings
+from typing import Any
 
 import cv2
 import numpy as np
@@ -48,7 +49,7 @@ def saved(path, kind="PNG", turned=None, **options):
     return path
 
 
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "PNG": {},
     "JPEG": {"quality": 95},
     "WEBP": {"lossless": True},
@@ -89,6 +90,7 @@ def test_a_tiff_of_the_other_byte_order_is_as_stored_too(tmp_path):
 
 def test_a_picture_within_the_limit_is_measured_without_a_word(tmp_path):
     Image.new("1", (12_000, 8_000)).save(tmp_path / "x.png")
+    assert Image.MAX_IMAGE_PIXELS is not None
     assert Image.MAX_IMAGE_PIXELS < 12_000 * 8_000 < MOST_PIXELS
     with warnings.catch_warnings():
         warnings.simplefilter("error")

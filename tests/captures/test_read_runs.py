@@ -26,8 +26,9 @@ def test_frames_come_in_order_with_pictures_boxes_and_kinds(foreign_run, make_po
     one, other, empty = frames
     assert one.image.dtype == np.uint8
     assert one.image.shape == (20, 40, 3)
-    stored = cv2.imread(str(first.path / "images/frame_00001.png"))[..., ::-1]
-    assert np.array_equal(one.image, stored)
+    stored = cv2.imread(str(first.path / "images/frame_00001.png"))
+    assert stored is not None
+    assert np.array_equal(one.image, stored[..., ::-1])
     assert one.boxes.dtype == np.float32
     assert one.boxes.tolist() == [RIGHT, LEFT]
     assert one.classes == ("adenoma", "polyp")
@@ -36,7 +37,7 @@ def test_frames_come_in_order_with_pictures_boxes_and_kinds(foreign_run, make_po
     assert one.polyps[0].label == "adenoma"
     assert (other.kinds, other.polyps[0].diameter_mm) == (("Ip",), 7.5)
     assert empty.boxes.shape == (0, 4)
-    assert empty.classes == empty.kinds == empty.polyps == ()
+    assert (empty.classes, empty.kinds, empty.polyps) == ((), (), ())
 
 
 def test_they_are_the_frames_of_an_index(foreign_run, make_polyp):
@@ -85,9 +86,12 @@ def test_more_truth_is_read_when_asked_for(foreign_run):
         assert cv2.imwrite(str(run.path / kind / "frame_00000.png"), picture)
     (run.path / "depth/frame_00001.png").write_bytes(b"cut short")
     first, second = read_runs(run.path)
-    assert first.extra("depth").dtype == np.uint16
-    assert np.array_equal(first.extra("depth"), depth)
-    assert np.array_equal(first.extra("normals"), normals)
+    first_depth, first_normals = first.extra("depth"), first.extra("normals")
+    assert first_depth is not None
+    assert first_depth.dtype == np.uint16
+    assert np.array_equal(first_depth, depth)
+    assert first_normals is not None
+    assert np.array_equal(first_normals, normals)
     assert first.extra("instance") is None
     with pytest.raises(UserError, match=r"depth/frame_00001\.png: image unreadable"):
         second.extra("depth")

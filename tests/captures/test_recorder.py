@@ -3,6 +3,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,10 +23,11 @@ from endoforge.captures.schema import (
 )
 from endoforge.core import files
 from endoforge.core.errors import UserError
+from tests.conftest import ours_of
 
 
 def frame_label(frame_id: int, **others) -> FrameLabel:
-    fields = {
+    fields: dict[str, Any] = {
         "frame_id": frame_id,
         "sim_time": 0.5,
         "unix_time": 1764161446.5,
@@ -58,7 +60,7 @@ def test_what_is_written_is_read_back(tmp_path):
     assert index.frames[1].image_path == recorder.run_dir / "images/frame_123456.png"
     assert np.array_equal(read_picture(index.frames[1].image_path), picture(1))
     assert index.frames[0].boxes.tolist() == [[0.25, 0, 0.5, 1]]
-    assert index.runs[0].manifest.endoforge == {
+    assert ours_of(index.runs[0].manifest) == {
         "version": __version__,
         "units": "mm",
         "frames": 2,
@@ -113,7 +115,7 @@ def test_several_threads_may_write(tmp_path):
     recorder.finish()
     index = index_root(tmp_path, strict=True)
     assert recorder.num_frames == 20
-    assert index.runs[0].manifest.endoforge["frames"] == 20
+    assert ours_of(index.runs[0].manifest)["frames"] == 20
     for frame in index.frames:
         assert np.array_equal(read_picture(frame.image_path), picture(frame.frame_id))
 
@@ -143,7 +145,7 @@ def test_killed_between_image_and_label_no_label_lacks_its_image(tmp_path):
     index = index_root(tmp_path)
     assert [frame.frame_id for frame in index.frames] == [0, 1]
     assert index.dropped == {"image: no label names it": 1}
-    assert index.runs[0].manifest.endoforge["complete"] is False
+    assert ours_of(index.runs[0].manifest)["complete"] is False
 
 
 KILLED_WHILE_WRITING = """
@@ -195,12 +197,13 @@ def test_extras_are_written_as_they_are_before_the_label(tmp_path, monkeypatch):
     instance = np.array([[0, 24, 255]], np.uint8)
     order = []
     write = files.write_atomic
+
+    def spy(path, data, **others):
+        order.append(path)
+        write(path, data, **others)
+
     for module in (files, recorder_module):
-        monkeypatch.setattr(
-            module,
-            "write_atomic",
-            lambda path, data, **others: (order.append(path), write(path, data, **others)),
-        )
+        monkeypatch.setattr(module, "write_atomic", spy)
     recorder.write(picture(0), frame_label(7), {"depth": depth, "instance": instance})
     folders = [path.parent.name for path in order]
     assert folders == ["images", "depth", "instance", "labels"]
@@ -234,9 +237,10 @@ def test_a_run_is_gone_on_with_from_what_is_whole(tmp_path):
     again.finish()
     assert np.array_equal(read_picture(image), picture(3))
     manifest = index_root(tmp_path).runs[0].manifest
+    assert manifest is not None
     assert manifest.started_at_unix == recorder._manifest.started_at_unix
-    assert manifest.endoforge["frames"] == 3
-    assert manifest.endoforge["complete"] is True
+    assert ours_of(manifest)["frames"] == 3
+    assert ours_of(manifest)["complete"] is True
 
 
 def test_one_process_at_a_time_writes_a_run(tmp_path):

@@ -5,6 +5,7 @@ import os
 import socket
 from fractions import Fraction
 from itertools import pairwise
+from pathlib import Path
 
 import av
 import cv2
@@ -119,11 +120,14 @@ def test_what_an_edit_list_cuts_out_is_neither_given_nor_lacking(tmp_path):
     cut = tmp_path / "cut.mp4"
     with av.open(str(whole)) as source:
         stream = source.streams.video[0]
+        assert stream.time_base is not None
         earlier = round(0.4 / stream.time_base)
         with av.open(str(cut), "w", container_options={"avoid_negative_ts": "disabled"}) as target:
             copy = target.add_stream_from_template(stream)
             for packet in source.demux(stream):
                 if packet.size:
+                    assert packet.pts is not None
+                    assert packet.dts is not None
                     packet.pts, packet.dts = packet.pts - earlier, packet.dts - earlier
                     packet.stream = copy
                     target.mux(packet)
@@ -291,7 +295,7 @@ def test_near_damage_no_frame_of_several_threads_is_given(monkeypatch):
         return iter([*range(20), None]) if threads else iter("abcdefghijklmnopqrstuvw")
 
     monkeypatch.setattr("endoforge.captures.decoding._decoded", fake)
-    assert list(decoded(None)) == [0, 1, 2, 3, *"efghijklmnopqrstuvw"]
+    assert list(decoded(Path("any"))) == [0, 1, 2, 3, *"efghijklmnopqrstuvw"]
 
 
 def test_a_file_cut_short_is_told_by_its_header(tmp_path):

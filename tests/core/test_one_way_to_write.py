@@ -80,7 +80,9 @@ def _mode(call: ast.Call) -> str | None:
     """The mode of a call that opens; `+` if it isn't spelt out, None if there is none."""
     for keyword in call.keywords:
         if keyword.arg == "mode":
-            return keyword.value.value if isinstance(keyword.value, ast.Constant) else "+"
+            mode = keyword.value.value if isinstance(keyword.value, ast.Constant) else "+"
+            assert mode is None or isinstance(mode, str)
+            return mode
     for arg in call.args:
         if (
             isinstance(arg, ast.Constant)

@@ -61,7 +61,7 @@ def classes_of(boxes):
     return torch.zeros(boxes.shape[:2], dtype=torch.int64)
 
 
-def nothing_in(images):
+def nothing_in(images) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """No boxes: their places, classes and numbers."""
     count = len(images)
     boxes = torch.zeros(count, 1, 4)
@@ -78,7 +78,8 @@ def test_boxes_follow_the_painted_pixels(monkeypatch):
     rng, draws, seen, removed = np.random.default_rng(0), generator(), 0, 0
     for _ in range(300):
         x0, y0 = rng.integers(0, WIDTH - 12), rng.integers(0, HEIGHT - 12)
-        box_px = [x0, y0, rng.integers(x0 + 8, WIDTH + 1), rng.integers(y0 + 8, HEIGHT + 1)]
+        x1, y1 = rng.integers(x0 + 8, WIDTH + 1), rng.integers(y0 + 8, HEIGHT + 1)
+        box_px = [int(edge) for edge in (x0, y0, x1, y1)]
         warp = random_warp(torch.rand(1, 5, generator=draws))
         pixels = extent(warp_images(painted(box_px), warp)[0])
         before = normalised(box_px)
@@ -318,5 +319,5 @@ def test_classes_stay_with_their_boxes():
             assert moved_classes[picture, :count].tolist() == [number for _, number in left]
             assert moved[picture, :count].tolist() == [box for box, _ in left]
             assert not moved_classes[picture, count:].any()
-            seen += 0 < count < num_boxes[picture]
+            seen += bool(0 < count < num_boxes[picture])
     assert seen > 20

@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,9 +17,12 @@ import pytest
 
 from endoforge.captures import pictures
 from endoforge.captures.index import index_root
+from endoforge.captures.pictures import read_picture
 from endoforge.core.errors import UserError
 from endoforge.core.folders import FolderLock
+from endoforge.core.reading import read_regular
 from endoforge.data import blocks, decode_pictures, frame_cache
+from endoforge.data.letterbox import resize_picture
 from endoforge.data.pack import pack_frames
 
 SETTLED_S = 0.02
@@ -51,7 +55,7 @@ def root(record):
 @pytest.fixture
 def decoded(monkeypatch):
     """Collects the pictures that are decoded, as run/number, sorted when asked."""
-    names, read = [], decode_pictures.read_picture
+    names, read = [], read_picture
 
     def spy(path):
         names.append(f"{path.parts[-3]}/{int(path.stem.split('_')[1])}")
@@ -68,7 +72,12 @@ def decoded(monkeypatch):
 
 
 def pack(root, frames=slice(None), size=SIZE, **others):
-    options = {"resize_mode": "letterbox", "max_boxes": 8, "strict": False, "label": "training"}
+    options: dict[str, Any] = {
+        "resize_mode": "letterbox",
+        "max_boxes": 8,
+        "strict": False,
+        "label": "training",
+    }
     chosen = index_root(root).frames[frames]
     return pack_frames(chosen, class_names=("polyp",), size=size, **options | others)
 
@@ -217,8 +226,6 @@ def test_strict_raises_every_time_and_what_was_decoded_stays(root, decoded):
 
 
 def test_a_file_that_could_not_be_read_is_tried_again(root, decoded, monkeypatch):
-    read_regular = pictures.read_regular
-
     def failing(path, most_bytes):
         if path.parts[-3::2] == ("run_1", "frame_00000.png"):
             raise OSError(5, "Input/output error")
@@ -445,7 +452,7 @@ def test_what_is_long_unused_or_of_a_root_that_is_gone_is_removed(root, cache, t
 def in_a_process(root, settled_s, begun, may_go_on, results):
     """Packs; says when it decodes or waits for another, and at the end how many it decoded."""
     frame_cache.SETTLED_S = settled_s
-    count, read = [], decode_pictures.read_picture
+    count, read = [], read_picture
 
     def spy(path):
         count.append(path)
@@ -459,7 +466,9 @@ def in_a_process(root, settled_s, begun, may_go_on, results):
                 begun.set()
             super().__init__(folder, wait=wait)
 
-    decode_pictures.read_picture, blocks.FolderLock = spy, SpyLock
+    patch = pytest.MonkeyPatch()
+    patch.setattr(decode_pictures, "read_picture", spy)
+    patch.setattr(blocks, "FolderLock", SpyLock)
     made = pack(root)
     results.put((len(count), greys(made)))
 
@@ -511,13 +520,13 @@ def one_thread():
 def test_without_locks_two_processes_at_once_do_no_harm(root, decoded, monkeypatch):
     """The second comes while the first decodes, and takes the first's file for a leftover."""
     monkeypatch.setattr(blocks, "FolderLock", no_lock)
-    resize, greys_of_second = decode_pictures.resize_picture, []
+    greys_of_second: list[list[int] | None] = []
 
     def second_comes(*arguments):
         if not greys_of_second:
             greys_of_second.append(None)
             greys_of_second[0] = greys(pack(root))
-        return resize(*arguments)
+        return resize_picture(*arguments)
 
     monkeypatch.setattr(decode_pictures, "_threads", one_thread)
     monkeypatch.setattr(decode_pictures, "resize_picture", second_comes)

@@ -4,19 +4,20 @@ import numpy as np
 import pytest
 import torch
 
-from endoforge.captures.tally import Tally
 from endoforge.core.errors import UserError
+from endoforge.data.images import Images
 from endoforge.data.loader import Loader, Shard
-from endoforge.data.pack import Pack
+from endoforge.data.pack import LabelledInputs
 
 
 def pack_of(count, boxes_each=1):
     """Inputs of 2x2 pixels whose value is their place; the first has no box."""
-    images = np.arange(count, dtype=np.uint8)[:, None, None, None].repeat(2, 1).repeat(2, 2)
+    pixels = np.arange(count, dtype=np.uint8)[:, None, None, None].repeat(2, 1).repeat(2, 2)
     boxes = [np.full((boxes_each * (n > 0), 4), n / 10, np.float32) for n in range(count)]
     classes = [np.full(len(own), n % 3, np.int64) for n, own in enumerate(boxes)]
     names = ("a", "b", "c")
-    return Pack(images.repeat(3, 3), boxes, classes, names, [None] * count, Tally())
+    images = Images([pixels.repeat(3, 3)], np.zeros(count, np.int64), np.arange(count))
+    return LabelledInputs(images, boxes, classes, names)
 
 
 def order(loader, epoch, start=0):
@@ -34,7 +35,7 @@ def test_a_batch_holds_what_its_indices_say_and_pads_with_zeros():
     assert batch.images.shape == (2, 2, 2, 3)
     assert batch.images[:, 0, 0, 0].tolist() == [0, 1]
     assert batch.num_boxes.tolist() == [0, 2]
-    assert np.allclose(batch.boxes, [[[0] * 4] * 2, [[0.1] * 4] * 2])
+    assert np.allclose(batch.boxes, [[[0.0] * 4] * 2, [[0.1] * 4] * 2])
     assert batch.classes.tolist() == [[0, 0], [1, 1]]
     assert (batch.boxes.dtype, batch.classes.dtype) == (torch.float32, torch.int64)
     assert batch.indices.dtype == np.int64

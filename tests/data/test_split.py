@@ -3,6 +3,7 @@ import json
 import logging
 import os
 
+import numpy as np
 import pytest
 
 from endoforge.captures.index import CaptureIndex, index_root
@@ -31,7 +32,7 @@ def bare_index(tmp_path, sizes):
             digest=b"",
             image_bytes=0,
             classes=(),
-            boxes=None,
+            boxes=np.zeros((0, 4), np.float32),
         )
         for run, size in enumerate(sizes)
         for number in range(size)

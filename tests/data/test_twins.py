@@ -271,7 +271,12 @@ def test_of_many_groups_the_first_are_told_and_the_others_counted():
 
 def test_each_picture_is_read_once(captures, monkeypatch):
     read, digest = [], twins._digest
-    monkeypatch.setattr(twins, "_digest", lambda path: (read.append(path), digest(path))[1])
+
+    def spy(path):
+        read.append(path)
+        return digest(path)
+
+    monkeypatch.setattr(twins, "_digest", spy)
     for seed in (1, 1, 2):
         record(captures, seed)
     split_by_run(index_root(captures), 0.5, seed=0)

@@ -65,7 +65,11 @@ def test_the_files_say_what_the_simulator_says(tmp_path: Path) -> None:
         name = f"frame_{frame:05d}"
         instance = cv2.imread(str(run_dir / f"instance/{name}.png"), cv2.IMREAD_UNCHANGED)
         depth = cv2.imread(str(run_dir / f"depth/{name}.png"), cv2.IMREAD_UNCHANGED)
-        normals = cv2.imread(str(run_dir / f"normals/{name}.png"))[..., ::-1]
+        normals_bgr = cv2.imread(str(run_dir / f"normals/{name}.png"))
+        assert instance is not None
+        assert depth is not None
+        assert normals_bgr is not None
+        normals = normals_bgr[..., ::-1]
         assert np.array_equal(instance, batch.instance[frame].numpy())
         assert np.array_equal(depth, depth_picture(batch.depth[frame].numpy()))
         where = depth > 0

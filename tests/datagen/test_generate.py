@@ -12,6 +12,7 @@ from endoforge.core.errors import UserError
 from endoforge.datagen.config import DatagenConfig
 from endoforge.datagen.generate import generate
 from endoforge.sim import simulator
+from endoforge.sim.flight import captures
 
 from .conftest import contents, data_set, job
 
@@ -30,7 +31,6 @@ def test_all_captures_are_recorded_unless_max_frames_thins_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A procedure of 9 captures: all, all though more are allowed, and 3 of them."""
-    captures = simulator.captures
     monkeypatch.setattr(simulator, "captures", lambda scene, flight: captures(scene, flight)[:9])
     for max_frames, frames in ((None, 9), (20, 9), (3, 3)):
         report = job(tmp_path / str(max_frames), seed=0, max_frames=max_frames)
@@ -84,6 +84,7 @@ def test_what_is_written_is_what_the_format_says(tmp_path: Path) -> None:
         assert all("instance" not in polyp for polyp in label["polyp_labels"])
     assert times == sorted(set(times))
     image = cv2.imread(str(run_dir / "images/frame_00003.png"))
+    assert image is not None
     assert image.shape == (96, 160, 3)
     assert image.std() > 10
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from endoforge.core.errors import UserError
-from endoforge.demo import run as demo_run
+from endoforge.demo import demo as demo_run
 from endoforge.demo.config import DemoConfig
 from endoforge.demo.demo import run_demo
 from endoforge.detect.tinydet import TinyDetConfig, build_tinydet

@@ -9,7 +9,7 @@ from endoforge.detect.decode import decode_batch, nms
 
 
 def nms_by_brute_force(boxes, scores, classes, threshold):
-    kept = []
+    kept: list[int] = []
     for index in sorted(range(len(scores)), key=lambda i: (-scores[i], i)):
         rivals = [k for k in kept if classes[k] == classes[index]]
         overlaps = [pairwise_iou(boxes[[index]], boxes[[k]])[0, 0] for k in rivals]

@@ -60,7 +60,8 @@ def test_a_batch_may_mix_sizes_and_finds_what_single_frames_give(lively):
     for one, frame in zip(together, frames, strict=True):
         same(one, detector.detect(frame))
     assert detector.detect_batch([]) == []
-    same(detector.detect_batch(np.stack(frames[:1]))[0], together[0])
+    stacked = np.stack(frames[:1])
+    same(detector.detect_batch(stacked)[0], together[0])  # type: ignore[arg-type]
 
 
 def test_views_that_run_backwards_are_frames_too(lively):
@@ -92,7 +93,7 @@ def test_files_and_devices_that_cannot_be_used_are_named(lively, tmp_path):
     with pytest.raises(UserError, match=r"none\.safetensors"):
         endoforge.load_detector(tmp_path / "none.safetensors")
     with pytest.raises(UserError, match="abacus"):
-        endoforge.load_detector(lively, device="abacus")
+        endoforge.load_detector(lively, device="abacus")  # type: ignore[arg-type]
 
 
 def test_importing_endoforge_imports_nothing_heavy():

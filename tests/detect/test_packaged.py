@@ -41,6 +41,8 @@ MADE = [
 @pytest.fixture
 def tool():
     spec = importlib.util.spec_from_file_location("make_demo_checkpoint", TOOL)
+    assert spec is not None
+    assert spec.loader is not None
     loaded = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(loaded)
     return loaded
@@ -104,8 +106,8 @@ def test_a_file_of_that_name_can_still_be_named():
 def test_load_detector_takes_it_by_default(packaged, lively):
     put(lively, packaged)
     frame = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
-    found, named = endoforge.load_detector(), endoforge.load_detector(lively)
-    found, named = found.detect(frame), named.detect(frame)
+    by_default, by_name = endoforge.load_detector(), endoforge.load_detector(lively)
+    found, named = by_default.detect(frame), by_name.detect(frame)
     assert len(found) > 3
     assert np.array_equal(found.boxes, named.boxes)
 

@@ -42,6 +42,7 @@ def test_one_output_sees_enough_of_the_input_for_a_big_polyp():
             torch.nn.init.ones_(parameter)
     image = torch.rand(1, 3, 512, 512, requires_grad=True)
     model(image)[0, 32 * 64 + 32, 0].backward()
+    assert image.grad is not None
     seen = image.grad.abs().sum(dim=(0, 1)) > 0
     rows, columns = (np.flatnonzero(seen.any(dim=axis).numpy()) for axis in (1, 0))
     assert min(np.ptp(rows), np.ptp(columns)) + 1 >= 300

@@ -33,8 +33,10 @@ def test_the_examples_run_as_printed(tmp_path):
     printed = done.stdout.splitlines()
     assert printed[0].startswith("torch.Size([4, 96, 160, 3])")
     assert printed[1].startswith("72 frames, ")
-    assert printed[2].startswith("AP50 ")
+    assert printed[2].startswith("largest polyp ")
+    assert printed[3] == "2 losses"
+    assert printed[4].startswith("AP50 ")
     # Each comment behind a `print` is what it prints.
     [(comment, line)] = re.findall(r"print\(error\)  # (.*)|^(--.*)$", "\n".join(BLOCKS), re.M)
-    assert (comment, line) == (printed[3], "")
+    assert (comment, line) == (printed[5], "")
     assert printed[-1].endswith("found without weights")

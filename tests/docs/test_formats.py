@@ -15,6 +15,8 @@ TOOLS = DOCS.with_name("tools")
 @pytest.fixture
 def tables():
     spec = importlib.util.spec_from_file_location("flags", TOOLS / "make_flag_tables.py")
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -1,5 +1,6 @@
 """The gallery: every sheet can be made, and the page shows exactly what the command writes."""
 
+import importlib
 import re
 import sys
 import tomllib
@@ -21,9 +22,7 @@ TILE = (96, 54)
 def sheets() -> Iterator[ModuleType]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(TOOLS))
-        from gallery import sheets
-
-        yield sheets
+        yield importlib.import_module("gallery.sheets")
         for name in [name for name in sys.modules if name.split(".")[0] == "gallery"]:
             del sys.modules[name]
 
@@ -36,7 +35,8 @@ def studio(sheets: ModuleType) -> object:
 def check(sheet: np.ndarray, columns: int, rows: int) -> None:
     """A picture with room for the tiles, dark at its margins and not in the middle."""
     height, width, channels = sheet.shape
-    assert (sheet.dtype, channels) == (np.uint8, 3)
+    assert sheet.dtype == np.uint8
+    assert channels == 3
     assert width > columns * TILE[0]
     assert height > rows * TILE[1]
     assert sheet[0].max() < 40
@@ -52,9 +52,11 @@ def test_polyps(sheets: ModuleType, studio: object) -> None:
     check(sheets.polyp_sheet(studio, kinds=("Ip", "IIa"), sizes_mm=(8.0,)), columns=1, rows=2)
 
 
-@pytest.mark.parametrize("group", ["ON_THE_WALL", "COLOURING", "OF_THE_CAMERA"])
+@pytest.mark.parametrize(
+    "group", ["SURFACE", "ON_THE_WALL", "COLOURING", "OF_THE_LIGHT", "OF_THE_CAMERA"]
+)
 def test_nuisances(sheets: ModuleType, studio: object, group: str) -> None:
-    name = getattr(sheets, group)[-1]
+    name = [*getattr(sheets, group)][-1]
     check(sheets.nuisance_sheet(studio, (name,), strengths=(0.0, 1.0)), columns=2, rows=1)
 
 
@@ -75,8 +77,28 @@ def test_random_frames_are_the_same_each_time(sheets: ModuleType, studio: object
 def test_every_nuisance_has_a_row(sheets: ModuleType) -> None:
     from endoforge.sim.nuisances import Nuisances
 
-    shown = {*sheets.ON_THE_WALL, *sheets.COLOURING, *sheets.OF_THE_CAMERA, "red_out"}
-    assert shown == {*Nuisances.__dataclass_fields__, "jpeg"}
+    shown = {*sheets.ON_THE_WALL, *sheets.COLOURING, *sheets.OF_THE_LIGHT, *sheets.OF_THE_CAMERA}
+    others = {"red_out", *sheets.SURFACE}
+    assert shown | others == {
+        *Nuisances.__dataclass_fields__,
+        *("jpeg", "contrast", "scattered", "capillaries", "mottling", "pits"),
+    }
+
+
+@pytest.mark.parametrize("name", ["capillaries", "mottling", "pits", "contrast", "scattered"])
+def test_a_row_changes_what_it_names_and_nothing_else(sheets: ModuleType, name: str) -> None:
+    from dataclasses import replace
+
+    from endoforge.sim.scene import make_scene
+
+    base = make_scene(1, sheets.plain_ranges())
+    one, other = (sheets.with_strength(base, name, strength) for strength in (0.0, 0.8))
+    part = "camera" if name == "contrast" else "look"
+    assert getattr(getattr(other, part), name) == 0.8
+    assert replace(getattr(one, part), **{name: 0.8}) == getattr(other, part)
+    assert (one.polyps, one.nuisances) == (other.polyps, other.nuisances)
+    assert one.camera == other.camera or part == "camera"
+    assert one.look == other.look or part == "look"
 
 
 def test_the_page_shows_exactly_the_pictures_that_the_command_writes(sheets: ModuleType) -> None:

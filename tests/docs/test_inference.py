@@ -31,7 +31,9 @@ def folder(tmp_path, lively):
 
 
 def found_in(folder):
-    frame = cv2.imread(str(folder / "frame.png"))[..., ::-1]
+    picture = cv2.imread(str(folder / "frame.png"))
+    assert picture is not None
+    frame = np.asarray(picture, np.uint8)[..., ::-1]
     return endoforge.load_detector(folder / "checkpoints/tinydet_best.safetensors").detect(frame)
 
 

@@ -20,6 +20,8 @@ ACTIONS = (SCRIPTS / "actions.js").read_text(encoding="utf-8")
 
 def test_the_table_is_that_of_the_configuration():
     spec = importlib.util.spec_from_file_location("flags", TOOLS / "make_flag_tables.py")
+    assert spec is not None
+    assert spec.loader is not None
     tables = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tables)
     assert tables.renewed(PAGE) == PAGE, "renew it with: make flags"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from endoforge.captures.run_frames import FrameRecord
+from endoforge.data.images import Images
 from endoforge.detect.detections import Detections
 from endoforge.evaluate.breakdown import (
     best_frames,
@@ -62,7 +63,7 @@ def result_of(frames, obj_thresh=0.3, iou=0.5):
         simulated=False,
         left_out=[],
         frames=records,
-        images=np.zeros((len(frames), 64, 64, 3), np.uint8),
+        images=Images([np.zeros((1, 64, 64, 3), np.uint8)], [0] * len(frames), [0] * len(frames)),
         detections=detections,
         truths=truths,
         class_names=("polyp",),

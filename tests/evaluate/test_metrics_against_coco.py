@@ -8,6 +8,7 @@ import contextlib
 import io
 import math
 from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ def reference(detections, truths, thresholds=THRESHOLDS):
 
 def _coco(boxes_by_picture):
     """A data set of truths, or of detections with their scores (loadRes can't take none)."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for picture, boxes in enumerate(boxes_by_picture):
         for place, box in enumerate(boxes.boxes):
             category = int(boxes.classes[place]) + 1
@@ -234,7 +235,7 @@ def test_everything_agrees_with_pycocotools_where_overlaps_and_scores_tie(cases)
 
 LEFT, RIGHT = (0.0, 0.0, 0.5, 0.5), (0.5, 0.5, 1.0, 1.0)
 HALF, THREE_QUARTERS = changed(LEFT, "half"), changed(LEFT, "three quarters")
-HAND_MADE = {
+HAND_MADE: dict[str, tuple[list[Any], list[Any]]] = {
     "no detections": ([[]], [[LEFT]]),
     "no truth": ([[(0.75, *LEFT)]], [[]]),
     "nothing at all": ([[], []], [[], []]),

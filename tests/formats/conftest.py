@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from PIL import Image
 from endoforge.captures.index import CaptureIndex, index_root
 from endoforge.captures.recorder import RunRecorder
 from endoforge.captures.schema import FrameLabel, PolypLabel, image_name
-from endoforge.formats.config import ImportConfig
+from endoforge.formats.config import ImportConfig, ImportFormat
 from endoforge.formats.importing import run_import
 from endoforge.formats.runs import ImportReport
 
@@ -82,11 +83,11 @@ class Foreign:
         path.write_text(text)
         return path
 
-    def bring_in(self, format: str, **settings: object) -> ImportReport:
+    def bring_in(self, format: ImportFormat, **settings: Any) -> ImportReport:
         return run_import(self.config(format, **settings))
 
-    def config(self, format: str, **settings: object) -> ImportConfig:
-        paths = {"images": str(self.images), "output_root": str(self.output)}
+    def config(self, format: ImportFormat, **settings: Any) -> ImportConfig:
+        paths: dict[str, Any] = {"images": str(self.images), "output_root": str(self.output)}
         return ImportConfig(format=format, **{**paths, **settings})
 
     def imported(self) -> list[list[tuple[str, list[float]]]]:

@@ -1,11 +1,13 @@
 """What can't be meant is said before anything is read."""
 
+from typing import Any
+
 import pytest
 
 from endoforge.core.errors import UserError
 from endoforge.formats.config import ConvertConfig, ImportConfig
 
-PICTURES = {"format": "yolo", "images": "images"}
+PICTURES: dict[str, Any] = {"format": "yolo", "images": "images"}
 MASKS = {"format": "masks", "images": "images", "annotations": "masks"}
 
 

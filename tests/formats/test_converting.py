@@ -25,6 +25,12 @@ FRAMES = [
 ]
 
 
+def json_in(archive, name):
+    member = archive.extractfile(name)
+    assert member is not None
+    return json.load(member)
+
+
 @pytest.fixture
 def captures(tmp_path, make_run):
     make_run(tmp_path / "captures", FRAMES)
@@ -97,7 +103,7 @@ def test_shards_hold_pictures_beside_their_labels(captures, monkeypatch):
         run = index_root(captures).runs[0].name
         assert names[:2] == [f"{run}/frame_00000.png", f"{run}/frame_00000.json"]
         assert names[2] == f"{run}/frame_00001.jpg"
-        label = json.load(archive.extractfile(names[1]))
+        label = json_in(archive, names[1])
     assert (label["width"], label["height"]) == (64, 48)
     assert label["polyp_labels"][0]["bbox_norm"] == pytest.approx(
         [3 / 64, 4 / 48, 20 / 64, 30 / 48]
@@ -113,7 +119,7 @@ def test_in_shards_polyps_that_cant_be_seen_stay_without_a_box(captures):
     frame.label_path.write_text(json.dumps(label))
     _, out = convert(captures, "webdataset")
     with tarfile.open(out / "all-000000.tar") as archive:
-        written = json.load(archive.extractfile(archive.getnames()[1]))["polyp_labels"]
+        written = json_in(archive, archive.getnames()[1])["polyp_labels"]
     assert written[0]["bbox_px"] is None
     assert written[0]["center_world"] == [None] * 3
     assert written[1]["label"] == "IIa"

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -12,6 +13,7 @@ from endoforge.captures.recorder import RunRecorder
 from endoforge.captures.run_frames import read_manifest
 from endoforge.core.errors import Resumable, UserError
 from endoforge.formats.runs import ImportRoot
+from tests.conftest import ours_of
 
 from .conftest import picture_bytes
 
@@ -113,7 +115,8 @@ def test_the_same_pictures_from_another_place_with_other_labels_are_refused(yolo
 
 
 def test_what_ctrl_c_cut_short_is_gone_on_with(yolo, monkeypatch, capsys):
-    write, written = RunRecorder.write_encoded, []
+    write = RunRecorder.write_encoded
+    written: list[tuple[Any, ...]] = []
 
     def interrupted(self, *frame):
         if len(written) == 1:
@@ -137,8 +140,8 @@ def test_what_ctrl_c_cut_short_is_gone_on_with(yolo, monkeypatch, capsys):
     assert [(run.frames, run.there) for run in report.runs] == [(1, 1), (1, 0)]
     first, second = runs_of(yolo)
     assert first.name == half.name
-    assert read_manifest(first.path).endoforge["complete"]
-    assert read_manifest(second.path).endoforge["complete"]
+    assert ours_of(read_manifest(first.path))["complete"]
+    assert ours_of(read_manifest(second.path))["complete"]
     assert len(index_root(yolo.output, strict=True).frames) == 3
 
 

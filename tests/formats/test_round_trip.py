@@ -2,6 +2,7 @@
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,7 +50,7 @@ def there_and_back(run, folder, format):
     out, root = folder / "out", folder / "back"
     run_convert(ConvertConfig(format=format, paths=(str(run), str(out)), strict=True))
     paths = {key: value for key, value in WHERE[format].items() if key != "group"}
-    where = {key: str(out / value) for key, value in paths.items()}
+    where: dict[str, Any] = {key: str(out / value) for key, value in paths.items()}
     group = WHERE[format].get("group", "folder")
     config = ImportConfig(format=format, **where, group=group, output_root=str(root), strict=True)
     return run_import(config), index_root(root, strict=True)

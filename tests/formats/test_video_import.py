@@ -14,6 +14,7 @@ from endoforge.captures.video import Video
 from endoforge.core.errors import Resumable, UserError
 from endoforge.formats.config import ImportConfig
 from endoforge.formats.importing import run_import
+from tests.conftest import ours_of
 
 FPS, FRAMES = 10, 12
 
@@ -65,7 +66,7 @@ def test_frames_come_in_without_labels(video):
     index = index_root(root)
     assert index.frames == []
     assert index.dropped == {"image: no label names it": 6}
-    ours = index.runs[0].manifest.endoforge
+    ours = ours_of(index.runs[0].manifest)
     assert (ours["frames"], ours["complete"], ours["import"]["format"]) == (6, True, "video")
     assert "1 runs, 6 frames came in" in report.lines()[0]
     assert (
@@ -96,7 +97,7 @@ def test_what_was_cut_short_is_gone_on_with(video, monkeypatch):
     report, root = bring_in(video)
     assert (report.runs[0].there, report.runs[0].frames) == (4, 8)
     assert greys(root) == list(range(12))
-    assert index_root(root).runs[0].manifest.endoforge["frames"] == 12
+    assert ours_of(index_root(root).runs[0].manifest)["frames"] == 12
 
 
 def packets_of(video):

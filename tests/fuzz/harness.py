@@ -41,6 +41,7 @@ def call(argv: list[str], folder: Path, out: str = "out") -> tuple[int, str]:
     """
     before = _state(folder, out)
     said, complained = io.StringIO(), io.StringIO()
+    assert sys.__stderr__ is not None
     faulthandler.dump_traceback_later(MOST_SECONDS, exit=True, file=sys.__stderr__)
     try:
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(complained):

@@ -538,8 +538,8 @@ def in_a_process(lines: list[list[str]]) -> list[tuple[int, str, int]]:
     assert len(outs) == len(errors) == len(lines) + 1, done.stderr
     results = []
     for out, error in zip(outs[:-1], errors, strict=False):
-        code, kilobytes = map(int, out.split("kB")[-1].split())
-        results.append((code, out + error, kilobytes))
+        ended, kilobytes = map(int, out.split("kB")[-1].split())
+        results.append((ended, out + error, kilobytes))
     return results
 
 

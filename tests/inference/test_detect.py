@@ -238,6 +238,7 @@ def test_what_is_damaged_in_the_middle_is_passed_over_and_counted(tmp_path, dete
         packets = [packet for packet in container.demux(video=0) if packet.size]
     data = bytearray(clip.read_bytes())
     for packet in packets[3:5]:
+        assert packet.pos is not None
         data[packet.pos : packet.pos + packet.size] = bytes(packet.size)
     clip.write_bytes(data)
     report, out = detect(clip, draw="none")

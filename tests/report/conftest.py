@@ -10,7 +10,7 @@ from endoforge.detect.weights import WeightsMetadata, save_weights
 
 
 @pytest.fixture
-def root(tmp_path) -> Path:
+def root(tmp_path: Path) -> Path:
     """A run of five frames of 64 by 32, every other one with a box."""
     recorder = RunRecorder.create(tmp_path / "captures", seed=0, max_frames=None, extra={})
     rng = np.random.default_rng(0)
@@ -32,7 +32,7 @@ def root(tmp_path) -> Path:
 
 
 @pytest.fixture
-def checkpoint(tmp_path) -> Path:
+def checkpoint(tmp_path: Path) -> Path:
     """Untrained weights for inputs of 64 by 64."""
     path = tmp_path / "tinydet.safetensors"
     model = TinyDetConfig()

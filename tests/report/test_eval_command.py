@@ -151,13 +151,13 @@ def test_a_validation_gives_its_pictures_as_the_detector_saw_them(loader):
     )
     assert 0 < result.mirrored.sum() < 5
     assert np.array_equal(np.concatenate(seen), [result.picture(place) for place in range(5)])
-    assert np.array_equal(result.images, loader.pack.images)
+    assert np.array_equal(result.images[:], loader.pack.images[:])
     result.picture(0)[:] = 0
     assert result.images[0].any(), "drawing on a picture must not change the pack"
 
 
 def test_validation_keeps_the_last_partial_batch_and_says_how_far_it_is(loader):
-    done = []
+    done: list[int] = []
     result = validate(
         lambda images: [NOTHING] * len(images),
         loader,

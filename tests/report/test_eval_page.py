@@ -46,6 +46,7 @@ class Balance(HTMLParser):
 
 def report_of(config):
     result = run_eval(config)
+    assert result.report is not None
     page = result.report.read_text(encoding="utf-8")
     parser = Balance()
     parser.feed(page)
@@ -95,6 +96,7 @@ def test_the_pictures_are_the_frames_with_their_boxes(root, checkpoint, tmp_path
     jpegs = re.findall(r"data:image/jpeg;base64,([^\"]+)", page)
     assert len(jpegs) == 2 + 0 + 5  # worst, best, evenly spread
     picture = cv2.imdecode(np.frombuffer(base64.b64decode(jpegs[0]), np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None
     assert picture.shape == (320, 640, 3)
     # The box spans x 0.25..0.5 and y 0.25..0.75: its left edge is green, what is beside it isn't.
     edge = picture[100:220, 160:162, ::-1].reshape(-1, 3).mean(0)

@@ -8,7 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoforge.sim.darkroom import disk_table
-from endoforge.sim.sensor import CORING, FOCUS_MM, MOST_SHARPENING, MOST_TAPS, CameraSettings
+from endoforge.sim.sensor import (
+    CORING,
+    FOCUS_MM,
+    HAZE,
+    MOST_SHARPENING,
+    MOST_TAPS,
+    CameraSettings,
+)
 
 Array = NDArray[np.float64]
 SPREAD = 0.1664
@@ -89,7 +96,14 @@ def developed(
     light = blurred(frame, focal_px, aperture_mm)
     colour = light * frame.gain * dim * np.array(settings.white_balance)
     grey = colour @ np.array([0.2126, 0.7152, 0.0722])
+    if settings.contrast > 0:
+        factor = np.minimum((np.maximum(grey, 1e-4) / 0.25) ** settings.contrast, 2.0)
+        colour, grey = colour * factor[..., None], grey * factor
     colour = grey[..., None] + settings.saturation * (colour - grey[..., None])
+    _, green, blue = np.moveaxis(colour, -1, 0)
+    bands = np.stack([1.35 * green, 1.5 * blue, 1.25 * blue], axis=-1)
+    colour = (1 - settings.narrow_band) * colour + settings.narrow_band * bands
+    colour = colour + HAZE * settings.haze * np.array([1.0, 0.96, 0.92])
     shown = np.clip(respond(np.maximum(colour, 0)), 0, 1)
     is_open = (frame.radiance[..., 3] > 0).astype(np.float64)
     luma = shown @ np.array([0.299, 0.587, 0.114])

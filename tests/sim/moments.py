@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -109,8 +110,8 @@ def pools(scene: Scene) -> tuple[Array, Array]:
 
 def _cells(scene: Scene, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> tuple[Array, Array]:
     """World positions of cells of the wall's table, and their s."""
-    s_mm, angle = rows * 0.75, COLUMN_ANGLES[columns]
-    radius = scene.anatomy.radius[rows, columns]
+    s_mm, angle = rows * np.float64(0.75), COLUMN_ANGLES[columns]
+    radius = scene.anatomy.radius[rows, columns].astype(np.float64)
     line = scene.anatomy.centreline
     return line.to_world(s_mm, radius * np.cos(angle), radius * np.sin(angle)), s_mm
 
@@ -199,7 +200,7 @@ def _edges(renderer: Renderer, scene: Scene) -> Iterator[CameraState]:
 
 def renew() -> None:
     """Look for every moment, have the twin render it, and write them all."""
-    arrays: dict[str, NDArray[np.generic]] = {}
+    arrays: dict[str, Any] = {}
     for name, seed, state in _found(Renderer(WIDTH, HEIGHT, start_engine("cpu"))):
         scene, pose = scene_of(name, seed), state.pose
         truth = Reference(scene, state.time_s).render(pose, scene.lens(WIDTH, HEIGHT))

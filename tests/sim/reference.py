@@ -66,7 +66,8 @@ class Reference:
         j0, j1 = j % NUM_AROUND, (j + 1) % NUM_AROUND
         low = self.radius[i, j0] * (1 - v) + self.radius[i, j1] * v
         high = self.radius[i + 1, j0] * (1 - v) + self.radius[i + 1, j1] * v
-        return (low * (1 - u) + high * u) * (1 + self._wave(s))
+        radius: Array = (low * (1 - u) + high * u) * (1 + self._wave(s))
+        return radius
 
     def wall_distance(self, s: Array, x: Array, y: Array) -> Array:
         """First-order distance to the wall: the radial gap over the measured slope."""
@@ -76,7 +77,8 @@ class Reference:
         along = self.wall_radius(s + step_s, angle) - self.wall_radius(s - step_s, angle)
         around = self.wall_radius(s, angle + step_a) - self.wall_radius(s, angle - step_a)
         slope = np.hypot(along / (2 * step_s), around / (2 * step_a) / radius)
-        return (radius - r) / np.sqrt(1 + slope**2)
+        distance: Array = (radius - r) / np.sqrt(1 + slope**2)
+        return distance
 
     def distances(self, p: Array, s: Array) -> tuple[Array, Array, Array]:
         """(N,) blended distance, (P + 1, N) unblended distances (wall first), (N,) refined s."""
@@ -134,7 +136,8 @@ class Reference:
         u = (place - i)[:, None]
 
         def between(rows: Array) -> Array:
-            return rows[i] * (1 - u) + rows[i + 1] * u
+            row: Array = rows[i] * (1 - u) + rows[i + 1] * u
+            return row
 
         tangent = between(self.line.tangents)
         curvature = between(self.line.curvature)
@@ -156,7 +159,7 @@ def polyp_distance(polyp: Polyp, p: Array) -> Array:
     width, height = polyp.half_width_mm, polyp.half_height_mm
     k0 = np.sqrt(across2 / width**2 + along**2 / height**2)
     k1 = np.sqrt(across2 / width**4 + along**2 / height**4)
-    distance = k0 * (k0 - 1) / (k1 + 1e-6)
+    distance: Array = k0 * (k0 - 1) / (k1 + 1e-6)
     root = np.asarray(polyp.centre) - np.asarray(polyp.base)
     turns = q * 0.67 / width * np.array([1, 1, 1.2]) + root
     wave = np.sin(2 * np.pi * turns)
@@ -175,8 +178,10 @@ def _with_stalk(polyp: Polyp, p: Array, head: Array) -> Array:
     distance = np.linalg.norm(p - base - h[:, None] * stalk, axis=1) - thickness
     neck = 0.6 * polyp.stalk_mm + 0.4
     join = np.maximum(neck - np.abs(head - distance), 0)
-    return np.minimum(head, distance) - join**2 / (4 * neck)
+    joined: Array = np.minimum(head, distance) - join**2 / (4 * neck)
+    return joined
 
 
 def _dot(a: Array, b: Array) -> Array:
-    return (a * b).sum(axis=-1)
+    product: Array = (a * b).sum(axis=-1)
+    return product

@@ -9,12 +9,17 @@ from endoforge.sim.anatomy import straight_anatomy
 from endoforge.sim.camera import CameraState, Pose, look_at
 from endoforge.sim.nuisances import Nuisances
 from endoforge.sim.polyps import Polyp
-from endoforge.sim.randomization import MucosaRanges, Randomization
+from endoforge.sim.randomization import CameraRanges, MucosaRanges, Randomization
 from endoforge.sim.scene import Scene, make_look
 from endoforge.sim.sensor import CameraSettings
 
 CLEAN = Nuisances()
 """Nothing that fools detectors."""
+SMOOTH = Randomization(
+    mucosa=MucosaRanges(capillaries=(0.0, 0.0), mottling=(0.0, 0.0), pits=(0.0, 0.0)),
+    camera=CameraRanges(scattered=(1.0, 1.0)),
+)
+"""A wall without its fine surface, which passes all its light on."""
 PLAIN_CAMERA = CameraSettings(
     fov_deg=140.0,
     k1=0.0,
@@ -30,6 +35,9 @@ PLAIN_CAMERA = CameraSettings(
     sharpening=0.0,
     jpeg=0.0,
     defocus=0.0,
+    contrast=0.0,
+    haze=0.0,
+    narrow_band=0.0,
 )
 """An equidistant lens of 140 degrees, two lamps, and a sensor without faults."""
 
@@ -38,10 +46,10 @@ def tube(*polyps: Polyp, radius_mm: float = 20.0, peristalsis: float = 0.0) -> S
     """A straight tube along +z, 600 mm long, with these polyps and the plain camera."""
     return Scene(
         seed=1,
-        ranges=Randomization(),
+        ranges=SMOOTH,
         anatomy=replace(straight_anatomy(radius_mm), peristalsis=peristalsis),
         polyps=polyps,
-        look=make_look(1, MucosaRanges(), CLEAN),
+        look=make_look(1, SMOOTH, CLEAN),
         nuisances=CLEAN,
         camera=PLAIN_CAMERA,
     )

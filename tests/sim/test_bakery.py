@@ -58,6 +58,7 @@ def test_a_worker_that_is_killed_is_told_of(bakery: Bakery) -> None:
     next(runs)
     assert bakery._pool is not None
     for process in bakery._pool._processes.values():
+        assert process.pid is not None
         os.kill(process.pid, signal.SIGKILL)
     with pytest.raises(UserError, match="was ended from outside"):
         list(islice(runs, 4))

@@ -91,8 +91,9 @@ def test_stool_lies_on_the_wall_and_not_on_fluid(clean: Anatomy) -> None:
 
 def pool_heights(colon: Anatomy, radius: Grid, wet: NDArray[np.bool_], down: Array) -> Array:
     """(rows, columns) mm that each place of the surface lies down; nan where there's no pool."""
-    s_mm = np.arange(NUM_ALONG)[:, None] * ALONG_STEP_MM
-    x, y = radius * np.cos(COLUMN_ANGLES), radius * np.sin(COLUMN_ANGLES)
+    s_mm = np.arange(NUM_ALONG, dtype=np.float64)[:, None] * ALONG_STEP_MM
+    wide = radius.astype(np.float64)
+    x, y = wide * np.cos(COLUMN_ANGLES), wide * np.sin(COLUMN_ANGLES)
     points = colon.centreline.to_world(s_mm + 0 * x, x, y)
     return np.asarray(np.where(wet, points @ down, np.nan))
 

@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -46,7 +47,7 @@ def develop(
     if screens is None:
         screens = np.zeros((count, height, width), np.int32)
 
-    def flat(values: NDArray[np.float64]) -> torch.Tensor:
+    def flat(values: NDArray[np.float32] | NDArray[np.float64]) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(values, np.float32).reshape(-1, 4))
 
     rays = np.tile(np.concatenate([grid, np.zeros((len(grid), 1))], axis=1), (count, 1))
@@ -109,6 +110,43 @@ def test_no_saturation_is_grey() -> None:
     lens = Lens(64, 64, 120.0)
     out = develop([scenery(lens)], [replace(PLAIN, saturation=0.0)], lens)[0, ..., :3].astype(int)
     assert np.ptp(out, axis=-1).max() <= 1
+
+
+def test_contrast_makes_bright_brighter_and_dark_darker() -> None:
+    """Light x becomes x (x / 0.25)^0.4, and at most 2 x; 0.25 stays."""
+    lens = Lens(64, 64, 120.0)
+    for light, expected in ((0.25, 0.25), (0.5, 0.6598), (0.0625, 0.0359), (2.0, 4.0)):
+        out = develop([flat_light(lens, light)], [replace(PLAIN, contrast=0.4)], lens)[0, 30, 30, 1]
+        assert out == pytest.approx(min(float(respond(np.array(expected))), 1) * 255, abs=1)
+
+
+def test_haze_lifts_black_most() -> None:
+    """At half its strength it adds light of 0.09, of which blue has a little less."""
+    lens = Lens(64, 64, 120.0)
+    lifted = []
+    for light in (0.0, 0.8):
+        clear, hazy = develop(
+            [flat_light(lens, light)] * 2, [PLAIN, replace(PLAIN, haze=0.5)], lens
+        )[:, 30, 30, :3].astype(int)
+        expected = respond(light + 0.09 * np.array([1.0, 0.96, 0.92])) * 255
+        np.testing.assert_allclose(hazy, expected, atol=1.5)
+        lifted.append((hazy - clear).mean())
+    assert lifted[0] > 2 * lifted[1] > 0
+
+
+def test_narrow_bands_hold_no_red_light() -> None:
+    """Red shows the green light, green and blue the blue: tissue turns from salmon to brown."""
+    lens = Lens(64, 64, 120.0)
+    frames = [flat_light(lens, 0.0) for _ in range(2)]
+    for frame, red in zip(frames, (0.8, 0.4), strict=True):
+        frame.radiance[..., :3] = [red, 0.3, 0.2]
+    bands = replace(PLAIN, narrow_band=1.0)
+    one, other = develop(frames, [bands] * 2, lens)[:, 30, 30, :3].astype(int)
+    np.testing.assert_allclose(one, respond(np.array([0.405, 0.3, 0.25])) * 255, atol=1.5)
+    assert (one == other).all()
+    # In part, red light counts in part: 0.5 x 0.8 + 0.5 x 0.405.
+    half = develop([frames[0]], [replace(PLAIN, narrow_band=0.5)], lens)[0, 30, 30, 0]
+    assert half == pytest.approx(float(respond(np.array(0.6025))) * 255, abs=1.5)
 
 
 def test_the_corner_lacks_the_vignettes_share_of_light() -> None:
@@ -204,9 +242,12 @@ def test_sharpening_adds_a_halo_to_an_edge_and_leaves_flat_light() -> None:
         {"sharpening": 0.9, "vignette": 0.4, "saturation": 1.2},
         {"defocus": 0.7},
         {"sharpening": 0.3, "defocus": 0.3},
+        {"contrast": 0.4, "saturation": 1.2, "white_balance": (1.1, 1.0, 0.9)},
+        {"haze": 0.6, "contrast": 0.2},
+        {"narrow_band": 0.7, "saturation": 1.2, "haze": 0.2},
     ],
 )
-def test_the_kernels_match_their_slow_twin(changes: dict[str, float]) -> None:
+def test_the_kernels_match_their_slow_twin(changes: dict[str, Any]) -> None:
     lens = Lens(72, 52, 120.0)
     settings = replace(PLAIN, **changes)
     frame = replace(scenery(lens), gain=1.3, movement=(0.4, 0.1, 0.5), rotation=(0.01, 0.02, 0.05))
@@ -223,7 +264,9 @@ def test_the_kernels_match_their_slow_twin(changes: dict[str, float]) -> None:
 
 def jpeg_by_opencv(image: NDArray[np.uint8], quality: int) -> NDArray[np.int64]:
     encoded = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return cv2.imdecode(encoded, cv2.IMREAD_COLOR)[..., ::-1].astype(np.int64)
+    decoded = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    assert decoded is not None
+    return decoded[..., ::-1].astype(np.int64)
 
 
 @pytest.mark.parametrize("strength", [0.1, 0.5, 1.0])
@@ -275,4 +318,4 @@ def test_grain_is_of_unit_deviation_and_bends_colours_less_than_light() -> None:
     channels = np.stack([(table >> shift) & 1023 for shift in (0, 10, 20)]) / 102.0 - 512 / 102
     np.testing.assert_allclose(channels.std(axis=1), 1, atol=0.01)
     np.testing.assert_allclose(channels.mean(axis=1), 0, atol=0.03)
-    assert np.corrcoef(channels)[0, 2] > 0.4
+    assert np.asarray(np.corrcoef(channels))[0, 2] > 0.4

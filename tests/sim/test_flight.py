@@ -40,7 +40,7 @@ def depths(states: list[CameraState]) -> Array:
 def distance_to_narrowed_wall(scene: Scene, states: list[CameraState]) -> float:
     """Least distance in mm from the cameras to any sample of the wall within 40 mm along."""
     radius = scene.anatomy.radius * (1 - scene.ranges.anatomy.peristalsis[1])
-    s_mm = np.arange(len(radius)) * ALONG_STEP_MM
+    s_mm = np.arange(len(radius), dtype=np.float64) * ALONG_STEP_MM
     points, normals, binormals, _ = Lumen(scene).frames(s_mm).transpose(1, 0, 2)[:, :, None]
     x, y = (radius * np.cos(COLUMN_ANGLES))[..., None], (radius * np.sin(COLUMN_ANGLES))[..., None]
     wall = points + x * normals + y * binormals
@@ -184,6 +184,8 @@ def distances_wanted(share: tuple[float, float]) -> Array:
         for polyp in scene.polyps:
             small = viewing_distance(polyp.diameter_mm, 0.01, planner.fov_rad)
             for leg in stops:
+                assert leg.xy_mm is not None
+                assert leg.aim_mm is not None
                 if np.linalg.norm(leg.aim_mm - polyp.centre) < 0.5 * polyp.diameter_mm:
                     place = planner.lumen.to_world(leg.s_mm, leg.xy_mm)
                     away = np.linalg.norm(place - np.asarray(polyp.centre), axis=1)

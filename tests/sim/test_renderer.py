@@ -138,7 +138,7 @@ def test_peristalsis_carries_a_polyp_outwards(cpu: Engine) -> None:
 
     def middle(time_s: float) -> float:
         _, _, _, y0, _, y1 = rendered(cpu, scene, 320, 192, time_s).stats[0, 0].tolist()
-        return (y0 + y1) / 2
+        return float(y0 + y1) / 2
 
     # From 100 mm, 20 mm away: at atan(6 / 20) below the axis, then at atan(7 / 20).
     moved = focal * (math.atan(7 / 20) - math.atan(6 / 20))

@@ -22,7 +22,8 @@ SIZE = (160, 96)
 
 
 def simulate(seed: int = 3, **others: Any) -> Simulator:
-    return Simulator(seed, **({"size": SIZE, "max_frames": 10, "renderer": "cpu"} | others))
+    options: dict[str, Any] = {"size": SIZE, "max_frames": 10, "renderer": "cpu"}
+    return Simulator(seed, **options | others)
 
 
 def test_ten_frames_in_batches_of_four_are_four_four_and_two() -> None:

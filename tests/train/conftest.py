@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from endoforge.train.config import TrainConfig
-from endoforge.train.reports import Sink
+from endoforge.train.reports import EpochReport, Outcome, Plan, Sink, StepReport
 
 WIDTH, HEIGHT = 128, 64
 
@@ -22,7 +22,7 @@ def write_frame(run: Path, number: int, rng: np.random.Generator, *, empty: bool
     if not empty:
         radii = rng.uniform(8, 20, 2)
         centre = rng.uniform(radii, np.array([WIDTH, HEIGHT]) - radii)
-        cv2.ellipse(image, (centre, 2 * radii, 0), (220, 90, 80), -1)
+        cv2.ellipse(image, (centre.tolist(), (2 * radii).tolist(), 0), (220, 90, 80), -1)
         box = [*(centre - radii) / (WIDTH, HEIGHT), *(centre + radii) / (WIDTH, HEIGHT)]
         polyps.append({"center_world": [0, 0, 0], "bbox_px": None, "bbox_norm": box})
     name = f"frame_{number:05d}"
@@ -73,7 +73,7 @@ def small_config(small_root, tmp_path) -> Callable[..., TrainConfig]:
     """Configurations of a training of two epochs of five steps, in tmp_path/checkpoints."""
 
     def make(**others: Any) -> TrainConfig:
-        fields = {
+        fields: dict[str, Any] = {
             "input_root": str(small_root),
             "ckpt_dir": str(tmp_path / "checkpoints"),
             "epochs": 2,
@@ -90,25 +90,25 @@ class Recorder:
     """A sink that remembers, and does as told after a step or an epoch (both from 1)."""
 
     def __init__(self) -> None:
-        self.plan = None
-        self.steps = []
-        self.epochs = []
-        self.outcome = None
-        self.after_step = lambda _report: None
-        self.after_epoch = lambda _report: None
+        self.plan: Plan | None = None
+        self.steps: list[StepReport] = []
+        self.epochs: list[EpochReport] = []
+        self.outcome: tuple[Outcome, str | None] | None = None
+        self.after_step: Callable[[StepReport], object] = lambda _report: None
+        self.after_epoch: Callable[[EpochReport], object] = lambda _report: None
 
-    def start(self, plan):
+    def start(self, plan: Plan) -> None:
         self.plan = plan
 
-    def step(self, report):
+    def step(self, report: StepReport) -> None:
         self.steps.append(report)
         self.after_step(report)
 
-    def epoch(self, report):
+    def epoch(self, report: EpochReport) -> None:
         self.epochs.append(report)
         self.after_epoch(report)
 
-    def finish(self, status, error):
+    def finish(self, status: Outcome, error: str | None) -> None:
         self.outcome = (status, error)
 
 
@@ -122,11 +122,12 @@ def float32(monkeypatch) -> None:
 def recorder(monkeypatch) -> Recorder:
     """Hears what the training loop reports, beside the sinks of its configuration."""
     from endoforge.train import loop
+    from endoforge.train.sinks import build_sinks
 
-    heard, build = Recorder(), loop.build_sinks
+    heard = Recorder()
 
     def with_recorder(config: TrainConfig) -> list[Sink]:
-        return [*build(config), heard]
+        return [*build_sinks(config), heard]
 
     monkeypatch.setattr(loop, "build_sinks", with_recorder)
     return heard

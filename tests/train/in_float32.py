@@ -15,7 +15,7 @@ if __name__ == "__main__":  # all of it: processes that it spawns import this fi
     from endoforge.cli import main
     from tests.train.few_runs import FEW_RUNS, few_runs
 
-    torch_backend._has_bfloat16 = lambda _: False
+    torch_backend._has_bfloat16 = lambda device: False  # noqa: ARG005 - its name
     if FEW_RUNS in os.environ:
         few_runs(setattr)
     main()

@@ -1,6 +1,7 @@
 """Classes, end to end: their names decide, whatever order or folder they come in."""
 
 import json
+from typing import Any
 
 import cv2
 import numpy as np
@@ -34,7 +35,7 @@ def paint(run, number, kinds, rng, field="paris"):
         left, top = 4 + 32 * place + int(rng.integers(0, 10)), int(rng.integers(2, 14))
         box = [left, top, left + 16, top + 16]
         cv2.rectangle(image, (left, top), (left + 15, top + 15), COLORS.get(kind, (9, 9, 9)), -1)
-        label = {"center_world": [0, 0, 0], "bbox_px": box, "bbox_norm": None}
+        label: dict[str, Any] = {"center_world": [0, 0, 0], "bbox_px": box, "bbox_norm": None}
         polyps.append(label if kind is None else label | {field: kind})
     name = f"frame_{number:05d}"
     cv2.imwrite(str(run / "images" / f"{name}.png"), image[..., ::-1])
@@ -108,7 +109,9 @@ def test_paris_kinds_are_learned_told_apart_and_measured(make, small_config, tmp
     assert [line.split(":")[0] for line in evaluation.lines()[1:3]] == ["  Ip", "  Is"]
     assert "By class" in (tmp_path / "report" / "report.html").read_text()
 
-    red = cv2.imread(f"{unseen}/run_0/images/frame_00001.png")[..., ::-1]
+    picture = cv2.imread(f"{unseen}/run_0/images/frame_00001.png")
+    assert picture is not None
+    red = np.asarray(picture[..., ::-1], np.uint8)
     found = detector.detect(red)
     assert [detector.classes[number] for number in found.classes[:1]] == ["Is"]
 
@@ -118,6 +121,7 @@ def test_the_same_runs_are_of_polyps_without_asking_for_their_kinds(make, small_
     metadata = load_weights(result.checkpoint)[1]
     assert metadata.model.classes == ("polyp",)
     assert metadata.label_field == "label"
+    assert result.metrics is not None
     assert len(result.metrics.by_class) == 1
     assert "classes" not in result.metrics.to_record(batches=1)
 
@@ -142,6 +146,7 @@ def test_a_class_that_only_validation_has_counts_as_missed(make, small_config, t
         "boxes of classes that the detector doesn't learn count as missed: 2 of IIa (it learns Is)"
     )
     assert f"validation: {warning}" in caplog.text
+    assert result.metrics is not None
     by_name = {one.name: one for one in result.metrics.by_class}
     assert list(by_name) == ["Is", "IIa"]  # the detector's keep their places
     assert (by_name["IIa"].ap, by_name["IIa"].num_truths) == (0, 2)

@@ -96,6 +96,7 @@ def test_every_field_is_explained(configuration):
         ("val_iou_thresh", 1.2, "--val-iou-thresh 1.2"),
         ("val_iou_sweep", "a", "--val-iou-sweep 'a'"),
         ("val_flip_prob", 1.1, "--val-flip-prob 1.1"),
+        ("paint", 1.1, r"--paint 1\.1: must be .*; try 0\.7"),
         ("max_boxes", 0, "--max-boxes 0"),
         ("val_max_boxes", 0, "--val-max-boxes 0"),
         ("target_size", "big", "--target-size: expected WIDTHxHEIGHT"),

@@ -37,6 +37,7 @@ def test_on_the_frames_of_a_split_eval_repeats_the_validation_to_the_digit(small
     assert len(evaluation.frames) == 5
     assert evaluation.metrics.ap50
     assert read(measured, OF_EVAL) == read(trained, OF_TRAINING)
+    assert result.metrics is not None
     assert evaluation.metrics.ap50 == result.metrics.ap50
     assert evaluation.lines()[0] == result.metrics.summary()
     assert result.lines()[0] == f"last validation: {evaluation.lines()[0]}"

@@ -32,7 +32,11 @@ def test_killed_and_stopped_again_and_again_it_ends_as_if_never_stopped(
     )
     for epoch, number, session in sessions:
         process = start(session)
-        wait_for(lambda epoch=epoch: len(epochs_in(metrics)) >= epoch, process)
+
+        def is_reached(epoch: int = epoch) -> bool:
+            return len(epochs_in(metrics)) >= epoch
+
+        wait_for(is_reached, process)
         process.send_signal(number)
         code, _, errors = finished(process)
         if number == signal.SIGKILL:

@@ -95,7 +95,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(
 
 @pytest.mark.parametrize("place", [(1, 1), (1, 3), (1, 5), (2, 1), (2, 5)])
 def test_stopped_and_resumed_it_ends_as_if_never_stopped(
-    place, small_config, uninterrupted, recorder, tmp_path, caplog
+    place: tuple[int, int], small_config, uninterrupted, recorder, tmp_path, caplog
 ):
     recorder.after_step = at(*place, interrupt)
     with pytest.raises(KeyboardInterrupt):
@@ -116,6 +116,17 @@ def test_stopped_after_its_first_epoch_and_resumed_it_ends_as_if_never_stopped(
         train(small_config())
     train(small_config())
     assert_same_training(tmp_path / "checkpoints", uninterrupted)
+
+
+def test_painted_it_goes_on_as_if_never_stopped(small_config, uninterrupted, recorder, tmp_path):
+    whole = tmp_path / "painted"
+    train(small_config(paint=0.7, ckpt_dir=str(whole)))
+    assert (whole / FILES[0]).read_bytes() != (uninterrupted / FILES[0]).read_bytes()
+    recorder.after_step = at(2, 2, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        train(small_config(paint=0.7))
+    train(small_config(paint=0.7))
+    assert_same_training(tmp_path / "checkpoints", whole)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -192,7 +203,9 @@ def test_patience_waits_for_the_first_find(small_config, recorder):
 @pytest.mark.parametrize("watch", ["ap", "ap50", "mean-iou"])
 def test_the_best_is_the_one_that_is_best_by_what_is_watched(watch, small_config, recorder):
     result = train(small_config(epochs=3, val_obj_thresh=0.01, lr_start=5e-3, watch=watch))
-    scores = [score_of(report.validation.metrics, watch) for report in recorder.epochs]
+    scored = (score_of(report.validation.metrics, watch) for report in recorder.epochs)
+    scores = [score for score in scored if score is not None]
+    assert len(scores) == 3
     best = scores.index(max(scores))
     assert (result.best_epoch, result.best_score) == (best, scores[best])
     name = {"ap": "AP", "ap50": "AP50", "mean-iou": "mean IoU"}[watch]
@@ -286,7 +299,7 @@ def test_a_training_that_diverges_stops_and_keeps_the_state_of_before(small_conf
 def test_weights_that_are_no_numbers_are_not_saved(small_config, recorder, tmp_path):
     """The loss of the step that spoils them is still a number."""
     state = tmp_path / "checkpoints" / "tinydet_state.pt"
-    begun = []
+    begun: list[bytes] = []
 
     def note(_report):
         begun[:] = [state.read_bytes()]
@@ -318,6 +331,7 @@ def test_eval_agrees_with_the_last_validation_to_the_digit(small_config, make_ro
     measured = run_eval(
         EvalConfig(checkpoint=str(trained.checkpoint), input_root=str(real), device="cpu")
     )
+    assert trained.metrics is not None
     assert measured.metrics.to_record(1) == trained.metrics.to_record(1)
 
 
@@ -333,5 +347,7 @@ def test_it_learns_to_find_blobs(make_root, recorder, small_config):
     )
     metrics = train(config).metrics
     assert recorder.epochs[-1].loss < 0.6 * recorder.epochs[0].loss
+    assert metrics is not None
+    assert metrics.ap50 is not None
     assert metrics.ap50 >= 0.8
     assert metrics.mean_iou >= 0.5

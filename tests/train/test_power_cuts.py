@@ -41,7 +41,7 @@ class Power:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, fails_at: int | None) -> None:
         self.count = 0
-        self.seen = set()
+        self.seen: set[tuple[str, ...]] = set()
         self.fails_at = fails_at
         self.off = False
         for owner, name in ((Path, "replace"), (os, "link"), (os, "fsync"), (os, "unlink")):

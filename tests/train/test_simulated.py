@@ -33,7 +33,7 @@ def config(tmp_path: Path) -> Callable[..., TrainConfig]:
     """Configurations of a training of two epochs of three steps, in tmp_path/checkpoints."""
 
     def make(**others: Any) -> TrainConfig:
-        fields = {
+        fields: dict[str, Any] = {
             "simulate": True,
             "steps": 6,
             "epochs": 2,

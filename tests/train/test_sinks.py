@@ -29,6 +29,7 @@ def test_the_metrics_file_has_an_object_an_epoch(small_config, tmp_path):
             "iou", "mean_iou", "precision", "recall", "map", "tp", "fp", "fn", "batches",
         }  # fmt: skip
     assert (records[1]["seed"], records[1]["obj_thresh"]) == (42, 0.3)
+    assert result.metrics is not None
     assert records[1]["val_metrics"][0]["mean_iou"] == result.metrics.mean_iou
 
 

@@ -95,13 +95,22 @@ def test_settings_that_may_change_are_told(small_config, caplog):
     assert "since the last session, --lr-end was 0.0001, now 1e-05" in caplog.text
 
 
+def test_another_share_of_paint_is_another_training(small_config):
+    train(small_config(epochs=1, paint=0.5))
+    with pytest.raises(UserError, match=r"another training: --paint was 0\.5, now 0\.25\. To go"):
+        train(small_config(epochs=2, paint=0.25))
+    train(small_config(epochs=2, paint=0.5))
+
+
 def test_changed_labels_and_pictures_are_noticed(make_root, small_config):
     root = make_root(2, 6)
     config = small_config(input_root=str(root), epochs=1, val_ratio=0.5)
     train(config)
     picture = sorted(root.rglob("*.png"))[0]
     whole = picture.read_bytes()
-    cv2.imwrite(str(picture), cv2.imread(str(picture))[::-1] // 2)
+    pixels = cv2.imread(str(picture))
+    assert pixels is not None
+    cv2.imwrite(str(picture), pixels[::-1] // 2)
     with pytest.raises(UserError, match=r"the (training|validation) frames was 6 \("):
         train(config)
     picture.write_bytes(whole)
@@ -116,6 +125,7 @@ def test_the_first_batch_can_be_looked_at(small_config, tmp_path, caplog):
     with caplog.at_level("INFO"):
         train(small_config(epochs=1, batch_size=5, debug_batch=True))
     picture = cv2.imread(str(tmp_path / "checkpoints" / "debug_batch.png"))
+    assert picture is not None
     # Five tiles of 64x32, eight times enlarged, in three columns and two rows, and the key.
     assert picture.shape == (2 * 256 + 6 + 6 + 28, 3 * 512 + 2 * 6, 3)
     text = caplog.text

@@ -16,14 +16,16 @@ from tensorboard.plugins.pr_curve import metadata as pr_metadata
 from tensorboard.summary.writer import event_file_writer
 from tensorboard.util.tensor_util import make_ndarray
 
+from endoforge.backends.base import StepResult
 from endoforge.core.errors import UserError
+from endoforge.data.images import Images
 from endoforge.detect.detections import Detections
 from endoforge.evaluate.matching import Truth
 from endoforge.evaluate.metrics import measure
 from endoforge.evaluate.validate import Validation
 from endoforge.train.config import TrainConfig
 from endoforge.train.loop import train
-from endoforge.train.reports import EpochReport, Plan
+from endoforge.train.reports import EpochReport, Plan, StepReport
 from endoforge.train.sinks import build_sinks
 from endoforge.train.tensorboard import SCORES, TensorBoard
 
@@ -64,7 +66,9 @@ def values_of(events, tag):
 
 def picture_of(event):
     encoded = np.frombuffer(event.encoded_image_string, np.uint8)
-    return cv2.imdecode(encoded, cv2.IMREAD_COLOR)[..., ::-1]
+    picture = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    assert picture is not None
+    return picture[..., ::-1]
 
 
 def test_a_training_leaves_its_scalars_curves_and_pictures(small_config, recorder, folder):
@@ -107,22 +111,17 @@ def test_steps_come_as_often_as_lines_of_the_log(every, expected, small_config, 
 
 def test_a_step_that_is_not_written_is_not_read_from_the_device(folder):
     class Unread:
-        def __float__(self):
+        def __float__(self) -> float:
             raise AssertionError("this waits for the device")
 
     sink = TensorBoard(folder, every_steps=2)
     sink.start(plan(steps_done=0))
 
-    class Report:
-        epoch, step, lr, images_per_s = 1, 1, 1e-3, 9.0
-
-        class result:
-            loss = mean_iou = Unread()
-
-    sink.step(Report)
-    Report.step = 2
+    result = StepResult(Unread(), Unread())
+    report = StepReport(epoch=1, step=1, lr=1e-3, result=result, images_per_s=9.0, eta_s=1.0)
+    sink.step(report)
     with pytest.raises(AssertionError, match="waits"):
-        sink.step(Report)
+        sink.step(replace(report, step=2))
     sink.finish("done", None)
 
 
@@ -211,7 +210,7 @@ def validation(detections, truths, mirrored=None):
         metrics=measure(
             detections, truths, class_names=["polyp"], obj_thresh=0.3, iou_threshs=[0.5]
         ),
-        images=images,
+        images=Images([images], np.zeros(len(truths), np.int64), np.arange(len(truths))),
         mirrored=np.zeros(len(truths), bool) if mirrored is None else np.array(mirrored),
         detections=detections,
         truths=truths,

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+from endoforge.core.choices import DetectorKind, RendererName
 from endoforge.detect.detections import Detections
 from endoforge.sim.engine import Engine, start_engine
 from endoforge.sim.renderer import Renderer
 from endoforge.view.config import SimViewConfig
 from endoforge.view.encoding import Packet
-from endoforge.view.painter import PaintedPicture
+from endoforge.view.painter import PaintedPicture, Painter
 from endoforge.view.session import Session
 from endoforge.view.world import Colon, bake_colon
 
@@ -41,10 +42,10 @@ def cpu(colon: Colon) -> Engine:
     return engine
 
 
-class InProcessPainter:
+class InProcessPainter(Painter):
     """As `Painter`, without its process: a picture is rendered when it is asked for."""
 
-    def __init__(self, size: tuple[int, int], renderer: str) -> None:
+    def __init__(self, size: tuple[int, int], renderer: RendererName) -> None:
         self.engine = ""
         self.in_flight = 0
         self.closed = False
@@ -80,7 +81,7 @@ class InProcessPainter:
 class FakeDetector:
     """Finds what it is told; throws while `failure` is set."""
 
-    kind = "heuristic"
+    kind: DetectorKind = "heuristic"
     classes = ("polyp",)
 
     def __init__(self, *boxes: tuple[float, float, float, float]) -> None:
@@ -114,7 +115,7 @@ def detector() -> FakeDetector:
 
 def small_config(folder: Path, **flags: Any) -> SimViewConfig:
     """Everything under `folder`."""
-    values = {
+    values: dict[str, Any] = {
         "resolution": "96x64",
         "renderer": "cpu",
         "device": "cpu",

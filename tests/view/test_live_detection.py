@@ -91,6 +91,7 @@ def test_other_weights_stand_in_until_the_file_is_there(
     checkpoint.write_bytes(b"broken")
     keeper.look()
     assert keeper.current() is detector, "a file that is there is never passed over in silence"
+    assert keeper.fallback is not None
     assert str(checkpoint) in keeper.fallback
 
 
@@ -166,7 +167,9 @@ def test_with_no_detector_at_all_the_view_goes_on(checkpoint, events, colon):
     assert work.found is None
     state = work.reading()
     assert state.mode == "heuristic"
+    assert state.error is not None
     assert "no such module" in state.error
+    assert state.fallback is not None
     assert "no such checkpoint" in state.fallback
     [told] = texts(events, "error")
     assert "no such module" in told
@@ -183,11 +186,17 @@ def work(keeper, events, monkeypatch):
     assert not work.is_alive()
 
 
-def test_a_detector_that_throws_is_told_once_and_tried_again(work, colon, detector, events):
+def test_a_detector_that_throws_is_told_once_and_tried_again(
+    work, colon, detector: FakeDetector, events
+):
     detector.failure = RuntimeError("out of\nmemory")
     for number in range(5):
         work.frames.put(frame_of(colon, number))
-        until(lambda number=number: detector.calls > number)
+
+        def is_seen(number: int = number) -> bool:
+            return detector.calls > number
+
+        until(is_seen)
     assert work.reading().error == "the detector failed: RuntimeError: out of memory"
     [told] = texts(events, "error")
     assert "tried again" in told
@@ -241,15 +250,15 @@ def test_detections_come_no_faster_than_they_may(colon, keeper, events, monkeypa
         def detect(self, frame):
             began.append(clock.now_s)
             clock.now_s += 0.01
-            work.frames.put(frame_of(colon))
+            paced.frames.put(frame_of(colon))
             return super().detect(frame)
 
     keeper._make_heuristic = Busy
     monkeypatch.setattr(live_detection, "time", clock)
-    work = Detecting(keeper, events, most_hz=20)
-    work._ended = clock
-    work.frames.put(frame_of(colon))
-    work.run()
+    paced = Detecting(keeper, events, most_hz=20)
+    monkeypatch.setattr(paced, "_ended", clock)
+    paced.frames.put(frame_of(colon))
+    paced.run()
     assert len(began) == 20
     assert np.diff(began) == pytest.approx(0.05)
 
@@ -268,6 +277,7 @@ def test_it_detects_on_webgpu_what_it_detects_on_torch(webgpu, checkpoint, livel
         work.end()
         work.join()
         assert (keeper.mode, work.error) == ("neural", None)
+        assert work.found is not None
         found.append(work.found.detections)
     assert len(found[0]) > 0
     assert np.allclose(found[0].boxes, found[1].boxes, atol=1e-4)

@@ -2,6 +2,7 @@
 
 import errno
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,12 @@ FRAMES = 6
 
 
 def datagen(root, **flags):
-    values = {"seed": SEED, "output_root": str(root), "resolution": "96x64", "renderer": "cpu"}
+    values: dict[str, Any] = {
+        "seed": SEED,
+        "output_root": str(root),
+        "resolution": "96x64",
+        "renderer": "cpu",
+    }
     if "from_manifest" in flags:
         values = {"output_root": str(root), "renderer": "cpu"}
     return generate(DatagenConfig(**(values | flags)))
@@ -135,6 +141,7 @@ def test_a_steered_recording_is_valid_and_says_that_no_seed_gives_it(watch, tmp_
     assert all(min(abs(gap - 0.165), abs(gap - 0.33)) < 1e-3 for gap in gaps), gaps
     lumen = Lumen(session.shared.world.colon.run.scene)
     for label in labels:
+        assert label.camera is not None
         pose = label.camera["pose"]
         s_mm, xy_mm = lumen.from_world(np.array(pose["position_mm"]), pose["s_mm"])
         assert lumen.gap(np.array([s_mm]), xy_mm[None])[0] > -0.3

@@ -179,6 +179,6 @@ def test_the_page_reads_every_field_that_it_gets(kind):
 
 def test_every_message_is_one_of_those_and_says_what_it_is():
     """None lies about unused, and each has a docstring of its own: a dataclass makes one up."""
-    there = {kind for kind in vars(messages).values() if is_dataclass(kind)}
+    there: set[Any] = {kind for kind in vars(messages).values() if is_dataclass(kind)}
     assert there == {*TO_VIEWER, *FROM_VIEWER.values()}
     assert [kind for kind in there if (kind.__doc__ or "").startswith(f"{kind.__name__}(")] == []

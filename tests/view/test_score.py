@@ -24,7 +24,8 @@ def frame_with(colon, *boxes):
 def found(*boxes):
     scaled = np.array(boxes, np.float32).reshape(-1, 4) / np.array([W, H, W, H], np.float32)
     count = len(boxes)
-    return Detections(scaled, np.linspace(0.9, 0.6, count).astype("f4"), np.zeros(count, np.int64))
+    scores = np.linspace(0.9, 0.6, count, dtype=np.float32)
+    return Detections(scaled.astype(np.float32), scores, np.zeros(count, np.int64))
 
 
 def test_two_polyps_one_found_one_false_alarm(colon):
@@ -91,6 +92,7 @@ def test_the_header_tells_hits_only_with_the_truth(colon, with_truth):
         xyxy=(0.25, 0.25, 0.5, 0.5), score=0.9, label="polyp", hit=True if with_truth else None
     )
     if with_truth:
+        assert header.truth is not None
         assert [truth.found for truth in header.truth] == [True, False]
         assert header.truth[0].xyxy == (0.25, 0.25, 0.5, 0.5)
         assert header.truth[0].paris == colon.run.scene.polyps[0].paris

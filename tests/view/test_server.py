@@ -15,8 +15,11 @@ import cv2
 import httpx
 import numpy as np
 import pytest
+import uvicorn
+from numpy.typing import NDArray
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin
 
 from endoforge.sim.engine import Engine
 from endoforge.view import live, serving
@@ -27,6 +30,12 @@ from endoforge.view.session import Session
 from .conftest import SEED, FakeDetector, InProcessPainter, small_config, until
 
 
+def decoded(jpeg: bytes) -> NDArray[Any]:
+    picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), 1)
+    assert picture is not None
+    return picture
+
+
 class Site:
     """A running server and its session."""
 
@@ -34,7 +43,7 @@ class Site:
         self.session = session
         self._socket = listen(session.config)
         self.port = self._socket.getsockname()[1]
-        self.origin = f"http://127.0.0.1:{self.port}"
+        self.origin = Origin(f"http://127.0.0.1:{self.port}")
         self.error: BaseException | None = None
         self._thread = threading.Thread(target=self._serve, args=(token,))
         self._thread.start()
@@ -179,7 +188,7 @@ def test_frames_arrive_and_change(viewer):
     times = [state["world"]["time_s"] for state in viewer.states]
     assert times == sorted(times)
     assert times[-1] > times[0]
-    pictures = [cv2.imdecode(np.frombuffer(p, np.uint8), 1) for p in viewer.pictures]
+    pictures = [decoded(picture) for picture in viewer.pictures]
     assert {picture.shape for picture in pictures} == {(64, 96, 3)}
     assert np.abs(pictures[0].astype(int) - pictures[-1]).mean() > 1
 
@@ -437,7 +446,7 @@ def test_the_detector_failing_is_seen_and_the_view_goes_on(viewer, detector):
 
 def test_a_websocket_of_another_page_is_refused(site):
     live = site.origin.replace("http", "ws") + "/live"
-    for origin in (None, "http://evil.example", "http://127.0.0.1:1", "null"):
+    for origin in (None, *map(Origin, ("http://evil.example", "http://127.0.0.1:1", "null"))):
         with pytest.raises(InvalidStatus) as refused, connect(live, origin=origin):
             pass
         assert refused.value.response.status_code == 403
@@ -484,8 +493,7 @@ def test_runs_and_their_thumbnails(viewer, site, tmp_path):
     for query, width in (*queries, ("?overlay=1&width=0", 32)):
         answer = site.get(f"/api/runs/{name}/frames/0.jpg{query}")
         assert answer.headers["content-type"] == "image/jpeg"
-        picture = cv2.imdecode(np.frombuffer(answer.content, np.uint8), 1)
-        assert picture.shape[1] == width
+        assert decoded(answer.content).shape[1] == width
     (tmp_path / "secret").mkdir()
     for path in (
         f"/api/runs/{name}/frames/99.jpg",
@@ -569,12 +577,12 @@ def test_it_ends_though_viewers_look_on(make_site, monkeypatch):
     """It leaves them, and waits neither for them nor, longer than a second, for an answer."""
     servers = []
 
-    class Noted(serving.uvicorn.Server):
+    class Noted(uvicorn.Server):
         def __init__(self, config):
             servers.append(config)
             super().__init__(config)
 
-    monkeypatch.setattr(serving.uvicorn, "Server", Noted)
+    monkeypatch.setattr(uvicorn, "Server", Noted)
     site = make_site()
     viewer = site.viewer()
     viewer.until(lambda: viewer.frames)
@@ -588,7 +596,7 @@ def test_it_ends_though_viewers_look_on(make_site, monkeypatch):
 
 
 def test_a_server_that_keeps_an_interruption_to_itself_is_interrupted(make_site, monkeypatch):
-    monkeypatch.setattr(serving.uvicorn.Server, "run", lambda *_, **__: None)
+    monkeypatch.setattr(uvicorn.Server, "run", lambda *_, **__: None)
     site = make_site()
     site._thread.join(20)
     assert isinstance(site.error, KeyboardInterrupt)

@@ -7,8 +7,9 @@ from endoforge.captures.index import index_root
 from endoforge.core.errors import UserError
 from endoforge.sim.polyps import MAX_POLYPS
 from endoforge.view.commands import run_command
+from endoforge.view.frame import LiveFrame
 from endoforge.view.messages import Switch
-from endoforge.view.painter import PaintedPicture, PainterGone
+from endoforge.view.painter import PaintedPicture, Painter, PainterGone
 from endoforge.view.session import Session
 from endoforge.view.show import SharedWorld, Show
 from endoforge.view.slot import Slot
@@ -109,42 +110,50 @@ def clock(monkeypatch):
 
 
 @pytest.fixture
-def show(colon):
+def frames() -> list[LiveFrame]:
+    """Those of the loop."""
+    return []
+
+
+@pytest.fixture
+def show(colon, frames):
     """The loop, which the test takes step by step; its frames are in `frames`."""
-    shared, frames = SharedWorld(), []
+
+    def unused() -> Painter:
+        raise AssertionError("the test has a painter of its own")
+
+    shared = SharedWorld()
     shared.world = World(colon)
-    show = Show(shared, lambda: None, frames.append, print, print, print)
-    show.frames = frames
-    return show
+    return Show(shared, unused, frames.append, print, print, print)
 
 
-def test_simulated_time_follows_the_clock_though_rendering_is_slow(show, clock):
+def test_simulated_time_follows_the_clock_though_rendering_is_slow(show, frames, clock):
     """A picture takes 0.15 s; at 4 times the speed 1.5 s of the wall are 6 s, in 10 pictures."""
     painter, world = SlowPainter(clock), show.shared.world
     show.shared.wanted = True
     world.speed = 4.0
-    while len(show.frames) < 5:
+    while len(frames) < 5:
         show._step(painter)
     began_s, before_s = clock.now_s, world.time_s
-    while len(show.frames) < 15:
+    while len(frames) < 15:
         show._step(painter)
     assert clock.now_s - began_s == pytest.approx(1.5)
     assert world.time_s - before_s == pytest.approx(6.0)
-    times = [frame.state.time_s for frame in show.frames]
+    times = [frame.state.time_s for frame in frames]
     assert np.diff(times) == pytest.approx(0.6), "no picture is late, and none is left out"
 
 
-def test_time_stands_still_while_nobody_looks_on(show, clock):
+def test_time_stands_still_while_nobody_looks_on(show, frames, clock):
     """But for one picture of a new colon: the renderer is ready then. A pause is caught up in no
     haste: of 100 s that passed without a picture, 0.25 s count."""
     painter, world = SlowPainter(clock), show.shared.world
     for _ in range(20):
         show._step(painter)
         clock.now_s += 5.0
-    assert len(show.frames) == 1
+    assert len(frames) == 1
     assert world.time_s == 0.0
     show.shared.wanted = True
-    while len(show.frames) < 3:
+    while len(frames) < 3:
         show._step(painter)
     assert 0 < world.time_s <= 0.25
 

@@ -31,11 +31,13 @@ def test_the_renderers_process_gives_the_same_pixels_and_its_end_is_told(cpu, co
             state, noise = colon.run.states[40 * number], colon.run.noise_seeds[number]
             painter.shoot(*colon.camera_rows(state, noise), in_full=True)
             picture = painter.picture(STARTS_S)
+            assert picture is not None
             expected = renderer.render([CameraShot(state, 0, noise)])
             np.testing.assert_array_equal(picture.rgbi, expected.rgbi[0].numpy())
             np.testing.assert_array_equal(picture.stats, expected.stats[0].numpy())
         assert painter.in_flight == 0
         assert painter.picture(0.01) is None
+        assert painter._process.pid is not None
         os.kill(painter._process.pid, signal.SIGKILL)
         with pytest.raises(PainterGone, match="-9"):
             painter.picture(5.0)

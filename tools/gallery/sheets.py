@@ -22,6 +22,7 @@ from endoforge.sim.streams import run_seed
 from .layout import Picture, captioned, grid, matrix, with_scale
 from .studio import (
     FOV_RAD,
+    SURFACE,
     Studio,
     Taken,
     ahead,
@@ -29,7 +30,7 @@ from .studio import (
     plain_ranges,
     spread,
     views_of,
-    with_nuisance,
+    with_strength,
 )
 
 SEGMENT_SEED, POLYP_SEED, NUISANCE_SEED, TRUTH_SEED, RANDOM_SEED = 4, 33, 12, 3, 2026
@@ -37,9 +38,14 @@ SIZES_MM = (6.0, 10.0, 18.0)
 STRENGTHS = (0.0, 0.3, 0.6, 1.0)
 ON_THE_WALL = ("highlights", "bubbles", "stool", "fluid")
 COLOURING = ("blood", "dye", "diverticula")
+OF_THE_LIGHT = ("contrast", "scattered", "haze", "narrow_band")
 OF_THE_CAMERA = ("defocus", "motion_blur", "jpeg", "overlay")
-DETAILS = ("defocus", "motion_blur", "jpeg")
+DETAILS = (*SURFACE, "defocus", "motion_blur", "jpeg")
 ABOUT = {
+    "capillaries": "the finest\nvessels", "mottling": "redness and\npallor",
+    "pits": "and grooves,\nwith glints",
+    "contrast": "near burns out,\nfar is black", "scattered": "light that\nwalls pass on",
+    "haze": "vapour, smoke", "narrow_band": "green and blue\nlight",
     "highlights": "glints on wet\nmucosa", "bubbles": "and foam", "stool": "residue",
     "fluid": "pools on the\nlower side", "blood": "streaks, stains",
     "dye": "indigo carmine\nin grooves",
@@ -162,7 +168,7 @@ def _open(taken: Taken) -> float:
 def nuisance_sheet(
     studio: Studio, names: Sequence[str], strengths: Sequence[float] = STRENGTHS
 ) -> Picture:
-    """Each nuisance (rows) from none to as much as is ever seen (columns)."""
+    """Each nuisance, or part of the look, (rows) from none to all there is (columns)."""
     base = make_scene(NUISANCE_SEED, plain_ranges())
     rows = [_strengths(studio, base, name, strengths) for name in names]
     labels = [f"{name.replace('_', ' ').replace('jpeg', 'JPEG')}\n{ABOUT[name]}" for name in names]
@@ -171,17 +177,26 @@ def nuisance_sheet(
 
 
 def _strengths(studio: Studio, base: Scene, name: str, strengths: Sequence[float]) -> list[Picture]:
-    scenes = [with_nuisance(base, name, strength) for strength in strengths]
+    scenes = [with_strength(base, name, strength) for strength in strengths]
     detail = name in DETAILS
-    state = _telling_view(studio, scenes, evenly=not detail)
+    # A wall that moves a little moves all its glints, which would count for more than a pouch.
+    changed = _deepened if name == "diverticula" else _changed
+    state = _telling_view(studio, scenes, changed, evenly=not detail)
     tile = studio.detail_of if detail else studio.tile_of
     return [tile(studio.take(scene, [state])[0]) for scene in scenes]
 
 
-def _telling_view(studio: Studio, scenes: Sequence[Scene], *, evenly: bool) -> CameraState:
+def _telling_view(
+    studio: Studio,
+    scenes: Sequence[Scene],
+    changed: Callable[[Taken, Taken], float],
+    *,
+    evenly: bool,
+) -> CameraState:
     """Of the flight, the view that differs most between the strengths, preferably with a polyp.
 
-    `evenly`: from each strength to the next; else in all, and seen from near.
+    `changed` says how much two pictures differ. `evenly`: from each strength to the next; else in
+    all, and seen from near.
     """
     before_cecum = scenes[0].anatomy.length_mm - 90.0
     states = [state for state in fly(scenes[-1]) if state.pose.s_mm < before_cecum]
@@ -190,7 +205,7 @@ def _telling_view(studio: Studio, scenes: Sequence[Scene], *, evenly: bool) -> C
 
     def score(place: int) -> float:
         shots = [taken[place] for taken in series]
-        steps = [_changed(a, b) for a, b in pairwise(shots)]
+        steps = [changed(a, b) for a, b in pairwise(shots)]
         polyp = any(view.box_px is not None for view in shots[0].views)
         tells = min(min(steps) * evenly + (0.03 if evenly else 1.0) * sum(steps), 0.08)
         covered = float(
@@ -209,10 +224,15 @@ def _changed(one: Taken, other: Taken) -> float:
     return float(np.sqrt(np.square(one.rgb.astype(float) - other.rgb).mean())) / 255
 
 
+def _deepened(one: Taken, other: Taken) -> float:
+    """0..: how differently far away the wall is, most of all in a part of two pictures."""
+    return float(np.sqrt(np.square(np.log(one.depth / other.depth)).mean()))
+
+
 def red_out_sheet(studio: Studio, strengths: Sequence[float] = STRENGTHS[1:]) -> Picture:
     """How often the tip comes to the wall: the moments of a run in which it is nearest."""
     base = make_scene(NUISANCE_SEED, plain_ranges())
-    rows = [_nearest(studio, with_nuisance(base, "red_out", strength)) for strength in strengths]
+    rows = [_nearest(studio, with_strength(base, "red_out", strength)) for strength in strengths]
     labels = [f"strength {strength:g}\nnearest moments\nof a run" for strength in strengths]
     return matrix(rows, labels, [""] * len(rows[0]))
 
@@ -312,10 +332,12 @@ def _random_tile(studio: Studio, number: int) -> Picture:
 
 SHEETS: dict[str, Callable[[Studio], Picture]] = {
     "segments": segment_sheet,
+    "surface": partial(nuisance_sheet, names=tuple(SURFACE)),
     "polyps": polyp_sheet,
     "nuisances-wall": partial(nuisance_sheet, names=ON_THE_WALL),
     "nuisances-colour": partial(nuisance_sheet, names=COLOURING),
     "red-out": red_out_sheet,
+    "nuisances-light": partial(nuisance_sheet, names=OF_THE_LIGHT),
     "nuisances-camera": partial(nuisance_sheet, names=OF_THE_CAMERA),
     "truth": truth_sheet,
     "random": random_sheet,

@@ -29,6 +29,8 @@ FOV_DEG = 140
 FOV_RAD = math.radians(FOV_DEG)
 SHINE = 0.35
 """Highlights of a scene in which nothing else disturbs."""
+SURFACE = {"capillaries": 0.35, "mottling": 0.25, "pits": 0.2}
+"""Middling strengths of the fine surface."""
 
 
 @dataclass(frozen=True)
@@ -116,29 +118,48 @@ def plain_ranges(**polyps: Any) -> Randomization:
         "fov_deg": [FOV_DEG, FOV_DEG], "distortion": [0, 0], "exposure": [1, 1],
         "temperature": [0, 0], "tint": [0, 0], "saturation": [1, 1], "shot_noise": [0.004, 0.004],
         "read_noise": [0.003, 0.003], "vignette": [0.25, 0.25], "sharpening": [0.4, 0.4],
-        "jpeg": off,
+        "jpeg": off, "contrast": [0.2, 0.2], "scattered": [0.75, 0.75],
     }  # fmt: skip
-    return parse_randomization({"nuisances": nuisances, "camera": camera, "polyps": polyps})
+    mucosa = {name: [strength, strength] for name, strength in SURFACE.items()}
+    return parse_randomization(
+        {
+            "nuisances": nuisances,
+            "camera": camera,
+            "mucosa": mucosa,
+            "polyps": {"like_wall": 0.0, **polyps},
+        }
+    )
 
 
-def with_nuisance(scene: Scene, name: str, strength: float) -> Scene:
-    """The scene with one nuisance (or "jpeg") at a strength, the others off, the same polyps."""
+def with_strength(scene: Scene, name: str, strength: float) -> Scene:
+    """The scene with one thing at a strength, what is like it off, the same polyps.
+
+    A nuisance, "jpeg", "contrast", "scattered", or a part of the `SURFACE`.
+    """
     shown: dict[str, float] = {"highlights": SHINE}
-    if name != "jpeg":
+    if name in Nuisances.__dataclass_fields__:
         shown[name] = strength
     nuisances = Nuisances(**shown)
     camera = replace(
         scene.camera,
         exposure_s=LONGEST_EXPOSURE_S * nuisances.motion_blur,
         defocus=nuisances.defocus,
+        haze=nuisances.haze,
+        narrow_band=nuisances.narrow_band,
         jpeg=strength if name == "jpeg" else 0.0,
+        contrast=strength if name == "contrast" else scene.camera.contrast,
     )
+    look = make_look(scene.seed, scene.ranges, nuisances)
+    if name in SURFACE:
+        look = replace(look, **{**dict.fromkeys(SURFACE, 0.0), name: strength})
+    if name == "scattered":
+        look = replace(look, scattered=strength)
     return replace(
         scene,
         nuisances=nuisances,
         camera=camera,
         anatomy=make_anatomy(scene.seed, scene.ranges.anatomy, nuisances),
-        look=make_look(scene.seed, scene.ranges.mucosa, nuisances),
+        look=look,
     )
 
 

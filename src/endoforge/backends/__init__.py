@@ -1,1 +1,1 @@
-"""Where the arithmetic of training runs."""
+"""Does the arithmetic of training and detecting, on PyTorch or on WebGPU."""

@@ -1,4 +1,4 @@
-"""State that every backend reads and writes: nested dictionaries of numbers and NumPy arrays."""
+"""The state that every backend reads and writes: nested dictionaries of numbers and arrays."""
 
 from typing import Any
 
@@ -7,11 +7,11 @@ import torch
 from numpy.typing import NDArray
 
 Arrays = dict[str, NDArray[Any]]
-"""Arrays by name."""
+"""NumPy arrays by the names that TinyDet's `state_dict` has for them."""
 
 
 def to_arrays(state: Any) -> Any:
-    """`state` with arrays for its tensors: copies in plain memory order."""
+    """Give `state` with arrays in place of its tensors: copies, in plain memory order."""
     if isinstance(state, dict):
         return {name: to_arrays(value) for name, value in state.items()}
     if isinstance(state, torch.Tensor):
@@ -21,7 +21,7 @@ def to_arrays(state: Any) -> Any:
 
 
 def to_tensors(state: Any) -> Any:
-    """`state` with tensors on the CPU for its arrays; they share the arrays' memory."""
+    """Give `state` with CPU tensors in place of its arrays, whose memory they share."""
     if isinstance(state, dict):
         return {name: to_tensors(value) for name, value in state.items()}
     return torch.from_numpy(state) if isinstance(state, np.ndarray) else state

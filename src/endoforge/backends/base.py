@@ -15,7 +15,7 @@ from endoforge.detect.tinydet import TinyDetConfig
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a step gave. Reading a value may wait for the device: read only what is shown."""
+    """What a step gave. Reading a value may wait for the device, so read only what is shown."""
 
     loss: SupportsFloat
     mean_iou: SupportsFloat
@@ -59,12 +59,12 @@ class Backend(Protocol):
 
     @property
     def device(self) -> str:
-        """What does the work, for people."""
+        """What does the work, in words for people."""
         ...
 
     @property
     def required_divisor(self) -> int:
-        """The input's height and width must be multiples of this."""
+        """The number that an input's height and width must be multiples of, in pixels."""
         ...
 
     def step(self, batch: Batch, *, lr: float, epoch: int, step: int) -> StepResult:
@@ -72,15 +72,15 @@ class Backend(Protocol):
         ...
 
     def view(self, batch: Batch, *, epoch: int, step: int) -> BatchView:
-        """The batch as `step` would learn from it; changes nothing."""
+        """Give the batch as `step` would learn from it; this changes nothing."""
         ...
 
     def predict(self, images: Tensor) -> list[Detections]:
-        """Detections in each of (B, H, W, 3) uint8 RGB pictures, in 0..1 of the picture."""
+        """Detect in each of (B, H, W, 3) uint8 RGB pictures; boxes are in 0..1 of the picture."""
         ...
 
     def weights(self) -> Arrays:
-        """The model to use, as `predict` uses it: copies, under TinyDet's names."""
+        """Copy the model that `predict` uses, the averaged one, under TinyDet's names."""
         ...
 
     def load_weights(self, weights: Arrays) -> None:
@@ -88,7 +88,7 @@ class Backend(Protocol):
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """All that training needs to go on, copied: nested dictionaries of numbers and arrays.
+        """Copy all that training needs to go on: nested dictionaries of numbers and arrays.
 
         `model` and `averaged`, weights and statistics under TinyDet's names; `optimizer`, for each
         parameter AdamW's `step`, `exp_avg` and `exp_avg_sq`; `num_steps`. The same for every

@@ -1,4 +1,4 @@
-"""What computes, as `--backend`, `--device` and `--adapter` say: the one choice of a backend."""
+"""Chooses what computes, by `--backend`, `--device` and `--adapter`: nothing above asks again."""
 
 from typing import Protocol
 
@@ -27,22 +27,31 @@ class Compute(Protocol):
         ...
 
     def describe(self) -> str:
-        """For people."""
+        """Name the device for people."""
         ...
 
     def backend(
-        self, model_config: TinyDetConfig, *, seed: int, batch_size: int, group: Group
+        self,
+        model_config: TinyDetConfig,
+        *,
+        seed: int,
+        batch_size: int,
+        group: Group,
+        painted: float = 0.0,
     ) -> Backend:
-        """To train on; `batch_size` is that of whole batches. UserError if `group` is too many."""
+        """Make a backend to train on; `batch_size` is that of whole batches, of all processes.
+
+        Raises UserError if `group` has more processes than it can use.
+        """
         ...
 
     def net(self, model: TinyDet) -> Net:
-        """`model`, in evaluation mode, to ask it there."""
+        """Bring `model`, in evaluation mode, to where it computes."""
         ...
 
 
 class TorchCompute:
-    """A device of torch."""
+    """A device of torch, ready to train or to detect on."""
 
     def __init__(self, device: torch.device) -> None:
         self.torch_device = device
@@ -55,10 +64,21 @@ class TorchCompute:
         return describe_device(self.torch_device)
 
     def backend(
-        self, model_config: TinyDetConfig, *, seed: int, batch_size: int, group: Group
+        self,
+        model_config: TinyDetConfig,
+        *,
+        seed: int,
+        batch_size: int,
+        group: Group,
+        painted: float = 0.0,
     ) -> Backend:
         return TorchBackend(
-            model_config, seed=seed, device=self.torch_device, batch_size=batch_size, group=group
+            model_config,
+            seed=seed,
+            device=self.torch_device,
+            batch_size=batch_size,
+            group=group,
+            painted=painted,
         )
 
     def net(self, model: TinyDet) -> Net:
@@ -66,9 +86,10 @@ class TorchCompute:
 
 
 def pick_compute(backend: BackendName, device: DeviceName, adapter: str | None) -> Compute:
-    """What these flags choose; raises UserError where that isn't there."""
+    """Open what these flags choose; raises UserError where that isn't there."""
     if backend == "torch":
         return TorchCompute(pick_device(device))
+    # An extra: `endoforge[webgpu]` may not be installed.
     from endoforge.backends.webgpu.webgpu_compute import WebGpuCompute
 
     return WebGpuCompute(adapter)

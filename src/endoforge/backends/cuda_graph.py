@@ -1,4 +1,4 @@
-"""A step as one CUDA graph: the GPU replays its hundreds of kernels without waiting for Python."""
+"""Records a step as one CUDA graph, whose kernels the GPU replays without waiting for Python."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 WARM_UPS = 2
-"""Calls before the recording: the first of them choose algorithms, compile and take memory."""
+"""Calls before the recording: the first ones choose algorithms, compile and take memory."""
 
 TensorFunction = Callable[..., Sequence[Tensor]]
 
@@ -33,15 +33,16 @@ class GraphedFunction:
                 tensor.detach().copy_(saved)
 
     def __call__(self, *inputs: Tensor) -> list[Tensor]:
-        """What the function gives for `inputs`."""
+        """Give what the function gives for `inputs`, whose shapes are those of the first ones."""
         for own, given in zip(self._inputs, inputs, strict=True):
             own.copy_(given, non_blocking=True)
         self._graph.replay()
+        # The next replay writes over them, and may begin before anybody has read these.
         return [output.clone() for output in self._outputs]
 
 
 def _warm_up(function: TensorFunction, inputs: Sequence[Tensor]) -> None:
-    """On a stream of its own, as recording wants it."""
+    """Call the function on a stream of its own, as recording wants it."""
     side = torch.cuda.Stream(inputs[0].device)  # type: ignore[no-untyped-call]
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
@@ -51,7 +52,7 @@ def _warm_up(function: TensorFunction, inputs: Sequence[Tensor]) -> None:
 
 
 def compile_for_training(function: TensorFunction) -> TensorFunction:
-    """`function` in fused kernels that give the same bits each time.
+    """Compile `function` to fused kernels that give the same bits each time.
 
     Compiles when first called, and raises TorchDynamoException then where there is no compiler.
     """

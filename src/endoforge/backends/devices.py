@@ -1,4 +1,4 @@
-"""Which devices torch can use here, and which one is picked."""
+"""Knows which devices torch can use here, and picks one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BY_PREFERENCE = ("cuda", "xpu", "mps", "cpu")
 
 
 def available_devices() -> list[str]:
-    """The devices that torch can use on this machine, the one that `auto` picks first."""
+    """List the devices that torch can use on this machine, the one that `auto` picks first."""
     import torch
 
     usable = {
@@ -28,7 +28,7 @@ def available_devices() -> list[str]:
 
 
 def pick_device(name: DeviceName) -> torch.device:
-    """The device of that name, or for `auto` the best one; UserError where it isn't there.
+    """Pick the device of that name, or for `auto` the best one; UserError where it isn't there.
 
     Of the processes that torchrun starts on a machine, each gets an accelerator of its own.
     """
@@ -50,7 +50,7 @@ def pick_device(name: DeviceName) -> torch.device:
 
 
 def describe_device(device: torch.device) -> str:
-    """For people: "cpu, 2 threads", "cuda, NVIDIA H100"."""
+    """Name a device for people: "cpu, 2 threads", "cuda, NVIDIA H100"."""
     import torch
 
     if device.type == "cuda":

@@ -9,9 +9,9 @@ from tyro.conf import arg
 
 from endoforge.backends.wish import AdapterWish
 from endoforge.core.checks import check_choice
-from endoforge.core.choices import BackendName, DeviceName
+from endoforge.core.choices import BackendName, DetectorKind, DeviceName
 from endoforge.core.errors import UserError
-from endoforge.detect.packaged import DEFAULT_CHECKPOINT, DetectorKind
+from endoforge.detect.packaged import DEFAULT_CHECKPOINT
 
 DetectorFlag = Annotated[
     DetectorKind,

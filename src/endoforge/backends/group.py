@@ -1,4 +1,4 @@
-"""The processes that train together, as torchrun starts them."""
+"""Lets the processes that torchrun starts train together."""
 
 import re
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from endoforge.data.loader import Shard
 Value = TypeVar("Value")
 
 LONGEST_WAIT = timedelta(hours=6)
-"""For a process that is still loading or measuring. One that died is noticed at once."""
+"""How long to wait for a process that loads or measures; one that died is noticed at once."""
 
 
 class Group:
@@ -46,14 +46,14 @@ class Group:
         return Shard(self.rank, self.size)
 
     def add_up(self, tensor: Tensor) -> Tensor:
-        """`tensor`, changed in place to its sum over the processes, each with its own."""
+        """Change `tensor` in place to its sum over the processes, each with its own; return it."""
         if self.size > 1:
             with named_errors():
                 dist.all_reduce(tensor)
         return tensor
 
     def from_main(self, value: Value) -> Value:
-        """The main process's `value`, whatever the others give."""
+        """Give the main process's `value`, whatever the others give."""
         if self.size == 1:
             return value
         box = [value]
@@ -62,7 +62,7 @@ class Group:
         return box[0]
 
     def gather(self, value: Value) -> list[Value]:
-        """The values of all processes, in their order."""
+        """Give the values of all processes, in the order of their ranks."""
         if self.size == 1:
             return [value]
         values = [value] * self.size
@@ -71,7 +71,7 @@ class Group:
         return values
 
     def vote(self, wish: bool) -> bool:
-        """Did anyone wish it? Of several processes, all hear of a wish at the same later call.
+        """Say if anyone wished it. Of several processes, all hear of a wish at the same later call.
 
         The votes of one call are counted until the next, while the device works.
         """
@@ -88,7 +88,7 @@ class Group:
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[Group]:
-    """The group that torchrun made this process a part of, to work on `device`; else one alone."""
+    """Join the group that torchrun made this process a part of, or be one alone, on `device`."""
     if not dist.is_torchelastic_launched():
         yield Group()
         return
@@ -99,6 +99,7 @@ def joined(device: torch.device) -> Iterator[Group]:
             torch.accelerator.set_device_index(device)
             backend = f"cpu:gloo,{device.type}:{dist.get_default_backend_for_device(device)}"
             dist.init_process_group(backend, timeout=LONGEST_WAIT)
+        # Talk of the program goes past the accelerator, whose queue it would have to wait for.
         control = dist.new_group(backend="gloo", timeout=LONGEST_WAIT)
     yield Group(dist.get_rank(), dist.get_world_size(), control)
     # After an error, to take leave of the others could wait for the dead.
@@ -107,7 +108,7 @@ def joined(device: torch.device) -> Iterator[Group]:
 
 @contextmanager
 def named_errors() -> Iterator[None]:
-    """Say that another process is gone, where a talk with it broke off."""
+    """Raise UserError, which says that another process is gone, where talk with it broke off."""
     try:
         yield
     except RuntimeError as error:

@@ -9,7 +9,7 @@ from endoforge.backends.group import Group
 
 
 def synchronise_norms(model: nn.Module, group: Group, device: torch.device) -> nn.Module:
-    """`model` with every batch norm taking its statistics over the batches of all of `group`.
+    """Make every batch norm of `model` take its statistics over the batches of all of `group`.
 
     PyTorch's own needs an accelerator; a CPU gets ours.
     """
@@ -45,7 +45,10 @@ class _CpuSyncBatchNorm(nn.BatchNorm2d):
         return torch.addcmul(shift[:, None, None], x, scale[:, None, None]).to(x.dtype)
 
     def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Values a channel, and mean and variance of each: in one sum, of doubles."""
+        """Count the values of a channel, and take mean and variance (C,) of each: in one sum.
+
+        It is of doubles, for the mean square less the squared mean loses half of the digits.
+        """
         own = [
             x.sum((0, 2, 3), dtype=torch.float64),
             x.square().sum((0, 2, 3), dtype=torch.float64),
@@ -69,7 +72,7 @@ class _CpuSyncBatchNorm(nn.BatchNorm2d):
 
 
 class _SumOfAll(torch.autograd.Function):
-    """The sum over all processes. Each one's loss depends on it, so its gradients add up too."""
+    """The sum over all processes. Each one's loss depends on it, so gradients add up too."""
 
     @staticmethod
     def forward(ctx: Any, own: Tensor, group: Group) -> Tensor:

@@ -1,4 +1,4 @@
-"""Training on PyTorch: CPU, CUDA, MPS or XPU."""
+"""Trains on PyTorch: CPU, CUDA, MPS or XPU."""
 
 import copy
 import logging
@@ -52,11 +52,12 @@ class TorchBackend:
         device: torch.device,
         batch_size: int,
         group: Group | None = None,
+        painted: float = 0.0,
     ) -> None:
         torch.backends.cudnn.deterministic = True
         self.model_config = model_config
         self._device = device
-        self._chance = Chance(seed, device)
+        self._chance = Chance(seed, device, painted)
         self._batch_size = batch_size
         self._group = group or Group()
         model = build_tinydet(model_config, seed)
@@ -125,7 +126,7 @@ class TorchBackend:
         self._num_steps = state["num_steps"]
 
     def _learn(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """A step, all of it on the device: its loss and its mean IoU."""
+        """Take a step, all of it on the device, and give its loss and its mean IoU, scalars."""
         return self._learn_by(self._forward, inputs)
 
     def _learn_by(self, forward: TensorFunction, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -140,7 +141,7 @@ class TorchBackend:
         return total, mean_iou.detach()
 
     def _forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """The views of a batch, what the net says of them, and the loss."""
+        """Augment a batch, ask the net, and give the loss and the mean IoU of its boxes."""
         views, boxes, classes, num_boxes = make_views(*inputs)
         with autocast(self._device.type, torch.bfloat16, enabled=_has_bfloat16(self._device)):
             raw = self._model(views)
@@ -149,7 +150,7 @@ class TorchBackend:
         return loss.total, loss.mean_iou
 
     def _fast(self, inputs: Sequence[Tensor]) -> TensorFunction:
-        """The step for inputs like these: on one CUDA GPU compiled and recorded, else as it is."""
+        """Give the step for such inputs: on one CUDA GPU compiled and recorded, else plain."""
         if self._device.type != "cuda" or self._group.size > 1:
             return self._learn
         shapes = tuple(given.shape for given in inputs)
@@ -172,7 +173,7 @@ class TorchBackend:
             return GraphedFunction(self._learn, inputs, self._changing())
 
     def _changing(self) -> list[Tensor]:
-        """Every tensor that a step changes."""
+        """List every tensor that a step changes."""
         moments = [tensor for state in self._optimizer.state.values() for tensor in state.values()]
         nets = [net.state_dict().values() for net in (self._model, self._averaged)]
         return [*moments, *nets[0], *nets[1]]
@@ -185,10 +186,11 @@ class TorchBackend:
                 group["lr"] = lr
 
     def _add_up_gradients(self, loss: Tensor) -> Tensor:
-        """Gradients, in place, and the loss: what all processes have of them, added up."""
+        """Add up, over all processes, the gradients in place and the loss, which is returned."""
         if self._group.size == 1:
             return loss
         gradients = [p.grad for p in self._model.parameters() if p.grad is not None]
+        # One flat tensor: a sum over processes costs its latency, whatever its size.
         parts = [loss, *gradients]
         flat = self._group.add_up(torch.cat([part.reshape(-1) for part in parts]))
         total, *summed = torch.split(flat, [part.numel() for part in parts])
@@ -198,7 +200,10 @@ class TorchBackend:
 
     @torch.no_grad()
     def _follow(self) -> None:
-        """Move the averaged weights, and norms' statistics, towards the present ones."""
+        """Move the averaged weights, and norms' statistics, towards the present ones.
+
+        All in three kernels, not three a tensor.
+        """
         nets = (self._averaged, self._model)
         averages, present = (list(net.state_dict().values()) for net in nets)
         floats = [number for number, one in enumerate(averages) if one.is_floating_point()]
@@ -208,21 +213,24 @@ class TorchBackend:
         torch._foreach_add_(moving, ahead)
 
     def _load_optimizer_state(self, state: dict[str, dict[str, Tensor]]) -> None:
-        """In place: a recorded step goes on with the tensors that it knows."""
+        """Copy in place: a recorded step goes on with the tensors that it knows."""
         for name, parameter in self._model.named_parameters():
             for key, tensor in self._optimizer.state[parameter].items():
                 tensor.copy_(state[name][key])
 
 
 def _has_bfloat16(device: torch.device) -> bool:
-    """Does the device compute in bfloat16 faster than in float32? Of CPUs, those with AMX do."""
+    """Say if the device is faster in bfloat16 than in float32; of CPUs those with AMX are."""
     if device.type == "cpu":
         return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
     return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def _build_optimizer(model: nn.Module, device: torch.device) -> torch.optim.AdamW:
-    """AdamW (Loshchilov and Hutter 2019) that leaves biases and norms undecayed; moments made."""
+    """Make AdamW (Loshchilov and Hutter 2019), which leaves biases and norms undecayed.
+
+    Its moments are made here, not by the first step, so that a recorded step finds them.
+    """
     kernels = [p for p in model.parameters() if p.ndim > 1]
     others = [p for p in model.parameters() if p.ndim <= 1]
     groups = [

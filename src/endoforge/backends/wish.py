@@ -1,4 +1,4 @@
-"""Which adapter of WebGPU a user wishes for: words, from a flag or from the environment."""
+"""Reads which adapter of WebGPU a user wishes for, from a flag and from the environment."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ Power = Literal["high-performance", "low-power"]
 
 @dataclass(frozen=True, kw_only=True)
 class AdapterWish:
-    """What an adapter must be: None for what doesn't matter."""
+    """What a WebGPU adapter must be, None for what doesn't matter."""
 
     api: Api | None = None
     power: Power | None = None
@@ -21,7 +21,7 @@ class AdapterWish:
 
     @classmethod
     def parse(cls, text: str | None) -> "AdapterWish":
-        """Words between commas: an API, a power preference; anything else is part of a name.
+        """Read words between commas: an API, a power preference; anything else is part of a name.
 
         "vulkan,radeon". Raises UserError where two words say the same.
         """
@@ -40,7 +40,7 @@ class AdapterWish:
 
 
 def with_environment(config: Any, environment: Mapping[str, str]) -> Any:
-    """A command's configuration, with what the environment adds to its `adapter`, if it has one.
+    """Add to a command's configuration what the environment says of its `adapter`, if it has one.
 
     What `--adapter` doesn't say comes from WGPU_BACKEND, WGPU_POWER_PREF and WGPU_ADAPTER_NAME,
     unless torch computes. Raises UserError for a variable that can't be one of its words.
@@ -56,7 +56,7 @@ def with_environment(config: Any, environment: Mapping[str, str]) -> Any:
 
 
 def unread_choice(config: Any, environment: Mapping[str, str]) -> str | None:
-    """A line for those whose environment chooses a GPU while torch computes; else None."""
+    """Give a line for those whose environment chooses a GPU while torch computes; else None."""
     names = sorted(
         name for name, value in environment.items() if name.startswith("WGPU_") and value
     )

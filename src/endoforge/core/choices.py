@@ -11,6 +11,9 @@ BackendName = Literal["torch", "webgpu"]
 DeviceName = Literal["auto", "cpu", "cuda", "mps", "xpu"]
 """Where torch computes, by torch's own names; auto is the fastest there is."""
 
+DetectorKind = Literal["neural", "heuristic"]
+"""The kinds of detector: that of weights which it has learned, and the classical one."""
+
 RendererName = Literal["auto", "cpu", "cuda", "vulkan", "metal", "amdgpu"]
 """What runs the simulator's kernels, by the names of quadrants' back ends."""
 

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from endoforge.detect.packaged import DetectorKind
+from endoforge.core.choices import DetectorKind
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from endoforge.core.choices import DetectorKind
 from endoforge.detect.classical.blobs import find_candidates, pyramid
 from endoforge.detect.classical.contours import Contours, trace
 from endoforge.detect.classical.features import Features, measure_contours
@@ -19,7 +20,6 @@ from endoforge.detect.classical.regression import probability
 from endoforge.detect.classical.view import Plane, ScopeView, see
 from endoforge.detect.decode import MAX_DETECTIONS, suppress
 from endoforge.detect.detections import Detections, check_frame
-from endoforge.detect.packaged import DetectorKind
 
 OBJECTNESS = 0.3
 """Least score of a detection, unless `set_thresholds` says otherwise."""

@@ -7,12 +7,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from endoforge.core.choices import DetectorKind
 from endoforge.core.forks import refuse_fork
 from endoforge.data.letterbox import Placement, resize_picture
 from endoforge.detect.decode import NMS_IOU
 from endoforge.detect.detections import Detections, check_frame
 from endoforge.detect.fold import fold_norms
-from endoforge.detect.packaged import DetectorKind, chosen_weights
+from endoforge.detect.packaged import chosen_weights
 from endoforge.detect.predict import Net, predict
 from endoforge.detect.tinydet import TinyDet
 from endoforge.detect.weights import load_weights
@@ -74,7 +75,7 @@ class NeuralDetector:
         return found
 
     def detect_batch(self, frames: Sequence[NDArray[np.uint8]]) -> list[Detections]:
-        """Find polyps in several frames at once, each as `detect` takes it; sizes may differ.
+        """Find polyps in several frames at once, (H, W, 3) uint8 RGB each; sizes may differ.
 
         Gives the detections of each frame, in the frames' order; raises what `detect` raises.
         """

@@ -6,14 +6,12 @@ import os
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from endoforge.core.errors import UserError
 from endoforge.core.parsing import parse_json
 from endoforge.core.reading import MEGABYTE, open_regular
 
-DetectorKind = Literal["neural", "heuristic"]
-"""The kinds of detector: one of weights that it has learned, and the classical one without any."""
 WEIGHTS_NAME = "tinydet.safetensors"
 """The name under which `train` writes its latest weights."""
 DEFAULT_CHECKPOINT = f"checkpoints/{WEIGHTS_NAME}"

@@ -21,6 +21,8 @@ class Nuisances:
     defocus: float = 0.0
     motion_blur: float = 0.0
     overlay: float = 0.0
+    haze: float = 0.0
+    narrow_band: float = 0.0
 
 
 def make_nuisances(seed: int, ranges: NuisanceRanges) -> Nuisances:

@@ -4,7 +4,7 @@ Kinds are those of the Paris classification (Gastrointest Endosc 2003;58:S3-43):
 stalk, Isp on a short broad neck, Is sits on the wall, IIa is slightly raised.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -43,7 +43,7 @@ class Polyp:
     `half_height_mm` along it and `half_width_mm` across, and for Ip and Isp a stalk of radius
     `stalk_mm` from `base` to `centre`. `blend_mm` is the width over which it merges into the wall.
     `tint` multiplies the mucosa's colour; `pattern` (of pits), `lobes`, `mucus` and `vessels` are
-    strengths 0..1.
+    strengths 0..1. One that is `like_wall` has the colour and the surface of the wall instead.
     """
 
     paris: Paris
@@ -61,6 +61,7 @@ class Polyp:
     lobes: float
     mucus: float
     vessels: float
+    like_wall: bool = False
 
     @property
     def diameter_mm(self) -> float:
@@ -108,7 +109,7 @@ class Polyp:
             *self.base, self.stalk_mm,
             *self.tint, self.pattern,
             self.blend_mm, self.bound_mm, self.s_mm, self.lobe_mm,
-            self.vessels, self.mucus, self.shell_mm, 0.0,
+            self.vessels, self.mucus, self.shell_mm, float(self.like_wall),
             self.half_width_mm**-2, self.half_height_mm**-2, 0.67 / self.half_width_mm,
             self.towards_base,
         ]  # fmt: skip
@@ -193,7 +194,11 @@ def make_polyps(seed: int, anatomy: Anatomy, ranges: PolypRanges) -> tuple[Polyp
             if polyp is not None and all(_apart(polyp, other) for other in placed):
                 placed.append(polyp)
                 break
-    return tuple(sorted(placed, key=lambda polyp: polyp.s_mm))
+    placed.sort(key=lambda polyp: polyp.s_mm)
+    alike = stream(seed, Stream.POLYP_SURFACE).random(len(placed)) < ranges.like_wall
+    return tuple(
+        replace(polyp, like_wall=bool(like)) for polyp, like in zip(placed, alike, strict=True)
+    )
 
 
 def _apart(one: Polyp, other: Polyp) -> bool:

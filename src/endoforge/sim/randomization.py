@@ -98,6 +98,8 @@ class PolypRanges:
     """how lobed the surface is"""
     mucus: ShareRange = (0.0, 0.55)
     """cap of yellowish mucus"""
+    like_wall: Share = 0.2
+    """share that has the colour and the surface of the wall around it: only its shape shows it"""
 
     def __post_init__(self) -> None:
         if self.share_ip + self.share_isp + self.share_is + self.share_iia <= 0:
@@ -120,6 +122,14 @@ class MucosaRanges:
     """patchiness of the colour"""
     bump: ShareRange = (0.05, 0.14)
     """roughness of the surface"""
+    capillaries: ShareRange = (0.0, 0.7)
+    """strength of the net of the finest vessels, which covers most of the wall"""
+    mottling: ShareRange = (0.0, 0.5)
+    """patches of redness and pallor of all sizes, down to a third of a millimetre"""
+    pits: ShareRange = (0.0, 0.4)
+    """depth of pits and grooves, on which many small glints lie"""
+    surface_repeat_mm: Annotated[Range, within(8, 100)] = (14.0, 50.0)
+    """length of the wall after which net, mottling and pits repeat: the less, the finer"""
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
@@ -158,6 +168,10 @@ class NuisanceRanges:
     """from the scope's motion during the exposure: 1 is 1/25 s"""
     overlay: Nuisance = Nuisance(probability=0.75, strength=(0.2, 1.0))
     """black mask around an octagonal or round picture, burned-in text, a coloured inset"""
+    haze: Nuisance = Nuisance(probability=0.25, strength=(0.05, 0.6))
+    """a veil of vapour or smoke before the lens"""
+    narrow_band: Nuisance = Nuisance(probability=0.06, strength=(0.7, 1.0))
+    """lit by narrow bands of green and blue, shown as brown and teal"""
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
@@ -182,6 +196,10 @@ class CameraRanges:
     """white balance: below 0 greenish, above 0 magenta"""
     saturation: Annotated[Range, within(1e-3, 10)] = (0.8, 1.2)
     """1 leaves colours as they are"""
+    contrast: ShareRange = (0.0, 0.4)
+    """what is bright burns out and what is dark sinks into black: 0 is the light as it falls"""
+    scattered: ShareRange = (0.5, 1.0)
+    """light that the walls pass on into what the lamps don't reach: 1 is all of it"""
     shot_noise: Annotated[Range, within(0, 1)] = (0.0, 0.012)
     """standard deviation at full brightness, grows with the root of the light"""
     read_noise: Annotated[Range, within(0, 1)] = (0.0, 0.007)

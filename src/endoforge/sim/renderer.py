@@ -27,7 +27,7 @@ from endoforge.sim.packing import Movers, scene_arrays
 from endoforge.sim.polyps import MAX_POLYPS
 from endoforge.sim.scene import Scene
 from endoforge.sim.sensor import JPEG_COLUMN, JPEG_ROW, SENSOR_ROWS
-from endoforge.sim.texture import bubble_texture, detail_texture
+from endoforge.sim.texture import bubble_texture, detail_texture, fine_texture
 
 EMPTY_STATS = (0, 0, 1 << 30, 1 << 30, 0, 0)
 """A polyp's row of `stats` before any pixel is counted: a box that every pixel widens."""
@@ -93,6 +93,7 @@ class Renderer:
         self.tiles = (-(-height // TILE), -(-width // TILE))
         self._detail = torch.from_numpy(detail_texture()).to(engine.device)
         self._bubbles = torch.from_numpy(bubble_texture()).to(engine.device)
+        self._fine = torch.from_numpy(fine_texture()).to(engine.device)
         self._empty_stats = torch.tensor(EMPTY_STATS, dtype=torch.int32, device=engine.device)
         self.target = self._target()
 
@@ -118,7 +119,9 @@ class Renderer:
         if not with_jpeg:  # kernels go by the table, and there is no room for JPEG's planes
             there["sensors"] = there["sensors"].clone()
             there["sensors"][JPEG_ROW::SENSOR_ROWS, JPEG_COLUMN] = 0.0
-        self.scenes: Any = SceneArrays(**there, detail=self._detail, bubbles=self._bubbles)
+        self.scenes: Any = SceneArrays(
+            **there, detail=self._detail, bubbles=self._bubbles, fine=self._fine
+        )
         self.view: Any = View(
             self._zeros(self.batch_size * CAMERA_ROWS, 4),
             self._zeros(self.batch_size * MAX_POLYPS * POLYP_ROWS, 4),

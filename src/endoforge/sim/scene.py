@@ -14,10 +14,11 @@ from endoforge.sim.deposits import Deposits
 from endoforge.sim.nuisances import Nuisances, make_nuisances
 from endoforge.sim.optics import Lens, ray_table
 from endoforge.sim.polyps import Polyp, make_polyps, swells
-from endoforge.sim.randomization import MucosaRanges, Randomization, draw
+from endoforge.sim.randomization import Randomization, draw
 from endoforge.sim.screen import Screen, make_screen
 from endoforge.sim.sensor import CameraSettings, make_camera_settings
 from endoforge.sim.streams import Stream, stream
+from endoforge.sim.texture import TILE_MM
 from endoforge.sim.wall import COLUMN_ANGLES, NUM_AROUND, Grid, patches
 
 STEEPEST = 4.0
@@ -35,6 +36,9 @@ class Look:
     `mucosa` linear RGB albedo; `vessels` strength of the vascular pattern, 0..1; `tone` patchiness
     of the colour; `gloss` of the wet surface; `bump` roughness; `turn_u`, `turn_v` shift the
     texture, so that no two colons carry the same vessels in the same place; `stool` linear RGB.
+    `capillaries`, `mottling` and `pits` are strengths 0..1 of the fine surface, which repeats after
+    `surface_repeat_mm` and is shifted by `surface_turn`; `scattered` the share of the light that
+    walls pass on.
     """
 
     mucosa: tuple[float, float, float]
@@ -45,6 +49,12 @@ class Look:
     turn_u: float
     turn_v: float
     stool: tuple[float, float, float]
+    capillaries: float
+    mottling: float
+    pits: float
+    surface_repeat_mm: float
+    surface_turn: tuple[float, float]
+    scattered: float
 
 
 @dataclass(frozen=True)
@@ -140,32 +150,39 @@ def make_scene(seed: int, ranges: Randomization = _DEFAULT) -> Scene:
         ranges=ranges,
         anatomy=anatomy,
         polyps=make_polyps(seed, anatomy, ranges.polyps),
-        look=make_look(seed, ranges.mucosa, nuisances),
+        look=make_look(seed, ranges, nuisances),
         nuisances=nuisances,
         camera=make_camera_settings(seed, ranges.camera, nuisances),
     )
 
 
-def make_look(seed: int, ranges: MucosaRanges, nuisances: Nuisances) -> Look:
+def make_look(seed: int, ranges: Randomization, nuisances: Nuisances) -> Look:
     """Draw the look of a seed's colon: pale pink to salmon and orange, matt to very wet."""
-    rng = stream(seed, Stream.APPEARANCE)
-    red = draw(rng, ranges.red)
-    green = red * draw(rng, ranges.green_of_red)
+    rng, fine = stream(seed, Stream.APPEARANCE), stream(seed, Stream.SURFACE)
+    mucosa = ranges.mucosa
+    red = draw(rng, mucosa.red)
+    green = red * draw(rng, mucosa.green_of_red)
     brown = rng.uniform(0.16, 0.5)
     return Look(
-        mucosa=(red, green, green * draw(rng, ranges.blue_of_green)),
-        vessels=draw(rng, ranges.vessels),
-        tone=draw(rng, ranges.tone),
+        mucosa=(red, green, green * draw(rng, mucosa.blue_of_green)),
+        vessels=draw(rng, mucosa.vessels),
+        tone=draw(rng, mucosa.tone),
         gloss=0.9 * nuisances.highlights,
-        bump=draw(rng, ranges.bump),
+        bump=draw(rng, mucosa.bump),
         turn_u=rng.uniform(0, 1),
         turn_v=rng.uniform(0, 1),
         stool=(brown, brown * rng.uniform(0.52, 0.74), brown * rng.uniform(0.08, 0.22)),
+        capillaries=draw(fine, mucosa.capillaries),
+        mottling=draw(fine, mucosa.mottling),
+        pits=draw(fine, mucosa.pits),
+        surface_repeat_mm=draw(fine, mucosa.surface_repeat_mm),
+        surface_turn=(fine.uniform(0, 1), fine.uniform(0, 1)),
+        scattered=draw(fine, ranges.camera.scattered),
     )
 
 
 def _look_rows(look: Look, deposits: Deposits, num_lamps: int) -> NDArray[np.float32]:
-    """The (6, 4) float32 of `kernels.types.SceneArrays.looks`, but for what the lens says."""
+    """The (8, 4) float32 of `kernels.types.SceneArrays.looks`, but for what the lens says."""
     rows = [
         [*look.mucosa, look.vessels],
         [look.tone, look.gloss, look.bump, 0.0],
@@ -173,6 +190,8 @@ def _look_rows(look: Look, deposits: Deposits, num_lamps: int) -> NDArray[np.flo
         [*look.stool, 0.0],
         [*deposits.fluid_colour, 0.0],
         [*deposits.stain_colour, 0.0],
+        [look.capillaries, look.mottling, look.pits, TILE_MM / look.surface_repeat_mm],
+        [*look.surface_turn, look.scattered, 0.0],
     ]
     return np.array(rows, np.float32)
 

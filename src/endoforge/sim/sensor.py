@@ -29,8 +29,12 @@ JPEG_ROW, JPEG_COLUMN = 2, 1
 """Where `CameraSettings.table_rows` says whether there is JPEG."""
 QUANTISATION_ROW = 3
 """The first row of the quantisation tables there: luma's, then chroma's."""
-SENSOR_ROWS = QUANTISATION_ROW + 32
-"""Rows of `CameraSettings.table_rows`: a few numbers, then two 8 x 8 quantisation tables."""
+VEIL_ROW = QUANTISATION_ROW + 32
+"""Where the light of haze and the strength of narrow-band imaging stand."""
+SENSOR_ROWS = VEIL_ROW + 1
+"""Rows of `CameraSettings.table_rows`: a few numbers, two 8 x 8 quantisation tables, the veil."""
+HAZE = 0.18
+"""Light of the veil at haze 1, where the brightest tissue has about 1."""
 LUMA_STEPS = (
     16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55,
     14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51, 87, 80, 62,
@@ -76,6 +80,9 @@ class CameraSettings:
     exposure_s: float
     white_balance: tuple[float, float, float]
     saturation: float
+    contrast: float
+    haze: float
+    narrow_band: float
     shot_noise: float
     read_noise: float
     vignette: float
@@ -100,11 +107,12 @@ class CameraSettings:
                 self.vignette / corner,
                 MOST_SHARPENING * self.sharpening,
             ],
-            [aperture_mm, float(self.jpeg > 0), self.exposure, 0.0],
+            [aperture_mm, float(self.jpeg > 0), self.exposure, self.contrast],
         ]
+        last = [[HAZE * self.haze, self.narrow_band, 0.0, 0.0]]
         tables = [quantisation_table(table, self.quality) for table in (LUMA_STEPS, CHROMA_STEPS)]
         steps = np.concatenate(tables).reshape(-1, 4)
-        return np.concatenate([np.array(rows), steps]).astype(np.float32)
+        return np.concatenate([np.array(rows), steps, np.array(last)]).astype(np.float32)
 
     @property
     def quality(self) -> int:
@@ -138,6 +146,9 @@ def make_camera_settings(seed: int, ranges: CameraRanges, nuisances: Nuisances) 
         sharpening=draw(rng, ranges.sharpening),
         jpeg=draw_nuisance(rng, ranges.jpeg),
         defocus=nuisances.defocus,
+        contrast=draw(stream(seed, Stream.PICTURE), ranges.contrast),
+        haze=nuisances.haze,
+        narrow_band=nuisances.narrow_band,
     )
 
 

@@ -21,6 +21,9 @@ class Stream(IntEnum):
     DEPOSITS = 10
     TONE = 11
     VIEWS = 12
+    SURFACE = 13
+    POLYP_SURFACE = 14
+    PICTURE = 15
 
 
 def stream(seed: int, part: Stream) -> np.random.Generator:

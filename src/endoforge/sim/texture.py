@@ -8,12 +8,15 @@ from numpy.typing import NDArray
 
 from endoforge.sim.streams import Stream, stream
 
+TILE_MM = 30.0
+"""Length of the wall that one repeat of the detail texture covers."""
 SIZE = 512
 LEVELS = 7
 """Mip levels: 512, 256, ... 8 texels wide."""
 
 # A channel's byte over 255, less its zero, times its scale is its value.
 DETAIL_ZERO, DETAIL_SCALE = (0.0, 0.5, 0.5, 0.5), (1.0, 4.0, 3.2, 3.2)
+FINE_ZERO, FINE_SCALE = (0.0, 0.5, 0.5, 0.5), (1.0, 6.0, 3.2, 3.2)
 BUBBLE_ZERO, BUBBLE_SCALE = (0.5, 0.5, 0.0, 0.0), (8.0, 8.0, 1.0, 1.6)
 
 Picture = NDArray[np.float32]
@@ -35,6 +38,58 @@ def detail_texture() -> NDArray[np.int32]:
     slope_v = 0.25 * (np.roll(bump, -1, 0) - np.roll(bump, 1, 0))
     level = np.stack([vessels, 0.5 * tone, slope_u, slope_v], axis=-1).astype(np.float32)
     return _packed(_with_mip_levels(level), DETAIL_ZERO, DETAIL_SCALE)
+
+
+@cache
+def fine_texture() -> NDArray[np.int32]:
+    """(T,) four bytes each: all mip levels one after another, each row-major.
+
+    The channels, lowest byte first, are the net of capillaries (0..1), mottling (about -2..2), and
+    the slopes of pits and grooves along u and v.
+    """
+    rng = stream(2, Stream.TEXTURE)
+    net = np.maximum(
+        _net(rng, 12, 5.0), np.maximum(0.75 * _net(rng, 24, 4.0), 0.5 * _net(rng, 44, 3.0))
+    )
+    net *= np.clip(0.7 + 0.5 * _noise(rng, 1, 8, 0.5), 0.1, 1)
+    mottling = (
+        0.55 * _noise(rng, 1, 12, 1.0)
+        + 0.6 * _noise(rng, 10, 60, 0.8)
+        + 0.4 * _noise(rng, 50, 200, 0.5)
+    )
+    relief = _pits(rng, 1500) + 0.5 * _noise(rng, 8, 120, 1.0)
+    slope_u = 0.5 * (np.roll(relief, -1, 1) - np.roll(relief, 1, 1))
+    slope_v = 0.5 * (np.roll(relief, -1, 0) - np.roll(relief, 1, 0))
+    scale = 0.5 / slope_u.std()
+    level = np.stack([net, mottling, scale * slope_u, scale * slope_v], axis=-1)
+    return _packed(_with_mip_levels(level.astype(np.float32)), FINE_ZERO, FINE_SCALE)
+
+
+def _net(rng: np.random.Generator, frequency: float, sharpness: float) -> Picture:
+    """A net of thin lines, 0..1: where smooth noise changes its sign, bent by other noise."""
+    carrier = _noise(rng, 0.5 * frequency, 1.2 * frequency, 0.3)
+    y, x = np.mgrid[:SIZE, :SIZE].astype(np.float32)
+    bend = 0.12 * SIZE / frequency
+    bent = [(axis + bend * _noise(rng, frequency, 4 * frequency, 1.0)) % SIZE for axis in (x, y)]
+    wrapped = np.pad(carrier, ((0, 1), (0, 1)), mode="wrap")
+    warped = cv2.remap(
+        wrapped, bent[0].astype(np.float32), bent[1].astype(np.float32), cv2.INTER_LINEAR
+    )
+    return np.asarray(np.clip(1 - sharpness * np.abs(warped), 0, 1), np.float32)
+
+
+def _pits(rng: np.random.Generator, count: int) -> Picture:
+    """Cells with a pit in each, of unit variance: the distance to the nearest of random points."""
+    points = rng.uniform(0, SIZE, (count, 2))
+    marks = np.full((3 * SIZE, 3 * SIZE), 255, np.uint8)
+    places = np.floor(points).astype(int)
+    for down in range(3):
+        for right in range(3):
+            marks[places[:, 0] + down * SIZE, places[:, 1] + right * SIZE] = 0
+    distance = cv2.distanceTransform(marks, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    inner = distance[SIZE : 2 * SIZE, SIZE : 2 * SIZE]
+    soft = cv2.GaussianBlur(distance, (0, 0), 1.0)[SIZE : 2 * SIZE, SIZE : 2 * SIZE]
+    return np.asarray((soft - inner.mean()) / inner.std(), np.float32)
 
 
 @cache

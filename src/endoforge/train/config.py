@@ -65,6 +65,10 @@ class TrainConfig:
     batch_size: int = 2
     """Frames in a training step."""
 
+    paint: float = 0.0
+    """Share of the training pictures over which surface and light are painted, 0 to 1: mottling,
+    vessels, fall-off, exposure and haze that simulated frames lack of real ones."""
+
     lr_start: float = 1e-3
     """Learning rate at the start, after a warm-up: over the first 200 steps, or a tenth of all if
     that is less, it rises to this from nearly nothing."""
@@ -205,6 +209,7 @@ class TrainConfig:
         checks.check_at_least("--batch-size", self.batch_size, 1, example="2")
         checks.check_at_least("--epochs", self.epochs, 1, example="20")
         checks.check_seed("--seed", self.seed)
+        checks.check_probability("--paint", self.paint, example="0.7")
         checks.check_at_least("--max-boxes", self.max_boxes, 1, example="32")
         if self.val_max_boxes is not None:
             checks.check_at_least("--val-max-boxes", self.val_max_boxes, 1, example="32")

@@ -82,6 +82,7 @@ def training_facts(
         "--drop-last": str(config.drop_last),
         "--target-size": config.target_size,
         "--resize-mode": config.resize_mode,
+        "--paint": f"{config.paint:g}",
         "--max-boxes": str(config.max_boxes),
         "--val-target-size": config.val_target_size or config.target_size,
         "--val-resize-mode": config.val_resize_mode or config.resize_mode,

@@ -111,7 +111,13 @@ def prepare(config: TrainConfig, compute: Compute, group: Group, sinks: list[Sin
     source = training_source(config, compute.torch_device, group)
     model = replace(model, classes=source.class_names)
     start = start and with_classes(start, model, config.seed)
-    backend = compute.backend(model, seed=config.seed, batch_size=config.batch_size, group=group)
+    backend = compute.backend(
+        model,
+        seed=config.seed,
+        batch_size=config.batch_size,
+        group=group,
+        painted=config.paint,
+    )
     metadata = WeightsMetadata(
         model=model,
         input_size=config.val_input_size,

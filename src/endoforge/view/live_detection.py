@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from endoforge.core.choices import DetectorKind
 from endoforge.core.errors import UserError
 from endoforge.detect.detections import Detections, Detector
 from endoforge.detect.heuristic import HeuristicDetector
@@ -16,7 +17,7 @@ from endoforge.detect.predict import Net
 from endoforge.detect.tinydet import TinyDet
 from endoforge.view.events import Events
 from endoforge.view.frame import LiveFrame
-from endoforge.view.messages import DetectorKind, DetectorState
+from endoforge.view.messages import DetectorState
 from endoforge.view.rates import Rate
 from endoforge.view.score import Comparison, Score, compare_with_truth
 from endoforge.view.slot import Slot

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_type_hints
 
 from endoforge.core.checks import MAX_SEED
+from endoforge.core.choices import DetectorKind
 from endoforge.core.errors import UserError
 from endoforge.core.parsing import parse_json
 
@@ -20,7 +21,6 @@ Reader = Callable[[Any], Any]
 """Makes of a JSON value that of a field, or raises ValueError that says what it must be."""
 
 CameraName = Literal["endoscope", "free"]
-DetectorKind = Literal["neural", "heuristic"]
 Level = Literal["info", "warning", "error"]
 Switchable = Literal[
     "autopilot", "camera", "data_run", "detector", "pause", "record", "reset_score", "truth"

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import platform
 import subprocess
 import sys
 from importlib import util
@@ -131,7 +132,7 @@ def test_without_the_extra_the_mend_is_named(monkeypatch, absent):
 @pytest.mark.usefixtures("webgpu")
 def test_a_system_without_a_library_is_named(monkeypatch):
     monkeypatch.delenv("WEBGPU_PATH")
-    monkeypatch.setattr(adapters.platform, "machine", lambda: "riscv64")
+    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
     with pytest.raises(UserError, match=r"no library for .* riscv64.*WEBGPU_PATH"):
         load_dawn()
 

@@ -118,9 +118,12 @@ def test_nothing_is_compiled_after_the_second_step(make, batch, monkeypatch):
     monkeypatch.setattr(runtime.Kernel, "bind", lambda *_: work.append("bind"))
     launched = []
     submit = runtime.submit
-    monkeypatch.setattr(
-        runtime, "submit", lambda dev, launches: (launched.append(launches), submit(dev, launches))
-    )
+
+    def spy(dev, launches):
+        launched.append(launches)
+        submit(dev, launches)
+
+    monkeypatch.setattr(runtime, "submit", spy)
     assert len(set(train(backend, batch, range(2, 5)))) == 3
     assert work == []
     counts = [len(launches) for launches in launched]
@@ -128,11 +131,13 @@ def test_nothing_is_compiled_after_the_second_step(make, batch, monkeypatch):
     assert len(counts) / 3 < 10, "kernels are submitted in lists, not one by one"
 
 
-def test_no_other_device_is_opened(make, batch):
+def test_no_other_device_is_opened(make, batch, monkeypatch):
     from tinygrad.device import Device
 
+    # Another file's tests may have opened others in this process.
+    monkeypatch.setattr(Device, "_opened_devices", set())
     train(make(), batch, range(1))
-    assert set(Device._opened_devices) == {"WEBGPU"}
+    assert set(Device._opened_devices) <= {"WEBGPU"}
 
 
 def test_an_array_of_another_shape_is_refused(make):

@@ -52,9 +52,9 @@ def test_loss_gradients_and_statistics_are_torchs(make, batch, config):
     batch = replace(batch, classes=classes)
     backend = make(config)
     model = build_tinydet(config, seed=0).train()
-    images, *truth = make_views(*Chance(0, torch.device("cpu")).inputs(batch, 0, 0))
-    assert truth[2].tolist() == [2, 0], "both boxes are in view"
-    loss = detection_loss(model(images), *truth, cells_of(images, config))
+    images, boxes, kinds, counts = make_views(*Chance(0, torch.device("cpu")).inputs(batch, 0, 0))
+    assert counts.tolist() == [2, 0], "both boxes are in view"
+    loss = detection_loss(model(images), boxes, kinds, counts, cells_of(images, config))
     loss.total.backward()
 
     result = backend.step(batch, lr=1e-3, epoch=0, step=0)
@@ -63,6 +63,7 @@ def test_loss_gradients_and_statistics_are_torchs(make, batch, config):
     gradients = backend._learner.gradients.read()
     assert gradients.keys() == {name for name, _ in model.named_parameters()}
     for name, parameter in model.named_parameters():
+        assert parameter.grad is not None
         expected = parameter.grad.numpy()
         apart = np.linalg.norm(gradients[name] - expected)
         # Norms make what comes before them indifferent to a bias: such gradients are but rounding.

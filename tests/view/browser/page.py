@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,8 +12,12 @@ try:
     import playwright.sync_api as playwright
     from playwright.sync_api import Browser, Page, expect
 except ImportError:  # the tests are skipped, and say so
-    playwright = expect = None
-    Browser = Page = object
+    if not TYPE_CHECKING:
+        playwright = expect = None
+        Browser = Page = object
+
+__all__ = ["Browser", "Page", "expect", "playwright"]
+"""What the tests get from here, since it may be missing."""
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next((path for path in map(shutil.which, NAMES) if path), None)
@@ -59,4 +64,5 @@ def button(page: Page, action: str):
 
 def picture(page: Page) -> str:
     """The canvas as it is, as text."""
-    return page.locator("#view").evaluate("(view) => view.toDataURL()")
+    text: str = page.locator("#view").evaluate("(view) => view.toDataURL()")
+    return text

@@ -147,7 +147,11 @@ def test_held_keys_steer(browser, viewer, camera, keys):
     for key, (sign, *axis) in keys.items():
         page.keyboard.down(key)
         wanted = {"".join(axis): 1 if sign == "+" else -1}
-        wait_until(lambda wanted=wanted: steered() == wanted)
+
+        def is_steered(wanted: dict[str, int] = wanted) -> bool:
+            return steered() == wanted
+
+        wait_until(is_steered)
         page.keyboard.up(key)
         wait_until(lambda: steered() == {})
     if camera == "Free camera":
@@ -163,7 +167,11 @@ def test_pushing_goes_deeper_and_the_autopilot_lets_go(live):
     for key, sign in (("w", 1), ("s", -1)):
         before = depth()
         live.keyboard.down(key)
-        wait_until(lambda sign=sign, before=before: sign * (depth() - before) > 0.5)
+
+        def has_moved(sign: int = sign, before: float = before) -> bool:
+            return sign * (depth() - before) > 0.5
+
+        wait_until(has_moved)
         live.keyboard.up(key)
         expect(button(live, "autopilot")).to_have_attribute("aria-pressed", "false")
     live.keyboard.press("p")

@@ -39,7 +39,7 @@ def fake(tmp_path, monkeypatch):
     python = tmp_path / "python"
     python.write_text(f'#!/bin/sh\nexec {sys.executable} {script} "$@"\n')
     python.chmod(0o755)
-    monkeypatch.setattr(module.sys, "executable", str(python))
+    monkeypatch.setattr(sys, "executable", str(python))
 
 
 @pytest.mark.usefixtures("fake")

@@ -58,7 +58,12 @@ def test_a_run_that_grows_is_read_again_and_only_the_new_part(tmp_path, monkeypa
     library.runs()
     read = []
     count = module._count_boxes
-    monkeypatch.setattr(module, "_count_boxes", lambda path: read.append(path.name) or count(path))
+
+    def noted(path):
+        read.append(path.name)
+        return count(path)
+
+    monkeypatch.setattr(module, "_count_boxes", noted)
     label = json.loads((run_dir / "labels/frame_00000.json").read_text())
     (run_dir / "labels/frame_00003.json").write_text(json.dumps(label | {"frame_id": 3}))
     assert library.runs()["runs"][0]["boxes"] == 5
@@ -90,12 +95,14 @@ def test_what_isnt_ours_is_listed_without_harm(tmp_path):
 def test_a_thumbnail_has_boxes_if_asked(tmp_path):
     run_dir = write_run(tmp_path)
     library = Library(tmp_path)
-    plain, drawn = (
-        cv2.imdecode(
-            np.frombuffer(library.thumbnail(run_dir.name, 0, width=64, overlay=o), np.uint8), 1
-        )
-        for o in (False, True)
-    )
+
+    def thumbnail(*, overlay: bool):
+        encoded = library.thumbnail(run_dir.name, 0, width=64, overlay=overlay)
+        decoded = cv2.imdecode(np.frombuffer(encoded, np.uint8), 1)
+        assert decoded is not None
+        return decoded
+
+    plain, drawn = thumbnail(overlay=False), thumbnail(overlay=True)
     assert plain.shape == drawn.shape == (48, 64, 3)
     assert np.abs(plain.astype(int) - 50).max() < 4
     assert drawn[8, 8:24, 1].min() > 120, "the upper edge of the box is green"

@@ -1,1 +1,1 @@
-"""Training and detecting on WebGPU: tinygrad's kernels on Dawn, for any vendor's GPU."""
+"""Trains and detects on WebGPU: tinygrad's kernels on Dawn, for any vendor's GPU."""

@@ -1,4 +1,4 @@
-"""The adapters that Dawn finds on this machine, and the choice of one.
+"""Finds the adapters that Dawn sees on this machine, and chooses one.
 
 Dawn's C interface has no list of adapters: it hands out the best one for what is asked. So it is
 asked for each API, for both power preferences, and for the software fallback; a third adapter of
@@ -25,14 +25,14 @@ LIBRARIES = {
     ("Darwin", "x86_64"): "libwebgpu_dawn_x86_64.dylib",
     ("Windows", "AMD64"): "libwebgpu_dawn.dll",
 }
-"""Of dawn-python, by system and processor."""
+"""The files of Dawn in dawn-python, by system and processor."""
 
 SOFTWARE = "software"
 KINDS = {1: "discrete GPU", 2: "integrated GPU", 3: SOFTWARE, 4: "unknown type"}
-"""By Dawn's number, the best first; low-power prefers an integrated one."""
+"""The kinds of adapter by Dawn's number, the best first; low-power prefers an integrated one."""
 
 NEEDED_BUFFERS = 8
-"""Storage buffers of one kernel: tinygrad makes kernels of so many."""
+"""The storage buffers that a kernel must be able to have: tinygrad makes kernels of so many."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,14 @@ class Adapter:
     api: str
     kind: str
     handle: Any = field(compare=False, repr=False)
-    """Dawn's."""
+    """Dawn's own handle of it."""
 
     def __str__(self) -> str:
         return f"{self.name} ({self.vendor or 'vendor unknown'}, {self.api}, {self.kind})"
 
     @property
     def is_software(self) -> bool:
-        """Does the CPU do its work?"""
+        """Say if the CPU does its work."""
         return self.kind == SOFTWARE
 
 
@@ -76,7 +76,7 @@ def load_dawn() -> None:
 
 
 def list_adapters() -> list[Adapter]:
-    """All that Dawn shows, the one picked without a wish first; UserError without Dawn."""
+    """List all that Dawn shows, the one picked without a wish first; UserError without Dawn."""
     load_dawn()
     try:
         from tinygrad.runtime import ops_webgpu as ops
@@ -111,7 +111,7 @@ def list_adapters() -> list[Adapter]:
 
 
 def choose(wish: AdapterWish, adapters: list[Adapter]) -> Adapter:
-    """The best of `adapters` that is as wished for; UserError, with what there is, if none is."""
+    """Choose the best of `adapters` that is as wished; UserError, which lists them, if none is."""
     if not adapters:
         raise UserError(
             "no WebGPU adapter here: install a driver of Vulkan, DX12 or Metal for the GPU (for a "
@@ -127,7 +127,7 @@ def choose(wish: AdapterWish, adapters: list[Adapter]) -> Adapter:
 
 
 def pick_adapter(words: str | None) -> Adapter:
-    """The adapter that `--adapter` wishes for, told to the user with a warning if it is software.
+    """Pick the adapter that `--adapter` wishes for, and log it, with a warning if it is software.
 
     Raises UserError where there is none, or no WebGPU.
     """
@@ -146,7 +146,7 @@ def _matches(adapter: Adapter, wish: AdapterWish) -> bool:
 
 
 def _described(handle: Any, api: str) -> Adapter | None:
-    """None for one that can't do the work."""
+    """Describe an adapter of Dawn's; None for one that can't do the work."""
     from tinygrad.runtime import ops_webgpu as ops
     from tinygrad.runtime.autogen import webgpu as wgpu
 

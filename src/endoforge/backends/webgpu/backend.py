@@ -1,4 +1,4 @@
-"""Training on WebGPU: any GPU with a driver of Vulkan, DX12 or Metal."""
+"""Trains on WebGPU: any GPU with a driver of Vulkan, DX12 or Metal."""
 
 from typing import Any
 
@@ -32,11 +32,13 @@ class WebGpuBackend:
     tinygrad. They are compiled at the first batch of a size, and then submitted as lists.
     """
 
-    def __init__(self, model_config: TinyDetConfig, *, seed: int, adapter: Adapter) -> None:
+    def __init__(
+        self, model_config: TinyDetConfig, *, seed: int, adapter: Adapter, painted: float = 0.0
+    ) -> None:
         open_device(adapter)
         self.model_config = model_config
         self._adapter = adapter
-        self._chance = Chance(seed, CPU)
+        self._chance = Chance(seed, CPU, painted)
         model = build_tinydet(model_config, seed).eval()
         self._divisor = model.required_divisor
         self._learner = Learner(model)
@@ -121,7 +123,7 @@ class WebGpuBackend:
     def _inputs(
         self, batch: Batch, epoch: int, step: int
     ) -> dict[str, NDArray[np.float32 | np.int32]]:
-        """On the CPU: the views of a batch, and what is wanted of each cell."""
+        """Make, on the CPU, the views of a batch, and what is wanted of each cell."""
         views = make_views(*self._chance.inputs(batch, epoch, step))
         images, boxes, classes, num_boxes = views
         cells = cells_of(images, self.model_config)
@@ -134,19 +136,19 @@ class WebGpuBackend:
         }
 
     def _settle(self) -> None:
-        """Wait for the last step, whose result the next one overwrites."""
+        """Wait for the last step: the next one overwrites its result."""
         if self._last is not None:
             self._last.values()
             self._last = None
 
     def _in_order(self, parameters: Arrays, statistics: Arrays, counts: Arrays) -> Arrays:
-        """As TinyDet's `state_dict` has them."""
+        """Put arrays into the order of TinyDet's `state_dict`."""
         everything = parameters | statistics | {name: one.copy() for name, one in counts.items()}
         return {name: everything[name] for name in self._learner.model.state_dict()}
 
 
 class _Outcome:
-    """Loss and mean IoU of a step, read when somebody asks or the next step needs their place."""
+    """The loss and the mean IoU of a step, read when somebody asks, or the next step begins."""
 
     def __init__(self, learner: Learner) -> None:
         self._learner: Learner | None = learner
@@ -159,7 +161,7 @@ class _Outcome:
 
 
 class _Late:
-    """One of the two, a number once it is asked for."""
+    """One number of an outcome, read once it is asked for."""
 
     def __init__(self, outcome: _Outcome, place: int) -> None:
         self._outcome, self._place = outcome, place
@@ -169,5 +171,5 @@ class _Late:
 
 
 def _counts(weights: Arrays) -> Arrays:
-    """The batches that each norm has seen, which only count."""
+    """Pick the counts of batches that norms have seen, which no kernel needs."""
     return {name: array for name, array in weights.items() if array.dtype == np.int64}

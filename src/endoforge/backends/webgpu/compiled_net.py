@@ -1,4 +1,4 @@
-"""A TinyDet that detects on the WebGPU device."""
+"""Compiles a TinyDet, once for each size of batch, to detect on the WebGPU device."""
 
 from collections.abc import Mapping
 
@@ -16,9 +16,9 @@ from endoforge.detect.tinydet import TinyDet
 
 
 class WebGpuNet:
-    """What `detect.predict` asks: the structure of `model`, the weights of `tensors`.
+    """A net as `detect.predict` asks it: the structure of `model`, the weights of `tensors`.
 
-    Batches are filled up to a power of two, so that few sizes are compiled.
+    Batches are filled up to a power of two, since every size is compiled anew, which takes seconds.
     """
 
     def __init__(self, model: TinyDet, tensors: Mapping[str, Tensor]) -> None:
@@ -27,7 +27,7 @@ class WebGpuNet:
         self._forwards: dict[tuple[int, ...], _Forward] = {}
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        """(B, 3, H, W) float32 in 0..1 to raw output (B, N, C + 68), both on the CPU."""
+        """Take (B, 3, H, W) float32 in 0..1 to raw output (B, N, C + 68), both on the CPU."""
         given = images.permute(0, 2, 3, 1).contiguous().numpy()
         shape = (1 << (len(given) - 1).bit_length(), *given.shape[1:])
         if shape not in self._forwards:
@@ -40,7 +40,7 @@ class WebGpuNet:
 
 
 def net_of(model: TinyDet) -> WebGpuNet:
-    """`model`, in evaluation mode, on the device that is open."""
+    """Bring `model`, in evaluation mode, to the device that is open."""
     arrays = {
         name: tensor.detach().cpu().numpy()
         for name, tensor in model.state_dict().items()

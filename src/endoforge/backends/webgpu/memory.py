@@ -1,4 +1,4 @@
-"""Arrays on the WebGPU device that stay where they are, so that kernels are bound to them once."""
+"""Keeps arrays on the WebGPU device where they are, so that kernels are bound to them once."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -28,14 +28,17 @@ class DeviceArray:
         self.shape = shape
 
     def write(self, values: NDArray[np.float32 | np.int32]) -> None:
-        """Bring `values` there, straight from where they lie; work sent before isn't disturbed."""
+        """Bring `values` there, straight from where they lie; work sent before isn't disturbed.
+
+        Raises ValueError for another shape.
+        """
         values = np.ascontiguousarray(values, self._dtype)
         if values.shape != self.shape:
             raise ValueError(f"an array of {self.shape} can't take {values.shape}")
         self._buffer.allocator._copyin(self._buffer._buf, _bytes(values))
 
     def read(self) -> NDArray[Any]:
-        """A copy, when all work sent before is done."""
+        """Give a copy, once all work sent before is done."""
         values = np.empty(self.shape, self._dtype)
         self._buffer.allocator._copyout(_bytes(values), self._buffer._buf)
         return values
@@ -50,21 +53,21 @@ class PackedArrays:
 
     @property
     def tensor(self) -> Tensor:
-        """All of them, flat."""
+        """The one tensor that holds all of them, flat."""
         return self._all.tensor
 
     def views(self) -> dict[str, Tensor]:
-        """Each of them, by its name."""
+        """Give a view of each of them, by its name."""
         return {name: self.tensor[place].reshape(shape) for name, place, shape in self._places()}
 
     def assign(self, values: Mapping[str, Tensor]) -> None:
-        """Write some of them, when tinygrad realizes `tensor`."""
+        """Let tinygrad write some of them, when it realizes `tensor`."""
         for name, place, _ in self._places():
             if name in values:
                 self.tensor[place].assign(values[name].flatten())
 
     def write(self, arrays: Mapping[str, NDArray[np.float32]]) -> None:
-        """Bring all of them there."""
+        """Bring all of them there; raises ValueError for another shape."""
         flat = np.empty(self._all.shape, np.float32)
         for name, place, shape in self._places():
             if arrays[name].shape != shape:
@@ -73,7 +76,7 @@ class PackedArrays:
         self._all.write(flat)
 
     def read(self) -> dict[str, NDArray[np.float32]]:
-        """Copies of all of them."""
+        """Give copies of all of them, by their names."""
         flat = self._all.read()
         return {name: flat[place].reshape(shape) for name, place, shape in self._places()}
 

@@ -1,4 +1,4 @@
-"""TinyDet on tinygrad: the same modules, weights and names, applied by tinygrad's tensors."""
+"""Applies TinyDet on tinygrad: the same modules, weights and names, on tinygrad's tensors."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from endoforge.detect.tinydet import ResidualBlock, TinyDet
 
 @dataclass(eq=False)
 class Pass:
-    """One way through a net: its tensors by their names, and what the norms saw.
+    """A pass through a net: its tensors by their names, and what the norms saw.
 
     In training each norm notes the mean and the unbiased variance of its batch in `seen`, by its
     name; else `seen` is None, and norms go by their running statistics.
@@ -22,7 +22,7 @@ class Pass:
 
 
 def raw_output(model: TinyDet, images: Tensor, run: Pass) -> Tensor:
-    """What `model.forward` gives: (B, H, W, 3) float32 in 0..1 to raw output (B, N, C + 68).
+    """Take (B, H, W, 3) float32 in 0..1 to raw output (B, N, C + 68), as `model.forward` does.
 
     Of `model` only the structure counts; weights and statistics are those of `run`.
     """
@@ -95,7 +95,7 @@ def _by_channel(values: Tensor) -> Tensor:
 
 
 def _add_upsampled(fine: Tensor, coarse: Tensor) -> Tensor:
-    """`coarse` at twice its size on top of `fine`; where `fine` is odd, the overhang is cut."""
+    """Add `coarse`, at twice its size, to `fine`; where `fine` is odd, the overhang is cut."""
     batch, channels, height, width = coarse.shape
     twice = coarse.reshape(batch, channels, height, 1, width, 1)
     twice = twice.expand(batch, channels, height, 2, width, 2)

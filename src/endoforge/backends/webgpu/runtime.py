@@ -1,4 +1,4 @@
-"""tinygrad's WebGPU device, on the adapter that was chosen and with nothing made twice.
+"""Runs tinygrad's WebGPU device on the adapter that was chosen, with nothing made twice.
 
 tinygrad 0.14 takes the system's first adapter, and for every launch of a kernel it makes its
 layouts, its pipeline and its bind group anew, each with a wait. Here a kernel's pipeline is made
@@ -37,7 +37,7 @@ def open_device(adapter: Adapter) -> None:
 
 
 def settings() -> AbstractContextManager[None]:
-    """tinygrad's switches for all that it does here: kernels are compiled by this process alone."""
+    """Set tinygrad's switches for all that it does here: this process alone compiles kernels."""
     context: AbstractContextManager[None] = Context(PARALLEL=0, TRAINING=1)
     return context
 
@@ -68,7 +68,7 @@ class ChosenDevice(ops.WebGpuDevice):  # type: ignore[misc]
         self.infinity = self.create_uniform(float("inf"))
 
     def write_buffer(self, buf: Any, src: Any) -> None:
-        """As tinygrad's, without its copy of what can be read where it lies."""
+        """Write as tinygrad does, without its copy of what can be read where it lies."""
         view = memoryview(src)
         if view.readonly:
             super().write_buffer(buf, src)
@@ -131,7 +131,7 @@ class Kernel(Program[ChosenDevice]):  # type: ignore[misc]
             self._dev.synchronize()
 
     def bind(self, buffers: tuple[Any, ...]) -> Any:
-        """A bind group of these buffers; the caller releases it."""
+        """Make a bind group of these buffers; the caller releases it."""
         device = self._dev.device_res
         if self._pipeline is None:
             self._make_pipeline(len(buffers))
@@ -154,7 +154,7 @@ class Kernel(Program[ChosenDevice]):  # type: ignore[misc]
         return group
 
     def dispatch(self, compute_pass: Any, group: Any, global_size: Dims) -> None:
-        """Put a launch into a pass."""
+        """Put a launch of `global_size` workgroups into a pass."""
         wgpu.wgpuComputePassEncoderSetPipeline(compute_pass, self._pipeline)
         wgpu.wgpuComputePassEncoderSetBindGroup(compute_pass, 0, group, 0, None)
         wgpu.wgpuComputePassEncoderDispatchWorkgroups(compute_pass, *global_size)
@@ -206,7 +206,7 @@ class CommandRecording(GraphRunner):  # type: ignore[misc]
 
     @staticmethod
     def supports_uop(batch_devs: Any, new_call: Any) -> bool:
-        """Kernels whose buffers are no inputs of the function."""
+        """Say if a call can be recorded: none of its buffers is an input of the function."""
         fixed = not any(one.op is Ops.PARAM for arg in new_call.src[1:] for one in arg.toposort())
         return fixed and GraphRunner.supports_uop(batch_devs, new_call)
 

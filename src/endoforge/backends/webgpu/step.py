@@ -1,4 +1,4 @@
-"""One training step on tinygrad: forward, loss, backward, AdamW, and the moving average."""
+"""Takes a training step on tinygrad: forward, loss, backward, AdamW, and the moving average."""
 
 from collections.abc import Mapping
 
@@ -59,12 +59,12 @@ class Learner:
         self._steps[shape](inputs)
 
     def result(self) -> tuple[float, float]:
-        """The loss and the mean IoU of the last step, when it is done."""
+        """Wait for the last step, and give its loss and its mean IoU."""
         total, mean_iou = self._result.read().tolist()
         return total, mean_iou
 
     def learn(self, images: Tensor, targets: Targets, cells: CellTensors) -> None:
-        """A step, on what lies on the device."""
+        """Take a step on what lies on the device."""
         views = self.parameters.views()
         run = Pass(views)
         raw = raw_output(self.model, images, run)
@@ -73,6 +73,7 @@ class Learner:
         self.gradients.assign(dict(zip(views, gradients, strict=True)))
         self._result.tensor.assign(Tensor.stack(total, mean_iou))
         self._note_statistics(run)
+        # Before the weights change: tinygrad is lazy, and would else compute these of the new ones.
         Tensor.realize(self.gradients.tensor, self._result.tensor, self.statistics.tensor)
         self._apply_gradients()
         self._follow_averages()
@@ -90,7 +91,7 @@ class Learner:
         self.statistics.assign(moved)
 
     def _apply_gradients(self) -> None:
-        """AdamW (Loshchilov and Hutter 2019), of gradients cut to MAX_GRADIENT_NORM."""
+        """Do AdamW (Loshchilov and Hutter 2019), on gradients cut to MAX_GRADIENT_NORM."""
         lr, correction1, correction2 = (self._numbers.tensor[number] for number in (0, 2, 3))
         gradients, (beta1, beta2) = self.gradients.tensor, ADAM_BETAS
         norm = gradients.square().sum().sqrt().contiguous()
@@ -138,7 +139,7 @@ class Step:
 
 
 def _cells_on_device(model: TinyDet, image_hw: tuple[int, ...]) -> CellTensors:
-    """The net's cells for pictures of this size, on the device."""
+    """Bring the net's cells for pictures of this size to the device."""
     height, width = image_hw
     cells = make_cells((height, width), model.config.strides, torch.device("cpu"))
     arrays = [cells.centres.numpy(), cells.strides.numpy()]

@@ -1,4 +1,4 @@
-"""The loss of TinyDet on tinygrad: `detect.loss`, term by term."""
+"""Computes the loss of TinyDet on tinygrad: `detect.loss`, term by term."""
 
 import math
 from dataclasses import dataclass
@@ -29,19 +29,20 @@ class Targets:
 
 @dataclass(frozen=True, eq=False)
 class CellTensors:
-    """Of `detect.boxes.Cells`, what the loss needs: `centres` (N, 2) and `strides` (N,)."""
+    """What the loss needs of `detect.boxes.Cells`: `centres` (N, 2), `strides` (N,), in pixels."""
 
     centres: Tensor
     strides: Tensor
 
 
 def detection_loss(raw: Tensor, targets: Targets, cells: CellTensors) -> tuple[Tensor, Tensor]:
-    """The loss and the mean IoU of a batch, scalars; `raw` is (B, N, C + NUM_EDGE_CHANNELS)."""
+    """Compute the loss and the mean IoU of a batch; `raw` is (B, N, C + NUM_EDGE_CHANNELS)."""
     logits, edges = raw[..., :-NUM_EDGE_CHANNELS], raw[..., -NUM_EDGE_CHANNELS:]
     positive = targets.positive
     is_positive = positive.cast(dtypes.bool)
     weights = edges.reshape(*edges.shape[:2], 4, NUM_BINS).log_softmax(-1).contiguous()
     predicted = to_boxes(weights, cells)
+    # A cell that isn't positive is compared with itself, where CIoU and its gradient are finite.
     truth = is_positive.unsqueeze(-1).where(targets.boxes, predicted.detach())
     iou, ciou = complete_iou(predicted, truth)
 
@@ -56,13 +57,13 @@ def detection_loss(raw: Tensor, targets: Targets, cells: CellTensors) -> tuple[T
 
 
 def quality_focal_loss(logits: Tensor, quality: Tensor) -> Tensor:
-    """As `detect.loss.quality_focal_loss`."""
+    """Compute `detect.loss.quality_focal_loss`, element by element."""
     entropy = logits.relu() - logits * quality + (1 + (-logits.abs()).exp()).log()
     return (quality - logits.sigmoid()).abs().pow(QUALITY_FOCAL_POWER) * entropy
 
 
 def to_boxes(log_weights: Tensor, cells: CellTensors) -> Tensor:
-    """As `detect.boxes.to_boxes`: (B, N, 4, NUM_BINS) to (B, N, 4) xyxy in pixels."""
+    """Take (B, N, 4, NUM_BINS) to (B, N, 4) xyxy in pixels, as `detect.boxes.to_boxes`."""
     mean = (log_weights.exp() * Tensor.arange(NUM_BINS)).sum(-1)
     distances = (mean * LOG2_STEP + FIRST_LOG2).exp2() * cells.strides.unsqueeze(-1)
     low, high = cells.centres - distances[..., :2], cells.centres + distances[..., 2:]
@@ -70,7 +71,7 @@ def to_boxes(log_weights: Tensor, cells: CellTensors) -> Tensor:
 
 
 def distribution_focal_loss(log_weights: Tensor, truth: Tensor, cells: CellTensors) -> Tensor:
-    """As `detect.loss.distribution_focal_loss`: (B, N)."""
+    """Compute `detect.loss.distribution_focal_loss`, (B, N)."""
     low, high = cells.centres - truth[..., :2], truth[..., 2:] - cells.centres
     strides = (low.cat(high, dim=-1) / cells.strides.unsqueeze(-1)).maximum(EPSILON)
     place = ((strides.log2() - FIRST_LOG2) / LOG2_STEP).clip(0, NUM_BINS - 1).unsqueeze(-1)
@@ -79,7 +80,7 @@ def distribution_focal_loss(log_weights: Tensor, truth: Tensor, cells: CellTenso
 
 
 def complete_iou(boxes: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-    """As `detect.loss.complete_iou`."""
+    """Compute IoU and CIoU, (B, N) each, as `detect.loss.complete_iou`."""
     sizes, truth_sizes = _sizes(boxes), _sizes(truth)
     low = boxes[..., :2].maximum(truth[..., :2])
     high = boxes[..., 2:].minimum(truth[..., 2:])
@@ -99,7 +100,7 @@ def complete_iou(boxes: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def aspect_weight(iou: Tensor, aspect: Tensor) -> Tensor:
-    """What `detect.loss.complete_iou` weighs the penalty of the aspect ratio by.
+    """Weigh the penalty of the aspect ratio, as `detect.loss.complete_iou`.
 
     GPUs divide inexactly: the IoU of a box with itself may be the next number above 1, which would
     make the divisor 0.
@@ -108,7 +109,7 @@ def aspect_weight(iou: Tensor, aspect: Tensor) -> Tensor:
 
 
 def _by_class(quality: Tensor, classes: Tensor, num_classes: int) -> Tensor:
-    """Each cell's quality at the class of its box, 0 at the others: (B, N) to (B, N, C)."""
+    """Put each cell's quality at the class of its box, 0 at the others: (B, N) to (B, N, C)."""
     is_it = classes.unsqueeze(-1) == Tensor.arange(num_classes)
     return is_it.where(quality.unsqueeze(-1), 0.0)
 
@@ -122,17 +123,21 @@ def _product(pairs: Tensor) -> Tensor:
 
 
 def _angle(sizes: Tensor) -> Tensor:
-    """The angle whose tangent is width over height, with its gradient by the formula.
+    """Compute the angle whose tangent is width over height, with its gradient by the formula.
 
     tinygrad's own goes by the arc sine, which loses its last digits where a box is flat or tall.
     """
     ratio = sizes[..., 0] / (sizes[..., 1] + EPSILON)
     fixed = ratio.detach()
+    # The second term is 0 but for its gradient, which is that of the arc tangent.
     return _arc_tangent(fixed) + (ratio - fixed) / (1 + fixed.square())
 
 
 def _arc_tangent(x: Tensor) -> Tensor:
-    """Of x >= 0 (Abramowitz and Stegun 1964, 4.4.49: off by 2e-8 at most for x <= 1)."""
+    """Compute the arc tangent of x >= 0, off by 2e-8 at most for x <= 1.
+
+    A polynomial (Abramowitz and Stegun 1964, 4.4.49), and above 1 that of the inverse.
+    """
     below = x <= 1
     small = below.where(x, 1 / x.maximum(1))
     square = small.square()

@@ -1,4 +1,4 @@
-"""`--backend webgpu`, as `backends.compute` wants it."""
+"""Makes of `--backend webgpu` what `backends.compute` wants."""
 
 import torch
 
@@ -11,12 +11,12 @@ from endoforge.detect.tinydet import TinyDet, TinyDetConfig
 
 
 class WebGpuCompute:
-    """The adapter that is wished for, open."""
+    """The adapter that is wished for, open to train or to detect on."""
 
     torch_device = torch.device("cpu")
 
     def __init__(self, words: str | None) -> None:
-        """`words` as of `--adapter`; UserError where there is no such adapter, or no WebGPU."""
+        """Open the adapter that `words` of `--adapter` wish for; UserError if there is none."""
         self._adapter = pick_adapter(words)
         from endoforge.backends.webgpu.runtime import open_device
 
@@ -36,12 +36,13 @@ class WebGpuCompute:
         seed: int,
         batch_size: int,  # noqa: ARG002 - every size is compiled alike
         group: Group,
+        painted: float = 0.0,
     ) -> Backend:
         if group.size > 1:
             raise UserError("--backend webgpu trains in one process: start it without torchrun")
         from endoforge.backends.webgpu.backend import WebGpuBackend
 
-        return WebGpuBackend(model_config, seed=seed, adapter=self._adapter)
+        return WebGpuBackend(model_config, seed=seed, adapter=self._adapter, painted=painted)
 
     def net(self, model: TinyDet) -> Net:
         from endoforge.backends.webgpu.compiled_net import net_of

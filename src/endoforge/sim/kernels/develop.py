@@ -36,6 +36,7 @@ from endoforge.sim.sensor import (
     GRAIN_STEPS,
     LUMA_TOP,
     SENSOR_ROWS,
+    VEIL_ROW,
 )
 
 SPREAD = 0.1664
@@ -46,6 +47,10 @@ LONGEST_FLOW_PX = 40.0
 LEAST_CIRCLE_PX = 0.4
 LARGEST_CIRCLE_PX = 6.0
 """The radius of the circle of confusion is cut here."""
+
+CONTRAST_MIDDLE, MOST_BURNT = 0.25, 2.0
+"""Light that contrast leaves as it is, shown as a middling grey (0.39), and how much brighter it
+makes what is brighter at most."""
 
 LUMA_BITS = 12
 OPEN = 1 << 20
@@ -267,6 +272,7 @@ def expose(
         noise.x *= GRAIN_SCALE * GRAIN_SCALE
         noise.y *= GRAIN_SCALE * GRAIN_SCALE / LUMA_TOP
         optics = room.sensors[scene * SENSOR_ROWS + 2]
+        veil = room.sensors[scene * SENSOR_ROWS + VEIL_ROW]
         seed = qd.cast(room.cameras[b * CAMERA_ROWS + 2].w, qd.i32)
         tile = (b * tiles_y + ty) * tiles_x + (x >> 3)
         flow = room.flow[2 * tile]
@@ -306,7 +312,23 @@ def expose(
                 colour = light.xyz * gain * (qd.max(dim, 0.0) / light.w)
                 # Luminance of linear light (BT.709); saturation mixes with it before the response.
                 grey = colour.dot(vec3(0.2126, 0.7152, 0.0722))
+                # A power of luminance, times the colour, so that hues stay. The branch is the same
+                # for a whole scene: who has no contrast pays for no logarithm.
+                if optics.w > 0.0:
+                    steeper = qd.exp(
+                        optics.w * qd.log(qd.max(grey, 1e-4) * (1.0 / CONTRAST_MIDDLE))
+                    )
+                    colour *= qd.min(steeper, MOST_BURNT)
+                    grey *= qd.min(steeper, MOST_BURNT)
                 colour = grey + balance.w * (colour - grey)
+                # As processors show it: light of 540 nm, seen by green, as red, and of 415 nm, seen
+                # by blue, as green and blue. The factors, set by eye,
+                # make up for the dimmer bands.
+                if veil.y > 0.0:
+                    bands = vec3(1.35 * colour.y, 1.5 * colour.z, 1.25 * colour.z)
+                    colour += veil.y * (bands - colour)
+                # After all that scales light: a veil is lit by the lamp, not by the wall.
+                colour += veil.x * vec3(1.0, 0.96, 0.92)
                 red = respond(room, colour.x)
                 green = respond(room, colour.y)
                 blue = respond(room, colour.z)

@@ -4,11 +4,10 @@ import quadrants as qd
 
 from endoforge.sim import texture
 from endoforge.sim.kernels.geometry import ALONG_PER_MM, AROUND_PER_UNIT, NA, NP, NS
-from endoforge.sim.kernels.types import LOOK_ROWS, POLYP_ROWS, SceneArrays, View, vec3, vec4
+from endoforge.sim.kernels.types import LOOK_ROWS, POLYP_ROWS, SceneArrays, View, vec2, vec3, vec4
 from endoforge.sim.sensor import MAX_LAMPS
 
-TILE_MM = 30.0
-"""The length of wall that one repeat of the detail texture covers."""
+TILE_MM = texture.TILE_MM
 BUBBLE_TILE_MM = 22.0
 """The length of wall that one repeat of the bubbles covers."""
 TEXELS_PER_MM = texture.SIZE / TILE_MM
@@ -28,6 +27,7 @@ NEAR_MM2 = 9.0
 PAIRS = 0x00FF00FF
 """The bytes of a texel that are interpolated together."""
 DETAIL_ZERO, DETAIL_SCALE = vec4(*texture.DETAIL_ZERO), vec4(*texture.DETAIL_SCALE)
+FINE_ZERO, FINE_SCALE = vec4(*texture.FINE_ZERO), vec4(*texture.FINE_SCALE)
 BUBBLE_ZERO, BUBBLE_SCALE = vec4(*texture.BUBBLE_ZERO), vec4(*texture.BUBBLE_SCALE)
 COAT_ROWS, COAT_COLUMNS = NS // 2, NA // 2
 
@@ -250,17 +250,20 @@ def surface(
     pattern = 0.0
     mucus = 0.0
     tint = vec3(1.0)
+    own_surface = False
     along_u = along
     along_v = around
     if instance > 0:
         row = (b * NP + instance - 1) * POLYP_ROWS
-        low = 0.0
-        u, v, along_u, along_v, low = polyp_place(view, b, instance, p, turn)
-        tint = view.polyps[row + 3].xyz
-        pattern = view.polyps[row + 3].w
-        vessels *= 1.2 * view.polyps[row + 5].x
-        mucus = view.polyps[row + 5].y * qd.max(1.0 - 0.8 * low, 0.0)
-        footprint *= POLYP_SCALE
+        own_surface = view.polyps[row + 5].w == 0.0
+        if own_surface:
+            low = 0.0
+            u, v, along_u, along_v, low = polyp_place(view, b, instance, p, turn)
+            tint = view.polyps[row + 3].xyz
+            pattern = view.polyps[row + 3].w
+            vessels *= 1.2 * view.polyps[row + 5].x
+            mucus = view.polyps[row + 5].y * qd.max(1.0 - 0.8 * low, 0.0)
+            footprint *= POLYP_SCALE
         # The wall's crevices shade the foot of a polyp only, and little sticks to its top.
         gap = radius - qd.sqrt(c.y * c.y + c.z * c.z)
         at_foot = qd.math.clamp(1.0 - 0.4 * gap, 0.0, 1.0)
@@ -281,6 +284,29 @@ def surface(
     tone = qd.max(tone, 0.1)
     # Patches of mucosa differ in how much blood they hold, which hardly changes red.
     albedo *= vec3(qd.sqrt(tone), tone, tone) * tint
+    fine = scenes.looks[scene * LOOK_ROWS + 6]
+    relief = vec2(0.0)
+    # One look-up serves all three, and a run without any of them doesn't pay for it.
+    if fine.x + fine.y + fine.z > 0.0:
+        place = scenes.looks[scene * LOOK_ROWS + 7]
+        scale = fine.w
+        # A polyp's coordinates are already finer than the wall's: without this, so would be its
+        # vessels and pits, where only its detail is meant to be.
+        if own_surface:
+            scale *= 1.0 / POLYP_SCALE
+        near = texel(
+            scenes.fine, u * scale + place.x, v * scale + place.y, mip_level(footprint * scale)
+        )
+        near = (near - FINE_ZERO) * FINE_SCALE
+        # Vessels of the wall show in patches and are pressed flat on folds. Shares of the light
+        # taken are as those of the large vessels above, less for red: thin ones hold less blood.
+        net = fine.x * near.x * qd.math.clamp(0.65 + 0.9 * coat.y - 0.12 * crevice, 0.0, 1.0)
+        albedo *= vec3(1.0 - 0.22 * net, 1.0 - 0.60 * net, 1.0 - 0.48 * net)
+        # More blood or less, so red hardly changes. No factor gets below 0.4: a byte of the texture
+        # holds 3 at most.
+        blush = fine.y * near.y
+        albedo *= 1.0 + blush * vec3(0.06, 0.20, 0.17)
+        relief = vec2(near.z, near.w) * (0.5 * fine.z / (1.0 + 0.02 * t))
     # Flatter with distance: bumps of less than a pixel would glitter.
     slope = style.z * (1.0 + 1.3 * pattern) / (1.0 + 0.02 * t)
     if mucus > 0.0:
@@ -292,7 +318,11 @@ def surface(
     if coat.w != 0.0 or coat.z > 0.0:
         albedo, rough, wet = cover_up(scenes, scene, albedo, coat, detail)
     bump = slope * rough * (detail.z * along_u + detail.w * along_v)
-    film = WET_ROUGHNESS * bump
+    pitted = rough * (relief.x * along_u + relief.y * along_v)
+    # The tissue glows from below its surface, which evens small pits out; the film shows them all,
+    # and breaks one large glint into many.
+    bump += 0.6 * pitted
+    film = WET_ROUGHNESS * bump + pitted
     if coat.w < 0.0:
         scale = TILE_MM / BUBBLE_TILE_MM
         foam = texel(scenes.bubbles, u * scale, v * scale, mip_level(footprint * scale))
@@ -346,6 +376,6 @@ def shade(
     share = 1.0 / qd.cast(num_lamps, qd.f32)
     # Light that the lumen's walls pass on: weak, and redder with every bounce. It falls off over
     # 30 mm (900 is the square), about the lumen's width.
-    scattered = occlusion / (t * t + 900.0)
+    scattered = scenes.looks[scene * LOOK_ROWS + 7].z * occlusion / (t * t + 900.0)
     light = vec3(diffuse * share * occlusion) + albedo * vec3(0.30, 0.16, 0.12) * scattered
     return albedo * light + vec3(1.0, 0.98, 0.94) * (GLINT * share * glint * style.y * gloss)

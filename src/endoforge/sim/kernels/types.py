@@ -26,7 +26,7 @@ METER_STEP = 2
 """Tiles from one ray that meters the light to the next."""
 POLYP_ROWS = 7
 """Rows of four numbers a polyp: see `sim.polyps.Polyp.table_row`."""
-LOOK_ROWS = 6
+LOOK_ROWS = 8
 """Rows of four numbers a look: see `SceneArrays.looks`."""
 STATS = 6
 """Numbers a polyp in `Target.stats`."""
@@ -45,7 +45,9 @@ class SceneArrays:
     looks       LOOK_ROWS each: mucosa's albedo RGB, vessels 0..1 | tone, gloss, bump (strengths),
                 tangent of a tile's half angle | shift of the texture u, v in repeats, number of
                 lamps, rad per pixel | stool's albedo RGB, 0 | fluid's albedo RGB, 0 | factor of
-                a stain on the albedo RGB, 0
+                a stain on the albedo RGB, 0 | capillaries, mottling, pits (strengths), repeats of
+                the fine surface in one of the detail | its shift u, v in repeats, share of the
+                scattered light, 0
     sensors     SENSOR_ROWS each: see `sim.sensor.CameraSettings.table_rows`
     lamps       3 each: right, down in mm from the lens, 0, 0
     rays        unit directions in camera axes (right, down, forward), of a grid that is padded to
@@ -53,6 +55,7 @@ class SceneArrays:
     screens     a pixel each: 0 where the picture shows, else 1 << 24 | B << 16 | G << 8 | R
     detail      `sim.texture.detail_texture`
     bubbles     `sim.texture.bubble_texture`
+    fine        `sim.texture.fine_texture`
     """
 
     centreline: Vec4Array
@@ -65,6 +68,7 @@ class SceneArrays:
     screens: IntArray
     detail: IntArray
     bubbles: IntArray
+    fine: IntArray
 
 
 @dataclass
