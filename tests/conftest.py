@@ -19,7 +19,13 @@ from endoforge.core.errors import UserError
 from endoforge.detect.tinydet import TinyDet, TinyDetConfig, build_tinydet
 from endoforge.detect.weights import WeightsMetadata, save_weights
 
-LONG_FILES = ("test_power_cuts.py", "test_readme.py", "test_kills.py", "test_hostile.py")
+LONG_FILES = (
+    "test_simulated.py",
+    "test_readme.py",
+    "test_backend.py",
+    "test_processes.py",
+    "test_kills.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
