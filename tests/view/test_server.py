@@ -60,11 +60,11 @@ class Site:
         assert not self._thread.is_alive()
 
     def get(self, path: str, **more: Any) -> httpx.Response:
-        return httpx.get(self.origin + path, timeout=20, **more)
+        return httpx.get(self.origin + path, timeout=120, **more)
 
     def post(self, path: str, value: Any = None, **more: Any) -> httpx.Response:
         more = {"headers": {"origin": self.origin}} | more
-        return httpx.post(self.origin + path, json=value, timeout=20, **more)
+        return httpx.post(self.origin + path, json=value, timeout=120, **more)
 
     def viewer(self, **more: Any) -> "Client":
         return Client(self, **more)
@@ -500,7 +500,7 @@ def test_with_a_token_only_those_who_have_it_get_in(make_site):
         assert web.get("/api/jobs").status_code == 200
         cookie = "; ".join(f"{name}={value}" for name, value in web.cookies.items())
     with connect(live, origin=site.origin, additional_headers={"Cookie": cookie}) as socket:
-        assert json.loads(socket.recv(timeout=10))["type"] == "hello"
+        assert json.loads(socket.recv(timeout=120))["type"] == "hello"
 
 
 def test_runs_and_their_thumbnails(viewer, site, tmp_path):

@@ -25,7 +25,7 @@ from tests.view.browser.viewer import (
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    expect.set_options(timeout=60_000)
+    expect.set_options(timeout=180_000)
     with playwright.sync_playwright() as api:
         opened = api.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         yield opened

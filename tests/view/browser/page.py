@@ -33,7 +33,7 @@ NEEDS_BROWSER = [
 ]
 A_NUMBER = re.compile(r"^[\d,]+(\.\d+)?$")
 DESKTOP, PHONE = {"width": 1280, "height": 720}, {"width": 390, "height": 844}
-FIRST_PICTURE_MS = 180_000
+FIRST_PICTURE_MS = 600_000
 """Kernels may have to be compiled first, by a busy machine."""
 
 

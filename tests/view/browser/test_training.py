@@ -67,7 +67,7 @@ def test_datagen_is_started_from_the_page(browser, viewer):
     job.get_by_label("Frames a run").fill("2")
     job.get_by_role("button", name="Start").click()
     expect(job.locator(".command")).to_contain_text("endoforge datagen")
-    expect(job.locator(".badge")).to_have_text("done", timeout=180_000)
+    expect(job.locator(".badge")).to_have_text("done", timeout=600_000)
     expect(job.locator(".tail")).to_contain_text("frames")
     expect(page.locator(".run").first).to_contain_text("2 frames")
     assert page.locator(".run").count() > runs
