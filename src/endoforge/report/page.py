@@ -99,18 +99,23 @@ class Report:
     tiles: Table
     sections: Sequence[Section]
     footer: str
+    assets: Sequence[str] = ()
+    """Files of this package, `.css` and `.js`, that sections need; they come with the page."""
 
 
 def write_report(path: Path, report: Report) -> None:
     """Write `report` to `path` in one step, making its folder if need be."""
-    template = files("endoforge.report").joinpath("page.html").read_text(encoding="utf-8")
-    page = Template(template).substitute(
+    page = Template(_file("page.html")).substitute(
         title=_escaped(report.title),
         subtitle=_escaped(report.subtitle),
         version=__version__,
         tiles=_joined(_tile(name, value) for name, value in report.tiles),
         sections=_joined(map(_section, report.sections)),
         footer=_escaped(report.footer),
+        styles=_joined(map(_file, _ending(report.assets, ".css"))),
+        scripts=_joined(
+            f"<script>\n{_file(name)}</script>" for name in _ending(report.assets, ".js")
+        ),
     )
     make_folder_of(path)
     write_atomic(path, page.encode())
@@ -142,6 +147,18 @@ def number(value: float | None) -> str:
 
 def _joined(parts: Iterable[str]) -> str:
     return "\n".join(parts)
+
+
+def _file(name: str) -> str:
+    return files("endoforge.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _ending(names: Sequence[str], suffix: str) -> list[str]:
+    return [name for name in names if name.endswith(suffix)]
+
+
+def _script(name: str) -> str:
+    return f"<script>\n{_file(name)}</script>"
 
 
 def _section(section: Section) -> str:

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.view.browser.page import NEEDS_BROWSER, Browser, button, expect, open_page
+from tests.chromium import NEEDS_BROWSER, Browser, expect
+from tests.view.browser.page import button, open_page
 from tests.view.browser.viewer import Viewer, wait_until
 
 pytestmark = NEEDS_BROWSER
