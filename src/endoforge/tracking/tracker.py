@@ -183,8 +183,7 @@ class Tracker:
     def _drop(self, seconds: float) -> None:
         """End tracks that were soon lost, have left the picture, or are another one's double."""
         boxes = self._filter.boxes
-        inside = (boxes[:, 2:] > 0).all(axis=1) & (boxes[:, :2] < 1).all(axis=1)
-        kept: list[bool] = inside.tolist()
+        kept = [x1 > 0 and y1 > 0 and x0 < 1 and y0 < 1 for x0, y0, x1, y1 in boxes.tolist()]
         for row, track in enumerate(self._tracks):
             if not track.number and seconds - track.found > UNCONFIRMED_GAP_S:
                 kept[row] = False
