@@ -22,9 +22,9 @@ from endoforge.captures.index import index_root
 from endoforge.captures.pictures import read_picture
 from endoforge.captures.run_frames import FrameRecord
 from endoforge.core.progress import progress
-from endoforge.detect.boxes import pairwise_iou
 from endoforge.detect.classical import weights
 from endoforge.detect.heuristic import pick, propose
+from endoforge.detect.overlap import pairwise_iou
 from endoforge.evaluate.matching import Truth
 from endoforge.evaluate.metrics import measure
 

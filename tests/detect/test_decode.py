@@ -4,8 +4,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from endoforge.detect.boxes import NUM_EDGE_CHANNELS, make_cells, pairwise_iou
+from endoforge.detect.boxes import NUM_EDGE_CHANNELS, make_cells
 from endoforge.detect.decode import decode_batch, nms
+from endoforge.detect.overlap import pairwise_iou
 
 
 def nms_by_brute_force(boxes, scores, classes, threshold):

@@ -10,11 +10,11 @@ from endoforge.captures.index import index_root
 from endoforge.captures.pictures import read_picture
 from endoforge.datagen.config import DatagenConfig
 from endoforge.datagen.generate import generate
-from endoforge.detect.boxes import pairwise_iou
 from endoforge.detect.classical.contours import RADII, best_paths
 from endoforge.detect.classical.view import see
 from endoforge.detect.detections import Detections
 from endoforge.detect.heuristic import HeuristicDetector
+from endoforge.detect.overlap import pairwise_iou
 from endoforge.evaluate.matching import Truth
 from endoforge.evaluate.metrics import measure
 

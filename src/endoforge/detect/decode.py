@@ -9,10 +9,10 @@ from endoforge.detect.boxes import (
     NUM_EDGE_CHANNELS,
     Cells,
     log_weights,
-    pairwise_iou,
     to_boxes,
 )
 from endoforge.detect.detections import Detections
+from endoforge.detect.overlap import pairwise_iou
 
 MIN_SCORE = 0.01
 """Detections below this score are never reported, not even for average precision."""

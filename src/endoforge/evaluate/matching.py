@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from endoforge.detect.boxes import pairwise_iou
 from endoforge.detect.detections import Detections
+from endoforge.detect.overlap import pairwise_iou
 
 
 @dataclass(frozen=True)
