@@ -14,7 +14,7 @@ CHANGE_SIDES_S = 4.0
 """By how many sides a second a box's speed changes within a second: scopes turn and stop fast."""
 FIRST_SIDES_S = 3.0
 """Standard deviation of the unknown speed of a new box, in sides a second."""
-COASTING_S = 0.4
+COASTING_S = 0.6
 """Time in which an unseen box's speed falls to 1 / e: a scope that sweeps on seldom sweeps far."""
 LEAST_SIDE = 1e-3
 """No box is narrower than this part of the picture."""
@@ -26,7 +26,8 @@ class BoxFilter:
 
     Centre x, centre y, width and height, in 0..1 of the picture, are filtered each by itself. The
     speed falls off by itself with COASTING_S (Singer 1970), and is disturbed by white noise
-    (Bar-Shalom, Li and Kirubarajan 2001, section 6.2.2), so that two steps give what one gives.
+    (Bar-Shalom, Li and Kirubarajan 2001, section 6.2.2), so that two steps give nearly what one
+    gives.
     """
 
     def __init__(self) -> None:
@@ -49,12 +50,12 @@ class BoxFilter:
         left = np.exp(-seconds / COASTING_S)
         way = COASTING_S * (1 - left)
         self._place += way * self._speed
+        self._bound()
         self._speed *= left
         noise = (CHANGE_SIDES_S * self._sides()) ** 2
         self._pp += way * (2 * self._ps + way * self._ss) + noise * seconds**3 / 3
         self._ps = left * (self._ps + way * self._ss) + noise * seconds**2 / 2
         self._ss = left**2 * self._ss + noise * seconds
-        self._bound()
 
     def follow(self, camera: CameraMotion) -> None:
         """Move all boxes as the picture has moved."""

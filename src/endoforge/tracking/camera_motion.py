@@ -20,8 +20,8 @@ nothing but noise to follow."""
 EDGE_PX = 7
 """Corners keep so far from what is dark: the edge of the round picture, and letters beside it,
 stand still whatever the scope does."""
-WINDOW_PX, LEVELS = 11, 2
-"""Of the optical flow; two halvings let it follow a sixth of the picture's width."""
+WINDOW_PX, LEVELS = 11, 3
+"""Of the optical flow; three halvings let it follow a quarter of the picture's width."""
 OUTLIER_PX = 1.5
 LEAST_INLIERS, LEAST_SHARE = 10, 0.5
 """So many corners, and so large a part of those followed, must agree on one motion."""

@@ -163,14 +163,14 @@ class Tracker:
 
     def _begin(self, found: Detections, seconds: float) -> None:
         """Begin tracks of high detections that no track has, unless they are another box of one."""
-        free = np.array([taker is None for taker in self._takers], np.bool_)
-        overlaps = pairwise_iou(found.boxes, found.boxes[~free]).max(axis=1, initial=0.0)
-        new = free & (found.scores >= self._threshold) & (overlaps <= BEGUN_IOU)
-        self._filter.add(found.boxes[new])
-        for place in np.flatnonzero(new).tolist():
-            track = _Track(begun=seconds, found=seconds, score=float(found.scores[place]))
-            self._tracks.append(track)
-            self._note(track, found, place, seconds)
+        near = pairwise_iou(found.boxes, found.boxes) > BEGUN_IOU
+        for place, score in enumerate(found.above(self._threshold).scores.tolist()):
+            followed = np.array([taker is not None for taker in self._takers], np.bool_)
+            if self._takers[place] is None and not near[place, followed].any():
+                self._filter.add(found.boxes[place, None])
+                track = _Track(begun=seconds, found=seconds, score=score)
+                self._tracks.append(track)
+                self._note(track, found, place, seconds)
 
     def _note(self, track: _Track, found: Detections, place: int, seconds: float) -> None:
         score = float(found.scores[place])
