@@ -27,7 +27,7 @@ def _head(result: LesionResult) -> str:
     metrics = result.single.metrics
     runs = f"{metrics.sequences:,} run" + ("s" if metrics.sequences != 1 else "")
     polyps = f"{len(metrics.polyps):,} polyp" + ("s" if len(metrics.polyps) != 1 else "")
-    return f"lesions: {polyps} in {runs}, {metrics.seconds / 60:,.1f} minutes"
+    return f"lesions: {polyps} in {runs}, {_long(metrics.seconds)}"
 
 
 def _rows(metrics: LesionMetrics) -> list[Row]:
@@ -35,16 +35,13 @@ def _rows(metrics: LesionMetrics) -> list[Row]:
     return [
         ("polyps found", lambda m: _share(m.found, m.num_found, len(m.polyps))),
         *(_early(seconds) for seconds in EARLY_SECONDS),
-        *(
-            _group(group.name, place, groups)
-            for groups in (LesionMetrics.by_size, LesionMetrics.by_kind)
-            for place, group in enumerate(groups(metrics))
-        ),
+        *_grouped("{}", LesionMetrics.by_size, metrics),
+        *_grouped("kind {}", LesionMetrics.by_kind, metrics),
         ("delay, median; 90 % within", lambda m: f"{_s(m.delay(0.5))}; {_s(m.delay(0.9))}"),
         ("time in view with a box on them", lambda m: _percent(m.seen_found)),
         ("flicker, changes/s in view", lambda m: _number(m.flicker)),
         ("false alarms/min", lambda m: f"{m.false_alarms_a_minute:.2f}"),
-        ("false alarms a run", lambda m: f"{m.false_alarms_a_sequence:.2f}"),
+        ("false alarms/run", lambda m: f"{m.false_alarms_a_sequence:.2f}"),
         ("time with a false box", lambda m: _percent(m.false_time)),
         ("flicker of false boxes, changes/s", lambda m: _number(m.false_flicker)),
     ]
@@ -54,12 +51,21 @@ def _early(seconds: float) -> Row:
     return f"  within {seconds:g} s in view", lambda m: _percent(m.found_within(seconds))
 
 
+def _grouped(form: str, groups: Groups, metrics: LesionMetrics) -> list[Row]:
+    names = [form.format(group.name) for group in groups(metrics)]
+    return [_group(name, place, groups) for place, name in enumerate(names)]
+
+
 def _group(name: str, place: int, groups: Groups) -> Row:
     def shown(metrics: LesionMetrics) -> str:
         group = groups(metrics)[place]
         return _share(group.found / group.polyps, group.found, group.polyps)
 
     return f"  {name}", shown
+
+
+def _long(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 60 else f"{seconds / 60:,.1f} minutes"
 
 
 def _share(share: float | None, part: int, whole: int) -> str:
