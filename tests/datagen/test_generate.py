@@ -74,15 +74,22 @@ def test_what_is_written_is_what_the_format_says(tmp_path: Path) -> None:
     assert ours["randomization"]["polyps"]["count"] == [12, 20]
     assert ours["scene"]["seed"] == manifest["seed"]
 
-    times = []
+    times, names = [], set()
     for path in sorted((run_dir / "labels").iterdir()):
         label = json.loads(path.read_text())
         times.append(label["sim_time"])
         assert label["image_present"] is label["camera_active"] is True
         assert label["polyp_seed"] == manifest["seed"]
         assert set(label["camera"]) == {"pose", "intrinsics"}
-        assert all("instance" not in polyp for polyp in label["polyp_labels"])
+        polyps = label["polyp_labels"]
+        names |= {(polyp["polyp_id"], polyp["diameter_mm"]) for polyp in polyps}
     assert times == sorted(set(times))
+    sizes = [
+        2 * max(polyp["half_width_mm"], polyp["half_height_mm"])
+        for polyp in ours["scene"]["polyps"]
+    ]
+    assert names
+    assert all(abs(sizes[name - 1] - size) < 1e-3 for name, size in names), "one polyp, one name"
     image = cv2.imread(str(run_dir / "images/frame_00003.png"))
     assert image is not None
     assert image.shape == (96, 160, 3)

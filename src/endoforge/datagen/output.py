@@ -159,7 +159,7 @@ def _write(
         extras["depth"] = depth_picture(shown.depth)
     if shown.depth is not None and shown.normals is not None:
         extras["normals"] = normals_picture(shown.normals, shown.depth)
-    label = frame_label(truth, with_instances="instance" in data_set.saved)
+    label = frame_label(truth)
     recorder.write(shown.rgb, label, extras)
     return label
 
