@@ -17,7 +17,7 @@ from endoforge.report.timeline import (
     TrackLane,
     clip_as_json,
 )
-from endoforge.tracking.track_log import LoggedTrack
+from endoforge.tracking.histories import TrackHistory
 
 STILL = Still(seconds=1.04, jpeg=b"\xff\xd8", box=(0.1, 0.2, 0.3, 0.4), score=0.91234)
 
@@ -91,13 +91,13 @@ def test_no_name_ends_the_script_or_begins_a_tag():
     assert json.loads(data)["name"] == name
 
 
-def logged(first: int, last: int, best: int) -> LoggedTrack:
+def logged(first: int, last: int, best: int, number: int = 1) -> TrackHistory:
     places = np.arange(first, last + 1)
     scores = np.full(len(places), 0.5, np.float32)
     scores[best - first] = 0.9
-    return LoggedTrack(
-        number=1,
-        label="polyp",
+    return TrackHistory(
+        number=number,
+        label=0,
         places=places,
         boxes=np.tile(np.array([0.1, 0.2, 0.3, 0.4], np.float32), (len(places), 1)),
         scores=scores,
@@ -119,27 +119,29 @@ def test_stills_of_a_moment_at_the_end_stay_within_the_clip():
 
 
 def test_lanes_read_each_frame_once_and_go_without_one_that_is_gone():
-    seconds = [place / 25 for place in range(10)]
+    seconds = [place / 25 for place in range(100)]
     asked = []
 
     def read(places):
         asked.append(list(places))
         for place in places:
-            if place != 9:
-                yield place, np.full((30, 1000, 3), 20 * place, np.uint8)
+            if place != 99:
+                yield place, np.full((30, 1000, 3), 2 * place, np.uint8)
 
     lanes = track_lanes(
-        [logged(2, 4, best=3), logged(3, 5, best=4), logged(9, 9, best=9)],
+        [logged(2, 4, best=3), logged(3, 5, best=4, number=2), logged(99, 99, best=99)],
         seconds,
         read,
-        truths=[[(0.0, 0.0, 0.5, place / 10)] for place in range(10)],
-        verdicts={1: 7},
+        ("polyp",),
+        truths=[[(0.0, 0.0, 0.5, place / 100)] for place in range(100)],
+        verdicts={1: 7, 2: 0},
     )
-    assert asked == [sorted({0, 2, 3, 4, 5, 9})]
+    # Half a second after frame 4 is 16.5, a second after it 29; before 99 they are 86.5 and 74.
+    assert asked == [[0, 2, 3, 4, 5, 17, 18, 29, 30, 74, 87, 99]]
     assert [one.best.seconds for one in lanes] == [0.12, 0.16], "the third had no still left"
-    [before, *shown, after] = lanes[0].stills
+    before, *shown, soon, later = lanes[0].stills
     assert (before.seconds, before.box, before.score) == (0.0, None, None)
     assert [still.score for still in shown] == pytest.approx([0.5, 0.9, 0.5])
-    assert shown[1].truth == [(0.0, 0.0, 0.5, 0.3)]
-    assert after.box is None
-    assert lanes[0].verdict == 7
+    assert shown[1].truth == [(0.0, 0.0, 0.5, 0.03)]
+    assert (soon.seconds, soon.box, later.seconds) == (0.68, None, 1.16)
+    assert [one.verdict for one in lanes] == [7, 0]

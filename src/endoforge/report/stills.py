@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from endoforge.report.drawn_frames import encode_jpeg
 from endoforge.report.timeline import Box, Still, TrackLane
-from endoforge.tracking.track_log import LoggedTrack
+from endoforge.tracking.histories import TrackHistory
 
 MOST_STILLS = 12
 """Stills of a track while it was shown, evenly spread; its best one comes to them."""
@@ -23,9 +23,10 @@ ReadFrames = Callable[[Sequence[int]], Iterator[tuple[int, NDArray[np.uint8]]]]
 
 
 def track_lanes(
-    tracks: Sequence[LoggedTrack],
+    tracks: Sequence[TrackHistory],
     seconds: Sequence[float],
     read: ReadFrames,
+    class_names: Sequence[str],
     *,
     truths: Sequence[Sequence[Box]] | None = None,
     verdicts: Mapping[int, int] | None = None,
@@ -53,12 +54,12 @@ def track_lanes(
             for place in places
             if place in jpegs
         }
-        if (best := stills.get(track.best_place)) is None:
+        if (best := stills.get(int(track.places[track.best]))) is None:
             continue  # the file has changed since, or lost its end
         lanes.append(
             TrackLane(
                 number=track.number,
-                label=track.label,
+                label=class_names[track.label],
                 seconds=np.asarray([seconds[place] for place in track.places.tolist()]),
                 scores=track.scores.astype(np.float64),
                 matched=track.matched,
@@ -70,12 +71,12 @@ def track_lanes(
     return lanes
 
 
-def still_places(track: LoggedTrack, seconds: Sequence[float]) -> list[int]:
+def still_places(track: TrackHistory, seconds: Sequence[float]) -> list[int]:
     """Choose the places of the frames to show of a track: its best, some while it was shown, and
     some around that; they rise."""
     count = len(track.places)
     spread = np.linspace(0, count - 1, min(MOST_STILLS, count)).round().astype(int)
-    places = {*track.places[spread].tolist(), track.best_place}
+    places = {*track.places[spread].tolist(), int(track.places[track.best])}
     first, last = int(track.places[0]), int(track.places[-1])
     for after in AROUND_S:
         moment = seconds[first if after < 0 else last] + after
@@ -93,12 +94,12 @@ def _small(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def _box(track: LoggedTrack, row: int | None) -> Box | None:
+def _box(track: TrackHistory, row: int | None) -> Box | None:
     if row is None:
         return None
     x0, y0, x1, y1 = track.boxes[row].tolist()
     return x0, y0, x1, y1
 
 
-def _score(track: LoggedTrack, row: int | None) -> float | None:
+def _score(track: TrackHistory, row: int | None) -> float | None:
     return None if row is None else float(track.scores[row])
