@@ -128,9 +128,7 @@ def test_mot_text_is_written_on_demand_and_cleared(tmp_path, detect):
         x0, y0, x1, y1 = track["bbox_px"]
         box = [x0, y0, x1 - x0, y1 - y0]
         assert [int(row[0]), int(row[1])] == [frame + 1, track["track"]]
-        assert [float(one) for one in row[2:6]] == pytest.approx(
-            [x0, y0, x1 - x0, y1 - y0], abs=0.02
-        )
+        assert [float(one) for one in row[2:6]] == pytest.approx(box, abs=0.02)
         assert row[7:] == ["-1"] * 3
     report, _ = detect(clip)
     assert not (out / "mot").exists()
