@@ -1,5 +1,7 @@
 """The camera's motion, told from pictures that were moved by known amounts."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ def wall() -> NDArray[np.uint8]:
     return np.repeat(grey[..., None], 3, axis=2)
 
 
-def warped(matrix: list[list[float]]) -> NDArray[np.uint8]:
+def warped(matrix: Sequence[Sequence[float]]) -> NDArray[np.uint8]:
     """A frame of the wall, whose points have moved by the (2, 3) `matrix` in pixels."""
     centred = np.array([*matrix, [0, 0, 1]], float) @ [[1, 0, -130], [0, 1, -120], [0, 0, 1]]
     height, width = SIZE_HW
@@ -32,7 +34,7 @@ def motion_between(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Camer
     return follower.follow(second, wanted=True)
 
 
-STILL = [[1.0, 0, 0], [0, 1, 0]]
+STILL = ((1, 0, 0), (0, 1, 0))
 
 
 def test_a_shift_is_told():

@@ -23,7 +23,6 @@ from endoforge.detect.boxes import (
     Cells,
     boxes_from_raw,
     make_cells,
-    pairwise_iou,
 )
 from endoforge.detect.decode import (
     MAX_CANDIDATES,
@@ -32,6 +31,7 @@ from endoforge.detect.decode import (
     NMS_IOU,
     decode_batch,
 )
+from endoforge.detect.overlap import pairwise_iou
 from endoforge.detect.predict import to_input
 from endoforge.detect.tinydet import TinyDet
 from endoforge.export.graph import CANDIDATES, PER_CELL, RAW

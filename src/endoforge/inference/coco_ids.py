@@ -47,9 +47,9 @@ class CocoIds:
         if self._of_pictures is None:
             self._counted += 1
             return self._counted
-        if picture.frame is None:
+        if picture.in_video is None:
             return self._of_pictures.get(picture.file)
-        return self._of_frames.get((picture.file, picture.frame))
+        return self._of_frames.get((picture.file, picture.in_video.frame))
 
     def _match_videos(self, names: Sequence[str], ids: Sequence[Id], material: Material) -> None:
         """Match frames of videos, which such a file names as `clip.mp4#12`."""

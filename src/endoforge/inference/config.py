@@ -46,6 +46,9 @@ class DetectConfig:
     """Overlap from which two detections count as the same, 0 to 1. Default: 0.5 of the neural
     detector, 0.35 of the heuristic one."""
 
+    mot: bool = False
+    """Write the tracks of each video as the text of the MOT Challenge too, into the folder mot."""
+
     annotations: Annotated[str | None, arg(metavar="FILE")] = None
     """A COCO JSON file whose numbers of images and categories COCO results take, by their names;
     imported frames by those that they had before."""

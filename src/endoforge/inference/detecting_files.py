@@ -17,10 +17,13 @@ from endoforge.detect.neural import NeuralDetector
 from endoforge.detect.packaged import packaged_weights, provenance_of
 from endoforge.inference.coco_ids import CocoIds
 from endoforge.inference.config import DetectConfig
-from endoforge.inference.drawings import DRAWN, IMAGES, LINES, RESULTS
+from endoforge.inference.drawings import DRAWN, IMAGES, LINES, RESULTS, TRACKS
+from endoforge.inference.following import Following
 from endoforge.inference.material import InputPicture, Material
+from endoforge.inference.mot_files import MOT
 from endoforge.inference.out import check_out
 from endoforge.inference.results import Results
+from endoforge.inference.track_log import TrackLog
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +41,11 @@ class DetectReport:
     threshold: float
     seconds: float
     detector_seconds: float
+    tracks: TrackLog
+    """The tracks of videos and runs."""
     cleared: int
-    """Drawings of an earlier time that were removed."""
+    cleared_mot: int
+    """Drawings, and files of tracks, of an earlier time that were removed."""
     notes: Tally
     left_out: Tally
 
@@ -51,17 +57,29 @@ class DetectReport:
             f"{self.pictures / max(self.seconds, 1e-9):.1f} frames/s with reading and drawing, "
             f"{self.pictures / max(self.detector_seconds, 1e-9):.1f} the detector alone",
             f"detector: {self.detector}",
-            f"in {printable(str(self.out))}: {LINES}, {RESULTS}, {IMAGES}",
-            *self._cleared(),
+            *self._tracked(),
+            f"in {printable(str(self.out))}: {LINES}, {TRACKS}, {RESULTS}, {IMAGES}",
+            *self._cleared(DRAWN, self.cleared, "drawings"),
+            *self._cleared(MOT, self.cleared_mot, "files"),
             *(f"note: {line}" for line in self.notes.lines()),
             *(f"left out: {line}" for line in self.left_out.lines()),
         ]
 
-    def _cleared(self) -> list[str]:
-        if not self.cleared:
+    def _tracked(self) -> list[str]:
+        sequences = self.tracks.sequences.values()
+        if not sequences:
             return []
-        where = printable(str(self.out / DRAWN))
-        return [f"removed from {where}: {self.cleared} drawings of an earlier detect"]
+        minutes = sum(one.seconds for one in sequences) / 60
+        return [
+            f"{self.tracks.count} tracks in {len(sequences)} videos and runs of "
+            f"{minutes:.1f} minutes"
+        ]
+
+    def _cleared(self, folder: str, count: int, what: str) -> list[str]:
+        if not count:
+            return []
+        where = printable(str(self.out / folder))
+        return [f"removed from {where}: {count} {what} of an earlier detect"]
 
 
 def run_detect(config: DetectConfig) -> DetectReport:
@@ -76,7 +94,8 @@ def run_detect(config: DetectConfig) -> DetectReport:
     log.info("detector: %s", described)
     annotations = None if config.annotations is None else Path(config.annotations)
     ids = CocoIds(detector.classes, annotations, material)
-    results = Results(Path(config.out), ids, detector.classes, config.draw)
+    results = Results(Path(config.out), ids, detector.classes, config.draw, mot=config.mot)
+    following = Following(config.infer_obj_thresh, results.sinks)
     started, detecting = time.monotonic(), 0.0
     expected = material.expected
     with results, progress("detecting", expected, "frames") as advance:
@@ -85,7 +104,8 @@ def run_detect(config: DetectConfig) -> DetectReport:
             found = detector.detect_batch([picture.pixels for picture in batch])
             detecting += time.perf_counter() - before
             for picture, every in zip(batch, found, strict=True):
-                results.add(picture, every, config.infer_obj_thresh)
+                followed = following.follow(picture, every)
+                results.add(picture, every, config.infer_obj_thresh, followed)
             advance(len(batch), total=max(expected, results.pictures))
     left_out = material.tally
     left_out.add(results.tally)
@@ -100,7 +120,9 @@ def run_detect(config: DetectConfig) -> DetectReport:
         threshold=config.infer_obj_thresh,
         seconds=time.monotonic() - started,
         detector_seconds=detecting,
+        tracks=results.tracks,
         cleared=results.cleared,
+        cleared_mot=results.cleared_mot,
         notes=material.notes,
         left_out=left_out,
     )

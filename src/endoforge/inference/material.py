@@ -19,26 +19,32 @@ from endoforge.core.errors import UserError
 from endoforge.core.text import printable
 from endoforge.formats.source import PICTURE_SUFFIXES, files_below
 from endoforge.inference.drawings import drawings_around, holds_drawings
+from endoforge.inference.run_clock import Moment, RunClock
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
 class InputPicture:
-    """One picture to look at: that of the file `file`, or its frame `frame` if it is a video.
+    """One picture to look at: that of the file `file`, or of one of its frames if it is a video.
 
-    `pixels` is (H, W, 3) uint8 RGB.
+    `pixels` is (H, W, 3) uint8 RGB; `moment` is its place in the video, or in the capture run that
+    it is an image of; None for a picture by itself.
     """
 
     file: str
     pixels: NDArray[np.uint8]
-    frame: int | None = None
-    seconds: float | None = None
+    moment: Moment | None = None
+
+    @property
+    def in_video(self) -> Moment | None:
+        """Its place in the video `file`; None if that is a picture."""
+        return self.moment if self.moment and self.moment.sequence == self.file else None
 
     @property
     def name(self) -> str:
         """What it is called in results, as no other is: `a/1.png`, `clip.mp4#12`."""
-        return self.file if self.frame is None else f"{self.file}#{self.frame}"
+        return f"{self.file}#{self.in_video.frame}" if self.in_video else self.file
 
 
 class Material:
@@ -79,6 +85,7 @@ class Material:
 
     def decoded(self) -> Iterator[InputPicture]:
         """Give every picture that can be decoded, then the frames of each video."""
+        clock = RunClock(self.notes)
         for name, path in self.pictures.items():
             try:
                 picture, upright = _read(path)
@@ -87,12 +94,12 @@ class Material:
                 continue
             if not upright:
                 self.notes.count("picture: looked at as stored, not turned as its EXIF says", name)
-            yield InputPicture(name, picture)
+            yield InputPicture(name, picture, clock.moment(name, path))
         for name, video in self.videos.items():
             count = 0
             for number, seconds, picture in video.frames(self._fps):
                 count += 1
-                yield InputPicture(name, picture, number, seconds)
+                yield InputPicture(name, picture, Moment(name, number, seconds))
             if not count:
                 self.tally.drop("video: no frame could be decoded", name)
             elif lacking := video.lacking(count, self._fps):

@@ -81,7 +81,7 @@ class Names:
     """Tells what pictures may be called, and reads each manifest once."""
 
     def __init__(self) -> None:
-        self._import_of = cache(_import_of)
+        self._import_of = cache(import_of)
 
     def of(self, name: str, path: Path) -> Called:
         """Tell what the picture at `path`, which `detect` calls `name`, may be called.
@@ -89,20 +89,21 @@ class Names:
         Frames of a capture run are called after the run, by `convert` too. Their numbers say
         nothing without it, so an imported one is else called as its source was.
         """
-        run = _run_of(path)
+        run = run_of(path)
         if run is None:
             own = (name, f"{path.parent.name}/{path.name}")
             return Called(own, None if NUMBERED.fullmatch(path.stem) else path.name)
         within = (f"{run.name}/images/{path.name}", f"{run.name}/{path.name}")
-        source = _source_image(run, path)
-        if source is not None:
+        label = label_of(run, path)
+        if label is not None and label.source_image is not None:
+            source = label.source_image
             return Called((source, *within), PurePosixPath(plain(source)).name, run)
         if self._import_of(run) not in (None, "video"):
             return Called(within, run=run, nameless=True)
         return Called((name, *within, f"images/{path.name}", path.name), run=run)
 
 
-def _run_of(path: Path) -> Path | None:
+def run_of(path: Path) -> Path | None:
     """Find the capture run whose image `path` is; None if it is of none."""
     for place in (path, path.resolve()):  # a link to an image of a run is one
         run = place.parent.parent
@@ -111,15 +112,16 @@ def _run_of(path: Path) -> Path | None:
     return None
 
 
-def _source_image(run: Path, path: Path) -> str | None:
+def label_of(run: Path, path: Path) -> FrameLabel | None:
+    """Read the label of the image at `path` of a run; None if that can't be done."""
     try:
         data = read_regular(run / "labels" / f"{path.stem}.json", MOST_LABEL_BYTES)
-        return FrameLabel.model_validate_json(as_utf8(data)).source_image
+        return FrameLabel.model_validate_json(as_utf8(data))
     except (OSError, ValidationError):
         return None
 
 
-def _import_of(run: Path) -> str | None:
+def import_of(run: Path) -> str | None:
     """Read the format that a run was imported from; None if it wasn't imported."""
     try:
         manifest = read_manifest(run)

@@ -65,12 +65,13 @@ def draw_found(
         drawn = draw_boxes(drawn, found.boxes[mask], color, thickness=2)
     texts = found.captions(class_names)
     for box, text, hit in zip(found.boxes, texts, hits, strict=True):
-        _tag(drawn, text, box, HIT if hit else FALSE)
+        tag_box(drawn, text, box, HIT if hit else FALSE)
     return drawn
 
 
-def _tag(canvas: NDArray[np.uint8], text: str, box: NDArray[np.float32], color: Color) -> None:
-    """`text` on a plate above the left end of the box, or inside it where there is no room."""
+def tag_box(canvas: NDArray[np.uint8], text: str, box: NDArray[np.float32], color: Color) -> None:
+    """Write `text` on a plate above the left end of the box, xyxy in 0..1 of `canvas`, (H, W, 3)
+    uint8 RGB, or inside it where there is no room."""
     height, width = canvas.shape[:2]
     scale = max(0.35, 0.5 * width / WIDTH_PX)
     (text_width, text_height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)

@@ -204,6 +204,7 @@ class Tracker:
             # The score sinks with every frame without it: it is a mean over time, gaps included.
             if (
                 not track.number
+                and track.found == seconds
                 and track.finds >= CONFIRMED_FINDS
                 and seconds - track.begun >= CONFIRMED_AFTER_S
                 and track.score >= self._threshold

@@ -1,0 +1,78 @@
+"""Runs a tracker along each video and run that `detect` looks at, and tells what it shows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from endoforge.detect.detections import Detections
+from endoforge.inference.material import InputPicture
+from endoforge.inference.run_clock import Moment
+from endoforge.tracking.tracker import Tracked, Tracker
+
+
+@dataclass(frozen=True, eq=False)
+class Followed:
+    """What is shown of a frame, and whose the M detections of it are.
+
+    `owners` (M,) int64 has the id of each one's track; 0: none's that is confirmed.
+    """
+
+    tracked: Tracked
+    owners: NDArray[np.int64]
+
+
+class TrackSink(Protocol):
+    """Anything that wants to know what is shown of each frame of each video or run, in order."""
+
+    def add(self, moment: Moment, pixels: NDArray[np.uint8], tracked: Tracked) -> None:
+        """Take the tracks shown of a frame, whose `pixels` are (H, W, 3) uint8 RGB."""
+        ...
+
+
+@dataclass(eq=False)
+class _Pursuit:
+    """How far a video or run has been followed; ids go on after `before` trackers' ids."""
+
+    tracker: Tracker
+    size_hw: tuple[int, ...]
+    before: int = 0
+    highest: int = 0
+
+
+class Following:
+    """Follows every sequence by a tracker of its own, however their frames are mixed.
+
+    Where the size of the frames changes, tracks end and new ones begin, with ids that go on: what
+    was where before says nothing of a picture of another shape.
+    """
+
+    def __init__(self, threshold: float, sinks: Sequence[TrackSink]) -> None:
+        """`threshold` is the score from which a detection can begin a track, 0..1."""
+        self._threshold, self._sinks = threshold, sinks
+        self._courses: dict[str, _Pursuit] = {}
+
+    def follow(self, picture: InputPicture, every: Detections) -> Followed | None:
+        """Go on to a picture, of which `every` detection is given; None if it is of no sequence."""
+        moment = picture.moment
+        if moment is None:
+            return None
+        course = self._course(moment.sequence, picture.pixels.shape[:2])
+        tracker = course.tracker
+        tracked = tracker.update(every, moment.seconds, picture.pixels)
+        tracked = replace(tracked, ids=tracked.ids + course.before)
+        course.highest = max(course.highest, int(tracked.ids.max(initial=0)))
+        for sink in self._sinks:
+            sink.add(moment, picture.pixels, tracked)
+        owners = tracker.owners
+        return Followed(tracked, np.where(owners > 0, owners + course.before, 0))
+
+    def _course(self, sequence: str, size_hw: tuple[int, ...]) -> _Pursuit:
+        course = self._courses.get(sequence)
+        if course is None or course.size_hw != size_hw:
+            highest = course.highest if course else 0
+            tracker = Tracker(threshold=self._threshold)
+            course = self._courses[sequence] = _Pursuit(tracker, size_hw, highest, highest)
+        return course
