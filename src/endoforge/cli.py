@@ -17,7 +17,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, make_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from endoforge import __version__
 from endoforge.backends.wish import unread_choice, with_environment
@@ -201,8 +201,15 @@ def parse(name: str, args: list[str]) -> tuple[Any, General]:
 
 
 def _flags(config: type[Any]) -> set[str]:
-    names = {f"--{field.name.replace('_', '-')}" for field in fields(config)}
-    return {*names, "--help", "-h"}
+    hints = get_type_hints(config, include_extras=True)
+    names = {_named_otherwise(hints[field.name]) or field.name for field in fields(config)}
+    return {*(f"--{name.replace('_', '-')}" for name in names), "--help", "-h"}
+
+
+def _named_otherwise(hint: Any) -> str | None:
+    """The name of a flag whose field can't have it: `from` is a word of Python's."""
+    notes = getattr(hint, "__metadata__", ())
+    return next((note.name for note in notes if getattr(note, "name", None)), None)
 
 
 def _part(part: type[Any], parsed: Any) -> Any:

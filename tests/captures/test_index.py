@@ -52,6 +52,38 @@ def test_unknown_fields_are_ignored(foreign_run, make_polyp):
     assert frame.classes == ("adenoma",)
 
 
+def test_records_hold_what_labels_say_of_polyps_and_of_the_time(foreign_run, make_polyp):
+    run = foreign_run("run_1")
+    known = {"polyp_id": 4, "paris": "Is", "diameter_mm": 7.5}
+    unknown = {"polyp_id": None, "paris": "", "diameter_mm": math.nan}
+    box = make_polyp(norm=[0, 0, 1, 1])
+    hidden = make_polyp() | {"polyp_id": 1}
+    run.frame(0, [box | known, hidden, box | unknown, box], sim_time=62.5)
+    [frame] = index_root(run.path).frames
+    assert frame.polyp_ids == (4, None, None)
+    assert frame.kinds == ("Is", None, None)
+    assert frame.diameters_mm == (7.5, None, None)
+    assert frame.seconds == 62.5
+
+
+@pytest.mark.parametrize("name", [0, -1, 2**31, "first"])
+def test_a_polyp_id_that_is_none_leaves_its_frame_out(foreign_run, make_polyp, name):
+    run = foreign_run("run_1")
+    run.frame(0, [make_polyp(norm=[0, 0, 1, 1]) | {"polyp_id": name}])
+    index = index_root(run.path)
+    assert index.frames == []
+    assert index.dropped == {"frame: label malformed": 1}
+
+
+@pytest.mark.parametrize("time", [math.nan, math.inf])
+def test_a_time_that_is_none_is_told_and_the_frame_is_of_use(foreign_run, time):
+    run = foreign_run("run_1")
+    run.frame(7, [], sim_time=time)
+    index = index_root(run.path)
+    assert [frame.seconds for frame in index.frames] == [7.0]
+    assert index.dropped == {"label: sim_time is no number (its frame_id counts as seconds)": 1}
+
+
 def test_the_paris_kind_can_be_the_class(foreign_run, make_polyp):
     run, box = foreign_run("run_1"), [0, 0, 1, 1]
     sessile, flat = ({"paris": kind, "label": "polyp"} for kind in ("Is", "IIa"))

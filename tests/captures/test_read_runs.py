@@ -14,7 +14,8 @@ LEFT, RIGHT = [0.0, 0.0, 0.5, 1.0], [0.5, 0.25, 1.0, 0.75]
 def test_frames_come_in_order_with_pictures_boxes_and_kinds(foreign_run, make_polyp):
     second, first = foreign_run("run_10"), foreign_run("run_9")
     second.frame(0, [])
-    first.frame(3, [make_polyp(norm=LEFT) | {"paris": "Ip", "diameter_mm": 7.5}])
+    known = {"paris": "Ip", "diameter_mm": 7.5, "polyp_id": 12}
+    first.frame(3, [make_polyp(norm=LEFT) | known])
     hidden, flat = make_polyp(), make_polyp(px=[20, 5, 40, 15]) | {"label": "adenoma"}
     first.frame(1, [hidden, flat, make_polyp(norm=LEFT)])
     frames = list(read_runs(first.path.parent))
@@ -32,10 +33,11 @@ def test_frames_come_in_order_with_pictures_boxes_and_kinds(foreign_run, make_po
     assert one.boxes.dtype == np.float32
     assert one.boxes.tolist() == [RIGHT, LEFT]
     assert one.classes == ("adenoma", "polyp")
-    assert one.kinds == (None, None)
+    assert (one.kinds, one.polyp_ids) == ((None, None), (None, None))
     assert (len(one.polyps), len(one.label.polyp_labels)) == (2, 3)
     assert one.polyps[0].label == "adenoma"
     assert (other.kinds, other.polyps[0].diameter_mm) == (("Ip",), 7.5)
+    assert (other.polyp_ids, other.seconds) == ((12,), 0.1)
     assert empty.boxes.shape == (0, 4)
     assert (empty.classes, empty.kinds, empty.polyps) == ((), (), ())
 

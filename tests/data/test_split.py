@@ -33,6 +33,10 @@ def bare_index(tmp_path, sizes):
             image_bytes=0,
             classes=(),
             boxes=np.zeros((0, 4), np.float32),
+            polyp_ids=(),
+            kinds=(),
+            diameters_mm=(),
+            seconds=float(number),
         )
         for run, size in enumerate(sizes)
         for number in range(size)

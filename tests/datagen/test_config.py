@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from endoforge.cli import parse
 from endoforge.core.errors import UserError
 from endoforge.datagen.config import DatagenConfig
 from endoforge.datagen.job import randomization_of
@@ -17,6 +18,13 @@ from endoforge.datagen.job import randomization_of
         ({"runs": 0}, "--runs 0"),
         ({"max_frames": 0}, "--max-frames 0"),
         ({"workers": 0}, "--workers 0"),
+        ({"fps": 0.0}, "--fps 0.0: must be above 0 and at most 240; try 25"),
+        ({"fps": 240.1}, "--fps 240.1: must be above 0"),
+        ({"fps": float("nan")}, "--fps nan: must be above 0"),
+        ({"from_s": -1.0}, "--from -1.0: must be at least 0; try 60"),
+        ({"to_s": 0.0}, r"--to 0.0: must be a number greater than 0 \(--from\); try 30"),
+        ({"from_s": 60.0, "to_s": 60.0}, r"--to 60.0: .* greater than 60 \(--from\); try 90"),
+        ({"to_s": float("inf")}, "--to inf: must be a number"),
         ({"resolution": "640"}, "--resolution"),
         ({"resolution": "32x32"}, "--resolution 32x32"),
         ({"prune_output_root": "x"}, "--prune-output-root: needs --prune-empty"),
@@ -28,6 +36,9 @@ from endoforge.datagen.job import randomization_of
         ({"save": "depth,colour"}, "--save depth,colour: expected any of instance,depth,normals"),
         ({"save": ""}, "--save : expected any of"),
         ({"from_manifest": "m.json", "seed": 0}, "--seed: --from-manifest has its own"),
+        ({"from_manifest": "m.json", "fps": 25.0}, "--fps: --from-manifest has its own"),
+        ({"from_manifest": "m.json", "from_s": 1.0}, "--from: --from-manifest has its own"),
+        ({"from_manifest": "m.json", "to_s": 1.0}, "--to: --from-manifest has its own"),
         ({"from_manifest": "m.json", "runs": 2}, "--runs: --from-manifest has its own"),
         ({"from_manifest": "m.json", "save": "pose"}, "--save: --from-manifest has its own"),
     ],
@@ -62,3 +73,9 @@ def test_ranges_come_from_the_defaults_a_file_and_the_flag_in_turn(tmp_path: Pat
 def test_more_polyps_than_a_scene_holds_are_refused() -> None:
     with pytest.raises(UserError, match=r"--polyps 12-99: polyps\.count"):
         randomization_of(DatagenConfig(polyps="12-99"))
+
+
+def test_the_flags_of_a_stretch_are_typed_as_they_are_called() -> None:
+    for words in (["--from", "60", "--to", "90.5"], ["--", "--from=60", "--to=90.5"]):
+        config, _ = parse("datagen", words)
+        assert (config.from_s, config.to_s) == (60.0, 90.5)

@@ -78,12 +78,12 @@ def test_the_files_say_what_the_simulator_says(tmp_path: Path) -> None:
         )
         polyps = json.loads((run_dir / f"labels/{name}.json").read_text())["polyp_labels"]
         boxed = [polyp for polyp in polyps if polyp["bbox_px"] is not None]
-        assert [polyp["instance"] for polyp in boxed] == label.instances.tolist()
+        assert [polyp["polyp_id"] for polyp in boxed] == label.instances.tolist()
         for polyp in boxed:
-            rows, columns = np.nonzero(instance == polyp["instance"])
+            rows, columns = np.nonzero(instance == polyp["polyp_id"])
             box = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
             assert polyp["bbox_px"] == box
-            seen.add(polyp["instance"])
+            seen.add(polyp["polyp_id"])
     assert seen
     poses = np.loadtxt(run_dir / "poses.txt")
     assert poses.shape == (24, 8)

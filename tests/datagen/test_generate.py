@@ -11,7 +11,7 @@ from endoforge.captures.index import index_root
 from endoforge.core.errors import UserError
 from endoforge.datagen.config import DatagenConfig
 from endoforge.datagen.generate import generate
-from endoforge.sim import simulator
+from endoforge.sim import clock, simulator
 from endoforge.sim.flight import captures
 
 from .conftest import contents, data_set, job
@@ -31,7 +31,7 @@ def test_all_captures_are_recorded_unless_max_frames_thins_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A procedure of 9 captures: all, all though more are allowed, and 3 of them."""
-    monkeypatch.setattr(simulator, "captures", lambda scene, flight: captures(scene, flight)[:9])
+    monkeypatch.setattr(clock, "captures", lambda scene, flight: captures(scene, flight)[:9])
     for max_frames, frames in ((None, 9), (20, 9), (3, 3)):
         report = job(tmp_path / str(max_frames), seed=0, max_frames=max_frames)
         assert report.frames == frames
@@ -74,15 +74,22 @@ def test_what_is_written_is_what_the_format_says(tmp_path: Path) -> None:
     assert ours["randomization"]["polyps"]["count"] == [12, 20]
     assert ours["scene"]["seed"] == manifest["seed"]
 
-    times = []
+    times, names = [], set()
     for path in sorted((run_dir / "labels").iterdir()):
         label = json.loads(path.read_text())
         times.append(label["sim_time"])
         assert label["image_present"] is label["camera_active"] is True
         assert label["polyp_seed"] == manifest["seed"]
         assert set(label["camera"]) == {"pose", "intrinsics"}
-        assert all("instance" not in polyp for polyp in label["polyp_labels"])
+        polyps = label["polyp_labels"]
+        names |= {(polyp["polyp_id"], polyp["diameter_mm"]) for polyp in polyps}
     assert times == sorted(set(times))
+    sizes = [
+        2 * max(polyp["half_width_mm"], polyp["half_height_mm"])
+        for polyp in ours["scene"]["polyps"]
+    ]
+    assert names
+    assert all(abs(sizes[name - 1] - size) < 1e-3 for name, size in names), "one polyp, one name"
     image = cv2.imread(str(run_dir / "images/frame_00003.png"))
     assert image is not None
     assert image.shape == (96, 160, 3)
@@ -190,3 +197,31 @@ def test_a_manifest_that_cannot_be_made_again_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="can't be read"):
         job(tmp_path / "again", from_manifest=str(path))
     assert not (tmp_path / "again").exists()
+
+
+def test_a_stretch_of_a_video_is_recorded_made_again_and_gone_on_with(tmp_path: Path) -> None:
+    flags = {"seed": 21, "fps": 25.0, "from_s": 30.0, "to_s": 30.2}
+    [run_dir] = job(tmp_path / "first", **flags).run_dirs
+    labels = [json.loads(path.read_text()) for path in sorted((run_dir / "labels").iterdir())]
+    assert [label["sim_time"] for label in labels] == [30.0, 30.04, 30.08, 30.12, 30.16]
+    ours = contents(run_dir)["run_manifest.json"]["endoforge"]
+    assert (ours["fps"], ours["from_s"], ours["to_s"]) == (25, 30, 30.2)
+    assert (ours["capture_interval_s"], ours["frames"]) == (0.04, 5)
+    path = str(run_dir / "run_manifest.json")
+    [again] = job(tmp_path / "again", from_manifest=path).run_dirs
+    assert contents(again) == contents(run_dir)
+
+    manifest = json.loads(Path(path).read_text())
+    manifest["endoforge"]["complete"] = False
+    Path(path).write_text(json.dumps(manifest))
+    (run_dir / "labels/frame_00003.json").unlink()
+    with pytest.raises(UserError, match=r"was made with fps 25\.0, now it is None"):
+        job(tmp_path / "first", seed=21, from_s=30.0, to_s=30.2, resume=True)
+    report = job(tmp_path / "first", resume=True, **flags)
+    assert (report.resumed, report.frames) == (1, 1)
+    assert contents(run_dir) == contents(again)
+
+
+def test_a_stretch_after_the_procedure_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"from 5000 s on: the procedure of seed \d+ takes \d+\.\d"):
+        job(tmp_path, seed=21, from_s=5000.0)

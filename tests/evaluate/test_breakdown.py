@@ -37,7 +37,21 @@ def result_of(frames, obj_thresh=0.3, iou=0.5):
         boxes = np.array(boxes, np.float32).reshape(-1, 4)
         truths.append(Truth(boxes, np.zeros(len(boxes), np.int64)))
     records = [
-        FrameRecord("run_1", Path("run_1"), n, "", "", b"", 0, ("polyp",) * len(t), t.boxes)
+        FrameRecord(
+            run="run_1",
+            run_path=Path("run_1"),
+            frame_id=n,
+            label="",
+            image="",
+            digest=b"",
+            image_bytes=0,
+            classes=("polyp",) * len(t),
+            boxes=t.boxes,
+            polyp_ids=(None,) * len(t),
+            kinds=(None,) * len(t),
+            diameters_mm=(None,) * len(t),
+            seconds=float(n),
+        )
         for n, t in enumerate(truths)
     ]
     return EvalResult(

@@ -140,7 +140,12 @@ def test_a_steered_recording_is_valid_and_says_that_no_seed_gives_it(watch, tmp_
     gaps = np.diff([label.sim_time for label in labels])
     assert all(min(abs(gap - 0.165), abs(gap - 0.33)) < 1e-3 for gap in gaps), gaps
     lumen = Lumen(session.shared.world.colon.run.scene)
+    scene = session.shared.world.colon.run.scene
     for label in labels:
+        for polyp in label.polyp_labels:
+            assert polyp.polyp_id is not None
+            size = scene.polyps[polyp.polyp_id - 1].diameter_mm
+            assert polyp.diameter_mm == pytest.approx(size, abs=1e-3)
         assert label.camera is not None
         pose = label.camera["pose"]
         s_mm, xy_mm = lumen.from_world(np.array(pose["position_mm"]), pose["s_mm"])

@@ -31,9 +31,10 @@ class LabelledFrame:
     `image` is (H, W, 3) uint8 RGB; `boxes` (N, 4) float32 xyxy in 0..1 of the picture, right and
     bottom edges exclusive, as `Detections` has them. `classes` are the N names of what is in the
     boxes, `kinds` the N Paris kinds ("Ip", "IIa" ...), None where the label doesn't say. `polyps`
-    are all that the label tells of those N polyps, such as `diameter_mm` and `visibility`; `label`
-    is the whole of it, with the polyps that can't be seen. `run` is the name of the run's folder,
-    `frame_id` the frame's number there.
+    are all that the label tells of those N polyps, such as `diameter_mm` and `visibility`, and
+    `polyp_ids` their N names, the same for a polyp in every frame of the run; `label` is the whole
+    of it, with the polyps that can't be seen. `run` is the name of the run's folder, `frame_id` the
+    frame's number there, `seconds` its time in the run.
     """
 
     run: str
@@ -42,14 +43,16 @@ class LabelledFrame:
     boxes: NDArray[np.float32]
     classes: tuple[str, ...]
     kinds: tuple[str | None, ...]
+    polyp_ids: tuple[int | None, ...]
     polyps: tuple[PolypLabel, ...]
+    seconds: float
     label: FrameLabel
     label_path: Path
 
     def extra(self, kind: Extra) -> NDArray[Any] | None:
         """A picture of more truth, read when asked for; None where the run has none of this frame.
 
-        `kind` is "instance", (H, W) uint8, the `instance` of a polyp or 0; "depth", (H, W) uint16
+        `kind` is "instance", (H, W) uint8, the `polyp_id` of a polyp or 0; "depth", (H, W) uint16
         in 0.01 mm along the pixel's ray, 0 where there is none; or "normals", (H, W, 3) uint8 RGB,
         (n + 1) / 2 * 255 of the normal in the camera's axes. Raises UserError for a file that is
         there but can't be decoded.
@@ -88,15 +91,16 @@ def read_runs(
 
 
 def _labelled(record: FrameRecord, label: FrameLabel, image: NDArray[np.uint8]) -> LabelledFrame:
-    polyps = label.seen_polyps
     return LabelledFrame(
         run=record.run,
         frame_id=record.frame_id,
         image=image,
         boxes=record.boxes,
         classes=record.classes,
-        kinds=tuple(polyp.paris_kind for polyp in polyps),
-        polyps=polyps,
+        kinds=record.kinds,
+        polyp_ids=record.polyp_ids,
+        polyps=label.seen_polyps,
+        seconds=record.seconds,
         label=label,
         label_path=record.label_path,
     )

@@ -1,6 +1,7 @@
 """The labels of one run, read and judged: the frames that can be used, and why others can't."""
 
 import hashlib
+import math
 import ntpath
 import os
 import posixpath
@@ -39,6 +40,9 @@ class FrameRecord:
     `label` and `image` are paths relative to the run, with forward slashes; `image_bytes` is the
     image's size, `digest` the first 16 bytes of the SHA-256 of the label's bytes; `boxes` is (K, 4)
     float32 xyxy in 0..1, `classes` the K class names, of the field that the index was asked for.
+    Of these K polyps, `polyp_ids` name them through the run, `kinds` are their Paris kinds, and
+    `diameters_mm` their sizes; None where the label doesn't say. `seconds` is the frame's time in
+    its run, always finite.
     """
 
     run: str
@@ -50,6 +54,10 @@ class FrameRecord:
     image_bytes: int
     classes: tuple[str, ...]
     boxes: NDArray[np.float32]
+    polyp_ids: tuple[int | None, ...]
+    kinds: tuple[str | None, ...]
+    diameters_mm: tuple[float | None, ...]
+    seconds: float
 
     @property
     def key(self) -> str:
@@ -86,8 +94,9 @@ def usable_frames(
 
     A frame is of use if its picture is there, all of its boxes can be used, and all of their polyps
     have the `label_field` that names their class. Images without a label are tallied too, so are a
-    malformed manifest, and boxes whose two fields disagree. Raises UserError at the first of all
-    these if the tally is strict, and if the labels or the images can't be listed.
+    malformed manifest, boxes whose two fields disagree, and times that are none. Raises UserError
+    at the first of all these if the tally is strict, and if the labels or the images can't be
+    listed.
     """
     folders, sizes = RunFolders(run), _Sizes()
     label_folder = f"{run / 'labels'}{os.sep}"  # joined as text: a Path a label takes its time
@@ -106,7 +115,8 @@ def usable_frames(
             claimed.add(posixpath.splitext(image)[0])
             num_bytes = _image_bytes(folders, label, image)
             boxes = _usable_boxes(folders, label, image, sizes, tally, where)
-            classes = _class_names(label.seen_polyps, label_field)
+            polyps = label.seen_polyps
+            classes = _class_names(polyps, label_field)
         except Unusable as unusable:
             tally.drop(f"frame: {unusable.reason}", where, unusable.detail)
             continue
@@ -120,6 +130,10 @@ def usable_frames(
             image_bytes=num_bytes,
             classes=classes,
             boxes=np.array(boxes, np.float32).reshape(-1, 4),
+            polyp_ids=tuple(polyp.polyp_id for polyp in polyps),
+            kinds=tuple(polyp.paris_kind for polyp in polyps),
+            diameters_mm=tuple(polyp.size_mm for polyp in polyps),
+            seconds=_seconds(label, tally, where),
         )
         yield record, label
     for image in _images_without_label(folders, claimed):
@@ -212,6 +226,16 @@ def _usable_boxes(
             note_disagreement(polyp, number, size, tally, where)
             boxes.append(usable_box(corners))
     return boxes
+
+
+def _seconds(label: FrameLabel, tally: Tally, where: str) -> float:
+    """The frame's time; one that is none is tallied, and the frame's number is its place in time:
+    its picture and its boxes are as good as any."""
+    if math.isfinite(label.sim_time):
+        return label.sim_time
+    reason = "label: sim_time is no number (its frame_id counts as seconds)"
+    tally.drop(reason, where, str(label.sim_time))
+    return float(label.frame_id)
 
 
 def _class_names(polyps: tuple[PolypLabel, ...], label_field: LabelField) -> tuple[str, ...]:

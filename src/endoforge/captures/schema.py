@@ -23,6 +23,7 @@ MANIFEST_NAME = "run_manifest.json"
 DEFAULT_CLASS = "polyp"
 MOST_NAME_LENGTH = 200
 """The name of a class may have so many characters."""
+MOST_POLYP_ID = 2**31 - 1
 MOST_SIDE = 10**9
 """Pixels that a label may say its picture has: more than any has, and a float holds them."""
 
@@ -40,6 +41,7 @@ def _null_as_nan(value: Any) -> Any:
 
 # Writers whose JSON has no NaN (Rust's serde, JavaScript) put null in its place.
 Number = Annotated[float, BeforeValidator(_null_as_nan)]
+PolypId = Annotated[int, Field(ge=1, le=MOST_POLYP_ID)]
 ClassName = Annotated[str, Field(max_length=MOST_NAME_LENGTH, pattern=r"^[^\x00]*$")]
 Point = tuple[Number, Number, Number]
 Corners = tuple[Number, Number, Number, Number]
@@ -96,11 +98,12 @@ class PolypLabel(_Contract):
     paris: ClassName | None = None
     diameter_mm: float | None = None
     distance_mm: float | None = None
-    instance: int | None = None
-    """The polyp's pixels have this value in the frame's instance image, where there is one."""
+    polyp_id: PolypId | None = None
+    """Which of the run's polyps it is, the same in every frame; where there are instance images,
+    its pixels have this value there."""
 
     added_by_us = frozenset(
-        {"label", "visibility", "paris", "diameter_mm", "distance_mm", "instance"}
+        {"label", "visibility", "paris", "diameter_mm", "distance_mm", "polyp_id"}
     )
 
     @property
@@ -112,6 +115,12 @@ class PolypLabel(_Contract):
     def paris_kind(self) -> str | None:
         """The Paris kind; None where it isn't known."""
         return self.paris or None
+
+    @property
+    def size_mm(self) -> float | None:
+        """The diameter; None where it isn't known."""
+        diameter = self.diameter_mm
+        return diameter if diameter is not None and math.isfinite(diameter) else None
 
 
 class FrameLabel(_Contract):

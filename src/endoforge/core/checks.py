@@ -12,6 +12,9 @@ LEAST_LONGER_SIDE_PX = 64
 """Of a detector's input: below, the coarsest features are a single cell, of which batch norm can
 make nothing."""
 
+MOST_FPS = 240
+"""Frames a second at most: of the fastest endoscopes' and slow-motion cameras'."""
+
 
 def check_share(flag: str, value: float, *, example: str) -> None:
     """Raise UserError, which names `flag`, unless 0 < value < 1."""
@@ -35,6 +38,19 @@ def check_at_least(flag: str, value: float, least: int, *, example: str) -> None
     """Raise UserError, which names `flag`, unless the value is finite and at least `least`."""
     if not (value >= least and math.isfinite(value)):
         _fail(flag, value, f"at least {least}", example)
+
+
+def check_frame_rate(flag: str, value: float) -> None:
+    """Raise UserError, which names `flag`, unless 0 < value <= MOST_FPS."""
+    if not 0 < value <= MOST_FPS:
+        _fail(flag, value, f"above 0 and at most {MOST_FPS}", "25")
+
+
+def check_stretch(start: str, start_s: float, end: str, end_s: float | None) -> None:
+    """Raise UserError, which names the flags `start` and `end`, unless 0 <= start_s < end_s."""
+    check_at_least(start, start_s, 0, example="60")
+    if end_s is not None and not (end_s > start_s and math.isfinite(end_s)):
+        _fail(end, end_s, f"a number greater than {start_s:g} ({start})", f"{start_s + 30:g}")
 
 
 def check_seed(flag: str, value: int) -> None:

@@ -33,7 +33,18 @@ class DatagenConfig:
     """Folder that gets the run folders (made if it isn't there)."""
 
     max_frames: Annotated[int | None, arg(metavar="INT")] = None
-    """Frames a run at most, spread evenly over it. Default: all captures, about 1,400."""
+    """Frames a run at most, spread evenly over it; with --fps the first ones. Default: all
+    captures, about 1,400."""
+
+    fps: Annotated[float | None, arg(metavar="FLOAT")] = None
+    """Frames a second of the procedure, as a video has them. Default: a capture every 0.33 s, and
+    twice as often near polyps."""
+
+    from_s: Annotated[float, arg(name="from", metavar="SECONDS")] = 0.0
+    """Second of the procedure from which on frames are taken."""
+
+    to_s: Annotated[float | None, arg(name="to", metavar="SECONDS")] = None
+    """Second of the procedure before which frames are taken. Default: its end."""
 
     runs: Annotated[int | None, arg(metavar="INT")] = None
     """Runs of the data set, each of another seed. Default: 1, or as --run-range needs."""
@@ -83,6 +94,9 @@ class DatagenConfig:
                 raise UserError(f"--{flag.replace('_', '-')} {number}: must be 1 or more")
         if self.runs is not None and self.runs > MOST_RUNS:
             raise UserError(f"--runs {self.runs}: must be at most {MOST_RUNS:,}; make parts of it")
+        if self.fps is not None:
+            checks.check_frame_rate("--fps", self.fps)
+        checks.check_stretch("--from", self.from_s, "--to", self.to_s)
         checks.check_render_size(f"--resolution {self.resolution}", self.size)
         if self.prune_output_root is not None and not self.prune_empty:
             raise UserError("--prune-output-root: needs --prune-empty")
@@ -143,9 +157,9 @@ class DatagenConfig:
     def _refuse_what_the_manifest_says(self) -> None:
         defaults = {field.name: field.default for field in fields(DatagenConfig)}
         for flag in (
-            "seed", "max_frames", "runs", "run_range", "polyps", "randomization", "save",
-            "resolution",
+            "seed", "max_frames", "fps", "from_s", "to_s", "runs", "run_range", "polyps",
+            "randomization", "save", "resolution",
         ):  # fmt: skip
             if getattr(self, flag) != defaults[flag]:
-                name = f"--{flag.replace('_', '-')}"
+                name = f"--{flag.removesuffix('_s').replace('_', '-')}"
                 raise UserError(f"{name}: --from-manifest has its own; leave one of them out")

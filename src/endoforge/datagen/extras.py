@@ -15,7 +15,7 @@ DESCRIPTIONS: dict[str, dict[str, Any]] = {
     "instance": {
         "path": "instance/frame_XXXXX.png",
         "format": "8-bit PNG, one channel",
-        "values": "0: no polyp; k: the polyp whose label has instance k",
+        "values": "0: no polyp; k: the polyp whose label has polyp_id k",
     },
     "depth": {
         "path": "depth/frame_XXXXX.png",

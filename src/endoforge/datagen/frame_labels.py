@@ -6,8 +6,8 @@ from endoforge.sim.optics import Lens
 from endoforge.sim.simulator import FrameTruth
 
 
-def frame_label(truth: FrameTruth, *, with_instances: bool) -> FrameLabel:
-    """Make the label of a frame; `with_instances` adds the polyps' values in the instance image.
+def frame_label(truth: FrameTruth) -> FrameLabel:
+    """Make the label of a frame.
 
     Its clock is the simulated one, which starts at 0: the same seed gives the same bytes.
     """
@@ -21,12 +21,12 @@ def frame_label(truth: FrameTruth, *, with_instances: bool) -> FrameLabel:
         image_present=True,
         camera_active=True,
         polyp_seed=truth.run.seed,
-        polyp_labels=[_polyp_label(view, lens, with_instances) for view in truth.views],
+        polyp_labels=[_polyp_label(view, lens) for view in truth.views],
         camera={"pose": state.pose.as_json(), "intrinsics": lens.intrinsics()},
     )
 
 
-def _polyp_label(view: PolypView, lens: Lens, with_instance: bool) -> PolypLabel:
+def _polyp_label(view: PolypView, lens: Lens) -> PolypLabel:
     box = view.box_px
     norm = None
     if box is not None:
@@ -41,5 +41,5 @@ def _polyp_label(view: PolypView, lens: Lens, with_instance: bool) -> PolypLabel
         paris=view.polyp.paris,
         diameter_mm=round(view.polyp.diameter_mm, 3),
         distance_mm=round(view.distance_mm, 3),
-        instance=view.instance if with_instance else None,
+        polyp_id=view.instance,
     )

@@ -95,7 +95,7 @@ def _record(
 def _bake(job: RunJob, stopping: Event, run_index: int) -> tuple[int, BakedRun]:
     data_set = job.data_set
     seed = data_set.seed_of(run_index)
-    settings = data_set.randomization, data_set.size, data_set.max_frames
+    settings = data_set.randomization, data_set.size, data_set.max_frames, data_set.clock
     return run_index, bake(seed, *settings, check_of(stopping))
 
 

@@ -17,6 +17,7 @@ from endoforge.core.errors import UserError
 from endoforge.core.reading import MOST_LABEL_BYTES, read_regular
 from endoforge.core.text import as_utf8
 from endoforge.datagen.config import SAVED, DatagenConfig
+from endoforge.sim.clock import CAPTURES, Clock
 from endoforge.sim.randomization import Randomization, load_randomization, parse_randomization
 from endoforge.sim.streams import run_seed
 
@@ -35,6 +36,7 @@ class DataSet:
     """(width, height) in pixels."""
     max_frames: int | None
     saved: tuple[str, ...]
+    clock: Clock = CAPTURES
     randomization: Randomization = field(default_factory=Randomization)
 
     def seed_of(self, run_index: int) -> int:
@@ -53,6 +55,9 @@ class DataSet:
             "renderer": renderer,
             "resolution": list(self.size),
             "save": list(self.saved),
+            "fps": self.clock.fps,
+            "from_s": self.clock.start_s,
+            "to_s": self.clock.end_s,
             "base_seed": self.base_seed,
             "randomization": as_json(self.randomization),
         }
@@ -86,6 +91,7 @@ def make_job(config: DatagenConfig) -> RunJob:
         size=config.size,
         max_frames=config.max_frames,
         saved=config.saved,
+        clock=_clock(config),
         randomization=randomization_of(config),
     )
     return _job(config, data_set, config.run_indices, config.renderer)
@@ -156,6 +162,9 @@ def _again(config: DatagenConfig, path: Path) -> RunJob:
             seed=int(ours["base_seed"]),
             resolution=f"{width}x{height}",
             max_frames=manifest.max_frames,
+            fps=_number(ours.get("fps")),
+            from_s=_number(ours.get("from_s")) or 0.0,
+            to_s=_number(ours.get("to_s")),
             run_range=f"{run_index}:{run_index + 1}",
             save=",".join(kind for kind in SAVED if kind in ours.get("save", ())) or None,
             renderer=_known_renderer(renderer),
@@ -166,6 +175,7 @@ def _again(config: DatagenConfig, path: Path) -> RunJob:
             size=flags.size,
             max_frames=flags.max_frames,
             saved=flags.saved,
+            clock=_clock(flags),
             randomization=parse_randomization(ours["randomization"]),
         )
     except UserError as error:
@@ -190,6 +200,14 @@ def _again(config: DatagenConfig, path: Path) -> RunJob:
             "%s was made with %s: with %s pixels may differ a little", path, renderer, chosen
         )
     return _job(config, data_set, flags.run_indices, chosen)
+
+
+def _clock(config: DatagenConfig) -> Clock:
+    return Clock(config.fps, config.from_s, config.to_s)
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 def _known_renderer(name: object) -> RendererName:

@@ -18,7 +18,6 @@ from endoforge.datagen.frame_labels import frame_label
 from endoforge.datagen.job import DataSet, RunJob
 from endoforge.datagen.job_report import DatagenReport
 from endoforge.datagen.resume import EarlierRuns
-from endoforge.sim.flight import CAPTURE_INTERVAL_S
 from endoforge.sim.simulator import BakedRun, FrameBatch, FrameTruth
 
 USUAL_FRAMES = 1400
@@ -159,7 +158,7 @@ def _write(
         extras["depth"] = depth_picture(shown.depth)
     if shown.depth is not None and shown.normals is not None:
         extras["normals"] = normals_picture(shown.normals, shown.depth)
-    label = frame_label(truth, with_instances="instance" in data_set.saved)
+    label = frame_label(truth)
     recorder.write(shown.rgb, label, extras)
     return label
 
@@ -171,7 +170,7 @@ def about_run(data_set: DataSet, renderer: str, run_index: int, run: BakedRun) -
         "units": "mm",
         "run_index": run_index,
         "frames_planned": len(run.states),
-        "capture_interval_s": CAPTURE_INTERVAL_S,
+        "capture_interval_s": data_set.clock.interval_s,
         "lens": run.lens.intrinsics(),
         "extras": {kind: DESCRIPTIONS[kind] for kind in data_set.saved},
         "scene": run.scene.parameters(),

@@ -50,6 +50,10 @@ class EvalConfig:
     val_iou_sweep: str = DEFAULT_IOU_SWEEP
     """More IoU thresholds to report at, split by commas."""
 
+    lesions: bool = False
+    """Measure lesions as well, of runs whose labels name polyps (polyp_id): found or not, how soon,
+    and false alarms a minute, by single frames and by tracks."""
+
     metrics_out: Annotated[str | None, arg(metavar="FILE")] = None
     """Append the metrics to this file, one JSON object a line."""
 

@@ -7,6 +7,8 @@ from endoforge.captures.run_frames import FrameRecord
 from endoforge.data.images import Images
 from endoforge.detect.detections import Detections
 from endoforge.evaluate.config import EvalConfig
+from endoforge.evaluate.lesion_result import LesionResult
+from endoforge.evaluate.lesion_table import lesion_lines
 from endoforge.evaluate.matching import Truth
 from endoforge.evaluate.metrics import Metrics
 from endoforge.evaluate.subject import Subject
@@ -35,10 +37,13 @@ class EvalResult:
     class_names: tuple[str, ...]
     """The detector's, then those of the frames that it doesn't know."""
     seconds: float
+    lesions: LesionResult | None = None
+    """What `--lesions` asks for."""
     report: Path | None = None
     """The page that was written, if one was asked for."""
 
     def lines(self) -> list[str]:
         """Sum it up for people, a line each."""
+        lesions = [] if self.lesions is None else lesion_lines(self.lesions)
         report = [] if self.report is None else [f"report   {self.report}"]
-        return [self.metrics.summary(), *self.metrics.class_lines(), *report]
+        return [self.metrics.summary(), *self.metrics.class_lines(), *lesions, *report]

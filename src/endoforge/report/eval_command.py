@@ -24,6 +24,8 @@ from endoforge.data.loader import Loader
 from endoforge.data.pack import Pack, pack_frames
 from endoforge.data.split import load_split
 from endoforge.evaluate.config import REPORT_NAME, EvalConfig
+from endoforge.evaluate.lesion_result import LesionResult, measure_lesions
+from endoforge.evaluate.lesion_runs import LesionRuns, lesion_runs
 from endoforge.evaluate.result import EvalResult
 from endoforge.evaluate.subject import Subject, subject_of
 from endoforge.evaluate.validate import Validation, validate
@@ -36,12 +38,14 @@ EVERY_BOX = 1_000_000
 def run_eval(config: EvalConfig) -> EvalResult:
     """Measure the detector that `config` names on the frames of `config.input_root`.
 
-    Raises UserError for a checkpoint, a root, a split or an output that can't be used. Where a file
-    can't be written in the end, the scores are printed before the error.
+    Raises UserError for a checkpoint, a root, a split or an output that can't be used, and if
+    lesions are asked for of runs of which none can tell. Where a file can't be written in the end,
+    the scores are printed before the error.
     """
     _check_outputs(config)
     subject = subject_of(config)
     index, pack, left_out = _load_frames(config, subject)
+    runs = _lesion_runs(pack) if config.lesions else None
     loader = Loader(pack, config.batch_size, seed=None)
     started = time.monotonic()
     with progress("measuring", len(pack), "frames") as advance:
@@ -52,6 +56,7 @@ def run_eval(config: EvalConfig) -> EvalResult:
             iou_threshs=config.iou_thresholds,
             on_batch=advance,
         )
+    lesions = None if runs is None else _measure_lesions(config, runs, validation)
     seconds = time.monotonic() - started
     result = EvalResult(
         config=config,
@@ -66,10 +71,11 @@ def run_eval(config: EvalConfig) -> EvalResult:
         truths=validation.truths,
         class_names=validation.class_names,
         seconds=seconds,
+        lesions=lesions,
     )
     with _scores_before_errors(result):
         if config.metrics_out is not None:
-            append_json_line(Path(config.metrics_out), _record(config, validation, seconds))
+            append_json_line(Path(config.metrics_out), _record(result, validation.batches))
         return result if config.report is None else _with_report(result, Path(config.report))
 
 
@@ -158,15 +164,37 @@ def _simulated(index: CaptureIndex, pack: Pack) -> bool:
     return {frame.run for frame in pack.frames} <= simulated
 
 
-def _record(config: EvalConfig, validation: Validation, seconds: float) -> dict[str, Any]:
+def _lesion_runs(pack: Pack) -> LesionRuns:
+    """The runs of which lesions are measured; says which others aren't, and why."""
+    runs = lesion_runs(pack)
+    for line in runs.left_out:
+        log.warning("left out of the lesions: %s", line)
+    return runs
+
+
+def _measure_lesions(config: EvalConfig, runs: LesionRuns, validation: Validation) -> LesionResult:
+    with progress("tracking", runs.num_frames, "frames") as advance:
+        return measure_lesions(
+            runs,
+            validation.detections,
+            validation.images,
+            obj_thresh=config.val_obj_thresh,
+            on_frames=advance,
+        )
+
+
+def _record(result: EvalResult, batches: int) -> dict[str, Any]:
     """What a line of the metrics file says."""
-    metrics = validation.metrics
-    return {
+    config, metrics = result.config, result.metrics
+    record = {
         "detector": config.detector,
         "checkpoint": config.weights,
         "input_root": config.input_root,
         "split_manifest": config.split_manifest,
-        **metrics.to_record(validation.batches),
-        "seconds": round(seconds, 3),
+        **metrics.to_record(batches),
+        "seconds": round(result.seconds, 3),
         "pr_curve": [point.to_record() for point in metrics.pr_curve],
     }
+    if result.lesions is not None:
+        record["lesions"] = result.lesions.to_record()
+    return record

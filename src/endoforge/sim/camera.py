@@ -64,6 +64,14 @@ class CameraState:
         return rows
 
 
+def orthonormal(axes: Array) -> Array:
+    """Orthonormal axes of nearly orthonormal ones, (3, 3); forward keeps its direction."""
+    forward = axes[2] / np.linalg.norm(axes[2])
+    right = axes[0] - (axes[0] @ forward) * forward
+    right /= np.linalg.norm(right)
+    return np.stack([right, np.cross(forward, right), forward])
+
+
 def look_at(position: Array, target: Array, down: Array, s_mm: float) -> Pose:
     """Make the pose at `position` that looks at `target`, `down` roughly down in the picture."""
     forward = target - position

@@ -11,7 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoforge.sim.anatomy import WAVE_S
-from endoforge.sim.camera import CAMERA_ROWS, METER_ROW, MOVE_ROW, WAVE_ROW, CameraState, Pose
+from endoforge.sim.camera import (
+    CAMERA_ROWS,
+    METER_ROW,
+    MOVE_ROW,
+    WAVE_ROW,
+    CameraState,
+    Pose,
+    orthonormal,
+)
 from endoforge.sim.itinerary import STEP_S, Leg, Planner
 from endoforge.sim.lumen import Lumen, smooth
 from endoforge.sim.randomization import draw
@@ -67,6 +75,44 @@ class Flight:
     def __len__(self) -> int:
         return len(self.s_mm)
 
+    @property
+    def duration_s(self) -> float:
+        """Simulated seconds from its first step to its last."""
+        return (len(self) - 1) * STEP_S
+
+    def state_at(self, flight_s: float, time_s: float) -> CameraState:
+        """The camera at any moment `flight_s` of the flight, while the clock says `time_s`.
+
+        At one of its own steps, by a clock that has run with it, exactly what `states` says.
+        """
+        low, high, part = self._between(flight_s)
+        # Without arithmetic: pixels are those of the step.
+        if part == 0 and time_s == flight_s:
+            return self.states([low])[0]
+        return CameraState(
+            time_s=time_s,
+            pose=self.pose_at(flight_s),
+            velocity_mm_s=(1 - part) * self.velocity_mm_s[low] + part * self.velocity_mm_s[high],
+            turn_rad_s=(1 - part) * self.turn_rad_s[low] + part * self.turn_rad_s[high],
+            metered=self.pose_at(max(flight_s - self.lag * STEP_S, 0.0)),
+        )
+
+    def pose_at(self, flight_s: float) -> Pose:
+        """The camera's pose at any moment, straight between the steps."""
+        low, high, part = self._between(flight_s)
+        if part == 0:
+            return Pose(self.position[low], self.axes[low], float(self.s_mm[low]))
+        position = (1 - part) * self.position[low] + part * self.position[high]
+        axes = orthonormal((1 - part) * self.axes[low] + part * self.axes[high])
+        s_mm = float((1 - part) * self.s_mm[low] + part * self.s_mm[high])
+        return Pose(position, axes, s_mm)
+
+    def place_at(self, flight_s: float) -> tuple[float, Array]:
+        """The camera's place at any moment: `s_mm` along the centreline, and (2,) mm off it."""
+        low, high, part = self._between(flight_s)
+        s_mm = float((1 - part) * self.s_mm[low] + part * self.s_mm[high])
+        return s_mm, (1 - part) * self.xy_mm[low] + part * self.xy_mm[high]
+
     def states(self, steps: Sequence[int]) -> list[CameraState]:
         """The camera at some steps of STEP_S, in their order."""
         needed = {*steps, *(self._metered(step) for step in steps)}
@@ -95,6 +141,14 @@ class Flight:
         rows[:, MOVE_ROW + 1, :3] = self.turn_rad_s[steps]
         rows[:, WAVE_ROW, 1] = (steps * STEP_S / WAVE_S) % 1.0
         return rows
+
+    def _between(self, flight_s: float) -> tuple[int, int, float]:
+        """The steps before and after a moment, and the share of the way between them."""
+        step = min(max(flight_s / STEP_S, 0.0), len(self) - 1.0)
+        # Sums of steps miss a whole number by a little.
+        if abs(step - round(step)) < 1e-6:
+            return round(step), round(step), 0.0
+        return int(step), int(step) + 1, step - int(step)
 
     def _metered(self, step: int) -> int:
         return max(step - self.lag, 0)

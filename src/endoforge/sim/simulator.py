@@ -11,12 +11,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from endoforge.core.checks import check_render_size, check_seed
+from endoforge.core.checks import (
+    check_frame_rate,
+    check_render_size,
+    check_seed,
+    check_stretch,
+)
 from endoforge.core.choices import RendererName
 from endoforge.core.errors import UserError
 from endoforge.sim.camera import CameraState
+from endoforge.sim.clock import CAPTURES, Clock
 from endoforge.sim.engine import Engine, start_engine
-from endoforge.sim.flight import Flight, captures, plan_flight, thin
+from endoforge.sim.flight import Flight, plan_flight
 from endoforge.sim.labels import PolypView, polyp_views
 from endoforge.sim.optics import Lens
 from endoforge.sim.polyps import Paris
@@ -119,12 +125,14 @@ class Simulator:
     `seed` is the run's: `sim.streams.run_seed(s, i)` is that of run i of `datagen --seed s`.
     `size` is (width, height) in pixels; `max_frames` spreads so many over the procedure (None:
     all of its captures, about 1,400); `batch_size` None suits the renderer; with `normals` the
-    batches have those too. It yields `FrameBatch`es, can be iterated again, and gives the same
-    frames; one iteration at a time.
+    batches have those too. `fps` (up to 240) takes the frames of a video in place of captures,
+    of which `max_frames` are the first; `start_s` and `end_s` are the seconds of the procedure
+    from which on and before which frames are taken (None: to its end). It yields `FrameBatch`es,
+    can be iterated again, and gives the same frames; one iteration at a time.
 
     Raises UserError for what can't be used: a seed of more than 64 bits, a side outside 64 to 4096,
-    a number below 1, a renderer that isn't there; and in a process that was forked from one that
-    had a simulator: use multiprocessing's "spawn".
+    a number below 1, a start after the procedure's end, a renderer that isn't there; and in a
+    process that was forked from one that had a simulator: use multiprocessing's "spawn".
     """
 
     def __init__(
@@ -134,6 +142,9 @@ class Simulator:
         randomization: Randomization = Randomization(),
         size: tuple[int, int] = (640, 360),
         max_frames: int | None = None,
+        fps: float | None = None,
+        start_s: float = 0.0,
+        end_s: float | None = None,
         batch_size: int | None = None,
         renderer: RendererName = "auto",
         normals: bool = False,
@@ -143,8 +154,11 @@ class Simulator:
         for name, number in (("max_frames", max_frames), ("batch_size", batch_size)):
             if number is not None and number < 1:
                 raise UserError(f"{name} {number}: must be 1 or more")
+        if fps is not None:
+            check_frame_rate("fps", fps)
+        check_stretch("start_s", start_s, "end_s", end_s)
         self.engine = start_engine(renderer)
-        self.run = bake(seed, randomization, size, max_frames)
+        self.run = bake(seed, randomization, size, max_frames, Clock(fps, start_s, end_s))
         self.batch_size = min(batch_size or default_batch_size(self.engine), self.num_frames)
         self._renderer = Renderer(*size, self.engine, self.batch_size, normals=normals)
 
@@ -171,25 +185,30 @@ def bake(
     randomization: Randomization,
     size: tuple[int, int],
     max_frames: int | None,
+    clock: Clock = CAPTURES,
     check: Check = go_on,
 ) -> BakedRun:
     """Make a run from its seed, ready to render.
 
     Takes some tenths of a second on a CPU, and may run in any thread. `size` is (width, height) in
-    pixels. Raises Stopped once `check` does.
+    pixels. Raises UserError as `Clock.states`, and Stopped once `check` does.
     """
     check()
     scene = make_scene(seed, randomization)
-    return bake_flight(scene, plan_flight(scene, check), size, max_frames)
+    return bake_flight(scene, plan_flight(scene, check), size, max_frames, clock)
 
 
 def bake_flight(
-    scene: Scene, flight: Flight, size: tuple[int, int], max_frames: int | None
+    scene: Scene,
+    flight: Flight,
+    size: tuple[int, int],
+    max_frames: int | None,
+    clock: Clock = CAPTURES,
 ) -> BakedRun:
     """Make the run of a scene and its flight, as `bake` does."""
     seed = scene.seed
     _ = scene.tables, scene.optics(*size)  # made here, in the worker: the renderer only copies
-    states = thin(captures(scene, flight), max_frames)
+    states = clock.states(scene, flight, max_frames)
     _ = [state.rows for state in states]
     noise = stream(seed, Stream.NOISE).integers(0, 2**20, size=len(states))
     return BakedRun(scene, scene.lens(*size), states, noise.tolist(), range(len(states)))

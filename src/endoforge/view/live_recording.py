@@ -174,7 +174,7 @@ class Recording:
             self.run_name = self._recorder.run_dir.name
         run = replace(self.colon.run, states=self._states)
         truth = FrameTruth(run, capture.number, frame.views)
-        self._recorder.write(frame.rgb, frame_label(truth, with_instances=False))
+        self._recorder.write(frame.rgb, frame_label(truth))
         self.frames += 1
 
     def _about(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from endoforge.sim.camera import Pose
+from endoforge.sim.camera import Pose, orthonormal
 from endoforge.sim.itinerary import FIRST_MM
 from endoforge.sim.lumen import Lumen
 from endoforge.view.messages import Steer
@@ -164,14 +164,6 @@ def colon_axes(lumen: Lumen, s_mm: float) -> Array:
     """(3, 3) normal, binormal and tangent of the centreline, orthonormal."""
     _, normal, _, tangent = lumen.frames(np.array([s_mm]))[0]
     return orthonormal(np.stack([normal, np.cross(tangent, normal), tangent]))
-
-
-def orthonormal(axes: Array) -> Array:
-    """Orthonormal axes of nearly orthonormal ones, (3, 3); forward keeps its direction."""
-    forward = axes[2] / np.linalg.norm(axes[2])
-    right = axes[0] - (axes[0] @ forward) * forward
-    right /= np.linalg.norm(right)
-    return np.stack([right, np.cross(forward, right), forward])
 
 
 def turned(axes: Array, yaw: float, pitch: float, roll: float) -> Array:

@@ -16,7 +16,7 @@ from endoforge.sim.scene import make_scene
 from endoforge.sim.simulator import BakedRun, bake_flight
 from endoforge.sim.streams import run_seed
 from endoforge.view.messages import CameraName, Steer
-from endoforge.view.steering import NOTHING, Pilot, Place, colon_axes, orthonormal, settled
+from endoforge.view.steering import NOTHING, Pilot, Place, colon_axes, settled
 
 Array = NDArray[np.float64]
 
@@ -34,7 +34,7 @@ class Colon:
     @property
     def duration_s(self) -> float:
         """Simulated seconds that the flight takes."""
-        return (len(self.flight) - 1) * STEP_S
+        return self.flight.duration_s
 
     @property
     def has_jpeg(self) -> bool:
@@ -91,7 +91,7 @@ class World:
         if self.camera == "free":
             return self._free_pilot.pose(self._free)
         if self.autopilot:
-            return flight_pose(self.colon.flight, self.flight_s)
+            return self.colon.flight.pose_at(self.flight_s)
         return self._scope_pilot.pose(self._scope)
 
     @property
@@ -187,7 +187,7 @@ class World:
         It has to be asked for once a moment: velocities come of the pose that was asked for before.
         """
         if self.camera == "endoscope" and self.autopilot:
-            return flight_state(self.colon.flight, self.flight_s, self.time_s)
+            return self.colon.flight.state_at(self.flight_s, self.time_s)
         pose = self.pose
         lag_s = self.colon.run.scene.camera.lag_s
         # After a gap (a pause, another camera) the old pose says nothing of the speed of now.
@@ -221,10 +221,9 @@ class World:
         self._scope_pilot.stop()
 
     def _of_flight(self) -> Place:
-        flight, (low, high, part) = self.colon.flight, _between(self.colon.flight, self.flight_s)
-        s_mm = float((1 - part) * flight.s_mm[low] + part * flight.s_mm[high])
-        xy_mm = (1 - part) * flight.xy_mm[low] + part * flight.xy_mm[high]
-        axes = flight_pose(flight, self.flight_s).axes @ colon_axes(self.lumen, s_mm).T
+        flight = self.colon.flight
+        s_mm, xy_mm = flight.place_at(self.flight_s)
+        axes = flight.pose_at(self.flight_s).axes @ colon_axes(self.lumen, s_mm).T
         return Place(s_mm, xy_mm, axes)
 
     def _nearest_flight_s(self) -> float:
@@ -244,41 +243,6 @@ class World:
         if later.min() <= whole.min() + 5.0:
             return (left + int(later.argmin())) * STEP_S
         return int(whole.argmin()) * STEP_S
-
-
-def flight_state(flight: Flight, flight_s: float, time_s: float) -> CameraState:
-    """The flight's camera at any moment; at the flight's own steps exactly what it says."""
-    low, high, part = _between(flight, flight_s)
-    # Exactly, without arithmetic: a data run's pixels are those that `datagen` records.
-    if part == 0 and time_s == flight_s:
-        return flight.states([low])[0]
-    return CameraState(
-        time_s=time_s,
-        pose=flight_pose(flight, flight_s),
-        velocity_mm_s=(1 - part) * flight.velocity_mm_s[low] + part * flight.velocity_mm_s[high],
-        turn_rad_s=(1 - part) * flight.turn_rad_s[low] + part * flight.turn_rad_s[high],
-        metered=flight_pose(flight, max(flight_s - flight.lag * STEP_S, 0.0)),
-    )
-
-
-def flight_pose(flight: Flight, flight_s: float) -> Pose:
-    """The flight's pose at any moment, straight between its steps."""
-    low, high, part = _between(flight, flight_s)
-    if part == 0:
-        return Pose(flight.position[low], flight.axes[low], float(flight.s_mm[low]))
-    position = (1 - part) * flight.position[low] + part * flight.position[high]
-    axes = orthonormal((1 - part) * flight.axes[low] + part * flight.axes[high])
-    s_mm = float((1 - part) * flight.s_mm[low] + part * flight.s_mm[high])
-    return Pose(position, axes, s_mm)
-
-
-def _between(flight: Flight, flight_s: float) -> tuple[int, int, float]:
-    """The flight's steps before and after a moment, and the share of the way between them."""
-    step = min(max(flight_s / STEP_S, 0.0), len(flight) - 1.0)
-    # Sums of steps miss a whole number by a little.
-    if abs(step - round(step)) < 1e-6:
-        return round(step), round(step), 0.0
-    return int(step), int(step) + 1, step - int(step)
 
 
 def _rates(before: Pose, now: Pose, seconds: float) -> tuple[Array, Array]:
