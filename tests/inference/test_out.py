@@ -300,5 +300,6 @@ def test_what_a_kill_left_goes_the_next_time(pictures, detect):
         "coco_images.json",
         "coco_results.json",
         "detections.jsonl",
+        "tracks.json",
     ]
     assert report.cleared == 3  # drawings with a name: two of the first time, and late.png

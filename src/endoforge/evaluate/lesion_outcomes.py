@@ -36,7 +36,8 @@ class PolypOutcome:
     found_seconds: float
     """For how many of them something shown was on it."""
     changes: int
-    """From found to not found or back, between frames that follow each other and show it."""
+    """From found to not found or back, between frames that follow each other and show it; from
+    `first_found` on, for to be found at all is no flicker."""
 
     def found_within(self, seconds: float) -> bool:
         """Whether it was found before it could be seen for longer than this."""
@@ -125,7 +126,7 @@ def _polyp(
         delay=None if first is None else float(lasting[:first].sum()),
         visible_seconds=float(lasting.sum()),
         found_seconds=float(lasting[hit].sum()),
-        changes=_changes(sequence, visible, hit),
+        changes=0 if first is None else _changes(sequence, visible[first:], hit[first:]),
     )
 
 

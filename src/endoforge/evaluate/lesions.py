@@ -86,7 +86,10 @@ class LesionMetrics:
 
     @property
     def flicker(self) -> float | None:
-        """Changes between found and not found, a second in which a polyp can be seen."""
+        """Changes between found and not found, a second in which a polyp can be seen.
+
+        To be found first, which `delay` tells of, isn't counted.
+        """
         visible = sum(polyp.visible_seconds for polyp in self.polyps)
         return _ratio(sum(polyp.changes for polyp in self.polyps), visible)
 
