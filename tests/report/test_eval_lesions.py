@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -177,6 +178,19 @@ def test_the_table_has_both_ways_side_by_side(tmp_path, capsys):
         "time with a false box                        2.5 %           25.0 %",  # it lingers
         "flicker of false boxes, changes/s             1.25             0.62",
     ]
+
+
+@pytest.mark.usefixtures("finder")
+def test_the_score_asked_for_decides_what_is_shown_and_changes_no_curve(tmp_path):
+    record_run(tmp_path / "runs")
+    config = EvalConfig(detector="heuristic", input_root=str(tmp_path / "runs"), lesions=True)
+    usual, strict = run_eval(config).lesions, run_eval(replace(config, val_obj_thresh=0.85)).lesions
+    assert usual is not None
+    assert strict is not None
+    assert usual.single.metrics.num_found == usual.tracks.metrics.num_found == 1
+    assert strict.single.metrics.num_found == strict.tracks.metrics.num_found == 0
+    assert strict.single.froc == usual.single.froc
+    assert strict.tracks.froc == usual.tracks.froc
 
 
 @pytest.mark.usefixtures("finder")
