@@ -109,7 +109,10 @@ def test_mixed_sequences_have_trackers_of_their_own():
         for name in ("a.mp4", "b.mp4"):
             [one] = follow(following, name, [number])
             assert one.tracked.ids.tolist() == one.owners.tolist()[: len(one.tracked)]
-    assert [list(one.tracks) for one in log.sequences.values()] == [[1], [1]]
+    assert [[track.number for track in one.histories()] for one in log.sequences.values()] == [
+        [1],
+        [1],
+    ]
 
 
 def test_another_size_begins_new_tracks_whose_ids_go_on():
@@ -122,8 +125,8 @@ def test_another_size_begins_new_tracks_whose_ids_go_on():
     assert shown[-1].tracked.ids.tolist() == [2]
     # And back again: nothing is known of it any more.
     assert follow(following, "a.mp4", range(14, 20))[-1].tracked.ids.tolist() == [3]
-    sizes = [track.best.bbox_px for track in log.sequences["a.mp4"].tracks.values()]
-    assert sizes[1] == pytest.approx((20, 40, 60, 120))
+    tracks = log.sequences["a.mp4"].as_json()["tracks"]
+    assert tracks[1]["best"]["bbox_px"] == pytest.approx((20, 40, 60, 120))
 
 
 def test_the_threshold_is_that_of_a_first_detection():

@@ -3,7 +3,7 @@
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -67,6 +67,8 @@ class Material:
             raise UserError(f"no picture or video in {', '.join(paths)}{but}")
         base = os.path.commonpath([_folder(Path(path)) for path in paths])
         self.videos: dict[str, Video] = {}
+        self._of_runs: dict[str, dict[int, Path]] = {}
+        """The pictures of recorded runs by their numbers, as far as `decoded` has come."""
         self.pictures: dict[str, Path] = {}
         for name, path in self._named(found, base).items():
             if path.suffix.lower() not in SUFFIXES:
@@ -94,7 +96,10 @@ class Material:
                 continue
             if not upright:
                 self.notes.count("picture: looked at as stored, not turned as its EXIF says", name)
-            yield InputPicture(name, picture, clock.moment(name, path))
+            moment = clock.moment(name, path)
+            if moment is not None:
+                self._of_runs.setdefault(moment.sequence, {})[moment.frame] = path
+            yield InputPicture(name, picture, moment)
         for name, video in self.videos.items():
             count = 0
             for number, seconds, picture in video.frames(self._fps):
@@ -106,6 +111,32 @@ class Material:
                 expected = video.expected(self._fps)
                 reason = f"frame: not decoded, of about {expected} that the file's header tells"
                 self.tally.count(reason, name, lacking)
+
+    def again(
+        self, sequence: str, frames: Collection[int]
+    ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """Read some frames of a video or run again: their numbers, which rise, and their pixels.
+
+        What can't be read any more is left out.
+        """
+        if sequence not in self.videos:
+            yield from self._pictures_again(self._of_runs[sequence], frames)
+        elif frames:
+            last = max(frames)
+            for number, _, picture in self.videos[sequence].frames(self._fps):
+                if number in frames:
+                    yield number, picture
+                if number >= last:
+                    break
+
+    def _pictures_again(
+        self, paths: Mapping[int, Path], frames: Collection[int]
+    ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        for number in sorted(frames):
+            try:
+                yield number, _read(paths[number])[0]
+            except Unusable:
+                continue
 
     def _named(self, found: dict[Path, None], base: str) -> dict[str, Path]:
         """Give each file its name; what two paths of a name lead to is there once."""

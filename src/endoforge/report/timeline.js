@@ -32,6 +32,18 @@ function picture(still, alt) {
   return make("img", { src: `data:image/jpeg;base64,${still.jpeg}`, alt });
 }
 
+/** A thumbnail that is drawn up to the box in it. */
+function closeUp(still) {
+  const image = picture(still, "");
+  if (still.box) {
+    const [x0, y0, x1, y1] = still.box;
+    const scale = Math.min(Math.max(0.5 / Math.max(x1 - x0, y1 - y0), 1), 4);
+    image.style.transform = `scale(${scale})`;
+    image.style.transformOrigin = `${50 * (x0 + x1)}% ${50 * (y0 + y1)}%`;
+  }
+  return make("span", { class: "thumb" }, image);
+}
+
 class Timeline {
   constructor(root) {
     this.root = root;
@@ -116,7 +128,7 @@ class Timeline {
     const range = `${clock(track.begin, 1)} to ${clock(track.end, 1)}`;
     const name = make("b", {}, `Track ${track.number} `, ...this.verdict(track));
     const facts = make("small", {}, `${track.label}, peak ${track.peak.toFixed(2)}`);
-    const who = make("span", { class: "who" }, picture(track.best, ""), make("span", {}, name, make("small", {}, range), facts));
+    const who = make("span", { class: "who" }, closeUp(track.best), make("span", {}, name, make("small", {}, range), facts));
     const when = make("span", { class: "when" }, svg);
     const lane = make("button", { class: "lane", type: "button", "aria-expanded": "false" }, who, when);
     const detail = make("div", { class: "detail", hidden: "" });
