@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from endoforge.captures.pictures import read_picture
 from endoforge.captures.run_frames import FrameRecord
 from endoforge.captures.tally import Unusable
+from endoforge.data.letterbox import placement_of
 from endoforge.evaluate.lesion_outcomes import LESION_IOU
 from endoforge.evaluate.lesion_result import LesionResult, ShownRun
 from endoforge.evaluate.lesion_sequences import LesionSequence, PolypFacts
@@ -48,6 +49,11 @@ def _notes(lesions: LesionResult) -> list[str]:
 def _clip(result: EvalResult, shown: ShownRun) -> Clip:
     sequence = shown.run.sequence
     frames = [result.frames[place] for place in shown.run.places.tolist()]
+    subject = result.subject
+
+    def to_picture(boxes: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+        return placement_of(size, subject.input_size, subject.resize_mode).to_picture(boxes)
+
     histories = track_histories(enumerate(shown.tracks))
     lanes = track_lanes(
         histories,
@@ -56,6 +62,7 @@ def _clip(result: EvalResult, shown: ShownRun) -> Clip:
         result.class_names,
         truths=[_boxes(frame) for frame in frames],
         verdicts={track.number: polyp_of(sequence, track) for track in histories},
+        to_picture=to_picture,
     )
     seconds = float(sequence.durations.sum())
     lost = len(histories) - len(lanes)
@@ -87,8 +94,9 @@ def lesion_lanes(sequence: LesionSequence, tracks: Sequence[Tracked]) -> list[Le
     visible: dict[int, list[int]] = {}
     found: dict[int, list[int]] = {}
     for place, (ids, shown) in enumerate(zip(sequence.polyp_ids, tracks, strict=True)):
-        on = sequence.overlaps(place, shown.boxes, shown.classes, LESION_IOU).any(axis=0)
-        for polyp, hit in zip(ids.tolist(), on.tolist(), strict=True):
+        on = sequence.overlaps(place, shown.boxes, shown.classes, LESION_IOU)
+        for column, polyp in enumerate(ids.tolist()):
+            hit = bool(on[:, column].any())
             visible.setdefault(polyp, []).append(place)
             if hit:
                 found.setdefault(polyp, []).append(place)

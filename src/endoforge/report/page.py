@@ -80,6 +80,22 @@ class Facts:
 
 
 @dataclass(frozen=True)
+class Columns:
+    """A table with a heading for each of its columns, and notes below it."""
+
+    heading: str
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    notes: Sequence[str] = ()
+
+    def html(self) -> str:
+        heads = "".join(f'<th scope="col">{_escaped(head)}</th>' for head in self.heads)
+        rows = _joined(map(_row, self.rows))
+        notes = _joined(f"<p>{_escaped(note)}</p>" for note in self.notes)
+        return f'<table class="columns"><tr>{heads}</tr>\n{rows}</table>\n{notes}'
+
+
+@dataclass(frozen=True)
 class Commands:
     """A section of lines to paste into a shell."""
 
@@ -196,6 +212,11 @@ def _picture(picture: DrawnFrame) -> str:
 def _table(heading: str, table: Table) -> str:
     rows = "".join(f"<tr><th>{_escaped(k)}</th><td>{_escaped(v)}</td></tr>" for k, v in table)
     return f"<div><h3>{_escaped(heading)}</h3><table>{rows}</table></div>"
+
+
+def _row(cells: Sequence[str]) -> str:
+    first, *others = map(_escaped, cells)
+    return f'<tr><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in others)}</tr>'
 
 
 def _escaped(text: str) -> str:

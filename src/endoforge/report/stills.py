@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,6 +19,9 @@ AROUND_S = (-1.0, -0.5, 0.5, 1.0)
 WIDTH_PX = 420
 """Wide enough to judge a lesion by, and some 15 kB."""
 
+PictureBoxes = Callable[[NDArray[np.float32], tuple[int, int]], NDArray[np.float32]]
+"""Boxes (N, 4) of a track as boxes of a picture of a size (width, height), xyxy in 0..1 both."""
+
 ReadFrames = Callable[[Sequence[int]], Iterator[tuple[int, NDArray[np.uint8]]]]
 """Gives frames of a clip, (H, W, 3) uint8 RGB, by their places in it, which rise."""
 
@@ -30,16 +34,21 @@ def track_lanes(
     *,
     truths: Sequence[Sequence[Box]] | None = None,
     verdicts: Mapping[int, int] | None = None,
+    to_picture: PictureBoxes = lambda boxes, _: boxes,
 ) -> list[TrackLane]:
     """Make the lanes of a clip's tracks, with their stills, which are read here.
 
     `seconds` are those of all frames of the clip; `truths` the boxes of polyps on them, xyxy in
-    0..1; `verdicts` say of each track, by its number, which polyp it was on, 0 for none.
+    0..1; `verdicts` say of each track, by its number, which polyp it was on, 0 for none. Where
+    tracks are of another picture than is read, such as a detector's input, `to_picture` leads back.
     """
     chosen = [still_places(track, seconds) for track in tracks]
     wanted = sorted({place for places in chosen for place in places})
     # A frame is read once, however many tracks want it, and only its small JPEG is kept.
-    jpegs = {place: encode_jpeg(_small(pixels)) for place, pixels in read(wanted)}
+    jpegs, sizes = {}, {}
+    for place, pixels in read(wanted):
+        jpegs[place] = encode_jpeg(_small(pixels))
+        sizes[place] = (pixels.shape[1], pixels.shape[0])
     lanes = []
     for track, places in zip(tracks, chosen, strict=True):
         of_place = dict(zip(track.places.tolist(), range(len(track.places)), strict=True))
@@ -47,8 +56,7 @@ def track_lanes(
             place: Still(
                 seconds=seconds[place],
                 jpeg=jpegs[place],
-                box=_box(track, of_place.get(place)),
-                score=_score(track, of_place.get(place)),
+                **_shown(track, of_place.get(place), sizes[place], to_picture),
                 truth=() if truths is None else truths[place],
             )
             for place in places
@@ -94,12 +102,11 @@ def _small(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def _box(track: TrackHistory, row: int | None) -> Box | None:
+def _shown(
+    track: TrackHistory, row: int | None, size: tuple[int, int], to_picture: PictureBoxes
+) -> dict[str, Any]:
+    """The box and score of a still, where the track has a row for it."""
     if row is None:
-        return None
-    x0, y0, x1, y1 = track.boxes[row].tolist()
-    return x0, y0, x1, y1
-
-
-def _score(track: TrackHistory, row: int | None) -> float | None:
-    return None if row is None else float(track.scores[row])
+        return {}
+    x0, y0, x1, y1 = to_picture(track.boxes[[row]], size)[0].tolist()
+    return {"box": (x0, y0, x1, y1), "score": float(track.scores[row])}
