@@ -3,8 +3,11 @@
 import json
 from collections import Counter
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from torch import Tensor
@@ -18,6 +21,8 @@ from endoforge.datagen.generate import generate
 from endoforge.detect.detections import Detections
 from endoforge.evaluate.config import EvalConfig
 from endoforge.evaluate.subject import Subject
+from endoforge.formats.config import ImportConfig
+from endoforge.formats.importing import run_import
 from endoforge.report import eval_command
 from endoforge.report.eval_command import run_eval
 
@@ -178,6 +183,51 @@ def test_the_table_has_both_ways_side_by_side(tmp_path, capsys):
         "time with a false box                        2.5 %           25.0 %",  # it lingers
         "flicker of false boxes, changes/s             1.25             0.62",
     ]
+
+
+@pytest.mark.usefixtures("finder")
+def test_imported_sequences_have_their_names_and_times(tmp_path):
+    """Two videos of a COCO file at 25 frames a second; in the second one nothing is found."""
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    source = tmp_path / "source"
+    source.mkdir()
+    for video, number in product((1, 2), range(10)):
+        picture = np.zeros((SIDE, SIDE, 3), np.uint8)
+        if video == 1:
+            fill(picture, POLYP)
+        name = f"{video}_{number}.png"
+        assert cv2.imwrite(str(source / name), picture)
+        key = len(images) + 1
+        size = {"width": SIDE, "height": SIDE}
+        place = {"video_id": video, "frame_id": number}
+        images.append({"id": key, "file_name": name, **size, **place})
+        annotations.append(
+            {"id": key, "image_id": key, "category_id": 1, "bbox": [8, 8, 16, 16], "track_id": 7}
+        )
+    dataset = {
+        "images": images,
+        "annotations": annotations,
+        "categories": [{"id": 1, "name": "polyp"}],
+        "videos": [{"id": 1, "name": "a", "fps": 25}, {"id": 2, "name": "b", "fps": 25}],
+    }
+    (tmp_path / "coco.json").write_text(json.dumps(dataset))
+    runs = str(tmp_path / "runs")
+    run_import(
+        ImportConfig(
+            format="coco",
+            images=str(source),
+            annotations=str(tmp_path / "coco.json"),
+            output_root=runs,
+        )
+    )
+    lesions = run_eval(EvalConfig(detector="heuristic", input_root=runs, lesions=True)).lesions
+    assert lesions is not None
+    assert (lesions.left_out, lesions.notes) == ([], [])
+    for metrics in (lesions.single.metrics, lesions.tracks.metrics):
+        assert metrics.seconds == pytest.approx(0.8)
+        assert [polyp.polyp_id for polyp in metrics.polyps] == [7, 7]
+        assert metrics.found == 0.5
 
 
 @pytest.mark.usefixtures("finder")
