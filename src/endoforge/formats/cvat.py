@@ -8,13 +8,14 @@ from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
 
 from endoforge.captures.label_boxes import refuse_shares
-from endoforge.captures.schema import MOST_SIDE, Corners, is_class_name
+from endoforge.captures.schema import Corners, is_class_name
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.errors import UserError
 from endoforge.core.reading import MOST_XML_BYTES, read_regular
 from endoforge.core.text import printable
 from endoforge.formats.config import ImportConfig
 from endoforge.formats.outlines import Size
+from endoforge.formats.searching import search
 from endoforge.formats.sequences import number_in
 from endoforge.formats.source import (
     UNCLEAR,
@@ -24,7 +25,9 @@ from endoforge.formats.source import (
     Pictures,
     Source,
     SourceFrame,
+    Track,
     folder_of,
+    refuse_unreadable,
     without_label,
 )
 from endoforge.formats.spellings import Paths
@@ -35,6 +38,8 @@ OF_A_PICTURE = {"tag"}
 """What says something of a whole picture, and has no place in it."""
 SILENT = "a track says nothing of it"
 TWICE = "named twice"
+MOST_DIGITS = 10
+"""Longer numbers than any frame, track or side has."""
 
 Element = ElementTree.Element
 
@@ -46,7 +51,7 @@ class _Said:
     boxes: list[NamedBox] = field(default_factory=list)
     fault: Unusable | None = None
 
-    def add(self, shape: Element, label: str | None, track: str | None) -> None:
+    def add(self, shape: Element, label: str | None, track: Track | None) -> None:
         """Add the box of a shape, or keep why it has none."""
         try:
             self.boxes.append(NamedBox(_class_of(label), _corners(shape), track))
@@ -92,8 +97,11 @@ def _files(config: ImportConfig, images: Path) -> list[tuple[Path, Path | None]]
     if config.annotations is not None:
         return [(Path(config.annotations), None)]
     # The deepest first: pictures are those of the file that is nearest to them.
-    below = sorted(images.rglob(FILE), key=lambda path: (-len(path.parts), path))
+    xml = search(images, [".xml"])
+    refuse_unreadable(xml)
+    below = [path for path in xml.files if path.name == FILE]
     if below:
+        below.sort(key=lambda path: -len(path.parts))
         return [(path, path.parent) for path in below]
     beside = images.absolute().parent / FILE
     if not beside.is_file():
@@ -113,8 +121,8 @@ def _root(file: Path) -> Element:
     is_video = root.find("track") is not None or root.findtext("meta/*/mode") == "interpolation"
     if root.tag != "annotations" or not (is_video or root.find("image") is not None):
         raise UserError(
-            f'--annotations {file}: neither tracks nor images in it; export "CVAT for video 1.1" or '
-            '"CVAT for images 1.1"'
+            f"--annotations {file}: neither tracks nor images in it; export it as CVAT for video "
+            "1.1, or for images 1.1"
         )
     if len(root.findall("meta/project/tasks/task")) > 1 and is_video:
         raise UserError(
@@ -178,11 +186,12 @@ def _follow(track: Element, known: list[int], said: dict[int, _Said], file: Path
     """Add a track's boxes to what is said of frames.
 
     CVAT writes a shape for every frame on which the track is to be seen, interpolated or not, and
-    one that is outside where it ends. Frames between two shapes, the first of which can be seen, are
-    such as another tool left to interpolation: what they show isn't known.
+    one that is outside where it ends. Frames between two shapes, the first of which can be seen,
+    are such as another tool left to interpolation: what they show isn't known.
     """
-    label, name = track.get("label"), track.get("id")
-    shapes = sorted(((_frame_of(shape, file), shape) for shape in track), key=lambda one: one[0])
+    label, name = track.get("label"), _id(track)
+    shapes = [(_frame_of(shape, file), shape) for shape in track if shape.tag != "attribute"]
+    shapes.sort(key=lambda one: one[0])
     visible: int | None = None
     for number, shape in shapes:
         if visible is not None:
@@ -194,22 +203,30 @@ def _follow(track: Element, known: list[int], said: dict[int, _Said], file: Path
 
 
 def _frame_of(shape: Element, file: Path) -> int:
-    text = shape.get("frame") or ""
-    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+    if (number := _whole(shape.get("frame"))) is None:
         raise UserError(
             f"--annotations {file}: a {shape.tag} of a track with no number of a frame, so it may "
             "be of any; mend the file"
         )
-    return int(text)
+    return number
+
+
+def _id(track: Element) -> Track | None:
+    text = track.get("id")
+    number = _whole(text)
+    return text if number is None else number
+
+
+def _whole(text: str | None) -> int | None:
+    """The number from 0 on that a text is; None for any other."""
+    is_number = text is not None and text.isascii() and text.isdecimal()
+    return int(text) if text is not None and is_number and len(text) < MOST_DIGITS else None
 
 
 def _stretch(root: Element) -> tuple[int, int | None]:
     """The first frame that was there to label, and the last, as far as it is said."""
-    ends = []
-    for end in ("start_frame", "stop_frame"):
-        text = next((one.text or "" for one in root.iterfind(f"meta/*/{end}")), "")
-        ends.append(int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None)
-    return ends[0] or 0, ends[1]
+    first, last = (_whole(root.findtext(f"meta/*/{end}")) for end in ("start_frame", "stop_frame"))
+    return first or 0, last
 
 
 def _refuse_counted_from_one(file: Path, known: list[int], first: int, last: int | None) -> None:
@@ -232,11 +249,10 @@ def _sequence(root: Element, file: Path, images: Path) -> str:
 
 def _size(element: Element) -> Size | None:
     """(width, height) of attributes or of elements within; None where they aren't said."""
-    texts = [element.get(side) or element.findtext(side) or "" for side in ("width", "height")]
-    if not all(text.isascii() and text.isdecimal() and len(text) < 10 for text in texts):
-        return None
-    width, height = map(int, texts)
-    return (width, height) if 0 < width <= MOST_SIDE and 0 < height <= MOST_SIDE else None
+    width, height = (
+        _whole(element.get(side) or element.findtext(side)) for side in ("width", "height")
+    )
+    return (width, height) if width and height else None
 
 
 def _class_of(label: str | None) -> str:
@@ -279,7 +295,7 @@ def _rotation(shape: Element) -> float:
 
 
 def _turned(shape: Element, x0: float, y0: float, x1: float, y1: float) -> Corners:
-    """Around a box that is turned about its centre: each half side is the sum of two projections."""
+    """Around a box that is turned about its centre: half a side is the sum of two projections."""
     angle = _rotation(shape)
     if angle == 0:
         return x0, y0, x1, y1

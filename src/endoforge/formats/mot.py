@@ -157,8 +157,9 @@ def _box(cells: list[str], names: Names | None, unnamed: str, where: str) -> Nam
     if not track.is_integer():
         raise Unusable("a track that is no whole number")
     corners = box_of(numbers[:4], None, lambda: (0, 0))  # which no outline asks for
-    conf, number = (*numbers[4:6], *(1.0, -1.0)[len(numbers[4:6]) :])
-    if not conf:
+    conf = numbers[4] if len(numbers) > 4 else 1.0
+    number = numbers[5] if len(numbers) > 5 else -1.0
+    if conf == 0:
         raise Unusable(IGNORED)
     if not (math.isfinite(conf) and number.is_integer()):
         raise Unusable("a conf or a class that is no number")
