@@ -25,7 +25,9 @@ from endoforge.core.progress import Advance, progress
 from endoforge.core.text import printable
 from endoforge.formats.coco import read_coco
 from endoforge.formats.config import FIELD, NAME, ONE, ImportConfig
+from endoforge.formats.cvat import read_cvat
 from endoforge.formats.masks import read_masks
+from endoforge.formats.mot import read_mot
 from endoforge.formats.runs import ImportedRun, ImportReport, ImportRoot, Origin
 from endoforge.formats.searching import natural_key
 from endoforge.formats.sequences import in_order, named_and_timed, refuse_doubles
@@ -42,6 +44,8 @@ READERS: dict[str, Reader] = {
     "yolo": read_yolo,
     "voc": read_voc,
     "masks": read_masks,
+    "cvat": read_cvat,
+    "mot": read_mot,
     "webdataset": read_webdataset,
 }
 UNKNOWN_PLACE = (0.0, 0.0, 0.0)

@@ -1,7 +1,10 @@
 """Pictures of videos: their order, their times, and the names of what is in them."""
 
+import re
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import PurePosixPath
 
 from endoforge.captures.schema import MOST_POLYP_ID
 from endoforge.captures.tally import Unusable
@@ -50,7 +53,7 @@ def in_order(frames: list[SourceFrame]) -> list[SourceFrame]:
 
 
 def named_and_timed(frames: list[SourceFrame], fps: float | None) -> list[SourceFrame]:
-    """The frames of a run, in order, each with its time, and with `polyp_id`s in place of tracks."""
+    """The frames of a run, in order, each with its time, and `polyp_id`s in place of tracks."""
     names = _names(frames)
     return [
         replace(
@@ -111,7 +114,7 @@ def _names(frames: list[SourceFrame]) -> dict[tuple[str, Track], int]:
         for box in frame.boxes
         if box.track is not None
     )
-    kept = {
+    kept: dict[tuple[str, Track], int] = {
         (video, track): track
         for video, track in tracks
         if isinstance(track, int) and 1 <= track <= MOST_POLYP_ID
@@ -119,3 +122,22 @@ def _names(frames: list[SourceFrame]) -> dict[tuple[str, Track], int]:
     if len(kept) == len(tracks) and len({video for video, _ in kept}) == 1:
         return kept
     return {key: number for number, key in enumerate(tracks, 1)}
+
+
+def frame_rate(seconds: Sequence[float]) -> tuple[float | None, bool]:
+    """Frames a second of a run whose frames are at these times, and whether they are even.
+
+    None where time doesn't go on. Even ones lie within a quarter of an interval of their places.
+    """
+    lasted = seconds[-1] - seconds[0]
+    if lasted <= 0:
+        return None, False
+    interval = lasted / (len(seconds) - 1)
+    away = (abs(at - seconds[0] - place * interval) for place, at in enumerate(seconds))
+    return round(1 / interval, 6), max(away) <= interval / 4
+
+
+def number_in(name: str) -> int | None:
+    """The last number in a picture's file name, which says which frame of its video it is."""
+    digits = re.findall(r"[0-9]+", PurePosixPath(name).stem)
+    return int(digits[-1]) if digits else None
