@@ -7,7 +7,7 @@ from endoforge.detect.detections import Detections
 from endoforge.inference.following import Following
 from endoforge.inference.material import InputPicture
 from endoforge.inference.mot_files import MotFiles
-from endoforge.inference.run_clock import Moment
+from endoforge.inference.run_clock import FrameMoment
 from endoforge.inference.track_log import TrackLog
 from endoforge.tracking.tracker import Tracked
 
@@ -31,14 +31,14 @@ def tracked(*rows):
 def told():
     """Four frames of a clip, at 10 a second from 0.3 s on."""
     return [
-        (Moment("a/clip.mp4", 3, 0.3), PIXELS, tracked()),
-        (Moment("a/clip.mp4", 4, 0.4), PIXELS, tracked((1, BOX, 0.5, 0, True))),
+        (FrameMoment("a/clip.mp4", 3, 0.3), PIXELS, tracked()),
+        (FrameMoment("a/clip.mp4", 4, 0.4), PIXELS, tracked((1, BOX, 0.5, 0, True))),
         (
-            Moment("a/clip.mp4", 5, 0.5),
+            FrameMoment("a/clip.mp4", 5, 0.5),
             PIXELS,
             tracked((1, OTHER, 0.75, 1, True), (2, BOX, 0.25, 0, True)),
         ),
-        (Moment("a/clip.mp4", 6, 0.6), PIXELS, tracked((1, BOX, 0.88, 1, False))),
+        (FrameMoment("a/clip.mp4", 6, 0.6), PIXELS, tracked((1, BOX, 0.88, 1, False))),
     ]
 
 
@@ -93,7 +93,7 @@ def found(score=0.8):
 def follow(following, sequence, frames, pixels=PIXELS):
     """What is shown of frames of a sequence, at 25 a second, with a detection in each."""
     return [
-        following.follow(InputPicture(sequence, pixels, Moment(sequence, n, n / 25)), found())
+        following.follow(InputPicture(sequence, pixels, FrameMoment(sequence, n, n / 25)), found())
         for n in frames
     ]
 

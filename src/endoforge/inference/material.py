@@ -19,7 +19,7 @@ from endoforge.core.errors import UserError
 from endoforge.core.text import printable
 from endoforge.formats.source import PICTURE_SUFFIXES, files_below
 from endoforge.inference.drawings import drawings_around, holds_drawings
-from endoforge.inference.run_clock import Moment, RunClock
+from endoforge.inference.run_clock import FrameMoment, RunClock
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +34,10 @@ class InputPicture:
 
     file: str
     pixels: NDArray[np.uint8]
-    moment: Moment | None = None
+    moment: FrameMoment | None = None
 
     @property
-    def in_video(self) -> Moment | None:
+    def in_video(self) -> FrameMoment | None:
         """Its place in the video `file`; None if that is a picture."""
         return self.moment if self.moment and self.moment.sequence == self.file else None
 
@@ -104,7 +104,7 @@ class Material:
             count = 0
             for number, seconds, picture in video.frames(self._fps):
                 count += 1
-                yield InputPicture(name, picture, Moment(name, number, seconds))
+                yield InputPicture(name, picture, FrameMoment(name, number, seconds))
             if not count:
                 self.tally.drop("video: no frame could be decoded", name)
             elif lacking := video.lacking(count, self._fps):

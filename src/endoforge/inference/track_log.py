@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from endoforge.inference.run_clock import Moment
+from endoforge.inference.run_clock import FrameMoment
 from endoforge.tracking.histories import TrackHistory, track_histories
 from endoforge.tracking.tracker import Tracked
 
@@ -26,7 +26,7 @@ class SequenceTracks:
         self._sizes: list[tuple[int, int]] = []
         """Width and height of each frame, in pixels."""
 
-    def add(self, moment: Moment, size: tuple[int, int], tracked: Tracked) -> None:
+    def add(self, moment: FrameMoment, size: tuple[int, int], tracked: Tracked) -> None:
         """Take the tracks shown of a frame of `size` (width, height)."""
         if len(tracked):
             self._shown.append((len(self.frames), tracked))
@@ -101,7 +101,7 @@ class TrackLog:
         """The number of all tracks."""
         return sum(len(one.histories()) for one in self._sequences.values())
 
-    def add(self, moment: Moment, pixels: NDArray[np.uint8], tracked: Tracked) -> None:
+    def add(self, moment: FrameMoment, pixels: NDArray[np.uint8], tracked: Tracked) -> None:
         """Take the tracks shown of a frame, whose `pixels` are (H, W, 3) uint8 RGB."""
         height, width = pixels.shape[:2]
         name = moment.sequence
