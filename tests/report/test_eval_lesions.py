@@ -1,6 +1,7 @@
 """`eval --lesions` from files to numbers, with a detector whose answers can be worked out."""
 
 import json
+import re
 from collections import Counter
 from dataclasses import replace
 from itertools import product
@@ -290,3 +291,21 @@ def test_lesions_of_a_simulated_stretch(checkpoint, tmp_path):
             assert polyp.facts.diameter_mm is not None
             assert polyp.facts.kind in {"Ip", "Isp", "Is", "IIa"}
     assert lesions.single.metrics.polyps
+
+
+@pytest.mark.usefixtures("finder")
+def test_the_page_shows_each_run_over_its_time(tmp_path):
+    record_run(tmp_path / "runs")
+    root, page = str(tmp_path / "runs"), tmp_path / "page"
+    run_eval(EvalConfig(input_root=root, detector="heuristic", lesions=True, report=str(page)))
+    html = (page / "report.html").read_text(encoding="utf-8")
+    assert "<h2>Lesions</h2>" in html
+    assert "within 1 s in view" in html
+    [data] = re.findall(r'<script type="application/json">(.*)</script>', html)
+    clip = json.loads(data)
+    assert (clip["begin"], clip["end"]) == (0.0, pytest.approx(FRAMES / 25))
+    [track], [polyp] = clip["tracks"], clip["lesions"]
+    assert track["verdict"] == polyp["number"]
+    assert polyp["first_found"] - polyp["visible"][0][0] == pytest.approx(0.2)
+    best = track["best"]
+    assert best["box"] == pytest.approx(best["truth"][0], abs=0.02)

@@ -16,7 +16,7 @@ from endoforge.evaluate.lesion_sequences import LesionSequence, PolypFacts
 from endoforge.evaluate.lesion_table import HEADS, lesion_rows
 from endoforge.evaluate.result import EvalResult
 from endoforge.report.charts import froc_curve
-from endoforge.report.page import Charts, Columns, Section
+from endoforge.report.page import Charts, ColumnTable, Section
 from endoforge.report.stills import track_lanes
 from endoforge.report.timeline import Box, Clip, LesionLane, Timeline
 from endoforge.tracking.histories import TrackHistory, track_histories
@@ -33,7 +33,7 @@ def lesion_sections(result: EvalResult, lesions: LesionResult) -> list[Section]:
     """
     runs = lesions.runs[:MOST_RUNS]
     return [
-        Columns("Lesions", ("", *HEADS), lesion_rows(lesions), _notes(lesions)),
+        ColumnTable("Lesions", ("", *HEADS), lesion_rows(lesions), _notes(lesions)),
         Charts("Lesions found, against false alarms", [froc_curve(lesions)]),
         *(Timeline(_clip(result, shown)) for shown in runs),
     ]

@@ -80,7 +80,7 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Columns:
+class ColumnTable:
     """A table with a heading for each of its columns, and notes below it."""
 
     heading: str
