@@ -36,8 +36,8 @@ Id = int | str
 Side = Annotated[int, Field(ge=-MOST_SIDE, le=MOST_SIDE)]
 
 CROWD = "a crowd region, not one object (if it is one, as CVAT's masks are, set iscrowd to 0)"
-MOST_NUMBER = 1e12
-"""Of seconds and frames a second: more, and a file means something else."""
+MOST_NUMBER, LEAST_FPS = 1e12, 1e-6
+"""Of seconds and frames, and of frames a second: beyond, and a file means something else."""
 _WHOLE_NUMBER = re.compile(r"\s*(0|-?[1-9][0-9]{0,18})(\.0+)?\s*")
 
 
@@ -226,11 +226,11 @@ def _moment(image: _Image, videos: dict[Id, _VideoEntry]) -> Moment | None:
     name = video and video.name
     if not name or sum(name == other.name for other in videos.values()) > 1:
         name = f"video {video_id}"
-    if type(number) is not int or number < 0:
+    if type(number) is not int or not 0 <= number <= MOST_NUMBER:
         number = None
     seconds = _finite(image.said.get("seconds"))
-    fps = _finite(video and video.fps)
-    if seconds is None and number is not None and fps is not None and fps > 0:
+    fps = _finite(video and video.fps) or 0.0
+    if seconds is None and number is not None and fps >= LEAST_FPS:
         seconds = number / fps
     return Moment(name, number, seconds)
 
