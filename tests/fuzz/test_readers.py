@@ -55,9 +55,20 @@ MANIFEST = {
     "endoforge": {"frames": 2, "complete": True, "import": {"format": "coco"}},
 }
 COCO = {
-    "images": [{"id": 1, "file_name": "a.png", "width": 64, "height": 48}],
+    "videos": [{"id": 1, "name": "clip", "fps": 25}],
+    "images": [
+        {
+            "id": 1,
+            "file_name": "a.png",
+            "width": 64,
+            "height": 48,
+            "video_id": 1,
+            "frame_id": 3,
+            "seconds": 0.5,
+        }
+    ],
     "annotations": [
-        {"id": 1, "image_id": 1, "category_id": 1, "bbox": [8, 8, 16, 16], "iscrowd": 0},
+        {"id": 1, "image_id": 1, "category_id": 1, "bbox": [8, 8, 16, 16], "track_id": 2},
         {"id": 2, "image_id": 1, "category_id": 1, "segmentation": [[1, 1, 9, 1, 9, 9]]},
         {
             "id": 3,
