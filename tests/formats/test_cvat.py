@@ -6,6 +6,8 @@ import pytest
 
 from endoforge.captures.index import index_root
 from endoforge.core.errors import UserError
+from endoforge.formats.config import ConvertConfig
+from endoforge.formats.converting import run_convert
 
 SIZE = "<original_size><width>64</width><height>48</height></original_size>"
 
@@ -91,7 +93,7 @@ def test_what_isnt_of_the_task_is_known_of_by_nobody(foreign):
     again = foreign.bring_in(
         "cvat", annotations=str(foreign.root / "more.xml"), output_root=str(foreign.root / "more")
     )
-    assert again.left_out.counts == {"box: of a frame without a picture": 1}
+    assert again.left_out.counts == {"label: of a frame without a picture": 1}
 
 
 @pytest.mark.parametrize(
@@ -204,9 +206,6 @@ def test_each_folder_may_have_its_own_file(foreign):
 
 
 def test_a_track_is_outside_while_its_polyp_is_not_to_be_seen(make_run, tmp_path):
-    from endoforge.formats.config import ConvertConfig
-    from endoforge.formats.converting import run_convert
-
     box = (4, 6, 14, 18)
     frames = [[("polyp", box, 2)], [], [("polyp", box, 2), ("IIa", box, 1)], []]
     run = make_run(tmp_path / "captures", frames)

@@ -166,7 +166,7 @@ def test_the_same_pictures_with_other_tracks_are_refused_beside_them(foreign):
         ([5.0, 5.04, 5.08], (25.0, True)),
         ([0.0, 1.0, 4.0], (0.5, False)),
         ([0.0, 1.2, 2.0], (1.0, True)),
-        ([3.0], (None, False)),
+        ([3.0], (None, True)),
         ([3.0, 3.0], (None, False)),
     ],
 )

@@ -110,7 +110,7 @@ def _read_video(
         boxes = () if said.fault is not None else tuple(said.boxes)
         frames.append(SourceFrame(name, data, boxes, size=size, fault=said.fault, moment=moment))
     for number in sorted(rows.keys() - set(numbers.values())):
-        tally.drop("box: of a frame without a picture", f"{sequence}/{TRUTH}", f"frame {number}")
+        tally.drop("label: of a frame without a picture", f"{sequence}/{TRUTH}", f"frame {number}")
     return frames
 
 
@@ -279,7 +279,7 @@ def _info_text(name: str, run: _Written, rate: float | None) -> str:
     fields = {
         "name": name,
         "imDir": IMAGES,
-        "frameRate": rate,
+        "frameRate": None if rate is None else f"{rate:.10g}",  # whole, as many readers want it
         "seqLength": len(run.seconds),
         "imWidth": run.size[0],
         "imHeight": run.size[1],

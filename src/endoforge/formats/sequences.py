@@ -134,7 +134,7 @@ def frame_rate(seconds: Sequence[float]) -> tuple[float | None, bool]:
     """
     lasted = seconds[-1] - seconds[0]
     if lasted <= 0:
-        return None, False
+        return None, len(seconds) == 1
     interval = lasted / (len(seconds) - 1)
     away = (abs(at - seconds[0] - place * interval) for place, at in enumerate(seconds))
     return round(1 / interval, 6), max(away) <= interval / 4
