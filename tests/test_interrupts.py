@@ -47,7 +47,7 @@ def interrupted_in_a_decorator(cases: list[Case], folder: Path) -> list[tuple[in
     """Exit code, stdout and stderr of each case, a process of its own."""
     done = subprocess.run(
         [sys.executable, "-c", IN_A_DECORATOR, json.dumps(cases)],
-        cwd=folder, capture_output=True, text=True, check=True, timeout=300,
+        cwd=folder, capture_output=True, text=True, check=True, timeout=600,
     )  # fmt: skip
     said = [
         ((folder / f"{place}.out").read_text(), (folder / f"{place}.err").read_text())

@@ -24,9 +24,9 @@ class Threads(Group):
 
     def add_up(self, tensor):
         self._shared.slots[self.rank] = tensor.clone()
-        self._shared.barrier.wait(timeout=10)
+        self._shared.barrier.wait(timeout=600)
         tensor.copy_(sum(self._shared.slots))
-        self._shared.barrier.wait(timeout=10)
+        self._shared.barrier.wait(timeout=600)
         return tensor
 
 

@@ -37,6 +37,6 @@ def test_it_gets_none_from_its_first_moment_on(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(CODE)
     done = subprocess.run(
-        [sys.executable, str(script)], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, str(script)], capture_output=True, text=True, check=False, timeout=600
     )
     assert done.stdout == "(2, 0) (0, 2) (0, 0)\n", done.stderr

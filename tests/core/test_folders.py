@@ -157,7 +157,7 @@ def test_one_may_wait_for_a_folder(tmp_path: Path) -> None:
         waiting = pool.submit(FolderLock, tmp_path, wait=True)
         assert not waiting.done()
         lock.release()
-        second = waiting.result(timeout=60)
+        second = waiting.result(timeout=600)
     with pytest.raises(BlockingIOError):
         FolderLock(tmp_path)
     second.release()

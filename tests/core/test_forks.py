@@ -52,7 +52,7 @@ def said(code: str, folder: Path) -> list[str]:
     """What each child says; fails if one hangs."""
     argv = [sys.executable, "-c", FORKED + code]
     done = subprocess.run(
-        argv, cwd=folder, capture_output=True, text=True, check=False, timeout=120
+        argv, cwd=folder, capture_output=True, text=True, check=False, timeout=600
     )
     assert done.returncode == 0, done.stderr
     return [text.strip() for text in done.stdout.split("---\n")[1:]]

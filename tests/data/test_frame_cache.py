@@ -500,7 +500,7 @@ def test_of_two_processes_at_once_one_decodes_for_both(root, cache, decoded, pro
         assert begun.wait(60)
     for _, _, may_go_on, _ in both:
         may_go_on.set()
-    found = sorted(results.get(timeout=60) for *_, results in both)
+    found = sorted(results.get(timeout=600) for *_, results in both)
     assert found == [(0, [0, 1, 2, 0, 1]), (5, [0, 1, 2, 0, 1])]
     only(cache, ".pixels")
     assert greys(pack(root)) == [0, 1, 2, 0, 1]

@@ -16,12 +16,19 @@ MASKS = {"format": "masks", "images": "images", "annotations": "masks"}
     [
         ({}, "either --images"),
         ({**PICTURES, "video": "clip.mp4"}, "either --images"),
-        ({"images": "images"}, "--format: one of coco, yolo, voc, masks, webdataset is needed"),
+        (
+            {"images": "images"},
+            "--format: one of coco, yolo, voc, masks, cvat, mot, webdataset is needed",
+        ),
         ({**PICTURES, "format": "coco"}, "--annotations: --format coco needs the JSON file"),
         ({**PICTURES, "format": "masks"}, "--annotations: --format masks needs the folder"),
         ({**PICTURES, "format": "webdataset", "annotations": "x"}, "leave it out"),
-        ({**PICTURES, "format": "voc", "names": "x"}, "--names is for YOLO"),
-        ({**PICTURES, "fps": 5}, "--fps goes with --video"),
+        ({**PICTURES, "format": "voc", "names": "x"}, "--names is for YOLO and MOT"),
+        ({**PICTURES, "fps": 0}, "--fps 0: must be a number greater than 0; try 25"),
+        (
+            {**PICTURES, "format": "mot", "annotations": "x"},
+            "--annotations: --format mot has labels",
+        ),
         ({**PICTURES, "min_area": 0}, "--min-area 0"),
         ({**PICTURES, "class_name": " "}, "--class-name"),
         ({**PICTURES, "mask_pattern": "(.+)"}, "--mask-pattern goes with --format masks"),
@@ -46,7 +53,10 @@ def test_import_settings_that_cant_be_meant(settings, words):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"paths": ("run", "out")}, "--format: one of coco, yolo, voc, webdataset is needed"),
+        (
+            {"paths": ("run", "out")},
+            "--format: one of coco, yolo, voc, cvat, mot, webdataset is needed",
+        ),
         ({"format": "coco", "paths": ("run",)}, "name at least one run"),
         (
             {"format": "coco", "paths": ("a", "b", "out"), "split_manifest": "s.json"},

@@ -532,7 +532,7 @@ def in_a_process(lines: list[list[str]]) -> list[tuple[int, str, int]]:
         "    print('---', flush=True, file=sys.stderr)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, json.dumps(lines)], capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", code, json.dumps(lines)], capture_output=True, text=True, timeout=600
     )
     outs, errors = (said.split("---\n") for said in (done.stdout, done.stderr))
     assert len(outs) == len(errors) == len(lines) + 1, done.stderr

@@ -7,7 +7,7 @@ from endoforge.detect.detections import Detections
 from endoforge.inference.following import Following
 from endoforge.inference.material import InputPicture
 from endoforge.inference.mot_files import MotFiles
-from endoforge.inference.run_clock import Moment
+from endoforge.inference.run_clock import FrameMoment
 from endoforge.inference.track_log import TrackLog
 from endoforge.tracking.tracker import Tracked
 
@@ -31,14 +31,14 @@ def tracked(*rows):
 def told():
     """Four frames of a clip, at 10 a second from 0.3 s on."""
     return [
-        (Moment("a/clip.mp4", 3, 0.3), PIXELS, tracked()),
-        (Moment("a/clip.mp4", 4, 0.4), PIXELS, tracked((1, BOX, 0.5, 0, True))),
+        (FrameMoment("a/clip.mp4", 3, 0.3), PIXELS, tracked()),
+        (FrameMoment("a/clip.mp4", 4, 0.4), PIXELS, tracked((1, BOX, 0.5, 0, True))),
         (
-            Moment("a/clip.mp4", 5, 0.5),
+            FrameMoment("a/clip.mp4", 5, 0.5),
             PIXELS,
             tracked((1, OTHER, 0.75, 1, True), (2, BOX, 0.25, 0, True)),
         ),
-        (Moment("a/clip.mp4", 6, 0.6), PIXELS, tracked((1, BOX, 0.88, 1, False))),
+        (FrameMoment("a/clip.mp4", 6, 0.6), PIXELS, tracked((1, BOX, 0.88, 1, False))),
     ]
 
 
@@ -93,7 +93,7 @@ def found(score=0.8):
 def follow(following, sequence, frames, pixels=PIXELS):
     """What is shown of frames of a sequence, at 25 a second, with a detection in each."""
     return [
-        following.follow(InputPicture(sequence, pixels, Moment(sequence, n, n / 25)), found())
+        following.follow(InputPicture(sequence, pixels, FrameMoment(sequence, n, n / 25)), found())
         for n in frames
     ]
 
@@ -109,7 +109,10 @@ def test_mixed_sequences_have_trackers_of_their_own():
         for name in ("a.mp4", "b.mp4"):
             [one] = follow(following, name, [number])
             assert one.tracked.ids.tolist() == one.owners.tolist()[: len(one.tracked)]
-    assert [list(one.tracks) for one in log.sequences.values()] == [[1], [1]]
+    assert [[track.number for track in one.histories()] for one in log.sequences.values()] == [
+        [1],
+        [1],
+    ]
 
 
 def test_another_size_begins_new_tracks_whose_ids_go_on():
@@ -122,8 +125,8 @@ def test_another_size_begins_new_tracks_whose_ids_go_on():
     assert shown[-1].tracked.ids.tolist() == [2]
     # And back again: nothing is known of it any more.
     assert follow(following, "a.mp4", range(14, 20))[-1].tracked.ids.tolist() == [3]
-    sizes = [track.best.bbox_px for track in log.sequences["a.mp4"].tracks.values()]
-    assert sizes[1] == pytest.approx((20, 40, 60, 120))
+    tracks = log.sequences["a.mp4"].as_json()["tracks"]
+    assert tracks[1]["best"]["bbox_px"] == pytest.approx((20, 40, 60, 120))
 
 
 def test_the_threshold_is_that_of_a_first_detection():

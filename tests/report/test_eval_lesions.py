@@ -1,9 +1,14 @@
 """`eval --lesions` from files to numbers, with a detector whose answers can be worked out."""
 
 import json
+import re
 from collections import Counter
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from torch import Tensor
@@ -17,6 +22,8 @@ from endoforge.datagen.generate import generate
 from endoforge.detect.detections import Detections
 from endoforge.evaluate.config import EvalConfig
 from endoforge.evaluate.subject import Subject
+from endoforge.formats.config import ImportConfig
+from endoforge.formats.importing import run_import
 from endoforge.report import eval_command
 from endoforge.report.eval_command import run_eval
 
@@ -180,6 +187,64 @@ def test_the_table_has_both_ways_side_by_side(tmp_path, capsys):
 
 
 @pytest.mark.usefixtures("finder")
+def test_imported_sequences_have_their_names_and_times(tmp_path):
+    """Two videos of a COCO file at 25 frames a second; in the second one nothing is found."""
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    source = tmp_path / "source"
+    source.mkdir()
+    for video, number in product((1, 2), range(10)):
+        picture = np.zeros((SIDE, SIDE, 3), np.uint8)
+        if video == 1:
+            fill(picture, POLYP)
+        name = f"{video}_{number}.png"
+        assert cv2.imwrite(str(source / name), picture)
+        key = len(images) + 1
+        size = {"width": SIDE, "height": SIDE}
+        place = {"video_id": video, "frame_id": number}
+        images.append({"id": key, "file_name": name, **size, **place})
+        annotations.append(
+            {"id": key, "image_id": key, "category_id": 1, "bbox": [8, 8, 16, 16], "track_id": 7}
+        )
+    dataset = {
+        "images": images,
+        "annotations": annotations,
+        "categories": [{"id": 1, "name": "polyp"}],
+        "videos": [{"id": 1, "name": "a", "fps": 25}, {"id": 2, "name": "b", "fps": 25}],
+    }
+    (tmp_path / "coco.json").write_text(json.dumps(dataset))
+    runs = str(tmp_path / "runs")
+    run_import(
+        ImportConfig(
+            format="coco",
+            images=str(source),
+            annotations=str(tmp_path / "coco.json"),
+            output_root=runs,
+        )
+    )
+    lesions = run_eval(EvalConfig(detector="heuristic", input_root=runs, lesions=True)).lesions
+    assert lesions is not None
+    assert (lesions.left_out, lesions.notes) == ([], [])
+    for metrics in (lesions.single.metrics, lesions.tracks.metrics):
+        assert metrics.seconds == pytest.approx(0.8)
+        assert [polyp.polyp_id for polyp in metrics.polyps] == [7, 7]
+        assert metrics.found == 0.5
+
+
+@pytest.mark.usefixtures("finder")
+def test_the_score_asked_for_decides_what_is_shown_and_changes_no_curve(tmp_path):
+    record_run(tmp_path / "runs")
+    config = EvalConfig(detector="heuristic", input_root=str(tmp_path / "runs"), lesions=True)
+    usual, strict = run_eval(config).lesions, run_eval(replace(config, val_obj_thresh=0.85)).lesions
+    assert usual is not None
+    assert strict is not None
+    assert usual.single.metrics.num_found == usual.tracks.metrics.num_found == 1
+    assert strict.single.metrics.num_found == strict.tracks.metrics.num_found == 0
+    assert strict.single.froc == usual.single.froc
+    assert strict.tracks.froc == usual.tracks.froc
+
+
+@pytest.mark.usefixtures("finder")
 def test_without_the_flag_lesions_are_not_measured(tmp_path):
     record_run(tmp_path / "runs", polyp_id=None)
     out = tmp_path / "metrics.jsonl"
@@ -226,3 +291,21 @@ def test_lesions_of_a_simulated_stretch(checkpoint, tmp_path):
             assert polyp.facts.diameter_mm is not None
             assert polyp.facts.kind in {"Ip", "Isp", "Is", "IIa"}
     assert lesions.single.metrics.polyps
+
+
+@pytest.mark.usefixtures("finder")
+def test_the_page_shows_each_run_over_its_time(tmp_path):
+    record_run(tmp_path / "runs")
+    root, page = str(tmp_path / "runs"), tmp_path / "page"
+    run_eval(EvalConfig(input_root=root, detector="heuristic", lesions=True, report=str(page)))
+    html = (page / "report.html").read_text(encoding="utf-8")
+    assert "<h2>Lesions</h2>" in html
+    assert "within 1 s in view" in html
+    [data] = re.findall(r'<script type="application/json">(.*)</script>', html)
+    clip = json.loads(data)
+    assert (clip["begin"], clip["end"]) == (0.0, pytest.approx(FRAMES / 25))
+    [track], [polyp] = clip["tracks"], clip["lesions"]
+    assert track["verdict"] == polyp["number"]
+    assert polyp["first_found"] - polyp["visible"][0][0] == pytest.approx(0.2)
+    best = track["best"]
+    assert best["box"] == pytest.approx(best["truth"][0], abs=0.02)

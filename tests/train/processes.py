@@ -11,7 +11,7 @@ from pathlib import Path
 
 from endoforge.train.config import TrainConfig
 
-LONGEST_S = 120
+LONGEST_S = 600  # only what hangs takes so long, on the busiest machine too
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
 
 

@@ -60,11 +60,11 @@ class Site:
         assert not self._thread.is_alive()
 
     def get(self, path: str, **more: Any) -> httpx.Response:
-        return httpx.get(self.origin + path, timeout=20, **more)
+        return httpx.get(self.origin + path, timeout=120, **more)
 
     def post(self, path: str, value: Any = None, **more: Any) -> httpx.Response:
         more = {"headers": {"origin": self.origin}} | more
-        return httpx.post(self.origin + path, json=value, timeout=20, **more)
+        return httpx.post(self.origin + path, json=value, timeout=120, **more)
 
     def viewer(self, **more: Any) -> "Client":
         return Client(self, **more)
@@ -247,6 +247,32 @@ def test_each_command_shows_in_the_state(viewer):
         assert shown(place) == before, command
         viewer.send(**command)
         viewer.until(lambda place=place, after=after: shown(place) == after)
+
+
+@pytest.mark.parametrize(
+    ("going_on", "refused", "words"),
+    [
+        ("record", ["data_run"], "a recording is going on: L ends it"),
+        ("data_run", ["record", "autopilot", "camera"], "a data run is going on: O ends it"),
+    ],
+)
+def test_what_a_recording_does_not_go_with_is_refused(viewer, going_on, refused, words):
+    viewer.switch(going_on)
+    viewer.until(lambda: viewer.state["recorder"]["recording"])
+    data_run, world = viewer.state["recorder"]["data_run"], viewer.state["world"]
+    assert data_run == (going_on == "data_run")
+    for number, what in enumerate(refused, start=1):
+        viewer.switch(what)
+        viewer.until(lambda number=number: viewer.events.count(words) == number)
+    truth = viewer.state["truth"]
+    viewer.switch("truth")  # the state comes with it
+    viewer.until(lambda: viewer.state["truth"] != truth)
+    assert viewer.state["recorder"]["recording"]
+    assert viewer.state["recorder"]["data_run"] == data_run
+    for name in ("autopilot", "camera"):
+        assert viewer.state["world"][name] == world[name]
+    viewer.switch(going_on)
+    viewer.until(lambda: not viewer.state["recorder"]["recording"])
 
 
 @pytest.fixture
@@ -474,7 +500,7 @@ def test_with_a_token_only_those_who_have_it_get_in(make_site):
         assert web.get("/api/jobs").status_code == 200
         cookie = "; ".join(f"{name}={value}" for name, value in web.cookies.items())
     with connect(live, origin=site.origin, additional_headers={"Cookie": cookie}) as socket:
-        assert json.loads(socket.recv(timeout=10))["type"] == "hello"
+        assert json.loads(socket.recv(timeout=120))["type"] == "hello"
 
 
 def test_runs_and_their_thumbnails(viewer, site, tmp_path):
@@ -569,6 +595,9 @@ def test_a_port_that_is_taken_is_told_or_passed_over(tmp_path, monkeypatch):
         monkeypatch.setattr(serving, "DEFAULT_PORT", port)
         with contextlib.closing(listen(small_config(tmp_path))) as second:
             assert port < second.getsockname()[1] <= port + serving.TRIES
+        monkeypatch.setattr(serving, "TRIES", 1)
+        with pytest.raises(UserError, match=f"ports {port} to {port} are taken: give --port 0"):
+            listen(small_config(tmp_path))
     with pytest.raises(UserError, match=r"--host 203\.0\.113\.1"):
         listen(small_config(tmp_path, host="203.0.113.1", port=0))
 

@@ -13,6 +13,8 @@ MOST_NAMES_BYTES = 1 * MEGABYTE
 """Of files that name classes, and of ranges: thousands of lines, and a parser written in Python."""
 MOST_LABEL_BYTES = 16 * MEGABYTE
 """Of what is known of one picture, of one run or of one training, as text and numbers."""
+MOST_XML_BYTES = 100 * MEGABYTE
+"""Of XML that tells of all frames of a video: a parsed tree takes ten times as much memory."""
 MOST_LIST_BYTES = 1000 * MEGABYTE
 """Of files that tell of all pictures of a data set."""
 MOST_PICTURE_BYTES = 1000 * MEGABYTE

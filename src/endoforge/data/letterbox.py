@@ -48,6 +48,15 @@ def letterbox(size_from: tuple[int, int], size_to: tuple[int, int]) -> Placement
     return Placement((size_to[0] - width) // 2, (size_to[1] - height) // 2, width, height, size_to)
 
 
+def placement_of(
+    size_from: tuple[int, int], size_to: tuple[int, int], mode: ResizeMode
+) -> Placement:
+    """Where a picture of `size_from` lies in an input of `size_to`, (width, height) both."""
+    if mode == "force":
+        return Placement(0, 0, *size_to, size_to)
+    return letterbox(size_from, size_to)
+
+
 def resize_picture(
     image: NDArray[np.uint8], size: tuple[int, int], mode: ResizeMode
 ) -> tuple[NDArray[np.uint8], Placement]:
@@ -55,10 +64,7 @@ def resize_picture(
 
     "letterbox" keeps the aspect and pads with black, as endoscope pictures are; "force" stretches.
     """
-    if mode == "force":
-        place = Placement(0, 0, *size, size)
-    else:
-        place = letterbox((image.shape[1], image.shape[0]), size)
+    place = placement_of((image.shape[1], image.shape[0]), size, mode)
     resized = _resize(image, (place.width, place.height))
     if (place.width, place.height) == size:
         return resized, place

@@ -75,7 +75,7 @@ def measure_lesions(
 
     Both run as the pack that the runs are of. `on_frames` is told of the frames that were tracked.
     """
-    scores = (obj_thresh, *FROC_SCORES)
+    scores = sorted({obj_thresh, *FROC_SCORES})
     runs = []
     single: dict[float, list[SequenceOutcome]] = {score: [] for score in scores}
     tracks: dict[float, list[SequenceOutcome]] = {score: [] for score in scores}

@@ -13,14 +13,19 @@ HEADS = ("frame by frame", "tracks")
 
 def lesion_lines(result: LesionResult) -> list[str]:
     """The table, a line a row, below a line that says what it is of; then what to note."""
-    both = (result.single.metrics, result.tracks.metrics)
-    rows = [("", *HEADS), *((name, *map(shown, both)) for name, shown in _rows(both[0]))]
+    rows = [("", *HEADS), *lesion_rows(result)]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     table = [
         f"{name:<{widths[0]}}  {single:>{widths[1]}}  {tracks:>{widths[2]}}"
         for name, single, tracks in rows
     ]
     return [_head(result), *table, *(f"note: {note}" for note in result.notes)]
+
+
+def lesion_rows(result: LesionResult) -> list[tuple[str, str, str]]:
+    """The rows of the table: what is measured, and its value under each of HEADS."""
+    single, tracks = result.single.metrics, result.tracks.metrics
+    return [(name, shown(single), shown(tracks)) for name, shown in _rows(single)]
 
 
 def _head(result: LesionResult) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -20,10 +20,12 @@ from endoforge.formats.config import ImportConfig
 from endoforge.formats.outlines import Size, box_of
 from endoforge.formats.source import (
     Blob,
+    Moment,
     NamedBox,
     Pictures,
     Source,
     SourceFrame,
+    Track,
     folder_of,
     without_label,
 )
@@ -34,6 +36,8 @@ Id = int | str
 Side = Annotated[int, Field(ge=-MOST_SIDE, le=MOST_SIDE)]
 
 CROWD = "a crowd region, not one object (if it is one, as CVAT's masks are, set iscrowd to 0)"
+MOST_NUMBER = 1e12
+"""Of seconds and frames a second: more, and a file means something else."""
 _WHOLE_NUMBER = re.compile(r"\s*(0|-?[1-9][0-9]{0,18})(\.0+)?\s*")
 
 
@@ -50,6 +54,11 @@ class _Image(BaseModel):
         """The width and height in pixels, or None if the file does not tell."""
         return None if self.width is None or self.height is None else (self.width, self.height)
 
+    @property
+    def said(self) -> dict[str, Any]:
+        """What else the file says of it."""
+        return self.model_extra or {}
+
 
 class _Annotation(BaseModel):
     image_id: Id
@@ -57,6 +66,24 @@ class _Annotation(BaseModel):
     bbox: Any = None
     segmentation: Any = None
     iscrowd: bool | None = None
+    track_id: Id | None = None
+    instance_id: Id | None = None
+    attributes: Any = None
+
+    @property
+    def track(self) -> Track | None:
+        """The object's name through its video: a field, or an attribute as CVAT has it."""
+        others = self.attributes if isinstance(self.attributes, dict) else {}
+        for track in (self.track_id, self.instance_id, others.get("track_id")):
+            if isinstance(track, int | str) and not isinstance(track, bool):
+                return _key(track)
+        return None
+
+
+class _VideoEntry(BaseModel):
+    id: Id
+    name: str | None = None
+    fps: Any = None
 
 
 class _Category(BaseModel):
@@ -69,6 +96,7 @@ class CocoDataset(BaseModel):
 
     images: Annotated[list[_Image], Field(fail_fast=True)]
     annotations: Annotated[list[_Annotation], Field(fail_fast=True)] | None = None
+    videos: Annotated[list[_VideoEntry], Field(fail_fast=True)] | None = None
     categories: Annotated[
         list[_Category], Field(fail_fast=True), BeforeValidator(lambda value: value or [])
     ] = []
@@ -92,6 +120,7 @@ def read_coco(config: ImportConfig, tally: Tally) -> Source:
         )
     names = _unique([(one.id, one.name) for one in dataset.categories], "category")
     images = _unique([(one.id, one) for one in dataset.images], "image")
+    videos = _unique([(one.id, one) for one in dataset.videos or ()], "video")
     annotations: dict[Id, list[tuple[int, _Annotation]]] = defaultdict(list)
     for place, annotation in enumerate(dataset.annotations):
         where = f"annotation {place} of image {annotation.image_id}"
@@ -109,7 +138,9 @@ def read_coco(config: ImportConfig, tally: Tally) -> Source:
     for name, path in pictures.paths.items():
         if name in taken:
             number = taken[name]
-            frame = SourceFrame(name, Blob.of(path), fields=_fields(number, images[number]))
+            image = images[number]
+            moment = _moment(image, videos)
+            frame = SourceFrame(name, Blob.of(path), fields=_fields(number, image), moment=moment)
             frames.append(_with_boxes(frame, images[number], annotations[number], names))
         else:
             frames += without_label(config, name, pictures, tally)
@@ -180,7 +211,34 @@ def _say_which_file(images: Iterable[_Image]) -> bool:
 
 
 def _fields(number: Id, image: _Image) -> dict[str, Any]:
-    return {"id": number, **(image.model_extra or {})}
+    return {"id": number, **image.said}
+
+
+def _moment(image: _Image, videos: dict[Id, _VideoEntry]) -> Moment | None:
+    """Its place in its video, as COCO-VID says it: `video_id`, `frame_id` and the video's `fps`.
+
+    `seconds` is a field of ours, for frames that don't follow each other evenly.
+    """
+    video_id, number = image.said.get("video_id"), image.said.get("frame_id")
+    if not isinstance(video_id, int | str):
+        return None
+    video = videos.get(_key(video_id))
+    name = video and video.name
+    if not name or sum(name == other.name for other in videos.values()) > 1:
+        name = f"video {video_id}"
+    if type(number) is not int or number < 0:
+        number = None
+    seconds = _finite(image.said.get("seconds"))
+    fps = _finite(video and video.fps)
+    if seconds is None and number is not None and fps is not None and fps > 0:
+        seconds = number / fps
+    return Moment(name, number, seconds)
+
+
+def _finite(value: Any) -> float | None:
+    """The number; None for anything else."""
+    is_number = isinstance(value, int | float) and abs(value) <= MOST_NUMBER
+    return float(value) if is_number else None
 
 
 def _with_boxes(
@@ -203,7 +261,7 @@ def _with_boxes(
         except Unusable as unusable:
             where = f"annotation {place}" + (f": {unusable.detail}" if unusable.detail else "")
             return replace(frame, size=image.size, fault=Unusable(unusable.reason, where))
-        boxes.append(NamedBox(names[_key(annotation.category_id)], corners))
+        boxes.append(NamedBox(names[_key(annotation.category_id)], corners, annotation.track))
     return replace(frame, size=image.size, boxes=tuple(boxes))
 
 
@@ -212,6 +270,8 @@ class CocoWriter(Writer):
 
     def __init__(self, out: Path, class_names: tuple[str, ...], sides: tuple[str, ...]) -> None:
         super().__init__(out, class_names, sides)
+        self._videos: dict[str, dict[str, int]] = {side: {} for side in sides}
+        self._lengths = Counter[str]()
         self._images: dict[str, list[dict[str, Any]]] = {side: [] for side in sides}
         self._annotations: dict[str, list[dict[str, Any]]] = {side: [] for side in sides}
         self._num_images = self._num_annotations = 0
@@ -227,9 +287,15 @@ class CocoWriter(Writer):
                 "width": width,
                 "height": height,
                 "run": frame.run,
+                "video_id": self._videos[side].setdefault(frame.run, len(self._videos[side]) + 1),
+                "frame_id": self._lengths[frame.run],
+                "seconds": frame.record.seconds,
             }
         )
-        for number, (x0, y0, x1, y1) in zip(frame.classes, frame.boxes_px, strict=True):
+        self._lengths[frame.run] += 1
+        for number, track, (x0, y0, x1, y1) in zip(
+            frame.classes, frame.record.polyp_ids, frame.boxes_px, strict=True
+        ):
             self._num_annotations += 1
             box = [round(float(v), 4) for v in (x0, y0, x1 - x0, y1 - y0)]
             self._annotations[side].append(
@@ -240,6 +306,7 @@ class CocoWriter(Writer):
                     "bbox": box,
                     "area": round(box[2] * box[3], 4),
                     "iscrowd": 0,
+                    **({} if track is None else {"track_id": track}),
                 }
             )
 
@@ -248,6 +315,7 @@ class CocoWriter(Writer):
         for side in self.sides:
             dataset = {
                 "info": {"description": "capture runs of EndoForge"},
+                "videos": [{"id": n, "name": run} for run, n in self._videos[side].items()],
                 "images": self._images[side],
                 "annotations": self._annotations[side],
                 "categories": categories,

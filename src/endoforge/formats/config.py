@@ -1,6 +1,5 @@
 """What `import` and `convert` can be told; nothing heavy is imported here."""
 
-import math
 import re
 from dataclasses import dataclass
 from typing import Annotated, Literal, get_args
@@ -8,11 +7,12 @@ from typing import Annotated, Literal, get_args
 from tyro.conf import Positional, arg
 
 from endoforge.captures.schema import DEFAULT_CLASS, MOST_NAME_LENGTH, is_class_name
+from endoforge.core.checks import check_positive
 from endoforge.core.choices import LabelField
 from endoforge.core.errors import UserError
 
-ImportFormat = Literal["coco", "yolo", "voc", "masks", "webdataset"]
-ConvertFormat = Literal["coco", "yolo", "voc", "webdataset"]
+ImportFormat = Literal["coco", "yolo", "voc", "masks", "cvat", "mot", "webdataset"]
+ConvertFormat = Literal["coco", "yolo", "voc", "cvat", "mot", "webdataset"]
 Unlabelled = Literal["drop", "background"]
 
 FOLDER, ONE, FIELD, NAME = "folder", "one", "field:", "name:"
@@ -28,34 +28,36 @@ class ImportConfig:
 
     format: Annotated[ImportFormat | None, arg(metavar="|".join(get_args(ImportFormat)))] = None
     """How the pictures are labelled. COCO: a JSON file; YOLO: text files; VOC: XML files; masks:
-    pictures of which all that isn't black is polyp; webdataset: shards that convert wrote."""
+    pictures of which all that isn't black is polyp; CVAT: an XML file a task, for video 1.1 or for
+    images 1.1; MOT: text in a folder a video; webdataset: shards that convert wrote."""
 
     images: Annotated[str | None, arg(metavar="FOLDER")] = None
     """Folder of the pictures, or of the shards; folders within it are searched too."""
 
     annotations: Annotated[str | None, arg(metavar="PATH")] = None
-    """COCO: the JSON file. YOLO, VOC, masks: the folder of label files, named as the pictures are;
-    if not given, YOLO's labels and VOC's Annotations are looked for where such data sets have
-    them."""
+    """COCO: the JSON file. CVAT: the XML file. YOLO, VOC, masks: the folder of label files, named
+    as the pictures are; if not given, YOLO's labels, VOC's Annotations and CVAT's annotations.xml
+    are looked for where such data sets have them."""
 
     output_root: Annotated[str, arg(metavar="FOLDER")] = "assets/datasets/real_val"
     """Folder that gets the runs (made if it isn't there)."""
 
     names: Annotated[str | None, arg(metavar="FILE")] = None
-    """YOLO: the file that names the classes, a data.yaml, or a text with a name a line. If not
-    given, data.yaml, classes.txt or obj.names near labels and pictures."""
+    """YOLO, MOT: the file that names the classes, a data.yaml, or a text with a name a line. If not
+    given, data.yaml, classes.txt or obj.names near labels and pictures; MOT: gt/labels.txt."""
 
     class_name: str = DEFAULT_CLASS
-    """Masks: the class of every box."""
+    """Masks, and MOT whose classes have no names: the class of every box."""
 
     class_map: str = ""
     """Other names for classes, such as "adenoma=polyp,instrument="; a class with nothing after the
     sign is left out."""
 
     group: str = FOLDER
-    """What becomes one run, which training never splits. folder: the pictures of a folder; one:
-    all; field:NAME: those with the same value of that field of COCO's images; name:REGEX: those in
-    whose path the pattern (its first group) finds the same text."""
+    """What becomes one run, which training never splits. folder: the pictures of a folder, or of a
+    video where the labels tell; one: all; field:NAME: those with the same value of that field of
+    COCO's images; name:REGEX: those in whose path the pattern (its first group) finds the same
+    text."""
 
     unlabelled: Unlabelled = "drop"
     """Pictures without a label: drop counts them and leaves them out; background takes them as
@@ -73,7 +75,8 @@ class ImportConfig:
     """A video in place of pictures: a run of its frames without labels, for detect."""
 
     fps: Annotated[float | None, arg(metavar="FLOAT")] = None
-    """Video: frames a second to take; all of them if not given."""
+    """Video: frames a second to take; all of them if not given. Pictures: frames a second that
+    they were taken at, where the labels don't tell."""
 
     strict: bool = False
     """Stop at the first picture or box that can't be used instead of leaving it out."""
@@ -87,14 +90,16 @@ class ImportConfig:
         if self.format is None:
             raise UserError(f"--format: one of {', '.join(get_args(ImportFormat))} is needed")
         if self.fps is not None:
-            raise UserError("--fps goes with --video; leave it out")
+            check_positive("--fps", self.fps, example="25")
         if self.annotations is None and self.format in ("coco", "masks"):
             what = "JSON file" if self.format == "coco" else "folder of masks"
             raise UserError(f"--annotations: --format {self.format} needs the {what}")
-        if self.annotations is not None and self.format == "webdataset":
-            raise UserError("--annotations: shards have their labels within; leave it out")
-        if self.names is not None and self.format != "yolo":
-            raise UserError(f"--names is for YOLO's numbers; --format {self.format} has names")
+        if self.annotations is not None and self.format in ("webdataset", "mot"):
+            raise UserError(
+                f"--annotations: --format {self.format} has labels within --images; leave it out"
+            )
+        if self.names is not None and self.format not in ("yolo", "mot"):
+            raise UserError(f"--names is for YOLO and MOT; --format {self.format} has names")
         self._check_mask_pattern()
         if self.min_area < 1:
             raise UserError(f"--min-area {self.min_area}: must be at least 1; try 128")
@@ -116,8 +121,8 @@ class ImportConfig:
             if getattr(self, name) is not None:
                 flag = name.replace("_", "-")
                 raise UserError(f"--{flag}: frames of a --video have no labels; leave it out")
-        if self.fps is not None and not (self.fps > 0 and math.isfinite(self.fps)):
-            raise UserError(f"--fps {self.fps}: must be a number greater than 0; try 5")
+        if self.fps is not None:
+            check_positive("--fps", self.fps, example="5")
 
     def _check_mask_pattern(self) -> None:
         if self.mask_pattern is None:

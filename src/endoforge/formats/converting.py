@@ -20,6 +20,8 @@ from endoforge.core.progress import progress
 from endoforge.data.split import load_split
 from endoforge.formats.coco import CocoWriter
 from endoforge.formats.config import ConvertConfig
+from endoforge.formats.cvat_writer import CvatWriter
+from endoforge.formats.mot import MotWriter
 from endoforge.formats.voc import VocWriter
 from endoforge.formats.webdataset import WebDatasetWriter
 from endoforge.formats.writing import ALL, TRAIN, VAL, Converted, WriteError, Writer
@@ -29,6 +31,8 @@ WRITERS: dict[str, type[Writer]] = {
     "coco": CocoWriter,
     "yolo": YoloWriter,
     "voc": VocWriter,
+    "cvat": CvatWriter,
+    "mot": MotWriter,
     "webdataset": WebDatasetWriter,
 }
 

@@ -25,9 +25,12 @@ from endoforge.core.progress import Advance, progress
 from endoforge.core.text import printable
 from endoforge.formats.coco import read_coco
 from endoforge.formats.config import FIELD, NAME, ONE, ImportConfig
+from endoforge.formats.cvat import read_cvat
 from endoforge.formats.masks import read_masks
+from endoforge.formats.mot import read_mot
 from endoforge.formats.runs import ImportedRun, ImportReport, ImportRoot, Origin
 from endoforge.formats.searching import natural_key
+from endoforge.formats.sequences import in_order, named_and_timed, refuse_doubles
 from endoforge.formats.source import NamedBox, Source, SourceFrame
 from endoforge.formats.video_import import import_video
 from endoforge.formats.voc import read_voc
@@ -41,6 +44,8 @@ READERS: dict[str, Reader] = {
     "yolo": read_yolo,
     "voc": read_voc,
     "masks": read_masks,
+    "cvat": read_cvat,
+    "mot": read_mot,
     "webdataset": read_webdataset,
 }
 UNKNOWN_PLACE = (0.0, 0.0, 0.0)
@@ -60,8 +65,10 @@ def run_import(config: ImportConfig) -> ImportReport:
     _refuse_overlap(config)
     report = ImportReport(Path(config.output_root), left_out=Tally(strict=config.strict))
     source = READERS[config.format](config, report.left_out)
+    _refuse_rate(config, source)
     frames = [_judged(frame) for frame in _renamed(config, source, report.left_out)]
-    groups = _grouped(config, _counted(frames, report.left_out))
+    groups = _grouped(config, _counted(refuse_doubles(frames), report.left_out))
+    report.no_rate = config.fps is None and any(map(_lacks_rate, frames))
     root = ImportRoot(report.root)
     try:
         origins = {group: _origin(config, group, frames) for group, frames in groups.items()}
@@ -69,13 +76,25 @@ def run_import(config: ImportConfig) -> ImportReport:
             root.known(origin)  # before the first is written, none must be there otherwise
         with progress("importing", sum(map(len, groups.values())), "pictures") as advance:
             for group, frames in groups.items():
-                _import_run(root, origins[group], frames, report, advance)
+                named = named_and_timed(frames, config.fps)
+                _import_run(root, origins[group], named, report, advance)
     finally:
         root.close()
     if not any(run.frames or run.there for run in report.runs):
         reasons = "; ".join(report.left_out.lines())
         raise UserError(f"{config.images}: no picture can be used ({reasons})")
     return report
+
+
+def _refuse_rate(config: ImportConfig, source: Source) -> None:
+    """Raises UserError if `--fps` is given, and the source says when its frames were taken."""
+    said = (frame.moment.seconds for frame in source.frames if frame.moment is not None)
+    if config.fps is not None and any(seconds is not None for seconds in said):
+        raise UserError(f"--fps: {config.images} says when its frames were taken; leave it out")
+
+
+def _lacks_rate(frame: SourceFrame) -> bool:
+    return frame.moment is not None and frame.moment.seconds is None
 
 
 def _refuse_overlap(config: ImportConfig) -> None:
@@ -144,12 +163,12 @@ def _counted(frames: list[SourceFrame], tally: Tally) -> list[SourceFrame]:
 
 
 def _grouped(config: ImportConfig, frames: list[SourceFrame]) -> dict[str, list[SourceFrame]]:
-    """The frames of each run to be, in natural order; a run has one without a fault."""
+    """The frames of each run to be, in order; a run has one without a fault."""
     groups: dict[str, list[SourceFrame]] = defaultdict(list)
     for frame in frames:
         groups[_group_of(config.group, frame)].append(frame)
     return {
-        group: sorted(groups[group], key=lambda frame: natural_key(frame.name))
+        group: in_order(groups[group])
         for group in sorted(groups, key=natural_key)
         if any(frame.fault is None for frame in groups[group])
     }
@@ -168,6 +187,8 @@ def _group_of(rule: str, frame: SourceFrame) -> str:
         if match is None:
             raise UserError(f"--group {rule}: the pattern isn't in {frame.name}")
         return str(match[1] if match.re.groups else match[0])
+    if frame.moment is not None:
+        return frame.moment.sequence
     return str(PurePosixPath(frame.name).parent)
 
 
@@ -175,10 +196,12 @@ def _origin(config: ImportConfig, group: str, frames: list[SourceFrame]) -> Orig
     pictures, content = hashlib.sha256(), hashlib.sha256()
     for frame in frames:
         named = repr((frame.name, frame.data.num_bytes)).encode()
-        boxes = [(box.name, box.corners) for box in frame.boxes]
-        fault = () if frame.fault is None else (frame.fault.reason,)
+        boxes = [(box.name, box.corners, *_if_said(box.track)) for box in frame.boxes]
+        more = (*_if_said(frame.fault and frame.fault.reason), *_if_said(frame.moment))
         pictures.update(named)
-        content.update(named + repr((boxes, frame.normalised, frame.size, *fault)).encode())
+        content.update(named + repr((boxes, frame.normalised, frame.size, *more)).encode())
+    if config.fps is not None:
+        content.update(f" {config.fps} frames/s".encode())
     assert config.format is not None
     assert config.images is not None
     return Origin(
@@ -188,6 +211,11 @@ def _origin(config: ImportConfig, group: str, frames: list[SourceFrame]) -> Orig
         pictures=pictures.hexdigest(),
         content=content.hexdigest(),
     )
+
+
+def _if_said(value: object) -> tuple[object, ...]:
+    """Nothing for None: what says nothing of videos has the digest that it always had."""
+    return () if value is None else (value,)
 
 
 def _import_run(
@@ -231,9 +259,11 @@ def _import_frame(
         report.left_out.drop(f"picture: {unusable.reason}", frame.name, unusable.detail)
         return
     report.clipped += sum(_reaches_out(_in_pixels(frame, box, size), size) for box in frame.boxes)
+    assert frame.moment is not None
+    assert frame.moment.seconds is not None
     label = FrameLabel(
         frame_id=number,
-        sim_time=float(number),
+        sim_time=frame.moment.seconds,
         unix_time=time.time(),
         image=image_name(number, suffix),
         image_present=True,
@@ -286,11 +316,13 @@ def _polyp(frame: SourceFrame, box: NamedBox, size: tuple[int, int]) -> PolypLab
     norm = _usable(frame, box, size)
     x0, y0, x1, y1 = _in_pixels(frame, box, size)
     width, height = size
+    assert not isinstance(box.track, str)  # a number since the run is known
     return PolypLabel(
         center_world=UNKNOWN_PLACE,
         bbox_px=(max(x0, 0.0), max(y0, 0.0), min(x1, float(width)), min(y1, float(height))),
         bbox_norm=norm,
         label=box.name,
+        polyp_id=box.track,
     )
 
 

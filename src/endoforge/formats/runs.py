@@ -55,6 +55,8 @@ class ImportReport:
     clipped: int = 0
     """Boxes that reached a pixel or more out of their picture."""
     labelled: bool = True
+    no_rate: bool = False
+    """Whether frames of videos came in of which nobody says how many there are a second."""
 
     def lines(self) -> list[str]:
         """A table for people: what came in, and what did not."""
@@ -75,6 +77,8 @@ class ImportReport:
             lines.append(f"  boxes by class: {classes}")
         if self.clipped:
             lines.append(f"  {self.clipped} boxes reached out of their picture and were clipped")
+        if self.no_rate:
+            lines.append("  how many frames a second isn't known: a second each; --fps says it")
         if not self.labelled:
             lines.append("  without labels: nothing is known of these frames; see them by detect")
         return lines + [f"  left out: {line}" for line in self.left_out.lines()]

@@ -48,12 +48,32 @@ class Blob:
             raise Unusable("unreadable", str(error)) from error
 
 
+Track = int | str
+"""What another tool calls an object, the same in all pictures of a video."""
+
+
 @dataclass(frozen=True)
 class NamedBox:
-    """A box of a class: xyxy in pixels of the picture with exclusive right and bottom edges."""
+    """A box of a class: xyxy in pixels of the picture with exclusive right and bottom edges.
+
+    `track` is the object that is in it, where the label says that.
+    """
 
     name: str
     corners: Corners
+    track: Track | None = None
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where a picture belongs in a video: the `sequence`'s name, and what is said of its place.
+
+    `number` counts the video's frames at an even rate; `seconds` is the time.
+    """
+
+    sequence: str
+    number: int | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +84,7 @@ class SourceFrame:
     `normalised`, in 0..1 of the picture. `size` is the (width, height) that the label says the
     picture has; `fields` are what else the label says of the picture. `fault` is why its label, or
     one of its boxes, can't be used: such a picture is left out as a whole, since a frame without
-    some of its boxes would be wrong.
+    some of its boxes would be wrong. `moment` is its place in a video, if it is a frame of one.
     """
 
     name: str
@@ -74,6 +94,7 @@ class SourceFrame:
     size: tuple[int, int] | None = None
     fields: dict[str, Any] = field(default_factory=dict)
     fault: Unusable | None = None
+    moment: Moment | None = None
 
 
 @dataclass(frozen=True)

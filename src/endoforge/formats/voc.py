@@ -1,7 +1,5 @@
 """Pascal VOC: an XML file a picture. Pixels count from 1, and the last one belongs to the box."""
 
-import codecs
-import re
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -9,7 +7,7 @@ from endoforge.captures.label_boxes import refuse_shares
 from endoforge.captures.schema import is_class_name
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.reading import MOST_LABEL_BYTES, read_regular
-from endoforge.core.text import decode_text, printable
+from endoforge.core.text import printable
 from endoforge.formats.config import ImportConfig
 from endoforge.formats.source import (
     Blob,
@@ -24,14 +22,10 @@ from endoforge.formats.source import (
     without_label,
 )
 from endoforge.formats.writing import ALL, Converted, Writer
+from endoforge.formats.xml_texts import parse_xml
 
 SUFFIX = ".xml"
 FOLDER = "Annotations"
-DECLARATION = re.compile(rb"""\s*<\?xml[^>]*?\sencoding\s*=\s*["']([\w.:-]+)["']""")
-WIDER = {"gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932"}
-"""Encodings that programs declare and then go beyond."""
-SLOW = ("idna", "punycode")
-"""Codecs of names of hosts, which take the square of a text's length."""
 BOX_TAGS = {"object", "bndbox", "robndbox", "polygon", "bbox", "box", "xmin"}
 SIDES = ("width", "height")
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -81,30 +75,11 @@ def _read(path: Path) -> tuple[tuple[int, int] | None, tuple[NamedBox, ...]]:
 def _parsed(path: Path) -> ElementTree.Element:
     """Raises Unusable if it is no XML, or of an encoding that isn't known."""
     try:
-        text = _decoded(read_regular(path, MOST_LABEL_BYTES)).lstrip()
-        if "<!ENTITY" in text:
-            raise Unusable("label malformed", "it defines entities")
-        return ElementTree.fromstring(text)
+        return parse_xml(read_regular(path, MOST_LABEL_BYTES))
     except OSError as error:
         raise Unusable("label unreadable", str(error.strerror)) from error
-    except (ElementTree.ParseError, LookupError, ValueError) as error:
+    except ValueError as error:
         raise Unusable("label malformed", str(error)) from error
-
-
-def _decoded(data: bytes) -> str:
-    """Text in the encoding that the XML declares; one without, or of UTF-16, shows it itself.
-
-    Raises LookupError for an encoding that Python doesn't know, ValueError if it isn't that one.
-    """
-    declared = DECLARATION.match(data)
-    name = declared[1].decode("ascii").lower() if declared else ""
-    # What can be read byte by byte isn't UTF-16, whatever a program declared before saving it.
-    if not declared or name.startswith(("utf-16", "utf16", "utf-32", "ucs", "iso-10646")):
-        return decode_text(data)
-    codec = codecs.lookup(WIDER.get(name, name)).name
-    if codec in SLOW:
-        raise LookupError(f"not an encoding of texts: {codec}")
-    return data.decode(codec)
 
 
 def _box(item: ElementTree.Element, number: int) -> NamedBox:

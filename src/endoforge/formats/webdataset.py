@@ -21,6 +21,7 @@ from endoforge.formats.config import ImportConfig
 from endoforge.formats.source import (
     PICTURE_SUFFIXES,
     Blob,
+    Moment,
     NamedBox,
     Source,
     SourceFrame,
@@ -139,7 +140,9 @@ def _frame(name: str, blob: Blob, label: _Label, tally: Tally) -> SourceFrame:
     except Unusable as unusable:
         return SourceFrame(name, blob, fault=unusable)
     size = label.width, label.height
-    return SourceFrame(name, blob, boxes, normalised=True, size=size)
+    seconds = label.sim_time if math.isfinite(label.sim_time) else None
+    moment = Moment(str(PurePosixPath(name).parent), seconds=seconds)
+    return SourceFrame(name, blob, boxes, normalised=True, size=size, moment=moment)
 
 
 def _boxes(label: _Label, tally: Tally, name: str) -> tuple[NamedBox, ...]:
@@ -149,7 +152,7 @@ def _boxes(label: _Label, tally: Tally, name: str) -> tuple[NamedBox, ...]:
         corners = normalised_corners(polyp, size)
         if corners is not None:
             note_disagreement(polyp, number, size, tally, name)
-            boxes.append(NamedBox(polyp.class_name, corners))
+            boxes.append(NamedBox(polyp.class_name, corners, polyp.polyp_id))
     return tuple(boxes)
 
 

@@ -46,6 +46,9 @@ class DetectConfig:
     """Overlap from which two detections count as the same, 0 to 1. Default: 0.5 of the neural
     detector, 0.35 of the heuristic one."""
 
+    report: bool = False
+    """Write report.html: each video and recorded run over its time, with its tracks and stills."""
+
     mot: bool = False
     """Write the tracks of each video as the text of the MOT Challenge too, into the folder mot."""
 

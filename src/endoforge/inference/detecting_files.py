@@ -17,8 +17,9 @@ from endoforge.detect.neural import NeuralDetector
 from endoforge.detect.packaged import packaged_weights, provenance_of
 from endoforge.inference.coco_ids import CocoIds
 from endoforge.inference.config import DetectConfig
-from endoforge.inference.drawings import DRAWN, IMAGES, LINES, RESULTS, TRACKS
+from endoforge.inference.drawings import DRAWN, IMAGES, LINES, REPORT, RESULTS, TRACKS
 from endoforge.inference.following import Following
+from endoforge.inference.growing import cant_write
 from endoforge.inference.material import InputPicture, Material
 from endoforge.inference.mot_files import MOT
 from endoforge.inference.out import check_out
@@ -43,6 +44,8 @@ class DetectReport:
     detector_seconds: float
     tracks: TrackLog
     """The tracks of videos and runs."""
+    has_page: bool
+    """Whether the page of `--report` was written."""
     cleared: int
     cleared_mot: int
     """Drawings, and files of tracks, of an earlier time that were removed."""
@@ -58,18 +61,21 @@ class DetectReport:
             f"{self.pictures / max(self.detector_seconds, 1e-9):.1f} the detector alone",
             f"detector: {self.detector}",
             *self._tracked(),
-            f"in {printable(str(self.out))}: {LINES}, {TRACKS}, {RESULTS}, {IMAGES}",
+            f"in {printable(str(self.out))}: {', '.join(self._files())}",
             *self._cleared(DRAWN, self.cleared, "drawings"),
             *self._cleared(MOT, self.cleared_mot, "files"),
             *(f"note: {line}" for line in self.notes.lines()),
             *(f"left out: {line}" for line in self.left_out.lines()),
         ]
 
+    def _files(self) -> list[str]:
+        return [*([REPORT] if self.has_page else []), LINES, TRACKS, RESULTS, IMAGES]
+
     def _tracked(self) -> list[str]:
         sequences = self.tracks.sequences.values()
         if not sequences:
             return []
-        minutes = sum(one.seconds for one in sequences) / 60
+        minutes = sum(one.duration for one in sequences) / 60
         return [
             f"{self.tracks.count} tracks in {len(sequences)} videos and runs of "
             f"{minutes:.1f} minutes"
@@ -111,14 +117,17 @@ def run_detect(config: DetectConfig) -> DetectReport:
     left_out.add(results.tally)
     if not results.pictures:
         raise UserError(f"no picture can be read: {'; '.join(left_out.lines())}")
+    seconds = time.monotonic() - started
+    has_page = _write_page(config, results, material, described)
     return DetectReport(
         out=results.out,
         detector=described,
+        has_page=has_page,
         pictures=results.pictures,
         with_found=results.with_found,
         found=results.found,
         threshold=config.infer_obj_thresh,
-        seconds=time.monotonic() - started,
+        seconds=seconds,
         detector_seconds=detecting,
         tracks=results.tracks,
         cleared=results.cleared,
@@ -126,6 +135,28 @@ def run_detect(config: DetectConfig) -> DetectReport:
         notes=material.notes,
         left_out=left_out,
     )
+
+
+def _write_page(config: DetectConfig, results: Results, material: Material, detector: str) -> bool:
+    """Write the page of `--report`, if it is wanted and there is anything to show in it."""
+    path = results.out / REPORT
+    if not config.report:
+        if path.is_file():
+            material.notes.count("report: of an earlier detect; --report makes it anew", REPORT)
+        return False
+    if not results.tracks.sequences:
+        reason = "report: it shows videos and recorded runs over time, and there is none"
+        material.tally.count(reason, REPORT)
+        return False
+    from endoforge.inference.timeline_page import write_timeline_page  # matplotlib takes its time
+
+    log.info("reading the stills of %d tracks again", results.tracks.count)
+    threshold = config.infer_obj_thresh
+    try:
+        write_timeline_page(path, results.tracks, material, detector=detector, threshold=threshold)
+    except OSError as error:
+        raise cant_write(path, error) from error
+    return True
 
 
 def _open_detector(config: DetectConfig) -> tuple[NeuralDetector | HeuristicDetector, str]:

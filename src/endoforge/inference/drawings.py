@@ -12,7 +12,7 @@ DETECT, OVERLAY = "detect", "overlay-labels"
 """The commands that draw on pictures and mark the folder for it."""
 DRAWN = "drawn"
 LINES, RESULTS, IMAGES = "detections.jsonl", "coco_results.json", "coco_images.json"
-TRACKS = "tracks.json"
+TRACKS, REPORT = "tracks.json", "report.html"
 """The files that `detect` writes into its folder, beside the folder DRAWN."""
 KEPT_SUFFIXES = {".png", ".jpg", ".jpeg"}
 SUFFIXES = {*KEPT_SUFFIXES, ".mp4"}

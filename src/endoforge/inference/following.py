@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from endoforge.detect.detections import Detections
 from endoforge.inference.material import InputPicture
-from endoforge.inference.run_clock import Moment
+from endoforge.inference.run_clock import FrameMoment
 from endoforge.tracking.tracker import Tracked, Tracker
 
 
@@ -27,7 +27,7 @@ class Followed:
 class TrackSink(Protocol):
     """Anything that wants to know what is shown of each frame of each video or run, in order."""
 
-    def add(self, moment: Moment, pixels: NDArray[np.uint8], tracked: Tracked) -> None:
+    def add(self, moment: FrameMoment, pixels: NDArray[np.uint8], tracked: Tracked) -> None:
         """Take the tracks shown of a frame, whose `pixels` are (H, W, 3) uint8 RGB."""
         ...
 

@@ -3,7 +3,7 @@
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,7 +19,7 @@ from endoforge.core.errors import UserError
 from endoforge.core.text import printable
 from endoforge.formats.source import PICTURE_SUFFIXES, files_below
 from endoforge.inference.drawings import drawings_around, holds_drawings
-from endoforge.inference.run_clock import Moment, RunClock
+from endoforge.inference.run_clock import FrameMoment, RunClock
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +34,10 @@ class InputPicture:
 
     file: str
     pixels: NDArray[np.uint8]
-    moment: Moment | None = None
+    moment: FrameMoment | None = None
 
     @property
-    def in_video(self) -> Moment | None:
+    def in_video(self) -> FrameMoment | None:
         """Its place in the video `file`; None if that is a picture."""
         return self.moment if self.moment and self.moment.sequence == self.file else None
 
@@ -67,6 +67,8 @@ class Material:
             raise UserError(f"no picture or video in {', '.join(paths)}{but}")
         base = os.path.commonpath([_folder(Path(path)) for path in paths])
         self.videos: dict[str, Video] = {}
+        self._of_runs: dict[str, dict[int, Path]] = {}
+        """The pictures of recorded runs by their numbers, as far as `decoded` has come."""
         self.pictures: dict[str, Path] = {}
         for name, path in self._named(found, base).items():
             if path.suffix.lower() not in SUFFIXES:
@@ -94,18 +96,47 @@ class Material:
                 continue
             if not upright:
                 self.notes.count("picture: looked at as stored, not turned as its EXIF says", name)
-            yield InputPicture(name, picture, clock.moment(name, path))
+            moment = clock.moment(name, path)
+            if moment is not None:
+                self._of_runs.setdefault(moment.sequence, {})[moment.frame] = path
+            yield InputPicture(name, picture, moment)
         for name, video in self.videos.items():
             count = 0
             for number, seconds, picture in video.frames(self._fps):
                 count += 1
-                yield InputPicture(name, picture, Moment(name, number, seconds))
+                yield InputPicture(name, picture, FrameMoment(name, number, seconds))
             if not count:
                 self.tally.drop("video: no frame could be decoded", name)
             elif lacking := video.lacking(count, self._fps):
                 expected = video.expected(self._fps)
                 reason = f"frame: not decoded, of about {expected} that the file's header tells"
                 self.tally.count(reason, name, lacking)
+
+    def again(
+        self, sequence: str, frames: Collection[int]
+    ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """Read some frames of a video or run again: their numbers, which rise, and their pixels.
+
+        What can't be read any more is left out.
+        """
+        if sequence not in self.videos:
+            yield from self._pictures_again(self._of_runs[sequence], frames)
+        elif frames:
+            last = max(frames)
+            for number, _, picture in self.videos[sequence].frames(self._fps):
+                if number in frames:
+                    yield number, picture
+                if number >= last:
+                    break
+
+    def _pictures_again(
+        self, paths: Mapping[int, Path], frames: Collection[int]
+    ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        for number in sorted(frames):
+            try:
+                yield number, _read(paths[number])[0]
+            except Unusable:
+                continue
 
     def _named(self, found: dict[Path, None], base: str) -> dict[str, Path]:
         """Give each file its name; what two paths of a name lead to is there once."""

@@ -9,7 +9,7 @@ from endoforge.core.errors import UserError
 from endoforge.core.files import write_atomic
 from endoforge.inference.growing import cant_write
 from endoforge.inference.own_folder import OwnFolder
-from endoforge.inference.run_clock import Moment
+from endoforge.inference.run_clock import FrameMoment
 from endoforge.tracking.tracker import Tracked
 
 MOT = "mot"
@@ -32,7 +32,7 @@ class MotFiles:
                 "or leave out --mot"
             )
 
-    def add(self, moment: Moment, pixels: NDArray[np.uint8], tracked: Tracked) -> None:
+    def add(self, moment: FrameMoment, pixels: NDArray[np.uint8], tracked: Tracked) -> None:
         """Take the tracks shown of a frame, whose `pixels` are (H, W, 3) uint8 RGB."""
         height, width = pixels.shape[:2]
         lines = self._lines.setdefault(moment.sequence, [])

@@ -12,7 +12,15 @@ from endoforge.core.outputs import (
     refuse_within,
 )
 from endoforge.inference.config import DetectConfig
-from endoforge.inference.drawings import DRAWN, IMAGES, LINES, RESULTS, TRACKS, drawings_around
+from endoforge.inference.drawings import (
+    DRAWN,
+    IMAGES,
+    LINES,
+    REPORT,
+    RESULTS,
+    TRACKS,
+    drawings_around,
+)
 from endoforge.inference.growing import cant_write
 
 
@@ -20,7 +28,7 @@ def check_out(config: DetectConfig) -> None:
     """Check that results can go to `config.out` and overlap nothing that is read, or UserError."""
     out, flag = Path(config.out), f"--out {config.out}"
     check_output_folder("--out", out)
-    for name in (LINES, RESULTS, IMAGES, TRACKS):
+    for name in (LINES, RESULTS, IMAGES, TRACKS, REPORT):
         check_output_file("--out", out / name)
         refuse_same({"--annotations": config.annotations, "--out": out / name})
     for path in map(Path, config.paths):

@@ -10,7 +10,7 @@ from endoforge.inference.picture_names import import_of, label_of, run_of
 
 
 @dataclass(frozen=True)
-class Moment:
+class FrameMoment:
     """Frame `frame` of the video or run `sequence`, which is that of `seconds` in it."""
 
     sequence: str
@@ -27,7 +27,7 @@ class RunClock:
         self._is_imported = cache(lambda run: import_of(run) is not None)
         self._last: dict[str, float] = {}
 
-    def moment(self, name: str, path: Path) -> Moment | None:
+    def moment(self, name: str, path: Path) -> FrameMoment | None:
         """Tell when the picture at `path`, which `detect` calls `name`, was taken.
 
         None if it is of no recorded run, or if its label doesn't say a time after that of the image
@@ -44,4 +44,4 @@ class RunClock:
             self._notes.count("picture: not tracked, its label says no time that is later", name)
             return None
         self._last[sequence] = label.sim_time
-        return Moment(sequence, label.frame_id, label.sim_time)
+        return FrameMoment(sequence, label.frame_id, label.sim_time)

@@ -1,90 +1,90 @@
 """What becomes known of the tracks of videos and runs, from frame to frame."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from endoforge.inference.run_clock import Moment
+from endoforge.inference.run_clock import FrameMoment
+from endoforge.tracking.histories import TrackHistory, track_histories
 from endoforge.tracking.tracker import Tracked
 
 
-@dataclass(frozen=True)
-class Still:
-    """One frame of a track: its smoothed `score`, and its box, xyxy in pixels."""
-
-    moment: Moment
-    score: float
-    bbox_px: tuple[float, ...]
-
-
-@dataclass
-class TrackSummary:
-    """A track from the first to the last frame in which it was shown, gaps in between included.
-
-    `best` is the frame with the highest score among those in which it was found; `total_score` is
-    the sum over all `frames` in which it was shown.
-    """
-
-    track: int
-    label: str
-    begin: Moment
-    end: Moment
-    best: Still
-    frames: int
-    total_score: float
-
-    def as_json(self) -> dict[str, Any]:
-        """The track as `tracks.json` has it."""
-        best = self.best
-        return {
-            "track": self.track,
-            "label": self.label,
-            "begin": _place(self.begin),
-            "end": _place(self.end),
-            "best": {
-                **_place(best.moment),
-                "score": round(best.score, 4),
-                "bbox_px": [round(edge, 2) for edge in best.bbox_px],
-            },
-            "frames": self.frames,
-            "peak_score": round(best.score, 4),
-            "mean_score": round(self.total_score / self.frames, 4),
-        }
-
-
-@dataclass
 class SequenceTracks:
-    """The tracks of a video or run, by their ids, and what of it was looked at.
+    """A video or run, of which some frames were looked at, and its tracks.
 
-    `seconds` is how long it takes, its last frame as long as the one before; `width` and `height`
-    are the first frame's, in pixels.
+    `frames` are their numbers and `seconds` their times; histories have places in these lists.
     """
 
-    file: str
-    width: int
-    height: int
-    frames: int
-    seconds: float
-    tracks: dict[int, TrackSummary]
-    last: Moment
+    def __init__(self, file: str, classes: tuple[str, ...]) -> None:
+        """`classes` are the names that the tracks' class numbers stand for."""
+        self.file, self.classes = file, classes
+        self.frames: list[int] = []
+        self.seconds: list[float] = []
+        self._shown: list[tuple[int, Tracked]] = []
+        self._sizes: list[tuple[int, int]] = []
+        """Width and height of each frame, in pixels."""
+
+    def add(self, moment: FrameMoment, size: tuple[int, int], tracked: Tracked) -> None:
+        """Take the tracks shown of a frame of `size` (width, height)."""
+        if len(tracked):
+            self._shown.append((len(self.frames), tracked))
+        self.frames.append(moment.frame)
+        self.seconds.append(moment.seconds)
+        self._sizes.append(size)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The width and height of its first frame, in pixels."""
+        return self._sizes[0]
+
+    @property
+    def duration(self) -> float:
+        """How long it takes in seconds, its last frame as long as the one before."""
+        last = self.seconds[-1]
+        return last if len(self.seconds) == 1 else 2 * last - self.seconds[-2]
+
+    def histories(self) -> list[TrackHistory]:
+        """Tell its tracks by their numbers."""
+        return track_histories(self._shown)
 
     def as_json(self) -> dict[str, Any]:
         """The sequence as `tracks.json` has it."""
+        width, height = self.size
         return {
             "file": self.file,
-            "frames": self.frames,
-            "seconds": round(self.seconds, 4),
-            "width": self.width,
-            "height": self.height,
-            "tracks": [track.as_json() for track in self.tracks.values()],
+            "frames": len(self.frames),
+            "seconds": round(self.duration, 4),
+            "width": width,
+            "height": height,
+            "tracks": [self._track(track) for track in self.histories()],
         }
+
+    def _track(self, track: TrackHistory) -> dict[str, Any]:
+        peak, best = round(float(track.scores[track.best]), 4), int(track.places[track.best])
+        edges = track.boxes[track.best].astype(np.float64) * [*self._sizes[best] * 2]
+        return {
+            "track": track.number,
+            "label": self.classes[track.label],
+            "begin": self._place(int(track.places[0])),
+            "end": self._place(int(track.places[-1])),
+            "best": {
+                **self._place(best),
+                "score": peak,
+                "bbox_px": [round(edge, 2) for edge in edges.tolist()],
+            },
+            "frames": len(track.places),
+            "peak_score": peak,
+            "mean_score": round(float(track.scores.mean(dtype=np.float64)), 4),
+        }
+
+    def _place(self, place: int) -> dict[str, Any]:
+        return {"frame": self.frames[place], "seconds": round(self.seconds[place], 4)}
 
 
 class TrackLog:
-    """Sums up the tracks of each sequence; `sequences` has them by their names, in order."""
+    """Keeps the tracks of each sequence; `sequences` has them by their names, in order."""
 
     def __init__(self, classes: tuple[str, ...]) -> None:
         """`classes` are the names that the tracks' class numbers stand for."""
@@ -99,32 +99,12 @@ class TrackLog:
     @property
     def count(self) -> int:
         """The number of all tracks."""
-        return sum(len(one.tracks) for one in self._sequences.values())
+        return sum(len(one.histories()) for one in self._sequences.values())
 
-    def add(self, moment: Moment, pixels: NDArray[np.uint8], tracked: Tracked) -> None:
+    def add(self, moment: FrameMoment, pixels: NDArray[np.uint8], tracked: Tracked) -> None:
         """Take the tracks shown of a frame, whose `pixels` are (H, W, 3) uint8 RGB."""
         height, width = pixels.shape[:2]
-        sequence = self._sequences.get(moment.sequence)
-        if sequence is None:
-            sequence = SequenceTracks(moment.sequence, width, height, 0, 0.0, {}, moment)
-            self._sequences[moment.sequence] = sequence
-        sequence.frames += 1
-        sequence.seconds = 2 * moment.seconds - sequence.last.seconds
-        sequence.last = moment
-        boxes = tracked.boxes.astype(np.float64) * [width, height, width, height]
-        for row, number in enumerate(tracked.ids.tolist()):
-            still = Still(moment, float(tracked.scores[row]), tuple(boxes[row].tolist()))
-            label = self._classes[tracked.classes[row]]
-            track = sequence.tracks.get(number)
-            if track is None:
-                track = TrackSummary(number, label, moment, moment, still, 0, 0.0)
-                sequence.tracks[number] = track
-            track.label, track.end = label, moment
-            track.frames += 1
-            track.total_score += still.score
-            if tracked.matched[row] and still.score > track.best.score:
-                track.best = still
-
-
-def _place(moment: Moment) -> dict[str, Any]:
-    return {"frame": moment.frame, "seconds": round(moment.seconds, 4)}
+        name = moment.sequence
+        if name not in self._sequences:
+            self._sequences[name] = SequenceTracks(name, self._classes)
+        self._sequences[name].add(moment, (width, height), tracked)

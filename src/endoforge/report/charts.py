@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from endoforge.evaluate.breakdown import SizeBin
+from endoforge.evaluate.lesion_result import LesionResult
+from endoforge.evaluate.lesion_table import HEADS
 from endoforge.evaluate.metrics import COCO_IOUS, Metrics
 
 INK, QUIET, LINES = "#c3ccd6", "#7d8894", "#2b323b"
@@ -126,6 +128,27 @@ def precision_by_iou(metrics: Metrics) -> Chart:
         _share(axes)
         axes.grid(False, axis="x")
         return _finish(figure, "AP by IoU threshold")
+
+
+def froc_curve(lesions: LesionResult) -> Chart:
+    """Share of polyps found over false alarms a minute, frame by frame and by tracks.
+
+    The points are those of the score thresholds; the one that was asked for is filled.
+    """
+    with rc_context(STYLE):
+        figure, axes = _new_chart("false alarms a minute", "polyps found")
+        scores = ((lesions.single, AMBER, HEADS[0]), (lesions.tracks, BLUE, HEADS[1]))
+        for score, color, name in scores:
+            alarms = [point.false_alarms_a_minute for point in score.froc]
+            found = [_number(point.found) for point in score.froc]
+            axes.plot(alarms, found, "o-", color=color, linewidth=2, markersize=4, label=name)
+            chosen = (score.metrics.false_alarms_a_minute, _number(score.metrics.found))
+            axes.plot(*chosen, "o", color=color, markersize=9, clip_on=False, zorder=3)
+        axes.set_xscale("symlog", linthresh=1.0)
+        axes.set_xlim(left=0)
+        _share(axes)
+        _legend(axes)
+        return _finish(figure, "Polyps found over false alarms, at scores of 0.1 to 0.9")
 
 
 def recall_by_size_chart(bins: Sequence[SizeBin]) -> Chart:

@@ -97,7 +97,7 @@ def _frame_with_boxes(result: EvalResult, place: int) -> DrawnFrame:
     right, truths = int(hits.sum()), len(result.truths[place])
     what = f"{right} of {truths} found" if truths else "no polyp"
     caption = f"{frame.run} #{frame.frame_id}: {what}, {len(found) - right} false"
-    return DrawnFrame(_jpeg(drawn), caption)
+    return DrawnFrame(encode_jpeg(drawn), caption)
 
 
 def _to_width(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -108,7 +108,8 @@ def _to_width(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(picture, size, interpolation=method), dtype=np.uint8)
 
 
-def _jpeg(image: NDArray[np.uint8]) -> bytes:
+def encode_jpeg(image: NDArray[np.uint8]) -> bytes:
+    """Make the bytes of a JPEG of `image`, (H, W, 3) uint8 RGB."""
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     return data.tobytes()

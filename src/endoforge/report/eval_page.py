@@ -26,6 +26,7 @@ from endoforge.report.charts import (
     score_curves,
 )
 from endoforge.report.drawn_frames import detection_grid, frames_with_boxes
+from endoforge.report.lesion_sections import lesion_sections
 from endoforge.report.page import (
     RESEARCH_ONLY,
     SIMULATED_ONLY,
@@ -35,11 +36,13 @@ from endoforge.report.page import (
     FrameGroup,
     FrameGroups,
     Report,
+    Section,
     Table,
     headline,
     number,
     write_report,
 )
+from endoforge.report.timeline import ASSETS
 
 FRAMES_A_GROUP = 6
 
@@ -58,6 +61,7 @@ def write_eval_report(folder: Path, result: EvalResult) -> Path:
             Charts("Curves", quality_charts(result)),
             FrameGroups("Frames, with truth and detections", frame_groups(result)),
             *class_section(result),
+            *_lesions(result),
             Facts(
                 "What was measured",
                 [
@@ -70,10 +74,15 @@ def write_eval_report(folder: Path, result: EvalResult) -> Path:
             Commands("Make it again", [command_to_repeat(result.config)]),
         ],
         footer=_footer(result),
+        assets=ASSETS if result.lesions is not None else (),
     )
     path = folder / REPORT_NAME
     write_report(path, report)
     return path
+
+
+def _lesions(result: EvalResult) -> list[Section]:
+    return [] if result.lesions is None else lesion_sections(result, result.lesions)
 
 
 def quality_charts(result: EvalResult) -> list[Chart]:

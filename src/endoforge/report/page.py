@@ -80,6 +80,22 @@ class Facts:
 
 
 @dataclass(frozen=True)
+class ColumnTable:
+    """A table with a heading for each of its columns, and notes below it."""
+
+    heading: str
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    notes: Sequence[str] = ()
+
+    def html(self) -> str:
+        heads = "".join(f'<th scope="col">{_escaped(head)}</th>' for head in self.heads)
+        rows = _joined(map(_row, self.rows))
+        notes = _joined(f"<p>{_escaped(note)}</p>" for note in self.notes)
+        return f'<table class="columns"><tr>{heads}</tr>\n{rows}</table>\n{notes}'
+
+
+@dataclass(frozen=True)
 class Commands:
     """A section of lines to paste into a shell."""
 
@@ -99,18 +115,23 @@ class Report:
     tiles: Table
     sections: Sequence[Section]
     footer: str
+    assets: Sequence[str] = ()
+    """Files of this package, `.css` and `.js`, that sections need; they come with the page."""
 
 
 def write_report(path: Path, report: Report) -> None:
     """Write `report` to `path` in one step, making its folder if need be."""
-    template = files("endoforge.report").joinpath("page.html").read_text(encoding="utf-8")
-    page = Template(template).substitute(
+    page = Template(_file("page.html")).substitute(
         title=_escaped(report.title),
         subtitle=_escaped(report.subtitle),
         version=__version__,
         tiles=_joined(_tile(name, value) for name, value in report.tiles),
         sections=_joined(map(_section, report.sections)),
         footer=_escaped(report.footer),
+        styles=_joined(map(_file, _ending(report.assets, ".css"))),
+        scripts=_joined(
+            f"<script>\n{_file(name)}</script>" for name in _ending(report.assets, ".js")
+        ),
     )
     make_folder_of(path)
     write_atomic(path, page.encode())
@@ -142,6 +163,18 @@ def number(value: float | None) -> str:
 
 def _joined(parts: Iterable[str]) -> str:
     return "\n".join(parts)
+
+
+def _file(name: str) -> str:
+    return files("endoforge.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _ending(names: Sequence[str], suffix: str) -> list[str]:
+    return [name for name in names if name.endswith(suffix)]
+
+
+def _script(name: str) -> str:
+    return f"<script>\n{_file(name)}</script>"
 
 
 def _section(section: Section) -> str:
@@ -179,6 +212,11 @@ def _picture(picture: DrawnFrame) -> str:
 def _table(heading: str, table: Table) -> str:
     rows = "".join(f"<tr><th>{_escaped(k)}</th><td>{_escaped(v)}</td></tr>" for k, v in table)
     return f"<div><h3>{_escaped(heading)}</h3><table>{rows}</table></div>"
+
+
+def _row(cells: Sequence[str]) -> str:
+    first, *others = map(_escaped, cells)
+    return f'<tr><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in others)}</tr>'
 
 
 def _escaped(text: str) -> str:

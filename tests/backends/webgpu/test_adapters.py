@@ -183,7 +183,7 @@ def in_a_process(*words, **environment):
         capture_output=True,
         text=True,
         env=os.environ | environment,
-        timeout=60,
+        timeout=600,
         check=False,
     )
 

@@ -4,16 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.view.browser.page import (
-    CHROMIUM,
-    QUIET,
-    Browser,
-    Page,
-    expect,
-    hud,
-    open_page,
-    playwright,
-)
+from tests.chromium import Browser, Page, browser, expect
+from tests.view.browser.page import hud, open_page
 from tests.view.browser.viewer import (
     CHECKPOINT,
     Viewer,
@@ -22,14 +14,7 @@ from tests.view.browser.viewer import (
     write_training,
 )
 
-
-@pytest.fixture(scope="package")
-def browser() -> Iterator[Browser]:
-    expect.set_options(timeout=60_000)
-    with playwright.sync_playwright() as api:
-        opened = api.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield opened
-        opened.close()
+__all__ = ["browser"]
 
 
 @pytest.fixture(scope="package")

@@ -3,7 +3,8 @@
 import signal
 
 from endoforge.captures.index import index_root
-from tests.view.browser.page import NEEDS_BROWSER, expect, hud, open_page
+from tests.chromium import NEEDS_BROWSER, expect
+from tests.view.browser.page import hud, open_page
 from tests.view.browser.viewer import CHECKPOINT, Viewer, wait_until
 
 pytestmark = NEEDS_BROWSER

@@ -11,14 +11,12 @@ import pytest
 
 from endoforge.captures.index import index_root
 from endoforge.captures.schema import MANIFEST_NAME
+from tests.chromium import NEEDS_BROWSER, Page, expect
 from tests.view.browser.page import (
     A_NUMBER,
     DESKTOP,
-    NEEDS_BROWSER,
     PHONE,
-    Page,
     button,
-    expect,
     hud,
     open_page,
     picture,

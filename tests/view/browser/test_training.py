@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.view.browser.page import NEEDS_BROWSER, Browser, button, expect, open_page
+from tests.chromium import NEEDS_BROWSER, Browser, expect
+from tests.view.browser.page import button, open_page
 from tests.view.browser.viewer import Viewer, wait_until
 
 pytestmark = NEEDS_BROWSER
@@ -67,7 +68,7 @@ def test_datagen_is_started_from_the_page(browser, viewer):
     job.get_by_label("Frames a run").fill("2")
     job.get_by_role("button", name="Start").click()
     expect(job.locator(".command")).to_contain_text("endoforge datagen")
-    expect(job.locator(".badge")).to_have_text("done", timeout=180_000)
+    expect(job.locator(".badge")).to_have_text("done", timeout=600_000)
     expect(job.locator(".tail")).to_contain_text("frames")
     expect(page.locator(".run").first).to_contain_text("2 frames")
     assert page.locator(".run").count() > runs

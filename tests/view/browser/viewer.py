@@ -17,7 +17,7 @@ from endoforge.captures.schema import FrameLabel, PolypLabel, image_name
 from endoforge.detect.tinydet import TinyDetConfig, build_tinydet
 from endoforge.detect.weights import WeightsMetadata, save_weights
 
-WAIT_S = 180.0
+WAIT_S = 600.0
 SIZE = (160, 96)
 CHECKPOINT = "checkpoints/tinydet.safetensors"
 FLAGS = ["--seed", "7", "--device", "cpu", "--checkpoint", CHECKPOINT]

@@ -1,0 +1,5 @@
+"""One browser for the tests of reports."""
+
+from tests.chromium import browser
+
+__all__ = ["browser"]
