@@ -16,9 +16,9 @@ from endoforge.detect.neural import NeuralDetector
 from endoforge.detect.predict import Net
 from endoforge.detect.tinydet import TinyDet
 from endoforge.tracking.tracker import LOW_SHARE
+from endoforge.view.colon_score import ColonScore
 from endoforge.view.events import Events
 from endoforge.view.frame import LiveFrame
-from endoforge.view.lesion_score import LesionScore
 from endoforge.view.live_tracks import LiveTracking, Sighting, make_sighting
 from endoforge.view.messages import DetectorState
 from endoforge.view.rates import Rate
@@ -141,7 +141,7 @@ class Detecting(threading.Thread):
         super().__init__(name="detecting", daemon=True)
         self.keeper = keeper
         self.score = Score()
-        self.lesions = LesionScore()
+        self.lesions = ColonScore()
         self.frames: Slot[LiveFrame] = Slot()
         self.rate = Rate()
         self.found: Sighting | None = None

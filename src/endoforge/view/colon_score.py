@@ -24,7 +24,7 @@ class _LiveTrack:
     is_real: bool = False
 
 
-class LesionScore:
+class ColonScore:
     """Polyps found and missed, and false tracks, of one colon since the last reset.
 
     Any thread may ask. A polyp is found by the first track on it while it has a box, and missed so
