@@ -5,8 +5,10 @@ import pytest
 
 from endoforge.detect.detections import Detections
 from endoforge.sim.polyps import MAX_POLYPS
+from endoforge.tracking.tracker import Tracked
 from endoforge.view.encoding import header_of
 from endoforge.view.frame import LiveFrame
+from endoforge.view.live_tracks import make_sighting
 from endoforge.view.messages import FoundBox, TruthState
 from endoforge.view.score import Score, compare_with_truth
 
@@ -84,12 +86,36 @@ def test_what_is_undefined_is_null():
 @pytest.mark.parametrize("with_truth", [True, False])
 def test_the_header_tells_hits_only_with_the_truth(colon, with_truth):
     frame = frame_with(colon, (24, 16, 48, 32), (50, 10, 70, 30))
-    result = compare_with_truth(frame, found((24, 16, 48, 32)), ("polyp",), by_kind=False)
-    header = header_of(frame, result, with_truth=with_truth)
+    detections = found((24, 16, 48, 32), (0, 32, 24, 64))
+    result = compare_with_truth(frame, detections, ("polyp",), by_kind=False)
+    # A track on the polyp, whose the detection is; the second detection is nobody's.
+    tracked = Tracked(
+        ids=np.array([4]),
+        boxes=np.array([(0.25, 0.25, 0.5, 0.5)], np.float32),
+        scores=np.array([0.75], np.float32),
+        classes=np.array([0]),
+        matched=np.array([False]),
+    )
+    sighting = make_sighting(frame, result, tracked, np.array([4, 0]))
+    header = header_of(frame, sighting, with_truth=with_truth)
     assert header.frame == 7
-    [box] = header.boxes
-    assert box == FoundBox(
-        xyxy=(0.25, 0.25, 0.5, 0.5), score=0.9, label="polyp", hit=True if with_truth else None
+    assert header.boxes == (
+        FoundBox(
+            xyxy=(0.25, 0.25, 0.5, 0.5),
+            score=0.75,
+            label="polyp",
+            track=4,
+            matched=False,
+            hit=True if with_truth else None,
+        ),
+        FoundBox(
+            xyxy=(0.0, 0.5, 0.25, 1.0),
+            score=0.6,
+            label="polyp",
+            track=None,
+            matched=True,
+            hit=False if with_truth else None,
+        ),
     )
     if with_truth:
         assert header.truth is not None

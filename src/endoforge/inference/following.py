@@ -1,7 +1,7 @@
 """Runs a tracker along each video and run that `detect` looks at, and tells what it shows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -34,12 +34,10 @@ class TrackSink(Protocol):
 
 @dataclass(eq=False)
 class _Pursuit:
-    """How far a video or run has been followed; ids go on after `before` trackers' ids."""
+    """The tracker of a video or run, for frames of one size."""
 
     tracker: Tracker
     size_hw: tuple[int, ...]
-    before: int = 0
-    highest: int = 0
 
 
 class Following:
@@ -52,27 +50,23 @@ class Following:
     def __init__(self, threshold: float, sinks: Sequence[TrackSink]) -> None:
         """`threshold` is the score from which a detection can begin a track, 0..1."""
         self._threshold, self._sinks = threshold, sinks
-        self._courses: dict[str, _Pursuit] = {}
+        self._pursuits: dict[str, _Pursuit] = {}
 
     def follow(self, picture: InputPicture, every: Detections) -> Followed | None:
         """Go on to a picture, of which `every` detection is given; None if it is of no sequence."""
         moment = picture.moment
         if moment is None:
             return None
-        course = self._course(moment.sequence, picture.pixels.shape[:2])
-        tracker = course.tracker
+        tracker = self._tracker(moment.sequence, picture.pixels.shape[:2])
         tracked = tracker.update(every, moment.seconds, picture.pixels)
-        tracked = replace(tracked, ids=tracked.ids + course.before)
-        course.highest = max(course.highest, int(tracked.ids.max(initial=0)))
         for sink in self._sinks:
             sink.add(moment, picture.pixels, tracked)
-        owners = tracker.owners
-        return Followed(tracked, np.where(owners > 0, owners + course.before, 0))
+        return Followed(tracked, tracker.owners)
 
-    def _course(self, sequence: str, size_hw: tuple[int, ...]) -> _Pursuit:
-        course = self._courses.get(sequence)
-        if course is None or course.size_hw != size_hw:
-            highest = course.highest if course else 0
-            tracker = Tracker(threshold=self._threshold)
-            course = self._courses[sequence] = _Pursuit(tracker, size_hw, highest, highest)
-        return course
+    def _tracker(self, sequence: str, size_hw: tuple[int, ...]) -> Tracker:
+        pursuit = self._pursuits.get(sequence)
+        if pursuit is None or pursuit.size_hw != size_hw:
+            first = pursuit.tracker.last + 1 if pursuit else 1
+            tracker = Tracker(threshold=self._threshold, first=first)
+            pursuit = self._pursuits[sequence] = _Pursuit(tracker, size_hw)
+        return pursuit.tracker

@@ -85,15 +85,17 @@ class Tracker:
     frames a second give like results.
     """
 
-    def __init__(self, *, threshold: float = 0.3) -> None:
-        """`threshold` is the score, 0..1, from which a detection counts as high."""
-        self._threshold = threshold
+    def __init__(self, *, threshold: float = 0.3, first: int = 1) -> None:
+        """`threshold` is the score, 0..1, from which a detection counts as high, which may be set
+        anew between two frames; `first` is the id of the first track."""
+        self.threshold = threshold
         self._camera = CameraFollower()
         self._filter = BoxFilter()
         self._tracks: list[_Track] = []
         self._seconds: float | None = None
         self._fresh = 0.0
-        self._confirmed = 0
+        self.last = first - 1
+        """The id of the last track that was confirmed."""
         self._takers: list[_Track | None] = []
 
     @property
@@ -136,8 +138,8 @@ class Tracker:
     def _associate(self, found: Detections) -> dict[int, int]:
         """Find the detection of each track that has one, as places among both."""
         alike = likeness(self._filter.boxes, found.boxes)
-        high = found.scores >= self._threshold
-        low = ~high & (found.scores >= LOW_SHARE * self._threshold)
+        high = found.scores >= self.threshold
+        low = ~high & (found.scores >= LOW_SHARE * self.threshold)
         confirmed = np.array([track.number > 0 for track in self._tracks], np.bool_)
         taken: dict[int, int] = {}
         for tracks, detections, least in (
@@ -164,7 +166,7 @@ class Tracker:
     def _begin(self, found: Detections, seconds: float) -> None:
         """Begin tracks of high detections that no track has, unless they are another box of one."""
         near = pairwise_iou(found.boxes, found.boxes) > BEGUN_IOU
-        for place, score in enumerate(found.above(self._threshold).scores.tolist()):
+        for place, score in enumerate(found.above(self.threshold).scores.tolist()):
             followed = np.array([taker is not None for taker in self._takers], np.bool_)
             if self._takers[place] is None and not near[place, followed].any():
                 self._filter.add(found.boxes[place, None])
@@ -176,7 +178,7 @@ class Tracker:
         score = float(found.scores[place])
         self._takers[place] = track
         track.found = seconds
-        track.finds += score >= self._threshold
+        track.finds += score >= self.threshold
         name = int(found.classes[place])
         track.votes[name] = track.votes.get(name, 0.0) + score
 
@@ -207,10 +209,10 @@ class Tracker:
                 and track.found == seconds
                 and track.finds >= CONFIRMED_FINDS
                 and seconds - track.begun >= CONFIRMED_AFTER_S
-                and track.score >= self._threshold
+                and track.score >= self.threshold
             ):
-                self._confirmed += 1
-                track.number = self._confirmed
+                self.last += 1
+                track.number = self.last
 
     def _shown(self, seconds: float) -> Tracked:
         shown = {

@@ -96,6 +96,7 @@ def _pause(session: Session) -> None:
 
 def _reset_score(session: Session) -> None:
     session.detecting.score.reset()
+    session.detecting.lesions.reset()
 
 
 def _move_threshold(session: Session, step: ThresholdStep) -> None:

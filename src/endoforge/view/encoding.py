@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoforge.view.frame import LiveFrame
+from endoforge.view.live_tracks import Sighting
 from endoforge.view.messages import FoundBox, FrameHeader, TrueBox
 from endoforge.view.rates import Rate
-from endoforge.view.score import Comparison
 from endoforge.view.slot import Slot
 
 QUALITY = 82
@@ -33,7 +33,7 @@ class Encoding(threading.Thread):
     """Encodes the newest frame, apart from what renders and what sends."""
 
     def __init__(
-        self, publish: Callable[[Packet], None], found: Callable[[], Comparison | None]
+        self, publish: Callable[[Packet], None], found: Callable[[], Sighting | None]
     ) -> None:
         super().__init__(name="encoding", daemon=True)
         self.frames: Slot[LiveFrame] = Slot()
@@ -76,7 +76,7 @@ def packed(header: FrameHeader, picture: bytes) -> bytes:
     return struct.pack("<I", len(text)) + text + picture
 
 
-def header_of(frame: LiveFrame, found: Comparison | None, *, with_truth: bool) -> FrameHeader:
+def header_of(frame: LiveFrame, found: Sighting | None, *, with_truth: bool) -> FrameHeader:
     """What is drawn over a frame: the newest detections, and the truth if it is shown.
 
     The detections may be of an earlier frame: detecting is slower than showing.
@@ -88,25 +88,46 @@ def header_of(frame: LiveFrame, found: Comparison | None, *, with_truth: bool) -
     )
 
 
-def _found_boxes(found: Comparison, *, with_truth: bool) -> tuple[FoundBox, ...]:
-    detections = found.detections
-    rows = zip(detections.boxes, detections.scores, found.labels(), found.hits, strict=True)
-    return tuple(
-        FoundBox(_rounded(box), round(float(score), 3), label, hit if with_truth else None)
-        for box, score, label, hit in rows
-    )
+def _found_boxes(sighting: Sighting, *, with_truth: bool) -> tuple[FoundBox, ...]:
+    """The tracks, and the detections that are of none."""
+    tracked, found = sighting.tracked, sighting.found
+    hits = [instance is not None for instance in sighting.on]
+    boxes = [
+        FoundBox(
+            xyxy=_rounded(tracked.boxes[row]),
+            score=round(float(tracked.scores[row]), 3),
+            label=found.classes[tracked.classes[row]],
+            track=track,
+            matched=bool(tracked.matched[row]),
+            hit=hits[row] if with_truth else None,
+        )
+        for row, track in enumerate(tracked.ids.tolist())
+    ]
+    boxes += [
+        FoundBox(
+            xyxy=_rounded(found.detections.boxes[row]),
+            score=round(float(found.detections.scores[row]), 3),
+            label=found.classes[found.detections.classes[row]],
+            track=None,
+            matched=True,
+            hit=hit if with_truth else None,
+        )
+        for row, hit in enumerate(found.hits)
+        if not sighting.owners[row]
+    ]
+    return tuple(boxes)
 
 
-def _true_boxes(frame: LiveFrame, found: Comparison | None) -> tuple[TrueBox, ...]:
+def _true_boxes(frame: LiveFrame, found: Sighting | None) -> tuple[TrueBox, ...]:
     return tuple(
         TrueBox(_rounded(box), view.polyp.paris, _was_met(view.instance, found))
         for view, box in zip(frame.seen, frame.boxes(), strict=True)
     )
 
 
-def _was_met(instance: int, found: Comparison | None) -> bool | None:
-    """Whether the newest detections hold a polyp; None if it wasn't in their frame."""
-    if found is None or instance not in found.seen:
+def _was_met(instance: int, found: Sighting | None) -> bool | None:
+    """Whether anything that is shown is on a polyp; None if it wasn't in the frame looked at."""
+    if found is None or instance not in found.found.seen:
         return None
     return instance in found.met
 

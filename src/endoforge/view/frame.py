@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from endoforge.sim.camera import CameraState
-from endoforge.sim.labels import PolypView, polyp_views
+from endoforge.sim.labels import MIN_VISIBLE_PX, PolypView, polyp_views
 from endoforge.view.world import Colon
 
 
@@ -41,6 +42,14 @@ class LiveFrame:
 
     def boxes(self) -> NDArray[np.float32]:
         """The boxes of `seen`, (N, 4) float32 xyxy in 0..1."""
+        return self._in_picture(np.array([view.box_px for view in self.seen], np.float32))
+
+    def unboxed(self) -> NDArray[np.float32]:
+        """Where polyps are that show too few pixels to be seen, (N, 4) float32 xyxy in 0..1."""
+        visible = self.stats[:, 0]
+        return self._in_picture(self.stats[(visible > 0) & (visible < MIN_VISIBLE_PX), 2:])
+
+    def _in_picture(self, boxes: NDArray[Any]) -> NDArray[np.float32]:
         height, width = self.rgb.shape[:2]
-        boxes = np.array([view.box_px for view in self.seen], np.float32).reshape(-1, 4)
-        return np.asarray(boxes / np.array([width, height, width, height], np.float32), np.float32)
+        scale = np.array([width, height, width, height], np.float32)
+        return np.asarray(boxes.reshape(-1, 4) / scale, np.float32)

@@ -15,11 +15,14 @@ from endoforge.detect.heuristic import HeuristicDetector
 from endoforge.detect.neural import NeuralDetector
 from endoforge.detect.predict import Net
 from endoforge.detect.tinydet import TinyDet
+from endoforge.tracking.tracker import LOW_SHARE
+from endoforge.view.colon_score import ColonScore
 from endoforge.view.events import Events
 from endoforge.view.frame import LiveFrame
+from endoforge.view.live_tracks import LiveTracking, Sighting, make_sighting
 from endoforge.view.messages import DetectorState
 from endoforge.view.rates import Rate
-from endoforge.view.score import Comparison, Score, compare_with_truth
+from endoforge.view.score import Score, compare_with_truth
 from endoforge.view.slot import Slot
 
 log = logging.getLogger(__name__)
@@ -84,7 +87,7 @@ class Keeper:
         return self._missing if self.wanted == "neural" else None
 
     def current(self) -> Detector:
-        """The detector to use now, with the thresholds of now.
+        """The detector to use now, to give weak detections too, which continue tracks.
 
         May load weights, for some tenths of a second.
         """
@@ -92,7 +95,7 @@ class Keeper:
         detector: Detector | None = self._neural
         if self.wanted == "heuristic" or detector is None:
             detector = self._heuristic = self._heuristic or self._make_heuristic()
-        detector.set_thresholds(self.thresholds.objectness, self.thresholds.iou)
+        detector.set_thresholds(LOW_SHARE * self.thresholds.objectness, self.thresholds.iou)
         return detector
 
     def look_again(self) -> None:
@@ -138,14 +141,17 @@ class Detecting(threading.Thread):
         super().__init__(name="detecting", daemon=True)
         self.keeper = keeper
         self.score = Score()
+        self.lesions = ColonScore()
         self.frames: Slot[LiveFrame] = Slot()
         self.rate = Rate()
-        self.found: Comparison | None = None
+        self.found: Sighting | None = None
         self.error: str | None = None
         self._events = events
         self._interval_s = 1 / most_hz
         self._ended = threading.Event()
         self._last: LiveFrame | None = None
+        self._tracking = LiveTracking()
+        self._is_new = False
 
     def run(self) -> None:
         while not self._ended.is_set():
@@ -166,6 +172,7 @@ class Detecting(threading.Thread):
     def forget(self) -> None:
         """Take back what was found: the detector, or the colon, is another one now."""
         self.found = None
+        self._is_new = True
         self.rate.clear()
 
     def end(self) -> None:
@@ -180,7 +187,7 @@ class Detecting(threading.Thread):
             started = time.perf_counter()
             detections = detector.detect(frame.rgb)
             self.rate.add(time.perf_counter() - started)
-            self.found = self._compared(frame, detector, detections)
+            self.found = self._sighting(frame, detector, detections)
         except Exception as error:
             self.found = None
             text = f"the detector failed: {type(error).__name__}: {error}"
@@ -193,11 +200,19 @@ class Detecting(threading.Thread):
             self._events.tell("info", "the detector works again")
             self.error = None
         if not again:
-            self.score.add(self.found)
+            self.score.add(self.found.found)
+        self.lesions.add(frame, self.found, self._tracking.seconds)
 
-    def _compared(self, frame: LiveFrame, detector: Detector, found: Detections) -> Comparison:
+    def _sighting(self, frame: LiveFrame, detector: Detector, every: Detections) -> Sighting:
+        if self._is_new:
+            self._is_new = False
+            self._tracking.forget()
+        objectness = self.keeper.thresholds.objectness
+        tracked, owners = self._tracking.follow(frame, every, objectness)
         by_kind = self.keeper.classes_are_kinds(detector)
-        return compare_with_truth(frame, found, detector.classes, by_kind=by_kind)
+        strong = every.above(objectness)
+        found = compare_with_truth(frame, strong, detector.classes, by_kind=by_kind)
+        return make_sighting(frame, found, tracked, owners[: len(strong)])
 
     def reading(self) -> DetectorState:
         """How detecting goes, for viewers."""
@@ -211,7 +226,7 @@ class Detecting(threading.Thread):
             ms_median=None if median is None else round(median, 2),
             ms_p95=None if late is None else round(late, 2),
             hz=round(self.rate.hz, 1),
-            count=len(found.detections) if found else 0,
+            count=len(found.found.detections) if found else 0,
             error=self.error,
         )
 

@@ -26,6 +26,7 @@ Switchable = Literal[
     "autopilot", "camera", "data_run", "detector", "pause", "record", "reset_score", "truth"
 ]
 Threshold = Literal["objectness", "iou"]
+MarkKind = Literal["found", "missed", "false"]
 
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0)
 MOST_FRAME = 2**53
@@ -297,6 +298,31 @@ class TruthState:
 
 
 @dataclass(frozen=True)
+class LesionMark:
+    """Something for the map of the colon: in a segment, at a share (0..1) of the whole length."""
+
+    kind: MarkKind
+    segment: str
+    share: float
+
+
+@dataclass(frozen=True)
+class LesionsState:
+    """The polyps of the colon since the last reset, as tracks have found them.
+
+    `missed` were to be seen, and weren't found so far; `false_tracks` are on no polyp. `delay_s` is
+    the median time from when one could be seen to when a track was on it; None if none was found.
+    """
+
+    polyps: int
+    found: int
+    missed: int
+    false_tracks: int
+    delay_s: float | None
+    marks: tuple[LesionMark, ...]
+
+
+@dataclass(frozen=True)
 class ClientState:
     """Of the viewer that gets it: frames a second that it showed, and those it was too slow for."""
 
@@ -314,6 +340,7 @@ class LiveState:
     recorder: RecorderState
     rates: RatesState
     truth: TruthState
+    lesions: LesionsState
     client: ClientState
     renderer: str
     device: str
@@ -321,11 +348,17 @@ class LiveState:
 
 @dataclass(frozen=True)
 class FoundBox:
-    """A detection: corners 0..1 of the picture; `hit` is None while the truth isn't shown."""
+    """A track, or a detection that is of no confirmed one: then `track` is None.
+
+    Corners are 0..1 of the picture; `matched` is False where the track was not found in the frame,
+    and is carried on; `hit` is None while the truth isn't shown.
+    """
 
     xyxy: tuple[float, ...]
     score: float
     label: str
+    track: int | None
+    matched: bool
     hit: bool | None
 
 

@@ -27,6 +27,7 @@ def read_state(session: Session, viewers: int, client: ClientState) -> LiveState
                 clients=viewers,
             ),
             truth=session.detecting.score.reading(shown=session.encoding.with_truth),
+            lesions=session.detecting.lesions.reading(),
             client=client,
             renderer=session.show.engine or "starting",
             device=session.compute.describe(),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from threading import Lock
 
 import numpy as np
+from numpy.typing import NDArray
 
 from endoforge.detect.detections import Detections
 from endoforge.evaluate.matching import Truth, assign_picture
@@ -21,7 +22,8 @@ class Comparison:
 
     `classes` are the names that the detections' class numbers stand for; `hits` says of each
     detection whether it is of a true box. `seen` are the instances of the polyps that were to be
-    found, `met` of those that were.
+    found, `met` of those that were; `kinds` (K,) int64 are the classes of the true boxes, -1 where
+    the detector has no such.
     """
 
     detections: Detections
@@ -29,10 +31,7 @@ class Comparison:
     hits: tuple[bool, ...]
     seen: frozenset[int]
     met: frozenset[int]
-
-    def labels(self) -> list[str]:
-        """The name of each detection's class."""
-        return [self.classes[place] for place in self.detections.classes.tolist()]
+    kinds: NDArray[np.int64]
 
 
 def compare_with_truth(
@@ -53,6 +52,7 @@ def compare_with_truth(
         hits=tuple(place >= 0 for place in met.tolist()),
         seen=frozenset(instances),
         met=frozenset(instances[place] for place in met.tolist() if place >= 0),
+        kinds=places,
     )
 
 

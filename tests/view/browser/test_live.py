@@ -227,7 +227,80 @@ def test_truth_is_shown_beside_the_detections(live):
     live.keyboard.press("t")
     expect(live.locator("#legend")).to_contain_text("false alarm")
     live.keyboard.press("t")
-    expect(live.locator("#legend")).to_have_text("detection")
+    expect(live.locator("#legend li")).to_have_text(["track", "not confirmed"])
+
+
+def test_the_page_tells_of_the_polyps_of_the_colon(live):
+    expect(hud(live, "polyps")).to_have_text(re.compile(r"^[1-9]\d*$"))
+    for name in ("lesions-found", "lesions-missed", "false-tracks"):
+        expect(hud(live, name)).to_have_text(A_NUMBER)
+    expect(hud(live, "delay")).to_have_text(re.compile(r"^(\u2013|\d+\.\d\d)$"))
+
+
+MARKS = """async () => {
+  const { ColonMap } = await import("/static/js/colon.js");
+  const root = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  const map = new ColonMap(root);
+  const places = () => [...root.querySelectorAll(".mark")].map((mark) =>
+    [mark.getAttribute("class"), mark.getAttribute("transform")]);
+  map.mark([
+    { kind: "found", segment: "rectum", share: 0 },
+    { kind: "missed", segment: "cecum", share: 1 },
+    { kind: "false", segment: "rectum", share: 0.9 },
+  ]);
+  const before = places();
+  map.mark([]);
+  return [before, places()];
+}"""
+
+
+def test_the_map_marks_what_was_found_missed_and_false(live):
+    before, after = live.evaluate(MARKS)
+    # The course's first point and its last; at 0.9 the rectum has long ended: that is its end.
+    assert before[0] == ["mark found", "translate(63.0 113.0)"]
+    assert before[1][0] == "mark missed"
+    assert before[2][0] == "mark false"
+    (x, y), (first_x, first_y) = (
+        map(float, re.findall(r"[\d.]+", place)) for _, place in (before[2], before[0])
+    )
+    assert 20 < first_y - y < 40
+    assert abs(x - first_x) < 10
+    assert after == []
+
+
+PAINTED = """async (boxes) => {
+  const { Painter } = await import("/static/js/draw.js");
+  const stage = document.createElement("div");
+  const canvas = document.createElement("canvas");
+  stage.style.cssText = "width: 200px; height: 100px";
+  stage.append(canvas);
+  document.body.append(stage);
+  const painter = new Painter(canvas, stage);
+  painter.setAspect(200, 100);
+  const bitmap = await createImageBitmap(new ImageData(200, 100));
+  painter.show(bitmap, { frame: 1, boxes, truth: null });
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const lit = data.filter((value, place) => place % 4 === 2 && value > 128).length;
+  const { boxes: count, tracks } = canvas.dataset;
+  stage.remove();
+  return { lit, count, tracks };
+}"""
+
+
+def test_tracks_have_their_ids_and_what_isnt_confirmed_a_thin_line(live):
+    def painted(**one: object) -> dict[str, object]:
+        box: dict[str, object] = {"xyxy": [0.25, 0.4, 0.5, 0.8], "score": 0.9, "label": "polyp"}
+        box |= {"track": 12, "matched": True, "hit": None}
+        done: dict[str, object] = live.evaluate(PAINTED, [box | one])
+        return done
+
+    track, carried, nobody = painted(), painted(matched=False), painted(track=None)
+    assert (track["count"], track["tracks"]) == ("1", "12")
+    assert (nobody["count"], nobody["tracks"]) == ("1", "")
+    assert isinstance(track["lit"], int)
+    assert isinstance(carried["lit"], int)
+    assert isinstance(nobody["lit"], int)
+    assert track["lit"] > carried["lit"] > nobody["lit"] > 0
 
 
 def test_what_is_recorded_is_a_valid_run(live, viewer):

@@ -1,4 +1,4 @@
-/** A small map of the colon, as seen from the front, with the endoscope in it. */
+/** A small map of the colon, as seen from the front, with the endoscope and the lesions in it. */
 
 import { svg } from "./dom.js";
 
@@ -30,6 +30,10 @@ function smooth(points) {
   curve.push(at(points.length - 1));
   return curve;
 }
+
+/** A dot, a ring and a cross: told apart without colour, too. */
+const DISC = "M-3 0a3 3 0 1 0 6 0a3 3 0 1 0 -6 0Z";
+const SIGNS = { found: DISC, missed: DISC, false: "M-2.6 -2.6L2.6 2.6M-2.6 2.6L2.6 -2.6" };
 
 const onMap = ([left, up]) => [63 + 0.345 * left, 113 - 0.232 * up];
 const line = (points) => "M" + points.map((point) => onMap(point).map((v) => v.toFixed(1)).join(" ")).join("L");
@@ -68,8 +72,21 @@ export class ColonMap {
     }));
     this.shaft = svg("path", { class: "shaft" });
     this.tip = svg("circle", { class: "tip", r: 4 });
+    this.marks = svg("g");
     const wall = svg("path", { d: line(this.curve), class: "wall" });
-    this.root.append(wall, ...Object.values(this.tubes), this.shaft, this.tip);
+    this.root.append(wall, ...Object.values(this.tubes), this.shaft, this.marks, this.tip);
+  }
+
+  /** Show where polyps were found or missed so far, and where something else was taken for one. */
+  mark(marks) {
+    const text = JSON.stringify(marks);
+    if (text === this.marked) return;
+    this.marked = text;
+    this.marks.replaceChildren(...marks.map(({ kind, segment, share }) => {
+      const [x, y] = onMap(this.curve[this.#sample(this.ranges[segment], share)]);
+      const at = `translate(${x.toFixed(1)} ${y.toFixed(1)})`;
+      return svg("path", { d: SIGNS[kind], class: `mark ${kind}`, transform: at });
+    }));
   }
 
   /** Show the endoscope at `share` (0..1) of the colon's length, in the named segment. */

@@ -2,14 +2,17 @@
 
 /** Colour, dash and glyph of each kind of box: the three differ without colour, too. */
 export const STYLES = {
-  found: { colour: "#7ab7ff", dash: [], glyph: "", name: "detection" },
+  found: { colour: "#7ab7ff", dash: [], glyph: "", name: "track" },
   hit: { colour: "#4fd1a5", dash: [], glyph: "✓", name: "hit" },
   false: { colour: "#ffb454", dash: [9, 5], glyph: "✕", name: "false alarm" },
   miss: { colour: "#d3b3ff", dash: [2, 5], glyph: "?", name: "missed" },
   truth: { colour: "#ffffff", dash: [], glyph: "", name: "truth" },
+  unconfirmed: { colour: "#c3ccd6", dash: [3, 4], glyph: "", name: "not confirmed" },
 };
 const CASING = "rgba(8, 11, 14, 0.62)";
 const LINE_PX = 2.25;
+/** Of what isn't confirmed, and of tracks that are carried through a gap. */
+const THIN_PX = 1.25;
 
 export class Painter {
   constructor(canvas, stage) {
@@ -62,13 +65,21 @@ export class Painter {
     for (const one of truth.filter((box) => box.found === false)) {
       this.#box(one.xyxy, STYLES.miss, `${one.paris} missed`);
     }
-    for (const one of boxes) {
+    for (const one of boxes.filter((box) => box.track === null)) {
+      const colour = one.hit === true ? STYLES.hit.colour : STYLES.unconfirmed.colour;
+      const place = this.#pixels(one.xyxy);
+      this.#stroke({ ...STYLES.unconfirmed, colour }, () => context.strokeRect(...place), THIN_PX);
+    }
+    const tracks = boxes.filter((box) => box.track !== null);
+    for (const one of tracks) {
       const style = one.hit === true ? STYLES.hit : one.hit === false ? STYLES.false : STYLES.found;
       const label = one.label === "polyp" ? "" : `${one.label} `;
-      this.#box(one.xyxy, style, label + one.score.toFixed(2));
+      const text = `#${one.track} ${label}${one.score.toFixed(2)}`;
+      this.#box(one.xyxy, style, text, one.matched ? LINE_PX : THIN_PX);
     }
     this.canvas.dataset.frame = this.header.frame;
     this.canvas.dataset.boxes = boxes.length;
+    this.canvas.dataset.tracks = tracks.map((box) => box.track).join(" ");
     this.canvas.dataset.truth = truth.length;
     this.canvas.dataset.hits = boxes.filter((box) => box.hit).length;
   }
@@ -81,9 +92,9 @@ export class Painter {
     return [left, top, Math.round(x1 * width) - left, Math.round(y1 * height) - top];
   }
 
-  #box(xyxy, style, text) {
+  #box(xyxy, style, text, width = LINE_PX) {
     const place = this.#pixels(xyxy);
-    this.#stroke(style, () => this.context.strokeRect(...place));
+    this.#stroke(style, () => this.context.strokeRect(...place), width);
     this.#label(place, style, style.glyph ? `${style.glyph} ${text}` : text);
   }
 
@@ -103,16 +114,16 @@ export class Painter {
   }
 
   /** A coloured line over a wider dark one: seen on pale mucosa and in the dark lumen. */
-  #stroke({ colour, dash }, draw) {
+  #stroke({ colour, dash }, draw, width = LINE_PX) {
     const { context, scale } = this;
     context.lineJoin = "round";
     context.lineCap = dash.length && dash[0] < 4 ? "round" : "butt";
     context.setLineDash([]);
-    context.lineWidth = (LINE_PX + 2.5) * scale;
+    context.lineWidth = (width + 2.5) * scale;
     context.strokeStyle = CASING;
     draw();
     context.setLineDash(dash.map((length) => length * scale));
-    context.lineWidth = LINE_PX * scale;
+    context.lineWidth = width * scale;
     context.strokeStyle = colour;
     draw();
     context.setLineDash([]);

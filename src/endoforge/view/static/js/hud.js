@@ -22,6 +22,7 @@ export class Hud {
     this.#world(state.world);
     this.#detector(state.detector);
     this.#truth(state.truth);
+    this.#lesions(state.lesions);
     this.#recorder(state.recorder);
     this.#rates(state);
     this.#pressed({
@@ -79,6 +80,15 @@ export class Hud {
     this.#write("recall", number(truth.recall, 2));
   }
 
+  #lesions(lesions) {
+    this.#write("lesions-found", count(lesions.found));
+    this.#write("polyps", count(lesions.polyps));
+    this.#write("lesions-missed", count(lesions.missed));
+    this.#write("false-tracks", count(lesions.false_tracks));
+    this.#write("delay", number(lesions.delay_s, 2));
+    this.map.mark(lesions.marks);
+  }
+
   #recorder(recorder) {
     const { recording, frames, max_frames: most } = recorder;
     const of = most === null || most === undefined ? "" : ` of ${count(most)}`;
@@ -111,7 +121,7 @@ export class Hud {
     const legend = byId("legend");
     if (legend.dataset.truth === String(truthShown)) return;
     legend.dataset.truth = String(truthShown);
-    const kinds = truthShown ? ["hit", "false", "miss", "truth"] : ["found"];
+    const kinds = truthShown ? ["hit", "false", "miss", "truth", "unconfirmed"] : ["found", "unconfirmed"];
     legend.replaceChildren(...kinds.map((kind) => {
       const { glyph, name } = STYLES[kind];
       return el("li", {}, swatch(kind), glyph ? `${glyph} ${name}` : name);
