@@ -16,6 +16,7 @@ from endoforge.sim.kernels import passes
 from endoforge.sim.kernels.types import (
     CAMERA_ROWS,
     CELL,
+    METERED,
     POLYP_ROWS,
     STATS,
     TILE,
@@ -213,7 +214,7 @@ class Renderer:
             tile_t=self._zeros(tiles),
             tile_mask=self._zeros(tiles, dtype=torch.int32),
             lattice=self._zeros(self.batch_size * lattice, 2),
-            light=self._zeros(2 * self.batch_size, dtype=torch.int32),
+            light=self._zeros(METERED * self.batch_size, dtype=torch.int32),
             gain=self._zeros(self.batch_size),
             radiance=self._zeros(pixels, 4),
             normals=self._zeros(pixels if self.normals else 1, 4),

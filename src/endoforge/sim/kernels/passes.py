@@ -43,6 +43,7 @@ from endoforge.sim.kernels.types import (
     FAR_MM,
     LOOK_ROWS,
     METER_STEP,
+    METERED,
     STATS,
     TILE,
     Cell,
@@ -62,6 +63,9 @@ EXPOSURE = 1.9
 square, so that what is bright counts more."""
 LIGHT_SCALE = 1e8
 """Fixed point of `Target.light`: whole numbers add up to the same in any order."""
+LIGHT_PART = 1 << 10
+"""A ray's light is summed in two parts, multiples of this and the rest: one sum alone of a frame's
+rays, all of which end at a wall close by, would take more than 31 bits from 1,250 x 1,250 px on."""
 IN_A_TILE = TILE // CELL
 """Cells of the lattice along a tile's side."""
 
@@ -114,8 +118,10 @@ def meter(scenes: SceneArrays, view: View, target: Target, size: FrameSize, batc
             # the lens would turn all the rest black.
             back = qd.min(facing / (t * t + 9.0), 0.06)
             # In whole numbers: sums of floats would depend on the order of the threads.
-            qd.atomic_add(target.light[2 * b], qd.cast(back * back * LIGHT_SCALE, qd.i32))
-            qd.atomic_add(target.light[2 * b + 1], 1)
+            light = qd.cast(back * back * LIGHT_SCALE, qd.i32)
+            qd.atomic_add(target.light[METERED * b], light // LIGHT_PART)
+            qd.atomic_add(target.light[METERED * b + 1], light % LIGHT_PART)
+            qd.atomic_add(target.light[METERED * b + 2], 1)
 
 
 @qd.kernel
@@ -123,8 +129,12 @@ def set_gain(scenes: SceneArrays, view: View, target: Target, batch: qd.i32):
     """Set each frame's gain: the exposure that its camera aims at, over the metered light."""
     for b in range(batch):
         exposure = EXPOSURE * scenes.sensors[scene_of(view.cameras, b) * SENSOR_ROWS + 2].z
-        rays = qd.max(target.light[2 * b + 1], 1)
-        square = qd.cast(target.light[2 * b], qd.f32) / (LIGHT_SCALE * qd.cast(rays, qd.f32))
+        rest = target.light[METERED * b + 1]
+        # Carried, both parts are exact as floats, and their sum is rounded once.
+        parts = qd.cast(target.light[METERED * b] + rest // LIGHT_PART, qd.f32)
+        light = parts * LIGHT_PART + qd.cast(rest % LIGHT_PART, qd.f32)
+        rays = qd.max(target.light[METERED * b + 2], 1)
+        square = light / (LIGHT_SCALE * qd.cast(rays, qd.f32))
         # The bound is for a frame whose rays all end in the dark.
         target.gain[b] = exposure / qd.sqrt(qd.max(square, 1e-10))
 

@@ -28,6 +28,8 @@ Vec4Array = qd.types.ndarray(dtype=vec4, ndim=1)
 CELL = 4
 """Pixels from one ray of the lattice to the next: of 16, one is traced, and most of the others only
 checked."""
+METERED = 3
+"""Numbers a frame in `Target.light`."""
 METER_STEP = 2
 """Tiles from one ray that meters the light to the next: 880 rays for a frame of 640 x 360."""
 BLOCK = 16
@@ -122,7 +124,8 @@ class Target:
 
     tile_t, tile_mask  per tile: distance in mm that is free for all its rays; polyps in its cone
     lattice            per lattice ray: 1 / distance, and s at the wall that it meets
-    light              per frame: sum of the metered light, fixed point, and number of rays
+    light              per frame: sum of the metered light, fixed point, in two parts (see
+                       `passes.LIGHT_PART`), and number of rays
     gain               per frame: exposure over the metered light
     radiance           linear RGB before exposure, distance along the ray in mm (FAR_MM: nothing
                        is met; 0: the screen covers the pixel)
