@@ -71,10 +71,16 @@ IN_A_TILE = TILE // CELL
 
 
 @qd.func
+def lens_ray(scenes: SceneArrays, shared, y, x, size: FrameSize):
+    """Read the unit direction of grid point (y, x) in camera axes."""
+    row_length = size.tiles_x * TILE + 1
+    return scenes.rays[(shared.scene * (size.tiles_y * TILE + 1) + y) * row_length + x].xyz
+
+
+@qd.func
 def grid_ray(scenes: SceneArrays, view: View, shared, first_row, y, x, size: FrameSize):
     """Make the ray of grid point (y, x), for the pose in the camera's rows `first_row` on."""
-    row_length = size.tiles_x * TILE + 1
-    local = scenes.rays[(shared.scene * (size.tiles_y * TILE + 1) + y) * row_length + x]
+    local = lens_ray(scenes, shared, y, x, size)
     row = shared.number * CAMERA_ROWS + first_row
     here = view.cameras[row]
     right = view.cameras[row + 1].xyz
@@ -284,8 +290,6 @@ def draw_pixels(
 
     On a CPU a whole cell shares what is read of its camera and its lattice.
     """
-    grid_y = size.tiles_y * TILE + 1
-    grid_x = size.tiles_x * TILE + 1
     for b, i, j in qd.ndrange(
         batch, (size.height + span - 1) // span, (size.width + span - 1) // span
     ):
@@ -308,7 +312,7 @@ def draw_pixels(
                     unit = vec3(0.0)
                     # Under the mask nothing is traced, and much of a frame may be covered.
                     if is_open(scenes, shared, y, x, size):
-                        local = scenes.rays[(shared.scene * grid_y + y) * grid_x + x]
+                        local = lens_ray(scenes, shared, y, x, size)
                         direction = right * local.x + down * local.y + forward * local.z
                         ray = Ray(origin=here.xyz, direction=direction, s=here.w)
                         guess = predicted(cell, y - cell_y * CELL, x - cell_x * CELL)

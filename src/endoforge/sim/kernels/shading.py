@@ -211,6 +211,12 @@ def polyp_place(view: View, b, instance, p, turn):
 
 
 @qd.func
+def wall_radius(hit):
+    """Give the wall's radius in mm at the curve coordinates of a hit."""
+    return hit.wall.x + qd.sqrt(hit.c.y * hit.c.y + hit.c.z * hit.c.z)
+
+
+@qd.func
 def wall_patch(scenes: SceneArrays, shared, ray, hit, n):
     """Map the wall along the centreline and around it, at a hit whose unit normal is n."""
     mucosa = scenes.looks[shared.scene * LOOK_ROWS]
@@ -237,16 +243,10 @@ def wall_patch(scenes: SceneArrays, shared, ray, hit, n):
 
 
 @qd.func
-def wall_radius(hit):
-    """Give the wall's radius in mm at the curve coordinates of a hit."""
-    return hit.wall.x + qd.sqrt(hit.c.y * hit.c.y + hit.c.z * hit.c.z)
-
-
-@qd.func
 def polyp_patch(scenes: SceneArrays, view: View, shared, ray, hit, wall):
     """Map the polyp that was hit, by angle from its axis; `wall` is the patch of the wall there.
 
-    What has no surface of its own (row 5, column 3) is mapped as the wall is.
+    One that looks like the wall (`sim.polyps.Polyp.like_wall`) is mapped as the wall is.
     """
     patch = wall
     row = (shared.number * NP + hit.instance - 1) * POLYP_ROWS
