@@ -20,7 +20,7 @@ ALIKE_HIGH, ALIKE_LOW = 0.2, 0.4
 anything. ByteTrack has 0.2 and 0.5, of boxes that aren't enlarged."""
 FEWEST_FINDS = 2
 """Of a track that is shown, whatever their scores: what is there for one frame may be anything."""
-EVIDENCE_NEEDED, EVIDENCE_FADES_S = 1.4, 0.2
+EVIDENCE_NEEDED, EVIDENCE_FADES_S = 1.4, 0.25
 """A track is shown once its evidence is so much. Every detection above the threshold adds the share
 that its score has of the way from the threshold to 1, 25 times a second; what was added falls to
 1 / e in this time. So a score of 0.9 is believed in the second frame, one of 0.6 in a fifth of a
