@@ -205,7 +205,8 @@ def test_hello_state_and_events(viewer):
     assert state["detector"]["mode"] == "heuristic"
     assert "no such checkpoint" in state["detector"]["fallback"]
     assert set(state) == {
-        "type", "world", "detector", "recorder", "rates", "client", "truth", "renderer", "device",
+        "type", "world", "detector", "recorder", "rates", "client", "truth", "lesions", "renderer",
+        "device",
     }  # fmt: skip
     assert set(world) == {
         "seed", "paused", "speed", "time_s", "duration_s", "autopilot", "camera", "segment",
@@ -437,7 +438,10 @@ def test_boxes_and_truth_come_with_the_frames(viewer):
     """The fake detector always finds the same box."""
     viewer.until(lambda: viewer.frames[-1]["boxes"])
     [box] = viewer.frames[-1]["boxes"]
-    assert box == {"xyxy": [0.25, 0.25, 0.5, 0.5], "score": 0.9, "label": "polyp", "hit": None}
+    assert box["xyxy"] == pytest.approx([0.25, 0.25, 0.5, 0.5])
+    assert box["score"] == pytest.approx(0.9)
+    assert (box["label"], box["matched"], box["hit"]) == ("polyp", True, None)
+    viewer.until(lambda: [box["track"] for box in viewer.frames[-1]["boxes"]] == [1])
     assert viewer.frames[-1]["truth"] is None
     viewer.switch("truth")
     viewer.until(lambda: viewer.frames[-1]["truth"] is not None)
@@ -449,6 +453,18 @@ def test_boxes_and_truth_come_with_the_frames(viewer):
     viewer.read(0.5)
     viewer.switch("reset_score")
     viewer.until(lambda: viewer.state["truth"]["fp"] == 0)
+    viewer.until(lambda: viewer.state["lesions"]["marks"] == [])
+
+
+def test_a_track_on_no_polyp_is_marked_as_false(viewer):
+    """What the fake detector finds stands still, whatever the scope does."""
+    viewer.until(lambda: viewer.state["lesions"]["false_tracks"] + viewer.state["lesions"]["found"])
+    lesions = viewer.state["lesions"]
+    assert lesions["polyps"] > 0
+    kinds = [mark["kind"] for mark in lesions["marks"]]
+    assert kinds.count("false") == lesions["false_tracks"]
+    assert kinds.count("found") == lesions["found"]
+    assert kinds.count("missed") == lesions["missed"]
 
 
 def test_a_paused_picture_still_gets_new_boxes(viewer, detector):

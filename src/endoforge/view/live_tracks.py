@@ -65,15 +65,18 @@ class LiveTracking:
         """Go on to a frame, or to the last one again with other detections, weak ones too.
 
         `objectness` is the score from which one can begin a track. Gives the tracks to be shown,
-        and (M,) int64 ids of the tracks of the detections, 0 for none.
+        and (M,) int64 ids of the tracks of the detections, 0 for none. Of the last frame again,
+        these are the tracks that have a detection: no time has passed through which to carry one.
         """
+        again = frame is self._last
         if self._last is None or _is_cut(self._last, frame):
             self._tracker = Tracker(first=self._tracker.last + 1)
         self.seconds += self._step(frame)
         self._last, self._last_wall = frame, time.monotonic()
         self._tracker.threshold = objectness
         tracked = self._tracker.update(detections, self.seconds, frame.rgb)
-        return tracked, self._tracker.owners
+        owners = self._tracker.owners
+        return _of(tracked, owners) if again else tracked, owners
 
     def _step(self, frame: LiveFrame) -> float:
         if self._last is None or frame is self._last:
@@ -100,6 +103,18 @@ def make_sighting(
     ]
     small = pairwise_iou(tracked.boxes, frame.unboxed()).max(axis=1, initial=0.0) >= LESION_IOU
     return Sighting(found, tracked, owners, tuple(on), tuple(small.tolist()))
+
+
+def _of(tracked: Tracked, owners: NDArray[np.int64]) -> Tracked:
+    """The tracks that are among the `owners` of detections."""
+    kept = np.isin(tracked.ids, owners)
+    return Tracked(
+        tracked.ids[kept],
+        tracked.boxes[kept],
+        tracked.scores[kept],
+        tracked.classes[kept],
+        tracked.matched[kept],
+    )
 
 
 def _is_cut(before: LiveFrame, frame: LiveFrame) -> bool:
