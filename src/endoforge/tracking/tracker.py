@@ -12,9 +12,10 @@ from endoforge.tracking.association import best_pairs, likeness
 from endoforge.tracking.box_filter import BoxFilter
 from endoforge.tracking.camera_motion import CameraFollower
 
-LOW_SHARE = 1 / 3
+LOW_SHARE = 1 / 2
 """Detections of at least this part of the threshold continue tracks, and never begin any: those
-that blur or a fold has weakened are still where the lesion was (ByteTrack)."""
+that blur or a fold has weakened are still where the lesion was (ByteTrack). A track whose smoothed
+score is lower isn't shown: so the unsure ones, which are mostly false, end soon."""
 ALIKE_HIGH, ALIKE_LOW = 0.2, 0.4
 """How alike a detection must be to where a track is expected; a weak one more, for it may be of
 anything. ByteTrack has 0.2 and 0.5, of boxes that aren't enlarged."""
@@ -218,7 +219,9 @@ class Tracker:
         shown = {
             track.number: row
             for row, track in enumerate(self._tracks)
-            if track.number and seconds - track.found <= SHOWN_GAP_S
+            if track.number
+            and seconds - track.found <= SHOWN_GAP_S
+            and track.score >= LOW_SHARE * self.threshold
         }
         rows = [shown[number] for number in sorted(shown)]
         tracks = [self._tracks[row] for row in rows]
