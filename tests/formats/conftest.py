@@ -16,8 +16,8 @@ from endoforge.formats.config import ImportConfig, ImportFormat
 from endoforge.formats.importing import run_import
 from endoforge.formats.runs import ImportReport
 
-Labelled = Sequence[tuple[str, tuple[float, float, float, float]]]
-"""Class and xyxy in pixels of each box."""
+Labelled = Sequence[tuple[Any, ...]]
+"""Class and xyxy in pixels of each box, and the polyp's name where it has one."""
 
 
 def picture_bytes(
@@ -29,22 +29,32 @@ def picture_bytes(
     return buffer.getvalue()
 
 
-def write_run(root: Path, frames: Sequence[Labelled], size: tuple[int, int] = (64, 48)) -> Path:
-    """A run whose odd frames are JPEG."""
+def write_run(
+    root: Path,
+    frames: Sequence[Labelled],
+    size: tuple[int, int] = (64, 48),
+    seconds: Sequence[float] = (),
+) -> Path:
+    """A run whose odd frames are JPEG, at these times or all at 0."""
     recorder = RunRecorder.create(root, seed=0, max_frames=None, extra={})
     for number, labelled in enumerate(frames):
         kind, suffix = (("PNG", ".png"), ("JPEG", ".jpg"))[number % 2]
         label = FrameLabel(
             frame_id=number,
-            sim_time=0,
+            sim_time=seconds[number] if seconds else 0,
             unix_time=0,
             image=image_name(number, suffix),
             image_present=True,
             camera_active=True,
             polyp_seed=0,
             polyp_labels=[
-                PolypLabel(center_world=(0, 0, 0), bbox_px=corners, label=name)
-                for name, corners in labelled
+                PolypLabel(
+                    center_world=(0, 0, 0),
+                    bbox_px=corners,
+                    label=name,
+                    polyp_id=next(iter(more), None),
+                )
+                for name, corners, *more in labelled
             ],
         )
         recorder.write_encoded(picture_bytes(size, kind, number), suffix, label)

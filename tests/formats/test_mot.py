@@ -4,6 +4,8 @@ import pytest
 
 from endoforge.captures.index import index_root
 from endoforge.core.errors import UserError
+from endoforge.formats.config import ConvertConfig
+from endoforge.formats.converting import run_convert
 
 INFO = "[Sequence]\nname=one\nframeRate=25\nimWidth=64\nimHeight=48\n"
 
@@ -55,7 +57,7 @@ def test_rows_that_cant_be_used_leave_their_frame_out(foreign):
         "picture: a track that is no whole number": 1,
         "picture: bbox with NaN or infinite numbers": 1,
         "picture: a conf or a class that is no number": 1,
-        "box: of a frame without a picture": 1,
+        "label: of a frame without a picture": 1,
     }
     [frame] = frames_of(foreign)
     assert (frame.seconds, frame.polyp_ids) == (0.2, (1,))
@@ -101,6 +103,26 @@ def test_the_folder_of_one_video_will_do(foreign):
     assert [run.group for run in report.runs] == ["one"]
     with pytest.raises(UserError, match=r"no gt/gt\.txt in a folder of .*img1 that has pictures"):
         foreign.bring_in("mot", images=str(foreign.images / "one/img1"))
+
+
+def test_what_is_written_are_the_texts_of_mot(make_run, tmp_path):
+    frames = [[("polyp", (4, 6, 14, 18), 2), ("IIa", (0.5, 0, 9, 9))], [], []]
+    run = make_run(tmp_path / "captures", frames, seconds=[5, 5.04, 5.08])
+    out = tmp_path / "out"
+    run_convert(ConvertConfig(format="mot", paths=(str(run), str(out))))
+    texts = {
+        path.relative_to(out / run.name).as_posix(): path.read_text()
+        for path in (out / run.name).rglob("*")
+        if path.suffix in (".txt", ".ini")
+    }
+    assert texts == {
+        "gt/gt.txt": "1,2,4,6,10,12,1,2,1\n1,-1,0.5,0,8.5,9,1,1,1\n",
+        "gt/labels.txt": "IIa\npolyp\n",
+        "seqinfo.ini": f"[Sequence]\nname={run.name}\nimDir=img1\nframeRate=25\nseqLength=3\n"
+        "imWidth=64\nimHeight=48\nimExt=.png\n",
+    }
+    pictures = sorted(path.name for path in (out / run.name / "img1").iterdir())
+    assert pictures == ["000001.png", "000002.jpg", "000003.png"]
 
 
 @pytest.mark.parametrize(

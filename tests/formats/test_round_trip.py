@@ -20,8 +20,11 @@ WHERE = {
     "coco": {"images": "images", "annotations": "annotations.json"},
     "yolo": {"images": "images"},
     "voc": {"images": "JPEGImages", "group": "name:^run_[0-9]+"},
+    "cvat": {"images": ".", "group": "name:^run_[0-9]+"},
+    "mot": {"images": "."},
     "webdataset": {"images": "."},
 }
+SEQUENCES = ("coco", "cvat", "mot", "webdataset")
 NAMES = st.sampled_from(["polyp", "adenoma IIa", "Zange", "polyp 2", "поліп", "a&b <c>"])
 
 
@@ -46,13 +49,15 @@ def labelled_frames(draw):
     return size, draw(st.lists(boxes, min_size=1, max_size=3))
 
 
-def there_and_back(run, folder, format):
+def there_and_back(run, folder, format, **settings):
     out, root = folder / "out", folder / "back"
     run_convert(ConvertConfig(format=format, paths=(str(run), str(out)), strict=True))
     paths = {key: value for key, value in WHERE[format].items() if key != "group"}
     where: dict[str, Any] = {key: str(out / value) for key, value in paths.items()}
     group = WHERE[format].get("group", "folder")
-    config = ImportConfig(format=format, **where, group=group, output_root=str(root), strict=True)
+    config = ImportConfig(
+        format=format, **where, group=group, output_root=str(root), strict=True, **settings
+    )
     return run_import(config), index_root(root, strict=True)
 
 
@@ -106,3 +111,58 @@ def test_several_runs_stay_apart(format, tmp_path):
     assert [run.group for run in report.runs] == [
         run.name for run in index_root(tmp_path / "captures").runs
     ]
+
+
+@pytest.mark.parametrize("format", SEQUENCES)
+def test_polyps_keep_their_names_and_frames_their_times(format, tmp_path):
+    """At 25 frames a second; CVAT's file doesn't say that."""
+    one, other = (3, 4, 20, 30), (30, 4, 60, 40)
+    frames = [
+        [("polyp", one, 5)],
+        [],
+        [("IIa", other, 2), ("polyp", one, 5)],
+        [("polyp", one, 5)],
+    ]
+    run = write_run(tmp_path / "captures", frames, seconds=[0, 0.04, 0.08, 0.12])
+    rate = {"fps": 25} if format == "cvat" else {}
+    _, index = there_and_back(run, tmp_path, format, **rate)
+    assert [dict(zip(f.classes, f.polyp_ids, strict=True)) for f in index.frames] == [
+        {"polyp": 5},
+        {},
+        {"IIa": 2, "polyp": 5},
+        {"polyp": 5},
+    ]
+    assert [f.seconds for f in index.frames] == pytest.approx([0, 0.04, 0.08, 0.12])
+
+
+@pytest.mark.parametrize("format", SEQUENCES)
+def test_boxes_without_a_name_get_none(format, tmp_path):
+    run = write_run(tmp_path / "captures", [[("polyp", (3, 4, 20, 30))]] * 2, seconds=[0, 1])
+    _, index = there_and_back(run, tmp_path, format)
+    assert [frame.polyp_ids for frame in index.frames] == [(None,), (None,)]
+
+
+def test_what_a_format_cant_hold_of_a_sequence_is_said(tmp_path):
+    box = (3, 4, 20, 30)
+    run = write_run(tmp_path / "captures", [[("polyp", box)]] * 3, seconds=[0, 1, 9])
+    notes = {
+        format: run_convert(
+            ConvertConfig(format=format, paths=(str(run), str(tmp_path / format)))
+        ).notes
+        for format in ("mot", "cvat", "coco")
+    }
+    assert notes == {
+        "mot": [
+            "1 runs whose frames don't follow each other evenly: MOT has one rate for all, the "
+            "mean",
+            "3 boxes without polyp_id: their track is -1",
+        ],
+        "cvat": ["1 runs with boxes without polyp_id: for images, without tracks"],
+        "coco": [],
+    }
+
+
+def test_frames_at_uneven_times_keep_them_in_coco(tmp_path):
+    run = write_run(tmp_path / "captures", [[("polyp", (3, 4, 20, 30), 1)]] * 3, seconds=[2, 3, 9])
+    _, index = there_and_back(run, tmp_path, "coco")
+    assert [frame.seconds for frame in index.frames] == [2, 3, 9]

@@ -55,6 +55,21 @@ def test_a_video_becomes_a_run_whose_frames_are_in_the_order_of_their_numbers(fo
     assert label["polyp_labels"][0]["polyp_id"] == 4
 
 
+def test_videos_without_a_name_of_their_own_go_by_their_ids(foreign):
+    images = [image(n, f"{n}.png", video_id=str(n), frame_id=0) for n in range(4)]
+    videos = [{"id": 0, "name": "same"}, {"id": 1, "name": "same"}, {"id": 2}]
+    coco(foreign, images, [], videos=videos)
+    groups = [run.group for run in bring_in(foreign).runs]
+    assert groups == ["video 0", "video 1", "video 2", "video 3"]
+
+
+def test_two_videos_of_an_id_are_an_error(foreign):
+    videos = [{"id": 1, "name": "a"}, {"id": "1", "name": "b"}]
+    coco(foreign, [image(1, "1.png", video_id=1)], [], videos=videos)
+    with pytest.raises(UserError, match="two video entries have the id 1; mend the file"):
+        bring_in(foreign)
+
+
 def test_a_rate_comes_from_the_flag_where_the_file_has_none(foreign):
     images = [image(n, f"{n}.png", video_id="v", frame_id=n) for n in (2, 4)]
     coco(foreign, images, [])
@@ -166,7 +181,7 @@ def test_the_same_pictures_with_other_tracks_are_refused_beside_them(foreign):
         ([5.0, 5.04, 5.08], (25.0, True)),
         ([0.0, 1.0, 4.0], (0.5, False)),
         ([0.0, 1.2, 2.0], (1.0, True)),
-        ([3.0], (None, False)),
+        ([3.0], (None, True)),
         ([3.0, 3.0], (None, False)),
     ],
 )

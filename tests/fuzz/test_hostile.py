@@ -350,7 +350,16 @@ def test_xml_nested_deep_and_of_a_slow_codec(tmp_path: Path) -> None:
     assert "2 x picture: label malformed" in said
 
 
-@pytest.mark.parametrize("kind", ["coco", "yolo", "voc", "webdataset"])
+def test_numbers_of_frames_that_no_float_holds(tmp_path: Path) -> None:
+    write(tmp_path / "images/a.png", PICTURE)
+    entry = {"id": 1, "file_name": "a.png", "video_id": 1, "frame_id": 10**400, "seconds": 10**400}
+    videos = [{"id": 1, "name": "v", "fps": 1e-320}]
+    said = {"images": [entry], "annotations": [], "categories": [], "videos": videos}
+    path = write(tmp_path / "coco.json", dumped(said))
+    assert import_of(tmp_path, "coco", "--annotations", str(path))[0] == 0
+
+
+@pytest.mark.parametrize("kind", ["coco", "yolo", "voc", "cvat", "mot", "webdataset"])
 def test_names_of_classes_are_escaped_where_they_go(kind: str, tmp_path: Path) -> None:
     label = LABEL | {"polyp_labels": [POLYP | {"label": ESCAPES}]}
     write_run(tmp_path, dumped(label))

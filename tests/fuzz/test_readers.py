@@ -55,9 +55,20 @@ MANIFEST = {
     "endoforge": {"frames": 2, "complete": True, "import": {"format": "coco"}},
 }
 COCO = {
-    "images": [{"id": 1, "file_name": "a.png", "width": 64, "height": 48}],
+    "videos": [{"id": 1, "name": "clip", "fps": 25}],
+    "images": [
+        {
+            "id": 1,
+            "file_name": "a.png",
+            "width": 64,
+            "height": 48,
+            "video_id": 1,
+            "frame_id": 3,
+            "seconds": 0.5,
+        }
+    ],
     "annotations": [
-        {"id": 1, "image_id": 1, "category_id": 1, "bbox": [8, 8, 16, 16], "iscrowd": 0},
+        {"id": 1, "image_id": 1, "category_id": 1, "bbox": [8, 8, 16, 16], "track_id": 2},
         {"id": 2, "image_id": 1, "category_id": 1, "segmentation": [[1, 1, 9, 1, 9, 9]]},
         {
             "id": 3,
@@ -108,7 +119,7 @@ def import_of(folder: Path, kind: str, *more: str) -> tuple[int, str]:
 
 
 @fuzzed
-@given(changed(LABEL), st.sampled_from(["coco", "yolo", "voc", "webdataset"]))
+@given(changed(LABEL), st.sampled_from(["coco", "yolo", "voc", "cvat", "mot", "webdataset"]))
 def test_labels(label: Any, kind: str) -> None:
     with scratch() as folder:
         run = write_run(folder, dumped(label))
@@ -213,6 +224,41 @@ def test_voc(data: st.DataObject, name: str) -> None:
         write(folder / "images/a.png", PICTURE)
         write(folder / "Annotations/a.xml", data.draw(damaged(text.encode())))
         import_of(folder, "voc")
+
+
+CVAT = """<annotations><meta><task><mode>interpolation</mode><start_frame>0</start_frame>
+<stop_frame>1</stop_frame></task></meta><track id="3" label="polyp"><box frame="0" outside="0"
+xtl="8" ytl="8" xbr="24" ybr="24" rotation="3"/><polygon frame="1" points="1,2;9,2;9,9"/></track>
+</annotations>"""
+CVAT_IMAGES = """<annotations><image name="0.png" width="64" height="48"><box label="polyp" xtl="8"
+ytl="8" xbr="24" ybr="24"/><ellipse label="a" cx="30" cy="20" rx="9" ry="4"/></image><image
+name="1.png"/></annotations>"""
+
+
+@fuzzed
+@given(st.sampled_from([CVAT, CVAT_IMAGES]).flatmap(lambda text: damaged(text.encode())))
+def test_cvat(text: bytes) -> None:
+    with scratch() as folder:
+        write(folder / "images/0.png", PICTURE)
+        write(folder / "images/1.png", PICTURE)
+        write(folder / "images/annotations.xml", text)
+        import_of(folder, "cvat", "--fps", "25")
+
+
+MOT = b"1,1,8,8,16,16,1,1,1\n1,2,1,2,3,4,1,2,0.5\n2,-1,8.5,8,16,16,1,-1,-1,-1\n"
+MOT_INFO = b"[Sequence]\nframeRate=25\nimWidth=64\nimHeight=48\n"
+
+
+@fuzzed
+@given(damaged(MOT), damaged(MOT_INFO))
+def test_mot(rows: bytes, info: bytes) -> None:
+    with scratch() as folder:
+        write(folder / "images/one/img1/1.png", PICTURE)
+        write(folder / "images/one/img1/2.png", PICTURE)
+        write(folder / "images/one/gt/gt.txt", rows)
+        write(folder / "images/one/gt/labels.txt", "polyp\ntool\n")
+        write(folder / "images/one/seqinfo.ini", info)
+        import_of(folder, "mot")
 
 
 CODECS = ["utf-8", "utf-16", "latin-1", "rot13", "punycode", "idna", "zlib", "unicode_escape", "x"]

@@ -13,6 +13,7 @@ from endoforge.sim.itinerary import STEP_S
 from endoforge.sim.lumen import Lumen
 from endoforge.sim.randomization import Randomization
 from endoforge.sim.scene import Scene, make_scene
+from endoforge.sim.simulator import bake
 
 from .test_simulator import simulate
 
@@ -96,6 +97,17 @@ def test_without_a_rate_they_are_the_captures(procedure: tuple[Scene, Flight]) -
     thinned = times(Clock(None, 60, 90), procedure, 3)
     assert thinned[0] == within[0].time_s
     assert thinned[-1] == within[-1].time_s
+
+
+def test_captures_are_those_of_before_there_were_clocks() -> None:
+    """Golden: times, noise and places of five captures of seed 3, as they were recorded then."""
+    run = bake(3, Randomization(), (160, 96), 5)
+    assert [round(state.time_s, 3) for state in run.states] == [0, 79.035, 171.27, 265.485, 359.535]
+    assert run.noise_seeds == [398970, 1025185, 428079, 418659, 222195]
+    along = [state.pose.s_mm for state in run.states]
+    assert along == pytest.approx([31.46, 1200.42, 786.89, 371.82, 27.01], abs=0.01)
+    metered = run.states[1].metered.position
+    assert metered.tolist() == pytest.approx([-139.47, 286.17, -25.28], abs=0.01)
 
 
 def test_a_video_has_a_frame_every_25th_of_a_second_and_none_at_the_end_of_its_stretch(

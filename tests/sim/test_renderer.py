@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from endoforge.core.errors import UserError
 from endoforge.sim.anatomy import WAVE_MM, WAVE_S
+from endoforge.sim.camera import look_at
 from endoforge.sim.engine import Engine, start_engine
 from endoforge.sim.flight import fly, thin
 from endoforge.sim.packing import scene_arrays
 from endoforge.sim.renderer import CameraShot, RenderedFrames, Renderer
 from endoforge.sim.scene import Scene, make_scene
-from tests.sim.scenes import along_z, ball, still, tube, without_overlay
+from tests.sim.scenes import PLAIN_CAMERA, along_z, ball, still, tube, without_overlay
 
 
 def rendered(
@@ -269,6 +270,21 @@ def test_exposure_answers_to_what_was_metered(cpu: Engine) -> None:
     renderer.load([scene])
     frames = renderer.render([CameraShot(wide), CameraShot(dim)]).rgb.float().mean(dim=(1, 2, 3))
     assert frames[1] < frames[0] - 10
+
+
+def test_a_large_frame_metered_close_to_the_wall_is_exposed_as_a_small_one(cpu: Engine) -> None:
+    """Each of 78 x 78 rays gives all the light that one may, 0.06 squared: exposure is 1.9 / 0.06.
+
+    In the fixed point of 1e-8 their sum is 2.19e9, more than a signed word of 32 bits holds.
+    """
+    scene = replace(tube(), camera=replace(PLAIN_CAMERA, fov_deg=60.0))
+    position = np.array([19.0, 0.0, 100.0])
+    pose = look_at(position, np.array([20.0, 0.0, 100.0]), np.array([0.0, 1.0, 0.0]), 100.0)
+    for side in (64, 78 * 16):
+        renderer = Renderer(side, side, cpu)
+        renderer.load([scene])
+        renderer.render([CameraShot(still(pose))])
+        assert renderer.target.gain[0].item() == pytest.approx(1.9 / 0.06, rel=1e-4)
 
 
 @pytest.mark.parametrize(("width", "height"), [(101, 67), (64, 64), (67, 101)])

@@ -18,6 +18,7 @@ def resident_mb() -> float:
 
 
 @pytest.mark.slow
+@pytest.mark.no_cover  # what is traced is kept, and grows too
 def test_three_hundred_epochs_hold_no_more_memory_than_a_hundred(small_config, recorder, tmp_path):
     seen = {}
 

@@ -36,8 +36,8 @@ Id = int | str
 Side = Annotated[int, Field(ge=-MOST_SIDE, le=MOST_SIDE)]
 
 CROWD = "a crowd region, not one object (if it is one, as CVAT's masks are, set iscrowd to 0)"
-MOST_NUMBER = 1e12
-"""Of seconds and frames a second: more, and a file means something else."""
+MOST_NUMBER, LEAST_FPS = 1e12, 1e-6
+"""Of seconds and frames, and of frames a second: beyond, and a file means something else."""
 _WHOLE_NUMBER = re.compile(r"\s*(0|-?[1-9][0-9]{0,18})(\.0+)?\s*")
 
 
@@ -120,7 +120,7 @@ def read_coco(config: ImportConfig, tally: Tally) -> Source:
         )
     names = _unique([(one.id, one.name) for one in dataset.categories], "category")
     images = _unique([(one.id, one) for one in dataset.images], "image")
-    videos = _unique([(one.id, one) for one in dataset.videos or ()], "video")
+    videos = _videos(dataset.videos or [])
     annotations: dict[Id, list[tuple[int, _Annotation]]] = defaultdict(list)
     for place, annotation in enumerate(dataset.annotations):
         where = f"annotation {place} of image {annotation.image_id}"
@@ -214,7 +214,20 @@ def _fields(number: Id, image: _Image) -> dict[str, Any]:
     return {"id": number, **image.said}
 
 
-def _moment(image: _Image, videos: dict[Id, _VideoEntry]) -> Moment | None:
+def _videos(entries: list[_VideoEntry]) -> dict[Id, tuple[str, float]]:
+    """Of each video its name and its frames a second; "" for one that others have too, 0 for none.
+
+    Raises UserError for an id that two have.
+    """
+    counts = Counter(one.name for one in entries)
+    found = _unique([(one.id, one) for one in entries], "video")
+    return {
+        number: (one.name if one.name and counts[one.name] == 1 else "", _finite(one.fps) or 0.0)
+        for number, one in found.items()
+    }
+
+
+def _moment(image: _Image, videos: dict[Id, tuple[str, float]]) -> Moment | None:
     """Its place in its video, as COCO-VID says it: `video_id`, `frame_id` and the video's `fps`.
 
     `seconds` is a field of ours, for frames that don't follow each other evenly.
@@ -222,17 +235,13 @@ def _moment(image: _Image, videos: dict[Id, _VideoEntry]) -> Moment | None:
     video_id, number = image.said.get("video_id"), image.said.get("frame_id")
     if not isinstance(video_id, int | str):
         return None
-    video = videos.get(_key(video_id))
-    name = video and video.name
-    if not name or sum(name == other.name for other in videos.values()) > 1:
-        name = f"video {video_id}"
-    if type(number) is not int or number < 0:
+    name, fps = videos.get(_key(video_id), ("", 0.0))
+    if type(number) is not int or not 0 <= number <= MOST_NUMBER:
         number = None
     seconds = _finite(image.said.get("seconds"))
-    fps = _finite(video and video.fps)
-    if seconds is None and number is not None and fps is not None and fps > 0:
+    if seconds is None and number is not None and fps >= LEAST_FPS:
         seconds = number / fps
-    return Moment(name, number, seconds)
+    return Moment(name or f"video {_key(video_id)}", number, seconds)
 
 
 def _finite(value: Any) -> float | None:

@@ -178,7 +178,7 @@ def _read_video(
             found[name] = said.get(number, _Said()).on(frame)
     for number in sorted(said.keys() - set(known)):
         if said[number].boxes:
-            tally.drop("box: of a frame without a picture", file.name, f"frame {number}")
+            tally.drop("label: of a frame without a picture", file.name, f"frame {number}")
     return found
 
 

@@ -31,6 +31,8 @@ from endoforge.formats.source import (
 from endoforge.formats.writing import ALL, Converted, Writer
 
 TRUTH, LABELS, INFO, IMAGES = "gt/gt.txt", "gt/labels.txt", "seqinfo.ini", "img1"
+LEAST_SAID, MOST_SAID = 1e-6, 1e6
+"""Of a rate and of a side: beyond, and the file means something else."""
 IGNORED = "a region to ignore (conf 0), not one object"
 
 
@@ -108,7 +110,7 @@ def _read_video(
         boxes = () if said.fault is not None else tuple(said.boxes)
         frames.append(SourceFrame(name, data, boxes, size=size, fault=said.fault, moment=moment))
     for number in sorted(rows.keys() - set(numbers.values())):
-        tally.drop("box: of a frame without a picture", f"{sequence}/{TRUTH}", f"frame {number}")
+        tally.drop("label: of a frame without a picture", f"{sequence}/{TRUTH}", f"frame {number}")
     return frames
 
 
@@ -210,7 +212,7 @@ def _info(path: Path) -> tuple[float | None, Size | None]:
 def _positive(path: Path, said: dict[str, str], key: str) -> float | None:
     if (text := said.get(key.lower(), "").strip()) == "":
         return None
-    if not _number(text) > 0:
+    if not LEAST_SAID <= _number(text) <= MOST_SAID:
         raise UserError(f"{path}: {key} {printable(text)} must be a number greater than 0; mend it")
     return _number(text)
 
@@ -255,7 +257,10 @@ class MotWriter(Writer):
             rate, is_even = frame_rate(run.seconds)
             uneven += not is_even
             self.write(f"{folder}/{TRUTH}", "".join(run.rows).encode())
-            self.write(f"{folder}/{LABELS}", "".join(f"{n}\n" for n in self.class_names).encode())
+            self.write(
+                f"{folder}/{LABELS}",
+                "".join(f"{printable(n)}\n" for n in self.class_names).encode(),
+            )
             self.write(
                 f"{folder}/{INFO}", _info_text(PurePosixPath(folder).name, run, rate).encode()
             )
@@ -274,7 +279,7 @@ def _info_text(name: str, run: _Written, rate: float | None) -> str:
     fields = {
         "name": name,
         "imDir": IMAGES,
-        "frameRate": rate,
+        "frameRate": None if rate is None else f"{rate:.10g}",  # whole, as many readers want it
         "seqLength": len(run.seconds),
         "imWidth": run.size[0],
         "imHeight": run.size[1],

@@ -11,6 +11,9 @@ from endoforge.captures.tally import Unusable
 from endoforge.formats.searching import natural_key
 from endoforge.formats.source import Moment, SourceFrame, Track
 
+MOST_DIGITS = 12
+"""Longer numbers in names are times or keys, and count no frames."""
+
 
 def refuse_doubles(frames: list[SourceFrame]) -> list[SourceFrame]:
     """The same frames; with a fault where one track has two boxes, or one moment two pictures."""
@@ -131,7 +134,7 @@ def frame_rate(seconds: Sequence[float]) -> tuple[float | None, bool]:
     """
     lasted = seconds[-1] - seconds[0]
     if lasted <= 0:
-        return None, False
+        return None, len(seconds) == 1
     interval = lasted / (len(seconds) - 1)
     away = (abs(at - seconds[0] - place * interval) for place, at in enumerate(seconds))
     return round(1 / interval, 6), max(away) <= interval / 4
@@ -140,4 +143,4 @@ def frame_rate(seconds: Sequence[float]) -> tuple[float | None, bool]:
 def number_in(name: str) -> int | None:
     """The last number in a picture's file name, which says which frame of its video it is."""
     digits = re.findall(r"[0-9]+", PurePosixPath(name).stem)
-    return int(digits[-1]) if digits else None
+    return int(digits[-1]) if digits and len(digits[-1]) <= MOST_DIGITS else None

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from endoforge.sim.kernels import develop, jpeg
-from endoforge.sim.kernels.types import TILE
+from endoforge.sim.kernels.types import PER_BLOCK, FrameSize
 from endoforge.sim.sensor import (
     CURVE_FIRST,
     CURVE_LENGTH,
@@ -19,10 +19,6 @@ from endoforge.sim.sensor import (
     MOST_TAPS,
 )
 
-BLOCK = 16
-"""Pixels a side of what JPEG codes together: four blocks of luma, one of Cb, one of Cr."""
-PER_BLOCK = 6 * 64
-"""Coefficients of those six blocks of 8 x 8."""
 Array = NDArray[np.float64]
 
 
@@ -44,13 +40,12 @@ class Darkroom:
         *,
         with_jpeg: bool,
     ) -> None:
-        self.picture = (height, width)
-        self.tiles = (-(-height // TILE), -(-width // TILE))
-        self.blocks = (-(-height // BLOCK), -(-width // BLOCK))
+        self.size: Any = FrameSize.of(height, width)
         self.with_jpeg = with_jpeg
         device = target.image.device
         pixels = batch_size * height * width
-        coefficients = PER_BLOCK * self.blocks[0] * self.blocks[1] if self.with_jpeg else 1
+        tiles = batch_size * self.size.tiles_y * self.size.tiles_x
+        planes = batch_size * PER_BLOCK * self.size.blocks_y * self.size.blocks_x
         self.room: Any = develop.DarkroomBuffers(
             cameras=view.cameras,
             rays=scenes.rays,
@@ -59,28 +54,28 @@ class Darkroom:
             radiance=target.radiance,
             gain=target.gain,
             image=target.image,
-            flow=torch.zeros(2 * batch_size * self.tiles[0] * self.tiles[1], 4, device=device),
+            flow=torch.zeros(2 * tiles, 4, device=device),
             light=torch.zeros(pixels, 4, device=device),
             coded=torch.zeros(pixels, dtype=torch.int32, device=device),
             grain=torch.from_numpy(grain_table()).to(device),
             curve=torch.from_numpy(response_table()).to(device),
             disk=torch.from_numpy(disk_table()).to(device),
-            planes=torch.zeros(batch_size * coefficients, device=device),
+            planes=torch.zeros(planes if with_jpeg else 1, device=device),
         )
 
     def develop(self, count: int) -> None:
         """Develop the first `count` frames of `target`."""
-        room, picture, tiles, blocks = self.room, self.picture, self.tiles, self.blocks
-        develop.find_flow(room, count, *tiles)
-        develop.spread_light(room, count, *picture, tiles[0])
-        develop.expose(room, count, *picture, *tiles)
-        develop.sharpen(room, count, *picture, tiles[0], *blocks)
+        room, size = self.room, self.size
+        develop.find_flow(room, size, count)
+        develop.spread_light(room, size, count)
+        develop.expose(room, size, count)
+        develop.sharpen(room, size, count)
         if self.with_jpeg:
-            jpeg.fill_planes(room, count, *picture, *blocks)
-            jpeg.transform_columns(room, False, count, *blocks)
-            jpeg.quantise_rows(room, count, *blocks)
-            jpeg.transform_columns(room, True, count, *blocks)
-            jpeg.show(room, count, *picture, tiles[0], *blocks)
+            jpeg.fill_planes(room, size, count)
+            jpeg.transform_columns(room, False, size, count)
+            jpeg.quantise_rows(room, size, count)
+            jpeg.transform_columns(room, True, size, count)
+            jpeg.show(room, size, count)
 
 
 def respond(light: Array) -> Array:

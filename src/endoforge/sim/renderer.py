@@ -16,9 +16,11 @@ from endoforge.sim.kernels import passes
 from endoforge.sim.kernels.types import (
     CAMERA_ROWS,
     CELL,
+    METERED,
     POLYP_ROWS,
     STATS,
     TILE,
+    FrameSize,
     SceneArrays,
     Target,
     View,
@@ -90,7 +92,7 @@ class Renderer:
         self.batch_size = batch_size
         self.normals = normals
         self._span = CELL if engine.name == "cpu" else 1
-        self.tiles = (-(-height // TILE), -(-width // TILE))
+        self.size: Any = FrameSize.of(height, width)
         self._detail = torch.from_numpy(detail_texture()).to(engine.device)
         self._bubbles = torch.from_numpy(bubble_texture()).to(engine.device)
         self._fine = torch.from_numpy(fine_texture()).to(engine.device)
@@ -180,17 +182,16 @@ class Renderer:
         self.target.light.zero_()
         self.target.stats.view(-1, STATS)[:] = self._empty_stats
 
-        scenes, view, target = self.scenes, self.view, self.target
-        picture, tiles = (count, self.height, self.width), self.tiles
+        scenes, view, target, size = self.scenes, self.view, self.target, self.size
         with held_interrupts():  # quadrants drops some exceptions while it compiles
-            passes.meter(scenes, view, target, *picture, *tiles)
+            passes.meter(scenes, view, target, size, count)
             passes.set_gain(scenes, view, target, count)
-            passes.cone_march(scenes, view, target, count, *tiles)
-            passes.trace_lattice(scenes, view, target, count, *tiles)
+            passes.cone_march(scenes, view, target, size, count)
+            passes.trace_lattice(scenes, view, target, size, count)
             passes.draw_pixels(
-                scenes, view, target, use_lattice, self.normals, self._span, *picture, *tiles
+                scenes, view, target, use_lattice, self.normals, self._span, size, count
             )
-            passes.count_polyps(scenes, view, target, hidden, *picture, *tiles)
+            passes.count_polyps(scenes, view, target, hidden, size, count)
             self._darkroom.develop(count)
             wait(self.engine)
         return self._frames(count)
@@ -205,15 +206,15 @@ class Renderer:
         )
 
     def _target(self) -> Any:
-        tiles = self.batch_size * self.tiles[0] * self.tiles[1]
-        per_tile = TILE // CELL
-        lattice = (self.tiles[0] * per_tile + 1) * (self.tiles[1] * per_tile + 1)
+        tiles_y, tiles_x, per_tile = self.size.tiles_y, self.size.tiles_x, TILE // CELL
+        tiles = self.batch_size * tiles_y * tiles_x
+        lattice = (tiles_y * per_tile + 1) * (tiles_x * per_tile + 1)
         pixels = self.batch_size * self.height * self.width
         return Target(
             tile_t=self._zeros(tiles),
             tile_mask=self._zeros(tiles, dtype=torch.int32),
             lattice=self._zeros(self.batch_size * lattice, 2),
-            light=self._zeros(2 * self.batch_size, dtype=torch.int32),
+            light=self._zeros(METERED * self.batch_size, dtype=torch.int32),
             gain=self._zeros(self.batch_size),
             radiance=self._zeros(pixels, 4),
             normals=self._zeros(pixels if self.normals else 1, 4),

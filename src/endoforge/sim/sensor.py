@@ -95,7 +95,8 @@ class CameraSettings:
 
         White balance, saturation | variances of read and shot noise, vignette per unit of
         1 - cosine off the axis, sharpening | radius of the aperture in mm, whether there is JPEG,
-        exposure, 0 | quantisation steps of luma, row by row | and of chroma.
+        exposure, contrast | quantisation steps of luma, row by row | and of chroma | light of the
+        veil, strength of narrow-band imaging, 0, 0.
         """
         corner = 1 - math.cos(math.radians(self.fov_deg / 2))
         aperture_mm = WIDEST_APERTURE_MM * self.defocus

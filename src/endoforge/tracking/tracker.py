@@ -19,16 +19,25 @@ score is lower isn't shown: so the unsure ones, which are mostly false, end soon
 ALIKE_HIGH, ALIKE_LOW = 0.2, 0.4
 """How alike a detection must be to where a track is expected; a weak one more, for it may be of
 anything. ByteTrack has 0.2 and 0.5, of boxes that aren't enlarged."""
-CONFIRMED_FINDS, CONFIRMED_AFTER_S = 3, 0.19
-"""A track is shown after so many detections above the threshold, over so long a time: most false
-alarms are over by then, and a viewer hardly notices the delay. At 25 frames a second that is the
-sixth frame, whatever rounding does to the times."""
+FEWEST_FINDS = 2
+"""Of a track that is shown, whatever their scores: what is there for one frame may be anything."""
+EVIDENCE_NEEDED, EVIDENCE_FADES_S = 1.4, 0.25
+"""A track is shown once its evidence is so much. Every detection above the threshold adds the share
+that its score has of the way from the threshold to 1, 25 times a second; what was added falls to
+1 / e in this time. So a score of 0.9 is believed in the second frame, one of 0.6 in a fifth of a
+second, and one that hardly passes the threshold never: most false alarms are weak, and gone in a
+tenth of a second (`benchmarks/video.py`)."""
+EVIDENCE_HZ, LONGEST_STEP_S = 25.0, 0.2
+"""The rate of frames that evidence is counted at; a longer step than this counts as so long."""
 UNCONFIRMED_GAP_S = 0.13
 """An unconfirmed track ends if it isn't found for longer: three frames at 25 a second."""
 SHOWN_GAP_S = 0.5
 """A track is shown for so long without a detection: a glint or a blurred sweep lasts less."""
 KEPT_GAP_S = 1.0
 """A track that isn't found for longer has ended: where it would be now, nobody knows."""
+ENDS_SHARE = 0.7
+"""A track ends when its smoothed score is below this part of the threshold: a lesion that was left,
+or a fold that looked like one for a moment."""
 SMOOTHED_S = 0.3
 """Time constant of the smoothed score."""
 BEGUN_IOU = 0.3
@@ -60,10 +69,10 @@ class Tracked:
 class _Track:
     """What is known of a track beside its box."""
 
-    begun: float
-    """When it was found first, and `found` last, in seconds."""
     found: float
+    """When it was found last, in seconds."""
     score: float
+    evidence: float = 0.0
     votes: dict[int, float] = field(default_factory=dict)
     """The sum of the scores that each class has had."""
     finds: int = 0
@@ -94,7 +103,7 @@ class Tracker:
         self._filter = BoxFilter()
         self._tracks: list[_Track] = []
         self._seconds: float | None = None
-        self._fresh = 0.0
+        self._fresh, self._weight = 0.0, 1.0
         self.last = first - 1
         """The id of the last track that was confirmed."""
         self._takers: list[_Track | None] = []
@@ -122,7 +131,7 @@ class Tracker:
         self._take(found, self._associate(found), seconds)
         self._begin(found, seconds)
         self._drop(seconds)
-        self._confirm(seconds)
+        self._confirm()
         return self._shown(seconds)
 
     def _pass_time(self, seconds: float) -> None:
@@ -133,8 +142,11 @@ class Tracker:
         self._keep([seconds - track.found <= KEPT_GAP_S for track in self._tracks])
         self._filter.predict(step)
         self._fresh = 1 - math.exp(-step / SMOOTHED_S)
+        # The first frame counts as one of a video at the usual rate.
+        self._weight = min(step, LONGEST_STEP_S) * EVIDENCE_HZ if step else 1.0
         for track in self._tracks:
             track.score *= 1 - self._fresh  # as of a frame without it; `_take` adds what it has
+            track.evidence *= math.exp(-step / EVIDENCE_FADES_S)
 
     def _associate(self, found: Detections) -> dict[int, int]:
         """Find the detection of each track that has one, as places among both."""
@@ -171,7 +183,7 @@ class Tracker:
             followed = np.array([taker is not None for taker in self._takers], np.bool_)
             if self._takers[place] is None and not near[place, followed].any():
                 self._filter.add(found.boxes[place, None])
-                track = _Track(begun=seconds, found=seconds, score=score)
+                track = _Track(found=seconds, score=score)
                 self._tracks.append(track)
                 self._note(track, found, place, seconds)
 
@@ -180,6 +192,8 @@ class Tracker:
         self._takers[place] = track
         track.found = seconds
         track.finds += score >= self.threshold
+        above = max(0.0, score - self.threshold)
+        track.evidence += self._weight * above / max(1.0 - self.threshold, 1e-6)
         name = int(found.classes[place])
         track.votes[name] = track.votes.get(name, 0.0) + score
 
@@ -188,7 +202,11 @@ class Tracker:
         boxes = self._filter.boxes
         kept = [x1 > 0 and y1 > 0 and x0 < 1 and y0 < 1 for x0, y0, x1, y1 in boxes.tolist()]
         for row, track in enumerate(self._tracks):
-            if not track.number and seconds - track.found > UNCONFIRMED_GAP_S:
+            if track.number:
+                ended = track.score < ENDS_SHARE * self.threshold
+            else:
+                ended = seconds - track.found > UNCONFIRMED_GAP_S
+            if ended:
                 kept[row] = False
         alike = pairwise_iou(boxes, boxes) > DOUBLE_IOU
         for row, other in np.argwhere(np.triu(alike, 1)).tolist():
@@ -202,16 +220,10 @@ class Tracker:
             self._filter.keep(np.array(kept, np.bool_))
             self._tracks = [track for track, stays in zip(self._tracks, kept, strict=True) if stays]
 
-    def _confirm(self, seconds: float) -> None:
+    def _confirm(self) -> None:
         for track in self._tracks:
-            # The score sinks with every frame without it: it is a mean over time, gaps included.
-            if (
-                not track.number
-                and track.found == seconds
-                and track.finds >= CONFIRMED_FINDS
-                and seconds - track.begun >= CONFIRMED_AFTER_S
-                and track.score >= self.threshold
-            ):
+            convincing = track.finds >= FEWEST_FINDS and track.evidence >= EVIDENCE_NEEDED
+            if convincing and not track.number:
                 self.last += 1
                 track.number = self.last
 

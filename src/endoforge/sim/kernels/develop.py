@@ -10,16 +10,23 @@
 All but the first run one thread per column of TILE pixels: neighbours in a row read neighbouring
 pixels, and what a row of pixels shares is summed once. In a pass no thread writes what another
 reads: every engine makes the same picture up to the rounding of its arithmetic.
+
+From the response on all is whole numbers, 12 bits of luma: a pixel between two passes is one word
+of 32 bits where floats would be three.
 """
 
 from dataclasses import dataclass
 
 import quadrants as qd
 
+from endoforge.sim.kernels.geometry import scene_of
 from endoforge.sim.kernels.types import (
+    BLOCK,
     CAMERA_ROWS,
+    PER_BLOCK,
     TILE,
     FloatArray,
+    FrameSize,
     IntArray,
     Vec4Array,
     vec2,
@@ -42,11 +49,12 @@ from endoforge.sim.sensor import (
 SPREAD = 0.1664
 """The share of a pixel's light that falls on each neighbour in a row: a Gaussian of 0.6 px."""
 LEAST_BLUR_PX = 1.3
-"""Blur shorter than this is left out."""
+"""Blur shorter than this is left out: the point spread is as wide already."""
 LONGEST_FLOW_PX = 40.0
-LEAST_CIRCLE_PX = 0.4
-LARGEST_CIRCLE_PX = 6.0
-"""The radius of the circle of confusion is cut here."""
+"""Motion is cut here, where MOST_TAPS samples would lie too far apart and show as ghosts."""
+LEAST_CIRCLE_PX, LARGEST_CIRCLE_PX = 0.4, 6.0
+"""The radius of the circle of confusion below which light is summed along the path alone, and the
+one at which it is cut."""
 
 CONTRAST_MIDDLE, MOST_BURNT = 0.25, 2.0
 """Light that contrast leaves as it is, shown as a middling grey (0.39), and how much brighter it
@@ -100,11 +108,6 @@ class DarkroomBuffers:
 
 
 @qd.func
-def scene_of(room: DarkroomBuffers, b):
-    return qd.cast(room.cameras[b * CAMERA_ROWS + 1].w, qd.i32)
-
-
-@qd.func
 def in_pixels(motion, right, down):
     """Turn the motion of a direction into pixels: least squares on the picture's local basis."""
     a = right.dot(right)
@@ -117,13 +120,13 @@ def in_pixels(motion, right, down):
 
 
 @qd.kernel
-def find_flow(room: DarkroomBuffers, batch: qd.i32, tiles_y: qd.i32, tiles_x: qd.i32):
+def find_flow(room: DarkroomBuffers, size: FrameSize, batch: qd.i32):
     """Find how the picture moves in each tile: a point P that a camera sees which moves by m and
     turns by w moves by -m - w x P.
     """
-    columns = tiles_x * TILE + 1
-    for b, ty, tx in qd.ndrange(batch, tiles_y, tiles_x):
-        first = scene_of(room, b) * (tiles_y * TILE + 1) * columns
+    columns = size.tiles_x * TILE + 1
+    for b, ty, tx in qd.ndrange(batch, size.tiles_y, size.tiles_x):
+        first = scene_of(room.cameras, b) * (size.tiles_y * TILE + 1) * columns
         half = TILE // 2
         middle = first + (ty * TILE + half) * columns + tx * TILE + half
         ray = room.rays[middle].xyz
@@ -135,7 +138,7 @@ def find_flow(room: DarkroomBuffers, batch: qd.i32, tiles_y: qd.i32, tiles_x: qd
         # of.
         turned = in_pixels(ray.cross(room.cameras[b * CAMERA_ROWS + 5].xyz), right, down)
         moved = in_pixels(-room.cameras[b * CAMERA_ROWS + 4].xyz, right, down)
-        tile = (b * tiles_y + ty) * tiles_x + tx
+        tile = (b * size.tiles_y + ty) * size.tiles_x + tx
         focal_px = 1.0 / qd.sqrt(qd.max(right.cross(down).norm(), 1e-12))
         room.flow[2 * tile] = vec4(turned.x, turned.y, moved.x, moved.y)
         room.flow[2 * tile + 1] = vec4(focal_px, ray.z, right.z, down.z)
@@ -155,15 +158,19 @@ def row_light(room: DarkroomBuffers, row, left, x, right):
 
 
 @qd.kernel
-def spread_light(
-    room: DarkroomBuffers, batch: qd.i32, height: qd.i32, width: qd.i32, strips: qd.i32
-):
-    """Spread the light as the lens does: over 3 x 3 pixels of a Gaussian."""
-    for b, strip, x in qd.ndrange(batch, strips, width):
+def spread_light(room: DarkroomBuffers, size: FrameSize, batch: qd.i32):
+    """Spread the light as the lens does: over 3 x 3 pixels of a Gaussian.
+
+    Weights are summed along with the light, for `expose` to divide by: so the picture's edge takes
+    no darkness from the screen.
+    """
+    height = size.height
+    width = size.width
+    for b, ty, x in qd.ndrange(batch, size.tiles_y, width):
         left = qd.max(x - 1, 0)
         right = qd.min(x + 1, width - 1)
         first = b * height * width
-        y0 = strip * TILE
+        y0 = ty * TILE
         above = row_light(room, first + qd.max(y0 - 1, 0) * width, left, x, right)
         here = row_light(room, first + y0 * width, left, x, right)
         for y in range(y0, qd.min(y0 + TILE, height)):
@@ -176,16 +183,17 @@ def spread_light(
 
 
 @qd.func
-def gather(room: DarkroomBuffers, first, y, x, height, width, path, circle, size2):
+def gather(room: DarkroomBuffers, size: FrameSize, first, y, x, path, circle, extent2):
     """Sum the light over `path` (pixels, centred) and a disk of radius `circle`.
 
-    `size2`, its squared extent, decides on 4, 8, 16 or 32 samples: never much more than a pixel
-    apart on a path. Places are counted in 1/65536 px. Near the edge they are kept in the frame.
+    `extent2`, its squared extent, decides on 4, 8, 16 or 32 samples: never much more than a pixel
+    apart on a path. Places are counted in 1/65536 px: one along the path costs additions and shifts
+    alone. Near the edge they are kept in the frame.
     """
     # Each sample is a load of 16 bytes from a place of its own: a short blur takes few.
     log2_taps = 2
-    if size2 > 9.0:
-        log2_taps = qd.select(size2 > 49.0, qd.select(size2 > 100.0, 5, 4), 3)
+    if extent2 > 9.0:
+        log2_taps = qd.select(extent2 > 49.0, qd.select(extent2 > 100.0, 5, 4), 3)
     taps = 1 << log2_taps
     path_x = qd.cast(path.x * 65536.0, qd.i32)
     path_y = qd.cast(path.y * 65536.0, qd.i32)
@@ -196,12 +204,12 @@ def gather(room: DarkroomBuffers, first, y, x, height, width, path, circle, size
     at_y = (y << 16) + 32768 - ((path_y - step_y) >> 1)
     # The path and circle that need so many samples reach less far than as many pixels: only pixels
     # near the edge pay for being kept in the frame.
-    inside = qd.min(qd.min(x, y), qd.min(width - 1 - x, height - 1 - y)) >= taps
+    inside = qd.min(qd.min(x, y), qd.min(size.width - 1 - x, size.height - 1 - y)) >= taps
     total = vec4(0.0)
     # So small a circle falls on one pixel or two: the path alone is walked.
     if inside and circle < LEAST_CIRCLE_PX:
         for _k in range(taps):
-            total += room.light[first + (at_y >> 16) * width + (at_x >> 16)]
+            total += room.light[first + (at_y >> 16) * size.width + (at_x >> 16)]
             at_x += step_x
             at_y += step_y
     else:
@@ -211,12 +219,52 @@ def gather(room: DarkroomBuffers, first, y, x, height, width, path, circle, size
             j = (at_x + qd.cast(point.x * radius, qd.i32)) >> 16
             i = (at_y + qd.cast(point.y * radius, qd.i32)) >> 16
             if not inside:
-                i = qd.math.clamp(i, 0, height - 1)
-                j = qd.math.clamp(j, 0, width - 1)
-            total += room.light[first + i * width + j]
+                i = qd.math.clamp(i, 0, size.height - 1)
+                j = qd.math.clamp(j, 0, size.width - 1)
+            total += room.light[first + i * size.width + j]
             at_x += step_x
             at_y += step_y
     return total
+
+
+@qd.func
+def blurred(room: DarkroomBuffers, size: FrameSize, first, y, x, path, circle):
+    """Blur the light of pixel (y, x) of the frame that starts at `first` by motion and defocus."""
+    extent2 = path.dot(path) + 4.0 * circle * circle
+    light = vec4(0.0)
+    if extent2 < LEAST_BLUR_PX * LEAST_BLUR_PX:
+        light = room.light[first + y * size.width + x]
+    else:
+        # Cut where 32 samples would lie more than 1.25 px apart and show as ghosts.
+        if extent2 > 100.0:
+            path *= qd.min(LONGEST_FLOW_PX * qd.rsqrt(path.dot(path) + 1e-6), 1.0)
+            circle = qd.min(circle, LARGEST_CIRCLE_PX)
+        light = gather(room, size, first, y, x, path, circle, extent2)
+    return light
+
+
+@qd.func
+def processed(colour, saturation, contrast, veil):
+    """Put contrast, saturation, narrow bands and haze on linear RGB, as video processors do.
+
+    `veil` is the row VEIL_ROW of `CameraSettings.table_rows`.
+    """
+    # Luminance of linear light (BT.709); saturation mixes with it before the response.
+    grey = colour.dot(vec3(0.2126, 0.7152, 0.0722))
+    # A power of luminance, times the colour, so that hues stay. The branch is the same for a whole
+    # scene: who has no contrast pays for no logarithm.
+    if contrast > 0.0:
+        steeper = qd.exp(contrast * qd.log(qd.max(grey, 1e-4) * (1.0 / CONTRAST_MIDDLE)))
+        colour *= qd.min(steeper, MOST_BURNT)
+        grey *= qd.min(steeper, MOST_BURNT)
+    colour = grey + saturation * (colour - grey)
+    # Light of 540 nm, seen by green, is shown as red, and that of 415 nm, seen by blue, as green
+    # and blue. The factors, set by eye, make up for the dimmer bands.
+    if veil.y > 0.0:
+        bands = vec3(1.35 * colour.y, 1.5 * colour.z, 1.25 * colour.z)
+        colour += veil.y * (bands - colour)
+    # After all that scales light: a veil is lit by the lamp, not by the wall.
+    return colour + veil.x * vec3(1.0, 0.96, 0.92)
 
 
 @qd.func
@@ -255,26 +303,36 @@ def coded_pixel(red, green, blue):
     return y | (cb << LUMA_BITS) | OPEN | (cr << 21)
 
 
+@qd.func
+def add_noise(room: DarkroomBuffers, place, variance, red, green, blue):
+    """Add the grain at a place of its table to display RGB in luma steps.
+
+    `variance` is that of read noise, and of shot noise per luma step, times GRAIN_SCALE^2.
+    """
+    # Green's level stands for all three: it is most of the luma, and saves two roots.
+    sigma = qd.sqrt(variance.x + variance.y * qd.cast(green, qd.f32))
+    strength = qd.cast(sigma, qd.i32)
+    grain = room.grain[place]
+    red += (strength * ((grain & 1023) - 512)) >> 16
+    green += (strength * (((grain >> 10) & 1023) - 512)) >> 16
+    blue += (strength * ((grain >> 20) - 512)) >> 16
+    return red, green, blue
+
+
 @qd.kernel
-def expose(
-    room: DarkroomBuffers,
-    batch: qd.i32,
-    height: qd.i32,
-    width: qd.i32,
-    tiles_y: qd.i32,
-    tiles_x: qd.i32,
-):
+def expose(room: DarkroomBuffers, size: FrameSize, batch: qd.i32):
     """Blur the light, weigh it by vignette, gain and white balance, respond to it, add noise."""
-    for b, ty, x in qd.ndrange(batch, tiles_y, width):
-        scene = scene_of(room, b)
+    width = size.width
+    for b, ty, x in qd.ndrange(batch, size.tiles_y, width):
+        scene = scene_of(room.cameras, b)
         balance = room.sensors[scene * SENSOR_ROWS]
         noise = room.sensors[scene * SENSOR_ROWS + 1]
-        noise.x *= GRAIN_SCALE * GRAIN_SCALE
-        noise.y *= GRAIN_SCALE * GRAIN_SCALE / LUMA_TOP
         optics = room.sensors[scene * SENSOR_ROWS + 2]
         veil = room.sensors[scene * SENSOR_ROWS + VEIL_ROW]
-        seed = qd.cast(room.cameras[b * CAMERA_ROWS + 2].w, qd.i32)
-        tile = (b * tiles_y + ty) * tiles_x + (x >> 3)
+        variance = vec2(
+            noise.x * (GRAIN_SCALE * GRAIN_SCALE), noise.y * (GRAIN_SCALE * GRAIN_SCALE / LUMA_TOP)
+        )
+        tile = (b * size.tiles_y + ty) * size.tiles_x + (x >> 3)
         flow = room.flow[2 * tile]
         lens = room.flow[2 * tile + 1]
         open_px = optics.x * lens.x
@@ -284,12 +342,13 @@ def expose(
         dim = 1.0 - noise.z * (1.0 - cosine)
         # Each tile takes its grain from another place of the table: repeated as a whole it would
         # show as a lattice.
-        patch = scrambled(scrambled(seed) + ty * tiles_x + (x >> 3))
+        seed = qd.cast(room.cameras[b * CAMERA_ROWS + 2].w, qd.i32)
+        patch = scrambled(scrambled(seed) + ty * size.tiles_x + (x >> 3))
         grain_x = (patch + x) & (GRAIN_SIZE - 1)
         grain_y = patch >> 12
         gain = room.gain[b] * balance.xyz
-        first = b * height * width
-        for y in range(ty * TILE, qd.min((ty + 1) * TILE, height)):
+        first = b * size.height * width
+        for y in range(ty * TILE, qd.min((ty + 1) * TILE, size.height)):
             pixel = first + y * width + x
             distance = room.radiance[pixel].w
             code = 0
@@ -297,49 +356,16 @@ def expose(
                 nearness = 1.0 / distance
                 path = flow.xy + flow.zw * nearness
                 circle = open_px * qd.abs(nearness - 1.0 / FOCUS_MM)
-                size2 = path.dot(path) + 4.0 * circle * circle
-                light = vec4(0.0)
-                if size2 < LEAST_BLUR_PX * LEAST_BLUR_PX:
-                    light = room.light[pixel]
-                else:
-                    # Cut where 32 samples would lie more than 1.25 px apart and show as ghosts.
-                    if size2 > 100.0:
-                        path *= qd.min(LONGEST_FLOW_PX * qd.rsqrt(path.dot(path) + 1e-6), 1.0)
-                        circle = qd.min(circle, LARGEST_CIRCLE_PX)
-                    light = gather(room, first, y, x, height, width, path, circle, size2)
+                light = blurred(room, size, first, y, x, path, circle)
                 # `light.w` has the weights of all samples: covered pixels drop out, and no blur's
                 # length needs to be divided by.
                 colour = light.xyz * gain * (qd.max(dim, 0.0) / light.w)
-                # Luminance of linear light (BT.709); saturation mixes with it before the response.
-                grey = colour.dot(vec3(0.2126, 0.7152, 0.0722))
-                # A power of luminance, times the colour, so that hues stay. The branch is the same
-                # for a whole scene: who has no contrast pays for no logarithm.
-                if optics.w > 0.0:
-                    steeper = qd.exp(
-                        optics.w * qd.log(qd.max(grey, 1e-4) * (1.0 / CONTRAST_MIDDLE))
-                    )
-                    colour *= qd.min(steeper, MOST_BURNT)
-                    grey *= qd.min(steeper, MOST_BURNT)
-                colour = grey + balance.w * (colour - grey)
-                # As processors show it: light of 540 nm, seen by green, as red, and of 415 nm, seen
-                # by blue, as green and blue. The factors, set by eye,
-                # make up for the dimmer bands.
-                if veil.y > 0.0:
-                    bands = vec3(1.35 * colour.y, 1.5 * colour.z, 1.25 * colour.z)
-                    colour += veil.y * (bands - colour)
-                # After all that scales light: a veil is lit by the lamp, not by the wall.
-                colour += veil.x * vec3(1.0, 0.96, 0.92)
-                red = respond(room, colour.x)
-                green = respond(room, colour.y)
-                blue = respond(room, colour.z)
-                # Green's level stands for all three: it is most of the luma, and saves two roots.
-                sigma = qd.sqrt(noise.x + noise.y * qd.cast(green, qd.f32))
-                rough_by = qd.cast(sigma, qd.i32)
+                colour = processed(colour, balance.w, optics.w, veil)
                 place = ((grain_y + y) & (GRAIN_SIZE - 1)) * GRAIN_SIZE + grain_x
-                rough = room.grain[place]
-                red += (rough_by * ((rough & 1023) - 512)) >> 16
-                green += (rough_by * (((rough >> 10) & 1023) - 512)) >> 16
-                blue += (rough_by * ((rough >> 20) - 512)) >> 16
+                red, green, blue = add_noise(
+                    room, place, variance,
+                    respond(room, colour.x), respond(room, colour.y), respond(room, colour.z),
+                )  # fmt: skip
                 code = coded_pixel(red, green, blue)
             room.coded[pixel] = code
             dim += noise.z * lens.w
@@ -388,22 +414,34 @@ def screen_luma(colour):
     return 0.299 * r + 0.587 * g + 0.114 * b
 
 
+@qd.func
+def sharpened(own, total, amount):
+    """Give a pixel's luma, `own`, plus `amount` of its difference to its surroundings.
+
+    `total` is the binomial sum over 5 x 5 pixels, weights 256 in all, of COUNTED.
+    """
+    # The bits above luma count the weights of open pixels; beside the screen the mean is of these
+    # alone, or its black would be sharpened into the picture.
+    open_share = total >> 20
+    apart = own * open_share - (total & (OPEN - 1))
+    if open_share != 256:
+        apart = apart * 256 // open_share
+    far = qd.cast(apart, qd.f32)
+    # Coring: a difference well below CORING may be noise, and is hardly raised.
+    luma = own + qd.cast(far * amount * (1.0 - CORE2 / (far * far + CORE2)), qd.i32)
+    return qd.select(luma < 0, 0, qd.select(luma > LUMA_TOP, LUMA_TOP, luma))
+
+
 @qd.kernel
-def sharpen(
-    room: DarkroomBuffers,
-    batch: qd.i32,
-    height: qd.i32,
-    width: qd.i32,
-    tiles_y: qd.i32,
-    blocks_y: qd.i32,
-    blocks_x: qd.i32,
-):
+def sharpen(room: DarkroomBuffers, size: FrameSize, batch: qd.i32):
     """Add luma's difference to a Gaussian of 1 px, unless that is small: the unsharp mask.
 
     To the image, or to JPEG's luma plane. Chroma stays as soft as it is.
     """
-    for b, ty, x in qd.ndrange(batch, tiles_y, width):
-        scene = scene_of(room, b)
+    height = size.height
+    width = size.width
+    for b, ty, x in qd.ndrange(batch, size.tiles_y, width):
+        scene = scene_of(room.cameras, b)
         amount = room.sensors[scene * SENSOR_ROWS + 1].w * (1.0 / 256.0)
         jpeg = room.sensors[scene * SENSOR_ROWS + 2].y
         first = b * height * width
@@ -429,23 +467,12 @@ def sharpen(
                 colour = room.screens[screen + y * width + x] & 0xFFFFFF
                 luma = screen_luma(colour)
             else:
-                own = code & LUMA_TOP
-                # The bits above luma count the weights of open pixels; beside the screen the mean
-                # is of these alone, or its black would be sharpened into the picture.
-                open_share = total >> 20
-                apart = own * open_share - (total & (OPEN - 1))
-                if open_share != 256:
-                    apart = apart * 256 // open_share
-                far = qd.cast(apart, qd.f32)
-                # Coring: a difference well below CORING may be noise, and is hardly raised.
-                own += qd.cast(far * amount * (1.0 - CORE2 / (far * far + CORE2)), qd.i32)
-                own = qd.select(own < 0, 0, qd.select(own > LUMA_TOP, LUMA_TOP, own))
+                own = sharpened(code & LUMA_TOP, total, amount)
                 luma = qd.cast(own, qd.f32) * (255.0 / LUMA_TOP)
                 cb, cr = chroma(code)
                 colour = packed_rgb(own * 4081, cb * 16, cr * 16)
             if jpeg > 0.0:
-                # 384 numbers to a block of 16 x 16: 256 of luma, 64 of Cb, 64 of Cr.
-                place = (b * blocks_y * 384 + y * 16) * blocks_x + x
+                place = (b * size.blocks_y * PER_BLOCK + y * BLOCK) * size.blocks_x + x
                 room.planes[place] = luma - 128.0
             else:
                 # 0xFF000000 as a signed number: the instance stays.

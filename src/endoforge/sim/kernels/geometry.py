@@ -1,9 +1,24 @@
-"""Distances: from a point to the wall, to a polyp, and to both as they blend."""
+"""Distances: from a point to the wall, to a polyp, and to both as they blend.
+
+A point's curve coordinates are (s, x, y): its place along the centreline, and its offset across it.
+They are never searched for: each step of a ray carries a guess of s along, and corrects it once.
+"""
 
 import quadrants as qd
 
 from endoforge.sim import anatomy, centreline, polyps, wall
-from endoforge.sim.kernels.types import CAMERA_ROWS, POLYP_ROWS, SceneArrays, View, vec2, vec3, vec4
+from endoforge.sim.camera import WAVE_ROW
+from endoforge.sim.kernels.types import (
+    CAMERA_ROWS,
+    LOOK_ROWS,
+    POLYP_ROWS,
+    FrameShared,
+    SceneArrays,
+    View,
+    vec2,
+    vec3,
+    vec4,
+)
 
 NS = centreline.NUM_ALONG
 NA = wall.NUM_AROUND
@@ -14,10 +29,38 @@ TURNS_PER_MM = 1.0 / anatomy.WAVE_MM
 
 
 @qd.func
-def locate(scenes: SceneArrays, scene, p, ray, s_guess):
-    """Find the curve coordinates of p near `s_guess`: (s, x, y, ds/dt along the ray).
+def scene_of(cameras: qd.template(), b):
+    """Read which of the loaded scenes frame b shows: `View.cameras` has it as a whole float."""
+    return qd.cast(cameras[b * CAMERA_ROWS + 1].w, qd.i32)
 
-    Returns them and the row of the centreline that was read.
+
+@qd.func
+def swelling(view: View, b):
+    """Read the peristalsis of frame b: (share of the radius, turns of its wave at s = 0)."""
+    row = view.cameras[b * CAMERA_ROWS + WAVE_ROW]
+    return vec2(row.x, row.y)
+
+
+@qd.func
+def shared_by(scenes: SceneArrays, view: View, b):
+    """Read what all rays of frame b share."""
+    scene = scene_of(view.cameras, b)
+    pixel_angle = scenes.looks[scene * LOOK_ROWS + 2].w
+    return FrameShared(number=b, scene=scene, swell=swelling(view, b), pixel_angle=pixel_angle)
+
+
+@qd.func
+def point_at(ray, t):
+    """Give the point at distance t along the ray."""
+    return ray.origin + ray.direction * t
+
+
+@qd.func
+def locate(scenes: SceneArrays, scene, p, direction, s_guess):
+    """Find the curve coordinates of p near `s_guess`: (s, x, y, ds/dt along `direction`).
+
+    Returns them and the row of the centreline that was read. It is one Newton step from that row:
+    exact where the line is straight.
     """
     j = qd.math.clamp(qd.cast(s_guess * ALONG_PER_MM + 0.5, qd.i32), 0, NS - 1)
     row = (scene * NS + j) * 4
@@ -28,44 +71,49 @@ def locate(scenes: SceneArrays, scene, p, ray, s_guess):
     q = p - r0.xyz
     x = q.dot(r2.xyz)
     y = q.dot(r3.xyz)
-    # Off the axis of a bend, one mm of centreline spans 1 - curvature . offset mm. The bound keeps
-    # this finite at the bend's own centre, where s is undefined.
+    # Off the axis of a bend, one mm of centreline spans 1 - curvature . offset mm. Inside the colon
+    # that is above 0.25 (`centreline.MOST_BENT`); the bound keeps this finite at the bend's own
+    # centre, where s is undefined.
     stretch = 1.0 / qd.max(1.0 - r0.w * x - r1.w * y, 0.2)
     s = qd.cast(j, qd.f32) * (1.0 / ALONG_PER_MM) + q.dot(r1.xyz) * stretch
-    return vec4(s, x, y, ray.dot(r1.xyz) * stretch), row
+    return vec4(s, x, y, direction.dot(r1.xyz) * stretch), row
 
 
 @qd.func
-def guess_s(scenes: SceneArrays, scene, origin, ray, t, s_origin):
+def guess_s(scenes: SceneArrays, scene, ray, t):
     """Guess where along the centreline the point at distance t lies."""
-    j = qd.math.clamp(qd.cast(s_origin * ALONG_PER_MM + 0.5, qd.i32), 0, NS - 1)
-    s = s_origin + ray.dot(scenes.centreline[(scene * NS + j) * 4 + 1].xyz) * t
+    j = qd.math.clamp(qd.cast(ray.s * ALONG_PER_MM + 0.5, qd.i32), 0, NS - 1)
+    s = ray.s + ray.direction.dot(scenes.centreline[(scene * NS + j) * 4 + 1].xyz) * t
     # So far on, the straight guess may be off by many rows: looked up twice, it comes near enough.
+    # Nearer, the one step that `locate` takes anyway does.
     if t > 15.0:
         for _twice in range(2):
-            c, _row = locate(scenes, scene, origin + ray * t, ray, s)
+            c, _row = locate(scenes, scene, point_at(ray, t), ray.direction, s)
             s = c.x
     return s
 
 
 @qd.func
-def wall_index(c):
-    """Place curve coordinates in the wall's table: row i, column j, their fractions, the angle."""
-    fs = qd.math.clamp(c.x * ALONG_PER_MM, 0.0, NS - 1.01)
-    i = qd.cast(fs, qd.i32)
-    # The diamond angle: a pseudo-angle without an arc tangent. On the axis itself any will do.
+def diamond_angle(c):
+    """Give the diamond angle (`wall.angle_to_diamond`) of curve coordinates c.
+
+    It is a pseudo-angle that takes a division in place of an arc tangent.
+    """
+    # On the axis itself any angle will do.
     a = c.z / (qd.abs(c.y) + qd.abs(c.z) + 1e-8)
     a = qd.select(c.y < 0.0, 2.0 - a, a)
-    a = qd.select(a < 0.0, a + 4.0, a)
-    fa = a * AROUND_PER_UNIT
-    j = qd.cast(fa, qd.i32)
-    return i, j, fs - qd.cast(i, qd.f32), fa - qd.cast(j, qd.f32), a
+    return qd.select(a < 0.0, a + 4.0, a)
 
 
 @qd.func
 def wall_corners(scenes: SceneArrays, scene, c):
     """Read the four samples of the wall's table around c, and c's place among them."""
-    i, j, u, v, _a = wall_index(c)
+    fs = qd.math.clamp(c.x * ALONG_PER_MM, 0.0, NS - 1.01)
+    i = qd.cast(fs, qd.i32)
+    fa = diamond_angle(c) * AROUND_PER_UNIT
+    j = qd.cast(fa, qd.i32)
+    u = fs - qd.cast(i, qd.f32)
+    v = fa - qd.cast(j, qd.f32)
     row = (scene * NS + i) * NA
     j0 = j & (NA - 1)
     j1 = (j + 1) & (NA - 1)
@@ -85,20 +133,14 @@ def safe_step(scenes: SceneArrays, scene, c, gap, safe):
     """
     r = qd.sqrt(c.y * c.y + c.z * c.z)
     step = gap * safe
-    # 0.95 leaves room for peristalsis, which by default narrows the wall by 5 per cent at most;
-    # 0.2 of the gap keeps a march from standing still.
+    # The table is of the colon at rest: 0.95 leaves room for peristalsis, which by default narrows
+    # it by 5 per cent at most. 0.2 of the gap keeps a march from standing still where r is beyond
+    # the narrowest, which then says nothing.
     if r < gap:
         j = qd.math.clamp(qd.cast(c.x * ALONG_PER_MM + 0.5, qd.i32), 0, NS - 1)
         narrowest = 0.95 * scenes.centreline[(scene * NS + j) * 4 + 2].w
         step = qd.min(step, qd.max(narrowest - r, 0.2 * gap))
     return step
-
-
-@qd.func
-def swelling(view: View, b):
-    """Read the peristalsis of frame b: (share of the radius, turns of its wave at s = 0)."""
-    row = view.cameras[b * CAMERA_ROWS + 6]
-    return vec2(row.x, row.y)
 
 
 @qd.func
@@ -109,7 +151,10 @@ def swollen(swell, s):
 
 @qd.func
 def wall_gap(scenes: SceneArrays, scene, c, swell):
-    """Measure (R - r, a safe step), both in mm, at curve coordinates c."""
+    """Measure (R - r, a safe step), both in mm, at curve coordinates c.
+
+    It is the half of `wall_slopes` that a step of a march needs; slopes are asked for at its end.
+    """
     h00, h01, h10, h11, u, v = wall_corners(scenes, scene, c)
     r0 = h00.x + (h01.x - h00.x) * v
     r1 = h10.x + (h11.x - h10.x) * v
@@ -138,7 +183,7 @@ def wall_slopes(scenes: SceneArrays, scene, c, swell):
 def wall_frame(scenes: SceneArrays, row, c, slopes):
     """Make the wall's normal (into the lumen, not unit), around and tangent at c.
 
-    `row` is that of the centreline which `locate` read.
+    `row` is that of the centreline which `locate` read, `slopes` what `wall_slopes` gave.
     """
     r0 = scenes.centreline[row]
     r1 = scenes.centreline[row + 1]
@@ -166,7 +211,9 @@ def wave(turns):
 def polyp_distance(view: View, b, k, p):
     """Measure the distance in mm from p to polyp k: its head, and its stalk if it has one.
 
-    The ellipsoid's is the usual first-order bound (Quilez), with gentle lobes on the surface.
+    The ellipsoid's is the usual first-order bound (Quilez), with gentle lobes on the surface. Rays
+    that look for polyps spend their time here: what doesn't change with p is in the table (row 6:
+    half-axes as 1 / mm^2, lobes as turns per mm).
     """
     row = (b * NP + k) * POLYP_ROWS
     r0 = view.polyps[row]
@@ -203,15 +250,19 @@ def polyp_distance(view: View, b, k, p):
 
 
 @qd.func
-def blended(scenes: SceneArrays, view: View, scene, b, p, ray, s_guess, mask):
+def blended(scenes: SceneArrays, view: View, shared, p, direction, s_guess, mask):
     """Measure the distance from p to the wall and the masked polyps as one surface.
 
     Returns the distance, the nearest polyp's id (0: the wall), whether a polyp bends the surface
     here, the curve coordinates, the wall's slopes and the centreline's row. The join is the
-    polynomial smooth minimum (Quilez), the id that of the nearer of the two, unblended.
+    polynomial smooth minimum (Quilez), the id that of the nearer of the two, unblended: a label is
+    cut where the two surfaces would meet, not where the fillet between them begins.
     """
-    c, row = locate(scenes, scene, p, ray, s_guess)
-    slopes = wall_slopes(scenes, scene, c, swelling(view, b))
+    b = shared.number
+    c, row = locate(scenes, shared.scene, p, direction, s_guess)
+    # Read anew, for with `shared.swell` compilers round some products in another order, and the
+    # distance of one pixel in 3,000 becomes another by its last bit.
+    slopes = wall_slopes(scenes, shared.scene, c, swelling(view, b))
     # The gap lies along the radius; over the slope it is the distance, to first order, and so can
     # be blended with that of a polyp.
     d_wall = slopes.x / qd.sqrt(1.0 + slopes.z * slopes.z + slopes.w * slopes.w)
@@ -247,14 +298,15 @@ def bounding_sphere(view: View, b, k):
 
 
 @qd.func
-def span(view: View, b, origin, ray, k):
+def span(view: View, b, ray, k):
     """Find where the ray enters and leaves what bounds polyp k; entry > exit if it misses it.
 
-    That is an ellipsoid, within which the polyp bends the surface; with a stalk it is a sphere.
+    That is an ellipsoid, within which the polyp bends the surface; with a stalk it is a sphere. A
+    sphere around a flat polyp would be mostly empty, and the rays through it would march in vain.
     """
     row = (b * NP + k) * POLYP_ROWS
     centre, bound = bounding_sphere(view, b, k)
-    q = origin - centre
+    q = ray.origin - centre
     axis = view.polyps[row + 1].xyz
     shell = view.polyps[row + 5].z
     height = view.polyps[row].w + shell
@@ -264,11 +316,11 @@ def span(view: View, b, origin, ray, k):
         width = bound
     # Made a unit sphere by scaling along the axis and across it.
     q_axis = q.dot(axis)
-    ray_axis = ray.dot(axis)
+    ray_axis = ray.direction.dot(axis)
     h = 1.0 / (height * height)
     w = 1.0 / (width * width)
     squared = (1.0 - ray_axis * ray_axis) * w + ray_axis * ray_axis * h
-    mixed = (q.dot(ray) - q_axis * ray_axis) * w + q_axis * ray_axis * h
+    mixed = (q.dot(ray.direction) - q_axis * ray_axis) * w + q_axis * ray_axis * h
     rest = (q.dot(q) - q_axis * q_axis) * w + q_axis * q_axis * h - 1.0
     root = mixed * mixed - squared * rest
     entry = 1.0
@@ -282,10 +334,11 @@ def span(view: View, b, origin, ray, k):
 
 
 @qd.func
-def touch(view: View, b, origin, ray, mask, t_limit, epsilon):
+def touch(view: View, b, ray, mask, t_limit, epsilon):
     """Find the masked polyps that may bend what the ray meets before t_limit.
 
-    Returns their mask and the first distance at which one may. The rest can't change the hit.
+    Returns their mask and the first distance at which one may. The rest can't change the hit: most
+    rays end here, without `blended`, which asks the wall's table at every step.
     """
     kept = 0
     first = 1e9
@@ -293,13 +346,13 @@ def touch(view: View, b, origin, ray, mask, t_limit, epsilon):
     rest = mask
     while rest != 0:
         if rest & 1:
-            t, leave = span(view, b, origin, ray, k)
+            t, leave = span(view, b, ray, k)
             leave = qd.min(leave, t_limit)
             blend = view.polyps[(b * NP + k) * POLYP_ROWS + 4].x
             for _step in range(24):
                 if t > leave:
                     break
-                apart = polyp_distance(view, b, k, origin + ray * t) - blend
+                apart = polyp_distance(view, b, k, point_at(ray, t)) - blend
                 if apart < epsilon * t:
                     break
                 # A little more than is safe, and a part of a pixel: what 24 steps don't decide
@@ -317,7 +370,7 @@ def touch(view: View, b, origin, ray, mask, t_limit, epsilon):
 def polyp_gradient(view: View, b, k, p, d, step):
     """Take the gradient of polyp k's distance at p, where it is d, over `step` mm."""
     gradient = vec3(0.0)
-    # Forward differences: d is known, so three evaluations do.
+    # Forward differences: d is known, so three evaluations do, and those once a hit.
     for axis in range(3):
         along = vec3(axis == 0, axis == 1, axis == 2)
         gradient += along * (polyp_distance(view, b, k, p + along * step) - d)
@@ -326,7 +379,10 @@ def polyp_gradient(view: View, b, k, p, d, step):
 
 @qd.func
 def blended_normal(view: View, b, p, mask, d_wall, wall_unit, step):
-    """Take the gradient of the blended distance: that of the smooth minimum, polyp by polyp."""
+    """Take the gradient of the blended distance: that of the smooth minimum, polyp by polyp.
+
+    `d_wall` and `wall_unit` are the wall's distance and unit normal, `step` is `polyp_gradient`'s.
+    """
     d = d_wall
     n = wall_unit
     k = 0

@@ -1,15 +1,27 @@
 """JPEG's losses: chroma at half size, 8 x 8 cosine transforms, quantisation. No bits are written.
 
 (ITU-T T.81; the chroma comes back by the triangle filter of libjpeg's "fancy upsampling".)
-All on `DarkroomBuffers.planes`, in place; frames whose scene has no JPEG are passed over.
+All on `DarkroomBuffers.planes`, in place; frames whose scene has no JPEG are passed over. A cosine
+transform of a block is one of its columns and then one of its rows: so three passes, columns, rows
+(there and, quantised, back), columns back, each thread with eight numbers of its own.
+
+Entropy coding loses nothing, so it is left out: what is decoded again is what is quantised here.
 """
 
 import math
 
 import quadrants as qd
 
-from endoforge.sim.kernels.develop import DarkroomBuffers, chroma, packed_rgb, scene_of
-from endoforge.sim.kernels.types import TILE
+from endoforge.sim.kernels.develop import DarkroomBuffers, chroma, packed_rgb
+from endoforge.sim.kernels.geometry import scene_of
+from endoforge.sim.kernels.types import (
+    BLOCK,
+    CHROMA_PER_BLOCK,
+    LUMA_PER_BLOCK,
+    PER_BLOCK,
+    TILE,
+    FrameSize,
+)
 from endoforge.sim.sensor import QUANTISATION_ROW, SENSOR_ROWS
 
 vec8 = qd.types.vector(8, qd.f32)
@@ -49,7 +61,17 @@ def inverse(f):
 
 @qd.func
 def has_jpeg(room: DarkroomBuffers, b):
-    return room.sensors[scene_of(room, b) * SENSOR_ROWS + 2].y > 0.0
+    """Tell whether frame b goes through JPEG: scenes of one batch may differ in that."""
+    return room.sensors[scene_of(room.cameras, b) * SENSOR_ROWS + 2].y > 0.0
+
+
+@qd.func
+def plane_starts(size: FrameSize, b):
+    """Find where luma, Cb and Cr of frame b begin among the planes."""
+    blocks = size.blocks_y * size.blocks_x
+    luma = b * blocks * PER_BLOCK
+    cb = luma + blocks * LUMA_PER_BLOCK
+    return luma, cb, cb + blocks * CHROMA_PER_BLOCK
 
 
 @qd.func
@@ -63,20 +85,18 @@ def covering_chroma(colour):
 
 
 @qd.kernel
-def fill_planes(
-    room: DarkroomBuffers,
-    batch: qd.i32,
-    height: qd.i32,
-    width: qd.i32,
-    blocks_y: qd.i32,
-    blocks_x: qd.i32,
-):
-    """Average chroma over 2 x 2 pixels; beyond the frame's edge all repeats its last pixels."""
-    for b, y, x in qd.ndrange(batch, blocks_y * 8, blocks_x * 8):
+def fill_planes(room: DarkroomBuffers, size: FrameSize, batch: qd.i32):
+    """Average chroma over 2 x 2 pixels; beyond the frame's edge all repeats its last pixels.
+
+    Luma within the frame is there already, from `develop.sharpen`.
+    """
+    height = size.height
+    width = size.width
+    for b, y, x in qd.ndrange(batch, size.blocks_y * 8, size.blocks_x * 8):
         if has_jpeg(room, b):
-            luma = b * blocks_y * blocks_x * 384
-            luma_width = blocks_x * 16
-            screen = scene_of(room, b) * height * width
+            luma, cb_plane, cr_plane = plane_starts(size, b)
+            luma_width = size.blocks_x * BLOCK
+            screen = scene_of(room.cameras, b) * height * width
             cb = 0.0
             cr = 0.0
             for k in qd.static(range(4)):
@@ -94,24 +114,26 @@ def fill_planes(
                 if y * 2 + k // 2 > i or x * 2 + k % 2 > j:
                     place = luma + (y * 2 + k // 2) * luma_width + x * 2 + k % 2
                     room.planes[place] = room.planes[luma + i * luma_width + j]
-            place = luma + blocks_y * blocks_x * 256 + y * blocks_x * 8 + x
-            room.planes[place] = cb * 0.25
-            room.planes[place + blocks_y * blocks_x * 64] = cr * 0.25
+            place = y * size.blocks_x * 8 + x
+            room.planes[cb_plane + place] = cb * 0.25
+            room.planes[cr_plane + place] = cr * 0.25
 
 
 @qd.kernel
-def transform_columns(
-    room: DarkroomBuffers, back: qd.template(), batch: qd.i32, blocks_y: qd.i32, blocks_x: qd.i32
-):
-    """Transform the columns of all blocks, or back; Cr's blocks follow Cb's."""
-    for b, strip, x in qd.ndrange(batch, blocks_y * 2, blocks_x * 24):
+def transform_columns(room: DarkroomBuffers, back: qd.template(), size: FrameSize, batch: qd.i32):
+    """Transform the columns of all blocks, or back.
+
+    A strip of eight rows has the columns of luma and, beside them, half as many of chroma. Cr's
+    blocks follow Cb's, as if one plane of twice the height: as many strips as luma's.
+    """
+    for b, strip, x in qd.ndrange(batch, size.blocks_y * 2, size.blocks_x * 24):
         if has_jpeg(room, b):
-            stride = blocks_x * 16
-            place = b * blocks_y * blocks_x * 384 + strip * 8 * stride + x
+            luma, cb, _cr = plane_starts(size, b)
+            stride = size.blocks_x * BLOCK
+            place = luma + strip * 8 * stride + x
             if x >= stride:
-                place = b * blocks_y * blocks_x * 384 + blocks_y * blocks_x * 256
-                place += strip * 8 * (blocks_x * 8) + x - stride
-                stride = blocks_x * 8
+                place = cb + strip * 8 * (size.blocks_x * 8) + x - stride
+                stride = size.blocks_x * 8
             v = vec8(0.0)
             for k in qd.static(range(8)):
                 v[k] = room.planes[place + k * stride]
@@ -124,15 +146,18 @@ def transform_columns(
 
 
 @qd.kernel
-def quantise_rows(room: DarkroomBuffers, batch: qd.i32, blocks_y: qd.i32, blocks_x: qd.i32):
-    """Transform the rows of all blocks, round them to the quantisation's steps, and back."""
-    for b, row, block in qd.ndrange(batch, blocks_y * 16, blocks_x * 3):
+def quantise_rows(room: DarkroomBuffers, size: FrameSize, batch: qd.i32):
+    """Transform the rows of all blocks, round them to the quantisation's steps, and back.
+
+    Rows and chroma are laid out as in `transform_columns`.
+    """
+    for b, row, block in qd.ndrange(batch, size.blocks_y * 16, size.blocks_x * 3):
         if has_jpeg(room, b):
-            place = b * blocks_y * blocks_x * 384 + row * blocks_x * 16 + block * 8
-            table = scene_of(room, b) * SENSOR_ROWS + QUANTISATION_ROW + (row & 7) * 2
-            if block >= blocks_x * 2:
-                place = b * blocks_y * blocks_x * 384 + blocks_y * blocks_x * 256
-                place += row * blocks_x * 8 + (block - blocks_x * 2) * 8
+            luma, cb, _cr = plane_starts(size, b)
+            place = luma + row * size.blocks_x * BLOCK + block * 8
+            table = scene_of(room.cameras, b) * SENSOR_ROWS + QUANTISATION_ROW + (row & 7) * 2
+            if block >= size.blocks_x * 2:
+                place = cb + row * size.blocks_x * 8 + (block - size.blocks_x * 2) * 8
                 table += 16
             v = vec8(0.0)
             for k in qd.static(range(8)):
@@ -149,34 +174,30 @@ def quantise_rows(room: DarkroomBuffers, batch: qd.i32, blocks_y: qd.i32, blocks
 
 
 @qd.kernel
-def show(
-    room: DarkroomBuffers,
-    batch: qd.i32,
-    height: qd.i32,
-    width: qd.i32,
-    strips: qd.i32,
-    blocks_y: qd.i32,
-    blocks_x: qd.i32,
-):
-    """Write luma, and chroma between its four nearest samples, to the image."""
-    for b, strip, x in qd.ndrange(batch, strips, width):
+def show(room: DarkroomBuffers, size: FrameSize, batch: qd.i32):
+    """Write luma, and chroma between its four nearest samples, to the image.
+
+    Weights 9, 3, 3 and 1: a pixel's middle lies a quarter of a sample of chroma from the nearest
+    one's, each way.
+    """
+    columns = size.blocks_x * 8
+    for b, ty, x in qd.ndrange(batch, size.tiles_y, size.width):
         if has_jpeg(room, b):
-            luma = b * blocks_y * blocks_x * 384
-            cb = luma + blocks_y * blocks_x * 256
-            cr = cb + blocks_y * blocks_x * 64
+            luma, cb, cr = plane_starts(size, b)
             near = x >> 1
-            far = qd.math.clamp(near - 1 + 2 * (x & 1), 0, blocks_x * 8 - 1)
-            for y in range(strip * TILE, qd.min((strip + 1) * TILE, height)):
-                row = (y >> 1) * blocks_x * 8
-                other = qd.math.clamp((y >> 1) - 1 + 2 * (y & 1), 0, blocks_y * 8 - 1)
-                other *= blocks_x * 8
+            far = qd.math.clamp(near - 1 + 2 * (x & 1), 0, columns - 1)
+            for y in range(ty * TILE, qd.min((ty + 1) * TILE, size.height)):
+                row = (y >> 1) * columns
+                other = qd.math.clamp((y >> 1) - 1 + 2 * (y & 1), 0, size.blocks_y * 8 - 1)
+                other *= columns
                 u = 9.0 * room.planes[cb + row + near] + room.planes[cb + other + far]
                 u += 3.0 * (room.planes[cb + row + far] + room.planes[cb + other + near])
                 v = 9.0 * room.planes[cr + row + near] + room.planes[cr + other + far]
                 v += 3.0 * (room.planes[cr + row + far] + room.planes[cr + other + near])
-                bright = room.planes[luma + y * blocks_x * 16 + x] + 128.0
-                pixel = (b * height + y) * width + x
+                bright = room.planes[luma + y * size.blocks_x * BLOCK + x] + 128.0
+                pixel = (b * size.height + y) * size.width + x
                 colour = packed_rgb(
                     qd.cast(bright * 65536.0, qd.i32), qd.cast(u, qd.i32), qd.cast(v, qd.i32)
                 )
+                # 0xFF000000 as a signed number: the instance stays.
                 room.image[pixel] = (room.image[pixel] & -16777216) | colour

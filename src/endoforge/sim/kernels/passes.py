@@ -10,7 +10,8 @@
 5. `count_polyps`: the pixels and boxes of the polyps, and how many each would have with nothing
    before it.
 
-What the camera makes of the light is in `develop`.
+What the camera makes of the light is in `develop`. Most of the time goes into `draw_pixels`, which
+looks for polyps and shades; the passes before it are there to spare it steps.
 """
 
 import quadrants as qd
@@ -21,10 +22,10 @@ from endoforge.sim.kernels.geometry import (
     bounding_sphere,
     guess_s,
     locate,
-    swelling,
-    wall_frame,
+    point_at,
+    scene_of,
+    shared_by,
     wall_gap,
-    wall_slopes,
 )
 from endoforge.sim.kernels.shading import lamps_at, shade
 from endoforge.sim.kernels.trace import (
@@ -32,6 +33,7 @@ from endoforge.sim.kernels.trace import (
     meet,
     meets_polyp,
     newton,
+    on_wall,
     towards,
     trace_wall,
 )
@@ -41,8 +43,12 @@ from endoforge.sim.kernels.types import (
     FAR_MM,
     LOOK_ROWS,
     METER_STEP,
+    METERED,
     STATS,
     TILE,
+    Cell,
+    FrameSize,
+    Ray,
     SceneArrays,
     Target,
     View,
@@ -57,112 +63,125 @@ EXPOSURE = 1.9
 square, so that what is bright counts more."""
 LIGHT_SCALE = 1e8
 """Fixed point of `Target.light`: whole numbers add up to the same in any order."""
+LIGHT_PART = 1 << 10
+"""A ray's light is summed in two parts, multiples of this and the rest: one sum alone of a frame's
+rays, all of which end at a wall close by, would take more than 31 bits from 1,250 x 1,250 px on."""
+IN_A_TILE = TILE // CELL
+"""Cells of the lattice along a tile's side."""
 
 
 @qd.func
-def grid_ray(scenes: SceneArrays, view: View, b, first_row, scene, y, x, tiles_y, tiles_x):
-    """Make the world direction (unit) of grid point (y, x), for the pose in rows `first_row` on."""
-    row_length = tiles_x * TILE + 1
-    local = scenes.rays[(scene * (tiles_y * TILE + 1) + y) * row_length + x]
-    row = b * CAMERA_ROWS + first_row
+def lens_ray(scenes: SceneArrays, shared, y, x, size: FrameSize):
+    """Read the unit direction of grid point (y, x) in camera axes."""
+    row_length = size.tiles_x * TILE + 1
+    return scenes.rays[(shared.scene * (size.tiles_y * TILE + 1) + y) * row_length + x].xyz
+
+
+@qd.func
+def grid_ray(scenes: SceneArrays, view: View, shared, first_row, y, x, size: FrameSize):
+    """Make the ray of grid point (y, x), for the pose in the camera's rows `first_row` on."""
+    local = lens_ray(scenes, shared, y, x, size)
+    row = shared.number * CAMERA_ROWS + first_row
+    here = view.cameras[row]
     right = view.cameras[row + 1].xyz
     down = view.cameras[row + 2].xyz
     forward = view.cameras[row + 3].xyz
-    return right * local.x + down * local.y + forward * local.z
+    direction = right * local.x + down * local.y + forward * local.z
+    return Ray(origin=here.xyz, direction=direction, s=here.w)
 
 
 @qd.func
-def scene_of(view: View, b):
-    """Read which of the loaded scenes frame b shows."""
-    return qd.cast(view.cameras[b * CAMERA_ROWS + 1].w, qd.i32)
+def near_polyps(view: View, b):
+    """Read the bit mask of the polyps that may be near frame b: a float holds 24 bits exactly."""
+    return qd.cast(view.cameras[b * CAMERA_ROWS + 3].w, qd.i32)
+
+
+@qd.func
+def is_open(scenes: SceneArrays, shared, y, x, size: FrameSize):
+    """Tell whether the picture shows at pixel (y, x), not the screen."""
+    return scenes.screens[(shared.scene * size.height + y) * size.width + x] == 0
 
 
 @qd.kernel
-def meter(
-    scenes: SceneArrays,
-    view: View,
-    target: Target,
-    batch: qd.i32,
-    height: qd.i32,
-    width: qd.i32,
-    tiles_y: qd.i32,
-    tiles_x: qd.i32,
-):
-    """Sum the light that comes back along the middle ray of every METER_STEP-th open tile."""
-    for b, i, j in qd.ndrange(batch, tiles_y // METER_STEP, tiles_x // METER_STEP):
-        scene = scene_of(view, b)
+def meter(scenes: SceneArrays, view: View, target: Target, size: FrameSize, batch: qd.i32):
+    """Sum the light that comes back along the middle ray of every METER_STEP-th open tile.
+
+    Lambert and inverse square from the lens stand for lamps, texture and gloss: what the exposure
+    answers to is how near the wall is.
+    """
+    for b, i, j in qd.ndrange(batch, size.tiles_y // METER_STEP, size.tiles_x // METER_STEP):
+        shared = shared_by(scenes, view, b)
         y = i * METER_STEP * TILE + TILE // 2
         x = j * METER_STEP * TILE + TILE // 2
-        if y < height and x < width and scenes.screens[(scene * height + y) * width + x] == 0:
-            swell = swelling(view, b)
-            origin = view.cameras[b * CAMERA_ROWS + METER_ROW].xyz
-            ray = grid_ray(scenes, view, b, METER_ROW, scene, y, x, tiles_y, tiles_x)
-            s = view.cameras[b * CAMERA_ROWS + METER_ROW].w
-            t, c, row = trace_wall(scenes, scene, origin, ray, 0.2, s, swell, 0.01)
+        if y < size.height and x < size.width and is_open(scenes, shared, y, x, size):
+            ray = grid_ray(scenes, view, shared, METER_ROW, y, x, size)
+            t, c, row = trace_wall(scenes, shared, ray, 0.2, ray.s, 0.01)
             # Those near the present pose, from which the one that meters is not far.
-            near = qd.cast(view.cameras[b * CAMERA_ROWS + 3].w, qd.i32)
-            t = first_polyp(view, b, origin, ray, near, t)
-            slopes = wall_slopes(scenes, scene, c, swell)
-            normal, _around, _along = wall_frame(scenes, row, c, slopes)
-            facing = qd.max(-normal.dot(ray) / qd.sqrt(normal.dot(normal) + 1e-9), 0.0)
+            t = first_polyp(view, b, ray, near_polyps(view, b), t)
+            normal = on_wall(scenes, shared, t, c, row).normal
+            facing = qd.max(-normal.dot(ray.direction) / qd.sqrt(normal.dot(normal) + 1e-9), 0.0)
             # The lamps' falloff, as shading has it (9 is `shading.NEAR_MM2`); capped, or a fold at
             # the lens would turn all the rest black.
             back = qd.min(facing / (t * t + 9.0), 0.06)
             # In whole numbers: sums of floats would depend on the order of the threads.
-            qd.atomic_add(target.light[2 * b], qd.cast(back * back * LIGHT_SCALE, qd.i32))
-            qd.atomic_add(target.light[2 * b + 1], 1)
+            light = qd.cast(back * back * LIGHT_SCALE, qd.i32)
+            qd.atomic_add(target.light[METERED * b], light // LIGHT_PART)
+            qd.atomic_add(target.light[METERED * b + 1], light % LIGHT_PART)
+            qd.atomic_add(target.light[METERED * b + 2], 1)
 
 
 @qd.kernel
 def set_gain(scenes: SceneArrays, view: View, target: Target, batch: qd.i32):
     """Set each frame's gain: the exposure that its camera aims at, over the metered light."""
     for b in range(batch):
-        exposure = EXPOSURE * scenes.sensors[scene_of(view, b) * SENSOR_ROWS + 2].z
-        rays = qd.max(target.light[2 * b + 1], 1)
-        square = qd.cast(target.light[2 * b], qd.f32) / (LIGHT_SCALE * qd.cast(rays, qd.f32))
+        exposure = EXPOSURE * scenes.sensors[scene_of(view.cameras, b) * SENSOR_ROWS + 2].z
+        rest = target.light[METERED * b + 1]
+        # Carried, both parts are exact as floats, and their sum is rounded once.
+        parts = qd.cast(target.light[METERED * b] + rest // LIGHT_PART, qd.f32)
+        light = parts * LIGHT_PART + qd.cast(rest % LIGHT_PART, qd.f32)
+        rays = qd.max(target.light[METERED * b + 2], 1)
+        square = light / (LIGHT_SCALE * qd.cast(rays, qd.f32))
         # The bound is for a frame whose rays all end in the dark.
         target.gain[b] = exposure / qd.sqrt(qd.max(square, 1e-10))
 
 
+@qd.func
+def polyps_in_cone(view: View, b, ray, spread):
+    """Find the polyps whose bounding spheres the cone around a ray may meet: their bit mask.
+
+    `spread` is the tangent of its half angle. A sphere that the cone touches lies off the ray by no
+    more than its radius and the cone's, taken where the sphere ends; 5 per cent are for the slant.
+    Done once a tile, that saves looking at all polyps for each of its 64 pixels.
+    """
+    mask = 0
+    k = 0
+    rest = near_polyps(view, b)
+    while rest != 0:
+        if rest & 1:
+            centre, bound = bounding_sphere(view, b, k)
+            v = centre - ray.origin
+            t_middle = v.dot(ray.direction)
+            off2 = v.dot(v) - t_middle * t_middle
+            reach = bound + spread * qd.max(t_middle + bound, 0.0) * 1.05
+            if t_middle > -bound and off2 < reach * reach and t_middle - bound < FAR_MM:
+                mask |= 1 << k
+        rest = rest >> 1
+        k += 1
+    return mask
+
+
 @qd.kernel
-def cone_march(
-    scenes: SceneArrays,
-    view: View,
-    target: Target,
-    batch: qd.i32,
-    tiles_y: qd.i32,
-    tiles_x: qd.i32,
-):
+def cone_march(scenes: SceneArrays, view: View, target: Target, size: FrameSize, batch: qd.i32):
     """March a cone for each tile; its half angle is that of the lens's widest tile."""
-    for b, ty, tx in qd.ndrange(batch, tiles_y, tiles_x):
-        origin = view.cameras[b * CAMERA_ROWS].xyz
-        scene = scene_of(view, b)
-        middle_y = ty * TILE + TILE // 2
-        middle_x = tx * TILE + TILE // 2
-        ray = grid_ray(scenes, view, b, 0, scene, middle_y, middle_x, tiles_y, tiles_x)
-        swell = swelling(view, b)
-        spread = scenes.looks[scene * LOOK_ROWS + 1].w
-        mask = 0
-        k = 0
-        rest = qd.cast(view.cameras[b * CAMERA_ROWS + 3].w, qd.i32)
-        while rest != 0:
-            if rest & 1:
-                centre, bound = bounding_sphere(view, b, k)
-                v = centre - origin
-                t_middle = v.dot(ray)
-                # The cone against the sphere of each polyp that is near: 5 per cent of slack, once
-                # a tile, saves looking at all polyps for each of its 64 pixels.
-                off2 = v.dot(v) - t_middle * t_middle
-                reach = bound + spread * qd.max(t_middle + bound, 0.0) * 1.05
-                if t_middle > -bound and off2 < reach * reach and t_middle - bound < FAR_MM:
-                    mask |= 1 << k
-            rest = rest >> 1
-            k += 1
+    for b, ty, tx in qd.ndrange(batch, size.tiles_y, size.tiles_x):
+        shared = shared_by(scenes, view, b)
+        ray = grid_ray(scenes, view, shared, 0, ty * TILE + TILE // 2, tx * TILE + TILE // 2, size)
+        spread = scenes.looks[shared.scene * LOOK_ROWS + 1].w
         t = 0.2
-        s = view.cameras[b * CAMERA_ROWS].w
+        s = ray.s
         for _step in range(48):
-            c, _row = locate(scenes, scene, origin + ray * t, ray, s)
-            _gap, safe = wall_gap(scenes, scene, c, swell)
+            c, _row = locate(scenes, shared.scene, point_at(ray, t), ray.direction, s)
+            _gap, safe = wall_gap(scenes, shared.scene, c, shared.swell)
             # What is free for the middle ray is free for all of the cone less its radius there.
             free = safe - spread * t
             # A cone that hardly gains ground leaves the rest to its rays, each of which gets
@@ -171,60 +190,89 @@ def cone_march(
                 break
             t += free
             s = c.x + c.w * free
-        tile = (b * tiles_y + ty) * tiles_x + tx
+        tile = (b * size.tiles_y + ty) * size.tiles_x + tx
         target.tile_t[tile] = t
-        target.tile_mask[tile] = mask
+        target.tile_mask[tile] = polyps_in_cone(view, b, ray, spread)
 
 
 @qd.kernel
-def trace_lattice(
-    scenes: SceneArrays,
-    view: View,
-    target: Target,
-    batch: qd.i32,
-    tiles_y: qd.i32,
-    tiles_x: qd.i32,
-):
+def trace_lattice(scenes: SceneArrays, view: View, target: Target, size: FrameSize, batch: qd.i32):
     """Trace the wall along every CELL-th ray of the padded grid."""
-    for b, i, j in qd.ndrange(batch, tiles_y * (TILE // CELL) + 1, tiles_x * (TILE // CELL) + 1):
-        origin = view.cameras[b * CAMERA_ROWS].xyz
-        s_origin = view.cameras[b * CAMERA_ROWS].w
-        scene = scene_of(view, b)
-        swell = swelling(view, b)
-        pixel_angle = scenes.looks[scene * LOOK_ROWS + 2].w
-        ray = grid_ray(scenes, view, b, 0, scene, i * CELL, j * CELL, tiles_y, tiles_x)
-        ty = qd.min(i * CELL // TILE, tiles_y - 1)
-        tx = qd.min(j * CELL // TILE, tiles_x - 1)
-        t = target.tile_t[(b * tiles_y + ty) * tiles_x + tx]
+    rows = size.tiles_y * IN_A_TILE + 1
+    columns = size.tiles_x * IN_A_TILE + 1
+    for b, i, j in qd.ndrange(batch, rows, columns):
+        shared = shared_by(scenes, view, b)
+        ray = grid_ray(scenes, view, shared, 0, i * CELL, j * CELL, size)
+        ty = qd.min(i * CELL // TILE, size.tiles_y - 1)
+        tx = qd.min(j * CELL // TILE, size.tiles_x - 1)
+        t = target.tile_t[(b * size.tiles_y + ty) * size.tiles_x + tx]
         # The last row and column lie on the very edge of their tiles' cones: a little is given
         # back.
         if i * CELL // TILE > ty or j * CELL // TILE > tx:
             t *= 0.8
-        s = guess_s(scenes, scene, origin, ray, t, s_origin)
-        t, c, row = trace_wall(scenes, scene, origin, ray, t, s, swell, 0.4 * pixel_angle)
-        slopes = wall_slopes(scenes, scene, c, swell)
-        normal, _around, _along = wall_frame(scenes, row, c, slopes)
-        step = newton(slopes.x, normal, ray, t)
+        s = guess_s(scenes, shared.scene, ray, t)
+        t, c, row = trace_wall(scenes, shared, ray, t, s, 0.4 * shared.pixel_angle)
+        hit = on_wall(scenes, shared, t, c, row)
+        step = newton(hit.wall.x, hit.normal, ray.direction, t)
         t += step
-        row_length = tiles_x * (TILE // CELL) + 1
-        place = (b * (tiles_y * (TILE // CELL) + 1) + i) * row_length + j
         # The inverse, for it is what changes linearly across the picture of a plane.
-        target.lattice[place] = vec2(1.0 / t, c.x + c.w * step)
+        target.lattice[(b * rows + i) * columns + j] = vec2(1.0 / t, c.x + c.w * step)
 
 
 @qd.func
-def is_smooth(a00, a01, a10, a11):
-    """Tell whether the wall between four lattice rays looks like one bent sheet, and 1 / distance
-    of the nearest.
+def cell_at(target: Target, b, cell_y, cell_x, size: FrameSize, use_lattice: qd.template()):
+    """Read what the passes before have found for a square of pixels.
+
+    The wall between the lattice's rays is taken for one bent sheet if both diagonals have about the
+    same middle and no corner is much farther than another.
     """
-    # 0 for a plane; the limits are set so that a fold's edge between the four rays fails.
-    twist = qd.abs(a00.x + a11.x - a01.x - a10.x)
-    farthest = qd.min(qd.min(a00.x, a01.x), qd.min(a10.x, a11.x))
-    nearest = qd.max(qd.max(a00.x, a01.x), qd.max(a10.x, a11.x))
+    tile = (b * size.tiles_y + cell_y // IN_A_TILE) * size.tiles_x + cell_x // IN_A_TILE
+    columns = size.tiles_x * IN_A_TILE + 1
+    place = (b * (size.tiles_y * IN_A_TILE + 1) + cell_y) * columns + cell_x
+    a00 = target.lattice[place]
+    a01 = target.lattice[place + 1]
+    a10 = target.lattice[place + columns]
+    a11 = target.lattice[place + columns + 1]
     smooth = 0
-    if twist < 0.04 * (farthest + nearest) and nearest < 1.6 * farthest:
-        smooth = 1
-    return smooth, nearest
+    t_free = target.tile_t[tile]
+    if qd.static(use_lattice):
+        # 0 for a plane; the limits are set so that a fold's edge between the four rays fails.
+        twist = qd.abs(a00.x + a11.x - a01.x - a10.x)
+        farthest = qd.min(qd.min(a00.x, a01.x), qd.min(a10.x, a11.x))
+        nearest = qd.max(qd.max(a00.x, a01.x), qd.max(a10.x, a11.x))
+        if twist < 0.04 * (farthest + nearest) and nearest < 1.6 * farthest:
+            smooth = 1
+        # Even where it isn't smooth, nothing lies much nearer than the nearest of the four.
+        t_free = qd.max(t_free, 0.9 / nearest)
+    polyps = target.tile_mask[tile]
+    return Cell(a00=a00, a01=a01, a10=a10, a11=a11, smooth=smooth, t_free=t_free, polyps=polyps)
+
+
+@qd.func
+def predicted(cell, y, x):
+    """Predict (1 / distance, s) of pixel (y, x) of a cell, from its corner on; (0, 0): unknown."""
+    guess = vec2(0.0)
+    if cell.smooth:
+        across = qd.cast(x, qd.f32) * (1.0 / CELL)
+        below = qd.cast(y, qd.f32) * (1.0 / CELL)
+        upper = cell.a00 + (cell.a01 - cell.a00) * across
+        lower = cell.a10 + (cell.a11 - cell.a10) * across
+        guess = upper + (lower - upper) * below
+    return guess
+
+
+@qd.func
+def drawn(scenes: SceneArrays, view: View, shared, ray, guess, cell, lamps):
+    """Follow and shade a pixel's ray: (linear RGB and distance, instance, unit normal)."""
+    hit = meet(scenes, view, shared, ray, guess, cell.t_free, cell.polyps)
+    radiance = vec4(0.0, 0.0, 0.0, hit.t)
+    unit = vec3(0.0)
+    if hit.t < FAR_MM:
+        length = qd.sqrt(hit.normal.dot(hit.normal) + 1e-9)
+        unit = towards(hit.normal / length, ray.direction)
+        light = shade(scenes, view, shared, ray, hit, unit, lamps)
+        radiance = vec4(light.x, light.y, light.z, hit.t)
+    return radiance, hit.instance, unit
 
 
 @qd.kernel
@@ -235,77 +283,43 @@ def draw_pixels(
     use_lattice: qd.template(),
     with_normals: qd.template(),
     span: qd.template(),
+    size: FrameSize,
     batch: qd.i32,
-    height: qd.i32,
-    width: qd.i32,
-    tiles_y: qd.i32,
-    tiles_x: qd.i32,
 ):
-    """Draw pixels, one thread a square of `span` x `span`: CELL, or 1 where threads are plenty."""
-    lattice_y = tiles_y * (TILE // CELL) + 1
-    lattice_x = tiles_x * (TILE // CELL) + 1
-    grid_y = tiles_y * TILE + 1
-    grid_x = tiles_x * TILE + 1
-    for b, i, j in qd.ndrange(batch, (height + span - 1) // span, (width + span - 1) // span):
-        row = b * CAMERA_ROWS
-        origin = view.cameras[row].xyz
-        s_origin = view.cameras[row].w
-        right = view.cameras[row + 1].xyz
-        down = view.cameras[row + 2].xyz
-        forward = view.cameras[row + 3].xyz
-        scene = scene_of(view, b)
-        num_lamps, lamps = lamps_at(scenes, scene, right, down)
-        swell = swelling(view, b)
-        pixel_angle = scenes.looks[scene * LOOK_ROWS + 2].w
-        tile = (b * tiles_y + i * span // TILE) * tiles_x + j * span // TILE
-        tile_mask = target.tile_mask[tile]
+    """Draw pixels, one thread a square of `span` x `span`: CELL, or 1 where threads are plenty.
+
+    On a CPU a whole cell shares what is read of its camera and its lattice.
+    """
+    for b, i, j in qd.ndrange(
+        batch, (size.height + span - 1) // span, (size.width + span - 1) // span
+    ):
+        shared = shared_by(scenes, view, b)
+        here = view.cameras[b * CAMERA_ROWS]
+        right = view.cameras[b * CAMERA_ROWS + 1].xyz
+        down = view.cameras[b * CAMERA_ROWS + 2].xyz
+        forward = view.cameras[b * CAMERA_ROWS + 3].xyz
+        lamps = lamps_at(scenes, shared.scene, right, down)
         cell_y = i * span // CELL
         cell_x = j * span // CELL
-        # Read once for all pixels of the thread: on a CPU that is a whole cell.
-        place = (b * lattice_y + cell_y) * lattice_x + cell_x
-        a00 = target.lattice[place]
-        a01 = target.lattice[place + 1]
-        a10 = target.lattice[place + lattice_x]
-        a11 = target.lattice[place + lattice_x + 1]
-        smooth = 0
-        t_free = target.tile_t[tile]
-        # Even where it isn't smooth, nothing lies much nearer than the nearest of the four.
-        if qd.static(use_lattice):
-            smooth, nearest = is_smooth(a00, a01, a10, a11)
-            t_free = qd.max(t_free, 0.9 / nearest)
+        cell = cell_at(target, b, cell_y, cell_x, size, use_lattice)
         for yy in range(span):
             for xx in range(span):
                 y = i * span + yy
                 x = j * span + xx
-                if y < height and x < width:
+                if y < size.height and x < size.width:
                     radiance = vec4(0.0)
                     instance = 0
                     unit = vec3(0.0)
                     # Under the mask nothing is traced, and much of a frame may be covered.
-                    if scenes.screens[(scene * height + y) * width + x] == 0:
-                        local = scenes.rays[(scene * grid_y + y) * grid_x + x]
-                        ray = right * local.x + down * local.y + forward * local.z
-                        guess = vec2(0.0)
-                        if smooth:
-                            across = qd.cast(x - cell_x * CELL, qd.f32) * (1.0 / CELL)
-                            below = qd.cast(y - cell_y * CELL, qd.f32) * (1.0 / CELL)
-                            upper = a00 + (a01 - a00) * across
-                            lower = a10 + (a11 - a10) * across
-                            guess = upper + (lower - upper) * below
-                        t, c, normal, around, along, instance_here, radius = meet(
-                            scenes, view, scene, b, origin, ray, s_origin, guess, t_free,
-                            tile_mask, swell, pixel_angle,
-                        )  # fmt: skip
-                        instance = instance_here
-                        radiance.w = t
-                        if t < FAR_MM:
-                            unit = towards(normal / qd.sqrt(normal.dot(normal) + 1e-9), ray)
-                            light = shade(
-                                scenes, view, scene, b, ray, origin + ray * t, t, c, unit, around,
-                                along, instance, radius, pixel_angle, num_lamps, lamps,
-                            )  # fmt: skip
-                            radiance = vec4(light.x, light.y, light.z, t)
-                    pixel = (b * height + y) * width + x
+                    if is_open(scenes, shared, y, x, size):
+                        local = lens_ray(scenes, shared, y, x, size)
+                        direction = right * local.x + down * local.y + forward * local.z
+                        ray = Ray(origin=here.xyz, direction=direction, s=here.w)
+                        guess = predicted(cell, y - cell_y * CELL, x - cell_x * CELL)
+                        radiance, instance, unit = drawn(
+                            scenes, view, shared, ray, guess, cell, lamps
+                        )
+                    pixel = (b * size.height + y) * size.width + x
                     target.radiance[pixel] = radiance
                     target.image[pixel] = instance << 24
                     if qd.static(with_normals):
@@ -319,11 +333,8 @@ def count_polyps(
     view: View,
     target: Target,
     hidden: qd.i32,
+    size: FrameSize,
     batch: qd.i32,
-    height: qd.i32,
-    width: qd.i32,
-    tiles_y: qd.i32,
-    tiles_x: qd.i32,
 ):
     """Count each polyp's visible pixels, their box, and its unoccluded pixels.
 
@@ -331,30 +342,28 @@ def count_polyps(
     ones, and of the others those whose rays meet it (unless `hidden` is 0, which saves time).
     One thread a row of a tile.
     """
-    for b, y, tx in qd.ndrange(batch, height, tiles_x):
+    for b, y, tx in qd.ndrange(batch, size.height, size.tiles_x):
         # Only polyps that the tile's cone may meet are looked for; a row's sums go out at once, for
         # atomics on one polyp's numbers wait for each other.
-        mask = target.tile_mask[(b * tiles_y + y // TILE) * tiles_x + tx]
+        mask = target.tile_mask[(b * size.tiles_y + y // TILE) * size.tiles_x + tx]
         k = 0
         while mask != 0:
             if mask & 1:
-                scene = scene_of(view, b)
+                shared = shared_by(scenes, view, b)
                 visible = 0
                 unoccluded = 0
-                first = width
+                first = size.width
                 last = 0
-                for x in range(tx * TILE, qd.min((tx + 1) * TILE, width)):
-                    if (target.image[(b * height + y) * width + x] >> 24) & 255 == k + 1:
+                for x in range(tx * TILE, qd.min((tx + 1) * TILE, size.width)):
+                    pixel = (b * size.height + y) * size.width + x
+                    if (target.image[pixel] >> 24) & 255 == k + 1:
                         visible += 1
                         first = qd.min(first, x)
                         last = x + 1
                     elif hidden != 0:
-                        if scenes.screens[(scene * height + y) * width + x] == 0:
-                            ray = grid_ray(scenes, view, b, 0, scene, y, x, tiles_y, tiles_x)
-                            unoccluded += meets_polyp(
-                                scenes, view, scene, b, view.cameras[b * CAMERA_ROWS].xyz, ray, k,
-                                view.cameras[b * CAMERA_ROWS].w, swelling(view, b),
-                            )  # fmt: skip
+                        if is_open(scenes, shared, y, x, size):
+                            ray = grid_ray(scenes, view, shared, 0, y, x, size)
+                            unoccluded += meets_polyp(scenes, view, shared, ray, k)
                 place = (b * NP + k) * STATS
                 if visible + unoccluded > 0:
                     qd.atomic_add(target.stats[place + 1], visible + unoccluded)

@@ -1,11 +1,33 @@
-"""Light: lamps beside the lens, a wet and vessel-covered mucosa, and what lies on it."""
+"""Light: lamps beside the lens, a wet and vessel-covered mucosa, and what lies on it.
+
+Who moves a line here changes last bits: compilers group sums and products by what is made first.
+"""
 
 import quadrants as qd
 
 from endoforge.sim import texture
-from endoforge.sim.kernels.geometry import ALONG_PER_MM, AROUND_PER_UNIT, NA, NP, NS
-from endoforge.sim.kernels.types import LOOK_ROWS, POLYP_ROWS, SceneArrays, View, vec2, vec3, vec4
-from endoforge.sim.sensor import MAX_LAMPS
+from endoforge.sim.kernels.geometry import (
+    ALONG_PER_MM,
+    AROUND_PER_UNIT,
+    NA,
+    NP,
+    NS,
+    diamond_angle,
+    point_at,
+)
+from endoforge.sim.kernels.types import (
+    LOOK_ROWS,
+    MAX_LAMPS,
+    POLYP_ROWS,
+    Finish,
+    Lamps,
+    Patch,
+    SceneArrays,
+    View,
+    vec2,
+    vec3,
+    vec4,
+)
 
 TILE_MM = texture.TILE_MM
 BUBBLE_TILE_MM = 22.0
@@ -30,6 +52,8 @@ DETAIL_ZERO, DETAIL_SCALE = vec4(*texture.DETAIL_ZERO), vec4(*texture.DETAIL_SCA
 FINE_ZERO, FINE_SCALE = vec4(*texture.FINE_ZERO), vec4(*texture.FINE_SCALE)
 BUBBLE_ZERO, BUBBLE_SCALE = vec4(*texture.BUBBLE_ZERO), vec4(*texture.BUBBLE_SCALE)
 COAT_ROWS, COAT_COLUMNS = NS // 2, NA // 2
+POLYP_SCALE = 2.6
+"""The detail of a polyp's surface is this much finer than the wall's."""
 
 
 @qd.func
@@ -83,7 +107,10 @@ def texel(table: qd.template(), u, v, level):
 
 @qd.func
 def mip_level(millimetres):
-    """Pick the level whose texels are about as large as a pixel's footprint on the surface."""
+    """Pick the level whose texels are about as large as a pixel's footprint on the surface.
+
+    Levels aren't blended: that would take a second look-up.
+    """
     texels = qd.max(millimetres * TEXELS_PER_MM, 1.0)
     # A float's exponent is the whole part of its logarithm to base 2.
     exponent = (qd.bit_cast(texels, qd.i32) >> 23) - 127
@@ -93,9 +120,7 @@ def mip_level(millimetres):
 @qd.func
 def coat_at(scenes: SceneArrays, scene, c):
     """Look up (crevice, tone, cover, stain) of the wall at c, and c's diamond angle."""
-    a = c.z / (qd.abs(c.y) + qd.abs(c.z) + 1e-8)
-    a = qd.select(c.y < 0.0, 2.0 - a, a)
-    a = qd.select(a < 0.0, a + 4.0, a)
+    a = diamond_angle(c)
     # Each sample is the mean of two of the wall's: its middle lies half a fine sample on, a quarter
     # of its own.
     fs = qd.math.clamp(c.x * (0.5 * ALONG_PER_MM) - 0.25, 0.0, COAT_ROWS - 1.01)
@@ -117,18 +142,18 @@ def coat_at(scenes: SceneArrays, scene, c):
 
 @qd.func
 def lamps_at(scenes: SceneArrays, scene, right, down):
-    """Read how many lamps, and (MAX_LAMPS, 3) mm from the lens to each, in the world's axes."""
-    lamps = qd.Matrix.zero(qd.f32, MAX_LAMPS, 3)
+    """Read the `Lamps` of a scene, for a camera of these axes."""
+    places = qd.Matrix.zero(qd.f32, MAX_LAMPS, 3)
     for k in qd.static(range(MAX_LAMPS)):
         place = scenes.lamps[scene * MAX_LAMPS + k]
         lamp = right * place.x + down * place.y
         for axis in qd.static(range(3)):
-            lamps[k, axis] = lamp[axis]
-    return qd.cast(scenes.looks[scene * LOOK_ROWS + 2].z, qd.i32), lamps
+            places[k, axis] = lamp[axis]
+    return Lamps(number=qd.cast(scenes.looks[scene * LOOK_ROWS + 2].z, qd.i32), places=places)
 
 
 @qd.func
-def lamp_light(to_lamp, n, n_wet, ray):
+def lamp_light(to_lamp, n, n_wet, direction):
     """Work out (diffuse, glint) light of a lamp: inverse square, Lambert, Blinn-Phong.
 
     `n_wet` is the normal, of any length, of the film of mucus that glints: rougher than the
@@ -140,7 +165,7 @@ def lamp_light(to_lamp, n, n_wet, ray):
     inverse = 1.0 / (d * (d2 + NEAR_MM2))
     strength = d * inverse
     unit = to_lamp * ((d2 + NEAR_MM2) * inverse)
-    half = unit - ray
+    half = unit - direction
     cosine = n_wet.dot(half)
     sharp = cosine * cosine
     # Squared cosines: neither vector has to be made unit, and most glints end at one comparison.
@@ -166,6 +191,7 @@ def polyp_place(view: View, b, instance, p, turn):
     axis = view.polyps[row + 1].xyz
     width = view.polyps[row + 1].w
     q = p - view.polyps[row].xyz
+    # Any direction across the axis does; no axis is likely to be along this one.
     along_u = axis.cross(vec3(0.31, 0.52, 0.79))
     along_u = along_u / qd.sqrt(along_u.dot(along_u) + 1e-6)
     along_v = axis.cross(along_u)
@@ -184,8 +210,119 @@ def polyp_place(view: View, b, instance, p, turn):
     return u, v, along_u, along_v, low
 
 
-POLYP_SCALE = 2.6
-"""The detail of a polyp's surface is this much finer than the wall's."""
+@qd.func
+def wall_radius(hit):
+    """Give the wall's radius in mm at the curve coordinates of a hit."""
+    return hit.wall.x + qd.sqrt(hit.c.y * hit.c.y + hit.c.z * hit.c.z)
+
+
+@qd.func
+def wall_patch(scenes: SceneArrays, shared, ray, hit, n):
+    """Map the wall along the centreline and around it, at a hit whose unit normal is n."""
+    mucosa = scenes.looks[shared.scene * LOOK_ROWS]
+    turn = scenes.looks[shared.scene * LOOK_ROWS + 2]
+    coat, a = coat_at(scenes, shared.scene, hit.c)
+    # The bound keeps grazing pixels from the blurriest level: mip levels blur both ways alike.
+    facing = qd.max(-n.dot(ray.direction), 0.15)
+    # A fold's flank climbs over hardly any s: the radius counts as way, or it would be smeared.
+    radius = wall_radius(hit)
+    return Patch(
+        u=(hit.c.x - 0.9 * radius) * (1.0 / TILE_MM) + turn.x,
+        v=a + radius * 0.015 + turn.y,
+        along_u=hit.along,
+        along_v=hit.around,
+        footprint=hit.t * shared.pixel_angle / facing,
+        coat=coat,
+        mucosa=mucosa.xyz,
+        tint=vec3(1.0),
+        pattern=0.0,
+        vessels=mucosa.w,
+        mucus=0.0,
+        on_polyp=0,
+    )
+
+
+@qd.func
+def polyp_patch(scenes: SceneArrays, view: View, shared, ray, hit, wall):
+    """Map the polyp that was hit, by angle from its axis; `wall` is the patch of the wall there.
+
+    One that looks like the wall (`sim.polyps.Polyp.like_wall`) is mapped as the wall is.
+    """
+    patch = wall
+    row = (shared.number * NP + hit.instance - 1) * POLYP_ROWS
+    if view.polyps[row + 5].w == 0.0:
+        turn = scenes.looks[shared.scene * LOOK_ROWS + 2]
+        u, v, along_u, along_v, low = polyp_place(
+            view, shared.number, hit.instance, point_at(ray, hit.t), turn
+        )
+        patch.u = u
+        patch.v = v
+        patch.along_u = along_u
+        patch.along_v = along_v
+        patch.tint = view.polyps[row + 3].xyz
+        patch.pattern = view.polyps[row + 3].w
+        patch.vessels *= 1.2 * view.polyps[row + 5].x
+        patch.mucus = view.polyps[row + 5].y * qd.max(1.0 - 0.8 * low, 0.0)
+        patch.footprint *= POLYP_SCALE
+        patch.on_polyp = 1
+    # The wall's crevices shade the foot of a polyp only, and little sticks to its top.
+    gap = wall_radius(hit) - qd.sqrt(hit.c.y * hit.c.y + hit.c.z * hit.c.z)
+    at_foot = qd.math.clamp(1.0 - 0.4 * gap, 0.0, 1.0)
+    patch.coat.x *= at_foot
+    patch.coat.z *= at_foot
+    patch.coat.w *= at_foot
+    return patch
+
+
+@qd.func
+def mucosa_albedo(scenes: SceneArrays, scene, patch, detail):
+    """Colour the mucosa: its large vessels, and patches that differ in tone."""
+    style = scenes.looks[scene * LOOK_ROWS + 1]
+    mucosa = patch.mucosa
+    inked = detail.x * patch.vessels
+    tone = 1.0 + style.x * (0.35 * detail.y + 0.9 * patch.coat.y) + 0.26 * patch.pattern * detail.y
+    # Blood takes green light most, blue less, red least.
+    albedo = vec3(
+        mucosa.x * (1.0 - 0.30 * inked),
+        mucosa.y * (1.0 - 0.62 * inked),
+        mucosa.z * (1.0 - 0.52 * inked),
+    )
+    tone = qd.max(tone, 0.1)
+    # Patches of mucosa differ in how much blood they hold, which hardly changes red.
+    return albedo * (vec3(qd.sqrt(tone), tone, tone) * patch.tint)
+
+
+@qd.func
+def fine_surface(scenes: SceneArrays, scene, patch, t, albedo):
+    """Draw capillaries and mottling on the mucosa at distance t: (albedo, relief of its pits)."""
+    fine = scenes.looks[scene * LOOK_ROWS + 6]
+    relief = vec2(0.0)
+    # One look-up serves all three, and a run without any of them doesn't pay for it.
+    if fine.x + fine.y + fine.z > 0.0:
+        place = scenes.looks[scene * LOOK_ROWS + 7]
+        scale = fine.w
+        # A polyp's coordinates are already finer than the wall's: without this, so would be its
+        # vessels and pits, where only its detail is meant to be.
+        if patch.on_polyp:
+            scale *= 1.0 / POLYP_SCALE
+        near = texel(
+            scenes.fine,
+            patch.u * scale + place.x,
+            patch.v * scale + place.y,
+            mip_level(patch.footprint * scale),
+        )
+        near = (near - FINE_ZERO) * FINE_SCALE
+        # Vessels of the wall show in patches and are pressed flat on folds. Shares of the light
+        # taken are as those of the large vessels, less for red: thin ones hold less blood.
+        shown = qd.math.clamp(0.65 + 0.9 * patch.coat.y - 0.12 * patch.coat.x, 0.0, 1.0)
+        net = fine.x * near.x * shown
+        albedo *= vec3(1.0 - 0.22 * net, 1.0 - 0.60 * net, 1.0 - 0.48 * net)
+        # More blood or less, so red hardly changes. No factor gets below 0.4: a byte of the texture
+        # holds 3 at most.
+        blush = fine.y * near.y
+        albedo *= 1.0 + blush * vec3(0.06, 0.20, 0.17)
+        relief = vec2(near.z, near.w) * (0.5 * fine.z / (1.0 + 0.02 * t))
+    return albedo, relief
 
 
 @qd.func
@@ -213,169 +350,92 @@ def cover_up(scenes: SceneArrays, scene, albedo, coat, detail):
 
 
 @qd.func
-def surface(
-    scenes: SceneArrays,
-    view: View,
-    scene,
-    b,
-    p,
-    t,
-    c,
-    n,
-    ray,
-    instance,
-    pixel_angle,
-    radius,
-    around,
-    along,
-):
-    """Make (albedo, bump, film, crevice, gloss factor) at a point of the surface.
-
-    `bump` is added to the normal of the tissue, `film` to that of the wet film which glints.
-
-    The wall is mapped along the centreline and around it, a polyp by angle from its axis.
-    """
-    mucosa = scenes.looks[scene * LOOK_ROWS]
-    style = scenes.looks[scene * LOOK_ROWS + 1]
-    turn = scenes.looks[scene * LOOK_ROWS + 2]
-    coat, a = coat_at(scenes, scene, c)
-    crevice = coat.x
-    # The bound keeps grazing pixels from the blurriest level: mip levels blur both ways alike.
-    facing = qd.max(-n.dot(ray), 0.15)
-    footprint = t * pixel_angle / facing
-    # A fold's flank climbs over hardly any s: the radius counts as way, or it would be smeared.
-    u = (c.x - 0.9 * radius) * (1.0 / TILE_MM) + turn.x
-    v = a + radius * 0.015 + turn.y
-    vessels = mucosa.w
-    pattern = 0.0
-    mucus = 0.0
-    tint = vec3(1.0)
-    own_surface = False
-    along_u = along
-    along_v = around
-    if instance > 0:
-        row = (b * NP + instance - 1) * POLYP_ROWS
-        own_surface = view.polyps[row + 5].w == 0.0
-        if own_surface:
-            low = 0.0
-            u, v, along_u, along_v, low = polyp_place(view, b, instance, p, turn)
-            tint = view.polyps[row + 3].xyz
-            pattern = view.polyps[row + 3].w
-            vessels *= 1.2 * view.polyps[row + 5].x
-            mucus = view.polyps[row + 5].y * qd.max(1.0 - 0.8 * low, 0.0)
-            footprint *= POLYP_SCALE
-        # The wall's crevices shade the foot of a polyp only, and little sticks to its top.
-        gap = radius - qd.sqrt(c.y * c.y + c.z * c.z)
-        at_foot = qd.math.clamp(1.0 - 0.4 * gap, 0.0, 1.0)
-        crevice *= at_foot
-        coat.z *= at_foot
-        coat.w *= at_foot
-    # One look-up gives vessels, tone and both slopes.
-    detail = texel(scenes.detail, u, v, mip_level(footprint))
-    detail = (detail - DETAIL_ZERO) * DETAIL_SCALE
-    inked = detail.x * vessels
-    tone = 1.0 + style.x * (0.35 * detail.y + 0.9 * coat.y) + 0.26 * pattern * detail.y
-    # Blood takes green light most, blue less, red least.
-    albedo = vec3(
-        mucosa.x * (1.0 - 0.30 * inked),
-        mucosa.y * (1.0 - 0.62 * inked),
-        mucosa.z * (1.0 - 0.52 * inked),
+def foam_over(scenes: SceneArrays, patch, bare):
+    """Lay foam on a finish: bubbles where there is enough of it."""
+    finish = bare
+    scale = TILE_MM / BUBBLE_TILE_MM
+    foam = texel(
+        scenes.bubbles, patch.u * scale, patch.v * scale, mip_level(patch.footprint * scale)
     )
-    tone = qd.max(tone, 0.1)
-    # Patches of mucosa differ in how much blood they hold, which hardly changes red.
-    albedo *= vec3(qd.sqrt(tone), tone, tone) * tint
-    fine = scenes.looks[scene * LOOK_ROWS + 6]
-    relief = vec2(0.0)
-    # One look-up serves all three, and a run without any of them doesn't pay for it.
-    if fine.x + fine.y + fine.z > 0.0:
-        place = scenes.looks[scene * LOOK_ROWS + 7]
-        scale = fine.w
-        # A polyp's coordinates are already finer than the wall's: without this, so would be its
-        # vessels and pits, where only its detail is meant to be.
-        if own_surface:
-            scale *= 1.0 / POLYP_SCALE
-        near = texel(
-            scenes.fine, u * scale + place.x, v * scale + place.y, mip_level(footprint * scale)
-        )
-        near = (near - FINE_ZERO) * FINE_SCALE
-        # Vessels of the wall show in patches and are pressed flat on folds. Shares of the light
-        # taken are as those of the large vessels above, less for red: thin ones hold less blood.
-        net = fine.x * near.x * qd.math.clamp(0.65 + 0.9 * coat.y - 0.12 * crevice, 0.0, 1.0)
-        albedo *= vec3(1.0 - 0.22 * net, 1.0 - 0.60 * net, 1.0 - 0.48 * net)
-        # More blood or less, so red hardly changes. No factor gets below 0.4: a byte of the texture
-        # holds 3 at most.
-        blush = fine.y * near.y
-        albedo *= 1.0 + blush * vec3(0.06, 0.20, 0.17)
-        relief = vec2(near.z, near.w) * (0.5 * fine.z / (1.0 + 0.02 * t))
+    foam = (foam - BUBBLE_ZERO) * BUBBLE_SCALE
+    # The stain is below 0 where there is foam: the more, the more bubbles pass their threshold. 12
+    # makes their rims sharp.
+    there = qd.math.clamp((foam.w + patch.coat.w * 1.15 + 0.05) * -12.0, 0.0, 1.0)
+    domes = foam.x * patch.along_u + foam.y * patch.along_v
+    finish.film = finish.film * (1.0 - there) + there * 1.3 * domes
+    finish.albedo += (vec3(0.85, 0.83, 0.76) - finish.albedo) * there * (0.10 + 0.45 * foam.z)
+    finish.gloss += (3.0 - finish.gloss) * there
+    return finish
+
+
+@qd.func
+def finished(scenes: SceneArrays, scene, patch, t):
+    """Make the `Finish` of a patch at distance t: its mucosa, and what lies on it."""
+    style = scenes.looks[scene * LOOK_ROWS + 1]
+    # One look-up gives vessels, tone and both slopes.
+    detail = texel(scenes.detail, patch.u, patch.v, mip_level(patch.footprint))
+    detail = (detail - DETAIL_ZERO) * DETAIL_SCALE
+    albedo = mucosa_albedo(scenes, scene, patch, detail)
+    albedo, relief = fine_surface(scenes, scene, patch, t, albedo)
     # Flatter with distance: bumps of less than a pixel would glitter.
-    slope = style.z * (1.0 + 1.3 * pattern) / (1.0 + 0.02 * t)
-    if mucus > 0.0:
-        cap = qd.math.clamp(1.5 * (mucus + 0.45 * detail.y - 0.42), 0.0, 0.6)
+    slope = style.z * (1.0 + 1.3 * patch.pattern) / (1.0 + 0.02 * t)
+    if patch.mucus > 0.0:
+        cap = qd.math.clamp(1.5 * (patch.mucus + 0.45 * detail.y - 0.42), 0.0, 0.6)
         albedo += (vec3(0.62, 0.45, 0.21) - albedo) * cap
     rough = 1.0
     wet = 1.0
     # Most of a wall is clean, and skips this.
-    if coat.w != 0.0 or coat.z > 0.0:
-        albedo, rough, wet = cover_up(scenes, scene, albedo, coat, detail)
-    bump = slope * rough * (detail.z * along_u + detail.w * along_v)
-    pitted = rough * (relief.x * along_u + relief.y * along_v)
+    if patch.coat.w != 0.0 or patch.coat.z > 0.0:
+        albedo, rough, wet = cover_up(scenes, scene, albedo, patch.coat, detail)
+    bump = slope * rough * (detail.z * patch.along_u + detail.w * patch.along_v)
+    pitted = rough * (relief.x * patch.along_u + relief.y * patch.along_v)
     # The tissue glows from below its surface, which evens small pits out; the film shows them all,
     # and breaks one large glint into many.
     bump += 0.6 * pitted
-    film = WET_ROUGHNESS * bump + pitted
-    if coat.w < 0.0:
-        scale = TILE_MM / BUBBLE_TILE_MM
-        foam = texel(scenes.bubbles, u * scale, v * scale, mip_level(footprint * scale))
-        foam = (foam - BUBBLE_ZERO) * BUBBLE_SCALE
-        # `coat.w` is below 0 where there is foam: the more, the more bubbles pass their threshold.
-        there = qd.math.clamp((foam.w + coat.w * 1.15 + 0.05) * -12.0, 0.0, 1.0)
-        film = film * (1.0 - there) + there * 1.3 * (foam.x * along_u + foam.y * along_v)
-        albedo += (vec3(0.85, 0.83, 0.76) - albedo) * there * (0.10 + 0.45 * foam.z)
-        wet += (3.0 - wet) * there
-    return albedo, bump, film, crevice, wet
+    finish = Finish(albedo=albedo, bump=bump, film=WET_ROUGHNESS * bump + pitted, gloss=wet)
+    if patch.coat.w < 0.0:
+        finish = foam_over(scenes, patch, finish)
+    return finish
 
 
 @qd.func
-def shade(
-    scenes: SceneArrays,
-    view: View,
-    scene,
-    b,
-    ray,
-    p,
-    t,
-    c,
-    n,
-    around,
-    along,
-    instance,
-    wall_radius,
-    pixel_angle,
-    num_lamps,
-    lamps,
-):
-    """Work out the linear radiance (3,) of the point p at distance t along the ray."""
-    style = scenes.looks[scene * LOOK_ROWS + 1]
-    albedo, bump, film, crevice, gloss = surface(
-        scenes, view, scene, b, p, t, c, n, ray, instance, pixel_angle, wall_radius, around, along
-    )
-    # Two normals: diffuse light comes from the tissue, glints from the film on it.
-    tissue = n + bump
-    tissue = tissue / qd.sqrt(tissue.dot(tissue) + 1e-9)
-    wet = n + film
-    occlusion = qd.math.clamp(1.0 - 0.085 * crevice, 0.3, 1.25)
-    diffuse, glint = lamp_light(
-        vec3(lamps[0, 0], lamps[0, 1], lamps[0, 2]) - ray * t, tissue, wet, ray
-    )
+def lit(lamps, ray, t, n, n_wet):
+    """Add up the (diffuse, glint) light of all lamps at distance t along the ray.
+
+    `n` and `n_wet` are as in `lamp_light`.
+    """
+    places = lamps.places
+    from_lens = ray.direction * t
+    to_lamp = vec3(places[0, 0], places[0, 1], places[0, 2]) - from_lens
+    diffuse, glint = lamp_light(to_lamp, n, n_wet, ray.direction)
     for k in qd.static(range(1, MAX_LAMPS)):
-        if k < num_lamps:
-            to_lamp = vec3(lamps[k, 0], lamps[k, 1], lamps[k, 2]) - ray * t
-            one, shine = lamp_light(to_lamp, tissue, wet, ray)
+        if k < lamps.number:
+            to_lamp = vec3(places[k, 0], places[k, 1], places[k, 2]) - from_lens
+            one, shine = lamp_light(to_lamp, n, n_wet, ray.direction)
             diffuse += one
             glint += shine
-    share = 1.0 / qd.cast(num_lamps, qd.f32)
+    return diffuse, glint
+
+
+@qd.func
+def shade(scenes: SceneArrays, view: View, shared, ray, hit, n, lamps):
+    """Work out the linear radiance (3,) of a hit whose unit normal is n."""
+    style = scenes.looks[shared.scene * LOOK_ROWS + 1]
+    patch = wall_patch(scenes, shared, ray, hit, n)
+    if hit.instance > 0:
+        patch = polyp_patch(scenes, view, shared, ray, hit, patch)
+    finish = finished(scenes, shared.scene, patch, hit.t)
+    albedo = finish.albedo
+    # Two normals: diffuse light comes from the tissue, glints from the film on it.
+    tissue = n + finish.bump
+    tissue = tissue / qd.sqrt(tissue.dot(tissue) + 1e-9)
+    wet = n + finish.film
+    occlusion = qd.math.clamp(1.0 - 0.085 * patch.coat.x, 0.3, 1.25)
+    diffuse, glint = lit(lamps, ray, hit.t, tissue, wet)
+    share = 1.0 / qd.cast(lamps.number, qd.f32)
     # Light that the lumen's walls pass on: weak, and redder with every bounce. It falls off over
     # 30 mm (900 is the square), about the lumen's width.
-    scattered = scenes.looks[scene * LOOK_ROWS + 7].z * occlusion / (t * t + 900.0)
+    t = hit.t
+    scattered = scenes.looks[shared.scene * LOOK_ROWS + 7].z * occlusion / (t * t + 900.0)
     light = vec3(diffuse * share * occlusion) + albedo * vec3(0.30, 0.16, 0.12) * scattered
-    return albedo * light + vec3(1.0, 0.98, 0.94) * (GLINT * share * glint * style.y * gloss)
+    return albedo * light + vec3(1.0, 0.98, 0.94) * (GLINT * share * glint * style.y * finish.gloss)

@@ -1,4 +1,9 @@
-"""Following a ray: what it meets, and where."""
+"""Following a ray: what it meets, and where.
+
+Most pixels never march: `meet_wall` takes the lattice's prediction after one look at the wall, and
+`touch` says that no polyp is near. What marches does so by sphere tracing (Hart 1996): each step
+goes as far as nothing can be.
+"""
 
 import quadrants as qd
 
@@ -8,6 +13,7 @@ from endoforge.sim.kernels.geometry import (
     blended_normal,
     guess_s,
     locate,
+    point_at,
     polyp_distance,
     span,
     touch,
@@ -15,7 +21,7 @@ from endoforge.sim.kernels.geometry import (
     wall_gap,
     wall_slopes,
 )
-from endoforge.sim.kernels.types import FAR_MM, POLYP_ROWS, SceneArrays, View, vec4
+from endoforge.sim.kernels.types import FAR_MM, POLYP_ROWS, Hit, SceneArrays, View, vec4
 
 MAX_STEPS = 64
 OVER_RELAXED = 1.3
@@ -29,16 +35,19 @@ TOLERANCE = 0.03
 
 
 @qd.func
-def trace_wall(scenes: SceneArrays, scene, origin, ray, t_start, s_start, swell, epsilon):
-    """Sphere-trace the wall alone: (distance, curve coordinates there, centreline's row)."""
+def trace_wall(scenes: SceneArrays, shared, ray, t_start, s_start, epsilon):
+    """Sphere-trace the wall alone: (distance, curve coordinates there, centreline's row).
+
+    It ends where the gap is less than `epsilon` times the distance.
+    """
     t = t_start
     s = s_start
     c = vec4(0.0)
     last = 0
     for _step in range(MAX_STEPS):
-        c, row = locate(scenes, scene, origin + ray * t, ray, s)
+        c, row = locate(scenes, shared.scene, point_at(ray, t), ray.direction, s)
         last = row
-        gap, safe = wall_gap(scenes, scene, c, swell)
+        gap, safe = wall_gap(scenes, shared.scene, c, shared.swell)
         if gap < epsilon * t or t > FAR_MM:
             break
         # The part of a pixel ends the march of rays that graze the wall and would creep.
@@ -49,10 +58,13 @@ def trace_wall(scenes: SceneArrays, scene, origin, ray, t_start, s_start, swell,
 
 
 @qd.func
-def newton(gap, normal, ray, t):
-    """The last correction to a hit in mm: gap over closing speed, at most a few per cent of t."""
+def newton(gap, normal, direction, t):
+    """The last correction to a hit in mm: gap over closing speed, at most a few per cent of t.
+
+    Back it may go farther than on, for over-relaxed steps end behind the wall.
+    """
     # A ray that runs along the wall closes nothing: there the quotient would be wild.
-    closing = -normal.dot(ray)
+    closing = -normal.dot(direction)
     step = 0.0
     if closing > 0.05 * qd.sqrt(normal.dot(normal)):
         step = qd.math.clamp(gap / closing, -0.06 * t, 0.03 * t)
@@ -60,60 +72,57 @@ def newton(gap, normal, ray, t):
 
 
 @qd.func
-def towards(normal, ray):
+def towards(normal, direction):
     """Give the normal, turned to face the ray a little if it looks away, as at grazing edges."""
-    away = normal.dot(ray) + 0.05
+    away = normal.dot(direction) + 0.05
     turned = normal
     if away > 0.0:
-        turned = normal - away * ray
+        turned = normal - away * direction
         turned = turned / qd.sqrt(turned.dot(turned) + 1e-9)
     return turned
 
 
 @qd.func
-def meet_wall(scenes: SceneArrays, scene, origin, ray, s_origin, guess, t_free, swell, pixel_angle):
-    """Find where the ray meets the wall, polyps aside.
-
-    `guess` is (1 / distance, s) as the lattice predicts them, or (0, 0). It is taken if the gap to
-    the wall there is small against the speed at which the ray closes it; else the ray is traced
-    from `t_free` on. Returns the distance, the curve coordinates, the slopes and the frame there.
-    """
-    t = 0.0
-    c = vec4(0.0)
-    # Without a guess, a gap that fails the check below.
-    slopes = vec4(1e9, 0.0, 0.0, 0.0)
-    normal = ray
-    around = ray
-    tangent = ray
-    if guess.x > 0.0:
-        t = 1.0 / guess.x
-        c, row = locate(scenes, scene, origin + ray * t, ray, guess.y)
-        slopes = wall_slopes(scenes, scene, c, swell)
-        normal, around, tangent = wall_frame(scenes, row, c, slopes)
-    # Fails too where the wall faces away: then the guess lies behind what the ray meets first.
-    # A guess that holds costs one evaluation of the wall, a trace one for each of its steps.
-    if qd.abs(slopes.x) >= -TOLERANCE * t * normal.dot(ray):
-        s = guess_s(scenes, scene, origin, ray, t_free, s_origin)
-        t, c, row = trace_wall(scenes, scene, origin, ray, t_free, s, swell, 0.4 * pixel_angle)
-        slopes = wall_slopes(scenes, scene, c, swell)
-        normal, around, tangent = wall_frame(scenes, row, c, slopes)
-    return t, c, slopes, normal, around, tangent
+def on_wall(scenes: SceneArrays, shared, t, c, row):
+    """Make the `Hit` of the bare wall at distance t, curve coordinates c; `row` is `locate`'s."""
+    slopes = wall_slopes(scenes, shared.scene, c, shared.swell)
+    normal, around, along = wall_frame(scenes, row, c, slopes)
+    return Hit(t=t, c=c, wall=slopes, normal=normal, around=around, along=along, instance=0)
 
 
 @qd.func
-def meet_polyps(
-    scenes: SceneArrays,
-    view: View,
-    scene,
-    b,
-    origin,
-    ray,
-    s_origin,
-    entry,
-    t_wall,
-    mask,
-    pixel_angle,
-):
+def meet_wall(scenes: SceneArrays, shared, ray, guess, t_free):
+    """Find where the ray meets the wall, polyps aside: a `Hit` before its last correction.
+
+    `guess` is (1 / distance, s) as the lattice predicts them, or (0, 0). It is taken if the gap to
+    the wall there is small against the speed at which the ray closes it; else the ray is traced
+    from `t_free` on.
+    """
+    # Without a guess, a gap that fails the check below.
+    hit = Hit(
+        t=0.0,
+        c=vec4(0.0),
+        wall=vec4(1e9, 0.0, 0.0, 0.0),
+        normal=ray.direction,
+        around=ray.direction,
+        along=ray.direction,
+        instance=0,
+    )
+    if guess.x > 0.0:
+        t = 1.0 / guess.x
+        c, row = locate(scenes, shared.scene, point_at(ray, t), ray.direction, guess.y)
+        hit = on_wall(scenes, shared, t, c, row)
+    # Fails too where the wall faces away: then the guess lies behind what the ray meets first.
+    # A guess that holds costs one evaluation of the wall, a trace one for each of its steps.
+    if qd.abs(hit.wall.x) >= -TOLERANCE * hit.t * hit.normal.dot(ray.direction):
+        s = guess_s(scenes, shared.scene, ray, t_free)
+        t, c, row = trace_wall(scenes, shared, ray, t_free, s, 0.4 * shared.pixel_angle)
+        hit = on_wall(scenes, shared, t, c, row)
+    return hit
+
+
+@qd.func
+def meet_polyps(scenes: SceneArrays, view: View, shared, ray, entry, t_wall, mask):
     """Find where the ray, from `entry` on, meets what the polyps of `mask` make of the wall.
 
     They only add to it, so that the wall itself stands in the way nowhere before `t_wall`, and a
@@ -124,16 +133,16 @@ def meet_polyps(
     Returns whether it met anything, the distance, and what `blended` says there.
     """
     t = entry
-    s = guess_s(scenes, scene, origin, ray, entry, s_origin)
+    s = guess_s(scenes, shared.scene, ray, entry)
     before = 0.0
     step = 0.0
     met = 0
     d, instance, bent, c, slopes, row = 0.0, 0, 0, vec4(0.0), vec4(0.0), 0
     for _step in range(MAX_STEPS):
         d, instance, bent, c, slopes, row = blended(
-            scenes, view, scene, b, origin + ray * t, ray, s, mask
+            scenes, view, shared, point_at(ray, t), ray.direction, s, mask
         )
-        near = pixel_angle * t
+        near = shared.pixel_angle * t
         # `before - d` over `step` is the speed at which the gap shrinks.
         straight = d < near and (before - d) * step > STRAIGHT * step * step
         if qd.abs(d) < 0.1 * near or (d > -near and (d < 0.0 or straight)):
@@ -151,77 +160,60 @@ def meet_polyps(
 
 
 @qd.func
-def meet(
-    scenes: SceneArrays,
-    view: View,
-    scene,
-    b,
-    origin,
-    ray,
-    s_origin,
-    guess,
-    t_free,
-    tile_mask,
-    swell,
-    pixel_angle,
-):
-    """Find what the ray meets first.
+def meet(scenes: SceneArrays, view: View, shared, ray, guess, t_free, tile_mask):
+    """Find the `Hit` of what the ray meets first; its normal isn't a unit vector.
 
-    Returns the distance, the curve coordinates there, the normal (not unit), the directions
-    around and along the wall, the instance, and the wall's radius there.
+    The wall comes first, since its distance bounds the search for polyps, which is the dear part.
     """
-    t, c, slopes, normal, around, tangent = meet_wall(
-        scenes, scene, origin, ray, s_origin, guess, t_free, swell, pixel_angle
-    )
-    gap = slopes.x
-    instance = 0
+    hit = meet_wall(scenes, shared, ray, guess, t_free)
+    gap = hit.wall.x
     if tile_mask != 0:
-        t_wall = t + newton(gap, normal, ray, t)
+        b = shared.number
+        t_wall = hit.t + newton(gap, hit.normal, ray.direction, hit.t)
         # The 0.2 mm let in a polyp whose foot lies in the wall that the ray meets.
-        mask, entry = touch(view, b, origin, ray, tile_mask, t_wall + 0.2, pixel_angle)
+        mask, entry = touch(view, b, ray, tile_mask, t_wall + 0.2, shared.pixel_angle)
         if mask != 0:
-            met, t_met, d, nearest, bent, c_met, slopes_met, row = meet_polyps(
-                scenes, view, scene, b, origin, ray, s_origin, entry, t_wall, mask, pixel_angle
+            met, t, d, nearest, bent, c, slopes, row = meet_polyps(
+                scenes, view, shared, ray, entry, t_wall, mask
             )
             # Met but not bent is the wall's own hit: `meet_wall` has that more exactly.
             if met and bent:
-                t = t_met
-                c = c_met
-                slopes = slopes_met
-                gap = d
-                instance = nearest
-                normal, around, tangent = wall_frame(scenes, row, c, slopes)
+                normal, around, along = wall_frame(scenes, row, c, slopes)
                 steepness = qd.sqrt(normal.dot(normal) + 1e-9)
-                # Its differences widen with the distance: what is finer than a pixel would only
-                # glitter.
+                # Its differences widen with the distance, by about a pixel's width: what is finer
+                # would only glitter.
                 normal = blended_normal(
-                    view, b, origin + ray * t, mask, slopes.x / steepness, normal / steepness,
+                    view, b, point_at(ray, t), mask, slopes.x / steepness, normal / steepness,
                     0.06 + 0.0015 * t,
                 )  # fmt: skip
-    wall_radius = slopes.x + qd.sqrt(c.y * c.y + c.z * c.z)
-    step = newton(gap, normal, ray, t)
-    t += step
-    c.x += c.w * step
-    if t >= FAR_MM:
-        t = FAR_MM
-        instance = 0
-    return t, c, normal, around, tangent, instance, wall_radius
+                hit = Hit(
+                    t=t, c=c, wall=slopes, normal=normal, around=around, along=along,
+                    instance=nearest,
+                )  # fmt: skip
+                gap = d
+    step = newton(gap, hit.normal, ray.direction, hit.t)
+    hit.t += step
+    hit.c.x += hit.c.w * step
+    if hit.t >= FAR_MM:
+        hit.t = FAR_MM
+        hit.instance = 0
+    return hit
 
 
 @qd.func
-def first_polyp(view: View, b, origin, ray, mask, t_limit):
+def first_polyp(view: View, b, ray, mask, t_limit):
     """Find the distance to the first masked polyp, unblended, or t_limit: enough to meter."""
     first = t_limit
     k = 0
     rest = mask
     while rest != 0:
         if rest & 1:
-            t, leave = span(view, b, origin, ray, k)
+            t, leave = span(view, b, ray, k)
             # Few steps, coarse: the meter wants the light of a region, not of a pixel.
             for _step in range(12):
                 if t > qd.min(leave, first):
                     break
-                d = polyp_distance(view, b, k, origin + ray * t)
+                d = polyp_distance(view, b, k, point_at(ray, t))
                 if d < 0.02 * t:
                     first = qd.min(first, t)
                     break
@@ -232,9 +224,10 @@ def first_polyp(view: View, b, origin, ray, mask, t_limit):
 
 
 @qd.func
-def meets_polyp(scenes: SceneArrays, view: View, scene, b, origin, ray, k, s_origin, swell):
+def meets_polyp(scenes: SceneArrays, view: View, shared, ray, k):
     """Tell (0, 1) whether the ray, all else away, first meets polyp k on its side in the lumen."""
-    t, leave = span(view, b, origin, ray, k)
+    b = shared.number
+    t, leave = span(view, b, ray, k)
     # Relative to its size: the count of pixels needs an outline, not a depth.
     near = 0.002 * view.polyps[(b * NP + k) * POLYP_ROWS + 4].y
     met = 0
@@ -242,13 +235,13 @@ def meets_polyp(scenes: SceneArrays, view: View, scene, b, origin, ray, k, s_ori
     for _step in range(32):
         if t > leave or d < near:
             break
-        d = polyp_distance(view, b, k, origin + ray * t)
+        d = polyp_distance(view, b, k, point_at(ray, t))
         if d >= near:
             t += 0.95 * d
     if d < near:
-        s = guess_s(scenes, scene, origin, ray, t, s_origin)
-        c, _row = locate(scenes, scene, origin + ray * t, ray, s)
-        gap, _safe = wall_gap(scenes, scene, c, swell)
+        s = guess_s(scenes, shared.scene, ray, t)
+        c, _row = locate(scenes, shared.scene, point_at(ray, t), ray.direction, s)
+        gap, _safe = wall_gap(scenes, shared.scene, c, shared.swell)
         # The part of a polyp that is sunk in the wall was never to be seen: it doesn't count.
         if gap >= 0.0:
             met = 1

@@ -1,6 +1,10 @@
-"""What the kernels read (`SceneArrays`, `View`) and write (`Target`), as flat arrays.
+"""What the kernels read (`SceneArrays`, `View`) and write (`Target`), as flat arrays, and what a
+thread hands on to its functions.
 
-quadrants flattens these dataclasses into kernel arguments; torch tensors pass without a copy.
+quadrants flattens the dataclasses into kernel arguments; torch tensors pass without a copy. Its own
+structs (`Ray`, `Hit` and so on) live in one thread: functions are inlined, so that a struct costs
+what its parts cost. Arrays are of vectors of four wherever that fits, and numbers that are read
+together stand in one: a GPU loads it by one instruction.
 """
 
 from dataclasses import dataclass
@@ -10,6 +14,7 @@ import quadrants as qd
 from endoforge.sim.camera import CAMERA_ROWS as CAMERA_ROWS
 from endoforge.sim.optics import FAR_MM as FAR_MM
 from endoforge.sim.optics import TILE as TILE
+from endoforge.sim.sensor import MAX_LAMPS as MAX_LAMPS
 
 vec2 = qd.math.vec2
 vec3 = qd.math.vec3
@@ -21,15 +26,41 @@ Vec2Array = qd.types.ndarray(dtype=vec2, ndim=1)
 Vec4Array = qd.types.ndarray(dtype=vec4, ndim=1)
 
 CELL = 4
-"""Pixels from one ray of the lattice to the next."""
+"""Pixels from one ray of the lattice to the next: of 16, one is traced, and most of the others only
+checked."""
+METERED = 3
+"""Numbers a frame in `Target.light`."""
 METER_STEP = 2
-"""Tiles from one ray that meters the light to the next."""
+"""Tiles from one ray that meters the light to the next: 880 rays for a frame of 640 x 360."""
+BLOCK = 16
+"""Pixels a side of what JPEG codes together: four blocks of luma, one of Cb, one of Cr."""
+LUMA_PER_BLOCK, CHROMA_PER_BLOCK = BLOCK * BLOCK, (BLOCK // 2) ** 2
+PER_BLOCK = LUMA_PER_BLOCK + 2 * CHROMA_PER_BLOCK
+"""Numbers that one takes in `develop.DarkroomBuffers.planes`."""
 POLYP_ROWS = 7
 """Rows of four numbers a polyp: see `sim.polyps.Polyp.table_row`."""
 LOOK_ROWS = 8
 """Rows of four numbers a look: see `SceneArrays.looks`."""
 STATS = 6
 """Numbers a polyp in `Target.stats`."""
+
+
+@dataclass(frozen=True)
+class FrameSize:
+    """Frames of a batch in pixels, in tiles of TILE pixels and JPEG's blocks of BLOCK pixels."""
+
+    height: qd.i32
+    width: qd.i32
+    tiles_y: qd.i32
+    tiles_x: qd.i32
+    blocks_y: qd.i32
+    blocks_x: qd.i32
+
+    @staticmethod
+    def of(height: int, width: int) -> "FrameSize":
+        """Count what covers frames of so many pixels; tiles and blocks reach beyond their edges."""
+        tiles, blocks = ([-(-side // unit) for side in (height, width)] for unit in (TILE, BLOCK))
+        return FrameSize(height, width, *tiles, *blocks)
 
 
 @dataclass
@@ -93,7 +124,8 @@ class Target:
 
     tile_t, tile_mask  per tile: distance in mm that is free for all its rays; polyps in its cone
     lattice            per lattice ray: 1 / distance, and s at the wall that it meets
-    light              per frame: sum of the metered light, fixed point, and number of rays
+    light              per frame: sum of the metered light, fixed point, in two parts (see
+                       `passes.LIGHT_PART`), and number of rays
     gain               per frame: exposure over the metered light
     radiance           linear RGB before exposure, distance along the ray in mm (FAR_MM: nothing
                        is met; 0: the screen covers the pixel)
@@ -111,3 +143,118 @@ class Target:
     normals: Vec4Array
     image: IntArray
     stats: IntArray
+
+
+@qd.dataclass
+class FrameShared:
+    """What all rays of a frame share.
+
+    number       of the frame in its batch
+    scene        of the loaded ones that it shows
+    swell        peristalsis: share of the radius, turns of its wave at s = 0
+    pixel_angle  radians from one pixel to the next, in the middle of the picture
+    """
+
+    number: qd.i32
+    scene: qd.i32
+    swell: vec2
+    pixel_angle: qd.f32
+
+
+@qd.dataclass
+class Ray:
+    """From a camera: its position in mm and a unit direction, both in the world's axes, and its
+    place s along the centreline, from which other points' places are guessed.
+    """
+
+    origin: vec3
+    direction: vec3
+    s: qd.f32
+
+
+@qd.dataclass
+class Hit:
+    """What a ray meets.
+
+    t            distance in mm
+    c            curve coordinates (s, x, y, ds/dt along the ray)
+    wall         of `geometry.wall_slopes` there
+    normal       of the surface, towards the lumen; its length is that of `geometry.wall_frame`
+    around       unit direction around the wall, across the centreline
+    along        unit direction along the centreline
+    instance     0 the wall, k polyp k - 1
+    """
+
+    t: qd.f32
+    c: vec4
+    wall: vec4
+    normal: vec3
+    around: vec3
+    along: vec3
+    instance: qd.i32
+
+
+@qd.dataclass
+class Cell:
+    """What is known of a square of CELL pixels before their rays are followed.
+
+    a00 ... a11  the lattice's rays at its corners, row by row: 1 / distance, and s
+    smooth       1 if the wall between them looks like one bent sheet
+    t_free       distance in mm that is free for all rays between them
+    polyps       bit mask of the polyps that these may meet
+    """
+
+    a00: vec2
+    a01: vec2
+    a10: vec2
+    a11: vec2
+    smooth: qd.i32
+    t_free: qd.f32
+    polyps: qd.i32
+
+
+@qd.dataclass
+class Lamps:
+    """How many lamps there are, and their places in mm from the lens, in the world's axes."""
+
+    number: qd.i32
+    places: qd.types.matrix(MAX_LAMPS, 3, qd.f32)
+
+
+@qd.dataclass
+class Patch:
+    """The surface under a pixel, as far as it is known before any texture is looked up.
+
+    u, v                    in repeats of the detail
+    along_u, along_v        unit directions in which these grow
+    footprint               of the pixel, in mm of the wall that the detail was made for
+    coat                    crevice, tone, cover, stain: see `SceneArrays.coat`
+    mucosa, tint            albedo RGB of the bare mucosa, and a factor on it
+    pattern, vessels, mucus strengths
+    on_polyp                1 on a polyp that has a surface of its own, 0 on the wall
+    """
+
+    u: qd.f32
+    v: qd.f32
+    along_u: vec3
+    along_v: vec3
+    footprint: qd.f32
+    coat: vec4
+    mucosa: vec3
+    tint: vec3
+    pattern: qd.f32
+    vessels: qd.f32
+    mucus: qd.f32
+    on_polyp: qd.i32
+
+
+@qd.dataclass
+class Finish:
+    """What light meets on a patch: `bump` is added to the normal of the tissue, `film` to that of
+    the wet film which glints, and `gloss` is a factor on the glint.
+    """
+
+    albedo: vec3
+    bump: vec3
+    film: vec3
+    gloss: qd.f32
