@@ -151,11 +151,11 @@ def test_the_user_may_want_the_heuristic_one(keeper, checkpoint, lively, detecto
 
 def test_thresholds_are_passed_on_live(keeper, detector):
     keeper.current()
-    # Half of what is shown: weaker detections continue tracks.
-    assert detector.thresholds == (0.15, 0.5)
+    # A third of what is shown: weaker detections continue tracks.
+    assert detector.thresholds == (pytest.approx(0.1), 0.5)
     keeper.thresholds = Thresholds(0.45, 0.6)
     keeper.current()
-    assert detector.thresholds == (0.225, 0.6)
+    assert detector.thresholds == (pytest.approx(0.15), 0.6)
 
 
 def test_with_no_detector_at_all_the_view_goes_on(checkpoint, events, colon):

@@ -12,10 +12,9 @@ from endoforge.tracking.association import best_pairs, likeness
 from endoforge.tracking.box_filter import BoxFilter
 from endoforge.tracking.camera_motion import CameraFollower
 
-LOW_SHARE = 1 / 2
+LOW_SHARE = 1 / 3
 """Detections of at least this part of the threshold continue tracks, and never begin any: those
-that blur or a fold has weakened are still where the lesion was (ByteTrack). A track whose smoothed
-score is lower isn't shown: so the unsure ones, which are mostly false, end soon."""
+that blur or a fold has weakened are still where the lesion was (ByteTrack)."""
 ALIKE_HIGH, ALIKE_LOW = 0.2, 0.4
 """How alike a detection must be to where a track is expected; a weak one more, for it may be of
 anything. ByteTrack has 0.2 and 0.5, of boxes that aren't enlarged."""
@@ -135,15 +134,18 @@ class Tracker:
         return self._shown(seconds)
 
     def _pass_time(self, seconds: float) -> None:
-        step = 0.0 if self._seconds is None else seconds - self._seconds
+        # The first frame counts as one of a video at the usual rate.
+        self._weight = 1.0
+        step = 0.0
+        if self._seconds is not None:
+            step = seconds - self._seconds
+            self._weight = min(step, LONGEST_STEP_S) * EVIDENCE_HZ
         if not step >= 0:
             raise ValueError(f"a frame at {seconds} s can't follow one at {self._seconds} s")
         self._seconds = seconds
         self._keep([seconds - track.found <= KEPT_GAP_S for track in self._tracks])
         self._filter.predict(step)
         self._fresh = 1 - math.exp(-step / SMOOTHED_S)
-        # The first frame counts as one of a video at the usual rate.
-        self._weight = min(step, LONGEST_STEP_S) * EVIDENCE_HZ if step else 1.0
         for track in self._tracks:
             track.score *= 1 - self._fresh  # as of a frame without it; `_take` adds what it has
             track.evidence *= math.exp(-step / EVIDENCE_FADES_S)
@@ -231,9 +233,7 @@ class Tracker:
         shown = {
             track.number: row
             for row, track in enumerate(self._tracks)
-            if track.number
-            and seconds - track.found <= SHOWN_GAP_S
-            and track.score >= LOW_SHARE * self.threshold
+            if track.number and seconds - track.found <= SHOWN_GAP_S
         }
         rows = [shown[number] for number in sorted(shown)]
         tracks = [self._tracks[row] for row in rows]
