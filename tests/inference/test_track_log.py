@@ -69,8 +69,8 @@ def test_a_sequence_lasts_as_long_as_its_last_frame_does(told):
         log.add(*frame)
     clip = log.sequences["a/clip.mp4"].as_json()
     del clip["tracks"]
-    # 0.6 s, and the tenth that the last frame is shown.
-    assert clip == {"file": "a/clip.mp4", "frames": 4, "seconds": 0.7, "width": 200, "height": 100}
+    # From 0.3 to 0.6 s, and the tenth that the last frame is shown.
+    assert clip == {"file": "a/clip.mp4", "frames": 4, "seconds": 0.4, "width": 200, "height": 100}
 
 
 def test_mot_text_counts_frames_from_one(told, tmp_path):

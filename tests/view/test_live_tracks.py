@@ -112,7 +112,7 @@ def test_in_the_same_frame_again_only_tracks_that_are_found_are_shown(colon):
     tracking = LiveTracking()
     frames = [frame_at(colon, 5 + 0.1 * number) for number in range(4)]
     assert ids_along(tracking, frames)[-1] == [1]
-    for detections, ids in ((found(), []), (found(BOX), [1]), (found(BOX, score=0.15), [1])):
+    for detections, ids in ((found(), []), (found(BOX), [1]), (found(BOX, score=0.2), [1])):
         assert tracking.follow(frames[-1], detections, 0.3)[0].ids.tolist() == ids
     # In the next frame it is carried on.
     assert tracking.follow(frame_at(colon, 5.4), found(), 0.3)[0].ids.tolist() == [1]

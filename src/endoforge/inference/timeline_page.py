@@ -80,7 +80,7 @@ def _read(
 
 def _seconds(sequence: SequenceTracks) -> float:
     """How long what was looked at takes; a single frame is taken for a 25th of a second."""
-    return max(sequence.duration - sequence.seconds[0], 0.04)
+    return max(sequence.duration, 0.04)
 
 
 def _shown(sequence: SequenceTracks) -> float:

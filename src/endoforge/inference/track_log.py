@@ -41,9 +41,9 @@ class SequenceTracks:
 
     @property
     def duration(self) -> float:
-        """How long it takes in seconds, its last frame as long as the one before."""
-        last = self.seconds[-1]
-        return last if len(self.seconds) == 1 else 2 * last - self.seconds[-2]
+        """Seconds from its first frame to its end, the last frame as long as the one before."""
+        last_s = self.seconds[-1] - self.seconds[-2] if len(self.seconds) > 1 else 0.0
+        return self.seconds[-1] - self.seconds[0] + last_s
 
     def histories(self) -> list[TrackHistory]:
         """Tell its tracks by their numbers."""

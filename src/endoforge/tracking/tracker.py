@@ -134,15 +134,18 @@ class Tracker:
         return self._shown(seconds)
 
     def _pass_time(self, seconds: float) -> None:
-        step = 0.0 if self._seconds is None else seconds - self._seconds
+        # The first frame counts as one of a video at the usual rate.
+        self._weight = 1.0
+        step = 0.0
+        if self._seconds is not None:
+            step = seconds - self._seconds
+            self._weight = min(step, LONGEST_STEP_S) * EVIDENCE_HZ
         if not step >= 0:
             raise ValueError(f"a frame at {seconds} s can't follow one at {self._seconds} s")
         self._seconds = seconds
         self._keep([seconds - track.found <= KEPT_GAP_S for track in self._tracks])
         self._filter.predict(step)
         self._fresh = 1 - math.exp(-step / SMOOTHED_S)
-        # The first frame counts as one of a video at the usual rate.
-        self._weight = min(step, LONGEST_STEP_S) * EVIDENCE_HZ if step else 1.0
         for track in self._tracks:
             track.score *= 1 - self._fresh  # as of a frame without it; `_take` adds what it has
             track.evidence *= math.exp(-step / EVIDENCE_FADES_S)
