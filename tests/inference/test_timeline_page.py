@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.inference.conftest import SIZE, lines_of
-from tests.inference.test_tracks import capture_run, still_video, tracks_of
+from tests.inference.test_tracks import capture_run, shown_since, still_video, tracks_of
 
 
 def clips_of(out):
@@ -34,14 +34,15 @@ def test_a_video_and_a_run_have_their_lanes_and_stills(tmp_path, detect):
     assert [track["number"] for track in clip["tracks"]] == list(told)
     for track in clip["tracks"]:
         beside = told[track["number"]]
-        begin = beside["begin"]
-        shown = (begin["seconds"], 1.1, 12 - begin["frame"])
-        assert (track["begin"], track["end"], track["frames"]) == shown
+        first = shown_since(beside["peak_score"])
+        assert (track["begin"], track["end"], track["frames"]) == (first / 10, 1.1, 12 - first)
         assert track["peak"] == pytest.approx(beside["peak_score"], abs=1e-3)
         assert track["best"]["seconds"] == beside["best"]["seconds"]
         places = np.array(beside["best"]["bbox_px"]) / [*SIZE, *SIZE]
         assert track["best"]["box"] == pytest.approx(places, abs=1e-3)
-        assert [still["box"] is None for still in track["stills"]] == [True] + [False] * shown[2]
+        # That of half a second before it is the first frame.
+        boxless = [still["box"] is None for still in track["stills"]]
+        assert boxless == [True] + [False] * (12 - first)
         picture = cv2.imdecode(
             np.frombuffer(base64.b64decode(track["best"]["jpeg"]), np.uint8), cv2.IMREAD_COLOR
         )

@@ -53,6 +53,16 @@ def capture_run(root, name="run_1", times=(0.0, 0.1, 0.2, 0.3), **manifest):
     return run
 
 
+def shown_since(score, frames_of_least=((0.665, 1), (0.5816, 2), (0.55, 3), (0.5343, 4))):
+    """The frame from which a track of this score is shown, of a picture that stays the same.
+
+    At 10 frames a second and a threshold of 0.4 the first one adds the share (score - 0.4) / 0.6,
+    each other one 25 / 10 of it, and exp(-0.1 / 0.25) = 0.670 is left of what was there: 3.170,
+    4.625, 5.600 and 6.254 shares in frames 1 to 4. What makes 1.4 of them is shown.
+    """
+    return next(frame for least, frame in frames_of_least if score >= least)
+
+
 def tracks_of(out):
     return json.loads((out / "tracks.json").read_text())
 
@@ -60,10 +70,13 @@ def tracks_of(out):
 def test_detections_say_whose_they_are_and_tracks_stand_beside_them(tmp_path, detect):
     report, out = detect(still_video(tmp_path / "clip.avi"), infer_obj_thresh=0.4)
     records = lines_of(out)
-    # At 10 frames a second a sure track is confirmed by its second detection.
-    assert [bool(record["tracks"]) for record in records] == [False] + [True] * 11
-    assert {one["track"] for one in records[0]["detections"]} == {None}
     last = records[-1]
+    since = {one["track"]: shown_since(one["score"]) for one in last["tracks"]}
+    assert set(since.values()) == {1, 2, 3, 4}
+    for record in records:
+        shown = [track for track, first in since.items() if first <= record["frame"]]
+        assert [one["track"] for one in record["tracks"]] == shown
+        assert {one["track"] for one in record["detections"]} == {*shown, None}
     owners = [one["track"] for one in last["detections"] if one["track"] is not None]
     assert sorted(owners) == [one["track"] for one in last["tracks"]]
     for track in last["tracks"]:
@@ -87,11 +100,13 @@ def test_tracks_json_tells_of_each_video(tmp_path, detect):
     first, second = told["videos"]
     assert (first["file"], first["frames"], first["seconds"]) == ("a.avi", 12, 1.2)
     assert (first["width"], first["height"]) == SIZE
+    # What is there for one frame is no track.
     assert (second["file"], second["frames"], second["tracks"]) == ("b.avi", 1, [])
-    assert first["tracks"][0]["begin"] == {"frame": 1, "seconds": 0.1}
     for track in first["tracks"]:
+        frame = shown_since(track["peak_score"])
+        assert track["begin"] == {"frame": frame, "seconds": frame / 10}
         assert track["end"] == {"frame": 11, "seconds": 1.1}
-        assert track["frames"] == 12 - track["begin"]["frame"]
+        assert track["frames"] == 12 - frame
         assert track["peak_score"] == track["best"]["score"] >= track["mean_score"] > 0.4
 
 
@@ -103,15 +118,21 @@ def test_pictures_have_no_tracks(pictures, detect):
 
 
 def test_frames_that_are_left_out_leave_time_to_pass(tmp_path, detect):
-    # Of 12 frames every fifth: 0, 0.5 and 1 s, at which a second detection is enough.
+    # Of 12 frames every fifth: 0, 0.5 and 1 s. A step counts as 0.2 s, 5 shares, and of what was
+    # there exp(-2) = 0.135 is left: 5.135, then 5.695 shares, which for a score of 0.5636, and one
+    # of 0.5475, are 1.4.
     _, out = detect(still_video(tmp_path / "clip.avi"), fps=2, infer_obj_thresh=0.4)
-    assert [bool(record["tracks"]) for record in lines_of(out)] == [False, True, True]
+    first, second, third = lines_of(out)
+    assert first["tracks"] == []
+    scores = [one["score"] for one in third["tracks"]]
+    assert min(scores) >= 0.5475
+    assert len(second["tracks"]) == sum(score >= 0.5636 for score in scores) > 0
 
 
 def test_a_drawn_video_shows_tracks(tmp_path, detect):
     _, out = detect(still_video(tmp_path / "clip.avi"), infer_obj_thresh=0.4)
     frames = [frame for _, _, frame in Video(out / "drawn/clip.avi.mp4").frames()]
-    # Grey lines first, a colour a track from the third frame on.
+    # Grey lines first, a colour a track from frames 1 to 4 on.
     changed = np.abs(frames[4].astype(int) - frames[0]).mean()
     assert changed > 5 * np.abs(frames[5].astype(int) - frames[4]).mean()
 
@@ -151,8 +172,11 @@ def test_a_capture_run_is_followed_by_its_labels_clock(tmp_path, detect):
         _, out = detect(given, infer_obj_thresh=0.4)
         [told] = tracks_of(out)["videos"]
         assert (told["file"], told["frames"]) == ("run_1", 4)
-        assert min(track["begin"]["seconds"] for track in told["tracks"]) == 5.1
-        assert [bool(record["tracks"]) for record in lines_of(out)] == [False, True, True, True]
+        assert {track["begin"]["seconds"] for track in told["tracks"]} == {5.1, 5.2, 5.3}
+        for track in told["tracks"]:
+            frame = shown_since(track["peak_score"])
+            assert track["begin"] == {"frame": frame, "seconds": 5 + frame / 10}
+        assert [bool(record["tracks"]) for record in lines_of(out)] == [False] + [True] * 3
         assert "frame" not in lines_of(out)[0]  # they are pictures, and drawn as such
         assert (out / "drawn").is_dir()
 

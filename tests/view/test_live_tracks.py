@@ -65,6 +65,8 @@ def ids_along(tracking, frames):
 def test_time_is_the_simulated_one(colon):
     tracking = LiveTracking()
     frames = [frame_at(colon, 5 + 0.1 * number) for number in range(5)]
+    # A score of 0.8 is 0.714 of the way from 0.3 to 1. The first frame counts 1, of which 0.670 is
+    # left 0.1 s later, where 2.5 are added: 0.714 * 3.17 = 2.26, over 1.4.
     assert ids_along(tracking, frames) == [[], [1], [1], [1], [1]]
     assert tracking.seconds == pytest.approx(0.4)
     tracked, owners = tracking.follow(frame_at(colon, 5.5), found(BOX, OTHER), 0.3)
@@ -106,13 +108,20 @@ def test_the_same_frame_again_takes_no_time(colon):
     frame = frame_at(colon, 5.0)
     assert ids_along(tracking, [frame] * 9) == [[]] * 9
     assert tracking.seconds == 0
+    # What is new in a later frame, where it counts 2.5, isn't confirmed by more looks at it either.
+    frame = frame_at(colon, 5.1)
+    for _ in range(9):
+        tracked, owners = tracking.follow(frame, found(BOX, OTHER), 0.3)
+        assert (tracked.ids.tolist(), owners.tolist()) == ([1], [1, 0])
+    tracked, _ = tracking.follow(frame_at(colon, 5.2), found(BOX, OTHER), 0.3)
+    assert tracked.ids.tolist() == [1, 2]
 
 
 def test_in_the_same_frame_again_only_tracks_that_are_found_are_shown(colon):
     tracking = LiveTracking()
     frames = [frame_at(colon, 5 + 0.1 * number) for number in range(4)]
     assert ids_along(tracking, frames)[-1] == [1]
-    for detections, ids in ((found(), []), (found(BOX), [1]), (found(BOX, score=0.2), [1])):
+    for detections, ids in ((found(), []), (found(BOX), [1]), (found(BOX, score=0.15), [1])):
         assert tracking.follow(frames[-1], detections, 0.3)[0].ids.tolist() == ids
     # In the next frame it is carried on.
     assert tracking.follow(frame_at(colon, 5.4), found(), 0.3)[0].ids.tolist() == [1]

@@ -19,7 +19,8 @@ ALIKE_HIGH, ALIKE_LOW = 0.2, 0.4
 """How alike a detection must be to where a track is expected; a weak one more, for it may be of
 anything. ByteTrack has 0.2 and 0.5, of boxes that aren't enlarged."""
 FEWEST_FINDS = 2
-"""Of a track that is shown, whatever their scores: what is there for one frame may be anything."""
+"""Of a track that is shown, whatever their scores: what is there for one frame may be anything, and
+so may what is there again when the same frame is looked at again."""
 EVIDENCE_NEEDED, EVIDENCE_FADES_S = 1.4, 0.25
 """A track is shown once its evidence is so much. Every detection above the threshold adds the share
 that its score has of the way from the threshold to 1, 25 times a second; what was added falls to
@@ -75,7 +76,7 @@ class _Track:
     votes: dict[int, float] = field(default_factory=dict)
     """The sum of the scores that each class has had."""
     finds: int = 0
-    """Detections above the threshold."""
+    """How many times it had a detection above the threshold; two at one time are one."""
     number: int = 0
     """From 1 when it is confirmed."""
 
@@ -109,8 +110,12 @@ class Tracker:
 
     @property
     def owners(self) -> NDArray[np.int64]:
-        """Of each detection of the last frame the id of its track; 0: of none that is confirmed."""
-        numbers = [0 if track is None else track.number for track in self._takers]
+        """Of each detection of the last frame the id of its track, which is shown; 0: of none."""
+        # A track may have ended with its last detection.
+        numbers = [
+            track.number if track is not None and track in self._tracks else 0
+            for track in self._takers
+        ]
         return np.array(numbers, np.int64)
 
     def update(
@@ -134,9 +139,9 @@ class Tracker:
         return self._shown(seconds)
 
     def _pass_time(self, seconds: float) -> None:
-        # The first frame counts as one of a video at the usual rate.
-        self._weight = 1.0
-        step = 0.0
+        # The first frame counts as one of a video at the usual rate; another one of the same time
+        # shows nothing new.
+        step, self._weight = 0.0, 1.0
         if self._seconds is not None:
             step = seconds - self._seconds
             self._weight = min(step, LONGEST_STEP_S) * EVIDENCE_HZ
@@ -192,8 +197,9 @@ class Tracker:
     def _note(self, track: _Track, found: Detections, place: int, seconds: float) -> None:
         score = float(found.scores[place])
         self._takers[place] = track
+        if score >= self.threshold and (not track.finds or seconds > track.found):
+            track.finds += 1
         track.found = seconds
-        track.finds += score >= self.threshold
         above = max(0.0, score - self.threshold)
         track.evidence += self._weight * above / max(1.0 - self.threshold, 1e-6)
         name = int(found.classes[place])
