@@ -7,7 +7,7 @@
 # make figures  renew the pictures of the README
 # make flags   renew the tables of flags in the documents
 # make gallery  renew the pictures of docs/gallery.md
-# make view-shots  renew the pictures of docs/sim-view.md
+# make view-shots  renew the pictures of docs/sim-view.md and of the timeline
 # make clean  remove what `make demo` wrote (the environment stays)
 
 PYTHON ?= python3
@@ -91,7 +91,8 @@ gallery: env
 	$(BIN)/python tools/make_gallery.py
 
 view-shots: env
-	$(BIN)/python tools/make_view_shots.py
+	$(BIN)/python -m tools.make_view_shots
+	$(BIN)/python -m tools.make_timeline_shot
 
 clean:
 	rm -rf demo
