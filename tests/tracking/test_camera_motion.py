@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from endoforge.tracking.camera_motion import CameraFollower, CameraMotion, small_grey
+from endoforge.tracking.camera_motion import (
+    CameraFollower,
+    CameraMotion,
+    measure_motion,
+    small_grey,
+)
 
 SIZE_HW = (360, 640)
 
@@ -108,3 +113,21 @@ def test_a_motion_that_nobody_wants_isnt_told_but_the_frame_is_kept():
 def test_frames_are_made_small_and_tiny_ones_stay():
     assert small_grey(np.zeros((720, 1280, 3), np.uint8)).shape == (90, 160)
     assert small_grey(np.full((7, 9, 3), 50, np.uint8)).tolist() == [[50] * 9] * 7
+
+
+def test_trackers_of_one_video_share_what_is_measured(monkeypatch):
+    asked = []
+
+    def counted(before, after):
+        asked.append(after)
+        return measure_motion(before, after)
+
+    monkeypatch.setattr("endoforge.tracking.camera_motion.measure_motion", counted)
+    follower = CameraFollower()
+    follower.follow(warped(STILL), wanted=False)
+    moved = warped([[1, 0, 32], [0, 1, 0]])
+    assert follower.follow(moved, wanted=False) is None
+    first, second = (follower.follow(moved, wanted=True) for _ in range(2))
+    assert first is second is not None
+    assert first.shift == pytest.approx(np.array([0.05, 0]), abs=5e-3)
+    assert len(asked) == 1

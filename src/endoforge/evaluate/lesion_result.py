@@ -16,6 +16,7 @@ from endoforge.evaluate.lesions import (
     froc_point,
     sum_up,
 )
+from endoforge.tracking.camera_motion import CameraFollower
 from endoforge.tracking.tracker import Tracked, Tracker
 
 
@@ -104,7 +105,8 @@ def _tracked(
     on_frames: Callable[[int], None],
 ) -> dict[float, list[Tracked]]:
     """What a tracker with each of `scores` as its threshold shows of a run's frames."""
-    trackers = {score: Tracker(threshold=score) for score in scores}
+    camera = CameraFollower()
+    trackers = {score: Tracker(threshold=score, camera=camera) for score in scores}
     shown: dict[float, list[Tracked]] = {score: [] for score in trackers}
     frames = zip(run.places, found, run.sequence.seconds, strict=True)
     for place, detected, seconds in frames:

@@ -54,18 +54,33 @@ class CameraFollower:
     similarity by RANSAC."""
 
     def __init__(self) -> None:
+        self._image: NDArray[np.uint8] | None = None
         self._before: NDArray[np.uint8] | None = None
+        self._after: NDArray[np.uint8] | None = None
+        self._is_measured = False
+        self._motion: CameraMotion | None = None
 
     def follow(self, image: NDArray[np.uint8], *, wanted: bool) -> CameraMotion | None:
-        """Tell how the picture moved since the last call, for `image`, (H, W, 3) uint8 RGB.
+        """Tell how the picture moved since the one before, for `image`, (H, W, 3) uint8 RGB.
 
         None where that isn't sure (a blurred frame, a turn too large, another size), if there is no
-        frame before, and if it isn't `wanted`, which saves most of the time.
+        frame before, and if it isn't `wanted`, which saves most of the time. Several trackers of
+        one video may ask, with the same array: it is measured once.
         """
-        before, self._before = self._before, small_grey(image)
-        if not wanted or before is None or before.shape != self._before.shape:
+        if image is not self._image:
+            self._image = image
+            self._before, self._after = self._after, small_grey(image)
+            self._is_measured = False
+        if wanted and not self._is_measured:
+            self._motion = self._measured()
+            self._is_measured = True
+        return self._motion if wanted else None
+
+    def _measured(self) -> CameraMotion | None:
+        before, after = self._before, self._after
+        if before is None or after is None or before.shape != after.shape:
             return None
-        return measure_motion(before, self._before)
+        return measure_motion(before, after)
 
 
 def small_grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

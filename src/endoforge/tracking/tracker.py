@@ -95,11 +95,15 @@ class Tracker:
     frames a second give like results.
     """
 
-    def __init__(self, *, threshold: float = 0.3, first: int = 1) -> None:
+    def __init__(
+        self, *, threshold: float = 0.3, first: int = 1, camera: CameraFollower | None = None
+    ) -> None:
         """`threshold` is the score, 0..1, from which a detection counts as high, which may be set
-        anew between two frames; `first` is the id of the first track."""
+        anew between two frames; `first` is the id of the first track; `camera` may be shared with
+        other trackers of the same frames."""
         self.threshold = threshold
-        self._camera = CameraFollower()
+        self._camera = camera or CameraFollower()
+        self._image: NDArray[np.uint8] | None = None
         self._filter = BoxFilter()
         self._tracks: list[_Track] = []
         self._seconds: float | None = None
@@ -128,7 +132,9 @@ class Tracker:
         are expected where they would be if it hadn't moved. Raises ValueError if time goes back.
         """
         self._pass_time(seconds)
-        if image is not None:
+        # A frame that is looked at again has not moved since.
+        if image is not None and image is not self._image:
+            self._image = image
             motion = self._camera.follow(image, wanted=bool(self._tracks))
             if motion is not None:
                 self._filter.follow(motion)
