@@ -109,6 +109,8 @@ def _move_threshold(session: Session, step: ThresholdStep) -> None:
 
 def _fly_seed(session: Session, seed: int | None) -> None:
     world = _free_to_fly(session)
+    if session.shared.recording is not None:
+        raise UserError("a recording is going on, of this colon: L ends it")
     session.new_seed((world.colon.base_seed + 1) % (MAX_SEED + 1) if seed is None else seed)
 
 
