@@ -35,7 +35,7 @@ MOST_FRAMES = 20_000
 MOST_STILL_S = 60.0
 """Simulated seconds for which the camera may stand still, until its recording ends by itself."""
 STILL_MM, STILL_AXES = 0.1, 1e-3
-"""A camera that moves and turns less has stood still; the second is a difference of unit vectors."""
+"""A camera that moves and turns less stands still; the second is a difference of unit vectors."""
 LEAST_FREE_BYTES = 500_000_000
 """Space that a recording leaves on its disk."""
 
