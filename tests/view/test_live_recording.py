@@ -2,6 +2,7 @@
 
 import errno
 import json
+import shutil
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from endoforge.captures.index import index_root
 from endoforge.captures.pictures import read_picture
+from endoforge.captures.recorder import RunRecorder
 from endoforge.captures.schema import FrameLabel
 from endoforge.core.errors import UserError
 from endoforge.datagen.config import DatagenConfig
@@ -282,7 +284,7 @@ def test_a_recording_leaves_space_on_the_disk(watch, monkeypatch, data_run):
     session = watched.session
     free = iter([500_000_000])
     usage = lambda _: SimpleNamespace(free=next(free, 499_999_999))  # noqa: E731
-    monkeypatch.setattr(live_recording.shutil, "disk_usage", usage)
+    monkeypatch.setattr(shutil, "disk_usage", usage)
     run_command(session, Switch("data_run" if data_run else "record"))
     _, manifest = contents(recorded(watched))
     assert manifest["endoforge"]["frames"] == 1
@@ -295,7 +297,7 @@ def test_a_disk_that_is_full_at_the_first_frame_leaves_no_run(watch, monkeypatch
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(live_recording.RunRecorder, "write", full)
+    monkeypatch.setattr(RunRecorder, "write", full)
     watched = watch()
     session = watched.session
     run_command(session, Switch("data_run" if data_run else "record"))

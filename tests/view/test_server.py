@@ -447,12 +447,16 @@ def test_boxes_and_truth_come_with_the_frames(viewer):
     viewer.until(lambda: viewer.frames[-1]["truth"] is not None)
     viewer.until(lambda: viewer.frames[-1]["boxes"])
     assert viewer.frames[-1]["boxes"][0]["hit"] in (True, False)
-    viewer.until(lambda: viewer.state["truth"]["fp"] + viewer.state["truth"]["tp"] > 0)
+    counts = lambda: viewer.state["truth"]["since_reset"]  # noqa: E731
+    viewer.until(lambda: counts()["fp"] + counts()["tp"] > 0)
+    minute = viewer.state["truth"]["minute"]
+    assert minute["fp"] + minute["tp"] > 0
+    assert viewer.state["truth"]["setting"] == "heuristic, objectness 0.30, IoU 0.50, seed 3"
     viewer.switch("pause")
     viewer.until(lambda: viewer.state["world"]["paused"])
     viewer.read(0.5)
     viewer.switch("reset_score")
-    viewer.until(lambda: viewer.state["truth"]["fp"] == 0)
+    viewer.until(lambda: counts()["fp"] == 0)
     viewer.until(lambda: viewer.state["lesions"]["marks"] == [])
 
 

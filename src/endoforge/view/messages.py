@@ -246,6 +246,8 @@ class DetectorState:
     """The detector at work; milliseconds are None until something was detected lately."""
 
     mode: DetectorKind
+    weights: str | None
+    """Which ones the neural detector has: the file, and the first digits of its SHA-256."""
     fallback: str | None
     """Why it isn't the one that was asked for, in a line."""
     objectness: float
@@ -282,19 +284,30 @@ class RatesState:
 
 
 @dataclass(frozen=True)
-class TruthState:
-    """The detector's hits, false alarms and misses since the last reset.
+class HitCounts:
+    """Hits, false alarms and misses; the shares are None where there is nothing to divide by."""
 
-    Precision and recall are None where there is nothing to divide by.
-    """
-
-    shown: bool
-    """Whether frames come with the truth."""
     tp: int
     fp: int
     fn: int
     precision: float | None
     recall: float | None
+
+
+@dataclass(frozen=True)
+class TruthState:
+    """How the detector does against the truth with the detector, thresholds and seed of now.
+
+    `since_reset` counts all that was looked at with these, `minute` what of that was in the last
+    minute.
+    """
+
+    shown: bool
+    """Whether frames come with the truth."""
+    setting: str
+    """What is counted apart, in words."""
+    since_reset: HitCounts
+    minute: HitCounts
 
 
 @dataclass(frozen=True)

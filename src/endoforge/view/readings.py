@@ -26,7 +26,9 @@ def read_state(session: Session, viewers: int, client: ClientState) -> LiveState
                 dropped=session.encoding.frames.dropped,
                 clients=viewers,
             ),
-            truth=session.detecting.score.reading(shown=session.encoding.with_truth),
+            truth=session.detecting.score.reading(
+                session.detecting.setting, shown=session.encoding.with_truth
+            ),
             lesions=session.detecting.lesions.reading(),
             client=client,
             renderer=session.show.engine or "starting",
