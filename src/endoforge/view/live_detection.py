@@ -155,6 +155,8 @@ class Detecting(threading.Thread):
         self.rate = Rate()
         self.found: Sighting | None = None
         self.error: str | None = None
+        self.on_found: Callable[[], None] = lambda: None
+        """Hears that `found` is another one."""
         self._events = events
         self._interval_s = 1 / most_hz
         self._ended = threading.Event()
@@ -172,6 +174,7 @@ class Detecting(threading.Thread):
                 continue
             started = time.monotonic()
             self._detect(frame)
+            self.on_found()
             pause = RETRY_S if self.error else started + self._interval_s - time.monotonic()
             self._ended.wait(max(pause, 0.0))
 
@@ -195,7 +198,6 @@ class Detecting(threading.Thread):
         again, self._last = frame is self._last, frame
         try:
             detector = self.keeper.current()
-            self.setting = self._setting(frame)
             started = time.perf_counter()
             detections = detector.detect(frame.rgb)
             self.rate.add(time.perf_counter() - started)
@@ -212,6 +214,7 @@ class Detecting(threading.Thread):
             self._events.tell("info", "the detector works again")
             self.error = None
         if not again:
+            self.setting = self._setting(frame)
             self.score.add(self.found.found, self.setting)
         self.lesions.add(frame, self.found, self._tracking.seconds)
 

@@ -23,7 +23,15 @@ Reader = Callable[[Any], Any]
 CameraName = Literal["endoscope", "free"]
 Level = Literal["info", "warning", "error"]
 Switchable = Literal[
-    "autopilot", "camera", "data_run", "detector", "pause", "record", "reset_score", "truth"
+    "autopilot",
+    "camera",
+    "data_run",
+    "detector",
+    "newest_first",
+    "pause",
+    "record",
+    "reset_score",
+    "truth",
 ]
 Threshold = Literal["objectness", "iou"]
 MarkKind = Literal["found", "missed", "false"]
@@ -281,6 +289,8 @@ class RatesState:
     dropped: int
     """Rendered and never encoded, since the start."""
     clients: int
+    newest_first: bool
+    """Whether pictures are shown as they come, and don't wait for their boxes."""
 
 
 @dataclass(frozen=True)
@@ -386,9 +396,11 @@ class TrueBox:
 
 @dataclass(frozen=True)
 class FrameHeader:
-    """What is drawn over a frame: the newest detections, and the truth if it is shown."""
+    """What is drawn over a frame: what was found, and the truth if it is shown."""
 
     frame: int
+    looked_at: int | None
+    """The frame that the boxes were found on."""
     boxes: tuple[FoundBox, ...]
     truth: tuple[TrueBox, ...] | None
 

@@ -29,6 +29,7 @@ export class Hud {
       autopilot: state.world.autopilot,
       paused: state.world.paused,
       truth: state.truth.shown,
+      newest_first: state.rates.newest_first,
       recording: state.recorder.recording,
       data_run: state.recorder.data_run,
     });
