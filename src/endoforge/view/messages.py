@@ -366,6 +366,8 @@ class LiveState:
     lesions: LesionsState
     client: ClientState
     renderer: str
+    trouble: str | None
+    """Why no new pictures come, in a line."""
     device: str
 
 
