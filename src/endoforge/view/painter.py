@@ -5,8 +5,6 @@ Pixels come back in memory that both processes share, in slots that are used in 
 
 import logging
 import multiprocessing
-import signal
-import sys
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, cast
@@ -15,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from endoforge.core.children import become_child, starting_children
+from endoforge.core.children import become_child, end_by_exception, starting_children
 from endoforge.core.choices import RendererName
 from endoforge.core.errors import UserError
 from endoforge.core.shared_memory import SharedMemory
@@ -31,6 +29,8 @@ SLOTS = 3
 """Two on their way, so that the renderer never waits, and one that is read."""
 END_S = 0.5
 """Seconds for the process to end when it is asked to, before it is killed."""
+LOAD_S = 300.0
+"""Seconds for it to start and take a colon, before it is taken to hang."""
 STATS_BYTES = MAX_POLYPS * STATS * 4
 
 
@@ -46,7 +46,7 @@ class PaintedPicture:
 
 
 class PainterGone(Exception):
-    """The renderer's process has ended."""
+    """The renderer's process has ended, or answers no more."""
 
 
 class Painter:
@@ -75,13 +75,13 @@ class Painter:
     def load(self, colon: Colon) -> None:
         """Show a colon from the next shot on; returns once the renderer has it.
 
-        Raises UserError if the renderer isn't to be had, PainterGone if the process ended.
+        Raises UserError if the renderer isn't to be had, PainterGone if the process ended or hangs.
         """
         assert self.in_flight == 0
         if not self.engine:
-            self.engine = str(self._receive(None))
+            self.engine = str(self._answer())
         self._send(("load", colon.tables, colon.has_jpeg))
-        self._receive(None)
+        self._answer()
 
     def shoot(
         self, cameras: NDArray[np.float32], polyps: NDArray[np.float32], *, in_full: bool
@@ -117,16 +117,26 @@ class Painter:
         except OSError as error:
             raise PainterGone(self._ending()) from error
 
-    def _receive(self, timeout_s: float | None) -> Any:
+    def _receive(self, timeout_s: float) -> Any:
+        """The value that it sends, or None if none comes in time."""
+        return self._answer() if self._poll(timeout_s) else None
+
+    def _answer(self) -> Any:
+        if not self._poll(LOAD_S):
+            raise PainterGone(f"the renderer hasn't answered for {LOAD_S:g} s")
         try:
-            if not self._pipe.poll(timeout_s):
-                return None
             kind, value = self._pipe.recv()
         except (EOFError, OSError) as error:
             raise PainterGone(self._ending()) from error
         if kind == "error":
             raise UserError(value)
-        return value
+        return value or ""
+
+    def _poll(self, timeout_s: float) -> bool:
+        try:
+            return self._pipe.poll(timeout_s)
+        except (EOFError, OSError) as error:
+            raise PainterGone(self._ending()) from error
 
     def _ending(self) -> str:
         self._process.join(END_S)
@@ -150,7 +160,7 @@ def _paint(
     """In the process: render what is asked for, until the pipe is closed."""
     become_child()
     # `close` terminates the process: by an exception, so that it keeps what it has compiled.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    end_by_exception()
     try:
         _serve(pipe, memory.bytes, size, name)
     except (EOFError, BrokenPipeError):
