@@ -81,6 +81,7 @@ def header_of(frame: LiveFrame, found: Sighting | None, *, with_truth: bool) -> 
 
     The detections may be of an earlier frame: detecting is slower than showing.
     """
+    with_truth = with_truth and frame.has_truth
     return FrameHeader(
         frame=frame.number,
         boxes=_found_boxes(found, with_truth=with_truth) if found is not None else (),

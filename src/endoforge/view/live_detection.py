@@ -18,7 +18,7 @@ from endoforge.detect.tinydet import TinyDet
 from endoforge.tracking.tracker import LOW_SHARE
 from endoforge.view.colon_score import ColonScore
 from endoforge.view.events import Events
-from endoforge.view.frame import LiveFrame
+from endoforge.view.frame import LiveFrame, WorldFrame
 from endoforge.view.live_tracks import LiveTracking, Sighting, make_sighting
 from endoforge.view.messages import DetectorState
 from endoforge.view.rates import Rate
@@ -199,9 +199,10 @@ class Detecting(threading.Thread):
         if self.error is not None:
             self._events.tell("info", "the detector works again")
             self.error = None
-        if not again:
+        if not again and frame.has_truth:
             self.score.add(self.found.found)
-        self.lesions.add(frame, self.found, self._tracking.seconds)
+        if isinstance(frame, WorldFrame):
+            self.lesions.add(frame, self.found, self._tracking.seconds)
 
     def _sighting(self, frame: LiveFrame, detector: Detector, every: Detections) -> Sighting:
         if self._is_new:

@@ -157,7 +157,23 @@ class Drag:
     dy: Pixels
 
 
-ViewCommand = Switch | ThresholdStep | SpeedChoice | SeedChoice
+@dataclass(frozen=True)
+class Seek:
+    """A file is to be looked at from another moment on, in seconds from its first frame."""
+
+    type: ClassVar = "seek"
+    seconds: Annotated[float, _number]
+
+
+@dataclass(frozen=True)
+class FrameStep:
+    """A file is to be paused, and the frame before (-1) or after (1) to be shown."""
+
+    type: ClassVar = "step"
+    by: Annotated[int, partial(_choice, (-1, 1))]
+
+
+ViewCommand = Switch | ThresholdStep | SpeedChoice | SeedChoice | Seek | FrameStep
 FromViewer = Ack | ViewCommand | Steer | Drag
 FROM_VIEWER: Mapping[str, type[FromViewer]] = {kind.type: kind for kind in get_args(FromViewer)}
 
@@ -239,6 +255,24 @@ class WorldState:
     segment: str = ""
     depth_cm: float = 0.0
     length_cm: float = 0.0
+
+
+@dataclass(frozen=True)
+class SourceState:
+    """The file, camera or stream that is shown in the place of a simulated world."""
+
+    name: str
+    """Without what is secret in an address."""
+    is_live: bool
+    """Whether it can only be watched as it comes: no going back, no other speed."""
+    duration_s: float
+    """0 if that isn't known."""
+    is_over: bool
+    """Whether a file has come to its end."""
+    trouble: str | None
+    """Why no new pictures come, in a line."""
+    dropped: int
+    """Pictures of a live source that were too late to be shown."""
 
 
 @dataclass(frozen=True)
@@ -344,6 +378,7 @@ class LiveState:
     client: ClientState
     renderer: str
     device: str
+    source: SourceState | None
 
 
 @dataclass(frozen=True)

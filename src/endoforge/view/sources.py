@@ -1,0 +1,29 @@
+"""From the name of a source to what shows it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from endoforge.captures.addresses import live_address
+from endoforge.core.text import printable
+from endoforge.view.events import Events
+from endoforge.view.footage import open_footage
+from endoforge.view.frame import SourceFrame
+from endoforge.view.live_show import LiveShow
+from endoforge.view.show import SharedWorld
+from endoforge.view.source_show import PlayedShow, SourceShow
+
+
+def make_source_show(
+    source: str,
+    shared: SharedWorld,
+    on_frame: Callable[[SourceFrame], None],
+    on_change: Callable[[], None],
+    events: Events,
+) -> SourceShow:
+    """What shows a file, folder, device or stream; raises UserError for one that can't be."""
+    address = live_address(source)
+    if address is not None:
+        return LiveShow(address, shared, on_frame, on_change, events)
+    path = Path(source)
+    name = printable(path.name or str(path))
+    return PlayedShow(name, open_footage(path), shared, on_frame, on_change, events)
