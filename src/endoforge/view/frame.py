@@ -59,7 +59,7 @@ class LiveFrame:
 
 
 @dataclass(frozen=True, eq=False)
-class SourceFrame(LiveFrame):
+class PlainFrame(LiveFrame):
     """A frame of a file, a camera or a stream; after each leap, `stretch` is another object."""
 
     time_s: float

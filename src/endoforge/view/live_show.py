@@ -14,7 +14,7 @@ from endoforge.captures.decoding import as_rgb
 from endoforge.captures.live_video import StreamBroken
 from endoforge.core.errors import UserError
 from endoforge.view.events import Events
-from endoforge.view.frame import SourceFrame
+from endoforge.view.frame import PlainFrame
 from endoforge.view.messages import SourceState
 from endoforge.view.show import SharedWorld
 from endoforge.view.slot import Slot
@@ -43,7 +43,7 @@ class LiveShow(SourceShow):
         self,
         address: LiveAddress,
         shared: SharedWorld,
-        on_frame: Callable[[SourceFrame], None],
+        on_frame: Callable[[PlainFrame], None],
         on_change: Callable[[], None],
         events: Events,
     ) -> None:

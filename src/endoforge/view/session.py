@@ -26,11 +26,11 @@ from endoforge.view.live_detection import (
 )
 from endoforge.view.live_recording import Recording
 from endoforge.view.messages import Drag, Level, Steer
+from endoforge.view.opened_source import make_source_show
 from endoforge.view.painter import Painter
 from endoforge.view.show import SharedWorld, Show
 from endoforge.view.source_recording import SourceRecording
 from endoforge.view.source_show import SourceShow
-from endoforge.view.sources import make_source_show
 from endoforge.view.steering import NOTHING
 from endoforge.view.world import Colon, World, bake_colon
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from endoforge.core.errors import UserError
 from endoforge.view.events import Events
-from endoforge.view.footage import Footage
-from endoforge.view.frame import SourceFrame
+from endoforge.view.frame import PlainFrame
 from endoforge.view.messages import SourceState
+from endoforge.view.playable import Playable
 from endoforge.view.rates import Rate
 from endoforge.view.show import MOST_WALL_S, SharedWorld
 from endoforge.view.source_recording import SourceRecording
@@ -35,7 +35,7 @@ class SourceShow(threading.Thread, ABC):
         self,
         name: str,
         shared: SharedWorld,
-        on_frame: Callable[[SourceFrame], None],
+        on_frame: Callable[[PlainFrame], None],
         on_change: Callable[[], None],
         events: Events,
     ) -> None:
@@ -91,7 +91,7 @@ class SourceShow(threading.Thread, ABC):
         recording = self.recording
         if recording is not None:
             recording.put(rgb, wait=not self.is_live)
-        self._on_frame(SourceFrame(self._numbers, rgb, seconds, part))
+        self._on_frame(PlainFrame(self._numbers, rgb, seconds, part))
 
     def _set_trouble(self, trouble: str | None) -> None:
         """Say why there are no pictures, or that there are some again."""
@@ -116,14 +116,14 @@ class PlayedShow(SourceShow):
     def __init__(
         self,
         name: str,
-        footage: Footage,
+        playable: Playable,
         shared: SharedWorld,
-        on_frame: Callable[[SourceFrame], None],
+        on_frame: Callable[[PlainFrame], None],
         on_change: Callable[[], None],
         events: Events,
     ) -> None:
         super().__init__(name, shared, on_frame, on_change, events)
-        self._footage = footage
+        self._playable = playable
         self._target: float | None = 0.0
         self._steps = 0
         self._is_over = False
@@ -149,7 +149,7 @@ class PlayedShow(SourceShow):
             self.paused = not self.paused
 
     def seek(self, seconds: float) -> None:
-        self._target = max(0.0, min(seconds, self._footage.duration or seconds))
+        self._target = max(0.0, min(seconds, self._playable.duration or seconds))
         self._is_over = False
         self._steps = 0
 
@@ -159,7 +159,7 @@ class PlayedShow(SourceShow):
             self._steps += 1
         else:
             # Half a frame early, so that rounded times don't lead to the one that is shown.
-            self.seek(self.time_s - 1.5 / self._footage.fps)
+            self.seek(self.time_s - 1.5 / self._playable.fps)
 
     def set_speed(self, speed: float) -> None:
         self.speed = speed
@@ -168,7 +168,7 @@ class PlayedShow(SourceShow):
         return SourceState(
             name=self.source_name,
             is_live=False,
-            duration_s=round(self._footage.duration, 3),
+            duration_s=round(self._playable.duration, 3),
             is_over=self._is_over,
             trouble=self.trouble,
             dropped=0,
@@ -176,7 +176,7 @@ class PlayedShow(SourceShow):
 
     def _play(self, begin_s: float) -> None:
         part, shown = object(), False
-        for seconds, rgb in self._footage.frames(begin_s):
+        for seconds, rgb in self._playable.frames(begin_s):
             if shown and not self._await(seconds):
                 return
             self._clock = min(self._clock, seconds + MOST_LATE_S) if shown else seconds
@@ -190,7 +190,7 @@ class PlayedShow(SourceShow):
             self.paused = self._is_over = True
             self._steps = 0
         if shown or begin_s > 0:
-            lacking = "".join(f"; left out: {line}" for line in self._footage.left_out())
+            lacking = "".join(f"; left out: {line}" for line in self._playable.left_out())
             self._events.tell("info", f"{self.source_name} is at its end, K plays it{lacking}")
         else:
             self._set_trouble("no picture in it could be decoded")

@@ -6,9 +6,9 @@ from pathlib import Path
 from endoforge.captures.addresses import live_address
 from endoforge.core.text import printable
 from endoforge.view.events import Events
-from endoforge.view.footage import open_footage
-from endoforge.view.frame import SourceFrame
+from endoforge.view.frame import PlainFrame
 from endoforge.view.live_show import LiveShow
+from endoforge.view.playable import open_playable
 from endoforge.view.show import SharedWorld
 from endoforge.view.source_show import PlayedShow, SourceShow
 
@@ -16,7 +16,7 @@ from endoforge.view.source_show import PlayedShow, SourceShow
 def make_source_show(
     source: str,
     shared: SharedWorld,
-    on_frame: Callable[[SourceFrame], None],
+    on_frame: Callable[[PlainFrame], None],
     on_change: Callable[[], None],
     events: Events,
 ) -> SourceShow:
@@ -26,4 +26,4 @@ def make_source_show(
         return LiveShow(address, shared, on_frame, on_change, events)
     path = Path(source)
     name = printable(path.name or str(path))
-    return PlayedShow(name, open_footage(path), shared, on_frame, on_change, events)
+    return PlayedShow(name, open_playable(path), shared, on_frame, on_change, events)

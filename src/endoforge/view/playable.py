@@ -21,7 +21,7 @@ LONGEST_STEP_S = 2.0
 """Of a recorded run, no picture is shown for longer."""
 
 
-class Footage(Protocol):
+class Playable(Protocol):
     """Pictures with times, in seconds from the first one; `duration` is 0 if it isn't known."""
 
     @property
@@ -79,7 +79,7 @@ class PictureFolder:
         return self._tally.lines()
 
 
-def open_footage(path: Path) -> PlayedVideo | PictureFolder:
+def open_playable(path: Path) -> PlayedVideo | PictureFolder:
     """A video file or a folder; raises UserError if it is neither, or holds nothing to show."""
     if path.is_dir():
         return PictureFolder(path)
