@@ -66,7 +66,7 @@ export function isTyping(target) {
 /** Listen: `actions` by name, `isLive` tells whether the live tab is in front. */
 export function listenToKeys(actions, isLive) {
   document.addEventListener("keydown", (event) => {
-    if (isTyping(event.target)) return;
+    if (isTyping(event.target) && event.target.type !== "range") return; // sliders take arrows only
     const action = actionOf(event);
     if (!action || (event.repeat && !REPEATING.has(action))) return;
     const open = document.querySelector("dialog[open]");
