@@ -5,6 +5,7 @@ import pytest
 
 from endoforge.captures.index import index_root
 from endoforge.core.errors import UserError
+from endoforge.core.slot import Slot
 from endoforge.sim.polyps import MAX_POLYPS
 from endoforge.view.commands import run_command
 from endoforge.view.frame import LiveFrame
@@ -12,7 +13,6 @@ from endoforge.view.messages import Switch
 from endoforge.view.painter import PaintedPicture, Painter, PainterGone
 from endoforge.view.session import Session
 from endoforge.view.show import SharedWorld, Show
-from endoforge.view.slot import Slot
 from endoforge.view.world import Colon, World
 
 from .conftest import SEED, FakeDetector, InProcessPainter, Watched, small_config

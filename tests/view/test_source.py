@@ -17,7 +17,7 @@ import pytest
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from endoforge.captures import live_video
+from endoforge.captures import live_reader, live_video
 from endoforge.captures.addresses import LiveAddress
 from endoforge.captures.index import index_root
 from endoforge.captures.live_video import StreamBroken
@@ -77,7 +77,7 @@ class Source(Watched):
             self.seen.append((round(frame.seconds, 3), round(frame.rgb.mean() / 4)))
             passed_on(frame)
 
-        session.encoding.frames.put = put  # type: ignore[method-assign]
+        session.encoding.frames.put = put  # type: ignore[method-assign, assignment]
         super().__init__(session)
 
     def press(self, what: Switchable) -> None:
@@ -225,8 +225,8 @@ class Camera:
 def camera(monkeypatch: pytest.MonkeyPatch) -> Camera:
     stand_in = Camera()
     monkeypatch.setattr(live_video, "live_frames", stand_in.frames)
-    monkeypatch.setattr(live_show, "FIRST_PAUSE_S", 0.05)
-    monkeypatch.setattr(live_show, "LONGEST_PAUSE_S", 0.2)
+    monkeypatch.setattr(live_reader, "FIRST_PAUSE_S", 0.05)
+    monkeypatch.setattr(live_reader, "LONGEST_PAUSE_S", 0.2)
     return stand_in
 
 
@@ -268,7 +268,7 @@ def test_only_the_newest_picture_of_a_camera_is_shown(look_at):
         time.sleep(0.1)
         put(frame)
 
-    site.session.detecting.frames.put = slow  # type: ignore[method-assign]
+    site.session.detecting.frames.put = slow
     site.until(lambda: site.state().source.dropped > 10)
     count = len(site.seen)
     site.until(lambda: len(site.seen) > count + 2)
@@ -331,7 +331,7 @@ class Mjpeg(BaseHTTPRequestHandler):
 
 
 def test_a_stream_of_the_network_is_shown_and_opened_again(look_at, monkeypatch):
-    monkeypatch.setattr(live_show, "FIRST_PAUSE_S", 0.05)
+    monkeypatch.setattr(live_reader, "FIRST_PAUSE_S", 0.05)
     with ThreadingHTTPServer(("127.0.0.1", 0), Mjpeg) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         site = look_at(f"http://127.0.0.1:{server.server_port}/stream")
@@ -344,7 +344,7 @@ def test_a_stream_of_the_network_is_shown_and_opened_again(look_at, monkeypatch)
 
 
 def test_a_stream_that_nobody_gives_says_why(look_at, monkeypatch):
-    monkeypatch.setattr(live_show, "FIRST_PAUSE_S", 5.0)
+    monkeypatch.setattr(live_reader, "FIRST_PAUSE_S", 5.0)
     site = look_at("http://eve:secret@127.0.0.1:9/x")
     trouble = "Connection refused; trying again in 5 s"
     site.until(lambda: site.state().source.trouble == trouble)

@@ -42,9 +42,10 @@ def live_address(text: str) -> LiveAddress | None:
         if not text[found.end() :].strip("/"):
             raise UserError(f"{shown_address(text)}: names no host")
         return LiveAddress(text, scheme)
-    if not text.startswith(DEVICES):
+    path = Path(text)
+    if not text.startswith(DEVICES) or path.is_file() or path.is_dir():
         return None
-    if not Path(text).is_char_device():
+    if not path.is_char_device():
         raise UserError(f"{printable(text)}: no such device; v4l2-ctl --list-devices lists cameras")
     return LiveAddress(text, None)
 

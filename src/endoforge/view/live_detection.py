@@ -10,6 +10,7 @@ from typing import Literal
 
 from endoforge.core.choices import DetectorKind
 from endoforge.core.errors import UserError
+from endoforge.core.slot import Slot
 from endoforge.detect.detections import Detections, Detector
 from endoforge.detect.heuristic import HeuristicDetector
 from endoforge.detect.neural import NeuralDetector
@@ -23,7 +24,6 @@ from endoforge.view.live_tracks import LiveTracking, Sighting, make_sighting
 from endoforge.view.messages import DetectorState
 from endoforge.view.rates import Rate
 from endoforge.view.score import Score, compare_with_truth
-from endoforge.view.slot import Slot
 
 log = logging.getLogger(__name__)
 
