@@ -67,10 +67,8 @@ def test_a_stream_gives_so_many_frames_a_second_at_most(stream, detect):
 
 
 def test_a_stream_that_gives_nothing_ends_it_with_a_line(monkeypatch, detect):
-    @contextmanager
     def refused(_):
         raise StreamBroken("Connection refused")
-        yield
 
     monkeypatch.setattr(live_video, "live_frames", refused)
     monkeypatch.setattr(live_input, "FIRST_PICTURE_S", 0.2)

@@ -1,5 +1,6 @@
 """Real pictures in the live view: files, folders, a stream of this machine, a camera's stand-in."""
 
+import errno
 import json
 import threading
 import time
@@ -177,6 +178,26 @@ def test_a_recorded_run_is_shown_at_its_times(tmp_path, look_at):
     site = look_at(recorder.run_dir)
     site.until(lambda: site.state().source.is_over)
     assert site.seen == [(0.0, 0), (0.4, 1), (0.5, 2)]
+
+
+def test_a_recording_ends_with_the_video(tmp_path, look_at):
+    site = look_at(save_video(tmp_path / "clip.mp4", 10))
+    site.press("record")
+    site.until(lambda: any("recording ended" in text for text in site.texts()))
+    assert site.state().source.is_over
+    site.until(lambda: not site.state().recorder.recording)
+
+
+def test_a_full_disk_ends_a_recording_with_a_line(tmp_path, look_at, monkeypatch):
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    site = look_at(save_video(tmp_path / "clip.mp4", 50))
+    monkeypatch.setattr(RunRecorder, "write_unlabelled", full)
+    site.press("record")
+    site.until(lambda: "recording stopped: no space left on the disk" in site.texts())
+    site.until(lambda: not site.state().recorder.recording)
+    assert list((tmp_path / "captures").iterdir()) == []  # of no picture there is no run
 
 
 def test_a_recording_has_no_labels(tmp_path, look_at):

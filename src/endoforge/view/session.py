@@ -72,7 +72,8 @@ class Session:
             make_heuristic,
             stand_in=config.stand_in,
         )
-        spare = not self.compute.on_cpu or cpu_cores() >= MANY_CORES
+        renders = config.source is None
+        spare = not renders or not self.compute.on_cpu or cpu_cores() >= MANY_CORES
         most_hz = MOST_HZ_GPU if spare else MOST_HZ_CPU
         self.detecting = Detecting(keeper, self.events, most_hz=most_hz)
         self.encoding = Encoding(self._publish, lambda: self.detecting.found)

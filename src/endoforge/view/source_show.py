@@ -189,6 +189,8 @@ class PlayedShow(SourceShow):
                 return
             self.paused = self._is_over = True
             self._steps = 0
+            if self.recording is not None:
+                self.recording.end()
         if shown or begin_s > 0:
             lacking = "".join(f"; left out: {line}" for line in self._playable.left_out())
             self._events.tell("info", f"{self.source_name} is at its end, K plays it{lacking}")
