@@ -40,3 +40,27 @@ def test_it_gets_none_from_its_first_moment_on(tmp_path: Path) -> None:
         [sys.executable, str(script)], capture_output=True, text=True, check=False, timeout=600
     )
     assert done.stdout == "(2, 0) (0, 2) (0, 0)\n", done.stderr
+
+
+END = """
+import atexit, os, signal
+from endoforge.core.children import end_by_exception
+
+end_by_exception()
+again = lambda: os.kill(os.getpid(), signal.SIGTERM)
+atexit.register(again)
+try:
+    again()
+finally:
+    again()
+    print("cleaned up")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="ends processes otherwise")
+def test_a_second_sigterm_is_no_traceback() -> None:
+    """As when a renderer is closed twice: while it cleans up, and while Python ends."""
+    done = subprocess.run(
+        [sys.executable, "-c", END], capture_output=True, text=True, check=False, timeout=600
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "cleaned up\n", "")

@@ -1,5 +1,6 @@
 """The detector that is at work: missing, broken, appearing, replaced, throwing."""
 
+import hashlib
 import shutil
 import time
 
@@ -64,6 +65,10 @@ def test_a_checkpoint_that_appears_is_taken(keeper, checkpoint, lively, events):
     assert keeper.mode == "neural"
     assert keeper.fallback is None
     assert keeper.current().kind == "neural"
+    digits = hashlib.sha256(lively.read_bytes()).hexdigest()[:8]
+    assert keeper.weights == f"{checkpoint} {digits}"
+    keeper.wanted = "heuristic"
+    assert keeper.weights is None
     assert any("loaded" in text for text in texts(events, "info"))
 
 
@@ -84,6 +89,7 @@ def test_other_weights_stand_in_until_the_file_is_there(
     first = keeper.current()
     assert (keeper.mode, keeper.fallback, first.kind) == ("neural", None, "neural")
     assert "weights that come with EndoForge" in texts(events, "info")[-1]
+    assert str(keeper.weights).startswith("packaged ")
     shutil.copy(lively, checkpoint)
     keeper.look()
     assert keeper.current() is not first
@@ -219,7 +225,9 @@ def test_what_is_found_is_counted_once_a_frame(work, colon, detector):
     until(lambda: detector.calls == 2)
     work.end()
     work.join(5)
-    assert work.score.reading(shown=True).tp == 1, "the same frame again counts nothing"
+    assert work.score.reading(work.setting, shown=True).since_reset.tp == 1, (
+        "the same frame again counts nothing"
+    )
     state = work.reading()
     assert state.count == 1
     assert state.ms_median is not None

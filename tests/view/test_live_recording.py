@@ -2,6 +2,8 @@
 
 import errno
 import json
+import shutil
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,11 +11,13 @@ import pytest
 
 from endoforge.captures.index import index_root
 from endoforge.captures.pictures import read_picture
+from endoforge.captures.recorder import RunRecorder
 from endoforge.captures.schema import FrameLabel
 from endoforge.core.errors import UserError
 from endoforge.datagen.config import DatagenConfig
 from endoforge.datagen.generate import generate
 from endoforge.sim.lumen import Lumen
+from endoforge.view import live_recording
 from endoforge.view.commands import run_command
 from endoforge.view.messages import Drag, SeedChoice, SpeedChoice, Steer, Switch
 
@@ -234,21 +238,89 @@ def test_closing_the_session_finishes_the_recording(watch):
     assert manifest["endoforge"]["frames"] == len(index_root(run_dir).frames) >= 2
 
 
-def test_another_seed_ends_the_recording_of_the_old_one(watch):
+def test_another_seed_waits_for_the_end_of_a_recording(watch):
     watched = watch()
     session = watched.session
     run_command(session, Switch("record"))
     watched.until(lambda: session.last_recording.frames >= 1)
-    old = session.shared.world.colon
+    for seed in (None, SEED + 1):
+        with pytest.raises(UserError, match="a recording is going on, of this colon: L ends it"):
+            run_command(session, SeedChoice(seed))
+    run_command(session, Switch("record"))
+    recorded(watched)
     run_command(session, SeedChoice(None))
-    watched.until(lambda: session.shared.world.colon is not old)
+    watched.until(lambda: session.shared.world.colon.base_seed == SEED + 1)
+
+
+def test_a_recording_at_standstill_ends(watch, monkeypatch):
+    """The scope is left where it is; frames are 0.33 or 0.165 s apart."""
+    monkeypatch.setattr(live_recording, "MOST_STILL_S", 2.0)
+    watched = watch()
+    session = watched.session
+    run_command(session, SpeedChoice(4.0))
+    run_command(session, Switch("autopilot"))
+    run_command(session, Switch("record"))
     run_dir = recorded(watched)
-    seeds = {
-        FrameLabel.model_validate_json(frame.label_path.read_bytes()).polyp_seed
-        for frame in index_root(run_dir).frames
-    }
-    assert seeds == {old.run.seed}
-    assert session.shared.world.colon.base_seed == SEED + 1
+    assert 7 <= len(index_root(run_dir).frames) <= 14
+    assert any(
+        "recording ended, since the camera has stood still for 2 s" in text
+        for text in watched.texts()
+    )
+
+
+def test_a_recording_has_a_cap_though_nobody_gives_one(watch, monkeypatch):
+    monkeypatch.setattr(live_recording, "MOST_FRAMES", 3)
+    watched = watch()
+    run_command(watched.session, SpeedChoice(4.0))
+    run_command(watched.session, Switch("record"))
+    assert len(index_root(recorded(watched)).frames) == 3
+    assert any("recording ended, since it has 3 frames" in text for text in watched.texts())
+
+
+@pytest.mark.parametrize("data_run", [True, False])
+def test_a_recording_leaves_space_on_the_disk(watch, monkeypatch, data_run):
+    """The second look finds 1 byte less than there is to be left."""
+    watched = watch(max_frames=20)
+    session = watched.session
+    free = iter([500_000_000])
+    usage = lambda _: SimpleNamespace(free=next(free, 499_999_999))  # noqa: E731
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    run_command(session, Switch("data_run" if data_run else "record"))
+    _, manifest = contents(recorded(watched))
+    assert manifest["endoforge"]["frames"] == 1
+    assert manifest["endoforge"]["complete"] is False
+    assert session.last_recording.error.startswith("less than 500 MB are free on the disk of")
+
+
+@pytest.mark.parametrize("data_run", [True, False])
+def test_a_disk_that_is_full_at_the_first_frame_leaves_no_run(watch, monkeypatch, data_run):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(RunRecorder, "write", full)
+    watched = watch()
+    session = watched.session
+    run_command(session, Switch("data_run" if data_run else "record"))
+    watched.until(lambda: session.shared.recording is None)
+    assert list(session.config.root.glob("run_*")) == []
+    [text] = [text for text in watched.texts() if "recording stopped" in text]
+    assert text == "recording stopped: no space left on the disk; no frame"
+
+
+def test_a_second_data_run_of_a_seed_isnt_said_to_be_resumable(watch):
+    """`datagen --resume` takes the complete one for this run, and leaves the other one alone."""
+    watched = watch(max_frames=12)
+    session = watched.session
+    run_command(session, Switch("data_run"))
+    recorded(watched)
+    run_command(session, Switch("data_run"))
+    watched.until(lambda: session.last_recording.frames >= 2)
+    run_command(session, Switch("data_run"))
+    recorded(watched)
+    [text] = [text for text in watched.texts() if "stopped before its end" in text]
+    assert "another run of this seed is there" in text
+    assert "with the same flags goes on" not in text
+    assert datagen(session.config.root, max_frames=12, resume=True).resumed == 0
 
 
 def test_a_data_run_isnt_steered(watch):

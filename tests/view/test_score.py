@@ -1,15 +1,18 @@
 """Hits, misses and false alarms, counted by hand."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from endoforge.detect.detections import Detections
 from endoforge.sim.polyps import MAX_POLYPS
 from endoforge.tracking.tracker import Tracked
+from endoforge.view import score as score_module
 from endoforge.view.encoding import header_of
 from endoforge.view.frame import WorldFrame
 from endoforge.view.live_tracks import make_sighting
-from endoforge.view.messages import FoundBox, TruthState
+from endoforge.view.messages import FoundBox, HitCounts, TruthState
 from endoforge.view.score import Score, compare_with_truth
 
 W, H = 96, 64
@@ -40,12 +43,11 @@ def test_two_polyps_one_found_one_false_alarm(colon):
     assert result.seen == {1, 2}
     assert result.met == {1}
     score = Score()
-    score.add(result)
-    assert score.reading(shown=True) == TruthState(
-        shown=True, tp=1, fp=1, fn=1, precision=0.5, recall=0.5
-    )
-    score.add(result)
-    assert score.reading(shown=True).tp == 2
+    score.add(result, "a")
+    once = HitCounts(tp=1, fp=1, fn=1, precision=0.5, recall=0.5)
+    assert score.reading("a", shown=True) == TruthState(True, "a", once, once)
+    score.add(result, "a")
+    assert score.reading("a", shown=True).since_reset.tp == 2
 
 
 def test_an_overlap_below_a_half_is_no_hit(colon):
@@ -78,9 +80,42 @@ def test_of_kinds_only_the_right_one_counts(colon):
 
 def test_what_is_undefined_is_null():
     score = Score()
-    assert score.reading(shown=False) == TruthState(
-        shown=False, tp=0, fp=0, fn=0, precision=None, recall=None
+    nothing = HitCounts(tp=0, fp=0, fn=0, precision=None, recall=None)
+    assert score.reading("a", shown=False) == TruthState(False, "a", nothing, nothing)
+
+
+def test_settings_are_counted_apart_and_the_minute_slides(colon, monkeypatch):
+    """A hit with one setting at 1000 s, a miss with another at 1030 s, a miss with the first."""
+    now = SimpleNamespace(s=1000.0)
+    now.monotonic = lambda: now.s
+    monkeypatch.setattr(score_module, "time", now)
+    frame = frame_with(colon, (10, 10, 30, 30))
+    hit, miss = (
+        compare_with_truth(frame, found(*boxes), ("polyp",), by_kind=False)
+        for boxes in ([(10, 10, 30, 30)], [])
     )
+    score = Score()
+    score.add(hit, "a")
+    now.s = 1030.0
+    score.add(miss, "b")
+    score.add(miss, "a")
+    assert score.reading("b", shown=True).since_reset == HitCounts(0, 0, 1, None, 0.0)
+    assert score.reading("a", shown=True).minute == HitCounts(1, 0, 1, 1.0, 0.5)
+    now.s = 1060.5
+    assert score.reading("a", shown=True).since_reset == HitCounts(1, 0, 1, 1.0, 0.5)
+    assert score.reading("a", shown=True).minute == HitCounts(0, 0, 1, None, 0.0)
+    score.reset()
+    assert score.reading("a", shown=True).since_reset.fn == 0
+
+
+def test_of_many_settings_the_last_are_kept(colon, monkeypatch):
+    monkeypatch.setattr(score_module, "MOST_SETTINGS", 2)
+    result = compare_with_truth(frame_with(colon), found((1, 1, 9, 9)), ("polyp",), by_kind=False)
+    score = Score()
+    for setting in ("a", "b", "a", "c"):
+        score.add(result, setting)
+    counts = [score.reading(name, shown=True).since_reset.fp for name in "abc"]
+    assert counts == [2, 0, 1]
 
 
 @pytest.mark.parametrize("with_truth", [True, False])

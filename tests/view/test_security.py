@@ -129,3 +129,17 @@ def test_which_addresses_are_this_machines_alone(host, alone):
 def test_tokens_are_long_and_differ():
     assert len({new_token() for _ in range(50)}) == 50
     assert len(new_token()) >= 32
+
+
+def test_a_browser_without_the_token_gets_a_page_that_asks_for_it():
+    """Its form leads to the address that sim-view prints; a script gets a line of JSON."""
+    for path in ("/", "/?token=wrong"):
+        answer = ask(path=path, token=TOKEN, headers={"accept": "text/html,*/*;q=0.8"})
+        assert answer.status_code == 401
+        assert "text/html" in answer.headers["content-type"]
+        assert '<form method="get" action="/"' in answer.text
+        assert 'name="token"' in answer.text
+        assert TOKEN not in answer.text
+        assert "set-cookie" not in answer.headers
+    assert "token" in ask(token=TOKEN, headers={"accept": "*/*"}).json()["error"]
+    assert ask(method="POST", token=TOKEN, headers={"accept": "text/html"}).status_code == 403

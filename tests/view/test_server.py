@@ -182,15 +182,24 @@ def test_the_page_comes_with_its_policy(site):
 
 
 def test_frames_arrive_and_change(viewer):
-    viewer.until(lambda: len(viewer.frames) >= 12 and len(viewer.states) >= 3)
-    numbers = [frame["frame"] for frame in viewer.frames]
-    assert numbers == sorted(set(numbers))
+    numbers = lambda: [frame["frame"] for frame in viewer.frames]  # noqa: E731
+    viewer.until(lambda: len(set(numbers())) >= 12 and len(viewer.states) >= 3)
+    assert numbers() == sorted(numbers())
     times = [state["world"]["time_s"] for state in viewer.states]
     assert times == sorted(times)
     assert times[-1] > times[0]
     pictures = [decoded(picture) for picture in viewer.pictures]
     assert {picture.shape for picture in pictures} == {(64, 96, 3)}
     assert np.abs(pictures[0].astype(int) - pictures[-1]).mean() > 1
+
+
+def test_by_default_boxes_are_those_of_their_picture(viewer):
+    viewer.until(lambda: viewer.frames[-1]["boxes"])
+    viewer.frames.clear()
+    viewer.until(lambda: len(viewer.frames) >= 10)
+    assert [frame["looked_at"] for frame in viewer.frames] == [
+        frame["frame"] for frame in viewer.frames
+    ]
 
 
 def test_hello_state_and_events(viewer):
@@ -206,7 +215,7 @@ def test_hello_state_and_events(viewer):
     assert "no such checkpoint" in state["detector"]["fallback"]
     assert set(state) == {
         "type", "world", "detector", "recorder", "rates", "client", "truth", "lesions", "renderer",
-        "device",
+        "device", "source",
     }  # fmt: skip
     assert set(world) == {
         "seed", "paused", "speed", "time_s", "duration_s", "autopilot", "camera", "segment",
@@ -223,6 +232,7 @@ COMMANDS: list[tuple[dict[str, Any], str, Any, Any]] = [
     ({"type": "switch", "what": "pause"}, "world.paused", True, False),
     ({"type": "speed", "speed": 4}, "world.speed", 1, 4),
     ({"type": "switch", "what": "truth"}, "truth.shown", False, True),
+    ({"type": "switch", "what": "newest_first"}, "rates.newest_first", False, True),
     ({"type": "threshold", "which": "objectness", "by": 0.05}, "detector.objectness", 0.3, 0.35),
     ({"type": "threshold", "which": "objectness", "by": -0.7}, "detector.objectness", 0.35, 0.0),
     ({"type": "threshold", "which": "iou", "by": -0.05}, "detector.iou", 0.5, 0.45),
@@ -447,12 +457,16 @@ def test_boxes_and_truth_come_with_the_frames(viewer):
     viewer.until(lambda: viewer.frames[-1]["truth"] is not None)
     viewer.until(lambda: viewer.frames[-1]["boxes"])
     assert viewer.frames[-1]["boxes"][0]["hit"] in (True, False)
-    viewer.until(lambda: viewer.state["truth"]["fp"] + viewer.state["truth"]["tp"] > 0)
+    counts = lambda: viewer.state["truth"]["since_reset"]  # noqa: E731
+    viewer.until(lambda: counts()["fp"] + counts()["tp"] > 0)
+    minute = viewer.state["truth"]["minute"]
+    assert minute["fp"] + minute["tp"] > 0
+    assert viewer.state["truth"]["setting"] == "heuristic, objectness 0.30, IoU 0.50, seed 3"
     viewer.switch("pause")
     viewer.until(lambda: viewer.state["world"]["paused"])
     viewer.read(0.5)
     viewer.switch("reset_score")
-    viewer.until(lambda: viewer.state["truth"]["fp"] == 0)
+    viewer.until(lambda: counts()["fp"] == 0)
     viewer.until(lambda: viewer.state["lesions"]["marks"] == [])
 
 

@@ -115,7 +115,10 @@ def test_a_file_is_played_at_its_pace_and_to_its_end(tmp_path, look_at):
     assert state.world.paused
     assert state.world.duration_s == 0.8
     assert state.source.name == "clip.mp4"
-    assert (state.truth.fp, state.lesions.polyps) == (0, 0)  # nothing is known: nothing is false
+    assert (state.truth.since_reset.fp, state.lesions.polyps) == (
+        0,
+        0,
+    )  # nothing is known: nothing is false
     assert state.detector.count == 1
     site.press("pause")
     site.until(lambda: len(site.seen) == 40)

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +35,20 @@ def become_child() -> None:
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _OF_A_TERMINAL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def end_by_exception() -> None:
+    """Let SIGTERM end this process by SystemExit, so that it cleans up; a second one is ignored.
+
+    Else one that comes in the middle of its end, in a `finally` or in `atexit`, would be a
+    traceback.
+    """
+    signal.signal(signal.SIGTERM, _end)
+
+
+def _end(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit()
 
 
 def _end_with_parent() -> None:

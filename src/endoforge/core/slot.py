@@ -33,6 +33,11 @@ class Slot(Generic[Thing]):
             thing, self._thing = self._thing, None
             return thing
 
+    def nudge(self) -> None:
+        """Let who waits for a thing look around, without one."""
+        with self._changed:
+            self._changed.notify()
+
     @property
     def empty(self) -> bool:
         """Whether nothing waits to be taken."""

@@ -118,6 +118,10 @@ def _truth(session: Session) -> None:
     session.encoding.with_truth = not session.encoding.with_truth
 
 
+def _newest_first(session: Session) -> None:
+    session.encoding.newest_first = not session.encoding.newest_first
+
+
 def _pause(session: Session) -> None:
     if session.source is not None:
         session.source.switch_pause()
@@ -141,6 +145,8 @@ def _move_threshold(session: Session, step: ThresholdStep) -> None:
 
 def _fly_seed(session: Session, seed: int | None) -> None:
     world = _free_to_fly(session)
+    if session.shared.recording is not None:
+        raise UserError("a recording is going on, of this colon: L ends it")
     session.new_seed((world.colon.base_seed + 1) % (MAX_SEED + 1) if seed is None else seed)
 
 
@@ -149,6 +155,7 @@ SWITCHES: dict[Switchable, Callable[[Session], None]] = {
     "camera": _camera,
     "data_run": _data_run,
     "detector": _detector,
+    "newest_first": _newest_first,
     "pause": _pause,
     "record": _record,
     "reset_score": _reset_score,

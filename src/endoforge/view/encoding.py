@@ -2,6 +2,7 @@
 
 import struct
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,6 +20,8 @@ QUALITY = 82
 """Of live JPEGs: some 25 kB at 640x360, in which no block of the code can be told by eye."""
 AGAIN_EVERY_S = 0.25
 """A picture that stands still goes out so often all the same: its boxes may change."""
+PATIENCE_S = 3.0
+"""A detector that hasn't looked at any of the pictures of so long isn't waited for."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,11 @@ class Packet:
 
 
 class Encoding(threading.Thread):
-    """Encodes the newest frame, apart from what renders and what sends."""
+    """Encodes frames, apart from what renders and what sends.
+
+    It is the newest one that was detected on, with what was found on it; or with `newest_first`,
+    and while nothing is detected, the newest of all, with what was found last.
+    """
 
     def __init__(
         self, publish: Callable[[Packet], None], found: Callable[[], Sighting | None]
@@ -39,21 +46,53 @@ class Encoding(threading.Thread):
         self.frames: Slot[LiveFrame] = Slot()
         self.rate = Rate()
         self.with_truth = False
+        self.newest_first = False
+        self.dropped = 0
+        """Frames that were asked for and never encoded."""
         self._publish, self._found = publish, found
         self._ended = threading.Event()
         self._last: tuple[LiveFrame, bytes] | None = None
+        self._last_found: Sighting | None = None
+        self._waits_since: float | None = None
+        """When the first frame came after the last that was detected on."""
 
     def run(self) -> None:
         while not self._ended.is_set():
-            # Encoded here, once for all viewers, and not by them: most of the work is the JPEG.
-            frame = self.frames.take(AGAIN_EVERY_S)
-            if frame is not None:
-                self._last = frame, jpeg(frame.rgb)
-                self.rate.add()
-            if self._last is not None:
-                shown, picture = self._last
-                header = header_of(shown, self._found(), with_truth=self.with_truth)
-                self._publish(Packet(shown.number, packed(header, picture)))
+            self.step(AGAIN_EVERY_S)
+
+    def step(self, timeout_s: float) -> None:
+        """Publish a packet if there is another picture, if other things were found, or in time."""
+        newest, found = self.frames.take(timeout_s), self._found()
+        frame = self._chosen(newest, found)
+        if frame is not None and (self._last is None or frame is not self._last[0]):
+            self._encode(frame)
+        elif found is self._last_found and newest is not None:
+            return
+        self._last_found = found
+        if self._last is not None:
+            shown, picture = self._last
+            header = header_of(shown, found, with_truth=self.with_truth)
+            self._publish(Packet(shown.number, packed(header, picture)))
+
+    def _encode(self, frame: LiveFrame) -> None:
+        """Here, once for all viewers, and not by them: most of the work is the JPEG."""
+        before = self._last[0].number if self._last is not None else 0
+        self.dropped += max(frame.number - before - 1, 0)
+        self._last = frame, jpeg(frame.rgb)
+        self.rate.add()
+
+    def _chosen(self, newest: LiveFrame | None, found: Sighting | None) -> LiveFrame | None:
+        now = time.monotonic()
+        if found is not self._last_found:
+            self._waits_since = None
+        if newest is not None and self._waits_since is None:
+            self._waits_since = now
+        silent = self._waits_since is not None and now - self._waits_since > PATIENCE_S
+        if self.newest_first or found is None or silent:
+            return newest
+        # It looked at it while newer ones were shown: the next one it looks at is newer.
+        is_behind = self._last is not None and found.frame.number < self._last[0].number
+        return None if is_behind else found.frame
 
     def end(self) -> None:
         """End the thread after the frame at hand."""
@@ -77,13 +116,13 @@ def packed(header: FrameHeader, picture: bytes) -> bytes:
 
 
 def header_of(frame: LiveFrame, found: Sighting | None, *, with_truth: bool) -> FrameHeader:
-    """What is drawn over a frame: the newest detections, and the truth if it is shown.
-
-    The detections may be of an earlier frame: detecting is slower than showing.
+    """What is drawn over a frame: what was found, on this frame or another, and the truth if it is
+    shown.
     """
     with_truth = with_truth and frame.has_truth
     return FrameHeader(
         frame=frame.number,
+        looked_at=found.frame.number if found is not None else None,
         boxes=_found_boxes(found, with_truth=with_truth) if found is not None else (),
         truth=_true_boxes(frame, found) if with_truth else None,
     )

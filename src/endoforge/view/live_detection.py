@@ -1,5 +1,6 @@
 """Keeps a detector ready: the checkpoint's, or the heuristic one where that can't be had."""
 
+import hashlib
 import logging
 import threading
 import time
@@ -70,6 +71,7 @@ class Keeper:
         self._stand_in = stand_in
         self._heuristic: Detector | None = None
         self._neural: NeuralDetector | None = None
+        self._named: str | None = None
         self._missing: str | None = None
         """Why there is no neural detector, in a line."""
         self._stamp: Stamp | Literal["never"] = "never"
@@ -80,6 +82,11 @@ class Keeper:
         """Which detector is at work."""
         neural = self.wanted == "neural" and self._neural is not None
         return "neural" if neural else "heuristic"
+
+    @property
+    def weights(self) -> str | None:
+        """The weights at work: the file, or that they are packaged, and what tells them apart."""
+        return self._named if self.mode == "neural" else None
 
     @property
     def fallback(self) -> str | None:
@@ -117,13 +124,15 @@ class Keeper:
         first, self._stamp = self._stamp == "never", stamp
         path = self._stand_in if stamp is None and self._stand_in else Path(self.checkpoint)
         try:
-            self._neural = NeuralDetector(path, place=self._place)
+            neural = NeuralDetector(path, place=self._place)
+            digits = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
         except UserError as error:
             self._fall_back(str(error))
         except Exception as error:  # a device that fails, or memory that is full
             self._fall_back(f"{path}: {type(error).__name__}: {error}")
         else:
-            self._missing = None
+            self._neural, self._missing = neural, None
+            self._named = f"{'packaged' if path == self._stand_in else self.checkpoint} {digits}"
             again = "loaded" if first else "loaded again: it has changed"
             if path == self._stand_in:
                 again = "not there; the weights that come with EndoForge are used until it is"
@@ -146,12 +155,16 @@ class Detecting(threading.Thread):
         self.rate = Rate()
         self.found: Sighting | None = None
         self.error: str | None = None
+        self.on_found: Callable[[], None] = lambda: None
+        """Hears that `found` is another one."""
         self._events = events
         self._interval_s = 1 / most_hz
         self._ended = threading.Event()
         self._last: LiveFrame | None = None
         self._tracking = LiveTracking()
         self._is_new = False
+        self.setting = ""
+        """With what the last frame was looked at, in words."""
 
     def run(self) -> None:
         while not self._ended.is_set():
@@ -161,6 +174,7 @@ class Detecting(threading.Thread):
                 continue
             started = time.monotonic()
             self._detect(frame)
+            self.on_found()
             pause = RETRY_S if self.error else started + self._interval_s - time.monotonic()
             self._ended.wait(max(pause, 0.0))
 
@@ -199,10 +213,12 @@ class Detecting(threading.Thread):
         if self.error is not None:
             self._events.tell("info", "the detector works again")
             self.error = None
-        if not again and frame.has_truth:
-            self.score.add(self.found.found)
-        if isinstance(frame, WorldFrame):
-            self.lesions.add(frame, self.found, self._tracking.seconds)
+        if not isinstance(frame, WorldFrame):
+            return
+        if not again:
+            self.setting = self._setting(frame)
+            self.score.add(self.found.found, self.setting)
+        self.lesions.add(frame, self.found, self._tracking.seconds)
 
     def _sighting(self, frame: LiveFrame, detector: Detector, every: Detections) -> Sighting:
         if self._is_new:
@@ -215,12 +231,18 @@ class Detecting(threading.Thread):
         found = compare_with_truth(frame, strong, detector.classes, by_kind=by_kind)
         return make_sighting(frame, found, tracked, owners[: len(strong)])
 
+    def _setting(self, frame: WorldFrame) -> str:
+        keeper = self.keeper
+        at = f"objectness {keeper.thresholds.objectness:.2f}, IoU {keeper.thresholds.iou:.2f}"
+        return f"{keeper.weights or keeper.mode}, {at}, seed {frame.colon.base_seed}"
+
     def reading(self) -> DetectorState:
         """How detecting goes, for viewers."""
         keeper, found = self.keeper, self.found
         median, late = self.rate.milliseconds(), self.rate.milliseconds(0.95)
         return DetectorState(
             mode=keeper.mode,
+            weights=keeper.weights,
             fallback=keeper.fallback,
             objectness=keeper.thresholds.objectness,
             iou=keeper.thresholds.iou,

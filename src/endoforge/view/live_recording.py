@@ -5,6 +5,7 @@ be made again from its manifest. Any other recording goes where it is steered, a
 """
 
 import logging
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -12,12 +13,15 @@ from pathlib import Path
 from threading import RLock, Semaphore
 from typing import Any
 
+import numpy as np
+
 from endoforge.captures.recorder import RunRecorder
 from endoforge.core.errors import UserError, is_full
 from endoforge.datagen.frame_labels import frame_label
 from endoforge.datagen.job import REPEATABLE, DataSet
 from endoforge.datagen.output import about_run
-from endoforge.sim.camera import CameraState
+from endoforge.datagen.resume import find_runs
+from endoforge.sim.camera import CameraState, Pose
 from endoforge.sim.flight import CAPTURE_INTERVAL_S
 from endoforge.sim.simulator import FrameTruth
 from endoforge.view.events import Events
@@ -25,6 +29,15 @@ from endoforge.view.frame import WorldFrame
 from endoforge.view.world import Colon, World
 
 log = logging.getLogger(__name__)
+
+MOST_FRAMES = 20_000
+"""Of a recording without --max-frames that nobody ends: almost two hours of simulated time."""
+MOST_STILL_S = 60.0
+"""Simulated seconds for which the camera may stand still, until its recording ends by itself."""
+STILL_MM, STILL_AXES = 0.1, 1e-3
+"""A camera that moves and turns less stands still; the second is a difference of unit vectors."""
+LEAST_FREE_BYTES = 500_000_000
+"""Space that a recording leaves on its disk."""
 
 MOST_PENDING = 16
 """Frames that wait to be written; more make the renderer wait, since none is left out."""
@@ -58,7 +71,7 @@ class Recording:
     ) -> None:
         self.colon = colon
         self.data_run = data_run
-        self.max_frames = len(colon.run.states) if data_run else max_frames
+        self.max_frames = len(colon.run.states) if data_run else max_frames or MOST_FRAMES
         self.frames = 0
         """Frames that are on disk, whole."""
         self.run_name: str | None = None
@@ -77,6 +90,10 @@ class Recording:
         self._states: list[CameraState] = []
         self._taken, self._put = 0, 0
         self._due_s = 0.0
+        self._moved: CameraState | None = None
+        """The first state in which the camera was where it is now."""
+        self._why = ""
+        """Why it ended, if nobody has asked it to."""
         self._closing = False
         self._lock = RLock()
         self._room = Semaphore(MOST_PENDING)
@@ -116,6 +133,8 @@ class Recording:
         with self._lock:
             self._taken += 1
             self._states.append(state)
+            if not self.data_run:
+                self._look_at_limits(state)
             self.ended = self.ended or self._taken == self.max_frames
         return Capture(self, number, state, run.noise_seeds[number % len(run.noise_seeds)])
 
@@ -129,6 +148,15 @@ class Recording:
             self._put += 1
             self._writer.submit(self._write, frame, capture)
             self._close_if_all_is_put()
+
+    def _look_at_limits(self, state: CameraState) -> None:
+        if self._moved is None or _has_moved(self._moved.pose, state.pose):
+            self._moved = state
+        if state.time_s - self._moved.time_s >= MOST_STILL_S:
+            self._why = f", since the camera has stood still for {MOST_STILL_S:g} s"
+            self.ended = True
+        elif self._taken == self.max_frames:
+            self._why = f", since it has {self.max_frames} frames"
 
     def end(self) -> None:
         """Take no more frames; those that are on their way are still written."""
@@ -164,6 +192,7 @@ class Recording:
             self._room.release()
 
     def _write_whole(self, frame: WorldFrame, capture: Capture) -> None:
+        leave_space(self._root)
         if self._recorder is None:
             self._recorder = RunRecorder.create(
                 self._root,
@@ -195,14 +224,19 @@ class Recording:
         reason = "no space left on the disk" if full else str(error)
         self.error = reason
         self.end()
-        where = (
-            f"{self.frames} whole frames are in {self.run_name}" if self.run_name else "no frame"
-        )
+        where = f"{self.frames} whole frames are in {self.run_name}" if self.frames else "no frame"
         self._events.tell("error", f"recording stopped: {reason}; {where}{self._go_on()}")
 
     def _go_on(self) -> str:
-        if not self.data_run or self.run_name is None:
+        if not self.data_run or self._recorder is None or self.frames == 0:
             return ""
+        run_dir = self._recorder.run_dir
+        try:
+            found = find_runs(self._root, self._data_set, self._renderer()).unfinished.get(0)
+        except UserError:  # there are runs of this seed with other settings
+            found = None
+        if found is None or found.run_dir != run_dir:
+            return "; another run of this seed is there, so no datagen --resume goes on with it"
         return f"; datagen --seed {self.colon.base_seed} --resume with the same flags goes on"
 
     def _finish(self) -> None:
@@ -219,14 +253,32 @@ class Recording:
             self.on_closed()
 
     def _leave(self, recorder: RunRecorder) -> None:
+        if self.frames == 0:
+            recorder.discard()
+            self.run_name = None
+            return
+        if self.error is not None:
+            recorder.pause()
+            return
         if self.data_run and not self.complete:
             # Unfinished, so that `datagen --resume` can go on with it.
             recorder.pause()
             end = f"stopped before its end{self._go_on()}"
         else:
             recorder.finish()
-            end = "done" if self.data_run else "ended"
-        if self.error is None:
-            kind = "data run" if self.data_run else "recording"
-            text = f"{kind} {end}: {self.frames} frames in {recorder.run_dir.name}"
-            self._events.tell("info", text)
+            end = "done" if self.data_run else f"ended{self._why}"
+        kind = "data run" if self.data_run else "recording"
+        text = f"{kind} {end}: {self.frames} frames in {recorder.run_dir.name}"
+        self._events.tell("info", text)
+
+
+def _has_moved(before: Pose, now: Pose) -> bool:
+    way = np.linalg.norm(np.subtract(now.position, before.position))
+    return bool(way > STILL_MM or np.abs(now.axes - before.axes).max() > STILL_AXES)
+
+
+def leave_space(root: Path) -> None:
+    """Raise UserError if less than LEAST_FREE_BYTES are free where `root` is, or is to be."""
+    there = next((folder for folder in (root, *root.absolute().parents) if folder.exists()), root)
+    if shutil.disk_usage(there).free < LEAST_FREE_BYTES:
+        raise UserError(f"less than {LEAST_FREE_BYTES / 1e6:g} MB are free on the disk of {root}")

@@ -23,13 +23,14 @@ MOST_STEP_MM, MOST_MM_S = 20.0, 150.0
 
 @dataclass(frozen=True, eq=False)
 class Sighting:
-    """What was made of a frame: its detections, `found`, and the tracks that are shown of it.
+    """What was made of `frame`: its detections, `found`, and the tracks that are shown of it.
 
     `owners` (M,) int64 are the ids of the tracks of the detections, 0 for none; `on` says of each
     track the instance of the polyp that it is on, or None; `unclear` whether it is on one that
     shows too little of itself to have a box.
     """
 
+    frame: LiveFrame
     found: Comparison
     tracked: Tracked
     owners: NDArray[np.int64]
@@ -102,7 +103,7 @@ def make_sighting(
         for row in overlaps
     ]
     small = pairwise_iou(tracked.boxes, frame.unboxed()).max(axis=1, initial=0.0) >= LESION_IOU
-    return Sighting(found, tracked, owners, tuple(on), tuple(small.tolist()))
+    return Sighting(frame, found, tracked, owners, tuple(on), tuple(small.tolist()))
 
 
 def _of(tracked: Tracked, owners: NDArray[np.int64]) -> Tracked:

@@ -23,7 +23,15 @@ Reader = Callable[[Any], Any]
 CameraName = Literal["endoscope", "free"]
 Level = Literal["info", "warning", "error"]
 Switchable = Literal[
-    "autopilot", "camera", "data_run", "detector", "pause", "record", "reset_score", "truth"
+    "autopilot",
+    "camera",
+    "data_run",
+    "detector",
+    "newest_first",
+    "pause",
+    "record",
+    "reset_score",
+    "truth",
 ]
 Threshold = Literal["objectness", "iou"]
 MarkKind = Literal["found", "missed", "false"]
@@ -280,6 +288,8 @@ class DetectorState:
     """The detector at work; milliseconds are None until something was detected lately."""
 
     mode: DetectorKind
+    weights: str | None
+    """Which ones the neural detector has: the file, and the first digits of its SHA-256."""
     fallback: str | None
     """Why it isn't the one that was asked for, in a line."""
     objectness: float
@@ -313,22 +323,35 @@ class RatesState:
     dropped: int
     """Rendered and never encoded, since the start."""
     clients: int
+    newest_first: bool
+    """Whether pictures are shown as they come, and don't wait for their boxes."""
 
 
 @dataclass(frozen=True)
-class TruthState:
-    """The detector's hits, false alarms and misses since the last reset.
+class HitCounts:
+    """Hits, false alarms and misses; the shares are None where there is nothing to divide by."""
 
-    Precision and recall are None where there is nothing to divide by.
-    """
-
-    shown: bool
-    """Whether frames come with the truth."""
     tp: int
     fp: int
     fn: int
     precision: float | None
     recall: float | None
+
+
+@dataclass(frozen=True)
+class TruthState:
+    """How the detector does against the truth with the detector, thresholds and seed of now.
+
+    `since_reset` counts all that was looked at with these, `minute` what of that was in the last
+    minute.
+    """
+
+    shown: bool
+    """Whether frames come with the truth."""
+    setting: str
+    """What is counted apart, in words."""
+    since_reset: HitCounts
+    minute: HitCounts
 
 
 @dataclass(frozen=True)
@@ -408,9 +431,11 @@ class TrueBox:
 
 @dataclass(frozen=True)
 class FrameHeader:
-    """What is drawn over a frame: the newest detections, and the truth if it is shown."""
+    """What is drawn over a frame: what was found, and the truth if it is shown."""
 
     frame: int
+    looked_at: int | None
+    """The frame that the boxes were found on."""
     boxes: tuple[FoundBox, ...]
     truth: tuple[TrueBox, ...] | None
 

@@ -5,8 +5,6 @@ Pixels come back in memory that both processes share, in slots that are used in 
 
 import logging
 import multiprocessing
-import signal
-import sys
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, cast
@@ -15,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from endoforge.core.children import become_child, starting_children
+from endoforge.core.children import become_child, end_by_exception, starting_children
 from endoforge.core.choices import RendererName
 from endoforge.core.errors import UserError
 from endoforge.core.shared_memory import SharedMemory
@@ -150,7 +148,7 @@ def _paint(
     """In the process: render what is asked for, until the pipe is closed."""
     become_child()
     # `close` terminates the process: by an exception, so that it keeps what it has compiled.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    end_by_exception()
     try:
         _serve(pipe, memory.bytes, size, name)
     except (EOFError, BrokenPipeError):

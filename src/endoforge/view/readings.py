@@ -22,10 +22,13 @@ def read_state(session: Session, viewers: int, client: ClientState) -> LiveState
             rates=RatesState(
                 rendered_hz=round(session.show.rate.hz, 1),
                 encoded_hz=round(session.encoding.rate.hz, 1),
-                dropped=session.encoding.frames.dropped,
+                dropped=session.encoding.dropped,
                 clients=viewers,
+                newest_first=session.encoding.newest_first,
             ),
-            truth=session.detecting.score.reading(shown=session.encoding.with_truth),
+            truth=session.detecting.score.reading(
+                session.detecting.setting, shown=session.encoding.with_truth
+            ),
             lesions=session.detecting.lesions.reading(),
             client=client,
             renderer=session.show.engine or "starting",

@@ -1,5 +1,7 @@
-"""How the detector does in this session: running counts against exact truth."""
+"""How the detector does in this session: running counts against exact truth, by setting."""
 
+import time
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Lock
@@ -10,10 +12,14 @@ from numpy.typing import NDArray
 from endoforge.detect.detections import Detections
 from endoforge.evaluate.matching import Truth, assign_picture
 from endoforge.view.frame import LiveFrame
-from endoforge.view.messages import TruthState
+from endoforge.view.messages import HitCounts, TruthState
 
 MATCH_IOU = 0.5
 """As of AP50: what most of the field counts as found."""
+WINDOW_S = 60.0
+"""Of the sliding counts, in the viewers' own time."""
+MOST_SETTINGS = 1000
+"""Settings whose counts are kept, those that came last."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +63,11 @@ def compare_with_truth(
 
 
 class Score:
-    """True and false positives and misses since the last reset; any thread may ask."""
+    """True and false positives and misses since the last reset; any thread may ask.
+
+    Counts of different settings (detector, thresholds, seed) say nothing together, so each has its
+    own.
+    """
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -66,28 +76,41 @@ class Score:
     def reset(self) -> None:
         """Count from zero again."""
         with self._lock:
-            self._tp = self._fp = self._fn = 0
+            self._counts: dict[str, Counter[str]] = {}
+            self._lately: deque[tuple[float, str, Counter[str]]] = deque()
 
-    def add(self, found: Comparison) -> None:
-        """Count a frame."""
+    def add(self, found: Comparison, setting: str) -> None:
+        """Count a frame that was looked at with a setting."""
+        hits = sum(found.hits)
+        counts = Counter(tp=hits, fp=len(found.hits) - hits, fn=len(found.seen) - hits)
         with self._lock:
-            hits = sum(found.hits)
-            self._tp += hits
-            self._fp += len(found.hits) - hits
-            self._fn += len(found.seen) - hits
+            self._counts[setting] = self._counts.pop(setting, Counter()) + counts
+            if len(self._counts) > MOST_SETTINGS:
+                del self._counts[next(iter(self._counts))]
+            self._lately.append((time.monotonic(), setting, counts))
+            self._forget()
 
-    def reading(self, *, shown: bool) -> TruthState:
-        """The counts, for viewers; `shown` says whether frames come with the truth."""
+    def reading(self, setting: str, *, shown: bool) -> TruthState:
+        """The counts of a setting, for viewers; `shown` says whether frames come with the truth."""
+        minute = Counter[str]()
         with self._lock:
-            tp, fp, fn = self._tp, self._fp, self._fn
-        return TruthState(
-            shown=shown,
-            tp=tp,
-            fp=fp,
-            fn=fn,
-            precision=tp / (tp + fp) if tp + fp else None,
-            recall=tp / (tp + fn) if tp + fn else None,
-        )
+            self._forget()
+            for _, of, counts in self._lately:
+                if of == setting:
+                    minute += counts
+            every = self._counts.get(setting, Counter())
+            return TruthState(shown, setting, _shares(every), _shares(minute))
+
+    def _forget(self) -> None:
+        oldest = time.monotonic() - WINDOW_S
+        while self._lately and self._lately[0][0] < oldest:
+            self._lately.popleft()
+
+
+def _shares(counts: Counter[str]) -> HitCounts:
+    tp, fp, fn = counts["tp"], counts["fp"], counts["fn"]
+    precision = tp / (tp + fp) if tp + fp else None
+    return HitCounts(tp, fp, fn, precision, tp / (tp + fn) if tp + fn else None)
 
 
 def _place(name: str, classes: Sequence[str]) -> int:

@@ -5,10 +5,11 @@ import ipaddress
 import secrets
 import socket
 from http.cookies import CookieError, SimpleCookie
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from endoforge.core.errors import UserError
@@ -27,6 +28,7 @@ HEADERS = {
 }
 MOST_BODY = 4096
 """Bytes of a request; there is nothing to send that is longer."""
+TOKEN_PAGE = Path(__file__).with_name("static") / "token.html"
 REFUSED = 1008
 """WebSocket's code for a policy that was violated."""
 
@@ -92,6 +94,8 @@ class Guard:
         if scope["type"] == "http" and _length(headers) > MOST_BODY:
             return _error(413, f"a request may have {MOST_BODY} bytes")
         if self._token is not None and not (self._knows(scope) or self._remembers(headers)):
+            if "text/html" in headers.get("accept", ""):
+                return FileResponse(TOKEN_PAGE, status_code=401)
             return _error(401, "open the address that sim-view printed, with its token")
         return None
 

@@ -15,6 +15,7 @@ import cv2
 import uvicorn
 
 from endoforge.core.errors import UserError
+from endoforge.core.outputs import check_output_folder
 from endoforge.view.config import DEFAULT_PORT, SimViewConfig
 from endoforge.view.live import MOST_MESSAGE, Hub
 from endoforge.view.live_recording import Recording
@@ -54,8 +55,10 @@ class ViewReport:
 def run_view(config: SimViewConfig, seed: int) -> ViewReport:
     """Serve until Ctrl-C, or until the data run of --mode datagen is done.
 
-    Raises UserError if the port is taken, or the renderer or the device isn't there.
+    Raises UserError if the port is taken, the runs can't be written, or the renderer or the device
+    isn't there.
     """
+    check_output_folder("--output-root", config.output_root)
     listening = listen(config)
     port = listening.getsockname()[1]
     token = None if is_loopback(config.host) else new_token()
@@ -151,16 +154,34 @@ def _bound(host: str, port: int) -> socket.socket:
 
 def address_of(host: str, port: int, token: str | None) -> str:
     """The address to open in a browser."""
-    name = socket.gethostname() if host in UNSPECIFIED else host
+    name = addresses()[0] if host in UNSPECIFIED else host
     name = f"[{name}]" if ":" in name else name
     return f"http://{name}:{port}/" + (f"?token={token}" if token else "")
+
+
+def addresses() -> list[str]:
+    """What other machines may know this one by: the address of its network, and its name."""
+    name = socket.gethostname()
+    with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as probe:
+        try:
+            probe.connect(("203.0.113.1", 9))  # sends nothing: it only asks for the way there
+        except OSError:  # no network
+            return [name]
+        return [str(probe.getsockname()[0]), name]
 
 
 def _say(config: SimViewConfig, port: int, token: str | None) -> None:
     address = address_of(config.host, port, token)
     print(f"sim-view: open {address}   (Ctrl-C ends it)", flush=True)
     if token is not None:
-        print("  whoever has this address can watch, steer, and start jobs", flush=True)
+        for name in addresses()[1:] if config.host in UNSPECIFIED else []:
+            print(f"  or {address_of(name, port, token)}", flush=True)
+        print("  whoever has this address can watch, steer, and start jobs; the connection isn't")
+        print(
+            "  encrypted: beyond a network that you trust, leave --host out, and use "
+            f"ssh -L {port}:127.0.0.1:{port}",
+            flush=True,
+        )
     elif "SSH_CONNECTION" in os.environ:
         print(f"  over SSH: ssh -L {port}:127.0.0.1:{port} THIS-MACHINE, then open it at home")
     if not config.headless and _has_screen():

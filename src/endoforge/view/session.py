@@ -102,6 +102,7 @@ class Session:
         """Bake the first colon, and begin; the renderer takes some seconds until it shows."""
         if cpu_cores() < MANY_CORES:
             torch.set_num_threads(1)  # the detector's; more would make the renderer wait
+        self.detecting.on_found = self.encoding.frames.nudge
         self.detecting.start()
         self.encoding.start()
         self.show.start()
@@ -230,6 +231,7 @@ class Session:
                 world.paused, world.speed = before.paused, before.speed
             self.shared.world = world
             self.shared.restless = True
+            self.detecting.frames.take(0)  # a picture of the old colon
             self.detecting.forget()
             self._tell("info", f"seed {colon.base_seed}")
             if before is None and self.config.mode == "datagen":

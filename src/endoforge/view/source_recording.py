@@ -15,11 +15,10 @@ from endoforge.captures.recorder import RunRecorder
 from endoforge.core.errors import UserError, is_full
 from endoforge.datagen.job import REPEATABLE
 from endoforge.view.events import Events
+from endoforge.view.live_recording import MOST_FRAMES, leave_space
 
 MOST_PENDING = 16
 """Pictures that wait to be written; of a live source, more are left out."""
-MOST_FRAMES = 20_000
-"""Of one run, unless --max-frames says otherwise: some minutes of video, ten gigabytes or more."""
 
 
 class SourceRecording:
@@ -76,6 +75,7 @@ class SourceRecording:
         """In the writer's thread."""
         try:
             if self.error is None:
+                leave_space(self._root)
                 self._opened().write_unlabelled(number, rgb)
                 self.frames += 1
         except (OSError, UserError) as error:

@@ -94,6 +94,7 @@ KEYS: list[tuple[str, Callable[[Page], object], str]] = [
     ("[", text("iou"), "]"),
     ("]", text("iou"), "["),
     ("t", pressed("truth"), "t"),
+    ("v", pressed("newest_first"), "v"),
     ("l", pressed("record"), "l"),
     ("o", pressed("data_run"), "o"),
     ("2", lambda page: page.locator("#panel-training").is_visible(), "1"),

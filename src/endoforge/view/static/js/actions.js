@@ -19,6 +19,7 @@ export function makeActions(page) {
     record: press("record"),
     data_run: press("data_run"),
     truth: press("truth"),
+    newest_first: press("newest_first"),
     pause: press("pause"),
     reset_score: press("reset_score"),
     new_seed: () => connection.send({ type: "seed", seed: null }),

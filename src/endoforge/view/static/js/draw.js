@@ -80,6 +80,7 @@ export class Painter {
       this.#box(one.xyxy, style, text, one.matched ? LINE_PX : THIN_PX);
     }
     this.canvas.dataset.frame = this.header.frame;
+    this.canvas.dataset.lookedAt = this.header.looked_at ?? "";
     this.canvas.dataset.boxes = boxes.length;
     this.canvas.dataset.tracks = tracks.map((box) => box.track).join(" ");
     this.canvas.dataset.truth = truth.length;

@@ -29,6 +29,7 @@ export class Hud {
       autopilot: state.world.autopilot,
       paused: state.world.paused,
       truth: state.truth.shown,
+      newest_first: state.rates.newest_first,
       recording: state.recorder.recording,
       data_run: state.recorder.data_run,
     });
@@ -62,6 +63,8 @@ export class Hud {
 
   #detector(detector) {
     this.#write("mode", MODES[detector.mode]);
+    this.#write("weights", detector.weights ? `\u2066${detector.weights}\u2069` : "none");
+    for (const node of this.fields.get("weights")) node.title = detector.weights ?? "";
     byId("mode-dot").dataset.mode = detector.mode;
     this.#write("count", count(detector.count));
     this.#write("objectness", number(detector.objectness, 2));
@@ -75,9 +78,13 @@ export class Hud {
   }
 
   #truth(truth) {
-    for (const name of ["tp", "fp", "fn"]) this.#write(name, count(truth[name]));
-    this.#write("precision", number(truth.precision, 2));
-    this.#write("recall", number(truth.recall, 2));
+    const { since_reset: every, minute } = truth;
+    for (const name of ["tp", "fp", "fn"]) this.#write(name, count(every[name]));
+    this.#write("precision", number(every.precision, 2));
+    this.#write("recall", number(every.recall, 2));
+    this.#write("minute-precision", number(minute.precision, 2));
+    this.#write("minute-recall", number(minute.recall, 2));
+    byId("since-reset").title = `Counted for: ${truth.setting}`;
   }
 
   #lesions(lesions) {

@@ -20,6 +20,7 @@ const GROUPS = [
     [{ "-": "objectness-down", "=": "objectness-up" }, "Objectness threshold, by 0.05"],
     [{ "[": "iou-down", "]": "iou-up" }, "IoU of overlaps, by 0.05"],
     [{ t: "truth" }, "Truth, hits and misses"],
+    [{ v: "newest_first" }, "Newest pictures first, or each with its own boxes"],
   ]],
   ["Recorder", [
     [{ l: "record" }, "Record a capture run, and stop"],
