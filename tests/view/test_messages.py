@@ -77,7 +77,7 @@ LESS_DEEP = "[" * 500 + "]" * 500
         (
             '{"type": "fly"}',
             "no message of type 'fly': there are ack, switch, threshold, speed, seed, seek, step, "
-            "steer, drag",
+            "source, steer, drag",
         ),
         ('{"type": "ack"}', "ack: frame is missing"),
         ('{"type": "ack", "frame": -1}', "ack: frame must be the number of a frame"),

@@ -34,6 +34,7 @@ from endoforge.view.messages import (
     LiveState,
     SeedChoice,
     Seek,
+    SourceChoice,
     SpeedChoice,
     Switch,
     Switchable,
@@ -93,8 +94,8 @@ def look_at(tmp_path: Path, detector: FakeDetector) -> Iterator[Callable[..., So
     """Starts sessions on a source, and ends them after the test."""
     begun: list[Session] = []
 
-    def start(source: str | Path, **flags: Any) -> Source:
-        config = small_config(tmp_path, source=str(source), **flags)
+    def start(source: str | Path, *more: str, **flags: Any) -> Source:
+        config = small_config(tmp_path, source=(str(source), *more), **flags)
         session = Session(config, 0, make_heuristic=lambda: detector)
         begun.append(session)
         return Source(session)
@@ -115,10 +116,8 @@ def test_a_file_is_played_at_its_pace_and_to_its_end(tmp_path, look_at):
     assert state.world.paused
     assert state.world.duration_s == 0.8
     assert state.source.name == "clip.mp4"
-    assert (state.truth.since_reset.fp, state.lesions.polyps) == (
-        0,
-        0,
-    )  # nothing is known: nothing is false
+    assert state.truth.since_reset.fp == 0  # nothing is known, so nothing is false
+    assert state.lesions.polyps == 0
     assert state.detector.count == 1
     site.press("pause")
     site.until(lambda: len(site.seen) == 40)
@@ -383,20 +382,51 @@ def test_a_stream_that_nobody_gives_says_why(look_at, monkeypatch):
         ("rtsp://", "names no host"),
         ("/dev/no-such-camera", "no such device"),
         ("  ", "names nothing"),
+        ("gone.mp4", "no such video, folder or device"),
     ],
 )
 def test_a_source_that_cannot_be_is_refused_at_once(source, message):
     with pytest.raises(UserError, match=message):
-        SimViewConfig(source=source)
+        SimViewConfig(source=(source,))
 
 
 def test_a_source_goes_with_no_flag_of_the_simulator():
     with pytest.raises(UserError, match="--mode datagen records the simulator"):
-        SimViewConfig(source="a.mp4", mode="datagen")
+        SimViewConfig(source=("a.mp4",), mode="datagen")
     with pytest.raises(UserError, match="--seed is of the simulator"):
-        SimViewConfig(source="a.mp4", seed=1)
+        SimViewConfig(source=("a.mp4",), seed=1)
 
 
-def test_a_missing_file_ends_it_with_a_line(look_at, tmp_path):
-    with pytest.raises(UserError, match=r"gone\.mp4: no such video, folder or device"):
-        look_at(tmp_path / "gone.mp4")
+def test_the_page_chooses_among_the_sources_that_were_named(tmp_path, look_at):
+    """Frames are numbered on: what is newer has a higher number."""
+    first = save_video(tmp_path / "clip.mp4", 5)
+    second = save_video(tmp_path / "other.mp4", 8)
+    site = look_at(first, str(second), SECRET)
+    site.until(lambda: site.state().source.is_over)
+    assert site.state().source.choices == ("clip.mp4", "other.mp4", SHOWN)
+    assert site.state().source.place == 0
+    run_command(site.session, SourceChoice(1))
+    site.until(lambda: site.state().source.name == "other.mp4")
+    site.until(lambda: site.state().source.is_over)
+    assert len(site.seen) == 13
+    assert site.state().source.place == 1
+    site.until(lambda: site.packets[-1].frame > 8)
+    with pytest.raises(UserError, match="there are 3 sources, from 0"):
+        run_command(site.session, SourceChoice(3))
+
+
+def test_no_other_source_is_chosen_while_one_is_recorded(tmp_path, look_at):
+    path = save_video(tmp_path / "clip.mp4", 60)
+    site = look_at(path, str(path))
+    site.press("record")
+    with pytest.raises(UserError, match="a recording is going on: L ends it"):
+        run_command(site.session, SourceChoice(1))
+
+
+def test_a_source_that_went_away_leaves_the_one_before(tmp_path, look_at):
+    first, second = (save_video(tmp_path / name, 5) for name in ("a.mp4", "b.mp4"))
+    site = look_at(first, str(second))
+    second.write_bytes(b"no video any more")
+    run_command(site.session, SourceChoice(1))
+    site.until(lambda: any("b.mp4: not a video that FFmpeg reads" in one for one in site.texts()))
+    assert site.state().source.name == "a.mp4"

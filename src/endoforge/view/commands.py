@@ -9,6 +9,7 @@ from endoforge.view.messages import (
     FrameStep,
     SeedChoice,
     Seek,
+    SourceChoice,
     SpeedChoice,
     Switch,
     Switchable,
@@ -34,6 +35,8 @@ def run_command(session: Session, command: ViewCommand) -> None:
                 _set_speed(session, speed)
             case Seek(seconds):
                 _source(session).seek(seconds)
+            case SourceChoice(place):
+                session.choose_source(place)
             case FrameStep(by):
                 _source(session).step(by)
             case SeedChoice(seed):

@@ -181,7 +181,15 @@ class FrameStep:
     by: Annotated[int, partial(_choice, (-1, 1))]
 
 
-ViewCommand = Switch | ThresholdStep | SpeedChoice | SeedChoice | Seek | FrameStep
+@dataclass(frozen=True)
+class SourceChoice:
+    """One of the sources that `--source` names is to be shown, by its place among them from 0."""
+
+    type: ClassVar = "source"
+    place: Annotated[int, _frame]
+
+
+ViewCommand = Switch | ThresholdStep | SpeedChoice | SeedChoice | Seek | FrameStep | SourceChoice
 FromViewer = Ack | ViewCommand | Steer | Drag
 FROM_VIEWER: Mapping[str, type[FromViewer]] = {kind.type: kind for kind in get_args(FromViewer)}
 
@@ -281,6 +289,9 @@ class SourceState:
     """Why no new pictures come, in a line."""
     dropped: int
     """Pictures of a live source that were too late to be shown."""
+    choices: tuple[str, ...] = ()
+    """The names of all sources that can be shown, and the place of this one among them."""
+    place: int = 0
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,12 @@ from endoforge.view.show import SharedWorld
 from endoforge.view.source_show import PlayedShow, SourceShow
 
 
+def source_name(source: str) -> str:
+    """What a source is called, without what is secret in an address."""
+    address = live_address(source)
+    return printable(Path(source).name or source) if address is None else address.shown
+
+
 def make_source_show(
     source: str,
     shared: SharedWorld,
@@ -24,6 +30,5 @@ def make_source_show(
     address = live_address(source)
     if address is not None:
         return LiveShow(address, shared, on_frame, on_change, events)
-    path = Path(source)
-    name = printable(path.name or str(path))
-    return PlayedShow(name, open_playable(path), shared, on_frame, on_change, events)
+    name = source_name(source)
+    return PlayedShow(name, open_playable(Path(source)), shared, on_frame, on_change, events)

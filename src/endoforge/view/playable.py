@@ -83,8 +83,6 @@ def open_playable(path: Path) -> PlayedVideo | PictureFolder:
     """A video file or a folder; raises UserError if it is neither, or holds nothing to show."""
     if path.is_dir():
         return PictureFolder(path)
-    if not path.exists():
-        raise UserError(f"--source {printable(str(path))}: no such video, folder or device")
     return PlayedVideo(path)
 
 

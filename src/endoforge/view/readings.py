@@ -1,10 +1,13 @@
 """The state message, read from a session."""
 
+from dataclasses import replace
+
 from endoforge.view.messages import (
     ClientState,
     LiveState,
     RatesState,
     RecorderState,
+    SourceState,
     WorldState,
 )
 from endoforge.view.session import Session
@@ -33,7 +36,7 @@ def read_state(session: Session, viewers: int, client: ClientState) -> LiveState
             client=client,
             renderer=session.show.engine or "starting",
             device=session.compute.describe(),
-            source=session.source.reading() if session.source else None,
+            source=_source(session),
         )
 
 
@@ -50,6 +53,13 @@ def _world(world: World) -> WorldState:
         depth_cm=round(world.place.s_mm / 10, 1),
         length_cm=round(world.lumen.length_mm / 10, 1),
     )
+
+
+def _source(session: Session) -> SourceState | None:
+    if session.source is None:
+        return None
+    reading = session.source.reading()
+    return replace(reading, choices=session.source_names, place=session.source_place)
 
 
 def _no_world(session: Session) -> WorldState:

@@ -26,7 +26,7 @@ from endoforge.view.live_detection import (
 )
 from endoforge.view.live_recording import Recording
 from endoforge.view.messages import Drag, Level, Steer
-from endoforge.view.opened_source import make_source_show
+from endoforge.view.opened_source import make_source_show, source_name
 from endoforge.view.painter import Painter
 from endoforge.view.show import SharedWorld, Show
 from endoforge.view.source_recording import SourceRecording
@@ -72,7 +72,7 @@ class Session:
             make_heuristic,
             stand_in=config.stand_in,
         )
-        renders = config.source is None
+        renders = not config.source
         spare = not renders or not self.compute.on_cpu or cpu_cores() >= MANY_CORES
         most_hz = MOST_HZ_GPU if spare else MOST_HZ_CPU
         self.detecting = Detecting(keeper, self.events, most_hz=most_hz)
@@ -80,10 +80,11 @@ class Session:
         self.source: SourceShow | None = None
         """What shows real pictures; None while the world is a simulated one."""
         self.show: Show | SourceShow
-        if config.source is not None:
-            self.show = self.source = make_source_show(
-                config.source, self.shared, self._pass_on, lambda: self.on_change(), self.events
-            )
+        self.source_names = tuple(map(source_name, config.source))
+        self.source_place = 0
+        """Which of the sources is shown."""
+        if config.source:
+            self.show = self.source = self._open_source(0)
         else:
             self.show = Show(
                 self.shared,
@@ -205,6 +206,46 @@ class Session:
         )
         recording.on_closed = lambda: self._on_source_closed(source)
         source.recording = self.last_recording = recording
+
+    def choose_source(self, place: int) -> None:
+        """Show another one of the sources, once it is open; the lock is held."""
+        if not self.source_names:
+            raise UserError("there is no source to choose; name some with --source")
+        if place >= len(self.source_names):
+            raise UserError(f"there are {len(self.source_names)} sources, from 0: no {place}")
+        if self.recording is not None:
+            raise UserError("a recording is going on: L ends it")
+        threading.Thread(
+            target=self._switch_source, args=(place,), name="choosing", daemon=True
+        ).start()
+
+    def _switch_source(self, place: int) -> None:
+        try:
+            opened = self._open_source(place)
+        except UserError as error:
+            self._tell("error", str(error))
+            return
+        with self.shared.lock:
+            before = self.source
+            if self._closed or before is None or before.recording is not None:
+                return
+            before.end()
+            opened.go_on_after(before)
+            self.show = self.source = opened
+            self.source_place = place
+            self.detecting.forget()
+            opened.start()
+        self._tell("info", f"looking at {opened.source_name}")
+        self.on_change()
+
+    def _open_source(self, place: int) -> SourceShow:
+        return make_source_show(
+            self.config.source[place],
+            self.shared,
+            self._pass_on,
+            lambda: self.on_change(),
+            self.events,
+        )
 
     def _bake(self) -> None:
         while True:

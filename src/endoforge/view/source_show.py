@@ -56,8 +56,12 @@ class SourceShow(threading.Thread, ABC):
         self._numbers = 0
 
     def end(self) -> None:
-        """End the loop after the picture at hand."""
+        """End the loop; nothing more is handed on, but for the picture at hand."""
         self._ended.set()
+
+    def go_on_after(self, before: "SourceShow") -> None:
+        """Number pictures so that those of another show are older."""
+        self._numbers = before._numbers + 2  # its picture at hand, and one to be sure
 
     @abstractmethod
     def switch_pause(self) -> None:
@@ -84,6 +88,8 @@ class SourceShow(threading.Thread, ABC):
         return not self.shared.wanted and self.recording is None
 
     def _show(self, seconds: float, rgb: NDArray[np.uint8], part: object) -> None:
+        if self._ended.is_set():
+            return
         self._numbers += 1
         self.time_s = seconds
         self.size = (rgb.shape[1], rgb.shape[0])

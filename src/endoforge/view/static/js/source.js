@@ -1,6 +1,6 @@
 /** Real pictures in the place of the simulator's: their clock, their trouble, and what they lack. */
 
-import { all, byId, clock, count, setText, show } from "./dom.js";
+import { all, byId, clock, count, el, setText, show } from "./dom.js";
 
 /** Controls and readings of a simulated world; of real pictures they mean nothing. */
 const OF_WORLD = [
@@ -12,6 +12,11 @@ export class SourceView {
   constructor(page) {
     this.page = page;
     this.bar = byId("seek");
+    this.choice = byId("source-choice");
+    this.choice.addEventListener("change", () => {
+      page.connection.send({ type: "source", place: Number(this.choice.value) });
+      this.choice.blur(); // keys are the page's again
+    });
     this.isHeld = false; // by the user, who drags it: it must not run away
     this.bar.addEventListener("input", () => {
       this.isHeld = true;
@@ -29,6 +34,7 @@ export class SourceView {
     show(byId("trouble"), Boolean(source?.trouble));
     if (!source) return;
     setText(byId("source-name"), source.name);
+    this.#choices(source);
     setText(byId("source-state"), stateOf(source, world));
     show(byId("source-dropped"), source.is_live);
     setText(byId("source-dropped"), `${count(source.dropped)} dropped, since newer ones were there`);
@@ -38,6 +44,17 @@ export class SourceView {
     if (!this.isHeld) this.bar.value = String(world.time_s);
     this.bar.setAttribute("aria-valuetext", `${clock(world.time_s)} of ${clock(source.duration_s)}`);
     setText(byId("seek-time"), `${clock(world.time_s)} / ${clock(source.duration_s)}`);
+  }
+
+  #choices({ choices, place }) {
+    show(this.choice, choices.length > 1);
+    show(byId("source-name"), choices.length < 2);
+    const names = JSON.stringify(choices);
+    if (this.choice.dataset.names !== names) {
+      this.choice.dataset.names = names;
+      this.choice.replaceChildren(...choices.map((name, i) => el("option", { value: String(i) }, name)));
+    }
+    if (document.activeElement !== this.choice) this.choice.value = String(place);
   }
 }
 
