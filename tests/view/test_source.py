@@ -360,7 +360,7 @@ def test_a_stream_of_the_network_is_shown_and_opened_again(look_at, monkeypatch)
         site = look_at(f"http://127.0.0.1:{server.server_port}/stream")
         site.until(lambda: len(site.seen) > Mjpeg.frames)
         shown = f"http://127.0.0.1:{server.server_port}/stream"
-        assert f"{shown}: Input/output error; trying again in 0.05 s" in site.texts()
+        assert f"{shown}: it broke off; trying again in 0.05 s" in site.texts()
         assert site.session.size == SIZE
         site.session.close()
         server.shutdown()

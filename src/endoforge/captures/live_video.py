@@ -1,5 +1,6 @@
 """Frames of cameras and streams as they come."""
 
+import errno
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,8 @@ PROTOCOLS = {
 """What FFmpeg may open for an address: never a file, whatever a server answers."""
 STREAMS = (*FORMATS, "rtsp", "mpjpeg", "mjpeg", "live_flv")
 """Formats of streams, by FFmpeg's names. Playlists (HLS) aren't among them: they name addresses."""
+PROBED_S = 2.0
+"""Of a stream at most so much is read until it is known what is in it."""
 AHEAD_S = 1.0
 """Of a whole file at an address, frames are read so long before their time."""
 
@@ -52,7 +55,7 @@ def live_frames(source: LiveAddress) -> Iterator[Iterator[VideoFrame]]:
 
 
 def _opened(source: LiveAddress) -> InputContainer:
-    options = {"fflags": "nobuffer"}
+    options = {"analyzeduration": str(round(1e6 * PROBED_S))}
     if source.scheme is None:
         kind = "v4l2"
         formats = "v4l2,video4linux2"
@@ -81,6 +84,7 @@ def _frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFra
     codec = decoder_of(stream, threads=False)  # threads would hold frames back
     is_file = container.duration is not None
     began: float | None = None
+    astray = False
     packets = container.demux(stream)
     while True:
         try:
@@ -92,9 +96,11 @@ def _frames(container: InputContainer, stream: VideoStream) -> Iterator[VideoFra
         try:
             frames = codec.decode(packet) if packet.size else []
         except av.FFmpegError:
+            astray = astray or codec.name == "hevc"  # which refers to what isn't there
             continue
         for frame in frames:
-            if frame.is_corrupt:
+            astray = astray and not frame.key_frame
+            if astray or frame.is_corrupt:
                 continue
             if is_file and frame.time is not None:
                 began = time.monotonic() - frame.time if began is None else began
@@ -106,5 +112,7 @@ def _why(error: Exception) -> str:
     """The reason in a line, without the address, which may hold a password."""
     if isinstance(error, av.error.ExitError | av.error.TimeoutError):
         return "it doesn't answer"
-    text = error.strerror if isinstance(error, OSError) else None
+    if isinstance(error, OSError) and error.errno == errno.EIO:
+        return "it broke off"
+    text = error.strerror if isinstance(error, OSError | av.FFmpegError) else None
     return printable(text or "it can't be opened")

@@ -233,6 +233,7 @@ class Session:
             opened.go_on_after(before)
             self.show = self.source = opened
             self.source_place = place
+            self.detecting.frames.take(0)  # a picture of the source before
             self.detecting.forget()
             opened.start()
         self._tell("info", f"looking at {opened.source_name}")
