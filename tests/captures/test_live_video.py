@@ -94,7 +94,7 @@ def test_a_transport_stream_comes_through_whole(tmp_path, serve):
         request.end_headers()  # no length: it might go on for ever
         request.wfile.write(data)
 
-    seen = []
+    seen: list[int] = []
     with live_frames(at(serve(endless))) as frames, pytest.raises(StreamBroken, match="it broke"):
         seen += (round(frame.to_ndarray(format="rgb24").mean() / 4) for frame in frames)
     assert seen == list(range(30))
