@@ -11,7 +11,7 @@ from endoforge.detect.detections import Detections
 from endoforge.tracking.tracker import Tracker
 from endoforge.view import encoding as encoding_module
 from endoforge.view.encoding import PATIENCE_S, Encoding
-from endoforge.view.frame import LiveFrame
+from endoforge.view.frame import WorldFrame
 from endoforge.view.live_tracks import Sighting, make_sighting
 from endoforge.view.score import compare_with_truth
 
@@ -30,7 +30,7 @@ class Desk:
     def frame(self, number):
         rgb = np.zeros((64, 96, 3), np.uint8)
         stats = np.zeros((24, 6), np.int32)
-        return LiveFrame(number, rgb, stats, self.colon.run.states[0], self.colon)
+        return WorldFrame(number, rgb, stats, self.colon.run.states[0], self.colon)
 
     def render(self, number):
         frame = self.frame(number)

@@ -9,7 +9,7 @@ import pytest
 
 from endoforge.view import live_detection
 from endoforge.view.events import Events
-from endoforge.view.frame import LiveFrame
+from endoforge.view.frame import WorldFrame
 from endoforge.view.live_detection import Detecting, Keeper, Thresholds
 
 from .conftest import FakeDetector, until
@@ -43,7 +43,7 @@ def frame_of(colon, number=1):
     stats = np.zeros((24, 6), np.int32)
     stats[0] = (500, 500, 24, 16, 48, 32)
     rgb = np.zeros((64, 96, 3), np.uint8)
-    return LiveFrame(number, rgb, stats, colon.run.states[0], colon)
+    return WorldFrame(number, rgb, stats, colon.run.states[0], colon)
 
 
 def test_without_a_checkpoint_the_heuristic_takes_over_and_says_why(keeper, events, detector):

@@ -11,7 +11,7 @@ from endoforge.sim.polyps import MAX_POLYPS
 from endoforge.tracking.tracker import Tracked
 from endoforge.view import live_tracks
 from endoforge.view.colon_score import ColonScore
-from endoforge.view.frame import LiveFrame
+from endoforge.view.frame import WorldFrame
 from endoforge.view.live_tracks import LiveTracking, make_sighting
 from endoforge.view.messages import LesionMark, MarkKind
 from endoforge.view.score import compare_with_truth
@@ -28,7 +28,7 @@ def frame_at(colon, time_s, *boxes, pixels=500, moved_mm=0.0):
     for row, box in enumerate(boxes):
         stats[row] = (pixels, pixels, *box)
     rgb = np.zeros((H, W, 3), np.uint8)
-    return LiveFrame(1, rgb, stats, replace(state, pose=pose), colon)
+    return WorldFrame(1, rgb, stats, replace(state, pose=pose), colon)
 
 
 def scaled(*boxes):

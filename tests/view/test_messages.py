@@ -76,7 +76,8 @@ LESS_DEEP = "[" * 500 + "]" * 500
         ('{"type": ' + LESS_DEEP + "}", "a message without a type"),
         (
             '{"type": "fly"}',
-            "no message of type 'fly': there are ack, switch, threshold, speed, seed, steer, drag",
+            "no message of type 'fly': there are ack, switch, threshold, speed, seed, seek, step, "
+            "source, steer, drag",
         ),
         ('{"type": "ack"}', "ack: frame is missing"),
         ('{"type": "ack", "frame": -1}', "ack: frame must be the number of a frame"),

@@ -10,7 +10,7 @@ from endoforge.sim.polyps import MAX_POLYPS
 from endoforge.tracking.tracker import Tracked
 from endoforge.view import score as score_module
 from endoforge.view.encoding import header_of
-from endoforge.view.frame import LiveFrame
+from endoforge.view.frame import WorldFrame
 from endoforge.view.live_tracks import make_sighting
 from endoforge.view.messages import FoundBox, HitCounts, TruthState
 from endoforge.view.score import Score, compare_with_truth
@@ -23,7 +23,7 @@ def frame_with(colon, *boxes):
     stats = np.zeros((MAX_POLYPS, 6), np.int32)
     for row, box in enumerate(boxes):
         stats[row] = (500, 500, *box)
-    return LiveFrame(7, np.zeros((H, W, 3), np.uint8), stats, colon.run.states[0], colon)
+    return WorldFrame(7, np.zeros((H, W, 3), np.uint8), stats, colon.run.states[0], colon)
 
 
 def found(*boxes):

@@ -215,7 +215,7 @@ def test_hello_state_and_events(viewer):
     assert "no such checkpoint" in state["detector"]["fallback"]
     assert set(state) == {
         "type", "world", "detector", "recorder", "rates", "client", "truth", "lesions", "renderer",
-        "trouble", "device",
+        "trouble", "device", "source",
     }  # fmt: skip
     assert set(world) == {
         "seed", "paused", "speed", "time_s", "duration_s", "autopilot", "camera", "segment",

@@ -5,14 +5,14 @@ import pytest
 
 from endoforge.captures.index import index_root
 from endoforge.core.errors import UserError
+from endoforge.core.slot import Slot
 from endoforge.sim.polyps import MAX_POLYPS
 from endoforge.view.commands import run_command
-from endoforge.view.frame import LiveFrame
+from endoforge.view.frame import WorldFrame
 from endoforge.view.messages import Switch
 from endoforge.view.painter import PaintedPicture, Painter, PainterGone
 from endoforge.view.session import Session
 from endoforge.view.show import SharedWorld, Show
-from endoforge.view.slot import Slot
 from endoforge.view.world import Colon, World
 
 from .conftest import SEED, FakeDetector, InProcessPainter, Watched, small_config
@@ -110,7 +110,7 @@ def clock(monkeypatch):
 
 
 @pytest.fixture
-def frames() -> list[LiveFrame]:
+def frames() -> list[WorldFrame]:
     """Those of the loop."""
     return []
 

@@ -107,11 +107,11 @@ def decoded(path: Path) -> Iterator[VideoFrame | None]:
 
 def _decoded(path: Path, *, threads: bool) -> Iterator[VideoFrame | None]:
     with open_video(path) as (container, stream):
-        codec = _decoder(stream, threads=threads)
+        codec = decoder_of(stream, threads=threads)
         damaged: set[int | None] = set()
         newest = last = end = 0
         astray = False
-        for packet in _packets(container, stream):
+        for packet in packets_of(container, stream):
             if packet is not None and packet.is_corrupt:
                 damaged.add(packet.pts)
             elif packet is not None and not packet.is_discard:
@@ -132,7 +132,8 @@ def _decoded(path: Path, *, threads: bool) -> Iterator[VideoFrame | None]:
             yield None
 
 
-def _decoder(stream: VideoStream, *, threads: bool) -> VideoCodecContext:
+def decoder_of(stream: VideoStream, *, threads: bool) -> VideoCodecContext:
+    """The decoder of a stream, which fails rather than give damaged frames or huge ones."""
     codec = stream.codec_context
     if threads and codec.name == "h264":
         codec.thread_type, codec.thread_count = "AUTO", 0
@@ -144,7 +145,7 @@ def _decoder(stream: VideoStream, *, threads: bool) -> VideoCodecContext:
     return codec
 
 
-def _packets(container: InputContainer, stream: VideoStream) -> Iterator["VideoPacket | None"]:
+def packets_of(container: InputContainer, stream: VideoStream) -> Iterator["VideoPacket | None"]:
     """The packets that can be read; then None, for which a decoder gives what it has kept."""
     with suppress(av.FFmpegError, OSError):
         # An empty one stands for the frame before it; decoders would take it for the end.

@@ -35,7 +35,7 @@ class CocoIds:
         }
         self._match_videos(names, ids, material)
         if not self._of_pictures and not self._of_frames:
-            example = next(iter((*material.pictures, *material.videos)))
+            example = next(iter((*material.pictures, *material.videos, *material.live)))
             raise UserError(
                 f"{flag}: none of its {len(names)} images is one of those to look at: it names "
                 f"{names[0] if names else 'none'}, here is {example}; name the folder that its "

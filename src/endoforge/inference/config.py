@@ -15,6 +15,7 @@ from endoforge.backends.flags import (
     check_compute,
     check_detector,
 )
+from endoforge.captures.addresses import live_address
 from endoforge.core import checks
 from endoforge.core.errors import UserError
 
@@ -27,7 +28,8 @@ class DetectConfig:
 
     paths: Positional[Annotated[tuple[str, ...], arg(metavar="IMAGES|VIDEO|FOLDER...")]] = ()
     """Pictures, videos, and folders of them, which are searched with all that they hold; of capture
-    runs the images are taken, and nothing that EndoForge has drawn."""
+    runs the images are taken, and nothing that EndoForge has drawn. Cameras (/dev/video0) and
+    streams (rtsp://...) too, for --seconds."""
 
     detector: DetectorFlag = "neural"
     checkpoint: CheckpointFlag = None
@@ -59,6 +61,9 @@ class DetectConfig:
     fps: Annotated[float | None, arg(metavar="FLOAT")] = None
     """Frames a second of a video to look at; all of them if not given."""
 
+    seconds: Annotated[float | None, arg(metavar="FLOAT")] = None
+    """How long to look at each camera or stream, in seconds from its first picture."""
+
     batch_size: int = 8
     """Frames that go through the neural detector at once; changes speed, not the result."""
 
@@ -78,5 +83,17 @@ class DetectConfig:
         if self.infer_iou_thresh is not None:
             checks.check_probability("--infer-iou-thresh", self.infer_iou_thresh, example="0.5")
         checks.check_at_least("--batch-size", self.batch_size, 1, example="8")
+        self._check_seconds()
         if self.fps is not None and not (self.fps > 0 and math.isfinite(self.fps)):
             raise UserError(f"--fps {self.fps}: must be a number greater than 0; try 5")
+
+    def _check_seconds(self) -> None:
+        live = [one for path in self.paths if (one := live_address(path)) is not None]
+        if live and self.seconds is None:
+            raise UserError(f"{live[0].shown}: say how long to look at it; try --seconds 60")
+        if self.seconds is None:
+            return
+        if not live:
+            raise UserError("--seconds: is for cameras and streams, and none is named")
+        if not (self.seconds > 0 and math.isfinite(self.seconds)):
+            raise UserError(f"--seconds {self.seconds}: must be a number greater than 0; try 60")

@@ -95,7 +95,7 @@ def run_detect(config: DetectConfig) -> DetectReport:
     read.
     """
     check_out(config)
-    material = Material(config.paths, config.fps)
+    material = Material(config.paths, config.fps, config.seconds)
     detector, described = _open_detector(config)
     log.info("detector: %s", described)
     annotations = None if config.annotations is None else Path(config.annotations)
@@ -104,8 +104,9 @@ def run_detect(config: DetectConfig) -> DetectReport:
     following = Following(config.infer_obj_thresh, results.sinks)
     started, detecting = time.monotonic(), 0.0
     expected = material.expected
+    size = 1 if material.live else config.batch_size  # a batch would wait for frames to come
     with results, progress("detecting", expected, "frames") as advance:
-        for batch in _batches(material.decoded(), config.batch_size):
+        for batch in _batches(material.decoded(), size):
             before = time.perf_counter()
             found = detector.detect_batch([picture.pixels for picture in batch])
             detecting += time.perf_counter() - before

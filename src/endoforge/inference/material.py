@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from endoforge.captures.addresses import live_address
 from endoforge.captures.pictures import decode_picture, is_upright, read_bytes
 from endoforge.captures.schema import MANIFEST_NAME
 from endoforge.captures.tally import Tally, Unusable
@@ -19,6 +20,7 @@ from endoforge.core.errors import UserError
 from endoforge.core.text import printable
 from endoforge.formats.source import PICTURE_SUFFIXES, files_below
 from endoforge.inference.drawings import drawings_around, holds_drawings
+from endoforge.inference.live_input import LiveInput
 from endoforge.inference.run_clock import FrameMoment, RunClock
 
 log = logging.getLogger(__name__)
@@ -48,28 +50,39 @@ class InputPicture:
 
 
 class Material:
-    """All that a `detect` looks at: `pictures` and `videos` by their names.
+    """All that a `detect` looks at: `pictures`, `videos` and `live` sources by their names.
 
     A name is the path below the deepest folder that holds all, bytes that aren't UTF-8 as `\\xff`.
     What can't be read is counted in `tally` while `decoded` goes along, and in `notes` what was
     looked at in a way that people should know.
     """
 
-    def __init__(self, paths: tuple[str, ...], fps: float | None) -> None:
-        """Raises UserError for a path that isn't there, and if there is nothing to look at."""
+    def __init__(
+        self, paths: tuple[str, ...], fps: float | None, seconds: float | None = None
+    ) -> None:
+        """`seconds` are how long to look at each camera and stream among `paths`.
+
+        Raises UserError for a path that isn't there, and if there is nothing to look at.
+        """
         self.tally, self.notes = Tally(), Tally()
         self._fps = fps
+        addresses = [address for path in paths if (address := live_address(path)) is not None]
+        live = [LiveInput(address, seconds or 0.0) for address in addresses]
+        self.live = {one.name: one for one in live}
+        paths = tuple(path for path in paths if live_address(path) is None)
         found: dict[Path, None] = {}
         for path in map(Path, paths):
             found.update(dict.fromkeys(_files(path, self.tally)))
+        self.videos: dict[str, Video] = {}
+        self.pictures: dict[str, Path] = {}
+        self._of_runs: dict[str, dict[int, Path]] = {}
+        """The pictures of recorded runs by their numbers, as far as `decoded` has come."""
+        if not paths:
+            return
         if not found:
             but = f" but for {'; '.join(self.tally.lines())}" if self.tally.counts else ""
             raise UserError(f"no picture or video in {', '.join(paths)}{but}")
         base = os.path.commonpath([_folder(Path(path)) for path in paths])
-        self.videos: dict[str, Video] = {}
-        self._of_runs: dict[str, dict[int, Path]] = {}
-        """The pictures of recorded runs by their numbers, as far as `decoded` has come."""
-        self.pictures: dict[str, Path] = {}
         for name, path in self._named(found, base).items():
             if path.suffix.lower() not in SUFFIXES:
                 self.pictures[name] = path
@@ -111,6 +124,9 @@ class Material:
                 expected = video.expected(self._fps)
                 reason = f"frame: not decoded, of about {expected} that the file's header tells"
                 self.tally.count(reason, name, lacking)
+        for name, live in self.live.items():
+            for number, seconds, picture in live.frames(self._fps, self.tally, self.notes):
+                yield InputPicture(name, picture, FrameMoment(name, number, seconds))
 
     def again(
         self, sequence: str, frames: Collection[int]
@@ -119,6 +135,8 @@ class Material:
 
         What can't be read any more is left out.
         """
+        if sequence in self.live:
+            return  # what was to be seen is gone
         if sequence not in self.videos:
             yield from self._pictures_again(self._of_runs[sequence], frames)
         elif frames:

@@ -4,7 +4,7 @@ import statistics
 from dataclasses import dataclass
 from threading import Lock
 
-from endoforge.view.frame import LiveFrame
+from endoforge.view.frame import WorldFrame
 from endoforge.view.live_tracks import Sighting
 from endoforge.view.messages import LesionMark, LesionsState, MarkKind
 from endoforge.view.world import Colon
@@ -41,7 +41,7 @@ class ColonScore:
         with self._lock:
             self._clear()
 
-    def add(self, frame: LiveFrame, sighting: Sighting, seconds: float) -> None:
+    def add(self, frame: WorldFrame, sighting: Sighting, seconds: float) -> None:
         """Count a frame, by the tracker's clock; one of another colon begins anew."""
         with self._lock:
             if frame.colon is not self._colon:

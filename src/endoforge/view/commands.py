@@ -6,7 +6,10 @@ from dataclasses import replace
 from endoforge.core.checks import MAX_SEED
 from endoforge.core.errors import UserError
 from endoforge.view.messages import (
+    FrameStep,
     SeedChoice,
+    Seek,
+    SourceChoice,
     SpeedChoice,
     Switch,
     Switchable,
@@ -14,7 +17,10 @@ from endoforge.view.messages import (
     ViewCommand,
 )
 from endoforge.view.session import Session
+from endoforge.view.source_show import SourceShow
 from endoforge.view.world import World
+
+NO_WORLD = "these are real pictures: nothing in them can be steered, and their truth isn't known"
 
 
 def run_command(session: Session, command: ViewCommand) -> None:
@@ -26,13 +32,34 @@ def run_command(session: Session, command: ViewCommand) -> None:
             case ThresholdStep():
                 _move_threshold(session, command)
             case SpeedChoice(speed):
-                _world(session).speed = speed
+                _set_speed(session, speed)
+            case Seek(seconds):
+                _source(session).seek(seconds)
+            case SourceChoice(place):
+                session.choose_source(place)
+            case FrameStep(by):
+                _source(session).step(by)
             case SeedChoice(seed):
                 _fly_seed(session, seed)
     session.on_change()
 
 
+def _source(session: Session) -> SourceShow:
+    if session.source is None:
+        raise UserError("a simulated flight can't be sought through: it has no frames yet")
+    return session.source
+
+
+def _set_speed(session: Session, speed: float) -> None:
+    if session.source is None:
+        _world(session).speed = speed
+    else:
+        session.source.set_speed(speed)
+
+
 def _world(session: Session) -> World:
+    if session.source is not None:
+        raise UserError(NO_WORLD)
     world = session.shared.world
     if world is None:
         raise UserError("the first colon is still being made: try again in a second")
@@ -64,6 +91,9 @@ def _detector(session: Session) -> None:
 
 
 def _record(session: Session) -> None:
+    if session.source is not None:
+        session.record_source(session.source)
+        return
     recording = session.shared.recording
     if recording is not None and recording.data_run:
         raise UserError("a data run is going on: O ends it")
@@ -86,6 +116,8 @@ def _record_or_end(session: Session, *, data_run: bool) -> None:
 
 
 def _truth(session: Session) -> None:
+    if session.source is not None:
+        raise UserError(NO_WORLD)
     session.encoding.with_truth = not session.encoding.with_truth
 
 
@@ -94,6 +126,9 @@ def _newest_first(session: Session) -> None:
 
 
 def _pause(session: Session) -> None:
+    if session.source is not None:
+        session.source.switch_pause()
+        return
     world = _world(session)
     world.paused = not world.paused
 

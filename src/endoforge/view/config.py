@@ -13,10 +13,12 @@ from endoforge.backends.flags import (
     DeviceFlag,
     check_compute,
 )
+from endoforge.captures.addresses import live_address
 from endoforge.core import checks
 from endoforge.core.choices import RendererName
 from endoforge.core.errors import UserError
 from endoforge.core.sizes import parse_size
+from endoforge.core.text import printable
 from endoforge.detect.packaged import DEFAULT_CHECKPOINT, packaged_weights, weights_file
 
 Mode = Literal["sim", "datagen"]
@@ -35,6 +37,11 @@ class SimViewConfig:
 
     headless: bool = False
     """Open no browser; with --mode datagen, no server either: the same as the command datagen."""
+
+    source: Annotated[tuple[str, ...], arg(metavar="VIDEO|FOLDER|DEVICE|ADDRESS...")] = ()
+    """Real pictures in the place of the simulator's: a video, a folder of pictures, a camera or
+    capture card (/dev/video0), or a stream (rtsp, rtsps, http, https, udp, rtmp, srt). Of several,
+    the first is shown, and the page chooses among them."""
 
     seed: Annotated[int | None, arg(metavar="INT")] = None
     """Base seed of the first colon, as of datagen. Default: POLYP_SEED if set, else the time."""
@@ -77,6 +84,8 @@ class SimViewConfig:
 
     def __post_init__(self) -> None:
         checks.check_choice("--mode", self.mode, get_args(Mode))
+        for source in self.source:
+            self._check_source(source)
         if self.seed is not None:
             checks.check_seed("--seed", self.seed)
         if self.max_frames is not None:
@@ -89,6 +98,16 @@ class SimViewConfig:
             raise UserError(f"--port {self.port}: must be 0 (any free one) to 65535; try 8765")
         if not self.host.strip():
             raise UserError("--host: must be an address; try 127.0.0.1")
+
+    def _check_source(self, source: str) -> None:
+        if not source.strip():
+            raise UserError("--source: names nothing; try a video, a folder or /dev/video0")
+        if self.mode == "datagen":
+            raise UserError("--source: --mode datagen records the simulator; leave one of them out")
+        if self.seed is not None:
+            raise UserError("--source: --seed is of the simulator; leave one of them out")
+        if live_address(source) is None and not Path(source).exists():
+            raise UserError(f"--source {printable(source)}: no such video, folder or device")
 
     @property
     def size(self) -> tuple[int, int]:

@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from endoforge.core.slot import Slot
 from endoforge.view.frame import LiveFrame
 from endoforge.view.live_tracks import Sighting
 from endoforge.view.messages import FoundBox, FrameHeader, TrueBox
 from endoforge.view.rates import Rate
-from endoforge.view.slot import Slot
 
 QUALITY = 82
 """Of live JPEGs: some 25 kB at 640x360, in which no block of the code can be told by eye."""
@@ -119,6 +119,7 @@ def header_of(frame: LiveFrame, found: Sighting | None, *, with_truth: bool) -> 
     """What is drawn over a frame: what was found, on this frame or another, and the truth if it is
     shown.
     """
+    with_truth = with_truth and frame.has_truth
     return FrameHeader(
         frame=frame.number,
         looked_at=found.frame.number if found is not None else None,

@@ -1,4 +1,4 @@
-"""One picture of the live world, with all that is known of it."""
+"""One picture of the live view, with all that is known of it."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,20 +11,91 @@ from endoforge.sim.camera import CameraState
 from endoforge.sim.labels import MIN_VISIBLE_PX, PolypView, polyp_views
 from endoforge.view.world import Colon
 
+NO_BOXES = np.zeros((0, 4), np.float32)
+
 
 @dataclass(frozen=True, eq=False)
 class LiveFrame:
-    """A rendered frame, the camera that it was made with, and the colon that it shows.
+    """A picture, wherever it is from: `rgb` is (H, W, 3) uint8; `number` counts from 1.
 
-    `rgb` is (H, W, 3) uint8; `stats` (polyps, 6) int32 as the renderer gives them; `number` counts
-    the frames that were asked for, from 1.
+    Of itself it has no truth: nothing is known of what is in it.
     """
 
     number: int
     rgb: NDArray[np.uint8]
+
+    @property
+    def seconds(self) -> float:
+        """Its time, by the clock of what it is a part of."""
+        raise NotImplementedError
+
+    @property
+    def part(self) -> object:
+        """What it is a part of; a frame of another part doesn't follow from it."""
+        raise NotImplementedError
+
+    @property
+    def has_truth(self) -> bool:
+        """Whether all polyps in it are known."""
+        return False
+
+    @property
+    def seen(self) -> list[PolypView]:
+        """The polyps with a box, which a detector is to find."""
+        return []
+
+    def boxes(self) -> NDArray[np.float32]:
+        """The boxes of `seen`, (N, 4) float32 xyxy in 0..1."""
+        return NO_BOXES
+
+    def unboxed(self) -> NDArray[np.float32]:
+        """Where polyps are that show too few pixels to be seen, (N, 4) float32 xyxy in 0..1."""
+        return NO_BOXES
+
+    def mm_from(self, before: "LiveFrame") -> float:
+        """How far the camera has moved since another frame of the same part, as far as is known."""
+        del before
+        return 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class PlainFrame(LiveFrame):
+    """A frame of a file, a camera or a stream; after each leap, `stretch` is another object."""
+
+    time_s: float
+    stretch: object
+
+    @property
+    def seconds(self) -> float:
+        return self.time_s
+
+    @property
+    def part(self) -> object:
+        return self.stretch
+
+
+@dataclass(frozen=True, eq=False)
+class WorldFrame(LiveFrame):
+    """A rendered frame, the camera that it was made with, and the colon that it shows.
+
+    `stats` are (polyps, 6) int32 as the renderer gives them.
+    """
+
     stats: NDArray[np.int32]
     state: CameraState
     colon: Colon
+
+    @property
+    def seconds(self) -> float:
+        return self.state.time_s
+
+    @property
+    def part(self) -> object:
+        return self.colon
+
+    @property
+    def has_truth(self) -> bool:
+        return True
 
     @cached_property
     def views(self) -> tuple[PolypView, ...]:
@@ -37,17 +108,19 @@ class LiveFrame:
 
     @property
     def seen(self) -> list[PolypView]:
-        """The polyps with a box, which a detector is to find."""
         return [view for view in self.views if view.box_px is not None]
 
     def boxes(self) -> NDArray[np.float32]:
-        """The boxes of `seen`, (N, 4) float32 xyxy in 0..1."""
         return self._in_picture(np.array([view.box_px for view in self.seen], np.float32))
 
     def unboxed(self) -> NDArray[np.float32]:
-        """Where polyps are that show too few pixels to be seen, (N, 4) float32 xyxy in 0..1."""
         visible = self.stats[:, 0]
         return self._in_picture(self.stats[(visible > 0) & (visible < MIN_VISIBLE_PX), 2:])
+
+    def mm_from(self, before: LiveFrame) -> float:
+        assert isinstance(before, WorldFrame)
+        way = np.subtract(self.state.pose.position, before.state.pose.position)
+        return float(np.linalg.norm(way))
 
     def _in_picture(self, boxes: NDArray[Any]) -> NDArray[np.float32]:
         height, width = self.rgb.shape[:2]

@@ -11,6 +11,7 @@ from typing import Literal
 
 from endoforge.core.choices import DetectorKind
 from endoforge.core.errors import UserError
+from endoforge.core.slot import Slot
 from endoforge.detect.detections import Detections, Detector
 from endoforge.detect.heuristic import HeuristicDetector
 from endoforge.detect.neural import NeuralDetector
@@ -19,12 +20,11 @@ from endoforge.detect.tinydet import TinyDet
 from endoforge.tracking.tracker import LOW_SHARE
 from endoforge.view.colon_score import ColonScore
 from endoforge.view.events import Events
-from endoforge.view.frame import LiveFrame
+from endoforge.view.frame import LiveFrame, WorldFrame
 from endoforge.view.live_tracks import LiveTracking, Sighting, make_sighting
 from endoforge.view.messages import DetectorState
 from endoforge.view.rates import Rate
 from endoforge.view.score import Score, compare_with_truth
-from endoforge.view.slot import Slot
 
 log = logging.getLogger(__name__)
 
@@ -213,6 +213,8 @@ class Detecting(threading.Thread):
         if self.error is not None:
             self._events.tell("info", "the detector works again")
             self.error = None
+        if not isinstance(frame, WorldFrame):
+            return
         if not again:
             self.setting = self._setting(frame)
             self.score.add(self.found.found, self.setting)
@@ -229,7 +231,7 @@ class Detecting(threading.Thread):
         found = compare_with_truth(frame, strong, detector.classes, by_kind=by_kind)
         return make_sighting(frame, found, tracked, owners[: len(strong)])
 
-    def _setting(self, frame: LiveFrame) -> str:
+    def _setting(self, frame: WorldFrame) -> str:
         keeper = self.keeper
         at = f"objectness {keeper.thresholds.objectness:.2f}, IoU {keeper.thresholds.iou:.2f}"
         return f"{keeper.weights or keeper.mode}, {at}, seed {frame.colon.base_seed}"

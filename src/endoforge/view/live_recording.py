@@ -25,7 +25,7 @@ from endoforge.sim.camera import CameraState, Pose
 from endoforge.sim.flight import CAPTURE_INTERVAL_S
 from endoforge.sim.simulator import FrameTruth
 from endoforge.view.events import Events
-from endoforge.view.frame import LiveFrame
+from endoforge.view.frame import WorldFrame
 from endoforge.view.world import Colon, World
 
 log = logging.getLogger(__name__)
@@ -138,7 +138,7 @@ class Recording:
             self.ended = self.ended or self._taken == self.max_frames
         return Capture(self, number, state, run.noise_seeds[number % len(run.noise_seeds)])
 
-    def put(self, frame: LiveFrame, capture: Capture) -> None:
+    def put(self, frame: WorldFrame, capture: Capture) -> None:
         """Write the picture of a capture; waits while too many are still to be written."""
         self._room.acquire()  # without the lock: a write that fails takes it before it makes room
         with self._lock:
@@ -181,7 +181,7 @@ class Recording:
             self._writer.submit(self._finish)
             self._writer.shutdown(wait=False)
 
-    def _write(self, frame: LiveFrame, capture: Capture) -> None:
+    def _write(self, frame: WorldFrame, capture: Capture) -> None:
         """In the writer's thread."""
         try:
             if self.error is None:
@@ -191,8 +191,8 @@ class Recording:
         finally:
             self._room.release()
 
-    def _write_whole(self, frame: LiveFrame, capture: Capture) -> None:
-        _leave_space(self._root)
+    def _write_whole(self, frame: WorldFrame, capture: Capture) -> None:
+        leave_space(self._root)
         if self._recorder is None:
             self._recorder = RunRecorder.create(
                 self._root,
@@ -277,7 +277,7 @@ def _has_moved(before: Pose, now: Pose) -> bool:
     return bool(way > STILL_MM or np.abs(now.axes - before.axes).max() > STILL_AXES)
 
 
-def _leave_space(root: Path) -> None:
+def leave_space(root: Path) -> None:
     """Raise UserError if less than LEAST_FREE_BYTES are free where `root` is, or is to be."""
     there = next((folder for folder in (root, *root.absolute().parents) if folder.exists()), root)
     if shutil.disk_usage(there).free < LEAST_FREE_BYTES:

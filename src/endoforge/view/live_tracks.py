@@ -82,7 +82,7 @@ class LiveTracking:
     def _step(self, frame: LiveFrame) -> float:
         if self._last is None or frame is self._last:
             return 0.0
-        step = frame.state.time_s - self._last.state.time_s
+        step = frame.seconds - self._last.seconds
         wall = min(time.monotonic() - self._last_wall, MOST_STILL_S)
         return step if 0 < step <= MOST_STEP_S else wall
 
@@ -120,8 +120,7 @@ def _of(tracked: Tracked, owners: NDArray[np.int64]) -> Tracked:
 
 def _is_cut(before: LiveFrame, frame: LiveFrame) -> bool:
     """Say if what `frame` shows doesn't follow from what was seen before."""
-    step = frame.state.time_s - before.state.time_s
-    way = np.linalg.norm(np.subtract(frame.state.pose.position, before.state.pose.position))
-    if frame.colon is not before.colon or not 0 <= step <= MOST_STEP_S:
+    step = frame.seconds - before.seconds
+    if frame.part is not before.part or not 0 <= step <= MOST_STEP_S:
         return True
-    return bool(way > MOST_STEP_MM + MOST_MM_S * step)
+    return frame.mm_from(before) > MOST_STEP_MM + MOST_MM_S * step

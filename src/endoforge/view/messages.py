@@ -165,7 +165,31 @@ class Drag:
     dy: Pixels
 
 
-ViewCommand = Switch | ThresholdStep | SpeedChoice | SeedChoice
+@dataclass(frozen=True)
+class Seek:
+    """A file is to be looked at from another moment on, in seconds from its first frame."""
+
+    type: ClassVar = "seek"
+    seconds: Annotated[float, _number]
+
+
+@dataclass(frozen=True)
+class FrameStep:
+    """A file is to be paused, and the frame before (-1) or after (1) to be shown."""
+
+    type: ClassVar = "step"
+    by: Annotated[int, partial(_choice, (-1, 1))]
+
+
+@dataclass(frozen=True)
+class SourceChoice:
+    """One of the sources that `--source` names is to be shown, by its place among them from 0."""
+
+    type: ClassVar = "source"
+    place: Annotated[int, _frame]
+
+
+ViewCommand = Switch | ThresholdStep | SpeedChoice | SeedChoice | Seek | FrameStep | SourceChoice
 FromViewer = Ack | ViewCommand | Steer | Drag
 FROM_VIEWER: Mapping[str, type[FromViewer]] = {kind.type: kind for kind in get_args(FromViewer)}
 
@@ -247,6 +271,27 @@ class WorldState:
     segment: str = ""
     depth_cm: float = 0.0
     length_cm: float = 0.0
+
+
+@dataclass(frozen=True)
+class SourceState:
+    """The file, camera or stream that is shown in the place of a simulated world."""
+
+    name: str
+    """Without what is secret in an address."""
+    is_live: bool
+    """Whether it can only be watched as it comes: no going back, no other speed."""
+    duration_s: float
+    """0 if that isn't known."""
+    is_over: bool
+    """Whether a file has come to its end."""
+    trouble: str | None
+    """Why no new pictures come, in a line."""
+    dropped: int
+    """Pictures of a live source that were too late to be shown."""
+    choices: tuple[str, ...] = ()
+    """The names of all sources that can be shown, and the place of this one among them."""
+    place: int = 0
 
 
 @dataclass(frozen=True)
@@ -369,6 +414,7 @@ class LiveState:
     trouble: str | None
     """Why no new pictures come, in a line."""
     device: str
+    source: SourceState | None
 
 
 @dataclass(frozen=True)

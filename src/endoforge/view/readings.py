@@ -1,11 +1,13 @@
 """The state message, read from a session."""
 
-from endoforge.view.live_recording import Recording
+from dataclasses import replace
+
 from endoforge.view.messages import (
     ClientState,
     LiveState,
     RatesState,
     RecorderState,
+    SourceState,
     WorldState,
 )
 from endoforge.view.session import Session
@@ -17,7 +19,7 @@ def read_state(session: Session, viewers: int, client: ClientState) -> LiveState
     with session.shared.lock:
         world = session.shared.world
         return LiveState(
-            world=_world(world) if world else WorldState(str(session.seed)),
+            world=_world(world) if world else _no_world(session),
             detector=session.detecting.reading(),
             recorder=_recorder(session),
             rates=RatesState(
@@ -35,6 +37,7 @@ def read_state(session: Session, viewers: int, client: ClientState) -> LiveState
             renderer=session.show.engine or "starting",
             trouble=session.show.trouble,
             device=session.compute.describe(),
+            source=_source(session),
         )
 
 
@@ -53,9 +56,30 @@ def _world(world: World) -> WorldState:
     )
 
 
+def _source(session: Session) -> SourceState | None:
+    if session.source is None:
+        return None
+    reading = session.source.reading()
+    return replace(reading, choices=session.source_names, place=session.source_place)
+
+
+def _no_world(session: Session) -> WorldState:
+    """The state while there is no colon yet; of a source, its clock alone."""
+    source = session.source
+    if source is None:
+        return WorldState(str(session.seed))
+    return WorldState(
+        seed="",
+        paused=source.paused,
+        speed=source.speed,
+        time_s=round(source.time_s, 3),
+        duration_s=source.reading().duration_s,
+    )
+
+
 def _recorder(session: Session) -> RecorderState:
-    going, last = session.shared.recording, session.last_recording
-    shown: Recording | None = going or last
+    going = session.recording
+    shown = going or session.last_recording
     return RecorderState(
         recording=going is not None,
         data_run=going is not None and going.data_run,

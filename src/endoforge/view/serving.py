@@ -22,6 +22,7 @@ from endoforge.view.live_recording import Recording
 from endoforge.view.security import is_loopback, new_token
 from endoforge.view.server import make_app
 from endoforge.view.session import Session
+from endoforge.view.source_recording import SourceRecording
 from endoforge.view.training.api import TrainingTab
 
 log = logging.getLogger(__name__)
@@ -195,7 +196,7 @@ def _has_screen() -> bool:
     return not by_variable or bool({"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ))
 
 
-def _report(config: SimViewConfig, recording: Recording | None) -> ViewReport:
+def _report(config: SimViewConfig, recording: Recording | SourceRecording | None) -> ViewReport:
     report = ViewReport(config.root)
     if recording is not None and recording.data_run:
         report.run, report.frames = recording.run_name, recording.frames

@@ -16,7 +16,7 @@ from endoforge.detect.heuristic import HeuristicDetector
 from endoforge.view.config import SimViewConfig
 from endoforge.view.encoding import Encoding, Packet
 from endoforge.view.events import Events
-from endoforge.view.frame import LiveFrame
+from endoforge.view.frame import LiveFrame, WorldFrame
 from endoforge.view.live_detection import (
     MOST_HZ_CPU,
     MOST_HZ_GPU,
@@ -26,8 +26,11 @@ from endoforge.view.live_detection import (
 )
 from endoforge.view.live_recording import Recording
 from endoforge.view.messages import Drag, Level, Steer
+from endoforge.view.opened_source import make_source_show, source_name
 from endoforge.view.painter import Painter
 from endoforge.view.show import SharedWorld, Show
+from endoforge.view.source_recording import SourceRecording
+from endoforge.view.source_show import SourceShow
 from endoforge.view.steering import NOTHING
 from endoforge.view.world import Colon, World, bake_colon
 
@@ -58,7 +61,7 @@ class Session:
         self.on_packet: Callable[[Packet], None] = lambda _: None
         self.on_change: Callable[[], None] = lambda: None
         self.on_end: Callable[[Exception | None], None] = lambda _: None
-        self.last_recording: Recording | None = None
+        self.last_recording: Recording | SourceRecording | None = None
         self.compute = pick_compute(config.backend, config.device, config.adapter)
         thresholds = Thresholds(config.infer_obj_thresh, config.infer_iou_thresh)
         keeper = Keeper(
@@ -69,18 +72,28 @@ class Session:
             make_heuristic,
             stand_in=config.stand_in,
         )
-        spare = not self.compute.on_cpu or cpu_cores() >= MANY_CORES
+        renders = not config.source
+        spare = not renders or not self.compute.on_cpu or cpu_cores() >= MANY_CORES
         most_hz = MOST_HZ_GPU if spare else MOST_HZ_CPU
         self.detecting = Detecting(keeper, self.events, most_hz=most_hz)
         self.encoding = Encoding(self._publish, lambda: self.detecting.found)
-        self.show = Show(
-            self.shared,
-            partial(make_painter, config.size, config.renderer),
-            self._on_frame,
-            partial(self._tell, "error"),
-            self._on_fatal,
-            self._on_flight_over,
-        )
+        self.source: SourceShow | None = None
+        """What shows real pictures; None while the world is a simulated one."""
+        self.show: Show | SourceShow
+        self.source_names = tuple(map(source_name, config.source))
+        self.source_place = 0
+        """Which of the sources is shown."""
+        if config.source:
+            self.show = self.source = self._open_source(0)
+        else:
+            self.show = Show(
+                self.shared,
+                partial(make_painter, config.size, config.renderer),
+                self._on_frame,
+                partial(self._tell, "error"),
+                self._on_fatal,
+                self._on_flight_over,
+            )
         self._steerer: object | None = None
         self._baking: threading.Thread | None = None
         self._next_seed: int | None = None
@@ -94,6 +107,9 @@ class Session:
         self.detecting.start()
         self.encoding.start()
         self.show.start()
+        if self.source is not None:
+            self._tell("info", f"looking at {self.source.source_name}")
+            return
         self._tell("info", "preparing the renderer: seconds, or the first time a minute")
         self.new_seed(self.seed)
 
@@ -101,7 +117,7 @@ class Session:
         """End all threads and the renderer; a recording is finished first."""
         self._closed = True
         with self.shared.lock:
-            recording = self.shared.recording
+            recording = self.recording
         self.show.end()
         if recording is not None:
             recording.abandon()
@@ -110,6 +126,16 @@ class Session:
         for thread in (self.show, self.detecting, self.encoding):
             if thread.is_alive():
                 thread.join(0.5)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels of the pictures, as far as that is known yet."""
+        return (self.source and self.source.size) or self.config.size
+
+    @property
+    def recording(self) -> Recording | SourceRecording | None:
+        """The recording that goes on."""
+        return self.shared.recording if self.source is None else self.source.recording
 
     def steer(self, who: object, steer: Steer) -> None:
         """Steer as a viewer's keys ask; of several viewers the last one to steer wins."""
@@ -167,6 +193,61 @@ class Session:
         recording.on_closed = lambda: self._on_closed(recording)
         self.shared.recording = self.last_recording = recording
 
+    def record_source(self, source: SourceShow) -> None:
+        """Begin a recording of the source, or end the one that goes on; the lock is held."""
+        if source.recording is not None:
+            source.recording.end()
+            return
+        recording = SourceRecording(
+            source.source_name,
+            self.config.root,
+            max_frames=self.config.max_frames,
+            events=self.events,
+        )
+        recording.on_closed = lambda: self._on_source_closed(source)
+        source.recording = self.last_recording = recording
+
+    def choose_source(self, place: int) -> None:
+        """Show another one of the sources, once it is open; the lock is held."""
+        if not self.source_names:
+            raise UserError("there is no source to choose; name some with --source")
+        if place >= len(self.source_names):
+            raise UserError(f"there are {len(self.source_names)} sources, from 0: no {place}")
+        if self.recording is not None:
+            raise UserError("a recording is going on: L ends it")
+        threading.Thread(
+            target=self._switch_source, args=(place,), name="choosing", daemon=True
+        ).start()
+
+    def _switch_source(self, place: int) -> None:
+        try:
+            opened = self._open_source(place)
+        except UserError as error:
+            self._tell("error", str(error))
+            return
+        with self.shared.lock:
+            before = self.source
+            if self._closed or before is None or before.recording is not None:
+                return
+            before.end()
+            opened.go_on_after(before)
+            self.show = self.source = opened
+            self.source_place = place
+            self.detecting.frames.take(0)  # a picture of the source before
+            self.detecting.forget()
+            opened.start()
+        self._tell("info", f"looking at {opened.source_name}")
+        self.on_change()
+
+    def _open_source(self, place: int) -> SourceShow:
+        return make_source_show(
+            self.config.source[place],
+            self.shared,
+            self._pass_on,
+            lambda: self.on_change(),
+            self.events,
+        )
+
     def _bake(self) -> None:
         while True:
             with self.shared.lock:
@@ -206,10 +287,13 @@ class Session:
         world.set_steer(NOTHING)  # a key that was held when the data run began
         return False
 
-    def _on_frame(self, frame: LiveFrame) -> None:
+    def _on_frame(self, frame: WorldFrame) -> None:
         # A picture that was on its way when the colon was changed would show the old one again.
         if self.shared.world is None or frame.colon is not self.shared.world.colon:
             return
+        self._pass_on(frame)
+
+    def _pass_on(self, frame: LiveFrame) -> None:
         self.encoding.frames.put(frame)
         self.detecting.frames.put(frame)
 
@@ -225,6 +309,11 @@ class Session:
         if self.config.mode == "datagen" and recording.data_run and not self._closed:
             failed = UserError(recording.error) if recording.error else None
             self.on_end(failed)
+
+    def _on_source_closed(self, source: SourceShow) -> None:
+        with self.shared.lock:
+            source.recording = None
+        self.on_change()
 
     def _on_flight_over(self) -> None:
         self._tell("info", "the procedure is over: P starts it again, N another seed")

@@ -11,7 +11,7 @@ import numpy as np
 
 from endoforge.core.errors import UserError
 from endoforge.sim.camera import CameraState
-from endoforge.view.frame import LiveFrame
+from endoforge.view.frame import WorldFrame
 from endoforge.view.live_recording import Capture, Recording
 from endoforge.view.painter import PaintedPicture, Painter, PainterGone
 from endoforge.view.rates import Rate
@@ -73,7 +73,7 @@ class Show(threading.Thread):
         self,
         shared: SharedWorld,
         make_painter: Callable[[], Painter],
-        on_frame: Callable[[LiveFrame], None],
+        on_frame: Callable[[WorldFrame], None],
         on_restart: Callable[[str], None],
         on_fatal: Callable[[Exception], None],
         on_flight_over: Callable[[], None],
@@ -227,7 +227,7 @@ class Show(threading.Thread):
     def _deliver(self, picture: PaintedPicture, shot: PendingShot) -> None:
         # Both are copied: the slot is the renderer's again at the second shot from now.
         rgb = np.asarray(cv2.cvtColor(picture.rgbi, cv2.COLOR_RGBA2RGB), np.uint8)
-        frame = LiveFrame(shot.number, rgb, picture.stats.copy(), shot.state, shot.colon)
+        frame = WorldFrame(shot.number, rgb, picture.stats.copy(), shot.state, shot.colon)
         self.rate.add()
         self._compiled.add(shot.capture is not None)
         self.trouble, self._asked_s = None, time.monotonic()

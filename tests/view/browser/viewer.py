@@ -20,7 +20,8 @@ from endoforge.detect.weights import WeightsMetadata, save_weights
 WAIT_S = 600.0
 SIZE = (160, 96)
 CHECKPOINT = "checkpoints/tinydet.safetensors"
-FLAGS = ["--seed", "7", "--device", "cpu", "--checkpoint", CHECKPOINT]
+FLAGS = ["--device", "cpu", "--checkpoint", CHECKPOINT]
+SEED = ["--seed", "7"]
 STATUS = "logs/train_status.json"
 METRICS = "logs/train_metrics.jsonl"
 
@@ -35,7 +36,14 @@ class Viewer:
         command = [sys.executable, "-m", "endoforge", "sim-view", "--headless", "--port", "0"]
         size = "x".join(map(str, SIZE))
         self.process = subprocess.Popen(
-            [*command, *FLAGS, "--resolution", size, *flags],
+            [
+                *command,
+                *FLAGS,
+                *([] if "--source" in flags else SEED),
+                "--resolution",
+                size,
+                *flags,
+            ],
             cwd=folder,
             env=environment(),
             stdout=subprocess.PIPE,

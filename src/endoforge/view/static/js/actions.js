@@ -1,7 +1,10 @@
 /** Everything that a key or a button can ask for, by name. */
 
+import { seekBy, stepBy } from "./source.js";
+
 export const SPEEDS = [0.25, 0.5, 1, 2, 4];
 const STEP = 0.05;
+const SEEK_S = 5;
 const MOST_SEED = 2n ** 64n - 1n;
 
 /** The actions; `page` gives the connection, the last state, and what only the page does. */
@@ -26,6 +29,10 @@ export function makeActions(page) {
     "iou-up": move("iou", STEP),
     slower: () => changeSpeed(page, -1),
     faster: () => changeSpeed(page, 1),
+    "seek-back": () => seekBy(page, -SEEK_S),
+    "seek-on": () => seekBy(page, SEEK_S),
+    "frame-back": () => stepBy(page, -1),
+    "frame-on": () => stepBy(page, 1),
     live: () => page.tabs.select("live"),
     training: () => page.tabs.select("training"),
     help: () => page.toggleDialog("help"),

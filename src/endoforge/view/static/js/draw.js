@@ -36,7 +36,9 @@ export class Painter {
     this.bitmap?.close();
     this.bitmap = bitmap;
     this.header = header;
-    this.#paint();
+    const aspect = bitmap.width / bitmap.height;
+    if (Math.abs(aspect / this.aspect - 1) > 0.01) this.setAspect(bitmap.width, bitmap.height);
+    else this.#paint();
   }
 
   /** Fill the stage as far as the picture's shape allows. */

@@ -11,6 +11,10 @@ const GROUPS = [
     [{ ",": "slower", ".": "faster" }, "Slower, faster"],
     [{ n: "new_seed" }, "Another colon: the next seed"],
   ]],
+  ["A video or folder", [
+    [{ h: "seek-back", j: "seek-on" }, "5 seconds back, on"],
+    [{ u: "frame-back", i: "frame-on" }, "A frame back, on"],
+  ]],
   ["Detector", [
     [{ b: "detector" }, "Neural or heuristic"],
     [{ "-": "objectness-down", "=": "objectness-up" }, "Objectness threshold, by 0.05"],
@@ -42,7 +46,7 @@ const STEERING = [
   ]],
 ];
 const ANYWHERE = new Set(["live", "training", "help"]);
-const REPEATING = new Set(["objectness-down", "objectness-up", "iou-down", "iou-up"]);
+const REPEATING = new Set(["objectness-down", "objectness-up", "iou-down", "iou-up", "seek-back", "seek-on", "frame-back", "frame-on"]);
 const ALIASES = { "+": "=", _: "-" };
 const BY_KEY = new Map(GROUPS.flatMap(([, rows]) => rows.flatMap(([actions]) => Object.entries(actions))));
 
@@ -63,7 +67,7 @@ export function isTyping(target) {
 /** Listen: `actions` by name, `isLive` tells whether the live tab is in front. */
 export function listenToKeys(actions, isLive) {
   document.addEventListener("keydown", (event) => {
-    if (isTyping(event.target)) return;
+    if (isTyping(event.target) && event.target.type !== "range") return; // sliders take arrows only
     const action = actionOf(event);
     if (!action || (event.repeat && !REPEATING.has(action))) return;
     const open = document.querySelector("dialog[open]");

@@ -9,6 +9,7 @@ import { FramePlayer } from "./frames.js";
 import { Hud } from "./hud.js";
 import { listenToKeys, writeHelp } from "./keys.js";
 import { LinkView } from "./link.js";
+import { SourceView } from "./source.js";
 import { listenToDrags, Pad, Steering } from "./steering.js";
 import { Tabs } from "./tabs.js";
 import { TrainingTab } from "./training.js";
@@ -35,6 +36,7 @@ const connection = new Connection({
     page.state = state;
     caughtUp = true;
     hud.update(state);
+    source.update(state);
     link.preparing(state);
     link.setTrouble(state.trouble);
     steering.setCamera(state.world.camera);
@@ -51,6 +53,7 @@ const steering = new Steering(connection, isLive);
 const training = new TrainingTab();
 
 page.connection = connection;
+const source = new SourceView(page);
 page.pad = new Pad(steering);
 page.tabs = new Tabs((name) => {
   player.setActive(name === "live");

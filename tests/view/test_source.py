@@ -1,0 +1,432 @@
+"""Real pictures in the live view: files, folders, a stream of this machine, a camera's stand-in."""
+
+import errno
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from endoforge.captures import live_reader, live_video
+from endoforge.captures.addresses import LiveAddress
+from endoforge.captures.index import index_root
+from endoforge.captures.live_video import StreamBroken
+from endoforge.captures.recorder import RunRecorder
+from endoforge.captures.schema import FrameLabel
+from endoforge.core.errors import UserError
+from endoforge.view import live_show
+from endoforge.view.commands import run_command
+from endoforge.view.config import SimViewConfig
+from endoforge.view.messages import (
+    ClientState,
+    FrameStep,
+    LiveState,
+    SeedChoice,
+    Seek,
+    SourceChoice,
+    SpeedChoice,
+    Switch,
+    Switchable,
+)
+from endoforge.view.readings import read_state
+from endoforge.view.session import Session
+
+from .conftest import FakeDetector, Watched, small_config
+
+SIZE = 96, 64
+SECRET = "rtsp://doctor:hun/ter@2@127.0.0.1:9/room?key=hunter2"
+SHOWN = "rtsp://***@127.0.0.1:9/room?***"
+
+
+def grey(number: int) -> np.ndarray:
+    """As grey as 4 times its number."""
+    return np.full((SIZE[1], SIZE[0], 3), 4 * number, np.uint8)
+
+
+def save_video(path: Path, count: int, fps: int = 25) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=fps, options={"g": "10"})
+        assert isinstance(stream, VideoStream)
+        stream.width, stream.height = SIZE
+        stream.pix_fmt = "yuv420p"
+        for number in range(count):
+            frame = VideoFrame.from_ndarray(grey(number), format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, fps)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+class Source(Watched):
+    """A watched session whose frames are kept, as (seconds, number of the grey)."""
+
+    def __init__(self, session: Session) -> None:
+        self.seen: list[tuple[float, int]] = []
+        passed_on = session.encoding.frames.put
+
+        def put(frame: Any) -> None:
+            self.seen.append((round(frame.seconds, 3), round(frame.rgb.mean() / 4)))
+            passed_on(frame)
+
+        session.encoding.frames.put = put  # type: ignore[method-assign, assignment]
+        super().__init__(session)
+
+    def press(self, what: Switchable) -> None:
+        run_command(self.session, Switch(what))
+
+    def state(self) -> LiveState:
+        return read_state(self.session, 1, ClientState(0.0, 0))
+
+
+@pytest.fixture
+def look_at(tmp_path: Path, detector: FakeDetector) -> Iterator[Callable[..., Source]]:
+    """Starts sessions on a source, and ends them after the test."""
+    begun: list[Session] = []
+
+    def start(source: str | Path, *more: str, **flags: Any) -> Source:
+        config = small_config(tmp_path, source=(str(source), *more), **flags)
+        session = Session(config, 0, make_heuristic=lambda: detector)
+        begun.append(session)
+        return Source(session)
+
+    yield start
+    for session in begun:
+        session.close()
+
+
+def test_a_file_is_played_at_its_pace_and_to_its_end(tmp_path, look_at):
+    site = look_at(save_video(tmp_path / "clip.mp4", 20, fps=25))
+    started = time.monotonic()
+    site.until(lambda: site.state().source.is_over)
+    assert time.monotonic() - started > 0.5  # of 0.76 s from its first frame to its last
+    assert site.seen == [(number / 25, number) for number in range(20)]
+    assert "clip.mp4 is at its end, K plays it" in site.texts()
+    state = site.state()
+    assert state.world.paused
+    assert state.world.duration_s == 0.8
+    assert state.source.name == "clip.mp4"
+    assert state.truth.since_reset.fp == 0  # nothing is known, so nothing is false
+    assert state.lesions.polyps == 0
+    assert state.detector.count == 1
+    site.press("pause")
+    site.until(lambda: len(site.seen) == 40)
+
+
+def test_a_file_can_be_sought_through_and_stepped(tmp_path, look_at):
+    site = look_at(save_video(tmp_path / "clip.mp4", 60, fps=30))
+    site.until(lambda: site.seen)
+    site.press("pause")
+    run_command(site.session, Seek(1.0))
+    site.until(lambda: site.seen[-1] == (1.0, 30))
+    run_command(site.session, FrameStep(1))
+    site.until(lambda: site.seen[-1] == (1.033, 31))
+    for number in (30, 29):
+        run_command(site.session, FrameStep(-1))
+        site.until(lambda number=number: site.seen[-1][1] == number)
+    assert site.state().world.paused
+    run_command(site.session, SpeedChoice(4.0))
+    site.press("pause")
+    site.until(lambda: site.seen[-1] == (1.967, 59))
+    assert site.state().world.speed == 4.0
+
+
+def test_what_needs_a_simulated_world_is_refused(tmp_path, look_at):
+    site = look_at(save_video(tmp_path / "clip.mp4", 3))
+    for what in ("autopilot", "camera", "data_run", "truth"):
+        with pytest.raises(UserError, match="these are real pictures"):
+            site.press(what)
+    with pytest.raises(UserError, match="these are real pictures"):
+        run_command(site.session, SeedChoice(1))
+
+
+def test_a_folder_is_shown_in_natural_order(tmp_path, look_at):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in (2, 10, 1):
+        cv2.imwrite(str(folder / f"{number}.png"), grey(number))
+    (folder / "3.png").write_bytes(b"no picture")
+    site = look_at(folder)
+    site.until(lambda: site.state().source.is_over)
+    assert site.seen == [(0.0, 1), (0.2, 2), (0.6, 10)]
+    assert "left out: 1 x picture: image unreadable" in " ".join(site.texts())
+
+
+def test_a_recorded_run_is_shown_at_its_times(tmp_path, look_at):
+    recorder = RunRecorder.create(tmp_path / "runs", seed=1, max_frames=None, extra={})
+    for frame, seconds in enumerate((5.0, 5.4, 5.5)):
+        label = FrameLabel(
+            frame_id=frame,
+            sim_time=seconds,
+            unix_time=0.0,
+            image=f"images/frame_{frame:05d}.png",
+            image_present=True,
+            camera_active=True,
+            polyp_seed=0,
+            polyp_labels=[],
+        )
+        recorder.write(grey(frame), label)
+    recorder.finish()
+    site = look_at(recorder.run_dir)
+    site.until(lambda: site.state().source.is_over)
+    assert site.seen == [(0.0, 0), (0.4, 1), (0.5, 2)]
+
+
+def test_a_recording_ends_with_the_video(tmp_path, look_at):
+    site = look_at(save_video(tmp_path / "clip.mp4", 10))
+    site.press("record")
+    site.until(lambda: any("recording ended" in text for text in site.texts()))
+    assert site.state().source.is_over
+    site.until(lambda: not site.state().recorder.recording)
+
+
+def test_a_full_disk_ends_a_recording_with_a_line(tmp_path, look_at, monkeypatch):
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    site = look_at(save_video(tmp_path / "clip.mp4", 50))
+    monkeypatch.setattr(RunRecorder, "write_unlabelled", full)
+    site.press("record")
+    site.until(lambda: "recording stopped: no space left on the disk" in site.texts())
+    site.until(lambda: not site.state().recorder.recording)
+    assert list((tmp_path / "captures").iterdir()) == []  # of no picture there is no run
+
+
+def test_a_recording_has_no_labels(tmp_path, look_at):
+    """So an index finds no frame without a polyp in it."""
+    site = look_at(save_video(tmp_path / "clip.mp4", 30), max_frames=5)
+    site.press("record")
+    site.until(lambda: any("recording ended" in text for text in site.texts()))
+    [run] = (tmp_path / "captures").iterdir()
+    assert len(list((run / "images").iterdir())) == 5
+    assert list((run / "labels").iterdir()) == []
+    about = json.loads((run / "run_manifest.json").read_text())["endoforge"]
+    assert about["frames"] == 5
+    assert about["complete"] is True
+    assert about["source"] == "clip.mp4"
+    assert not index_root(tmp_path / "captures").frames
+    state = site.state().recorder
+    assert (state.recording, state.frames, state.run) == (False, 5, run.name)
+
+
+class Camera:
+    """Stands in for a device: gives what a test puts there, and breaks when it is told to."""
+
+    def __init__(self) -> None:
+        self.opened = 0
+        self.breaks = threading.Event()
+        self.missing = False
+        self.fps = 100.0
+
+    @contextmanager
+    def frames(self, _: LiveAddress) -> Iterator[Iterator[VideoFrame]]:
+        self.opened += 1
+        if self.missing:
+            raise StreamBroken("No such device")
+        self.breaks.clear()
+        yield self._frames()
+
+    def _frames(self) -> Iterator[VideoFrame]:
+        number = 0
+        while not self.breaks.wait(1 / self.fps):
+            yield VideoFrame.from_ndarray(grey(number % 60), format="rgb24")
+            number += 1
+        raise StreamBroken("Input/output error")
+
+
+@pytest.fixture
+def camera(monkeypatch: pytest.MonkeyPatch) -> Camera:
+    stand_in = Camera()
+    monkeypatch.setattr(live_video, "live_frames", stand_in.frames)
+    monkeypatch.setattr(live_reader, "FIRST_PAUSE_S", 0.05)
+    monkeypatch.setattr(live_reader, "LONGEST_PAUSE_S", 0.2)
+    return stand_in
+
+
+def test_a_broken_stream_says_so_and_comes_again(look_at, camera):
+    site = look_at(SECRET)
+    site.until(lambda: site.seen)
+    assert site.state().source.trouble is None
+    camera.missing = True
+    camera.breaks.set()
+    site.until(lambda: site.state().source.trouble == "No such device; trying again in 0.2 s")
+    seen, opened = len(site.seen), camera.opened
+    site.until(lambda: camera.opened > opened + 1)
+    camera.missing = False
+    site.until(lambda: len(site.seen) > seen)
+    site.until(lambda: site.state().source.trouble is None)
+    texts = site.texts()
+    assert f"{SHOWN}: Input/output error; trying again in 0.05 s" in texts
+    assert f"{SHOWN}: No such device; trying again in 0.1 s" in texts
+    assert texts[-1] == f"{SHOWN}: pictures come again"
+    assert not site.ended
+
+
+def test_a_camera_that_falls_silent_says_so(look_at, camera, monkeypatch):
+    monkeypatch.setattr(live_show, "SILENT_S", 0.3)
+    site = look_at(SECRET)
+    site.until(lambda: site.seen)
+    camera.fps = 0.1
+    site.until(lambda: site.state().source.trouble == "no new picture comes")
+    camera.breaks.set()
+
+
+@pytest.mark.usefixtures("camera")
+def test_only_the_newest_picture_of_a_camera_is_shown(look_at):
+    """Those that are late are counted."""
+    site = look_at(SECRET)
+    put = site.session.detecting.frames.put
+
+    def slow(frame: Any) -> None:
+        time.sleep(0.1)
+        put(frame)
+
+    site.session.detecting.frames.put = slow
+    site.until(lambda: site.state().source.dropped > 10)
+    count = len(site.seen)
+    site.until(lambda: len(site.seen) > count + 2)
+    [before, now] = [number for _, number in site.seen[-2:]]
+    assert (now - before) % 60 > 2
+    with pytest.raises(UserError, match="is live: there is only now"):
+        run_command(site.session, Seek(1.0))
+    with pytest.raises(UserError, match="is live: it has its own speed"):
+        run_command(site.session, SpeedChoice(2.0))
+
+
+@pytest.mark.usefixtures("camera")
+def test_a_paused_camera_goes_on_with_what_is_now(look_at):
+    site = look_at(SECRET)
+    site.until(lambda: site.seen)
+    site.press("pause")
+    time.sleep(0.1)
+    count, (paused_at, _) = len(site.seen), site.seen[-1]
+    time.sleep(0.3)
+    assert len(site.seen) == count
+    site.press("pause")
+    site.until(lambda: len(site.seen) > count)
+    assert site.seen[count][0] > paused_at + 0.3
+
+
+def test_no_password_is_told_anywhere(tmp_path, look_at, camera, caplog):
+    caplog.set_level("DEBUG")
+    site = look_at(SECRET, max_frames=2)
+    site.until(lambda: site.seen)
+    site.press("record")
+    site.until(lambda: any("recording ended" in text for text in site.texts()))
+    camera.breaks.set()
+    site.until(lambda: any("Input/output error" in text for text in site.texts()))
+    [manifest] = (tmp_path / "captures").glob("*/run_manifest.json")
+    told = [manifest.read_text(), str(site.state()), caplog.text, *site.texts()]
+    assert all("hun" not in text and "ter2" not in text for text in told)
+    assert json.loads(manifest.read_text())["endoforge"]["source"] == SHOWN
+
+
+class Mjpeg(BaseHTTPRequestHandler):
+    """A camera of the network: JPEG after JPEG, `frames` of them, then it hangs up."""
+
+    frames = 12
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=next")
+        self.end_headers()
+        for number in range(self.frames):
+            data = cv2.imencode(".jpg", grey(number))[1].tobytes()
+            head = f"--next\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
+            try:
+                self.wfile.write(head.encode() + data + b"\r\n")
+            except OSError:
+                return  # who looked on has gone
+            time.sleep(0.02)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+def test_a_stream_of_the_network_is_shown_and_opened_again(look_at, monkeypatch):
+    monkeypatch.setattr(live_reader, "FIRST_PAUSE_S", 0.05)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Mjpeg) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        site = look_at(f"http://127.0.0.1:{server.server_port}/stream")
+        site.until(lambda: len(site.seen) > Mjpeg.frames)
+        shown = f"http://127.0.0.1:{server.server_port}/stream"
+        assert f"{shown}: it broke off; trying again in 0.05 s" in site.texts()
+        assert site.session.size == SIZE
+        site.session.close()
+        server.shutdown()
+
+
+def test_a_stream_that_nobody_gives_says_why(look_at, monkeypatch):
+    monkeypatch.setattr(live_reader, "FIRST_PAUSE_S", 5.0)
+    site = look_at("http://eve:secret@127.0.0.1:9/x")
+    trouble = "Connection refused; trying again in 5 s"
+    site.until(lambda: site.state().source.trouble == trouble)
+    assert f"http://***@127.0.0.1:9/x: {trouble}" in site.texts()
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("file:///etc/passwd", "no known kind of stream"),
+        ("concat:///a|b", "no known kind of stream"),
+        ("rtsp://", "names no host"),
+        ("/dev/no-such-camera", "no such device"),
+        ("  ", "names nothing"),
+        ("gone.mp4", "no such video, folder or device"),
+    ],
+)
+def test_a_source_that_cannot_be_is_refused_at_once(source, message):
+    with pytest.raises(UserError, match=message):
+        SimViewConfig(source=(source,))
+
+
+def test_a_source_goes_with_no_flag_of_the_simulator():
+    with pytest.raises(UserError, match="--mode datagen records the simulator"):
+        SimViewConfig(source=("a.mp4",), mode="datagen")
+    with pytest.raises(UserError, match="--seed is of the simulator"):
+        SimViewConfig(source=("a.mp4",), seed=1)
+
+
+def test_the_page_chooses_among_the_sources_that_were_named(tmp_path, look_at):
+    """Frames are numbered on: what is newer has a higher number."""
+    first = save_video(tmp_path / "clip.mp4", 5)
+    second = save_video(tmp_path / "other.mp4", 8)
+    site = look_at(first, str(second), SECRET)
+    site.until(lambda: site.state().source.is_over)
+    assert site.state().source.choices == ("clip.mp4", "other.mp4", SHOWN)
+    assert site.state().source.place == 0
+    run_command(site.session, SourceChoice(1))
+    site.until(lambda: site.state().source.name == "other.mp4")
+    site.until(lambda: site.state().source.is_over)
+    assert len(site.seen) == 13
+    assert site.state().source.place == 1
+    site.until(lambda: site.packets[-1].frame > 8)
+    with pytest.raises(UserError, match="there are 3 sources, from 0"):
+        run_command(site.session, SourceChoice(3))
+
+
+def test_no_other_source_is_chosen_while_one_is_recorded(tmp_path, look_at):
+    path = save_video(tmp_path / "clip.mp4", 60)
+    site = look_at(path, str(path))
+    site.press("record")
+    with pytest.raises(UserError, match="a recording is going on: L ends it"):
+        run_command(site.session, SourceChoice(1))
+
+
+def test_a_source_that_went_away_leaves_the_one_before(tmp_path, look_at):
+    first, second = (save_video(tmp_path / name, 5) for name in ("a.mp4", "b.mp4"))
+    site = look_at(first, str(second))
+    second.write_bytes(b"no video any more")
+    run_command(site.session, SourceChoice(1))
+    site.until(lambda: any("b.mp4: not a video that FFmpeg reads" in one for one in site.texts()))
+    assert site.state().source.name == "a.mp4"
