@@ -128,6 +128,7 @@ def test_trackers_of_one_video_share_what_is_measured(monkeypatch):
     moved = warped([[1, 0, 32], [0, 1, 0]])
     assert follower.follow(moved, wanted=False) is None
     first, second = (follower.follow(moved, wanted=True) for _ in range(2))
-    assert first is second is not None
+    assert first is second
+    assert first is not None
     assert first.shift == pytest.approx(np.array([0.05, 0]), abs=5e-3)
     assert len(asked) == 1
