@@ -136,4 +136,8 @@ def _time(frame: VideoFrame) -> float | None:
 def _duration(container: InputContainer, stream: VideoStream) -> float:
     if stream.duration is not None and stream.time_base is not None:
         return float(stream.duration * stream.time_base)
-    return (container.duration or 0) / av.time_base
+    seconds = (container.duration or 0) / av.time_base
+    if container.format.name.startswith("matroska") and stream.time_base is not None:
+        # Its header tells when the last frame ends, not how long that is after the first one.
+        seconds -= float(max(0, stream.start_time or 0) * stream.time_base)
+    return max(0.0, seconds)
