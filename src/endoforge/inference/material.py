@@ -58,6 +58,8 @@ class Material:
     def __init__(self, paths: tuple[str, ...], fps: float | None) -> None:
         """Raises UserError for a path that isn't there, and if there is nothing to look at."""
         self.tally, self.notes = Tally(), Tally()
+        self.incomplete = False
+        """Whether frames of a video, or all of one, couldn't be decoded, as far as is known yet."""
         self._fps = fps
         found: dict[Path, None] = {}
         for path in map(Path, paths):
@@ -78,6 +80,7 @@ class Material:
                 self.videos[name] = Video(path)
             except UserError as error:
                 self.tally.drop("video: unreadable", name, str(error))
+                self.incomplete = True
 
     @property
     def expected(self) -> int:
@@ -107,10 +110,12 @@ class Material:
                 yield InputPicture(name, picture, FrameMoment(name, number, seconds))
             if not count:
                 self.tally.drop("video: no frame could be decoded", name)
+                self.incomplete = True
             elif lacking := video.lacking(count, self._fps):
                 expected = video.expected(self._fps)
                 reason = f"frame: not decoded, of about {expected} that the file's header tells"
-                self.tally.count(reason, name, lacking)
+                self.tally.count(reason, f"{name} (from {video.lacking_from:.2f} s on)", lacking)
+                self.incomplete = True
 
     def again(
         self, sequence: str, frames: Collection[int]
