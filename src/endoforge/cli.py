@@ -30,7 +30,7 @@ from endoforge.habits import command_named, unread_log_level, without_separator
 
 log = logging.getLogger(__name__)
 
-EXIT_OK, EXIT_BUG, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
+EXIT_OK, EXIT_BUG, EXIT_USAGE, EXIT_INCOMPLETE, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 POLYP_SEED = "POLYP_SEED"
 ISSUES = "please report it with the output of the same command and --debug"
 
@@ -43,7 +43,8 @@ class Command:
     config: str
     """`module:ClassName`, imported when the command is parsed."""
     run: Callable[[Any], None] | str
-    """A function, or `module:function` of which the result has `lines()` to print."""
+    """A function, or `module:function` of which the result has `lines()` to print, and perhaps
+    `incomplete`: whether it lacks a part of a video that couldn't be decoded."""
     in_processes: bool = False
     """Whether torchrun may start several processes of it."""
 
@@ -66,7 +67,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def run(argv: list[str]) -> int:
-    """Run the command line and return its exit code: 0 done, 1 bug, 2 usage, 130 interrupted."""
+    """Run the command line and return its exit code.
+
+    0 done, 1 bug, 2 usage, 3 done but for a part of a video, 130 interrupted.
+    """
     debug = "--debug" in argv
     # PyTorch's threads wait for each other in busy loops; where another program wants the same
     # cores, long ones cost most of the speed. GNU's OpenMP reads this when PyTorch is loaded.
@@ -75,8 +79,7 @@ def run(argv: list[str]) -> int:
     # some kB that only it can read (`captures.pictures.MOST_PIXELS` is ours).
     os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(2**27))
     try:
-        _dispatch(argv)
-        return EXIT_OK
+        return _dispatch(argv)
     except UserError as error:
         return _fail(f"endoforge: error: {error}", EXIT_USAGE, debug)
     except Resumable:
@@ -123,14 +126,14 @@ def _rank() -> int:
     return int(os.environ.get("RANK", 0)) if _launched() else 0
 
 
-def _dispatch(argv: list[str]) -> None:
+def _dispatch(argv: list[str]) -> int:
     argv = argv[1:] if argv[:1] == ["--"] else argv
     if not argv or argv[0] in ("-h", "--help", "help"):
         _print(overview().splitlines())
-        return
+        return EXIT_OK
     if argv[0] == "--version":
         _print([f"endoforge {__version__}"])
-        return
+        return EXIT_OK
     name, args = command_named(argv[0], COMMANDS), argv[1:]
     command = COMMANDS[name]
     if _launched() and not command.in_processes:
@@ -146,8 +149,10 @@ def _dispatch(argv: list[str]) -> None:
     config = with_environment(config, os.environ)
     if callable(command.run):
         command.run(config)
-    else:
-        _print(named(command.run)(config).lines())
+        return EXIT_OK
+    report = named(command.run)(config)
+    _print(report.lines())
+    return EXIT_INCOMPLETE if getattr(report, "incomplete", False) else EXIT_OK
 
 
 def named(path: str) -> Any:

@@ -305,11 +305,25 @@ def test_a_file_cut_short_is_told_by_its_header(tmp_path):
     video = Video(path)
     assert video.lacking(sum(1 for _ in video.frames())) == 30
     assert video.lacking(sum(1 for _ in video.frames(5)), 5) == 6
+    assert video.lacking_from == pytest.approx(0.8)
     path = save(tmp_path / "a.mkv", [scene(n) for n in range(50)])  # which tells its time alone
     start, _ = places(path)[30]
     path.write_bytes(path.read_bytes()[: start - 8])
     video = Video(path)
     assert video.lacking(sum(1 for _ in video.frames())) == pytest.approx(20, abs=2)
+    assert video.lacking_from == pytest.approx(1.2, abs=0.1)  # by decoding order
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.mp4", "a.ts"])
+def test_a_first_frame_that_is_late_means_no_loss(tmp_path, name):
+    """Half a second into the file's time, as where the sound begins before."""
+    ticks = range(500, 2500, 40)
+    pictures = [grey(n) for n in range(50)]
+    path = save(tmp_path / name, pictures, ticks=ticks, unit=Fraction(1, 1000))
+    video = Video(path)
+    frames = list(video.frames())
+    assert (len(frames), frames[0][1], video.lacking(len(frames))) == (50, 0.0, 0)
+    assert video.expected() == 50
 
 
 def test_a_playlist_opens_nothing(tmp_path, monkeypatch):

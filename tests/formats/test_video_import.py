@@ -122,6 +122,7 @@ def test_a_video_that_ends_early_is_told(video):
     assert greys(root) == list(range(7))
     reason = "frame: not decoded, of about 12 that the file's header tells"
     assert report.left_out.counts == {reason: 5}
+    assert report.incomplete
 
 
 def test_damage_in_the_middle_is_counted_and_a_rerun_finds_the_same_frames(video, monkeypatch):

@@ -230,6 +230,18 @@ def test_a_video_that_stops_early_is_said(tmp_path, detect):
     assert 10 < report.pictures < 20
     reason = "frame: not decoded, of about 30 that the file's header tells"
     assert report.left_out.counts == {reason: 30 - report.pictures}
+    place = f"cut.avi (from {report.pictures / 10:.2f} s on)"
+    assert (report.left_out.examples[reason], report.incomplete) == ([place], True)
+
+
+@pytest.mark.parametrize(("share", "code"), [(1, 0), (0.5, 3), (0, 3)])
+def test_the_exit_code_says_that_a_part_of_a_video_is_missing(tmp_path, lively, share, code):
+    (tmp_path / "of").mkdir()
+    save_video(tmp_path / "of/whole.avi")
+    data = save_video(tmp_path / "of/other.avi", 30).read_bytes()
+    (tmp_path / "of/other.avi").write_bytes(data[: int(len(data) * share)])
+    out = ["--out", str(tmp_path / "out"), "--checkpoint", str(lively), "--device", "cpu"]
+    assert cli.run(["detect", str(tmp_path / "of"), *out]) == code
 
 
 def test_what_is_damaged_in_the_middle_is_passed_over_and_counted(tmp_path, detect):

@@ -241,6 +241,11 @@ def test_a_jump_in_time_ends_all_tracks():
     assert not len(tracker.update(found((LEFT, 0.8)), 60.0))
 
 
+def test_the_longest_jump_in_time_is_no_more():
+    tracker = confirmed()
+    assert len(tracker.update(found((LEFT, 0.9)), 1e300)) == 0
+
+
 def test_numbers_count_what_is_confirmed():
     tracker = Tracker()
     shown_at(tracker, [0], (RIGHT, 0.9))  # soon gone

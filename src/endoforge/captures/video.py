@@ -53,7 +53,7 @@ class Video:
             )
         self.num_frames = self._counted or round(self.duration * self.fps)
         self._decoded = self._lost = 0
-        self._end = 0.0
+        self._end = self._lost_from = 0.0
 
     def frames(self, fps: float | None = None) -> Iterator[tuple[int, float, NDArray[np.uint8]]]:
         """Number, time and picture of each frame, or of the first at or after each 1 / `fps` s.
@@ -63,6 +63,7 @@ class Video:
         is left out. Raises UserError if the file can't be read.
         """
         self._decoded = self._lost = 0
+        self._end = 0.0
         taken = 0
         reformatter = VideoReformatter()
         for number, seconds, frame in deinterlaced(self._timed()):
@@ -75,6 +76,8 @@ class Video:
         clock = _FrameTimes(self.fps)
         for number, frame in enumerate(decoded(self.path)):
             if frame is None:
+                if not self._lost:
+                    self._lost_from = self._end
                 self._lost += 1
                 continue
             seconds = clock.seconds(number, _time(frame) if self._has_times else None)
@@ -98,6 +101,11 @@ class Video:
         if fps is None:
             return lost
         return min(lost, max(0, self.expected(fps) - taken))
+
+    @property
+    def lacking_from(self) -> float:
+        """Seconds at which the first of the frames belongs that `lacking` counts."""
+        return self._lost_from if self._lost else self._end
 
     def _never_came(self) -> int:
         """How many more frames the header tells of than were decoded."""
@@ -136,4 +144,8 @@ def _time(frame: VideoFrame) -> float | None:
 def _duration(container: InputContainer, stream: VideoStream) -> float:
     if stream.duration is not None and stream.time_base is not None:
         return float(stream.duration * stream.time_base)
-    return (container.duration or 0) / av.time_base
+    seconds = (container.duration or 0) / av.time_base
+    if container.format.name.startswith("matroska") and stream.time_base is not None:
+        # Its header tells when the last frame ends, not how long that is after the first one.
+        seconds -= float(max(0, stream.start_time or 0) * stream.time_base)
+    return max(0.0, seconds)

@@ -57,6 +57,8 @@ class ImportReport:
     labelled: bool = True
     no_rate: bool = False
     """Whether frames of videos came in of which nobody says how many there are a second."""
+    incomplete: bool = False
+    """Whether a part of a video couldn't be decoded: the exit code says so."""
 
     def lines(self) -> list[str]:
         """A table for people: what came in, and what did not."""

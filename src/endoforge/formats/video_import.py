@@ -44,7 +44,9 @@ def import_video(config: ImportConfig) -> ImportReport:
     if lacking := video.lacking(run.frames + run.there, config.fps):
         expected = video.expected(config.fps)
         reason = f"frame: not decoded, of about {expected} that the file's header tells"
-        report.left_out.count(reason, str(video.path), lacking)
+        where = f"{printable(str(video.path))} (from {video.lacking_from:.2f} s on)"
+        report.left_out.count(reason, where, lacking)
+        report.incomplete = True
     return report
 
 

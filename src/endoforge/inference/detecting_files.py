@@ -51,6 +51,8 @@ class DetectReport:
     """Drawings, and files of tracks, of an earlier time that were removed."""
     notes: Tally
     left_out: Tally
+    incomplete: bool
+    """Whether a video, or a part of one, couldn't be looked at: the exit code says so."""
 
     def lines(self) -> list[str]:
         """The report for people, a line each."""
@@ -135,6 +137,7 @@ def run_detect(config: DetectConfig) -> DetectReport:
         cleared_mot=results.cleared_mot,
         notes=material.notes,
         left_out=left_out,
+        incomplete=material.incomplete,
     )
 
 

@@ -65,6 +65,8 @@ class Material:
         Raises UserError for a path that isn't there, and if there is nothing to look at.
         """
         self.tally, self.notes = Tally(), Tally()
+        self.incomplete = False
+        """Whether frames of a video, or all of one, couldn't be decoded, as far as is known yet."""
         self._fps = fps
         addresses = [address for path in paths if (address := live_address(path)) is not None]
         live = [LiveInput(address, seconds or 0.0) for address in addresses]
@@ -91,6 +93,7 @@ class Material:
                 self.videos[name] = Video(path)
             except UserError as error:
                 self.tally.drop("video: unreadable", name, str(error))
+                self.incomplete = True
 
     @property
     def expected(self) -> int:
@@ -120,10 +123,12 @@ class Material:
                 yield InputPicture(name, picture, FrameMoment(name, number, seconds))
             if not count:
                 self.tally.drop("video: no frame could be decoded", name)
+                self.incomplete = True
             elif lacking := video.lacking(count, self._fps):
                 expected = video.expected(self._fps)
                 reason = f"frame: not decoded, of about {expected} that the file's header tells"
-                self.tally.count(reason, name, lacking)
+                self.tally.count(reason, f"{name} (from {video.lacking_from:.2f} s on)", lacking)
+                self.incomplete = True
         for name, live in self.live.items():
             for number, seconds, picture in live.frames(self._fps, self.tally, self.notes):
                 yield InputPicture(name, picture, FrameMoment(name, number, seconds))

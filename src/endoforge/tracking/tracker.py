@@ -155,7 +155,7 @@ class Tracker:
             raise ValueError(f"a frame at {seconds} s can't follow one at {self._seconds} s")
         self._seconds = seconds
         self._keep([seconds - track.found <= KEPT_GAP_S for track in self._tracks])
-        self._filter.predict(step)
+        self._filter.predict(min(step, KEPT_GAP_S))  # after more there are no tracks
         self._fresh = 1 - math.exp(-step / SMOOTHED_S)
         for track in self._tracks:
             track.score *= 1 - self._fresh  # as of a frame without it; `_take` adds what it has
