@@ -109,3 +109,13 @@ def test_few_frames_a_second_are_noted():
     (note,) = runs_of(*slow, *fast).notes()
     assert note.startswith("1 of 2 runs have fewer than 5 frames a second (a step of 0.25 s): ")
     assert runs_of(*fast).notes() == []
+
+
+def test_a_video_that_lacks_frames_is_noted():
+    whole = [record("whole", number / 25) for number in range(50)]
+    pruned = [record("pruned", number / 25) for number in range(50) if number % 10 < 6]
+    captures = [record("captures", 0.25 * number) for number in range(0, 50, 3)]
+    (note,) = runs_of(*whole, *pruned).notes()
+    assert note.startswith("1 of 2 runs lack frames in between (pruned, or left out): ")
+    assert runs_of(*whole).notes() == []
+    assert len(runs_of(*captures).notes()) == 1, "they are slow, and nothing is lacking"

@@ -109,6 +109,13 @@ def test_eval_names_a_missing_checkpoint_and_a_root_without_runs(root, checkpoin
         run_eval(EvalConfig(checkpoint=str(checkpoint), input_root=str(tmp_path)))
 
 
+def test_labels_of_no_use_are_told_of(root, checkpoint):
+    for label in root.glob("run_*/labels/*.json"):
+        label.write_text(label.read_text().replace('"sim_time": ', '"sim_time": "soon", "was": '))
+    with pytest.raises(UserError, match=r"no frame can be measured: \d+ x frame: label malformed"):
+        run_eval(EvalConfig(checkpoint=str(checkpoint), input_root=str(root)))
+
+
 @pytest.fixture
 def loader(root):
     pack = pack_frames(

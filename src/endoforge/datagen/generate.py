@@ -109,7 +109,8 @@ def _explain(job: RunJob, frames: int, error: BaseException) -> None:
         raise UserError(
             f"{place}: no space left on the disk; {safe}; make space, then {go_on}"
         ) from error
-    log.warning("unfinished: %s; %s", safe, go_on)
+    if not isinstance(error, UserError):  # which would come again
+        log.warning("unfinished: %s; %s", safe, go_on)
 
 
 def in_parallel(

@@ -17,6 +17,10 @@ from endoforge.evaluate.matching import Truth
 FEWEST_A_SECOND = 5.0
 """Frames; with fewer, boxes of a lesion hardly overlap from one to the next."""
 
+VIDEO_STEP_S = 0.125
+"""Between two frames of a video; captures, which come when there is something to see, are slower."""
+MANY_GAPS = 0.01
+
 
 @dataclass(frozen=True, eq=False)
 class LesionRun:
@@ -40,6 +44,9 @@ class LesionRuns:
 
     def notes(self) -> list[str]:
         """What one must know of the runs to read their numbers, a line each."""
+        return [*self._slow(), *self._with_gaps()]
+
+    def _slow(self) -> list[str]:
         steps = [run.sequence.usual_step for run in self.runs]
         slow = [step for step in steps if step * FEWEST_A_SECOND > 1 + 1e-6]
         if not slow:
@@ -50,6 +57,24 @@ class LesionRuns:
             "between two frames isn't seen, and a tracker can hardly follow; record with "
             "`datagen --fps 25`"
         ]
+
+    def _with_gaps(self) -> list[str]:
+        lacking = [run for run in self.runs if _lacks_frames(run.sequence)]
+        if not lacking:
+            return []
+        return [
+            f"{len(lacking)} of {len(self.runs)} runs lack frames in between (pruned, or left out): "
+            "of the time without them nothing is known, and shares of time are of the rest; measure "
+            "the runs as they were recorded"
+        ]
+
+
+def _lacks_frames(sequence: LesionSequence) -> bool:
+    """Whether a step in a hundred or more of a video is longer than one and a half usual ones."""
+    if sequence.usual_step > VIDEO_STEP_S:
+        return False
+    steps = np.diff(sequence.seconds)
+    return bool(np.mean(steps > 1.5 * sequence.usual_step) >= MANY_GAPS)
 
 
 def lesion_runs(pack: Pack) -> LesionRuns:

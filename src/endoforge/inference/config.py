@@ -91,6 +91,11 @@ class DetectConfig:
         live = [one for path in self.paths if (one := live_address(path)) is not None]
         if live and self.seconds is None:
             raise UserError(f"{live[0].shown}: say how long to look at it; try --seconds 60")
+        if live and self.report:
+            raise UserError(
+                f"--report: reads its stills again, which {live[0].shown} can't be; draw it, and make "
+                "the page of the drawn video, or leave --report out"
+            )
         if self.seconds is None:
             return
         if not live:

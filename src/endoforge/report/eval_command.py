@@ -10,6 +10,7 @@ from typing import Any
 
 from endoforge.captures.index import CaptureIndex, index_root
 from endoforge.captures.only_read import refuse_in_runs
+from endoforge.core.errors import UserError
 from endoforge.core.files import append_json_line
 from endoforge.core.outputs import (
     check_output_file,
@@ -129,6 +130,9 @@ def _load_frames(config: EvalConfig, subject: Subject) -> tuple[CaptureIndex, Pa
         frames = split.val
         others = len(index.frames) - len(frames)
         left_out.append(f"{others} x frame: not of the validation in {config.split_manifest}")
+    if not frames:
+        why = "; ".join(left_out) or "its runs hold none"
+        raise UserError(f"--input-root {config.input_root}: no frame can be measured: {why}")
     pack = pack_frames(
         frames,
         class_names=with_others(subject.classes, frames),
