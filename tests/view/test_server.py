@@ -23,7 +23,7 @@ from websockets.typing import Origin
 
 from endoforge.sim.engine import Engine
 from endoforge.view import live, serving
-from endoforge.view.live import StateTimer
+from endoforge.view.live import Pace, StateTimer
 from endoforge.view.serving import listen, serve
 from endoforge.view.session import Session
 
@@ -215,7 +215,7 @@ def test_hello_state_and_events(viewer):
     assert "no such checkpoint" in state["detector"]["fallback"]
     assert set(state) == {
         "type", "world", "detector", "recorder", "rates", "client", "truth", "lesions", "renderer",
-        "device", "source",
+        "trouble", "device", "source",
     }  # fmt: skip
     assert set(world) == {
         "seed", "paused", "speed", "time_s", "duration_s", "autopilot", "camera", "segment",
@@ -375,6 +375,30 @@ def test_a_viewer_that_takes_nothing_doesnt_slow_the_others(site, viewer):
     assert slow.frames[2]["frame"] > slow.frames[1]["frame"] + 1, "the newest, not the next"
     slow.close()
     viewer.until(lambda: viewer.state["rates"]["clients"] == 1)
+
+
+def test_messages_are_taken_at_once_and_then_at_a_pace():
+    """BURST of 100 at cost 5 are 20 commands; then one in 5 / 250 = 0.02 s."""
+    pace = Pace()
+    assert [pace.wait_s(5.0, 10.0) for _ in range(20)] == [0.0] * 20
+    assert pace.wait_s(5.0, 10.0) == pytest.approx(0.02)
+    assert pace.wait_s(5.0, 10.02) == pytest.approx(0.02)
+    assert pace.wait_s(1.0, 11.0) == 0.0
+
+
+def test_a_viewer_that_floods_delays_itself_alone(site, viewer, monkeypatch):
+    """It may send 4 commands at once, and then one in 500 s; the other one's are taken."""
+    monkeypatch.setattr(live, "MOST_HZ", 0.01)
+    monkeypatch.setattr(live, "BURST", 15.0)
+    flood = site.viewer()
+    for _ in range(30):
+        flood.send(type="threshold", which="objectness", by=0.01)
+    flood.read(0.1)
+    viewer.acknowledge = False
+    viewer.switch("pause")
+    viewer.until(lambda: viewer.state["world"]["paused"])
+    assert viewer.state["detector"]["objectness"] == pytest.approx(0.34)
+    flood.close()
 
 
 def test_two_viewers_see_one_world(site, viewer):
@@ -652,6 +676,7 @@ def test_it_ends_though_viewers_look_on(make_site, monkeypatch):
     assert not any(t.is_alive() for t in (session.show, session.detecting, session.encoding))
     with pytest.raises(ConnectionClosed):
         viewer.until(lambda: False)
+    assert viewer.socket.close_code == 1012, "by which the page knows that nothing is broken"
 
 
 def test_a_server_that_keeps_an_interruption_to_itself_is_interrupted(make_site, monkeypatch):

@@ -95,7 +95,7 @@ class SlowPainter:
         assert not in_full, "nothing is recorded"
         self.in_flight += 1
 
-    def picture(self, _timeout_s: float) -> PaintedPicture:
+    def picture(self, _timeout_s: float) -> PaintedPicture | None:
         self.in_flight -= 1
         self._clock.now_s += 0.15
         stats = np.zeros((MAX_POLYPS, 6), np.int32)
@@ -156,6 +156,74 @@ def test_time_stands_still_while_nobody_looks_on(show, frames, clock):
     while len(frames) < 3:
         show._step(painter)
     assert 0 < world.time_s <= 0.25
+
+
+class HangingPainter(SlowPainter):
+    """Gives no picture while `hangs`."""
+
+    hangs = False
+
+    def picture(self, timeout_s: float) -> PaintedPicture | None:
+        if not self.hangs:
+            return super().picture(timeout_s)
+        self._clock.now_s += timeout_s
+        return None
+
+
+@pytest.mark.parametrize(("given", "most_s"), [(3, 10), (0, 300)])
+def test_a_renderer_that_hangs_is_told_of_and_given_up(show, frames, clock, given, most_s):
+    """Its first picture may take minutes, since kernels are compiled for it."""
+    painter = HangingPainter(clock)
+    show.shared.wanted = True
+    while len(frames) < given:
+        show._step(painter)
+    assert show.trouble is None
+    painter.hangs = True
+    began_s = clock.now_s
+
+    def go_on():
+        while True:
+            show._step(painter)
+            silent_s = clock.now_s - began_s
+            if abs(silent_s - 2.0) > 0.06:
+                assert (show.trouble is None) == (silent_s < 2.0)
+
+    with pytest.raises(PainterGone, match="the renderer has given no picture for"):
+        go_on()
+    assert clock.now_s - began_s == pytest.approx(most_s, abs=0.2)
+
+
+def test_it_is_told_until_the_next_picture_that_a_renderer_is_gone(colon, clock):
+    """The first one dies at once; the second one gives a picture."""
+    told, frames = [], []
+
+    class Dying(SlowPainter):
+        def picture(self, _timeout_s):
+            raise PainterGone("the renderer's process ended (exit code -9)")
+
+        def close(self):
+            pass
+
+    class Living(SlowPainter):
+        def close(self):
+            pass
+
+    def make_painter():
+        told.append(loop.trouble)
+        clock.now_s += 1.0
+        return (Dying if len(told) == 1 else Living)(clock)
+
+    def take(_frame):
+        frames.append(loop.trouble)
+        loop._ended.set()
+
+    shared = SharedWorld()
+    shared.world, shared.wanted = World(colon), True
+    loop = Show(shared, make_painter, take, told.append, print, print)
+    loop.run()
+    gone = "the renderer's process ended (exit code -9)"
+    assert told == [None, f"{gone}; starting it again", f"{gone}; it is being started again"]
+    assert frames == [None]
 
 
 def test_a_slot_holds_the_newest_and_counts_the_rest():

@@ -37,6 +37,11 @@ IN_FLIGHT = 2
 would only make what it sees older."""
 STATE_EVERY_S, STATE_AT_ONCE_S = 0.25, 0.1
 """Between two state messages as a rule; and between two that a command brought about."""
+MOST_HZ, BURST = 250.0, 100.0
+"""Messages that are taken of a viewer: a second in the long run, and at once. A page sends 60
+acknowledgements and as many drags a second at most."""
+COMMAND_COST = 5.0
+"""A command counts for so many: it is work for all, and told to all."""
 SILENT_S = 1.0
 """A viewer that steers and says nothing for so long has let go."""
 
@@ -67,6 +72,18 @@ class StateTimer:
         if self._changed:
             self._last_changed_s = now_s
         self._last_s, self._changed = now_s, False
+
+
+class Pace:
+    """How long to wait with a viewer's next message, so that it doesn't delay what others ask."""
+
+    def __init__(self) -> None:
+        self._due_s = -math.inf
+
+    def wait_s(self, cost: float, now_s: float) -> float:
+        """Seconds to wait after a message of that cost, which was taken now."""
+        self._due_s = max(self._due_s, now_s) + cost / MOST_HZ
+        return max(self._due_s - now_s - BURST / MOST_HZ, 0.0)
 
 
 class Viewer:
@@ -162,6 +179,7 @@ class Hub:
                     await socket.close()
 
     async def _receive(self, viewer: Viewer) -> None:
+        pace = Pace()
         while True:
             message = await viewer.socket.receive()
             if message["type"] == "websocket.disconnect":
@@ -170,10 +188,17 @@ class Hub:
             if text is None or len(text.encode()) > MOST_MESSAGE:
                 await viewer.socket.close(TOO_LONG)
                 return
+            cost = COMMAND_COST
             try:
-                self._handle(viewer, parse_message(text))
+                parsed = parse_message(text)
+                if isinstance(parsed, Ack | Steer | Drag):
+                    cost = 1.0
+                self._handle(viewer, parsed)
             except UserError as error:
                 viewer.tell(LiveEvent("warning", str(error)))
+            # Not taken meanwhile, what it sends waits on its side of the connection.
+            if (wait_s := pace.wait_s(cost, time.monotonic())) > 0:
+                await asyncio.sleep(wait_s)
 
     def _handle(self, viewer: Viewer, message: FromViewer) -> None:
         match message:

@@ -285,8 +285,6 @@ class SourceState:
     """0 if that isn't known."""
     is_over: bool
     """Whether a file has come to its end."""
-    trouble: str | None
-    """Why no new pictures come, in a line."""
     dropped: int
     """Pictures of a live source that were too late to be shown."""
     choices: tuple[str, ...] = ()
@@ -411,6 +409,8 @@ class LiveState:
     lesions: LesionsState
     client: ClientState
     renderer: str
+    trouble: str | None
+    """Why no new pictures come, in a line."""
     device: str
     source: SourceState | None
 

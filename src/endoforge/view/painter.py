@@ -29,6 +29,8 @@ SLOTS = 3
 """Two on their way, so that the renderer never waits, and one that is read."""
 END_S = 0.5
 """Seconds for the process to end when it is asked to, before it is killed."""
+LOAD_S = 300.0
+"""Seconds for it to start and take a colon, before it is taken to hang."""
 STATS_BYTES = MAX_POLYPS * STATS * 4
 
 
@@ -44,7 +46,7 @@ class PaintedPicture:
 
 
 class PainterGone(Exception):
-    """The renderer's process has ended."""
+    """The renderer's process has ended, or answers no more."""
 
 
 class Painter:
@@ -73,13 +75,13 @@ class Painter:
     def load(self, colon: Colon) -> None:
         """Show a colon from the next shot on; returns once the renderer has it.
 
-        Raises UserError if the renderer isn't to be had, PainterGone if the process ended.
+        Raises UserError if the renderer isn't to be had, PainterGone if the process ended or hangs.
         """
         assert self.in_flight == 0
         if not self.engine:
-            self.engine = str(self._receive(None))
+            self.engine = str(self._answer())
         self._send(("load", colon.tables, colon.has_jpeg))
-        self._receive(None)
+        self._answer()
 
     def shoot(
         self, cameras: NDArray[np.float32], polyps: NDArray[np.float32], *, in_full: bool
@@ -115,16 +117,26 @@ class Painter:
         except OSError as error:
             raise PainterGone(self._ending()) from error
 
-    def _receive(self, timeout_s: float | None) -> Any:
+    def _receive(self, timeout_s: float) -> Any:
+        """The value that it sends, or None if none comes in time."""
+        return self._answer() if self._poll(timeout_s) else None
+
+    def _answer(self) -> Any:
+        if not self._poll(LOAD_S):
+            raise PainterGone(f"the renderer hasn't answered for {LOAD_S:g} s")
         try:
-            if not self._pipe.poll(timeout_s):
-                return None
             kind, value = self._pipe.recv()
         except (EOFError, OSError) as error:
             raise PainterGone(self._ending()) from error
         if kind == "error":
             raise UserError(value)
-        return value
+        return value or ""
+
+    def _poll(self, timeout_s: float) -> bool:
+        try:
+            return self._pipe.poll(timeout_s)
+        except (EOFError, OSError) as error:
+            raise PainterGone(self._ending()) from error
 
     def _ending(self) -> str:
         self._process.join(END_S)

@@ -35,6 +35,7 @@ def read_state(session: Session, viewers: int, client: ClientState) -> LiveState
             lesions=session.detecting.lesions.reading(),
             client=client,
             renderer=session.show.engine or "starting",
+            trouble=session.show.trouble,
             device=session.compute.describe(),
             source=_source(session),
         )

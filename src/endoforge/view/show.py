@@ -26,6 +26,11 @@ MOST_WALL_S = 0.25
 """Longer gaps between two pictures (a pause, the renderer's start) don't count as time."""
 MOST_OWED_S = 1.0
 """Seconds by which a recording may hold the clock back; what is more is dropped."""
+TROUBLE_S = 2.0
+"""A picture that is so late is told of."""
+MOST_SILENT_S, MOST_COMPILE_S = 10.0, 300.0
+"""A renderer that owes a picture for so long hangs; the slowest take a second, and its first one,
+for which it compiles, a minute."""
 STARTS = 3
 """Renderers that end without a picture, one after another, before it is given up."""
 
@@ -90,6 +95,12 @@ class Show(threading.Thread):
         self._last_shot_s = 0.0
         self._starts = 0
         self._is_new = False
+        self._compiled: set[bool] = set()
+        """Whether in full or not: the pictures of which this renderer has given one."""
+        self._asked_s = 0.0
+        """When the oldest picture that is still to come was asked for, or the one before came."""
+        self.trouble: str | None = None
+        """Why no pictures come, in a line."""
 
     def run(self) -> None:
         while not self._ended.is_set():
@@ -103,6 +114,7 @@ class Show(threading.Thread):
                     self._on_fatal(UserError(f"{gone}, again and again; see the log"))
                     return
                 self._lose_shots()
+                self.trouble = f"{gone}; it is being started again"
                 self._on_restart(f"{gone}; starting it again")
             except Exception as error:
                 self._on_fatal(error)
@@ -118,6 +130,7 @@ class Show(threading.Thread):
         self._painter = painter = self._make_painter()
         self._loaded = None
         self._shots.clear()
+        self._compiled.clear()
         try:
             while not self._ended.is_set():
                 self._step(painter)
@@ -142,8 +155,19 @@ class Show(threading.Thread):
             self._ended.wait(0.005)
             return
         picture = painter.picture(0.05)
-        if picture is not None:
+        if picture is None:
+            self._watch()
+        else:
             self._deliver(picture, self._shots.popleft())
+
+    def _watch(self) -> None:
+        """Raise PainterGone if a picture doesn't come; the renderer is closed then, by force."""
+        silent = time.monotonic() - self._asked_s
+        in_full = self._shots[0].capture is not None
+        if silent > (MOST_SILENT_S if in_full in self._compiled else MOST_COMPILE_S):
+            raise PainterGone(f"the renderer has given no picture for {silent:.0f} s")
+        if silent > TROUBLE_S:
+            self.trouble = f"no picture for {silent:.0f} s"
 
     def _is_idle(self, painter: Painter) -> bool:
         """One picture of a new colon is made though nobody looks on: the renderer is ready then."""
@@ -163,6 +187,8 @@ class Show(threading.Thread):
         # Live noise needn't be the one that a recording would have, only another at each picture.
         noise = shot.capture.noise_seed if shot.capture else shot.number * 7919 % 2**20
         cameras, polyps = shot.colon.camera_rows(shot.state, noise)
+        if not self._shots:
+            self._asked_s = time.monotonic()
         self._shots.append(shot)
         painter.shoot(cameras, polyps, in_full=shot.capture is not None)
         self._last_shot_s = time.monotonic()
@@ -203,6 +229,8 @@ class Show(threading.Thread):
         rgb = np.asarray(cv2.cvtColor(picture.rgbi, cv2.COLOR_RGBA2RGB), np.uint8)
         frame = WorldFrame(shot.number, rgb, picture.stats.copy(), shot.state, shot.colon)
         self.rate.add()
+        self._compiled.add(shot.capture is not None)
+        self.trouble, self._asked_s = None, time.monotonic()
         self._starts = 0  # a renderer that gives pictures has started well
         if shot.capture is not None:
             shot.capture.recording.put(frame, shot.capture)

@@ -1,6 +1,8 @@
 """A server from its start without a checkpoint to Ctrl-C, as seen in a real Chromium."""
 
+import os
 import signal
+from pathlib import Path
 
 from endoforge.captures.index import index_root
 from tests.chromium import NEEDS_BROWSER, expect
@@ -8,6 +10,19 @@ from tests.view.browser.page import hud, open_page
 from tests.view.browser.viewer import CHECKPOINT, Viewer, wait_until
 
 pytestmark = NEEDS_BROWSER
+
+
+def renderer_of(viewer: Viewer) -> int:
+    """The number of its process."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes()
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:  # it has ended
+            continue
+        if parent == viewer.process.pid and b"spawn_main" in words:
+            return int(folder.name)
+    raise AssertionError("there is no renderer")
 
 
 def test_the_heuristic_stands_in_until_a_checkpoint_comes_and_ctrl_c_ends_it(browser, tmp_path):
@@ -22,13 +37,19 @@ def test_the_heuristic_stands_in_until_a_checkpoint_comes_and_ctrl_c_ends_it(bro
         expect(page.locator("#fallback")).to_be_hidden()
         expect(hud(page, "mode")).to_have_text("Neural")
 
+        renderer = renderer_of(viewer)
+        os.kill(renderer, signal.SIGSTOP)
+        expect(page.locator("#veil")).to_contain_text("The picture stands still")
+        os.kill(renderer, signal.SIGCONT)
+        expect(page.locator("#veil")).to_be_hidden()
+
         page.keyboard.press("l")
         wait_until(lambda: int(hud(page, "rec-frames").text_content() or 0) >= 1)
         viewer.process.send_signal(signal.SIGINT)
         assert viewer.process.wait(20) in (0, 130)
         assert len(index_root(viewer.runs, strict=True).frames) >= 1
         expect(page.locator("#link")).to_have_attribute("data-state", "lost")
-        expect(page.locator("#veil")).to_contain_text("Connection lost")
+        expect(page.locator("#veil")).to_contain_text("The simulator has ended")
         page.close()
     finally:
         viewer.stop()

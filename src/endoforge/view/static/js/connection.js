@@ -4,12 +4,15 @@ const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 8000;
 const SILENT_MS = 5000;
 const TOO_SILENT_MS = 15000;
+/** What the server closes with when it ends as it was asked to. */
+const ENDS = 1012;
 
 export class Connection {
-  /** `on` holds the listeners: link(state, seconds), hello, state, event and frame(buffer). */
+  /** `on` holds the listeners: link(state, seconds, ended), hello, state, event and frame(buffer). */
   constructor(on) {
     this.on = on;
     this.socket = null;
+    this.ended = false;
     this.wait = FIRST_WAIT_MS;
     this.retryAt = 0;
     this.heardAt = 0;
@@ -18,12 +21,15 @@ export class Connection {
 
   open() {
     this.retryAt = 0;
-    this.on.link("connecting");
+    this.on.link("connecting", 0, this.ended);
     const scheme = location.protocol === "https:" ? "wss" : "ws";
     const socket = new WebSocket(`${scheme}://${location.host}/live`);
     socket.binaryType = "arraybuffer";
     socket.onmessage = (message) => this.#receive(message.data);
-    socket.onclose = () => this.#lost(socket);
+    socket.onclose = ({ code }) => {
+      if (code === ENDS) this.ended = true;
+      this.#lost(socket);
+    };
     this.heardAt = performance.now();
     this.socket = socket;
   }
@@ -50,6 +56,7 @@ export class Connection {
     const message = JSON.parse(data);
     if (message.type === "hello") {
       this.wait = FIRST_WAIT_MS;
+      this.ended = false;
       this.on.link("open");
     }
     this.on[message.type]?.(message);
@@ -59,7 +66,7 @@ export class Connection {
     if (socket !== this.socket) return;
     this.socket = null;
     this.retryAt = performance.now() + this.wait;
-    this.on.link("lost", this.wait / 1000);
+    this.on.link("lost", this.wait / 1000, this.ended);
     this.wait = Math.min(2 * this.wait, LONGEST_WAIT_MS);
   }
 
@@ -67,7 +74,7 @@ export class Connection {
     const now = performance.now();
     if (this.retryAt) {
       if (now >= this.retryAt) this.open();
-      else this.on.link("lost", (this.retryAt - now) / 1000);
+      else this.on.link("lost", (this.retryAt - now) / 1000, this.ended);
       return;
     }
     const silent = now - this.heardAt;

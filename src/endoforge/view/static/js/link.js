@@ -2,7 +2,7 @@
 
 import { byId, setText, show } from "./dom.js";
 
-const WORDS = { connecting: "Connecting", open: "Connected", silent: "Silent", lost: "Reconnecting" };
+const WORDS = { connecting: "Connecting", open: "Connected", silent: "Silent", lost: "Reconnecting", ended: "Ended" };
 
 export class LinkView {
   constructor() {
@@ -10,6 +10,8 @@ export class LinkView {
     this.hadPicture = false;
     this.state = "connecting";
     this.failures = 0;
+    this.trouble = null;
+    this.source = null;
     this.waitsFor = "The first picture comes as soon as the colon is ready.";
   }
 
@@ -21,15 +23,25 @@ export class LinkView {
       : "The first picture is on its way.";
   }
 
-  update(state, seconds = 0) {
+  /** Why no new pictures come, of the simulator or of a source, though it answers; or null. */
+  setTrouble(trouble, source) {
+    this.trouble = trouble;
+    this.source = source;
+    if (this.state === "open") this.update("open");
+  }
+
+  /** `ended`: the simulator said that it ends, before the connection was lost. */
+  update(state, seconds = 0, ended = false) {
     if (state === "open") this.failures = 0;
     if (state === "lost" && this.state !== "lost") this.failures += 1;
     // While a retry is under way after a loss, the words about the loss stay.
     const shown = state === "connecting" && this.failures ? "lost" : state;
     this.mark.dataset.state = document.body.dataset.link = shown;
-    setText(this.mark.lastElementChild, WORDS[shown]);
-    if (shown === "lost") this.#lost(state === "lost" ? Math.ceil(seconds) : 0);
+    setText(this.mark.lastElementChild, WORDS[ended ? "ended" : shown]);
+    if (ended) this.#veil("The simulator has ended", "This page goes on when endoforge sim-view is started again.", true);
+    else if (shown === "lost") this.#lost(state === "lost" ? Math.ceil(seconds) : 0);
     else if (shown === "silent") this.#veil("Nothing heard from the simulator", `for ${Math.round(seconds)} s. Waiting.`);
+    else if (this.trouble && (this.hadPicture || this.source)) this.#veil(this.#standing(), `${this.trouble[0].toUpperCase()}${this.trouble.slice(1)}.`);
     else if (this.hadPicture) show(byId("veil"), false);
     else if (shown === "open") this.#veil("Connected", this.waitsFor);
     this.state = state;
@@ -38,7 +50,11 @@ export class LinkView {
   /** A picture of this connection is on the canvas. */
   pictureShown() {
     this.hadPicture = true;
-    if (this.state === "open") show(byId("veil"), false);
+    if (this.state === "open" && !this.trouble) show(byId("veil"), false);
+  }
+
+  #standing() {
+    return this.source ? `No new picture from ${this.source.name}` : "The picture stands still";
   }
 
   #lost(seconds) {

@@ -23,9 +23,9 @@ let caughtUp = false; // the last events come between hello and the first state
 
 const link = new LinkView();
 const connection = new Connection({
-  link: (state, seconds) => {
+  link: (state, seconds, ended) => {
     if (state === "lost") player.clear();
-    link.update(state, seconds);
+    link.update(state, seconds, ended);
   },
   hello: (hello) => {
     caughtUp = false;
@@ -38,6 +38,7 @@ const connection = new Connection({
     hud.update(state);
     source.update(state);
     link.preparing(state);
+    link.setTrouble(state.trouble, state.source);
     steering.setCamera(state.world.camera);
     page.pad.setCamera(state.world.camera);
   },
