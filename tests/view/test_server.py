@@ -594,6 +594,7 @@ def test_jobs_by_http(site):
     listing = site.get("/api/jobs").json()
     assert listing["datagen"]["state"] == listing["train"]["state"] == "idle"
     assert listing["datagen"]["defaults"] == {"runs": 4, "max_frames": 60, "seed": 1}
+    assert listing["train"]["goes_on"] is False
     assert listing["train"]["defaults"] == {"epochs": 10, "batch_size": 16, "lr_start": 0.002}
     for kind, value, status in (
         ("datagen", {"runs": -1}, 400),
@@ -633,7 +634,7 @@ def test_training_without_files_and_with_them(site):
     answer = site.get("/api/training").json()
     assert answer["status"]["epoch"] == 2
     assert answer["metrics"] == [{"epoch": 1, "ap50": 0.5}]
-    assert set(answer) == {"status", "metrics", "losses"}
+    assert set(answer) == {"status", "metrics", "losses", "phase"}
     until(lambda: site.get("/api/training").json()["losses"])
     assert site.get("/api/training").json()["losses"] == [[13, 1.5]]
 

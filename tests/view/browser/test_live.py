@@ -373,6 +373,41 @@ def test_a_phone_needs_no_sideways_scroll(browser, viewer, tab):
     page.close()
 
 
+SIZES = """() => {
+  const box = (id) => document.getElementById(id).getBoundingClientRect();
+  const buttons = [...document.querySelectorAll(".top button, #panel-live button")];
+  return {
+    stage: [box("stage").width, box("stage").height],
+    view: [box("view").width, box("view").height],
+    least: Math.min(...buttons.filter((one) => one.offsetParent)
+      .map((one) => one.getBoundingClientRect().height)),
+  };
+}"""
+
+
+def sizes_on(browser, viewer, width, height, **more):
+    page = browser.new_page(viewport={"width": width, "height": height}, **more)
+    page.goto(viewer.address)
+    wait_for_a_picture(page)
+    sizes = page.evaluate(SIZES)
+    page.close()
+    return sizes
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (844, 390)])
+def test_on_a_phone_the_picture_fits_and_fingers_hit_the_controls(browser, viewer, width, height):
+    sizes = sizes_on(browser, viewer, width, height, has_touch=True, is_mobile=True)
+    assert sizes["stage"][1] <= height
+    assert sizes["least"] >= 44
+
+
+@pytest.mark.parametrize(("width", "height"), [(1100, 1000), (1600, 700)])
+def test_the_stage_is_the_picture_without_bars(browser, viewer, width, height):
+    sizes = sizes_on(browser, viewer, width, height)
+    assert sizes["view"] == pytest.approx(sizes["stage"], abs=1)
+    assert sizes["stage"][1] > 200
+
+
 LOWEST = """() => Math.max(...[...document.querySelectorAll("main .card, main button")]
   .filter((node) => !node.closest(".run-list"))
   .map((node) => node.getBoundingClientRect().bottom))"""
