@@ -435,6 +435,17 @@ def test_nothing_is_rendered_while_nobody_watches(site, monkeypatch):
     again.close()
 
 
+def test_a_seed_is_flown_from_a_moment_on(viewer):
+    viewer.switch("pause")
+    viewer.until(lambda: viewer.state["world"]["paused"])
+    viewer.send(type="seed", seed="5", at_s=67)
+    viewer.until(lambda: viewer.state["world"]["seed"] == "5")
+    viewer.until(lambda: viewer.state["world"]["time_s"] == 67.0)
+    viewer.send(type="seed", seed="5", at_s=1e9)
+    end = lambda: viewer.state["world"]["time_s"] == viewer.state["world"]["duration_s"]  # noqa: E731
+    viewer.until(end)
+
+
 def test_steering_takes_the_scope_and_ends_with_silence(site, viewer):
     world = site.session.shared.world
     viewer.send(type="speed", speed=4)

@@ -27,8 +27,8 @@ def run_command(session: Session, command: ViewCommand) -> None:
                 _move_threshold(session, command)
             case SpeedChoice(speed):
                 _world(session).speed = speed
-            case SeedChoice(seed):
-                _fly_seed(session, seed)
+            case SeedChoice(seed, at_s):
+                _fly_seed(session, seed, at_s)
     session.on_change()
 
 
@@ -111,11 +111,13 @@ def _move_threshold(session: Session, step: ThresholdStep) -> None:
     session.detecting.again()
 
 
-def _fly_seed(session: Session, seed: int | None) -> None:
+def _fly_seed(session: Session, seed: int | None, at_s: float) -> None:
     world = _free_to_fly(session)
     if session.shared.recording is not None:
         raise UserError("a recording is going on, of this colon: L ends it")
-    session.new_seed((world.colon.base_seed + 1) % (MAX_SEED + 1) if seed is None else seed)
+    if seed is None:
+        seed = (world.colon.base_seed + 1) % (MAX_SEED + 1)
+    session.new_seed(seed, at_s)
 
 
 SWITCHES: dict[Switchable, Callable[[Session], None]] = {

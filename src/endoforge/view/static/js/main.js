@@ -10,6 +10,7 @@ import { Hud } from "./hud.js";
 import { listenToKeys, writeHelp } from "./keys.js";
 import { LinkView } from "./link.js";
 import { listenToDrags, Pad, Steering } from "./steering.js";
+import { placeOf } from "./sharing.js";
 import { Tabs } from "./tabs.js";
 import { TrainingTab } from "./training.js";
 
@@ -18,6 +19,7 @@ const hud = new Hud();
 const events = new EventLog();
 const painter = new Painter(byId("view"), byId("stage"));
 const isLive = () => page.tabs.current === "live";
+let asked = placeOf(location.hash); // by the address
 let caughtUp = false; // the last events come between hello and the first state
 
 const link = new LinkView();
@@ -37,6 +39,10 @@ const connection = new Connection({
     hud.update(state);
     link.preparing(state);
     link.setTrouble(state.trouble);
+    if (asked && state.world.segment) {
+      connection.send({ type: "seed", seed: asked.seed, at_s: asked.at_s });
+      asked = null;
+    }
     steering.setCamera(state.world.camera);
     page.pad.setCamera(state.world.camera);
   },
@@ -51,6 +57,7 @@ const steering = new Steering(connection, isLive);
 const training = new TrainingTab();
 
 page.connection = connection;
+page.events = events;
 page.pad = new Pad(steering);
 page.tabs = new Tabs((name) => {
   player.setActive(name === "live");
@@ -66,6 +73,7 @@ function toggleDialog(id) {
   else dialog.showModal();
 }
 
+window.addEventListener("hashchange", () => { asked = placeOf(location.hash); });
 for (const button of all("[data-do]")) {
   button.addEventListener("click", (event) => {
     actions[button.dataset.do]();
