@@ -23,7 +23,7 @@ from websockets.typing import Origin
 
 from endoforge.sim.engine import Engine
 from endoforge.view import live, serving
-from endoforge.view.live import Pace, StateTimer
+from endoforge.view.live import MessagePace, StateTimer
 from endoforge.view.serving import listen, serve
 from endoforge.view.session import Session
 
@@ -379,7 +379,7 @@ def test_a_viewer_that_takes_nothing_doesnt_slow_the_others(site, viewer):
 
 def test_messages_are_taken_at_once_and_then_at_a_pace():
     """BURST of 100 at cost 5 are 20 commands; then one in 5 / 250 = 0.02 s."""
-    pace = Pace()
+    pace = MessagePace()
     assert [pace.wait_s(5.0, 10.0) for _ in range(20)] == [0.0] * 20
     assert pace.wait_s(5.0, 10.0) == pytest.approx(0.02)
     assert pace.wait_s(5.0, 10.02) == pytest.approx(0.02)
@@ -433,6 +433,17 @@ def test_nothing_is_rendered_while_nobody_watches(site, monkeypatch):
     again.until(lambda: again.frames)
     again.until(lambda: show._numbers > count)
     again.close()
+
+
+def test_a_seed_is_flown_from_a_moment_on(viewer):
+    viewer.switch("pause")
+    viewer.until(lambda: viewer.state["world"]["paused"])
+    viewer.send(type="seed", seed="5", at_s=67)
+    viewer.until(lambda: viewer.state["world"]["seed"] == "5")
+    viewer.until(lambda: viewer.state["world"]["time_s"] == 67.0)
+    viewer.send(type="seed", seed="5", at_s=1e9)
+    end = lambda: viewer.state["world"]["time_s"] == viewer.state["world"]["duration_s"]  # noqa: E731
+    viewer.until(end)
 
 
 def test_steering_takes_the_scope_and_ends_with_silence(site, viewer):

@@ -131,10 +131,14 @@ class SpeedChoice:
 
 @dataclass(frozen=True)
 class SeedChoice:
-    """The colon of a base seed is to be flown; None: of the seed after the one that is shown."""
+    """The colon of a base seed is to be flown; None: of the seed after the one that is shown.
+
+    `at_s` is the moment of the flight to begin at, in seconds.
+    """
 
     type: ClassVar = "seed"
     seed: Annotated[int | None, _seed]
+    at_s: Annotated[float, _number] = 0.0
 
 
 @dataclass(frozen=True)

@@ -100,6 +100,7 @@ KEYS: list[tuple[str, Callable[[Page], object], str]] = [
     ("2", lambda page: page.locator("#panel-training").is_visible(), "1"),
     ("1", lambda page: page.locator("#panel-live").is_visible(), "1"),
     ("?", lambda page: page.locator("#help").is_visible(), "?"),
+    ("f", lambda page: page.evaluate("() => Boolean(document.fullscreenElement)"), "f"),
     ("n", lambda page: page.locator("#seed").input_value(), ""),
 ]
 
@@ -222,6 +223,18 @@ def test_a_seed_of_64_bits_is_flown_to_the_digit(live):
     expect(live.locator(".toast.warning")).to_contain_text("2^64 - 1")
     live.locator("#seed").press("Escape")
     expect(live.locator("#seed")).to_have_value("7")
+
+
+def test_a_picture_is_saved_and_a_link_leads_to_its_moment(browser, viewer):
+    page = open_page(browser, viewer)
+    page.evaluate("() => { location.hash = '#seed=7&at=67'; }")
+    expect(hud(page, "time")).to_have_text(re.compile(r"^1:[01]\d$"))
+    with page.expect_download() as saving:
+        button(page, "save_picture").click()
+    assert re.fullmatch(r"endoforge-seed-7-frame-\d+\.png", saving.value.suggested_filename)
+    button(page, "link").click()
+    wait_until(lambda: int(page.url.rpartition("&at=")[2] or 0) >= 67)
+    page.close()
 
 
 def test_truth_is_shown_beside_the_detections(live):

@@ -5,7 +5,7 @@ import { all, byId, clock, count, el, setText, show } from "./dom.js";
 /** Controls and readings of a simulated world; of real pictures they mean nothing. */
 const OF_WORLD = [
   '.controls [data-do="autopilot"]', '.controls [data-do="camera"]', "#steer-toggle", "#seed-form",
-  "#place", "#truth-card", '[data-do="data_run"]',
+  "#place", "#truth-card", '[data-do="data_run"]', '[data-do="link"]',
 ].join(", ");
 
 export class SourceView {
