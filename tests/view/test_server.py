@@ -23,7 +23,7 @@ from websockets.typing import Origin
 
 from endoforge.sim.engine import Engine
 from endoforge.view import live, serving
-from endoforge.view.live import Pace, StateTimer
+from endoforge.view.live import MessagePace, StateTimer
 from endoforge.view.serving import listen, serve
 from endoforge.view.session import Session
 
@@ -379,7 +379,7 @@ def test_a_viewer_that_takes_nothing_doesnt_slow_the_others(site, viewer):
 
 def test_messages_are_taken_at_once_and_then_at_a_pace():
     """BURST of 100 at cost 5 are 20 commands; then one in 5 / 250 = 0.02 s."""
-    pace = Pace()
+    pace = MessagePace()
     assert [pace.wait_s(5.0, 10.0) for _ in range(20)] == [0.0] * 20
     assert pace.wait_s(5.0, 10.0) == pytest.approx(0.02)
     assert pace.wait_s(5.0, 10.02) == pytest.approx(0.02)

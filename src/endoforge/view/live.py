@@ -74,7 +74,7 @@ class StateTimer:
         self._last_s, self._changed = now_s, False
 
 
-class Pace:
+class MessagePace:
     """How long to wait with a viewer's next message, so that it doesn't delay what others ask."""
 
     def __init__(self) -> None:
@@ -179,7 +179,7 @@ class Hub:
                     await socket.close()
 
     async def _receive(self, viewer: Viewer) -> None:
-        pace = Pace()
+        pace = MessagePace()
         while True:
             message = await viewer.socket.receive()
             if message["type"] == "websocket.disconnect":
