@@ -333,6 +333,7 @@ BAD_MESSAGES = [
     '{"type": "drag", "dx": null, "dy": 0}', "[" * 3000,
     '{"type": "steer", "forward": ' + "9" * 400 + "}", '{"type": "ack", "frame": "x"}',
     '{"type": ' + "[" * 900 + "]" * 900 + "}",
+    "[" * 2000 + "]" * 2000, '{"type": "steer", "forward": -' + "9" * 4000 + "}",
 ]  # fmt: skip
 
 
