@@ -24,6 +24,7 @@ from websockets.typing import Origin
 from endoforge.sim.engine import Engine
 from endoforge.view import live, serving
 from endoforge.view.live import MessagePace, StateTimer
+from endoforge.view.security import watch_token
 from endoforge.view.serving import listen, serve
 from endoforge.view.session import Session
 
@@ -332,6 +333,7 @@ BAD_MESSAGES = [
     '{"type": "drag", "dx": null, "dy": 0}', "[" * 3000,
     '{"type": "steer", "forward": ' + "9" * 400 + "}", '{"type": "ack", "frame": "x"}',
     '{"type": ' + "[" * 900 + "]" * 900 + "}",
+    "[" * 2000 + "]" * 2000, '{"type": "steer", "forward": -' + "9" * 4000 + "}",
 ]  # fmt: skip
 
 
@@ -566,6 +568,32 @@ def test_with_a_token_only_those_who_have_it_get_in(make_site):
         cookie = "; ".join(f"{name}={value}" for name, value in web.cookies.items())
     with connect(live, origin=site.origin, additional_headers={"Cookie": cookie}) as socket:
         assert json.loads(socket.recv(timeout=120))["type"] == "hello"
+
+
+@pytest.mark.parametrize("watches", [True, False])
+def test_who_only_watches_gets_pictures_and_changes_nothing(make_site, watches):
+    site = make_site(token="s3cret")
+    token = watch_token("s3cret") if watches else "s3cret"
+    live = f"{site.origin.replace('http', 'ws')}/live?token={token}"
+    said: list[dict[str, Any]] = []
+    with connect(live, origin=site.origin, max_size=None) as socket:
+        until(lambda: isinstance(socket.recv(timeout=120), bytes))
+        socket.send(json.dumps({"type": "switch", "what": "pause"}))
+        until(lambda: _heard(socket, said))
+    refused = "this address is for watching only"
+    assert (said[-1].get("text") == refused) == watches
+    assert site.session.shared.world.paused != watches
+
+
+def _heard(socket, said):
+    """Whether the answer came: an event that refuses, or a state of a pause."""
+    message = socket.recv(timeout=120)
+    if isinstance(message, bytes):
+        frame = json.loads(message[4 : 4 + struct.unpack("<I", message[:4])[0]])["frame"]
+        socket.send(json.dumps({"type": "ack", "frame": frame}))
+        return False
+    said.append(json.loads(message))
+    return "watching only" in said[-1].get("text", "") or said[-1].get("world", {}).get("paused")
 
 
 def test_runs_and_their_thumbnails(viewer, site, tmp_path):

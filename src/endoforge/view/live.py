@@ -27,6 +27,7 @@ from endoforge.view.messages import (
 )
 from endoforge.view.rates import Rate
 from endoforge.view.readings import read_state
+from endoforge.view.security import WATCH_ONLY
 from endoforge.view.session import Session
 
 MOST_MESSAGE = 4096
@@ -91,6 +92,7 @@ class Viewer:
 
     def __init__(self, socket: WebSocket) -> None:
         self.socket = socket
+        self.only_watches = bool(socket.scope.get(WATCH_ONLY))
         self.shown = Rate()
         self.skipped = 0
         self.wake = asyncio.Event()
@@ -193,6 +195,8 @@ class Hub:
                 parsed = parse_message(text)
                 if isinstance(parsed, Ack | Steer | Drag):
                     cost = 1.0
+                if viewer.only_watches and not isinstance(parsed, Ack):
+                    raise UserError("this address is for watching only")
                 self._handle(viewer, parsed)
             except UserError as error:
                 viewer.tell(LiveEvent("warning", str(error)))
