@@ -101,6 +101,8 @@ def watch(socket: ClientConnection, warm_up_s: float, seconds: float) -> dict[st
     asked, next_speed = 0.0, 1.0
     started: float | None = None
     size, last_frame = 0, 0
+    # Else pictures come as often as the detector looks at one.
+    socket.send(json.dumps({"type": "switch", "what": "newest_first"}))
     waiting_since = time.monotonic()
     while started is None or time.monotonic() < started + warm_up_s + seconds:
         assert time.monotonic() - waiting_since < STARTS_S + warm_up_s + seconds

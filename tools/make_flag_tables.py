@@ -6,7 +6,9 @@ import sys
 from dataclasses import Field, fields
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
+
+from tyro.conf import Positional
 
 from endoforge.evaluate.config import EvalConfig
 from endoforge.formats.config import ConvertConfig, ImportConfig
@@ -14,6 +16,7 @@ from endoforge.inference.config import DetectConfig
 from endoforge.train.config import TrainConfig, TrainHpConfig
 from endoforge.view.config import SimViewConfig
 
+POSITIONAL = get_args(Positional[str])[1]
 PAGES = [
     Path(__file__).parents[1] / "docs" / name
     for name in ("training.md", "sim-view.md", "formats.md", "inference.md")
@@ -67,8 +70,9 @@ def table(config: type[Any], other: type[Any] | None = None) -> str:
 def flag(config: type[Any], field: Field[Any]) -> str:
     """As one types it: `--fps`, or what stands for positional words."""
     hint = get_type_hints(config, include_extras=True)[field.name]
-    metavars = [one.metavar for one in getattr(hint, "__metadata__", ()) if hasattr(one, "metavar")]
-    if field.default == () and metavars:
+    notes = getattr(hint, "__metadata__", ())
+    metavars = [one.metavar for one in notes if hasattr(one, "metavar")]
+    if metavars and POSITIONAL in notes:
         return cell(metavars[0])
     return f"--{field.name.replace('_', '-')}"
 

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from endoforge.view.security import MOST_BODY, POLICY, Guard, is_loopback, new_token
+from endoforge.view.security import MOST_BODY, POLICY, Guard, is_loopback, new_token, watch_token
 
 TOKEN = "the-right-token"
 
@@ -143,3 +143,23 @@ def test_a_browser_without_the_token_gets_a_page_that_asks_for_it():
         assert "set-cookie" not in answer.headers
     assert "token" in ask(token=TOKEN, headers={"accept": "*/*"}).json()["error"]
     assert ask(method="POST", token=TOKEN, headers={"accept": "text/html"}).status_code == 403
+
+
+def test_a_token_to_watch_opens_the_page_and_starts_nothing():
+    watching = watch_token(TOKEN)
+    assert TOKEN not in watching
+    answer = ask(path=f"/?token={watching}", token=TOKEN)
+    assert answer.status_code == 303
+    assert f"={watching};" in answer.headers["set-cookie"]
+    origin = {"origin": "http://127.0.0.1:8765"}
+    for given, status in ((watching, 403), (TOKEN, 200), ("wrong", 401)):
+        headers = {"cookie": f"endoforge_8765={given}"}
+        assert ask(token=TOKEN, headers=headers).status_code == (401 if status == 401 else 200)
+        posted = ask(method="POST", token=TOKEN, headers=headers | origin)
+        assert posted.status_code == status
+    assert (
+        "watching only"
+        in ask(
+            method="POST", token=TOKEN, headers={"cookie": f"endoforge_8765={watching}"} | origin
+        ).json()["error"]
+    )

@@ -23,7 +23,8 @@ from websockets.typing import Origin
 
 from endoforge.sim.engine import Engine
 from endoforge.view import live, serving
-from endoforge.view.live import Pace, StateTimer
+from endoforge.view.live import MessagePace, StateTimer
+from endoforge.view.security import watch_token
 from endoforge.view.serving import listen, serve
 from endoforge.view.session import Session
 
@@ -332,6 +333,7 @@ BAD_MESSAGES = [
     '{"type": "drag", "dx": null, "dy": 0}', "[" * 3000,
     '{"type": "steer", "forward": ' + "9" * 400 + "}", '{"type": "ack", "frame": "x"}',
     '{"type": ' + "[" * 900 + "]" * 900 + "}",
+    "[" * 2000 + "]" * 2000, '{"type": "steer", "forward": -' + "9" * 4000 + "}",
 ]  # fmt: skip
 
 
@@ -379,7 +381,7 @@ def test_a_viewer_that_takes_nothing_doesnt_slow_the_others(site, viewer):
 
 def test_messages_are_taken_at_once_and_then_at_a_pace():
     """BURST of 100 at cost 5 are 20 commands; then one in 5 / 250 = 0.02 s."""
-    pace = Pace()
+    pace = MessagePace()
     assert [pace.wait_s(5.0, 10.0) for _ in range(20)] == [0.0] * 20
     assert pace.wait_s(5.0, 10.0) == pytest.approx(0.02)
     assert pace.wait_s(5.0, 10.02) == pytest.approx(0.02)
@@ -433,6 +435,17 @@ def test_nothing_is_rendered_while_nobody_watches(site, monkeypatch):
     again.until(lambda: again.frames)
     again.until(lambda: show._numbers > count)
     again.close()
+
+
+def test_a_seed_is_flown_from_a_moment_on(viewer):
+    viewer.switch("pause")
+    viewer.until(lambda: viewer.state["world"]["paused"])
+    viewer.send(type="seed", seed="5", at_s=67)
+    viewer.until(lambda: viewer.state["world"]["seed"] == "5")
+    viewer.until(lambda: viewer.state["world"]["time_s"] == 67.0)
+    viewer.send(type="seed", seed="5", at_s=1e9)
+    end = lambda: viewer.state["world"]["time_s"] == viewer.state["world"]["duration_s"]  # noqa: E731
+    viewer.until(end)
 
 
 def test_steering_takes_the_scope_and_ends_with_silence(site, viewer):
@@ -557,6 +570,32 @@ def test_with_a_token_only_those_who_have_it_get_in(make_site):
         assert json.loads(socket.recv(timeout=120))["type"] == "hello"
 
 
+@pytest.mark.parametrize("watches", [True, False])
+def test_who_only_watches_gets_pictures_and_changes_nothing(make_site, watches):
+    site = make_site(token="s3cret")
+    token = watch_token("s3cret") if watches else "s3cret"
+    live = f"{site.origin.replace('http', 'ws')}/live?token={token}"
+    said: list[dict[str, Any]] = []
+    with connect(live, origin=site.origin, max_size=None) as socket:
+        until(lambda: isinstance(socket.recv(timeout=120), bytes))
+        socket.send(json.dumps({"type": "switch", "what": "pause"}))
+        until(lambda: _heard(socket, said))
+    refused = "this address is for watching only"
+    assert (said[-1].get("text") == refused) == watches
+    assert site.session.shared.world.paused != watches
+
+
+def _heard(socket, said):
+    """Whether the answer came: an event that refuses, or a state of a pause."""
+    message = socket.recv(timeout=120)
+    if isinstance(message, bytes):
+        frame = json.loads(message[4 : 4 + struct.unpack("<I", message[:4])[0]])["frame"]
+        socket.send(json.dumps({"type": "ack", "frame": frame}))
+        return False
+    said.append(json.loads(message))
+    return "watching only" in said[-1].get("text", "") or said[-1].get("world", {}).get("paused")
+
+
 def test_runs_and_their_thumbnails(viewer, site, tmp_path):
     viewer.send(type="speed", speed=4)
     viewer.switch("record")
@@ -594,6 +633,7 @@ def test_jobs_by_http(site):
     listing = site.get("/api/jobs").json()
     assert listing["datagen"]["state"] == listing["train"]["state"] == "idle"
     assert listing["datagen"]["defaults"] == {"runs": 4, "max_frames": 60, "seed": 1}
+    assert listing["train"]["goes_on"] is False
     assert listing["train"]["defaults"] == {"epochs": 10, "batch_size": 16, "lr_start": 0.002}
     for kind, value, status in (
         ("datagen", {"runs": -1}, 400),
@@ -633,7 +673,7 @@ def test_training_without_files_and_with_them(site):
     answer = site.get("/api/training").json()
     assert answer["status"]["epoch"] == 2
     assert answer["metrics"] == [{"epoch": 1, "ap50": 0.5}]
-    assert set(answer) == {"status", "metrics", "losses"}
+    assert set(answer) == {"status", "metrics", "losses", "phase"}
     until(lambda: site.get("/api/training").json()["losses"])
     assert site.get("/api/training").json()["losses"] == [[13, 1.5]]
 

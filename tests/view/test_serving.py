@@ -4,6 +4,7 @@ import pytest
 
 from endoforge.core.errors import UserError
 from endoforge.view import serving
+from endoforge.view.security import watch_token
 from endoforge.view.serving import addresses, run_view
 
 from .conftest import SEED, small_config
@@ -23,6 +24,8 @@ def test_listening_everywhere_names_addresses_and_says_what_is_not_encrypted(
     said = capsys.readouterr().out
     assert "open http://192.0.2.7:8765/?token=s3cret " in said
     assert "or http://this-machine:8765/?token=s3cret\n" in said
+    watching = watch_token("s3cret")
+    assert f"to watch only: http://192.0.2.7:8765/?token={watching}\n" in said
     assert "the connection isn't\n  encrypted" in said
     assert "ssh -L 8765:127.0.0.1:8765" in said
 

@@ -256,15 +256,15 @@ def camera(monkeypatch: pytest.MonkeyPatch) -> Camera:
 def test_a_broken_stream_says_so_and_comes_again(look_at, camera):
     site = look_at(SECRET)
     site.until(lambda: site.seen)
-    assert site.state().source.trouble is None
+    assert site.state().trouble is None
     camera.missing = True
     camera.breaks.set()
-    site.until(lambda: site.state().source.trouble == "No such device; trying again in 0.2 s")
+    site.until(lambda: site.state().trouble == "No such device; trying again in 0.2 s")
     seen, opened = len(site.seen), camera.opened
     site.until(lambda: camera.opened > opened + 1)
     camera.missing = False
     site.until(lambda: len(site.seen) > seen)
-    site.until(lambda: site.state().source.trouble is None)
+    site.until(lambda: site.state().trouble is None)
     texts = site.texts()
     assert f"{SHOWN}: Input/output error; trying again in 0.05 s" in texts
     assert f"{SHOWN}: No such device; trying again in 0.1 s" in texts
@@ -277,7 +277,7 @@ def test_a_camera_that_falls_silent_says_so(look_at, camera, monkeypatch):
     site = look_at(SECRET)
     site.until(lambda: site.seen)
     camera.fps = 0.1
-    site.until(lambda: site.state().source.trouble == "no new picture comes")
+    site.until(lambda: site.state().trouble == "no new picture comes")
     camera.breaks.set()
 
 
@@ -370,7 +370,7 @@ def test_a_stream_that_nobody_gives_says_why(look_at, monkeypatch):
     monkeypatch.setattr(live_reader, "FIRST_PAUSE_S", 5.0)
     site = look_at("http://eve:secret@127.0.0.1:9/x")
     trouble = "Connection refused; trying again in 5 s"
-    site.until(lambda: site.state().source.trouble == trouble)
+    site.until(lambda: site.state().trouble == trouble)
     assert f"http://***@127.0.0.1:9/x: {trouble}" in site.texts()
 
 

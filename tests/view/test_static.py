@@ -81,3 +81,15 @@ def test_every_control_has_an_action_and_a_name():
     assert len(controls) > 15
     for action, _ in controls:
         assert re.search(rf'^    "?{action}"?: ', actions, re.MULTILINE), action
+
+
+def test_a_stepper_says_more_than_its_keys():
+    """Its key alone, as "[", doesn't tell whether it is up or down."""
+    page = PAGE.read_text()
+    steppers = re.findall(r'<div class="stepper".*?</div>', page, re.DOTALL)
+    assert len(steppers) == 3
+    for stepper in steppers:
+        signs = re.findall(
+            r'<button[^>]* aria-label="[^"]+"[^>]*><i aria-hidden="true">(.)<', stepper
+        )
+        assert signs == ["\N{MINUS SIGN}", "+"]

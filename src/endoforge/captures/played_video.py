@@ -21,6 +21,9 @@ from endoforge.captures.decoding import (
 )
 from endoforge.captures.video import ROUNDED_SECONDS, Video
 
+EARLIER_S = 5.0
+"""So much earlier a leap begins that has led too far."""
+
 
 class PlayedVideo:
     """A video file; `duration` (seconds) and `fps` (frames a second) are what its header says."""
@@ -29,7 +32,13 @@ class PlayedVideo:
         """Raises UserError if the file can't be read."""
         video = Video(path)
         self.path, self.duration, self.fps = path, video.duration, video.fps
+        self._has_times = video.has_times
         self._lost = 0
+        self._offset = 0.0
+        """The time that the file gives its first frame, in seconds."""
+        for _, seconds, _ in self._decoded(0.0):
+            self._offset = seconds
+            break
 
     def frames(self, begin_s: float = 0.0) -> Iterator[tuple[float, NDArray[np.uint8]]]:
         """Time and picture, (H, W, 3) uint8 RGB, of each frame from `begin_s` on.
@@ -37,7 +46,6 @@ class PlayedVideo:
         Times are in seconds from the video's first frame, and rise. What can't be decoded whole is
         passed over. Raises UserError if the file can't be read.
         """
-        self._lost = 0
         reformatter = VideoReformatter()
         last = -1.0
         for _, seconds, frame in deinterlaced(self._timed(begin_s)):
@@ -50,12 +58,27 @@ class PlayedVideo:
         return [f"{self._lost} x frame: not decoded whole"] if self._lost else []
 
     def _timed(self, begin_s: float) -> Iterator[Timed]:
+        """Frames from `begin_s` or a little before it on.
+
+        Where a leap has led too far, as it may in transport streams, it begins earlier.
+        """
+        for start_s in (begin_s, begin_s - EARLIER_S, 0.0):
+            frames = self._decoded(start_s)
+            first = next(frames, None)
+            if first is not None and (start_s <= 0 or first[1] <= begin_s + ROUNDED_SECONDS):
+                yield first
+                yield from frames
+                return
+
+    def _decoded(self, start_s: float) -> Iterator[Timed]:
+        self._lost = 0
         with open_video(self.path) as (container, stream):
-            offset = _start(stream)
-            _seek(container, stream, begin_s + offset)
+            leaps = start_s > 0 and self._has_times
+            if leaps:
+                _seek(container, stream, start_s + self._offset)
             codec = decoder_of(stream, threads=False)
             seconds = -1 / self.fps
-            astray = begin_s > 0  # until a frame that refers to no other
+            astray = leaps  # until a frame that refers to no other
             for packet in packets_of(container, stream):
                 try:
                     frames = codec.decode(packet)
@@ -65,19 +88,12 @@ class PlayedVideo:
                     continue
                 for frame in frames:
                     frame.time_base = stream.time_base
-                    time = frame.time
-                    seconds = seconds + 1 / self.fps if time is None else time - offset
+                    time = frame.time if self._has_times else None
+                    seconds = seconds + 1 / self.fps if time is None else time - self._offset
                     astray = astray and not frame.key_frame
                     self._lost += frame.is_corrupt
                     if not astray and not frame.is_corrupt:
                         yield 0, seconds, frame
-
-
-def _start(stream: VideoStream) -> float:
-    """The time that the file gives its first frame, in seconds."""
-    if stream.start_time is None or stream.time_base is None:
-        return 0.0
-    return float(stream.start_time * stream.time_base)
 
 
 def _seek(container: InputContainer, stream: VideoStream, seconds: float) -> None:
@@ -85,6 +101,6 @@ def _seek(container: InputContainer, stream: VideoStream, seconds: float) -> Non
 
     Where a file can't be gone through, it is read from its beginning.
     """
-    if seconds > 0 and stream.time_base is not None:
+    if stream.time_base is not None:
         with suppress(av.FFmpegError, OSError):
             container.seek(int(seconds / stream.time_base), stream=stream)

@@ -32,7 +32,8 @@ class Video:
     """A video that can be read; frames are (H, W, 3) uint8 RGB, whole, turned as the file says.
 
     `num_frames`, `fps` (frames a second, on average) and `duration` (seconds) are what its header
-    says; 0 frames or seconds: it doesn't.
+    says; 0 frames or seconds: it doesn't. `has_times` says whether its frames' times can be relied
+    on.
     """
 
     def __init__(self, path: Path) -> None:
@@ -48,9 +49,7 @@ class Video:
             cut_out = sum(entry.is_discard for entry in stream.index_entries)
             self._counted = max(0, stream.frames - cut_out)
             # AVI holds no times; those that FFmpeg makes up ignore that frames were reordered.
-            self._has_times = (
-                container.format.name != "avi" or not stream.codec_context.has_b_frames
-            )
+            self.has_times = container.format.name != "avi" or not stream.codec_context.has_b_frames
         self.num_frames = self._counted or round(self.duration * self.fps)
         self._decoded = self._lost = 0
         self._end = self._lost_from = 0.0
@@ -80,7 +79,7 @@ class Video:
                     self._lost_from = self._end
                 self._lost += 1
                 continue
-            seconds = clock.seconds(number, _time(frame) if self._has_times else None)
+            seconds = clock.seconds(number, _time(frame) if self.has_times else None)
             self._decoded += 1
             self._end = seconds + 1 / self.fps
             yield number, seconds, frame

@@ -39,8 +39,8 @@ def run_command(session: Session, command: ViewCommand) -> None:
                 session.choose_source(place)
             case FrameStep(by):
                 _source(session).step(by)
-            case SeedChoice(seed):
-                _fly_seed(session, seed)
+            case SeedChoice(seed, at_s):
+                _fly_seed(session, seed, at_s)
     session.on_change()
 
 
@@ -146,11 +146,13 @@ def _move_threshold(session: Session, step: ThresholdStep) -> None:
     session.detecting.again()
 
 
-def _fly_seed(session: Session, seed: int | None) -> None:
+def _fly_seed(session: Session, seed: int | None, at_s: float) -> None:
     world = _free_to_fly(session)
     if session.shared.recording is not None:
         raise UserError("a recording is going on, of this colon: L ends it")
-    session.new_seed((world.colon.base_seed + 1) % (MAX_SEED + 1) if seed is None else seed)
+    if seed is None:
+        seed = (world.colon.base_seed + 1) % (MAX_SEED + 1)
+    session.new_seed(seed, at_s)
 
 
 SWITCHES: dict[Switchable, Callable[[Session], None]] = {

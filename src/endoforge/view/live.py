@@ -27,6 +27,7 @@ from endoforge.view.messages import (
 )
 from endoforge.view.rates import Rate
 from endoforge.view.readings import read_state
+from endoforge.view.security import WATCH_ONLY
 from endoforge.view.session import Session
 
 MOST_MESSAGE = 4096
@@ -74,7 +75,7 @@ class StateTimer:
         self._last_s, self._changed = now_s, False
 
 
-class Pace:
+class MessagePace:
     """How long to wait with a viewer's next message, so that it doesn't delay what others ask."""
 
     def __init__(self) -> None:
@@ -91,6 +92,7 @@ class Viewer:
 
     def __init__(self, socket: WebSocket) -> None:
         self.socket = socket
+        self.only_watches = bool(socket.scope.get(WATCH_ONLY))
         self.shown = Rate()
         self.skipped = 0
         self.wake = asyncio.Event()
@@ -179,7 +181,7 @@ class Hub:
                     await socket.close()
 
     async def _receive(self, viewer: Viewer) -> None:
-        pace = Pace()
+        pace = MessagePace()
         while True:
             message = await viewer.socket.receive()
             if message["type"] == "websocket.disconnect":
@@ -193,6 +195,8 @@ class Hub:
                 parsed = parse_message(text)
                 if isinstance(parsed, Ack | Steer | Drag):
                     cost = 1.0
+                if viewer.only_watches and not isinstance(parsed, Ack):
+                    raise UserError("this address is for watching only")
                 self._handle(viewer, parsed)
             except UserError as error:
                 viewer.tell(LiveEvent("warning", str(error)))

@@ -79,7 +79,6 @@ class LiveShow(SourceShow):
             is_live=True,
             duration_s=0.0,
             is_over=False,
-            trouble=self.trouble,
             dropped=self._reader.newest.dropped,
         )
 

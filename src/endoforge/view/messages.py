@@ -131,10 +131,14 @@ class SpeedChoice:
 
 @dataclass(frozen=True)
 class SeedChoice:
-    """The colon of a base seed is to be flown; None: of the seed after the one that is shown."""
+    """The colon of a base seed is to be flown; None: of the seed after the one that is shown.
+
+    `at_s` is the moment of the flight to begin at, in seconds.
+    """
 
     type: ClassVar = "seed"
     seed: Annotated[int | None, _seed]
+    at_s: Annotated[float, _number] = 0.0
 
 
 @dataclass(frozen=True)
@@ -285,8 +289,6 @@ class SourceState:
     """0 if that isn't known."""
     is_over: bool
     """Whether a file has come to its end."""
-    trouble: str | None
-    """Why no new pictures come, in a line."""
     dropped: int
     """Pictures of a live source that were too late to be shown."""
     choices: tuple[str, ...] = ()

@@ -130,7 +130,7 @@ class Painter:
             raise PainterGone(self._ending()) from error
         if kind == "error":
             raise UserError(value)
-        return value or ""
+        return value
 
     def _poll(self, timeout_s: float) -> bool:
         try:

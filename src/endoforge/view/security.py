@@ -26,6 +26,8 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-cache",
 }
+WATCH_ONLY = "endoforge.watch_only"
+"""The key of a scope that is true for who may watch alone."""
 MOST_BODY = 4096
 """Bytes of a request; there is nothing to send that is longer."""
 TOKEN_PAGE = Path(__file__).with_name("static") / "token.html"
@@ -48,12 +50,18 @@ def new_token() -> str:
     return secrets.token_urlsafe(24)
 
 
+def watch_token(token: str) -> str:
+    """The token of those who may only watch; that of the others can't be told from it."""
+    return hmac.new(token.encode(), b"watch only", "sha256").hexdigest()[:32]
+
+
 class Guard:
     """Lets through what the server's own pages ask, and adds headers to all that it answers.
 
     Host must be a name of this server, which keeps out pages whose own name was made to lead here.
     Origin must be the same, where there is one; POST and WebSocket must have one. With `token`, the
-    address or a cookie must have that.
+    address or a cookie must have that, or its `watch_token`; with this, nothing is changed by POST,
+    and the scope of a WebSocket says WATCH_ONLY.
     """
 
     def __init__(self, app: ASGIApp, *, host: str, port: int, token: str | None) -> None:
@@ -71,7 +79,8 @@ class Guard:
             return
         if scope["type"] == "websocket":
             if self._refusal(scope) is None:
-                await self._app(scope, receive, send)
+                watches = not self._may_all(scope, Headers(scope=scope))
+                await self._app({**scope, WATCH_ONLY: watches}, receive, send)
             else:
                 await receive()  # the handshake: it has to be taken before it can be refused
                 await send({"type": "websocket.close", "code": REFUSED})
@@ -93,10 +102,12 @@ class Guard:
             return _error(403, "only pages of this server may ask for that")
         if scope["type"] == "http" and _length(headers) > MOST_BODY:
             return _error(413, f"a request may have {MOST_BODY} bytes")
-        if self._token is not None and not (self._knows(scope) or self._remembers(headers)):
+        if self._given(scope, headers) is None:
             if "text/html" in headers.get("accept", ""):
                 return FileResponse(TOKEN_PAGE, status_code=401)
             return _error(401, "open the address that sim-view printed, with its token")
+        if scope["type"] == "http" and needed and not self._may_all(scope, headers):
+            return _error(403, "this address is for watching only")
         return None
 
     def _is_ours(self, name: str) -> bool:
@@ -119,20 +130,34 @@ class Guard:
             return None
         return RedirectResponse("/", status_code=303)
 
-    def _knows(self, scope: Scope) -> bool:
-        given = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [""])
-        return self._matches(given[0])
+    def _knows(self, scope: Scope) -> str | None:
+        """The token that the address has, if it is one of ours."""
+        query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+        return self._ours(query.get("token", [""])[0])
 
-    def _remembers(self, headers: Headers) -> bool:
+    def _given(self, scope: Scope, headers: Headers) -> str | None:
+        """The token of the address or the cookie; None if there is none of ours."""
+        if self._token is None:
+            return ""
+        if (known := self._knows(scope)) is not None:
+            return known
         try:
             cookie = SimpleCookie(headers.get("cookie", "")).get(self._cookie)
         except CookieError:
-            return False
-        return cookie is not None and self._matches(cookie.value)
+            return None
+        return None if cookie is None else self._ours(cookie.value)
 
-    def _matches(self, given: str) -> bool:
-        # In the same time for any other text, so that nobody can guess it letter by letter.
-        return hmac.compare_digest(given.encode(), (self._token or "").encode())
+    def _may_all(self, scope: Scope, headers: Headers) -> bool:
+        return self._given(scope, headers) == (self._token or "")
+
+    def _ours(self, given: str) -> str | None:
+        if self._token is None:
+            return None
+        for token in (self._token, watch_token(self._token)):
+            # In the same time for any other text, so that nobody can guess it letter by letter.
+            if hmac.compare_digest(given.encode(), token.encode()):
+                return token
+        return None
 
     def _with_headers(self, send: Send, scope: Scope) -> Send:
         async def answer(message: Message) -> None:
@@ -140,8 +165,8 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers[name] = value
-                if self._token is not None and self._knows(scope):
-                    cookie = f"{self._cookie}={self._token}; HttpOnly; SameSite=Strict; Path=/"
+                if (known := self._knows(scope)) is not None:
+                    cookie = f"{self._cookie}={known}; HttpOnly; SameSite=Strict; Path=/"
                     headers.append("Set-Cookie", cookie)
             await send(message)
 

@@ -19,7 +19,7 @@ from endoforge.core.outputs import check_output_folder
 from endoforge.view.config import DEFAULT_PORT, SimViewConfig
 from endoforge.view.live import MOST_MESSAGE, Hub
 from endoforge.view.live_recording import Recording
-from endoforge.view.security import is_loopback, new_token
+from endoforge.view.security import is_loopback, new_token, watch_token
 from endoforge.view.server import make_app
 from endoforge.view.session import Session
 from endoforge.view.source_recording import SourceRecording
@@ -176,7 +176,10 @@ def _say(config: SimViewConfig, port: int, token: str | None) -> None:
     if token is not None:
         for name in addresses()[1:] if config.host in UNSPECIFIED else []:
             print(f"  or {address_of(name, port, token)}", flush=True)
-        print("  whoever has this address can watch, steer, and start jobs; the connection isn't")
+        print(f"  to watch only: {address_of(config.host, port, watch_token(token))}")
+        print(
+            "  whoever has the first address can watch, steer, and start jobs; the connection isn't"
+        )
         print(
             "  encrypted: beyond a network that you trust, leave --host out, and use "
             f"ssh -L {port}:127.0.0.1:{port}",

@@ -96,7 +96,7 @@ class Session:
             )
         self._steerer: object | None = None
         self._baking: threading.Thread | None = None
-        self._next_seed: int | None = None
+        self._next_seed: tuple[int, float] | None = None
         self._closed = False
 
     def start(self) -> None:
@@ -167,12 +167,15 @@ class Session:
             self.shared.wanted = viewers > 0
             self.shared.restless = True
 
-    def new_seed(self, seed: int) -> None:
-        """Bake the colon of a seed in the background, and show it when it is there."""
+    def new_seed(self, seed: int, at_s: float = 0.0) -> None:
+        """Bake the colon of a seed in the background, and show it when it is there.
+
+        The flight begins at `at_s` seconds, or at the end that is nearer.
+        """
         with self.shared.lock:
             # Of seeds that are asked for while one is baked, the last is the next: N held down
             # doesn't bake them all.
-            self._next_seed = seed
+            self._next_seed = seed, at_s
             if self._baking is None or not self._baking.is_alive():
                 self._baking = threading.Thread(target=self._bake, name="baking", daemon=True)
                 self._baking.start()
@@ -251,19 +254,20 @@ class Session:
     def _bake(self) -> None:
         while True:
             with self.shared.lock:
-                seed, self._next_seed = self._next_seed, None
-                if seed is None:
+                wanted, self._next_seed = self._next_seed, None
+                if wanted is None:
                     self._baking = None
                     return
+                seed, at_s = wanted
             try:
                 colon = bake_colon(seed, self.config.size, self.config.max_frames)
             except Exception as error:
                 log.debug("baking failed", exc_info=True)
                 self._tell("error", f"seed {seed}: {type(error).__name__}: {error}")
                 continue
-            self._put(colon)
+            self._put(colon, at_s)
 
-    def _put(self, colon: Colon) -> None:
+    def _put(self, colon: Colon, at_s: float) -> None:
         """Show a colon in the place of the one before."""
         with self.shared.lock:
             if self.shared.recording is not None:
@@ -271,6 +275,7 @@ class Session:
             before, world = self.shared.world, World(colon)
             if before is not None:
                 world.paused, world.speed = before.paused, before.speed
+            world.jump(min(max(at_s, 0.0), colon.duration_s))
             self.shared.world = world
             self.shared.restless = True
             self.detecting.frames.take(0)  # a picture of the old colon

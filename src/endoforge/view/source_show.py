@@ -176,7 +176,6 @@ class PlayedShow(SourceShow):
             is_live=False,
             duration_s=round(self._playable.duration, 3),
             is_over=self._is_over,
-            trouble=self.trouble,
             dropped=0,
         )
 

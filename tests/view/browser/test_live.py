@@ -100,6 +100,7 @@ KEYS: list[tuple[str, Callable[[Page], object], str]] = [
     ("2", lambda page: page.locator("#panel-training").is_visible(), "1"),
     ("1", lambda page: page.locator("#panel-live").is_visible(), "1"),
     ("?", lambda page: page.locator("#help").is_visible(), "?"),
+    ("f", lambda page: page.evaluate("() => Boolean(document.fullscreenElement)"), "f"),
     ("n", lambda page: page.locator("#seed").input_value(), ""),
 ]
 
@@ -222,6 +223,18 @@ def test_a_seed_of_64_bits_is_flown_to_the_digit(live):
     expect(live.locator(".toast.warning")).to_contain_text("2^64 - 1")
     live.locator("#seed").press("Escape")
     expect(live.locator("#seed")).to_have_value("7")
+
+
+def test_a_picture_is_saved_and_a_link_leads_to_its_moment(browser, viewer):
+    page = open_page(browser, viewer)
+    page.evaluate("() => { location.hash = '#seed=7&at=67'; }")
+    expect(hud(page, "time")).to_have_text(re.compile(r"^1:[01]\d$"))
+    with page.expect_download() as saving:
+        button(page, "save_picture").click()
+    assert re.fullmatch(r"endoforge-seed-7-frame-\d+\.png", saving.value.suggested_filename)
+    button(page, "link").click()
+    wait_until(lambda: int(page.url.rpartition("&at=")[2] or 0) >= 67)
+    page.close()
 
 
 def test_truth_is_shown_beside_the_detections(live):
@@ -371,6 +384,41 @@ def test_a_phone_needs_no_sideways_scroll(browser, viewer, tab):
         expect(page.locator(".run").first).to_be_visible()
     assert page.evaluate("() => document.documentElement.scrollWidth") == PHONE["width"]
     page.close()
+
+
+SIZES = """() => {
+  const box = (id) => document.getElementById(id).getBoundingClientRect();
+  const buttons = [...document.querySelectorAll(".top button, #panel-live button")];
+  return {
+    stage: [box("stage").width, box("stage").height],
+    view: [box("view").width, box("view").height],
+    least: Math.min(...buttons.filter((one) => one.offsetParent)
+      .map((one) => one.getBoundingClientRect().height)),
+  };
+}"""
+
+
+def sizes_on(browser, viewer, width, height, **more):
+    page = browser.new_page(viewport={"width": width, "height": height}, **more)
+    page.goto(viewer.address)
+    wait_for_a_picture(page)
+    sizes = page.evaluate(SIZES)
+    page.close()
+    return sizes
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (844, 390)])
+def test_on_a_phone_the_picture_fits_and_fingers_hit_the_controls(browser, viewer, width, height):
+    sizes = sizes_on(browser, viewer, width, height, has_touch=True, is_mobile=True)
+    assert sizes["stage"][1] <= height
+    assert sizes["least"] >= 44
+
+
+@pytest.mark.parametrize(("width", "height"), [(1100, 1000), (1600, 700)])
+def test_the_stage_is_the_picture_without_bars(browser, viewer, width, height):
+    sizes = sizes_on(browser, viewer, width, height)
+    assert sizes["view"] == pytest.approx(sizes["stage"], abs=1)
+    assert sizes["stage"][1] > 200
 
 
 LOWEST = """() => Math.max(...[...document.querySelectorAll("main .card, main button")]

@@ -49,10 +49,10 @@ def test_a_video_is_shown_without_the_controls_of_the_simulator(browser, tmp_pat
         expect(page.locator("#rec")).to_be_hidden()
 
         page.locator("#source-choice").select_option(label="rtsp://***@127.0.0.1:9/cam")
-        expect(page.locator("#trouble-title")).to_have_text(
+        expect(page.locator("#veil-title")).to_have_text(
             "No new picture from rtsp://***@127.0.0.1:9/cam"
         )
-        expect(page.locator("#trouble-text")).to_contain_text("Connection refused; trying again in")
+        expect(page.locator("#veil-text")).to_contain_text("Connection refused; trying again in")
         expect(page.locator("#playbar")).to_be_hidden()
         page.close()
     finally:

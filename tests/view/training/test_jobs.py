@@ -2,12 +2,16 @@
 
 import signal
 import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from endoforge.core.errors import UserError
+from endoforge.train.checkpoint import FILE_NAMES
 from endoforge.view.training import jobs as module
-from endoforge.view.training.jobs import JobProcess, Jobs
+from endoforge.view.training.jobs import STATE_NAME, JobProcess, Jobs
 from tests.train.conftest import write_root
 from tests.view.conftest import small_config, until
 
@@ -169,3 +173,29 @@ def test_a_log_keeps_its_end(monkeypatch):
     assert job.log_from(0) == {"text": "3456789abc", "next": 13}
     assert job.log_from(11) == {"text": "bc", "next": 13}
     assert job.log_from(99) == {"text": "", "next": 13}
+
+
+def test_a_training_that_can_be_gone_on_with_is_told(jobs):
+    """By the state that `train` keeps beside its weights."""
+    assert jobs.as_json()["train"]["goes_on"] is False
+    state = Path(jobs.config.weights).with_name(STATE_NAME)
+    assert STATE_NAME in FILE_NAMES
+    state.parent.mkdir(parents=True, exist_ok=True)
+    state.write_bytes(b"")
+    assert jobs.as_json()["train"]["goes_on"] is True
+    assert "goes_on" not in jobs.as_json()["datagen"]
+
+
+def test_what_the_status_file_doesnt_say_of_a_training_is_known_at_once():
+    """Not only when it has been silent for 30 s."""
+    job: Any = JobProcess("train")
+    other = {"status": "done", "pid": 1}
+    assert job.phase(None) is job.phase(other) is None
+    job._process = SimpleNamespace(pid=7, poll=lambda: None)
+    assert job.phase(None) == job.phase(other) == "starting"
+    own = {"status": "running", "pid": 7}
+    assert job.phase(own) is None
+    job._process = SimpleNamespace(pid=7, poll=lambda: -9)
+    assert job.phase(own) == "gone"
+    assert job.phase({"status": "stopped", "pid": 7}) is None
+    assert job.phase(other) is job.phase(None) is None

@@ -40,7 +40,8 @@ class TrainingTab:
         ]
 
     async def _training(self, _: Request) -> Response:
-        return JSONResponse(await run_in_threadpool(self.watch.as_json))
+        shown = await run_in_threadpool(self.watch.as_json)
+        return JSONResponse({**shown, "phase": self.jobs.job("train").phase(shown["status"])})
 
     async def _runs(self, _: Request) -> Response:
         return JSONResponse(await run_in_threadpool(self._library.runs))

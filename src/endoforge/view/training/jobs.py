@@ -21,6 +21,10 @@ from endoforge.view.config import SimViewConfig
 
 JobKind = Literal["datagen", "train"]
 JobState = Literal["idle", "running", "done", "failed", "stopped"]
+Phase = Literal["starting", "gone"]
+"""Of a training of ours whose status file isn't its own yet, or that ended without a last word."""
+STATE_NAME = "tinydet_state.pt"
+"""What `train` goes on from, beside its weights."""
 LOG_KEPT = 1_000_000
 """Characters of a job's log."""
 LOG_AT_ONCE = 200_000
@@ -97,7 +101,9 @@ class Jobs:
 
     def as_json(self) -> dict[str, Any]:
         """Both jobs by their kind, as the page shows them."""
-        return {kind: job.as_json() for kind, job in self._jobs.items()}
+        shown: dict[str, Any] = {kind: job.as_json() for kind, job in self._jobs.items()}
+        shown["train"]["goes_on"] = Path(self.config.weights).with_name(STATE_NAME).is_file()
+        return shown
 
     def close(self, seconds: float) -> None:
         """End what runs: it is asked to, and after so many seconds killed."""
@@ -164,6 +170,16 @@ class JobProcess:
         if self._asked_to_stop and code != 0:
             return "stopped"
         return "done" if code == 0 else "failed"
+
+    def phase(self, status: dict[str, Any] | None) -> Phase | None:
+        """What its `status` file doesn't say of it; None if that is its own, or another one's."""
+        process, pid = self._process, (status or {}).get("pid")
+        if process is None:
+            return None
+        if self.running:
+            return None if pid == process.pid else "starting"
+        gone = status is not None and pid == process.pid and status.get("status") == "running"
+        return "gone" if gone else None
 
     def start(self, words: list[str]) -> None:
         """Run `endoforge` with these words; raises UserError if it runs already."""

@@ -1,5 +1,6 @@
 /** Everything that a key or a button can ask for, by name. */
 
+import { savePicture, shareLink, toggleFullScreen } from "./sharing.js";
 import { seekBy, stepBy } from "./source.js";
 
 export const SPEEDS = [0.25, 0.5, 1, 2, 4];
@@ -22,7 +23,7 @@ export function makeActions(page) {
     newest_first: press("newest_first"),
     pause: press("pause"),
     reset_score: press("reset_score"),
-    new_seed: () => connection.send({ type: "seed", seed: null }),
+    new_seed: () => connection.send({ type: "seed", seed: null, at_s: 0 }),
     "objectness-down": move("objectness", -STEP),
     "objectness-up": move("objectness", STEP),
     "iou-down": move("iou", -STEP),
@@ -37,6 +38,9 @@ export function makeActions(page) {
     training: () => page.tabs.select("training"),
     help: () => page.toggleDialog("help"),
     log: () => page.toggleDialog("log"),
+    full_screen: toggleFullScreen,
+    save_picture: () => savePicture(page.state),
+    link: () => shareLink(page.state, page.events),
     "steer-pad": () => page.pad.toggle(),
   };
 }
@@ -59,6 +63,6 @@ export function flySeed(connection, text) {
   if (!/^\d{1,20}$/.test(text) || BigInt(text) > MOST_SEED) {
     return "A seed is a whole number from 0 to 2^64 - 1";
   }
-  connection.send({ type: "seed", seed: text });
+  connection.send({ type: "seed", seed: text, at_s: 0 });
   return "";
 }

@@ -28,7 +28,7 @@ export class Painter {
   /** Width over height of the pictures to come. */
   setAspect(width, height) {
     this.aspect = width / height;
-    this.stage.style.setProperty("--aspect", `${width} / ${height}`);
+    this.stage.style.setProperty("--aspect", String(this.aspect));
     this.fit();
   }
 

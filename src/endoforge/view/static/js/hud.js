@@ -115,7 +115,8 @@ export class Hud {
     this.#write("dropped", count(rates.dropped));
     this.#write("skipped", count(client.skipped));
     this.#write("clients", count(rates.clients));
-    this.#write("renderer", renderer ? `renderer: ${renderer}` : "");
+    this.#write("renderer", renderer ?? "");
+    for (const node of this.fields.get("renderer")) node.title = `Renderer: ${renderer}`;
   }
 
   #pressed(on) {

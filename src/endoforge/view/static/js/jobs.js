@@ -44,6 +44,8 @@ export class JobPanel {
     this.badge.dataset.state = job.state;
     const code = job.state === "failed" && job.exit_code !== null ? `, exit code ${job.exit_code}` : "";
     setText(this.badge, job.state + code);
+    setText(this.start, job.goes_on ? "Go on with training" : WORDS[this.kind].start);
+    this.start.title = job.goes_on ? "From what the last training saved; it must be of the same data and settings" : "";
     this.start.disabled = job.state === "running";
     this.stop.disabled = job.state !== "running";
     setText(this.command, job.command ?? "");

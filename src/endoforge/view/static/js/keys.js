@@ -28,6 +28,7 @@ const GROUPS = [
   ]],
   ["Page", [
     [{ 1: "live", 2: "training" }, "Live, training"],
+    [{ f: "full_screen" }, "The view on all of the screen"],
     [{ "?": "help" }, "This list"],
   ]],
 ];

@@ -11,6 +11,7 @@ export class LinkView {
     this.state = "connecting";
     this.failures = 0;
     this.trouble = null;
+    this.source = null;
     this.waitsFor = "The first picture comes as soon as the colon is ready.";
   }
 
@@ -22,9 +23,10 @@ export class LinkView {
       : "The first picture is on its way.";
   }
 
-  /** Why no new pictures come though the simulator answers, or null. */
-  setTrouble(trouble) {
+  /** Why no new pictures come, of the simulator or of a source, though it answers; or null. */
+  setTrouble(trouble, source) {
     this.trouble = trouble;
+    this.source = source;
     if (this.state === "open") this.update("open");
   }
 
@@ -39,7 +41,7 @@ export class LinkView {
     if (ended) this.#veil("The simulator has ended", "This page goes on when endoforge sim-view is started again.", true);
     else if (shown === "lost") this.#lost(state === "lost" ? Math.ceil(seconds) : 0);
     else if (shown === "silent") this.#veil("Nothing heard from the simulator", `for ${Math.round(seconds)} s. Waiting.`);
-    else if (this.trouble && this.hadPicture) this.#veil("The picture stands still", `${this.trouble[0].toUpperCase()}${this.trouble.slice(1)}.`);
+    else if (this.trouble && (this.hadPicture || this.source)) this.#veil(this.#standing(), `${this.trouble[0].toUpperCase()}${this.trouble.slice(1)}.`);
     else if (this.hadPicture) show(byId("veil"), false);
     else if (shown === "open") this.#veil("Connected", this.waitsFor);
     this.state = state;
@@ -49,6 +51,10 @@ export class LinkView {
   pictureShown() {
     this.hadPicture = true;
     if (this.state === "open" && !this.trouble) show(byId("veil"), false);
+  }
+
+  #standing() {
+    return this.source ? `No new picture from ${this.source.name}` : "The picture stands still";
   }
 
   #lost(seconds) {

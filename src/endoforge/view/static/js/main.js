@@ -11,6 +11,7 @@ import { listenToKeys, writeHelp } from "./keys.js";
 import { LinkView } from "./link.js";
 import { SourceView } from "./source.js";
 import { listenToDrags, Pad, Steering } from "./steering.js";
+import { placeOf } from "./sharing.js";
 import { Tabs } from "./tabs.js";
 import { TrainingTab } from "./training.js";
 
@@ -19,6 +20,7 @@ const hud = new Hud();
 const events = new EventLog();
 const painter = new Painter(byId("view"), byId("stage"));
 const isLive = () => page.tabs.current === "live";
+let asked = placeOf(location.hash); // by the address
 let caughtUp = false; // the last events come between hello and the first state
 
 const link = new LinkView();
@@ -38,7 +40,11 @@ const connection = new Connection({
     hud.update(state);
     source.update(state);
     link.preparing(state);
-    link.setTrouble(state.trouble);
+    link.setTrouble(state.trouble, state.source);
+    if (asked && state.world.segment) {
+      connection.send({ type: "seed", seed: asked.seed, at_s: asked.at_s });
+      asked = null;
+    }
     steering.setCamera(state.world.camera);
     page.pad.setCamera(state.world.camera);
   },
@@ -53,6 +59,7 @@ const steering = new Steering(connection, isLive);
 const training = new TrainingTab();
 
 page.connection = connection;
+page.events = events;
 const source = new SourceView(page);
 page.pad = new Pad(steering);
 page.tabs = new Tabs((name) => {
@@ -69,6 +76,7 @@ function toggleDialog(id) {
   else dialog.showModal();
 }
 
+window.addEventListener("hashchange", () => { asked = placeOf(location.hash); });
 for (const button of all("[data-do]")) {
   button.addEventListener("click", (event) => {
     actions[button.dataset.do]();

@@ -1,11 +1,11 @@
-/** Real pictures in the place of the simulator's: their clock, their trouble, and what they lack. */
+/** Real pictures in the place of the simulator's: their clock, and what they lack. */
 
 import { all, byId, clock, count, el, setText, show } from "./dom.js";
 
 /** Controls and readings of a simulated world; of real pictures they mean nothing. */
 const OF_WORLD = [
   '.controls [data-do="autopilot"]', '.controls [data-do="camera"]', "#steer-toggle", "#seed-form",
-  "#place", "#truth-card", '[data-do="data_run"]',
+  "#place", "#truth-card", '[data-do="data_run"]', '[data-do="link"]',
 ].join(", ");
 
 export class SourceView {
@@ -31,15 +31,12 @@ export class SourceView {
     show(byId("source"), Boolean(source));
     show(byId("playbar"), Boolean(source) && !source.is_live);
     show(byId("speed"), !source?.is_live);
-    show(byId("trouble"), Boolean(source?.trouble));
     if (!source) return;
     setText(byId("source-name"), source.name);
     this.#choices(source);
     setText(byId("source-state"), stateOf(source, world));
     show(byId("source-dropped"), source.is_live);
     setText(byId("source-dropped"), `${count(source.dropped)} dropped, since newer ones were there`);
-    setText(byId("trouble-title"), `No new picture from ${source.name}`);
-    setText(byId("trouble-text"), source.trouble ?? "");
     this.bar.max = String(Math.max(source.duration_s, world.time_s));
     if (!this.isHeld) this.bar.value = String(world.time_s);
     this.bar.setAttribute("aria-valuetext", `${clock(world.time_s)} of ${clock(source.duration_s)}`);

@@ -29,7 +29,7 @@ export class Tabs {
       tab.tabIndex = each === name ? 0 : -1;
       byId(`panel-${each}`).hidden = each !== name;
     }
-    history.replaceState(null, "", name === "live" ? location.pathname : `#${name}`);
+    if (name !== this.#fromAddress()) history.replaceState(null, "", name === "live" ? location.pathname : `#${name}`);
     this.onChange(name);
   }
 

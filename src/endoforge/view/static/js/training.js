@@ -11,7 +11,7 @@ const RUNS_MS = 5000;
 const JOBS_MS = 1500;
 const STALE_S = 30;
 const TILES = ["status", "epoch", "step", "loss", "mean IoU", "images/s", "time left", "device"];
-const WORDS = { running: "Running", done: "Done", stopped: "Stopped", failed: "Failed" };
+const WORDS = { starting: "Starting", running: "Running", done: "Done", stopped: "Stopped", failed: "Failed" };
 
 export class TrainingTab {
   constructor() {
@@ -51,8 +51,8 @@ export class TrainingTab {
     for (const panel of this.jobs) await panel.update(jobs[panel.kind]);
   }
 
-  #training({ status, metrics, losses }) {
-    this.#status(status);
+  #training({ status, metrics, losses, phase }) {
+    this.#status(phase === "starting" ? { status: "starting" } : status, phase === "gone");
     const lines = lastTraining(metrics);
     const perEpoch = status?.steps_per_epoch;
     const sampled = perEpoch ? lastRise(losses).map(([step, loss]) => [step / perEpoch, loss]) : [];
@@ -66,19 +66,20 @@ export class TrainingTab {
     this.charts.ap.setData([at((line) => line.ap50), at((line) => line.ap75), at((line) => line.ap)]);
   }
 
-  #status(status) {
+  /** `gone`: it says that it runs, and its process has ended. */
+  #status(status, gone) {
     const tile = (name, text) => setText(this.tiles.get(name), text);
     const of = (part, whole) => (part || whole ? `${count(part)} / ${count(whole)}` : "–");
     const quiet = status?.status === "running" && Date.now() / 1000 - status.updated_unix > STALE_S;
-    tile("status", !status ? "Not started" : quiet ? "No news" : WORDS[status.status] ?? status.status);
-    byId("tiles").dataset.status = quiet ? "quiet" : status?.status ?? "none";
-    this.tiles.get("status").title = status?.error ?? (quiet ? "Says that it runs, but hasn't written for a while" : "");
+    tile("status", !status ? "Not started" : gone ? "Ended" : quiet ? "No news" : WORDS[status.status] ?? status.status);
+    byId("tiles").dataset.status = gone || quiet ? "quiet" : status?.status ?? "none";
+    this.tiles.get("status").title = status?.error ?? (gone ? "It ended without a last word: its log tells more" : quiet ? "Says that it runs, but hasn't written for a while" : "");
     tile("epoch", of(status?.epoch, status?.epochs));
     tile("step", of(status?.step, status?.steps_per_epoch));
     tile("loss", number(status?.loss, 3));
     tile("mean IoU", number(status?.mean_iou, 3));
     tile("images/s", number(status?.images_per_s, 0));
-    tile("time left", status?.status === "running" ? duration(status.eta_s) : "–");
+    tile("time left", status?.status === "running" && !gone ? duration(status.eta_s) : "–");
     tile("device", status?.device ?? "–");
   }
 }
