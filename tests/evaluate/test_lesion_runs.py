@@ -116,6 +116,6 @@ def test_a_video_that_lacks_frames_is_noted():
     pruned = [record("pruned", number / 25) for number in range(50) if number % 10 < 6]
     captures = [record("captures", 0.25 * number) for number in range(0, 50, 3)]
     (note,) = runs_of(*whole, *pruned).notes()
-    assert note.startswith("1 of 2 runs lack frames in between (pruned, or left out): ")
+    assert note.startswith("1 of 2 runs lack frames in between (pruned or left out): ")
     assert runs_of(*whole).notes() == []
     assert len(runs_of(*captures).notes()) == 1, "they are slow, and nothing is lacking"

@@ -81,7 +81,7 @@ def test_a_stream_that_gives_nothing_ends_it_with_a_line(monkeypatch, detect):
 def test_seconds_are_for_live_sources_which_need_them():
     with pytest.raises(UserError, match=r"rtsp://\*\*\*@cam/room: say how long .* --seconds 60"):
         DetectConfig(paths=(ADDRESS,))
-    with pytest.raises(UserError, match=r"--report: reads its stills again, which rtsp://\*\*\*@"):
+    with pytest.raises(UserError, match=r"--report: .* with rtsp://\*\*\*@cam/room; leave"):
         DetectConfig(paths=("rtsp://me:secret@cam/room",), seconds=5, report=True)
     with pytest.raises(UserError, match="--seconds: is for cameras and streams"):
         DetectConfig(paths=("a.png",), seconds=3)

@@ -18,7 +18,7 @@ FEWEST_A_SECOND = 5.0
 """Frames; with fewer, boxes of a lesion hardly overlap from one to the next."""
 
 VIDEO_STEP_S = 0.125
-"""Between two frames of a video; captures, which come when there is something to see, are slower."""
+"""The longest between two frames of a video; captures are slower, at a pace of their own."""
 MANY_GAPS = 0.01
 
 
@@ -63,9 +63,9 @@ class LesionRuns:
         if not lacking:
             return []
         return [
-            f"{len(lacking)} of {len(self.runs)} runs lack frames in between (pruned, or left out): "
-            "of the time without them nothing is known, and shares of time are of the rest; measure "
-            "the runs as they were recorded"
+            f"{len(lacking)} of {len(self.runs)} runs lack frames in between (pruned or left out): "
+            "nothing is known of that time, which distorts shares of time and false alarms; "
+            "measure the runs as they were recorded"
         ]
 
 

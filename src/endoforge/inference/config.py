@@ -93,8 +93,8 @@ class DetectConfig:
             raise UserError(f"{live[0].shown}: say how long to look at it; try --seconds 60")
         if live and self.report:
             raise UserError(
-                f"--report: reads its stills again, which {live[0].shown} can't be; draw it, and make "
-                "the page of the drawn video, or leave --report out"
+                f"--report: reads stills again, which can't be done with {live[0].shown}; leave "
+                "it out, or make the page of the video that is drawn"
             )
         if self.seconds is None:
             return
