@@ -55,7 +55,7 @@ def test_import_settings_that_cant_be_meant(settings, words):
     [
         (
             {"paths": ("run", "out")},
-            "--format: one of coco, yolo, voc, cvat, mot, webdataset is needed",
+            "--format: one of coco, yolo, yolo-seg, voc, masks, cvat, mot, webdataset is needed",
         ),
         ({"format": "coco", "paths": ("run",)}, "name at least one run"),
         (

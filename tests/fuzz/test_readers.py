@@ -264,6 +264,24 @@ def test_mot(rows: bytes, info: bytes) -> None:
 CODECS = ["utf-8", "utf-16", "latin-1", "rot13", "punycode", "idna", "zlib", "unicode_escape", "x"]
 
 
+def instance_image() -> bytes:
+    pixels = np.zeros((48, 64), np.uint8)
+    pixels[8:24, 8:24] = 3
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+@fuzzed
+@given(damaged(instance_image()), st.sampled_from(["coco", "yolo-seg", "masks"]))
+def test_instance_images(image: bytes, kind: str) -> None:
+    with scratch() as folder:
+        label = LABEL | {"polyp_labels": [POLYP | {"polyp_id": 3}]}
+        run = write_run(folder, dumped(label))
+        write(run / "instance/frame_00000.png", image)
+        call(["convert", "--format", kind, str(run), f"{folder}/out"], folder)
+
+
 @fuzzed
 @given(damaged(PICTURE), damaged(PICTURE))
 def test_masks_and_pictures(mask: bytes, image: bytes) -> None:

@@ -12,7 +12,7 @@ from endoforge.core.choices import LabelField
 from endoforge.core.errors import UserError
 
 ImportFormat = Literal["coco", "yolo", "voc", "masks", "cvat", "mot", "webdataset"]
-ConvertFormat = Literal["coco", "yolo", "voc", "cvat", "mot", "webdataset"]
+ConvertFormat = Literal["coco", "yolo", "yolo-seg", "voc", "masks", "cvat", "mot", "webdataset"]
 Unlabelled = Literal["drop", "background"]
 
 FOLDER, ONE, FIELD, NAME = "folder", "one", "field:", "name:"
@@ -176,7 +176,8 @@ class ConvertConfig:
     """Runs, or folders that hold runs; last the folder to write, which must not be there yet."""
 
     format: Annotated[ConvertFormat | None, arg(metavar="|".join(get_args(ConvertFormat)))] = None
-    """The format to write."""
+    """The format to write. yolo-seg and masks are of runs with instance images, as --save instance
+    records them; of such, coco has segmentation beside boxes."""
 
     label: LabelField = "label"
     """The field of each polyp that names its class: label, or paris."""
