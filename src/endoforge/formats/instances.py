@@ -14,7 +14,7 @@ from endoforge.captures.tally import Unusable
 Mask = NDArray[np.bool_]
 Outline = NDArray[np.int64]
 
-KIND = "instance"
+INSTANCE = "instance"
 """The folder of a run's instance images."""
 NO_IMAGE = "no instance image (record its run with --save instance)"
 MOST_APART = 1.0
@@ -29,7 +29,7 @@ def instance_masks(
     `size` is the picture's (width, height). Raises Unusable if there is no instance image, if it
     can't be read or is of another size, and if it doesn't show a polyp where its box is.
     """
-    path = frame.run_path / extra_name(KIND, frame.frame_id)
+    path = frame.run_path / extra_name(INSTANCE, frame.frame_id)
     if not path.is_file():
         raise Unusable(NO_IMAGE)
     try:
