@@ -18,10 +18,12 @@ MASKS = {"format": "masks", "images": "images", "annotations": "masks"}
         ({**PICTURES, "video": "clip.mp4"}, "either --images"),
         (
             {"images": "images"},
-            "--format: one of coco, yolo, voc, masks, cvat, mot, webdataset is needed",
+            "--format: one of coco, yolo, voc, masks, cvat, mot, labelme, kvasir, ldpolyp, "
+            "webdataset is needed",
         ),
         ({**PICTURES, "format": "coco"}, "--annotations: --format coco needs the JSON file"),
         ({**PICTURES, "format": "masks"}, "--annotations: --format masks needs the folder"),
+        ({**PICTURES, "format": "kvasir"}, "--annotations: --format kvasir needs the JSON file"),
         ({**PICTURES, "format": "webdataset", "annotations": "x"}, "leave it out"),
         ({**PICTURES, "format": "voc", "names": "x"}, "--names is for YOLO and MOT"),
         ({**PICTURES, "fps": 0}, "--fps 0: must be a number greater than 0; try 25"),

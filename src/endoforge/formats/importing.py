@@ -27,6 +27,9 @@ from endoforge.formats.coco import read_coco
 from endoforge.formats.config import FIELD, NAME, ONE, ImportConfig
 from endoforge.formats.cvat import read_cvat
 from endoforge.formats.instances import INSTANCE
+from endoforge.formats.kvasir import read_kvasir
+from endoforge.formats.labelme import read_labelme
+from endoforge.formats.ldpolyp import read_ldpolyp
 from endoforge.formats.masks import read_masks
 from endoforge.formats.mot import read_mot
 from endoforge.formats.runs import ImportedRun, ImportReport, ImportRoot, Origin
@@ -47,6 +50,9 @@ READERS: dict[str, Reader] = {
     "masks": read_masks,
     "cvat": read_cvat,
     "mot": read_mot,
+    "labelme": read_labelme,
+    "kvasir": read_kvasir,
+    "ldpolyp": read_ldpolyp,
     "webdataset": read_webdataset,
 }
 UNKNOWN_PLACE = (0.0, 0.0, 0.0)
