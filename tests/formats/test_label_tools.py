@@ -1,4 +1,4 @@
-"""Labelme, Kvasir-SEG and LDPolypVideo in: boxes by hand, and what can't be used left out."""
+"""Labelme, Kvasir-SEG, LDPolypVideo and imagefolder in: what can't be used is left out."""
 
 import json
 
@@ -165,3 +165,78 @@ def test_a_text_of_ldpolyp_that_cant_be_used_leaves_its_frame_out(foreign, text,
     report = foreign.bring_in("ldpolyp")
     assert report.left_out.counts == {f"picture: {reason}": 1}
     assert foreign.imported() == [[]]
+
+
+def line(name, *boxes, categories=None, **more):
+    kinds = ["polyp"] * len(boxes) if categories is None else categories
+    objects = {"bbox": boxes, "categories": kinds}
+    return json.dumps({"file_name": name, "objects": objects, **more}) + "\n"
+
+
+def test_imagefolders_lines_name_pictures_from_their_own_folder_on(foreign):
+    for name in ("train/a.png", "train/b.png", "val/a.png", "val/c.png"):
+        foreign.picture(name)
+    foreign.file(
+        "images/train/metadata.jsonl", line("a.png", [4, 6, 16, 24.5]) + "\n" + line("b.png")
+    )
+    foreign.file("images/val/metadata.jsonl", line("a.png", [0, 0, 9, 9]) + line("x.png"))
+    report = foreign.bring_in("imagefolder")
+    assert foreign.imported() == [
+        [("polyp", pytest.approx([4, 6, 20, 30.5]))],
+        [],
+        [("polyp", pytest.approx([0, 0, 9, 9]))],
+    ]
+    assert report.left_out.counts == {
+        "picture: missing": 1,
+        "picture: no label (--unlabelled background keeps such)": 1,
+    }
+
+
+def test_imagefolders_numbers_have_names_or_there_is_an_error(foreign):
+    foreign.picture("a.png")
+    foreign.file("images/metadata.jsonl", line("a.png", [4, 6, 16, 24], categories=[1]))
+    with pytest.raises(UserError, match=r"metadata.jsonl line 1: category 1 has no name \(none\)"):
+        foreign.bring_in("imagefolder")
+    names = foreign.file("names.txt", "tool\npolyp\n")
+    foreign.bring_in("imagefolder", names=str(names))
+    assert foreign.imported() == [[("polyp", pytest.approx([4, 6, 20, 30]))]]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"file_name": "a.png"}', "its line has no objects"),
+        ('{"file_name": "a.png", "objects": {}}', "label malformed"),
+        (line("a.png", [1, 2, "3", 4]), "label malformed"),
+        (line("a.png", [1, 2, 3]), "a box that isn't four numbers"),
+        (line("a.png", [1, 2, 3, -4]), "bbox of negative size"),
+        (line("a.png", [0.1, 0.1, 0.5, 0.5]), "a box in 0..1 where pixels are meant"),
+        (line("a.png", [1, 2, 3, 4], categories=[" "]), "a box without a category"),
+        (
+            line("a.png", [1, 2, 3, 4], categories=[]),
+            "its line has not as many categories as boxes",
+        ),
+        (line("a.png") + line("a.png"), "named twice"),
+    ],
+)
+def test_a_line_of_imagefolder_that_cant_be_used_leaves_its_picture_out(foreign, text, reason):
+    foreign.picture("a.png")
+    foreign.picture("b.png")
+    foreign.file("images/metadata.jsonl", line("b.png", [4, 6, 16, 24]) + text)
+    report = foreign.bring_in("imagefolder")
+    assert report.left_out.counts == {f"picture: {reason}": 1}
+    assert len(foreign.imported()) == 1
+
+
+@pytest.mark.parametrize("text", ["no JSON", "[]", '{"objects": {"bbox": [], "categories": []}}'])
+def test_a_line_that_may_be_of_any_picture_ends_the_import(foreign, text):
+    foreign.picture("a.png")
+    foreign.file("images/metadata.jsonl", line("a.png") + text)
+    with pytest.raises(UserError, match=r"metadata.jsonl line 2: may be of any picture"):
+        foreign.bring_in("imagefolder")
+
+
+def test_without_a_metadata_file_there_is_an_error(foreign):
+    foreign.picture("a.png")
+    with pytest.raises(UserError, match=r"no metadata.jsonl in .*images"):
+        foreign.bring_in("imagefolder")

@@ -300,6 +300,19 @@ def test_ldpolyp(text: bytes) -> None:
         import_of(folder, "ldpolyp")
 
 
+IMAGEFOLDER = {"file_name": "a.png", "objects": {"bbox": [[8, 8, 16, 16]], "categories": [0]}}
+
+
+@fuzzed
+@given(changed(IMAGEFOLDER).flatmap(lambda line: damaged(dumped(line).encode())))
+def test_imagefolder(lines: bytes) -> None:
+    with scratch() as folder:
+        write(folder / "images/a.png", PICTURE)
+        write(folder / "images/metadata.jsonl", lines)
+        names = write(folder / "names.txt", "polyp\n")
+        import_of(folder, "imagefolder", "--names", str(names))
+
+
 CODECS = ["utf-8", "utf-16", "latin-1", "rot13", "punycode", "idna", "zlib", "unicode_escape", "x"]
 
 

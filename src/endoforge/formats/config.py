@@ -21,6 +21,7 @@ ImportFormat = Literal[
     "labelme",
     "kvasir",
     "ldpolyp",
+    "imagefolder",
     "webdataset",
 ]
 ConvertFormat = Literal["coco", "yolo", "yolo-seg", "voc", "masks", "cvat", "mot", "webdataset"]
@@ -41,8 +42,8 @@ class ImportConfig:
     """How the pictures are labelled. COCO: a JSON file; YOLO: text files; VOC: XML files; masks:
     pictures of which all that isn't black is polyp; CVAT: an XML file a task, for video 1.1 or for
     images 1.1; MOT: text in a folder a video; labelme: a JSON file a picture; kvasir:
-    Kvasir-SEG's kavsir_bboxes.json; ldpolyp: LDPolypVideo's texts; webdataset: shards that convert
-    wrote."""
+    Kvasir-SEG's kavsir_bboxes.json; ldpolyp: LDPolypVideo's texts; imagefolder: Hugging
+    Face's metadata.jsonl; webdataset: shards that convert wrote."""
 
     images: Annotated[str | None, arg(metavar="FOLDER")] = None
     """Folder of the pictures, or of the shards; folders within it are searched too."""
@@ -57,8 +58,9 @@ class ImportConfig:
     """Folder that gets the runs (made if it isn't there)."""
 
     names: Annotated[str | None, arg(metavar="FILE")] = None
-    """YOLO, MOT: the file that names the classes, a data.yaml, or a text with a name a line. If not
-    given, data.yaml, classes.txt or obj.names near labels and pictures; MOT: gt/labels.txt."""
+    """YOLO, MOT, imagefolder: the file that names the classes, a data.yaml, or a text with a name
+    a line. If not given, YOLO: data.yaml, classes.txt or obj.names near labels and pictures; MOT:
+    gt/labels.txt."""
 
     class_name: str = DEFAULT_CLASS
     """Masks, LDPolypVideo, and MOT whose classes have no names: the class of every box."""
@@ -108,12 +110,14 @@ class ImportConfig:
         if self.annotations is None and self.format in ("coco", "kvasir", "masks"):
             what = "folder of masks" if self.format == "masks" else "JSON file"
             raise UserError(f"--annotations: --format {self.format} needs the {what}")
-        if self.annotations is not None and self.format in ("webdataset", "mot"):
+        if self.annotations is not None and self.format in ("webdataset", "mot", "imagefolder"):
             raise UserError(
                 f"--annotations: --format {self.format} has labels within --images; leave it out"
             )
-        if self.names is not None and self.format not in ("yolo", "mot"):
-            raise UserError(f"--names is for YOLO and MOT; --format {self.format} has names")
+        if self.names is not None and self.format not in ("yolo", "mot", "imagefolder"):
+            raise UserError(
+                f"--names is for YOLO, MOT and imagefolder; --format {self.format} has names"
+            )
         self._check_mask_pattern()
         if self.min_area < 1:
             raise UserError(f"--min-area {self.min_area}: must be at least 1; try 128")

@@ -26,6 +26,7 @@ from endoforge.core.text import printable
 from endoforge.formats.coco import read_coco
 from endoforge.formats.config import FIELD, NAME, ONE, ImportConfig
 from endoforge.formats.cvat import read_cvat
+from endoforge.formats.imagefolder import read_imagefolder
 from endoforge.formats.instances import INSTANCE
 from endoforge.formats.kvasir import read_kvasir
 from endoforge.formats.labelme import read_labelme
@@ -53,6 +54,7 @@ READERS: dict[str, Reader] = {
     "labelme": read_labelme,
     "kvasir": read_kvasir,
     "ldpolyp": read_ldpolyp,
+    "imagefolder": read_imagefolder,
     "webdataset": read_webdataset,
 }
 UNKNOWN_PLACE = (0.0, 0.0, 0.0)
