@@ -60,11 +60,20 @@ def outline(mask: Mask) -> Outline:
     What lies within it by the even-odd rule are the mask's very pixels: parts and holes hang
     together by lines there and back, which have no area.
     """
-    rings = list(_rings(mask))
-    joined = rings[0]
-    for ring in rings[1:]:
-        joined = _joined(joined, ring)
-    return joined
+    longest, *others = sorted(_rings(mask), key=len, reverse=True)
+    detours: list[list[Outline]] = [[] for _ in longest]
+    for ring in others:  # from the nearest corner of the longest to it, around it, and back
+        apart = np.square(longest[:, None] - ring[None]).sum(axis=2)
+        here, there = np.unravel_index(apart.argmin(), apart.shape)
+        turned = np.roll(ring, -there, axis=0)
+        detours[here] += [turned, turned[:1], longest[here : here + 1]]
+    return np.concatenate(
+        [
+            piece
+            for corner, detour in zip(longest, detours, strict=True)
+            for piece in (corner[None], *detour)
+        ]
+    )
 
 
 def _rings(mask: Mask) -> Iterator[Outline]:
@@ -84,11 +93,3 @@ def _rings(mask: Mask) -> Iterator[Outline]:
             np.roll(corners, -1, axis=0) - corners,
         )
         yield corners[(before != after).any(axis=1)] + (left, top)
-
-
-def _joined(one: Outline, other: Outline) -> Outline:
-    """From a corner of the one to the nearest of the other, around that, and back."""
-    apart = np.square(one[:, None] - other[None]).sum(axis=2)
-    here, there = np.unravel_index(apart.argmin(), apart.shape)
-    around_other = np.roll(other, -there, axis=0)
-    return np.concatenate([one[: here + 1], around_other, around_other[:1], one[here:]])
