@@ -18,12 +18,15 @@ MASKS = {"format": "masks", "images": "images", "annotations": "masks"}
         ({**PICTURES, "video": "clip.mp4"}, "either --images"),
         (
             {"images": "images"},
-            "--format: one of coco, yolo, voc, masks, cvat, mot, webdataset is needed",
+            "--format: one of coco, yolo, voc, masks, cvat, mot, labelme, kvasir, ldpolyp, "
+            "imagefolder, webdataset is needed",
         ),
         ({**PICTURES, "format": "coco"}, "--annotations: --format coco needs the JSON file"),
         ({**PICTURES, "format": "masks"}, "--annotations: --format masks needs the folder"),
+        ({**PICTURES, "format": "kvasir"}, "--annotations: --format kvasir needs the JSON file"),
+        ({**PICTURES, "format": "imagefolder", "annotations": "x"}, "leave it out"),
         ({**PICTURES, "format": "webdataset", "annotations": "x"}, "leave it out"),
-        ({**PICTURES, "format": "voc", "names": "x"}, "--names is for YOLO and MOT"),
+        ({**PICTURES, "format": "voc", "names": "x"}, "--names is for YOLO, MOT and imagefolder"),
         ({**PICTURES, "fps": 0}, "--fps 0: must be a number greater than 0; try 25"),
         (
             {**PICTURES, "format": "mot", "annotations": "x"},
@@ -55,7 +58,7 @@ def test_import_settings_that_cant_be_meant(settings, words):
     [
         (
             {"paths": ("run", "out")},
-            "--format: one of coco, yolo, voc, cvat, mot, webdataset is needed",
+            "--format: one of coco, yolo, yolo-seg, voc, masks, cvat, mot, webdataset is needed",
         ),
         ({"format": "coco", "paths": ("run",)}, "name at least one run"),
         (

@@ -5,9 +5,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from endoforge.captures.index import index_root
 from endoforge.captures.tally import Unusable
 from endoforge.core.errors import UserError
-from endoforge.formats.masks import parts_of, read_mask
+from endoforge.formats.config import ConvertConfig
+from endoforge.formats.converting import run_convert
+from endoforge.formats.instances import around, instance_masks
+from endoforge.formats.masks import instance_image, parts_of, read_mask
 
 PART = (slice(10, 25), slice(20, 32))
 IN_PIXELS = [20, 10, 32, 25]
@@ -322,3 +326,94 @@ def test_masks_among_the_pictures_are_refused(foreign):
     foreign.picture("masks/a.png")
     with pytest.raises(UserError, match="would be taken for pictures"):
         foreign.bring_in("masks", annotations=str(foreign.images / "masks"))
+
+
+def two_parts():
+    mask = blank()
+    mask[PART] = 255
+    mask[30:40, 2:22] = 255
+    mask[33:35, 5:7] = 0
+    mask[45, 60] = 255  # too small
+    return mask
+
+
+def instance_of(foreign, number):
+    run = index_root(foreign.output).runs[0].path
+    return np.array(Image.open(run / f"instance/frame_{number:05d}.png"))
+
+
+def test_parts_become_an_instance_image_whose_values_are_the_polyp_ids(foreign):
+    for name in ("a.png", "b.png", "c.png"):
+        foreign.picture(name)
+    for name, mask in (("a.png", two_parts()), ("b.png", blank()), ("c.png", two_parts())):
+        write(foreign.root / "masks" / name, mask)
+    foreign.bring_in("masks", annotations=str(foreign.root / "masks"), min_area=4)
+    frames = index_root(foreign.output).frames
+    assert [frame.polyp_ids for frame in frames] == [(1, 2), (), (3, 4)]
+    for number, frame in enumerate(frames):
+        shown = instance_of(foreign, number)
+        boxes = frame.boxes.astype(float) * (64, 48, 64, 48)
+        masks = instance_masks(frame, boxes, (64, 48))
+        for mask, box in zip(masks, boxes, strict=True):
+            np.testing.assert_allclose(around(mask), box, atol=1e-4)
+        many = two_parts() if number != 1 else blank()
+        many[45, 60] = 0
+        np.testing.assert_array_equal(shown > 0, many > 0)
+    assert instance_of(foreign, 0).dtype == np.uint8
+
+
+def test_a_class_map_doesnt_paint_what_it_leaves_out_and_a_second_mask_is_painted_too(foreign):
+    foreign.picture("a.png")
+    mask = blank()
+    mask[PART] = 255
+    write(foreign.root / "masks/a_mask_0.png", mask)
+    write(foreign.root / "masks/a_mask_1.png", np.roll(mask, 30, axis=1))
+    foreign.bring_in("masks", annotations=str(foreign.root / "masks"))
+    assert sorted(set(instance_of(foreign, 0).ravel())) == [0, 1, 2]
+    other = str(foreign.root / "other")
+    foreign.bring_in(
+        "masks",
+        annotations=str(foreign.root / "masks"),
+        class_map="polyp=",
+        output_root=other,
+    )
+    foreign.output = foreign.root / "other"
+    assert not instance_of(foreign, 0).any()
+
+
+def test_masks_that_overlap_have_boxes_and_no_instance_image(foreign):
+    foreign.picture("a.png")
+    mask = blank()
+    mask[PART] = 255
+    write(foreign.root / "masks/a_mask_0.png", mask)
+    write(foreign.root / "masks/a_mask_1.png", np.roll(mask, 5, axis=1))
+    report = foreign.bring_in("masks", annotations=str(foreign.root / "masks"))
+    assert report.runs[0].boxes.total() == 2
+    assert report.left_out.counts == {
+        "instance image (its boxes came in): its masks overlap, so a pixel is of two polyps": 1
+    }
+    assert not (index_root(foreign.output).runs[0].path / "instance").exists()
+
+
+def test_more_polyps_than_a_byte_counts_are_of_16_bits_and_more_than_that_are_none(tmp_path):
+    mask = blank()
+    mask[PART] = 255
+    path = write(tmp_path / "masks/a.png", mask)
+    box = (20.0, 10.0, 32.0, 25.0)
+    shown = instance_image([path], 1, {box: 300})
+    assert shown.dtype == np.uint16
+    assert (shown[PART].min(), shown.sum()) == (300, 300 * 15 * 12)
+    with pytest.raises(Unusable, match="more than 65535 polyps"):
+        instance_image([path], 1, {box: 65_536})
+
+
+def test_masks_go_out_and_come_back_to_the_pixel(foreign, tmp_path):
+    foreign.picture("a.png")
+    write(foreign.root / "masks/a.png", two_parts())
+    foreign.bring_in("masks", annotations=str(foreign.root / "masks"))
+    out = tmp_path / "out"
+    run_convert(ConvertConfig(format="masks", paths=(str(foreign.output), str(out))))
+    (written,) = (out / "masks").iterdir()
+    kept = two_parts()
+    kept[45, 60] = 0
+    np.testing.assert_array_equal(np.array(Image.open(written)), kept)

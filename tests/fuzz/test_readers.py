@@ -261,7 +261,77 @@ def test_mot(rows: bytes, info: bytes) -> None:
         import_of(folder, "mot")
 
 
+LABELME = {
+    "shapes": [
+        {"label": "polyp", "points": [[8, 8], [24, 24]], "shape_type": "rectangle"},
+        {"label": "a", "points": [[1, 2], [9, 2], [9, 9]], "group_id": 1},
+    ],
+    "imageWidth": 64,
+    "imageHeight": 48,
+}
+KVASIR_BOX = {"label": "polyp", "xmin": 8, "ymin": 8, "xmax": 24, "ymax": 24}
+KVASIR = {"a": {"height": 48, "width": 64, "bbox": [KVASIR_BOX]}, "b": {"bbox": []}}
+
+
+@fuzzed
+@given(changed(LABELME))
+def test_labelme(label: Any) -> None:
+    with scratch() as folder:
+        write(folder / "images/a.png", PICTURE)
+        write(folder / "images/a.json", dumped(label))
+        import_of(folder, "labelme")
+
+
+@fuzzed
+@given(changed(KVASIR))
+def test_kvasir(entries: Any) -> None:
+    with scratch() as folder:
+        write(folder / "images/a.png", PICTURE)
+        path = write(folder / "boxes.json", dumped(entries))
+        import_of(folder, "kvasir", "--annotations", str(path))
+
+
+@fuzzed
+@given(damaged(b"2\n8 8 24 24\n1.5 2 3 4\n"))
+def test_ldpolyp(text: bytes) -> None:
+    with scratch() as folder:
+        write(folder / "images/1/a.png", PICTURE)
+        write(folder / "Annotations/1/a.txt", text)
+        import_of(folder, "ldpolyp")
+
+
+IMAGEFOLDER = {"file_name": "a.png", "objects": {"bbox": [[8, 8, 16, 16]], "categories": [0]}}
+
+
+@fuzzed
+@given(changed(IMAGEFOLDER).flatmap(lambda line: damaged(dumped(line).encode())))
+def test_imagefolder(lines: bytes) -> None:
+    with scratch() as folder:
+        write(folder / "images/a.png", PICTURE)
+        write(folder / "images/metadata.jsonl", lines)
+        names = write(folder / "names.txt", "polyp\n")
+        import_of(folder, "imagefolder", "--names", str(names))
+
+
 CODECS = ["utf-8", "utf-16", "latin-1", "rot13", "punycode", "idna", "zlib", "unicode_escape", "x"]
+
+
+def instance_image() -> bytes:
+    pixels = np.zeros((48, 64), np.uint8)
+    pixels[8:24, 8:24] = 3
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+@fuzzed
+@given(damaged(instance_image()), st.sampled_from(["coco", "yolo-seg", "masks"]))
+def test_instance_images(image: bytes, kind: str) -> None:
+    with scratch() as folder:
+        label = LABEL | {"polyp_labels": [POLYP | {"polyp_id": 3}]}
+        run = write_run(folder, dumped(label))
+        write(run / "instance/frame_00000.png", image)
+        call(["convert", "--format", kind, str(run), f"{folder}/out"], folder)
 
 
 @fuzzed

@@ -52,10 +52,10 @@ class LabelledFrame:
     def extra(self, kind: Extra) -> NDArray[Any] | None:
         """A picture of more truth, read when asked for; None where the run has none of this frame.
 
-        `kind` is "instance", (H, W) uint8, the `polyp_id` of a polyp or 0; "depth", (H, W) uint16
-        in 0.01 mm along the pixel's ray, 0 where there is none; or "normals", (H, W, 3) uint8 RGB,
-        (n + 1) / 2 * 255 of the normal in the camera's axes. Raises UserError for a file that is
-        there but can't be decoded.
+        `kind` is "instance", (H, W) uint8 (uint16 for imported masks with a `polyp_id` above 255),
+        the `polyp_id` of a polyp or 0; "depth", (H, W) uint16 in 0.01 mm along the pixel's ray, 0
+        where there is none; or "normals", (H, W, 3) uint8 RGB, (n + 1) / 2 * 255 of the normal in
+        the camera's axes. Raises UserError for a file that is there but can't be decoded.
         """
         path = self.label_path.parents[1] / kind / f"{self.label_path.stem}.png"
         if not path.is_file():

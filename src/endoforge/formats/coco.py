@@ -17,7 +17,7 @@ from endoforge.core.errors import UserError
 from endoforge.core.reading import MOST_LIST_BYTES, read_regular
 from endoforge.core.text import as_utf8
 from endoforge.formats.config import ImportConfig
-from endoforge.formats.outlines import Size, box_of
+from endoforge.formats.outlines import Size, box_of, encoded
 from endoforge.formats.source import (
     Blob,
     Moment,
@@ -275,7 +275,12 @@ def _with_boxes(
 
 
 class CocoWriter(Writer):
-    """`images/<run>/<frame>`, and annotations.json, or train.json and val.json."""
+    """`images/<run>/<frame>`, and annotations.json, or train.json and val.json.
+
+    Of polyps whose masks are known, `segmentation` is their run lengths, and `area` their pixels.
+    """
+
+    masks = "welcome"
 
     def __init__(self, out: Path, class_names: tuple[str, ...], sides: tuple[str, ...]) -> None:
         super().__init__(out, class_names, sides)
@@ -302,8 +307,9 @@ class CocoWriter(Writer):
             }
         )
         self._lengths[frame.run] += 1
-        for number, track, (x0, y0, x1, y1) in zip(
-            frame.classes, frame.record.polyp_ids, frame.boxes_px, strict=True
+        masks = [None] * len(frame.classes) if frame.masks is None else frame.masks
+        for number, track, (x0, y0, x1, y1), mask in zip(
+            frame.classes, frame.record.polyp_ids, frame.boxes_px, masks, strict=True
         ):
             self._num_annotations += 1
             box = [round(float(v), 4) for v in (x0, y0, x1 - x0, y1 - y0)]
@@ -313,9 +319,10 @@ class CocoWriter(Writer):
                     "image_id": self._num_images,
                     "category_id": number + 1,
                     "bbox": box,
-                    "area": round(box[2] * box[3], 4),
+                    "area": round(box[2] * box[3], 4) if mask is None else int(mask.sum()),
                     "iscrowd": 0,
                     **({} if track is None else {"track_id": track}),
+                    **({} if mask is None else {"segmentation": encoded(mask)}),
                 }
             )
 

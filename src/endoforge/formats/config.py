@@ -11,8 +11,20 @@ from endoforge.core.checks import check_positive
 from endoforge.core.choices import LabelField
 from endoforge.core.errors import UserError
 
-ImportFormat = Literal["coco", "yolo", "voc", "masks", "cvat", "mot", "webdataset"]
-ConvertFormat = Literal["coco", "yolo", "voc", "cvat", "mot", "webdataset"]
+ImportFormat = Literal[
+    "coco",
+    "yolo",
+    "voc",
+    "masks",
+    "cvat",
+    "mot",
+    "labelme",
+    "kvasir",
+    "ldpolyp",
+    "imagefolder",
+    "webdataset",
+]
+ConvertFormat = Literal["coco", "yolo", "yolo-seg", "voc", "masks", "cvat", "mot", "webdataset"]
 Unlabelled = Literal["drop", "background"]
 
 FOLDER, ONE, FIELD, NAME = "folder", "one", "field:", "name:"
@@ -29,25 +41,29 @@ class ImportConfig:
     format: Annotated[ImportFormat | None, arg(metavar="|".join(get_args(ImportFormat)))] = None
     """How the pictures are labelled. COCO: a JSON file; YOLO: text files; VOC: XML files; masks:
     pictures of which all that isn't black is polyp; CVAT: an XML file a task, for video 1.1 or for
-    images 1.1; MOT: text in a folder a video; webdataset: shards that convert wrote."""
+    images 1.1; MOT: text in a folder a video; labelme: a JSON file a picture; kvasir:
+    Kvasir-SEG's kavsir_bboxes.json; ldpolyp: LDPolypVideo's texts; imagefolder: Hugging
+    Face's metadata.jsonl; webdataset: shards that convert wrote."""
 
     images: Annotated[str | None, arg(metavar="FOLDER")] = None
     """Folder of the pictures, or of the shards; folders within it are searched too."""
 
     annotations: Annotated[str | None, arg(metavar="PATH")] = None
-    """COCO: the JSON file. CVAT: the XML file. YOLO, VOC, masks: the folder of label files, named
-    as the pictures are; if not given, YOLO's labels, VOC's Annotations and CVAT's annotations.xml
-    are looked for where such data sets have them."""
+    """COCO, kvasir: the JSON file. CVAT: the XML file. YOLO, VOC, masks, labelme, ldpolyp: the
+    folder of label files, named as the pictures are; if not given, YOLO's labels, VOC's and
+    LDPolypVideo's Annotations, CVAT's annotations.xml and files beside the pictures are looked for
+    where such data sets have them."""
 
     output_root: Annotated[str, arg(metavar="FOLDER")] = "assets/datasets/real_val"
     """Folder that gets the runs (made if it isn't there)."""
 
     names: Annotated[str | None, arg(metavar="FILE")] = None
-    """YOLO, MOT: the file that names the classes, a data.yaml, or a text with a name a line. If not
-    given, data.yaml, classes.txt or obj.names near labels and pictures; MOT: gt/labels.txt."""
+    """YOLO, MOT, imagefolder: the file that names the classes, a data.yaml, or a text with a name
+    a line. If not given, YOLO: data.yaml, classes.txt or obj.names near labels and pictures; MOT:
+    gt/labels.txt."""
 
     class_name: str = DEFAULT_CLASS
-    """Masks, and MOT whose classes have no names: the class of every box."""
+    """Masks, LDPolypVideo, and MOT whose classes have no names: the class of every box."""
 
     class_map: str = ""
     """Other names for classes, such as "adenoma=polyp,instrument="; a class with nothing after the
@@ -91,15 +107,17 @@ class ImportConfig:
             raise UserError(f"--format: one of {', '.join(get_args(ImportFormat))} is needed")
         if self.fps is not None:
             check_positive("--fps", self.fps, example="25")
-        if self.annotations is None and self.format in ("coco", "masks"):
-            what = "JSON file" if self.format == "coco" else "folder of masks"
+        if self.annotations is None and self.format in ("coco", "kvasir", "masks"):
+            what = "folder of masks" if self.format == "masks" else "JSON file"
             raise UserError(f"--annotations: --format {self.format} needs the {what}")
-        if self.annotations is not None and self.format in ("webdataset", "mot"):
+        if self.annotations is not None and self.format in ("webdataset", "mot", "imagefolder"):
             raise UserError(
                 f"--annotations: --format {self.format} has labels within --images; leave it out"
             )
-        if self.names is not None and self.format not in ("yolo", "mot"):
-            raise UserError(f"--names is for YOLO and MOT; --format {self.format} has names")
+        if self.names is not None and self.format not in ("yolo", "mot", "imagefolder"):
+            raise UserError(
+                f"--names is for YOLO, MOT and imagefolder; --format {self.format} has names"
+            )
         self._check_mask_pattern()
         if self.min_area < 1:
             raise UserError(f"--min-area {self.min_area}: must be at least 1; try 128")
@@ -176,7 +194,8 @@ class ConvertConfig:
     """Runs, or folders that hold runs; last the folder to write, which must not be there yet."""
 
     format: Annotated[ConvertFormat | None, arg(metavar="|".join(get_args(ConvertFormat)))] = None
-    """The format to write."""
+    """The format to write. yolo-seg and masks are of runs with instance images, as --save instance
+    records them; of such, coco has segmentation beside boxes."""
 
     label: LabelField = "label"
     """The field of each polyp that names its class: label, or paris."""

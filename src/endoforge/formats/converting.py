@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from endoforge.captures.index import CaptureIndex, index_root
 from endoforge.captures.pictures import decode_picture, read_bytes
@@ -21,6 +22,8 @@ from endoforge.data.split import load_split
 from endoforge.formats.coco import CocoWriter
 from endoforge.formats.config import ConvertConfig
 from endoforge.formats.cvat_writer import CvatWriter
+from endoforge.formats.instances import NO_IMAGE, Mask, instance_masks
+from endoforge.formats.mask_writers import MaskWriter, YoloSegWriter
 from endoforge.formats.mot import MotWriter
 from endoforge.formats.voc import VocWriter
 from endoforge.formats.webdataset import WebDatasetWriter
@@ -30,7 +33,9 @@ from endoforge.formats.yolo import YoloWriter
 WRITERS: dict[str, type[Writer]] = {
     "coco": CocoWriter,
     "yolo": YoloWriter,
+    "yolo-seg": YoloSegWriter,
     "voc": VocWriter,
+    "masks": MaskWriter,
     "cvat": CvatWriter,
     "mot": MotWriter,
     "webdataset": WebDatasetWriter,
@@ -165,11 +170,38 @@ def _convert(
     try:
         data = read_bytes(frame.image_path)
         height, width, _ = decode_picture(data).shape
+        boxes = frame.boxes.astype(np.float64) * np.array([width, height] * 2)
+        masks = _masks(frame, boxes, (width, height), writer, report)
     except Unusable as unusable:
         report.left_out.drop(f"frame: {unusable.reason}", frame.key, unusable.detail)
         return
-    boxes = frame.boxes.astype(np.float64) * np.array([width, height] * 2)
     numbers = tuple(names.index(name) for name in frame.classes)
-    writer.add(Converted(frame, data, (width, height), numbers, boxes), side)
+    writer.add(Converted(frame, data, (width, height), numbers, boxes, masks), side)
     report.frames[side] += 1
     report.boxes.update(frame.classes)
+
+
+def _masks(
+    frame: FrameRecord,
+    boxes: NDArray[np.float64],
+    size: tuple[int, int],
+    writer: Writer,
+    report: ConvertReport,
+) -> Mask | None:
+    """The masks of a frame's polyps; None if the writer can do without and they can't be had.
+
+    Boxes go without a mask that was there to be used, and are counted. Raises Unusable if the
+    writer needs it.
+    """
+    if writer.masks == "unused":
+        return None
+    try:
+        return instance_masks(frame, boxes, size)
+    except Unusable as unusable:
+        if writer.masks == "needed":
+            raise
+        if unusable.reason != NO_IMAGE:
+            report.left_out.count(
+                f"segmentation (boxes are written): {unusable.reason}", frame.key, len(boxes)
+            )
+        return None

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from endoforge.captures.label_boxes import usable_box
 from endoforge.captures.pictures import decode_picture, encode_png, is_upright, suffix_of
-from endoforge.captures.recorder import RunRecorder
+from endoforge.captures.recorder import Picture, RunRecorder
 from endoforge.captures.schema import (
     MANIFEST_NAME,
     Corners,
@@ -26,6 +26,11 @@ from endoforge.core.text import printable
 from endoforge.formats.coco import read_coco
 from endoforge.formats.config import FIELD, NAME, ONE, ImportConfig
 from endoforge.formats.cvat import read_cvat
+from endoforge.formats.imagefolder import read_imagefolder
+from endoforge.formats.instances import INSTANCE
+from endoforge.formats.kvasir import read_kvasir
+from endoforge.formats.labelme import read_labelme
+from endoforge.formats.ldpolyp import read_ldpolyp
 from endoforge.formats.masks import read_masks
 from endoforge.formats.mot import read_mot
 from endoforge.formats.runs import ImportedRun, ImportReport, ImportRoot, Origin
@@ -46,6 +51,10 @@ READERS: dict[str, Reader] = {
     "masks": read_masks,
     "cvat": read_cvat,
     "mot": read_mot,
+    "labelme": read_labelme,
+    "kvasir": read_kvasir,
+    "ldpolyp": read_ldpolyp,
+    "imagefolder": read_imagefolder,
     "webdataset": read_webdataset,
 }
 UNKNOWN_PLACE = (0.0, 0.0, 0.0)
@@ -66,7 +75,7 @@ def run_import(config: ImportConfig) -> ImportReport:
     report = ImportReport(Path(config.output_root), left_out=Tally(strict=config.strict))
     source = READERS[config.format](config, report.left_out)
     _refuse_rate(config, source)
-    frames = [_judged(frame) for frame in _renamed(config, source, report.left_out)]
+    frames = [_judged(_told_apart(one)) for one in _renamed(config, source, report.left_out)]
     groups = _grouped(config, _counted(refuse_doubles(frames), report.left_out))
     report.no_rate = config.fps is None and any(map(_lacks_rate, frames))
     root = ImportRoot(report.root)
@@ -139,6 +148,17 @@ def _once(boxes: list[NamedBox], name: str, tally: Tally) -> tuple[NamedBox, ...
     if again := len(boxes) - len(unique):
         tally.count("box: there twice, with the same class and corners", name, again)
     return unique
+
+
+def _told_apart(frame: SourceFrame) -> SourceFrame:
+    """With a track a box where its pixels are known, for an instance image needs the name.
+
+    Nothing says that two pictures show one polyp, so each picture has its own.
+    """
+    if frame.instance is None:
+        return frame
+    boxes = (replace(box, track=f"{frame.name} {n}") for n, box in enumerate(frame.boxes, 1))
+    return replace(frame, boxes=tuple(boxes))
 
 
 def _judged(frame: SourceFrame) -> SourceFrame:
@@ -272,10 +292,23 @@ def _import_frame(
         polyp_labels=polyps,
         source_image=printable(frame.name),
     )
-    recorder.write_encoded(data, suffix, label)
+    recorder.write_encoded(data, suffix, label, _extras(frame, report))
     run.frames += 1
     run.empty += not polyps
     run.boxes.update(polyp.class_name for polyp in polyps)
+
+
+def _extras(frame: SourceFrame, report: ImportReport) -> dict[str, Picture]:
+    """The instance image, where it is known; if it can't be made, that is counted."""
+    if frame.instance is None:
+        return {}
+    ids = {box.corners: box.track for box in frame.boxes if isinstance(box.track, int)}
+    try:
+        return {INSTANCE: frame.instance(ids)}
+    except Unusable as unusable:
+        reason = f"instance image (its boxes came in): {unusable.reason}"
+        report.left_out.count(reason, frame.name)
+        return {}
 
 
 def _picture(frame: SourceFrame) -> tuple[bytes, str, tuple[int, int]]:

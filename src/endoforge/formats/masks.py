@@ -1,11 +1,13 @@
 """Masks: pictures of pictures, in which all that isn't black is polyp."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from endoforge.captures.pictures import read_bytes
 from endoforge.captures.schema import Corners
@@ -25,6 +27,9 @@ from endoforge.formats.source import (
     folder_of,
     without_label,
 )
+
+MOST_VALUE = 2**16 - 1
+"""Of an instance image's pixels."""
 
 
 def read_masks(config: ImportConfig, tally: Tally) -> Source:
@@ -105,7 +110,7 @@ def parts_of(layer: Layer, min_area: int) -> tuple[list[Corners], int]:
 
 
 def _frame(
-    config: ImportConfig, name: str, path: Path, masks: Iterable[Path], tally: Tally
+    config: ImportConfig, name: str, path: Path, masks: Sequence[Path], tally: Tally
 ) -> SourceFrame:
     """A picture with the parts of all its masks, or with what is wrong with one of them."""
     frame = SourceFrame(name, Blob.of(path))
@@ -128,4 +133,33 @@ def _frame(
             return replace(frame, fault=Unusable(f"all parts of its mask are {smaller}"))
         tally.count(f"box: part of a mask {smaller}", name, num_small)
     named = tuple(NamedBox(config.class_name, corners) for corners in boxes)
-    return replace(frame, boxes=named)
+    return replace(frame, boxes=named, instance=partial(instance_image, masks, config.min_area))
+
+
+def instance_image(
+    masks: Sequence[Path], min_area: int, ids: Mapping[Corners, int]
+) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """(H, W): in the pixels of each part whose box is in `ids` the number that this has, else 0.
+
+    uint8 where it holds the numbers. Raises Unusable if parts of several masks overlap, if a number
+    is above 65,535, and if a mask can't be read.
+    """
+    layers = [layer for mask in masks for layer in layers_of(read_bytes(mask), min_area)]
+    most = max(ids.values(), default=0)
+    if most > MOST_VALUE:
+        raise Unusable(f"more than {MOST_VALUE} polyps in its run (--group makes smaller ones)")
+    shown = np.zeros(layers[0].shape, np.uint8 if most <= np.iinfo(np.uint8).max else np.uint16)
+    for layer in layers:
+        count, parts, stats, _ = cv2.connectedComponentsWithStats(
+            layer.astype(np.uint8), connectivity=8
+        )
+        for part, (left, top, width, height, area) in enumerate(stats[1:count].tolist(), 1):
+            corners = (float(left), float(top), float(left + width), float(top + height))
+            if area < min_area or corners not in ids:
+                continue
+            there = slice(top, top + height), slice(left, left + width)
+            mine = parts[there] == part
+            if not np.isin(shown[there][mine], (0, ids[corners])).all():
+                raise Unusable("its masks overlap, so a pixel is of two polyps")
+            shown[there][mine] = ids[corners]
+    return shown

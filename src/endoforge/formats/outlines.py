@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from faster_coco_eval.core import mask as run_lengths
+from numpy.typing import NDArray
 
 from endoforge.captures.label_boxes import refuse_shares
 from endoforge.captures.pictures import MOST_PIXELS
@@ -79,6 +80,12 @@ def _around(part: Any, picture_size: Callable[[], Size]) -> Corners:
     xs, ys = numbers[0::2], numbers[1::2]
     refuse_shares(corners := (min(xs), min(ys), max(xs), max(ys)))
     return corners
+
+
+def encoded(mask: NDArray[np.bool_]) -> dict[str, Any]:
+    """An (H, W) mask as COCO's compressed run lengths."""
+    runs = run_lengths.encode(np.asfortranarray(mask, np.uint8))
+    return {"size": list(mask.shape), "counts": runs["counts"].decode()}
 
 
 def _around_runs(runs: dict[str, Any], picture_size: Size) -> Corners:

@@ -12,6 +12,7 @@ from endoforge.captures.schema import RunManifest
 from endoforge.captures.tally import Tally
 from endoforge.core.errors import UserError
 from endoforge.core.folders import FolderLock, make_folder
+from endoforge.formats.instances import INSTANCE
 
 MANIFEST_KEY = "import"
 """Of the manifest's `endoforge`: where the run's pictures are from."""
@@ -148,7 +149,8 @@ class ImportRoot:
             return RunRecorder.create(self.root, seed=0, max_frames=None, extra=extra)
         manifest = read_manifest(run_dir)
         assert manifest is not None
-        return None if _is_complete(manifest) else RunRecorder.reopen(run_dir, manifest, ())
+        extras = (INSTANCE,) if origin.format == "masks" else ()
+        return None if _is_complete(manifest) else RunRecorder.reopen(run_dir, manifest, extras)
 
     def what_is_there(self, origin: Origin) -> tuple[str, int]:
         """Name and frames of the complete run of `origin`."""

@@ -1,10 +1,13 @@
 """Labelled pictures of another tool, as every reader gives them: named boxes, nothing numbered."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from endoforge.captures.schema import Corners
 from endoforge.captures.tally import EXAMPLES_KEPT, Tally, Unusable
@@ -76,6 +79,11 @@ class Moment:
     seconds: float | None = None
 
 
+Painter = Callable[[Mapping[Corners, int]], NDArray[np.uint8] | NDArray[np.uint16]]
+"""Makes the instance image, (H, W), of a picture whose boxes have these polyp_ids; raises Unusable
+where it can't be told which pixels are whose."""
+
+
 @dataclass(frozen=True)
 class SourceFrame:
     """A picture of another tool's data set, with its boxes.
@@ -85,6 +93,7 @@ class SourceFrame:
     picture has; `fields` are what else the label says of the picture. `fault` is why its label, or
     one of its boxes, can't be used: such a picture is left out as a whole, since a frame without
     some of its boxes would be wrong. `moment` is its place in a video, if it is a frame of one.
+    `instance` paints the pixels of what is in its boxes, where the label tells them.
     """
 
     name: str
@@ -95,6 +104,7 @@ class SourceFrame:
     fields: dict[str, Any] = field(default_factory=dict)
     fault: Unusable | None = None
     moment: Moment | None = None
+    instance: Painter | None = None
 
 
 @dataclass(frozen=True)

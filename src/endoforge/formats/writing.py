@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,8 @@ class Converted:
     """One frame to write: `data` is its picture's file, `size` (width, height) in pixels.
 
     `classes` are places among the class names; `boxes_px` is (K, 4) float64 xyxy in pixels, right
-    and bottom edges exclusive.
+    and bottom edges exclusive. `masks` is (K, H, W) bool, the pixels of each box's polyp, or
+    None if they aren't known or the writer doesn't use them.
     """
 
     record: FrameRecord
@@ -30,6 +32,7 @@ class Converted:
     size: tuple[int, int]
     classes: tuple[int, ...]
     boxes_px: NDArray[np.float64]
+    masks: NDArray[np.bool_] | None = None
 
     @property
     def run(self) -> str:
@@ -62,6 +65,9 @@ class WriteError(Exception):
 
 class Writer(ABC):
     """Writes frames to the new folder `out`; `sides` are `all`, or `train` and `val`."""
+
+    masks: ClassVar[Literal["unused", "welcome", "needed"]] = "unused"
+    """What polyps' masks are to it; without those that it needs, a frame is left out."""
 
     def __init__(self, out: Path, class_names: tuple[str, ...], sides: tuple[str, ...]) -> None:
         self.out, self.class_names, self.sides = out, class_names, sides

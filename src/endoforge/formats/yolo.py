@@ -149,14 +149,17 @@ class YoloWriter(Writer):
     def add(self, frame: Converted, side: str) -> None:
         picture = f"images/{frame.name}{frame.suffix}"
         self.write_picture(picture, frame)
+        self.write(f"labels/{frame.name}{SUFFIX}", "".join(self.lines(frame)).encode())
+        self._pictures[side].append(f"./{picture}\n")
+
+    def lines(self, frame: Converted) -> list[str]:
+        """The lines of a frame's label, one a polyp."""
         width, height = frame.size
-        lines = [
+        return [
             f"{number} {(x0 + x1) / 2 / width:.8f} {(y0 + y1) / 2 / height:.8f} "
             f"{(x1 - x0) / width:.8f} {(y1 - y0) / height:.8f}\n"
             for number, (x0, y0, x1, y1) in zip(frame.classes, frame.boxes_px, strict=True)
         ]
-        self.write(f"labels/{frame.name}{SUFFIX}", "".join(lines).encode())
-        self._pictures[side].append(f"./{picture}\n")
 
     def finish(self) -> list[str]:
         notes = []
