@@ -11,6 +11,7 @@ from typing import Literal
 
 from endoforge.core.choices import DetectorKind
 from endoforge.core.errors import UserError
+from endoforge.core.reading import open_regular
 from endoforge.core.slot import Slot
 from endoforge.detect.detections import Detections, Detector
 from endoforge.detect.heuristic import HeuristicDetector
@@ -125,7 +126,8 @@ class Keeper:
         path = self._stand_in if stamp is None and self._stand_in else Path(self.checkpoint)
         try:
             neural = NeuralDetector(path, place=self._place)
-            digits = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+            with open_regular(path) as file:
+                digits = hashlib.file_digest(file, "sha256").hexdigest()[:8]
         except UserError as error:
             self._fall_back(str(error))
         except Exception as error:  # a device that fails, or memory that is full
