@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin
 
 from endoforge import __version__
 from endoforge.bench.detect_speed import INPUT_SIZE
@@ -45,7 +46,10 @@ def main() -> None:
         try:
             address = address_of(server)
             with connect(
-                f"ws://{address}/live", origin=f"http://{address}", max_size=None, compression=None
+                f"ws://{address}/live",
+                origin=Origin(f"http://{address}"),
+                max_size=None,
+                compression=None,
             ) as socket:
                 result = watch(socket, arguments.warm_up, arguments.seconds)
         finally:

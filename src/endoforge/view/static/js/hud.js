@@ -107,7 +107,7 @@ export class Hud {
     show(byId("chip-rec"), recording);
   }
 
-  #rates({ rates, client, renderer, device }) {
+  #rates({ rates, client, renderer, device, source }) {
     this.#write("device", device ?? "");
     this.#write("shown-hz", number(client.shown_hz));
     this.#write("rendered-hz", number(rates.rendered_hz));
@@ -115,7 +115,8 @@ export class Hud {
     this.#write("dropped", count(rates.dropped));
     this.#write("skipped", count(client.skipped));
     this.#write("clients", count(rates.clients));
-    this.#write("renderer", renderer ?? "");
+    this.#write("made", source ? "read" : "rendered");
+    this.#write("renderer", source ? "" : (renderer ?? ""));
     for (const node of this.fields.get("renderer")) node.title = `Renderer: ${renderer}`;
   }
 
