@@ -13,9 +13,13 @@ goes through a video, without drawing and with.
 import argparse
 import json
 import os
+import statistics
 import tempfile
+import time
+from itertools import islice
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from endoforge import __version__
@@ -23,6 +27,8 @@ from endoforge.captures.index import find_runs
 from endoforge.captures.video import Video
 from endoforge.datagen.config import DatagenConfig
 from endoforge.datagen.generate import generate
+from endoforge.detect.decode import MIN_SCORE
+from endoforge.detect.neural import NeuralDetector
 from endoforge.evaluate.config import EvalConfig
 from endoforge.evaluate.lesion_links import frame_by_frame
 from endoforge.evaluate.lesion_outcomes import follow
@@ -33,7 +39,9 @@ from endoforge.evaluate.result import EvalResult
 from endoforge.inference.config import DetectConfig
 from endoforge.inference.detecting_files import run_detect
 from endoforge.report.eval_command import run_eval
+from endoforge.tracking.tracker import Tracker
 
+MOST_TRACKED = 300
 SCORES = np.round(np.arange(0.05, 1.0, 0.01), 2)
 
 
@@ -120,7 +128,28 @@ def speed(clip: Path, checkpoint: str) -> dict[str, object]:
             config = DetectConfig(paths=(str(clip),), checkpoint=checkpoint, out=out, draw=draw)
             report = run_detect(config)
         times[f"real_time_drawing_{draw}"] = round(video.duration / report.seconds, 2)
-    return times
+    return times | tracker_ms(video, checkpoint)
+
+
+def tracker_ms(video: Video, checkpoint: str) -> dict[str, float]:
+    """Milliseconds that a tracker takes for a frame, the median, on one core: without and with the
+    picture by which the camera's motion is told."""
+    cv2.setNumThreads(1)
+    detector = NeuralDetector(checkpoint)
+    detector.set_thresholds(MIN_SCORE, detector.iou)
+    frames = [
+        (detector.detect(picture), seconds, picture)
+        for _, seconds, picture in islice(video.frames(), MOST_TRACKED)
+    ]
+    said = {}
+    for name, with_picture in (("tracker_ms", False), ("tracker_with_camera_ms", True)):
+        tracker, taken = Tracker(), []
+        for found, seconds, picture in frames:
+            begun = time.perf_counter()
+            tracker.update(found, seconds, picture if with_picture else None)
+            taken.append(time.perf_counter() - begun)
+        said[name] = round(1000 * statistics.median(taken), 3)
+    return said
 
 
 def main() -> None:

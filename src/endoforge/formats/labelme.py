@@ -13,15 +13,13 @@ from endoforge.formats.config import ImportConfig
 from endoforge.formats.json_texts import Point, Side, around_points, fault_of
 from endoforge.formats.outlines import Size
 from endoforge.formats.source import (
-    Blob,
     NamedBox,
     Pictures,
     Source,
-    SourceFrame,
     count_orphans,
     folder_of,
     label_files,
-    without_label,
+    labelled_frames,
 )
 
 LEAST_POINTS = {"rectangle": 2, "polygon": 3}
@@ -60,17 +58,7 @@ def read_labelme(config: ImportConfig, tally: Tally) -> Source:
         folder = folder_of("--annotations", config.annotations)
     labels = label_files(pictures, folder, [".json"])
     count_orphans(pictures, tally)
-    frames: list[SourceFrame] = []
-    for name, path in pictures.paths.items():
-        if name not in labels:
-            frames += without_label(config, name, pictures, tally)
-            continue
-        try:
-            size, boxes = _read(labels[name])
-            frames.append(SourceFrame(name, Blob.of(path), boxes, size=size))
-        except Unusable as unusable:
-            detail = labels[name].name + (f": {unusable.detail}" if unusable.detail else "")
-            frames.append(SourceFrame(name, Blob.of(path), fault=Unusable(unusable.reason, detail)))
+    frames = labelled_frames(config, pictures, labels, tally, _read)
     return Source(frames, tuple(sorted({box.name for frame in frames for box in frame.boxes})))
 
 

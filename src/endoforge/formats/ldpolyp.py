@@ -10,16 +10,14 @@ from endoforge.core.reading import MOST_LABEL_BYTES, read_regular
 from endoforge.core.text import decode_text
 from endoforge.formats.config import ImportConfig
 from endoforge.formats.source import (
-    Blob,
     NamedBox,
     Pictures,
     Source,
-    SourceFrame,
     count_orphans,
     folder_of,
     label_files,
+    labelled_frames,
     subfolders,
-    without_label,
 )
 
 FOLDER = "Annotations"
@@ -37,17 +35,11 @@ def read_ldpolyp(config: ImportConfig, tally: Tally) -> Source:
         folder = folder_of("--annotations", config.annotations)
     labels = label_files(pictures, folder, [".txt"], FOLDER)
     count_orphans(pictures, tally)
-    frames: list[SourceFrame] = []
-    for name, path in pictures.paths.items():
-        if name not in labels:
-            frames += without_label(config, name, pictures, tally)
-            continue
-        try:
-            boxes = tuple(NamedBox(config.class_name, one) for one in _read(labels[name]))
-            frames.append(SourceFrame(name, Blob.of(path), boxes))
-        except Unusable as unusable:
-            detail = labels[name].name + (f": {unusable.detail}" if unusable.detail else "")
-            frames.append(SourceFrame(name, Blob.of(path), fault=Unusable(unusable.reason, detail)))
+
+    def read(path: Path) -> tuple[None, tuple[NamedBox, ...]]:
+        return None, tuple(NamedBox(config.class_name, corners) for corners in _read(path))
+
+    frames = labelled_frames(config, pictures, labels, tally, read)
     return Source(frames, (config.class_name,))
 
 

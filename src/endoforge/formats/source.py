@@ -290,3 +290,30 @@ def without_label(
         near = nearest(stem_of(name), map(stem_of, pictures.unused_labels))
     tally.drop(reason, name, f"there is {near}" if near else "")
     return []
+
+
+ReadLabel = Callable[[Path], tuple[tuple[int, int] | None, tuple[NamedBox, ...]]]
+"""Gives the (width, height) that a picture's label says it has, if it does, and its boxes; raises
+Unusable if one is no box."""
+
+
+def labelled_frames(
+    config: ImportConfig,
+    pictures: Pictures,
+    labels: Mapping[str, Path],
+    tally: Tally,
+    read: ReadLabel,
+) -> list[SourceFrame]:
+    """Make a frame of every picture, with what `read` makes of its label's file, in pixels."""
+    frames: list[SourceFrame] = []
+    for name, path in pictures.paths.items():
+        if name not in labels:
+            frames += without_label(config, name, pictures, tally)
+            continue
+        try:
+            size, boxes = read(labels[name])
+            frames.append(SourceFrame(name, Blob.of(path), boxes, size=size))
+        except Unusable as unusable:
+            detail = labels[name].name + (f": {unusable.detail}" if unusable.detail else "")
+            frames.append(SourceFrame(name, Blob.of(path), fault=Unusable(unusable.reason, detail)))
+    return frames

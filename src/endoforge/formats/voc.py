@@ -10,16 +10,14 @@ from endoforge.core.reading import MOST_LABEL_BYTES, read_regular
 from endoforge.core.text import printable
 from endoforge.formats.config import ImportConfig
 from endoforge.formats.source import (
-    Blob,
     NamedBox,
     Pictures,
     Source,
-    SourceFrame,
     count_orphans,
     folder_of,
     label_files,
+    labelled_frames,
     subfolders,
-    without_label,
 )
 from endoforge.formats.writing import ALL, Converted, Writer
 from endoforge.formats.xml_texts import parse_xml
@@ -38,17 +36,7 @@ def read_voc(config: ImportConfig, tally: Tally) -> Source:
     folder = _label_folder(config, pictures.folder)
     labels = label_files(pictures, folder, [SUFFIX], FOLDER)
     count_orphans(pictures, tally)
-    frames: list[SourceFrame] = []
-    for name, path in pictures.paths.items():
-        if name not in labels:
-            frames += without_label(config, name, pictures, tally)
-            continue
-        try:
-            size, boxes = _read(labels[name])
-            frames.append(SourceFrame(name, Blob.of(path), boxes, size=size))
-        except Unusable as unusable:
-            detail = labels[name].name + (f": {unusable.detail}" if unusable.detail else "")
-            frames.append(SourceFrame(name, Blob.of(path), fault=Unusable(unusable.reason, detail)))
+    frames = labelled_frames(config, pictures, labels, tally, _read)
     return Source(frames, tuple(sorted({box.name for frame in frames for box in frame.boxes})))
 
 

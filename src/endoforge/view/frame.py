@@ -1,5 +1,6 @@
 """One picture of the live view, with all that is known of it."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,7 +16,7 @@ NO_BOXES = np.zeros((0, 4), np.float32)
 
 
 @dataclass(frozen=True, eq=False)
-class LiveFrame:
+class LiveFrame(ABC):
     """A picture, wherever it is from: `rgb` is (H, W, 3) uint8; `number` counts from 1.
 
     Of itself it has no truth: nothing is known of what is in it.
@@ -25,14 +26,14 @@ class LiveFrame:
     rgb: NDArray[np.uint8]
 
     @property
+    @abstractmethod
     def seconds(self) -> float:
         """Its time, by the clock of what it is a part of."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def part(self) -> object:
         """What it is a part of; a frame of another part doesn't follow from it."""
-        raise NotImplementedError
 
     @property
     def has_truth(self) -> bool:
