@@ -75,3 +75,9 @@ def test_a_file_that_changes_meanwhile_loses_stills_not_results(tmp_path, detect
     assert clips_of(out)["clip.avi"]["tracks"] == []
     page = (out / "report.html").read_text(encoding="utf-8")
     assert f"{report.tracks.count} tracks aren&#x27;t shown" in page
+
+
+def test_a_video_of_nearly_two_minutes_takes_two(tmp_path, detect):
+    run = capture_run(tmp_path, times=(0.0, 59.85))  # the last frame as long as the one before
+    _, out = detect(run, report=True)
+    assert "2:00 min, 2 frames of 120x80" in (out / "report.html").read_text(encoding="utf-8")

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +12,7 @@ from endoforge.inference.drawings import DRAWN, SUFFIXES, drawn_name
 from endoforge.inference.drawn_video import DrawnVideo
 from endoforge.inference.growing import cant_write
 from endoforge.inference.own_folder import OwnFolder
+from endoforge.report.drawn_frames import encode_jpeg
 
 JPEG_QUALITY = 92
 
@@ -33,7 +33,9 @@ class Drawing:
     def picture(self, file: str, drawn: NDArray[np.uint8]) -> None:
         """Write the drawing of the picture `file`, (H, W, 3) uint8 RGB; UserError if that fails."""
         path = self._folder.place(drawn_name(file, video=False))
-        data = encode_png(drawn) if path.suffix.lower() == ".png" else _jpeg(drawn)
+        data = (
+            encode_png(drawn) if path.suffix.lower() == ".png" else encode_jpeg(drawn, JPEG_QUALITY)
+        )
         try:
             write_atomic(path, data)
         except OSError as error:
@@ -57,9 +59,3 @@ class Drawing:
     def clear(self) -> int:
         """Remove what an earlier `detect` drew and this one didn't; give the number of drawings."""
         return self._folder.clear()
-
-
-def _jpeg(image: NDArray[np.uint8]) -> bytes:
-    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    return data.tobytes()

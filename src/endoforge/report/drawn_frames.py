@@ -108,8 +108,8 @@ def _to_width(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(picture, size, interpolation=method), dtype=np.uint8)
 
 
-def encode_jpeg(image: NDArray[np.uint8]) -> bytes:
-    """Make the bytes of a JPEG of `image`, (H, W, 3) uint8 RGB."""
+def encode_jpeg(image: NDArray[np.uint8], quality: int = JPEG_QUALITY) -> bytes:
+    """Make the bytes of a JPEG of `image`, (H, W, 3) uint8 RGB; `quality` is 0..100."""
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
     return data.tobytes()
