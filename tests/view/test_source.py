@@ -423,6 +423,63 @@ def test_no_other_source_is_chosen_while_one_is_recorded(tmp_path, look_at):
         run_command(site.session, SourceChoice(1))
 
 
+@pytest.fixture
+def slow_to_finish(monkeypatch) -> Iterator[threading.Event]:
+    """Recordings aren't closed until it is set."""
+    closes = threading.Event()
+    finish = RunRecorder.finish
+
+    def finish_late(recorder: RunRecorder) -> None:
+        closes.wait(600)
+        finish(recorder)
+
+    monkeypatch.setattr(RunRecorder, "finish", finish_late)
+    yield closes
+    closes.set()
+
+
+def test_a_recording_that_is_still_being_closed_keeps_nobody_waiting(
+    tmp_path, look_at, slow_to_finish
+):
+    """Its end was asked for: another one can begin, then another source be chosen."""
+    first = save_video(tmp_path / "clip.mp4", 60, fps=5)
+    second = save_video(tmp_path / "other.mp4", 60)
+    site = look_at(first, str(second))
+    for _ in range(2):
+        site.press("record")
+        site.until(lambda: site.state().recorder.frames > 0)
+        site.press("record")
+    run_command(site.session, SourceChoice(1))
+    site.until(lambda: site.state().source.name == "other.mp4")
+    slow_to_finish.set()
+    site.session.close()
+    runs = list((tmp_path / "captures").iterdir())
+    assert len(runs) == 2
+    for run in runs:
+        assert json.loads((run / "run_manifest.json").read_text())["endoforge"]["complete"]
+
+
+def test_no_source_is_shown_that_was_opened_while_a_recording_began(tmp_path, look_at, monkeypatch):
+    """The recording is what was asked for last; why the source isn't shown is said."""
+    path = save_video(tmp_path / "clip.mp4", 60, fps=5)
+    site = look_at(path, str(save_video(tmp_path / "other.mp4", 5)))
+    opens, may_open = threading.Event(), threading.Event()
+    open_source = site.session._open_source
+
+    def open_late(place: int) -> Any:
+        opens.set()
+        may_open.wait(600)
+        return open_source(place)
+
+    monkeypatch.setattr(site.session, "_open_source", open_late)
+    run_command(site.session, SourceChoice(1))
+    assert opens.wait(600)
+    site.press("record")
+    may_open.set()
+    site.until(lambda: any("other.mp4 isn't shown: a recording" in one for one in site.texts()))
+    assert site.state().source.name == "clip.mp4"
+
+
 def test_a_source_that_went_away_leaves_the_one_before(tmp_path, look_at):
     first, second = (save_video(tmp_path / name, 5) for name in ("a.mp4", "b.mp4"))
     site = look_at(first, str(second))

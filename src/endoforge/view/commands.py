@@ -16,7 +16,7 @@ from endoforge.view.messages import (
     ThresholdStep,
     ViewCommand,
 )
-from endoforge.view.session import Session
+from endoforge.view.session import RECORDING, Session
 from endoforge.view.source_show import SourceShow
 from endoforge.view.world import World
 
@@ -67,7 +67,7 @@ def _world(session: Session) -> World:
 
 
 def _free_to_fly(session: Session) -> World:
-    recording = session.shared.recording
+    recording = session.going_recording
     if recording is not None and recording.data_run:
         raise UserError("a data run is going on: O ends it")
     return _world(session)
@@ -94,21 +94,21 @@ def _record(session: Session) -> None:
     if session.source is not None:
         session.record_source(session.source)
         return
-    recording = session.shared.recording
+    recording = session.going_recording
     if recording is not None and recording.data_run:
         raise UserError("a data run is going on: O ends it")
     _record_or_end(session, data_run=False)
 
 
 def _data_run(session: Session) -> None:
-    recording = session.shared.recording
+    recording = session.going_recording
     if recording is not None and not recording.data_run:
-        raise UserError("a recording is going on: L ends it")
+        raise UserError(RECORDING)
     _record_or_end(session, data_run=True)
 
 
 def _record_or_end(session: Session, *, data_run: bool) -> None:
-    recording = session.shared.recording
+    recording = session.going_recording
     if recording is not None:
         recording.end()
         return
@@ -148,7 +148,7 @@ def _move_threshold(session: Session, step: ThresholdStep) -> None:
 
 def _fly_seed(session: Session, seed: int | None, at_s: float) -> None:
     world = _free_to_fly(session)
-    if session.shared.recording is not None:
+    if session.going_recording is not None:
         raise UserError("a recording is going on, of this colon: L ends it")
     if seed is None:
         seed = (world.colon.base_seed + 1) % (MAX_SEED + 1)

@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 
 MANY_CORES = 8
 """From so many on, detecting on the CPU takes nothing from the renderer."""
+RECORDING = "a recording is going on: L ends it"
 
 
 class Session:
@@ -94,6 +95,8 @@ class Session:
                 self._on_fatal,
                 self._on_flight_over,
             )
+        self._unclosed: set[Recording | SourceRecording] = set()
+        """Recordings of which not all is on disk yet; the last one may still go on."""
         self._steerer: object | None = None
         self._baking: threading.Thread | None = None
         self._next_seed: tuple[int, float] | None = None
@@ -117,9 +120,9 @@ class Session:
         """End all threads and the renderer; a recording is finished first."""
         self._closed = True
         with self.shared.lock:
-            recording = self.recording
+            unclosed = list(self._unclosed)
         self.show.end()
-        if recording is not None:
+        for recording in unclosed:
             recording.abandon()
         self.detecting.end()
         self.encoding.end()
@@ -134,8 +137,14 @@ class Session:
 
     @property
     def recording(self) -> Recording | SourceRecording | None:
-        """The recording that goes on."""
+        """The last recording, until all of it is on disk."""
         return self.shared.recording if self.source is None else self.source.recording
+
+    @property
+    def going_recording(self) -> Recording | SourceRecording | None:
+        """The recording that takes frames; one that has ended is in nobody's way."""
+        recording = self.recording
+        return None if recording is None or recording.ended else recording
 
     def steer(self, who: object, steer: Steer) -> None:
         """Steer as a viewer's keys ask; of several viewers the last one to steer wins."""
@@ -194,12 +203,13 @@ class Session:
             events=self.events,
         )
         recording.on_closed = lambda: self._on_closed(recording)
+        self._unclosed.add(recording)
         self.shared.recording = self.last_recording = recording
 
     def record_source(self, source: SourceShow) -> None:
         """Begin a recording of the source, or end the one that goes on; the lock is held."""
-        if source.recording is not None:
-            source.recording.end()
+        if (going := self.going_recording) is not None:
+            going.end()
             return
         recording = SourceRecording(
             source.source_name,
@@ -207,7 +217,8 @@ class Session:
             max_frames=self.config.max_frames,
             events=self.events,
         )
-        recording.on_closed = lambda: self._on_source_closed(source)
+        recording.on_closed = lambda: self._on_source_closed(source, recording)
+        self._unclosed.add(recording)
         source.recording = self.last_recording = recording
 
     def choose_source(self, place: int) -> None:
@@ -216,8 +227,8 @@ class Session:
             raise UserError("there is no source to choose; name some with --source")
         if place >= len(self.source_names):
             raise UserError(f"there are {len(self.source_names)} sources, from 0: no {place}")
-        if self.recording is not None:
-            raise UserError("a recording is going on: L ends it")
+        if self.going_recording is not None:
+            raise UserError(RECORDING)
         threading.Thread(
             target=self._switch_source, args=(place,), name="choosing", daemon=True
         ).start()
@@ -230,7 +241,11 @@ class Session:
             return
         with self.shared.lock:
             before = self.source
-            if self._closed or before is None or before.recording is not None:
+            if self._closed or before is None:
+                return
+            if self.going_recording is not None:  # begun while the other source was being opened
+                self._tell("error", f"{opened.source_name} isn't shown: {RECORDING}")
+                opened.end()
                 return
             before.end()
             opened.go_on_after(before)
@@ -286,7 +301,7 @@ class Session:
         self.on_change()
 
     def _may_steer(self, world: World) -> bool:
-        recording = self.shared.recording
+        recording = self.going_recording
         if recording is None or not recording.data_run:
             return True
         world.set_steer(NOTHING)  # a key that was held when the data run began
@@ -308,6 +323,7 @@ class Session:
 
     def _on_closed(self, recording: Recording) -> None:
         with self.shared.lock:
+            self._unclosed.discard(recording)
             if self.shared.recording is recording:
                 self.shared.recording = None
         self.on_change()
@@ -315,9 +331,11 @@ class Session:
             failed = UserError(recording.error) if recording.error else None
             self.on_end(failed)
 
-    def _on_source_closed(self, source: SourceShow) -> None:
+    def _on_source_closed(self, source: SourceShow, recording: SourceRecording) -> None:
         with self.shared.lock:
-            source.recording = None
+            self._unclosed.discard(recording)
+            if source.recording is recording:
+                source.recording = None
         self.on_change()
 
     def _on_flight_over(self) -> None:

@@ -43,10 +43,10 @@ def test_a_video_is_shown_without_the_controls_of_the_simulator(browser, tmp_pat
         page.keyboard.press("p")
         expect(page.locator("#toasts")).to_contain_text("nothing in them can be steered")
         page.keyboard.press("l")
+        expect(page.locator("#chip-rec")).to_be_visible()
         page.keyboard.press("k")
         expect(hud(page, "rec-frames")).not_to_have_text("0")
         page.keyboard.press("l")
-        expect(page.locator("#rec")).to_be_hidden()
 
         page.locator("#source-choice").select_option(label="rtsp://***@127.0.0.1:9/cam")
         expect(page.locator("#veil-title")).to_have_text(
