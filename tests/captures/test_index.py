@@ -84,6 +84,29 @@ def test_a_time_that_is_none_is_told_and_the_frame_is_of_use(foreign_run, time):
     assert index.dropped == {"label: sim_time is no number (its frame_id counts as seconds)": 1}
 
 
+@pytest.mark.parametrize(
+    ("frame", "polyp", "is_used"),
+    [
+        ({}, {"source": "predicted", "score": 0.9}, False),
+        ({}, {"source": "predicted", "reviewed": False}, False),
+        ({}, {"source": "predicted", "reviewed": True}, True),
+        ({}, {"source": "annotated"}, True),
+        ({"source": "predicted"}, {}, False),
+        ({"source": "predicted"}, None, False),  # nothing was found: that is no "no polyp"
+        ({"source": "predicted", "reviewed": True}, None, True),
+        ({"source": "predicted", "reviewed": True}, {"source": "predicted"}, False),
+    ],
+)
+def test_what_a_detector_alone_says_is_no_truth(foreign_run, make_polyp, frame, polyp, is_used):
+    run = foreign_run("run_1")
+    polyps = [] if polyp is None else [make_polyp(norm=[0, 0, 1, 1]) | polyp]
+    run.frame(0, polyps, **frame)
+    index = index_root(run.path.parent)
+    assert len(index.frames) == is_used
+    reason = "frame: predicted, and nobody has looked at it (`endoforge sim-view`, Labels, does it)"
+    assert index.dropped == ({} if is_used else {reason: 1})
+
+
 def test_the_paris_kind_can_be_the_class(foreign_run, make_polyp):
     run, box = foreign_run("run_1"), [0, 0, 1, 1]
     sessile, flat = ({"paris": kind, "label": "polyp"} for kind in ("Is", "IIa"))

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from endoforge.captures.frame_times import read_frame_times
 from endoforge.captures.index import index_root
 from endoforge.captures.pictures import read_picture
 from endoforge.captures.recorder import RunRecorder
@@ -66,6 +67,8 @@ def test_frames_come_in_without_labels(video):
     index = index_root(root)
     assert index.frames == []
     assert index.dropped == {"image: no label names it": 6}
+    time = read_frame_times(index.runs[0].path)[3]
+    assert (time.seconds, time.source_frame) == (pytest.approx(6 / FPS), 6)
     ours = ours_of(index.runs[0].manifest)
     assert (ours["frames"], ours["complete"], ours["import"]["format"]) == (6, True, "video")
     assert "1 runs, 6 frames came in" in report.lines()[0]
@@ -85,10 +88,10 @@ def test_the_same_again_is_known_and_other_frames_of_it_are_refused(video):
 def test_what_was_cut_short_is_gone_on_with(video, monkeypatch):
     write = RunRecorder.write_unlabelled
 
-    def interrupted(self, number, image):
+    def interrupted(self, number, image, time):
         if number == 4:
             raise KeyboardInterrupt
-        write(self, number, image)
+        write(self, number, image, time)
 
     monkeypatch.setattr(RunRecorder, "write_unlabelled", interrupted)
     with pytest.raises(Resumable):
@@ -97,7 +100,13 @@ def test_what_was_cut_short_is_gone_on_with(video, monkeypatch):
     report, root = bring_in(video)
     assert (report.runs[0].there, report.runs[0].frames) == (4, 8)
     assert greys(root) == list(range(12))
-    assert ours_of(index_root(root).runs[0].manifest)["frames"] == 12
+    run = index_root(root).runs[0]
+    assert ours_of(run.manifest)["frames"] == 12
+    times = read_frame_times(run.path)
+    assert [times[number].source_frame for number in range(12)] == list(range(12))
+    assert [times[number].seconds for number in range(12)] == pytest.approx(
+        [number / FPS for number in range(12)]
+    )
 
 
 def packets_of(video):
@@ -129,10 +138,10 @@ def test_damage_in_the_middle_is_counted_and_a_rerun_finds_the_same_frames(video
     blank(video, [5])
     write = RunRecorder.write_unlabelled
 
-    def interrupted(self, number, image):
+    def interrupted(self, number, image, time):
         if number == 7:
             raise KeyboardInterrupt
-        write(self, number, image)
+        write(self, number, image, time)
 
     monkeypatch.setattr(RunRecorder, "write_unlabelled", interrupted)
     with pytest.raises(Resumable):

@@ -33,6 +33,10 @@ POLYP = {
     "label": "polyp",
     "visibility": 1.0,
     "paris": "Is",
+    "polyp_id": 1,
+    "source": "predicted",
+    "score": 0.9,
+    "reviewed": True,
 }
 LABEL = {
     "frame_id": 0,
@@ -44,6 +48,8 @@ LABEL = {
     "polyp_seed": 1,
     "polyp_labels": [POLYP, POLYP],
     "source_image": "a.png",
+    "source": "annotated",
+    "reviewed": True,
 }
 MANIFEST = {
     "schema_version": 1,
@@ -176,6 +182,20 @@ def test_manifests_to_make_again(manifest: Any) -> None:
     with scratch() as folder:
         path = write(folder / "manifest.json", dumped(manifest))
         call(["datagen", "--from-manifest", str(path), "--print-randomization"], folder)
+
+
+FRAME_TIMES = b"""{"frame_id": 0, "seconds": 0.0, "source_frame": 0}
+{"frame_id": 1, "seconds": 0.04, "source_frame": null}
+"""
+
+
+@fuzzed
+@given(damaged(FRAME_TIMES))
+def test_frame_times(lines: bytes) -> None:
+    with scratch() as folder:
+        run = write_run(folder, dumped(LABEL))
+        write(run / "frame_times.jsonl", lines)
+        call(["detect", "--detector", "heuristic", str(run), "--out", f"{folder}/out"], folder)
 
 
 @fuzzed

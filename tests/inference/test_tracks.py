@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import endoforge
+from endoforge.captures.frame_times import FrameTime, append_frame_time
 from endoforge.captures.video import Video
 from endoforge.core.errors import UserError
 from endoforge.inference.config import DetectConfig
@@ -193,7 +194,7 @@ def test_runs_have_tracks_of_their_own(tmp_path, detect):
 @pytest.mark.parametrize("times", [(0.0, 0.0, 0.0), (0.2, 0.1, 0.0), (0.0, None, None)])
 def test_images_without_a_time_that_rises_arent_followed_and_counted(times, tmp_path, detect):
     report, out = detect(capture_run(tmp_path / "in", times=times))
-    reason = "picture: not tracked, its label says no time that is later"
+    reason = "picture: not tracked, its run says no time that is later"
     assert report.notes.counts == {reason: 2}
     assert tracks_of(out)["videos"][0]["frames"] == 1
     assert ["tracks" in record for record in lines_of(out)] == [True, False, False]
@@ -204,6 +205,18 @@ def test_imported_runs_have_no_sure_clock(tmp_path, detect):
     report, out = detect(capture_run(tmp_path / "in", **origin))
     assert tracks_of(out)["videos"] == []
     assert not report.notes.counts
+
+
+def test_runs_of_videos_have_the_clock_of_their_video(tmp_path, detect):
+    """They have no labels: their times stand in a file of their own."""
+    origin = {"endoforge": {"import": {"format": "video"}}}
+    run = capture_run(tmp_path / "in", times=(None, None, None), **origin)
+    for number in (0, 1):
+        append_frame_time(run, number, FrameTime(number / 5, 6 * number))
+    report, out = detect(run)
+    [video] = tracks_of(out)["videos"]
+    assert (video["frames"], video["seconds"]) == (2, pytest.approx(0.4))
+    assert report.notes.counts == {"picture: not tracked, its run says no time that is later": 1}
 
 
 def test_the_flag_is_off_unless_given():

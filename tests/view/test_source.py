@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 
 from endoforge.captures import live_reader, live_video
 from endoforge.captures.addresses import LiveAddress
+from endoforge.captures.frame_times import read_frame_times
 from endoforge.captures.index import index_root
 from endoforge.captures.live_video import StreamBroken
 from endoforge.captures.recorder import RunRecorder
@@ -210,6 +211,8 @@ def test_a_recording_has_no_labels(tmp_path, look_at):
     [run] = (tmp_path / "captures").iterdir()
     assert len(list((run / "images").iterdir())) == 5
     assert list((run / "labels").iterdir()) == []
+    times = [time.seconds for _, time in sorted(read_frame_times(run).items())]
+    assert np.diff(times) == pytest.approx([1 / 25] * 4)  # the video's own, wherever it began
     about = json.loads((run / "run_manifest.json").read_text())["endoforge"]
     assert about["frames"] == 5
     assert about["complete"] is True

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from endoforge import __version__
+from endoforge.captures.frame_times import FrameTime, append_frame_time
 from endoforge.captures.pictures import encode_png, is_whole
 from endoforge.captures.schema import (
     MANIFEST_NAME,
@@ -148,8 +149,9 @@ class RunRecorder:
         with self._counting:
             self.num_frames += 1
 
-    def write_unlabelled(self, frame_id: int, image: NDArray[np.uint8]) -> None:
-        """Write an image, (H, W, 3) uint8 RGB, of which nothing is known."""
+    def write_unlabelled(self, frame_id: int, image: NDArray[np.uint8], time: FrameTime) -> None:
+        """Write an image, (H, W, 3) uint8 RGB, of which only its time is known."""
+        append_frame_time(self.run_dir, frame_id, time)
         self._write_new(image_name(frame_id), encode_png(image))
         with self._counting:
             self.num_frames += 1

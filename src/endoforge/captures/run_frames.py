@@ -31,6 +31,7 @@ from endoforge.core.text import as_utf8
 LABEL_PATTERN = re.compile(r"frame_(\d+)\.json")
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg"}
 DIGEST_BYTES = 16
+AWAITS_REVIEW = "predicted, and nobody has looked at it (`endoforge sim-view`, Labels, does it)"
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -92,11 +93,11 @@ def usable_frames(
 ) -> Iterator[tuple[FrameRecord, FrameLabel]]:
     """Every usable frame of the run folder `run`, by number; tallies what is of no use, and why.
 
-    A frame is of use if its picture is there, all of its boxes can be used, and all of their polyps
-    have the `label_field` that names their class. Images without a label are tallied too, so are a
-    malformed manifest, boxes whose two fields disagree, and times that are none. Raises UserError
-    at the first of all these if the tally is strict, and if the labels or the images can't be
-    listed.
+    A frame is of use if its picture is there, no part of its label is a prediction that nobody has
+    looked at, all of its boxes can be used, and all of their polyps have the `label_field` that
+    names their class. Images without a label are tallied too, so are a malformed manifest, boxes
+    whose two fields disagree, and times that are none. Raises UserError at the first of all these
+    if the tally is strict, and if the labels or the images can't be listed.
     """
     folders, sizes = RunFolders(run), _Sizes()
     label_folder = f"{run / 'labels'}{os.sep}"  # joined as text: a Path a label takes its time
@@ -113,6 +114,8 @@ def usable_frames(
             label, digest = _read_label(label_folder + name)
             image = _inner_path(label.image)
             claimed.add(posixpath.splitext(image)[0])
+            if label.awaits_review:
+                raise Unusable(AWAITS_REVIEW)
             num_bytes = _image_bytes(folders, label, image)
             boxes = _usable_boxes(folders, label, image, sizes, tally, where)
             polyps = label.seen_polyps

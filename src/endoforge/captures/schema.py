@@ -5,7 +5,8 @@ that EndoForge adds are left out where they have no value.
 """
 
 import math
-from typing import Annotated, Any, ClassVar
+import re
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BaseModel,
@@ -31,6 +32,8 @@ PICTURE_EXTRAS = ("instance", "depth", "normals")
 """More ground truth: each a folder of pictures named as the frames' own."""
 POSES_NAME = "poses.txt"
 """The camera's poses of all frames of the run, in TUM's format."""
+
+_FRAME_FILE = re.compile(r"frame_(\d{1,20})\.[A-Za-z]+")
 
 U64 = Annotated[int, Field(ge=0, le=MAX_SEED)]
 
@@ -58,6 +61,12 @@ def image_name(frame_id: int, suffix: str = ".png") -> str:
     return f"images/frame_{frame_id:05d}{suffix}"
 
 
+def frame_number(name: str) -> int | None:
+    """The number in the name of a frame's file, such as `frame_00007.png`; None if it has none."""
+    match = _FRAME_FILE.fullmatch(name)
+    return int(match[1]) if match else None
+
+
 def label_name(frame_id: int) -> str:
     """Where a frame's label lies within its run: `labels/frame_00007.json`."""
     return f"labels/frame_{frame_id:05d}.json"
@@ -83,6 +92,10 @@ class _Contract(BaseModel):
         }
 
 
+Source = Literal["simulated", "annotated", "predicted"]
+"""Who says what a label says: a simulator, a person, or a detector."""
+
+
 class PolypLabel(_Contract):
     """One polyp; a polyp that can't be seen has neither box.
 
@@ -101,9 +114,25 @@ class PolypLabel(_Contract):
     polyp_id: PolypId | None = None
     """Which of the run's polyps it is, the same in every frame; where there are instance images,
     its pixels have this value there."""
+    source: Source | None = None
+    """Who says that it is there; None is as good as a person."""
+    score: float | None = None
+    """How sure the detector was of it, 0..1."""
+    reviewed: bool | None = None
+    """Whether a person has confirmed it."""
 
     added_by_us = frozenset(
-        {"label", "visibility", "paris", "diameter_mm", "distance_mm", "polyp_id"}
+        {
+            "label",
+            "visibility",
+            "paris",
+            "diameter_mm",
+            "distance_mm",
+            "polyp_id",
+            "source",
+            "score",
+            "reviewed",
+        }
     )
 
     @property
@@ -127,6 +156,8 @@ class FrameLabel(_Contract):
     """What is known of one frame. `image` is relative to the run; times are in seconds.
 
     `source_image` is the path that an imported picture had below the folder that it came from.
+    `source` and `reviewed` say of the frame as a whole what a polyp's say of it: a frame in which a
+    detector found nothing is none without a polyp until a person has looked at it.
     """
 
     frame_id: U64
@@ -139,8 +170,16 @@ class FrameLabel(_Contract):
     polyp_labels: Annotated[list[PolypLabel], Field(fail_fast=True)]
     camera: dict[str, Any] | None = None
     source_image: str | None = None
+    source: Source | None = None
+    reviewed: bool | None = None
 
-    added_by_us = frozenset({"camera", "source_image"})
+    added_by_us = frozenset({"camera", "source_image", "source", "reviewed"})
+
+    @property
+    def awaits_review(self) -> bool:
+        """Whether a part of it is a detector's word alone, which nobody may learn from."""
+        said: tuple[FrameLabel | PolypLabel, ...] = (self, *self.polyp_labels)
+        return any(one.source == "predicted" and not one.reviewed for one in said)
 
     @property
     def seen_polyps(self) -> tuple[PolypLabel, ...]:

@@ -3,6 +3,7 @@
 import hashlib
 from pathlib import Path
 
+from endoforge.captures.frame_times import FrameTime
 from endoforge.captures.pictures import is_whole
 from endoforge.captures.recorder import RunRecorder
 from endoforge.captures.schema import image_name
@@ -67,12 +68,12 @@ def _origin(config: ImportConfig, video: Video) -> Origin:
 def _write(config: ImportConfig, video: Video, recorder: RunRecorder, group: str) -> ImportedRun:
     run = ImportedRun(recorder.run_dir.name, group)
     with progress("importing", video.expected(config.fps), "frames") as advance:
-        for number, (_, _, picture) in enumerate(video.frames(config.fps)):
+        for number, (source, seconds, picture) in enumerate(video.frames(config.fps)):
             if is_whole(recorder.run_dir / image_name(number)):
                 run.there += 1
                 recorder.num_frames += 1
             else:
-                recorder.write_unlabelled(number, picture)
+                recorder.write_unlabelled(number, picture, FrameTime(seconds, source))
                 run.frames += 1
             advance()
     if not run.frames + run.there:

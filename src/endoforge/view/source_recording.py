@@ -11,6 +11,7 @@ from threading import RLock, Semaphore
 import numpy as np
 from numpy.typing import NDArray
 
+from endoforge.captures.frame_times import FrameTime
 from endoforge.captures.recorder import RunRecorder
 from endoforge.core.errors import UserError, is_full
 from endoforge.datagen.job import REPEATABLE
@@ -44,8 +45,11 @@ class SourceRecording:
         self._room = Semaphore(MOST_PENDING)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="recorder")
 
-    def put(self, rgb: NDArray[np.uint8], *, wait: bool) -> None:
-        """Have a picture, (H, W, 3) uint8 RGB, written; if too many are, wait, or leave it out."""
+    def put(self, seconds: float, rgb: NDArray[np.uint8], *, wait: bool) -> None:
+        """Have a picture, (H, W, 3) uint8 RGB, of a moment of the source written.
+
+        If too many wait to be written, wait, or leave it out.
+        """
         if not self._room.acquire(blocking=wait):
             self.left_out += 1
             return
@@ -53,7 +57,7 @@ class SourceRecording:
             if self.ended:
                 self._room.release()
                 return
-            self._writer.submit(self._write, self._put, rgb)
+            self._writer.submit(self._write, self._put, FrameTime(seconds), rgb)
             self._put += 1
             if self._put >= self.max_frames:
                 self.end()
@@ -71,12 +75,12 @@ class SourceRecording:
         self.end()
         self._writer.shutdown(wait=True)
 
-    def _write(self, number: int, rgb: NDArray[np.uint8]) -> None:
+    def _write(self, number: int, time: FrameTime, rgb: NDArray[np.uint8]) -> None:
         """In the writer's thread."""
         try:
             if self.error is None:
                 leave_space(self._root)
-                self._opened().write_unlabelled(number, rgb)
+                self._opened().write_unlabelled(number, rgb, time)
                 self.frames += 1
         except (OSError, UserError) as error:
             full = is_full(error) or is_full(error.__cause__)

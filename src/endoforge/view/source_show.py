@@ -96,7 +96,7 @@ class SourceShow(threading.Thread, ABC):
         self.rate.add()
         recording = self.recording
         if recording is not None:
-            recording.put(rgb, wait=not self.is_live)
+            recording.put(seconds, rgb, wait=not self.is_live)
         self._on_frame(PlainFrame(self._numbers, rgb, seconds, part))
 
     def _set_trouble(self, trouble: str | None) -> None:
