@@ -345,7 +345,7 @@ COMMANDS = {
     "import": Command(
         "turn labelled pictures of other tools, or a video, into capture runs",
         "endoforge.formats.config:ImportConfig",
-        "endoforge.formats.importing:run_import",
+        "endoforge.formats.importing:import_or_label",
     ),
     "convert": Command(
         "write capture runs in another tool's format",

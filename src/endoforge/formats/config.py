@@ -1,7 +1,7 @@
 """What `import` and `convert` can be told; nothing heavy is imported here."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated, Literal, get_args
 
 from tyro.conf import Positional, arg
@@ -27,6 +27,8 @@ ImportFormat = Literal[
 ConvertFormat = Literal["coco", "yolo", "yolo-seg", "voc", "masks", "cvat", "mot", "webdataset"]
 Unlabelled = Literal["drop", "background"]
 
+_WITH_ONTO = {"format", "annotations", "onto", "video", "class_map", "strict"}
+"""What can be said of labels for a run that is there."""
 FOLDER, ONE, FIELD, NAME = "folder", "one", "field:", "name:"
 
 
@@ -88,7 +90,12 @@ class ImportConfig:
     mask_1, p1, 1_gt, 1_label and their like for a picture 1."""
 
     video: Annotated[str | None, arg(metavar="FILE")] = None
-    """A video in place of pictures: a run of its frames without labels, for detect."""
+    """A video in place of pictures: a run of its frames without labels, for detect. With --onto:
+    where the run's video is now, if not where it was."""
+
+    onto: Annotated[str | None, arg(metavar="RUN")] = None
+    """CVAT, in place of --images: the run that import made of a --video, whose frames get the
+    labels of the XML file for that video. Labels that are there stay."""
 
     fps: Annotated[float | None, arg(metavar="FLOAT")] = None
     """Video: frames a second to take; all of them if not given. Pictures: frames a second that
@@ -98,6 +105,10 @@ class ImportConfig:
     """Stop at the first picture or box that can't be used instead of leaving it out."""
 
     def __post_init__(self) -> None:
+        _ = self.renamed
+        if self.onto is not None:
+            self._check_onto()
+            return
         if (self.images is None) == (self.video is None):
             raise UserError("name either --images (with --format) or --video")
         if self.video is not None:
@@ -132,7 +143,6 @@ class ImportConfig:
                     f"{flag}: a name has at most {MOST_NAME_LENGTH} characters that UTF-8 can hold"
                 )
         self._check_group()
-        _ = self.renamed
 
     def _check_video(self) -> None:
         for name in ("format", "annotations", "names", "mask_pattern"):
@@ -141,6 +151,16 @@ class ImportConfig:
                 raise UserError(f"--{flag}: frames of a --video have no labels; leave it out")
         if self.fps is not None:
             check_positive("--fps", self.fps, example="5")
+
+    def _check_onto(self) -> None:
+        if self.format != "cvat" or self.annotations is None:
+            raise UserError(
+                "--onto: takes --format cvat and --annotations, the XML file of a video's labels"
+            )
+        for one in fields(ImportConfig):  # a command line has more
+            if one.name not in _WITH_ONTO and getattr(self, one.name) != one.default:
+                flag = one.name.replace("_", "-")
+                raise UserError(f"--{flag}: says nothing of a run that is there; leave it out")
 
     def _check_mask_pattern(self) -> None:
         if self.mask_pattern is None:

@@ -8,14 +8,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from endoforge.captures.label_boxes import usable_box
 from endoforge.captures.pictures import decode_picture, encode_png, is_upright, suffix_of
 from endoforge.captures.recorder import Picture, RunRecorder
 from endoforge.captures.schema import (
     MANIFEST_NAME,
-    Corners,
     FrameLabel,
-    PolypLabel,
     image_name,
 )
 from endoforge.captures.tally import Tally, Unusable
@@ -23,6 +20,7 @@ from endoforge.core.errors import Resumable, UserError
 from endoforge.core.outputs import check_output_folder, refuse_within
 from endoforge.core.progress import Advance, progress
 from endoforge.core.text import printable
+from endoforge.formats.box_labels import in_pixels, judged, polyp_label, reaches_out, renamed
 from endoforge.formats.coco import read_coco
 from endoforge.formats.config import FIELD, NAME, ONE, ImportConfig
 from endoforge.formats.cvat import read_cvat
@@ -36,8 +34,9 @@ from endoforge.formats.mot import read_mot
 from endoforge.formats.runs import ImportedRun, ImportReport, ImportRoot, Origin
 from endoforge.formats.searching import natural_key
 from endoforge.formats.sequences import in_order, named_and_timed, refuse_doubles
-from endoforge.formats.source import NamedBox, Source, SourceFrame
+from endoforge.formats.source import Source, SourceFrame
 from endoforge.formats.video_import import import_video
+from endoforge.formats.video_labels import VideoLabelsReport, label_video_run
 from endoforge.formats.voc import read_voc
 from endoforge.formats.webdataset import read_webdataset
 from endoforge.formats.yolo import read_yolo
@@ -57,8 +56,11 @@ READERS: dict[str, Reader] = {
     "imagefolder": read_imagefolder,
     "webdataset": read_webdataset,
 }
-UNKNOWN_PLACE = (0.0, 0.0, 0.0)
-"""A picture doesn't say where in space its polyps are, and the format wants a place."""
+
+
+def import_or_label(config: ImportConfig) -> ImportReport | VideoLabelsReport:
+    """The command: `run_import`, or with `--onto` labels for a run that is there."""
+    return run_import(config) if config.onto is None else label_video_run(config)
 
 
 def run_import(config: ImportConfig) -> ImportReport:
@@ -75,7 +77,7 @@ def run_import(config: ImportConfig) -> ImportReport:
     report = ImportReport(Path(config.output_root), left_out=Tally(strict=config.strict))
     source = READERS[config.format](config, report.left_out)
     _refuse_rate(config, source)
-    frames = [_judged(_told_apart(one)) for one in _renamed(config, source, report.left_out)]
+    frames = [judged(_told_apart(one)) for one in renamed(config, source, report.left_out)]
     groups = _grouped(config, _counted(refuse_doubles(frames), report.left_out))
     report.no_rate = config.fps is None and any(map(_lacks_rate, frames))
     root = ImportRoot(report.root)
@@ -122,34 +124,6 @@ def _refuse_overlap(config: ImportConfig) -> None:
             )
 
 
-def _renamed(config: ImportConfig, source: Source, tally: Tally) -> list[SourceFrame]:
-    """The frames with the classes of `--class-map`, each box once."""
-    renamed = config.renamed
-    named = {*source.class_names, *(box.name for frame in source.frames for box in frame.boxes)}
-    if unknown := sorted(renamed.keys() - named):
-        there = ", ".join(sorted(named)) or "none"
-        raise UserError(f"--class-map: no class is named {unknown[0]!r}; there are: {there}")
-    frames = []
-    for frame in source.frames:
-        boxes = []
-        for box in frame.boxes:
-            name = renamed.get(box.name, box.name)
-            if name:
-                boxes.append(replace(box, name=name))
-            else:
-                tally.count(f"box: of {box.name}, left out by --class-map", frame.name)
-        frames.append(replace(frame, boxes=_once(boxes, frame.name, tally)))
-    return frames
-
-
-def _once(boxes: list[NamedBox], name: str, tally: Tally) -> tuple[NamedBox, ...]:
-    """The boxes of the picture `name` without those that it has twice, which are counted."""
-    unique = tuple(dict.fromkeys(boxes))
-    if again := len(boxes) - len(unique):
-        tally.count("box: there twice, with the same class and corners", name, again)
-    return unique
-
-
 def _told_apart(frame: SourceFrame) -> SourceFrame:
     """With a track a box where its pixels are known, for an instance image needs the name.
 
@@ -159,19 +133,6 @@ def _told_apart(frame: SourceFrame) -> SourceFrame:
         return frame
     boxes = (replace(box, track=f"{frame.name} {n}") for n, box in enumerate(frame.boxes, 1))
     return replace(frame, boxes=tuple(boxes))
-
-
-def _judged(frame: SourceFrame) -> SourceFrame:
-    """With a fault if a box can't be used, as far as its label says the picture's size."""
-    size = (1, 1) if frame.normalised else frame.size
-    if frame.fault is not None or size is None or min(size) < 1:
-        return frame
-    try:
-        for box in frame.boxes:
-            _usable(frame, box, size)
-    except Unusable as unusable:
-        return replace(frame, fault=unusable)
-    return frame
 
 
 def _counted(frames: list[SourceFrame], tally: Tally) -> list[SourceFrame]:
@@ -274,11 +235,11 @@ def _import_frame(
 ) -> None:
     try:
         data, suffix, size = _picture(frame)
-        polyps = [_polyp(frame, box, size) for box in frame.boxes]
+        polyps = [polyp_label(frame, box, size) for box in frame.boxes]
     except Unusable as unusable:
         report.left_out.drop(f"picture: {unusable.reason}", frame.name, unusable.detail)
         return
-    report.clipped += sum(_reaches_out(_in_pixels(frame, box, size), size) for box in frame.boxes)
+    report.clipped += sum(reaches_out(in_pixels(frame, box, size), size) for box in frame.boxes)
     assert frame.moment is not None
     assert frame.moment.seconds is not None
     label = FrameLabel(
@@ -326,40 +287,3 @@ def _picture(frame: SourceFrame) -> tuple[bytes, str, tuple[int, int]]:
         raise Unusable("its label is of another size", f"{size[0]}x{size[1]}, label {said}")
     suffix = suffix_of(data)
     return (data, suffix, size) if suffix else (encode_png(picture), ".png", size)
-
-
-def _in_pixels(frame: SourceFrame, box: NamedBox, size: tuple[int, int]) -> Corners:
-    width, height = size if frame.normalised else (1, 1)
-    x0, y0, x1, y1 = box.corners
-    return x0 * width, y0 * height, x1 * width, y1 * height
-
-
-def _usable(frame: SourceFrame, box: NamedBox, size: tuple[int, int]) -> Corners:
-    """xyxy in 0..1 within the picture; raises Unusable if that is no box."""
-    width, height = (1, 1) if frame.normalised else size
-    x0, y0, x1, y1 = box.corners
-    try:
-        return usable_box((x0 / width, y0 / height, x1 / width, y1 / height))
-    except Unusable as unusable:
-        raise Unusable(unusable.reason, unusable.detail or box.name) from unusable
-
-
-def _polyp(frame: SourceFrame, box: NamedBox, size: tuple[int, int]) -> PolypLabel:
-    """Its label, in pixels and in 0..1; raises Unusable if it is no box in the picture."""
-    norm = _usable(frame, box, size)
-    x0, y0, x1, y1 = _in_pixels(frame, box, size)
-    width, height = size
-    assert not isinstance(box.track, str)  # a number since the run is known
-    return PolypLabel(
-        center_world=UNKNOWN_PLACE,
-        bbox_px=(max(x0, 0.0), max(y0, 0.0), min(x1, float(width)), min(y1, float(height))),
-        bbox_norm=norm,
-        label=box.name,
-        polyp_id=box.track,
-    )
-
-
-def _reaches_out(corners: Corners, size: tuple[int, int]) -> bool:
-    """Whether a box reaches a pixel or more out of its picture."""
-    x0, y0, x1, y1 = corners
-    return min(x0, y0) <= -1 or x1 >= size[0] + 1 or y1 >= size[1] + 1

@@ -1,0 +1,100 @@
+"""Labels that a run has already: what is written beside them fits to them, and changes none."""
+
+import itertools
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from endoforge.captures.run_frames import LABEL_PATTERN
+from endoforge.captures.schema import MOST_POLYP_ID, FrameLabel, PolypLabel, label_name
+from endoforge.core.errors import UserError
+from endoforge.core.reading import MOST_LABEL_BYTES, read_regular
+from endoforge.core.text import as_utf8
+from endoforge.formats.source import Track
+
+SAME_PX = 0.01
+"""Pixels that a box may differ by, written twice."""
+
+Tracked = tuple[Track | None, PolypLabel]
+"""A polyp to write, and the object that another tool says it is."""
+
+
+class LabelsThere:
+    """The labels of a run, and the `polyp_id`s in them."""
+
+    def __init__(self, run_dir: Path) -> None:
+        """Read them all; raises UserError for one that can't be read."""
+        self.run_dir = run_dir
+        self._labels: dict[int, FrameLabel] = {}
+        for path in sorted((run_dir / "labels").glob("*.json")):
+            if match := LABEL_PATTERN.fullmatch(path.name):
+                self._labels[int(match[1])] = _read(path)
+
+    def __contains__(self, frame_id: int) -> bool:
+        return frame_id in self._labels
+
+    def ids_elsewhere(self, frame_ids: Iterable[int]) -> set[int]:
+        """The `polyp_id`s in the labels of all other frames."""
+        others = self._labels.keys() - set(frame_ids)
+        polyps = (polyp for frame_id in others for polyp in self._labels[frame_id].polyp_labels)
+        return {polyp.polyp_id for polyp in polyps if polyp.polyp_id is not None}
+
+    def names(self, frame_id: int, polyps: Sequence[Tracked]) -> dict[Track, int]:
+        """The `polyp_id` of each track on a frame whose label is there and says the same.
+
+        Raises UserError if it says anything else of what is seen, for no label is written over.
+        """
+        left = list(self._labels[frame_id].seen_polyps)
+        names: dict[Track, int] = {}
+        for track, polyp in polyps:
+            same = next((one for one in left if _is_same(one, polyp)), None)
+            if same is None or (track is None) != (same.polyp_id is None):
+                raise self._other(frame_id)
+            left.remove(same)
+            if track is not None and same.polyp_id is not None:
+                names[track] = same.polyp_id
+        if left:
+            raise self._other(frame_id)
+        return names
+
+    def _other(self, frame_id: int) -> UserError:
+        return UserError(
+            f"{self.run_dir / label_name(frame_id)}: is there and says something else; no label is "
+            "written over: remove it, or import the video to another --output-root"
+        )
+
+
+def _read(path: Path) -> FrameLabel:
+    try:
+        return FrameLabel.model_validate_json(as_utf8(read_regular(path, MOST_LABEL_BYTES)))
+    except (OSError, ValidationError) as error:
+        raise UserError(f"{path}: a label that can't be read; mend or remove it") from error
+
+
+def _is_same(one: PolypLabel, other: PolypLabel) -> bool:
+    if one.bbox_px is None or other.bbox_px is None or one.class_name != other.class_name:
+        return False
+    return all(abs(a - b) <= SAME_PX for a, b in zip(one.bbox_px, other.bbox_px, strict=True))
+
+
+def name_tracks(
+    tracks: Iterable[Track], known: dict[Track, int], elsewhere: set[int]
+) -> dict[Track, int]:
+    """The `polyp_id` of each track, in the order in which they appear.
+
+    Those that are `known` keep theirs. Else numbers from 1 on stay as they are if all are such and
+    none is that of a polyp `elsewhere`; if not, tracks are numbered on from the highest that is
+    taken.
+    """
+    ordered = list(dict.fromkeys(tracks))
+    own = {one for one in ordered if isinstance(one, int) and 1 <= one <= MOST_POLYP_ID}
+    keep = len(own) == len(ordered) and not own & elsewhere
+    names = dict(known)
+    taken = elsewhere | set(known.values())
+    free = itertools.count(max(taken | (own if keep else set()), default=0) + 1)
+    for track in ordered:
+        if track not in names:
+            stays = keep and isinstance(track, int) and track not in taken
+            names[track] = int(track) if stays else next(free)
+    return names

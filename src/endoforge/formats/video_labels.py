@@ -1,0 +1,280 @@
+"""CVAT's labels of a video, put onto the run that `import --video` made of it."""
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from endoforge.captures.pictures import is_whole, picture_size
+from endoforge.captures.run_frames import read_manifest
+from endoforge.captures.schema import FrameLabel, PolypLabel, image_name, label_name
+from endoforge.captures.tally import Tally
+from endoforge.core.errors import Resumable, UserError
+from endoforge.core.files import write_json_atomic
+from endoforge.core.folders import FolderLock, make_folder
+from endoforge.core.outputs import check_output_folder
+from endoforge.core.progress import progress
+from endoforge.core.text import printable
+from endoforge.formats.box_labels import judged, polyp_label, renamed
+from endoforge.formats.config import ImportConfig
+from endoforge.formats.cvat_task import (
+    CvatTask,
+    SaidOfFrame,
+    read_task_file,
+    said_of_video,
+    task_of,
+)
+from endoforge.formats.labels_there import LabelsThere, Tracked, name_tracks
+from endoforge.formats.outlines import Size
+from endoforge.formats.run_places import RunPlace, run_places
+from endoforge.formats.runs import MANIFEST_KEY, Origin
+from endoforge.formats.sequences import refuse_doubles
+from endoforge.formats.source import Blob, Moment, NamedBox, Source, SourceFrame, Track
+from endoforge.formats.spellings import caseless
+
+ASPECT_PIXELS = 1.5
+"""A copy of a video in another size may be off by so many pixels, for sides are whole numbers."""
+
+LabelledPlace = tuple[int, SourceFrame]
+"""The number of a run's frame, and the frame with what a file says of it."""
+
+
+@dataclass
+class VideoLabelsReport:
+    """What of a video's labels came onto the frames of its run, and what did not, by reason."""
+
+    run_dir: Path
+    num_frames: int = 0
+    """Frames that the run has."""
+    written: int = 0
+    empty: int = 0
+    there: int = 0
+    """Frames that had the same label already."""
+    boxes: Counter[str] = field(default_factory=Counter)
+    left_out: Tally = field(default_factory=Tally)
+
+    def lines(self) -> list[str]:
+        """Tell people what came in, and what did not."""
+        again = f", {self.there} were there already" if self.there else ""
+        head = f"labels for {self.written} of {self.num_frames} frames came in{again}"
+        lines = [f"{self.run_dir}: {head}"]
+        if self.empty:
+            lines.append(f"  {self.empty} of them show no polyp")
+        if self.boxes:
+            classes = ", ".join(f"{name} {number}" for name, number in sorted(self.boxes.items()))
+            lines.append(f"  boxes by class: {classes}")
+        return lines + [f"  left out: {line}" for line in self.left_out.lines()]
+
+
+def label_video_run(config: ImportConfig) -> VideoLabelsReport:
+    """Write the labels of `config.annotations` for the frames of the run `config.onto`.
+
+    Frames are matched by their numbers in the video, which is read again for them. Those of the
+    task without a box get a label without one; those outside of it stay without a label. A label
+    that is there stays as it is. Raises UserError where it says something else, and for a file that
+    isn't plainly of this run's video, before anything is written; Resumable when interrupted.
+    """
+    assert config.onto is not None
+    assert config.annotations is not None
+    run_dir, file = Path(config.onto), Path(config.annotations)
+    check_output_folder("--onto", config.onto)
+    origin = _video_origin(run_dir)
+    root = read_task_file(file)
+    task = task_of(root)
+    last = _last_frame(file, task, origin)
+    report = VideoLabelsReport(run_dir, left_out=Tally(strict=config.strict))
+    try:
+        lock = FolderLock(run_dir)
+    except BlockingIOError:
+        raise UserError(f"--onto {run_dir}: another process is writing it; let it end") from None
+    try:
+        places = run_places(run_dir, origin, config.video, last)
+        known = sorted(place.number for place in places if place.number in task)
+        said = said_of_video(root, known, file)
+        frames = _frames(run_dir, file, task, places, said, report)
+        _write(run_dir, _judged(config, frames, report.left_out), report)
+    finally:
+        lock.release()
+    return report
+
+
+def _video_origin(run_dir: Path) -> Origin:
+    """Where the run is from; raises UserError if it isn't a whole one of `import --video`."""
+    try:
+        manifest = read_manifest(run_dir)
+        ours = (manifest and manifest.endoforge) or {}
+        origin = Origin(**ours[MANIFEST_KEY])
+    except (OSError, ValidationError, KeyError, TypeError):
+        origin = None
+    if origin is None or origin.format != "video":
+        raise UserError(
+            f"--onto {run_dir}: not a run that `endoforge import --video` made; name its folder, "
+            "run_<number>"
+        )
+    if not ours.get("complete"):
+        raise UserError(
+            f"--onto {run_dir}: its import was cut short; run that `import --video` again"
+        )
+    return origin
+
+
+def _last_frame(file: Path, task: CvatTask, origin: Origin) -> int:
+    """The last frame that the file's task has.
+
+    Raises UserError for a file of pictures, of another video, or of nobody knows which frames.
+    """
+    where = f"--annotations {file}"
+    if task.source is None:
+        raise UserError(
+            f"{where}: of a task of pictures, whose numbers are no video's; import it with "
+            "--images in place of --onto"
+        )
+    clip = Path(origin.source).name
+    if caseless(Path(task.source).stem) != caseless(Path(clip).stem):
+        raise UserError(
+            f"{where}: of the video {printable(task.source)}, and the run is of {clip}; name the "
+            "run of that video, or if it is the same one, mend <source> in the file"
+        )
+    if task.last is None:
+        raise UserError(
+            f"{where}: doesn't say which frames its task has (stop_frame), so frames without a box "
+            "may be such that nobody looked at; export it from CVAT"
+        )
+    return task.last
+
+
+def _frames(
+    run_dir: Path,
+    file: Path,
+    task: CvatTask,
+    places: list[RunPlace],
+    said: dict[int, SaidOfFrame],
+    report: VideoLabelsReport,
+) -> list[LabelledPlace]:
+    """The run's frames of which the file says something, with their boxes in 0..1."""
+    frames: list[LabelledPlace] = []
+    report.num_frames = len(list((run_dir / "images").glob("frame_*.png")))
+    for place in places:
+        path = run_dir / image_name(place.frame_id)
+        if place.number not in task or place.number not in said or not is_whole(path):
+            continue
+        size = picture_size(path)
+        frame = SourceFrame(
+            image_name(place.frame_id),
+            Blob.of(path),
+            normalised=True,
+            size=size,
+            moment=Moment(task.source or "", place.number, place.seconds),
+        )
+        frame = said[place.number].on(frame)
+        width, height = _size_of_labels(file, task.size or size, size)
+        frames.append((place.frame_id, _in_shares(frame, width, height)))
+    if outside := report.num_frames - len(frames):
+        report.left_out.count(
+            "frame: outside of the task, so it stays without a label", str(run_dir), outside
+        )
+    numbers = {place.number for place in places if place.number in task}
+    for number in sorted(said.keys() - numbers):
+        if said[number].boxes:
+            report.left_out.count("label: of a frame that the run doesn't have", f"frame {number}")
+    return frames
+
+
+def _in_shares(frame: SourceFrame, width: int, height: int) -> SourceFrame:
+    boxes = (
+        replace(
+            box,
+            corners=(
+                box.corners[0] / width,
+                box.corners[1] / height,
+                box.corners[2] / width,
+                box.corners[3] / height,
+            ),
+        )
+        for box in frame.boxes
+    )
+    return replace(frame, boxes=tuple(boxes))
+
+
+def _size_of_labels(file: Path, labels: Size, picture: Size) -> Size:
+    """The size that boxes are of; raises UserError if it is of another shape than the picture."""
+    if abs(labels[0] * picture[1] / labels[1] - picture[0]) > ASPECT_PIXELS:
+        raise UserError(
+            f"--annotations {file}: of frames of {labels[0]}x{labels[1]}, and the run's are "
+            f"{picture[0]}x{picture[1]}, which has another shape, so where a box is isn't known; "
+            "label the video as it was imported"
+        )
+    return labels
+
+
+def _judged(config: ImportConfig, frames: list[LabelledPlace], tally: Tally) -> list[LabelledPlace]:
+    """Those that can be used, with the classes of `--class-map`; others are counted."""
+    classes = tuple(sorted({box.name for _, frame in frames for box in frame.boxes}))
+    source = Source([frame for _, frame in frames], classes)
+    usable: list[LabelledPlace] = []
+    judged_frames = refuse_doubles([judged(one) for one in renamed(config, source, tally)])
+    for (frame_id, _), frame in zip(frames, judged_frames, strict=True):
+        if frame.fault is None:
+            usable.append((frame_id, frame))
+        else:
+            tally.drop(f"frame: {frame.fault.reason}", frame.name, frame.fault.detail)
+    return usable
+
+
+def _write(run_dir: Path, frames: list[LabelledPlace], report: VideoLabelsReport) -> None:
+    """Write the labels that aren't there, all checked before the first."""
+    there = LabelsThere(run_dir)
+    names: dict[Track, int] = {}
+    labels: list[tuple[int, SourceFrame, list[Tracked]]] = []
+    for frame_id, frame in frames:
+        polyps = [(box.track, _nameless(frame, box)) for box in frame.boxes]
+        if frame_id in there:
+            names |= there.names(frame_id, polyps)
+            report.there += 1
+        else:
+            labels.append((frame_id, frame, polyps))
+    tracks = (box.track for _, frame in frames for box in frame.boxes if box.track is not None)
+    names = name_tracks(tracks, names, there.ids_elsewhere(frame_id for frame_id, _ in frames))
+    make_folder(run_dir / "labels", within=run_dir)
+    try:
+        with progress("writing", len(labels), "labels") as advance:
+            for frame_id, frame, polyps in labels:
+                _write_label(run_dir, frame_id, frame, polyps, names)
+                report.written += 1
+                report.empty += not polyps
+                report.boxes.update(polyp.class_name for _, polyp in polyps)
+                advance()
+    except KeyboardInterrupt as stop:
+        raise Resumable from stop
+
+
+def _nameless(frame: SourceFrame, box: NamedBox) -> PolypLabel:
+    assert frame.size is not None
+    return polyp_label(frame, replace(box, track=None), frame.size)
+
+
+def _write_label(
+    run_dir: Path,
+    frame_id: int,
+    frame: SourceFrame,
+    polyps: list[Tracked],
+    names: dict[Track, int],
+) -> None:
+    assert frame.moment is not None
+    assert frame.moment.seconds is not None
+    label = FrameLabel(
+        frame_id=frame_id,
+        sim_time=frame.moment.seconds,
+        unix_time=time.time(),
+        image=frame.name,
+        image_present=True,
+        camera_active=True,
+        polyp_seed=0,
+        polyp_labels=[
+            polyp if track is None else polyp.model_copy(update={"polyp_id": names[track]})
+            for track, polyp in polyps
+        ],
+    )
+    write_json_atomic(run_dir / label_name(frame_id), label.model_dump(mode="json"))
