@@ -16,6 +16,7 @@ from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.errors import UserError
 from endoforge.core.reading import MOST_LIST_BYTES, read_regular
 from endoforge.core.text import as_utf8
+from endoforge.formats.coco_masks import painter
 from endoforge.formats.config import ImportConfig
 from endoforge.formats.outlines import Size, box_of, encoded
 from endoforge.formats.source import (
@@ -134,6 +135,7 @@ def read_coco(config: ImportConfig, tally: Tally) -> Source:
             continue
         annotations[_key(annotation.image_id)].append((place, annotation))
     taken = _found(config, pictures, images, tally)
+    have_masks = any(one.segmentation for one in dataset.annotations)
     frames: list[SourceFrame] = []
     for name, path in pictures.paths.items():
         if name in taken:
@@ -141,7 +143,8 @@ def read_coco(config: ImportConfig, tally: Tally) -> Source:
             image = images[number]
             moment = _moment(image, videos)
             frame = SourceFrame(name, Blob.of(path), fields=_fields(number, image), moment=moment)
-            frames.append(_with_boxes(frame, images[number], annotations[number], names))
+            frame = _with_boxes(frame, image, annotations[number], names)
+            frames.append(_with_masks(frame, image, annotations[number]) if have_masks else frame)
         else:
             frames += without_label(config, name, pictures, tally)
     return Source(frames, tuple(dict.fromkeys(names.values())))
@@ -272,6 +275,22 @@ def _with_boxes(
             return replace(frame, size=image.size, fault=Unusable(unusable.reason, where))
         boxes.append(NamedBox(names[_key(annotation.category_id)], corners, annotation.track))
     return replace(frame, size=image.size, boxes=tuple(boxes))
+
+
+def _with_masks(
+    frame: SourceFrame, image: _Image, annotations: list[tuple[int, _Annotation]]
+) -> SourceFrame:
+    """With what paints its instance image; not if its annotations have no segmentation."""
+    has_masks = not annotations or any(one.segmentation for _, one in annotations)
+    if frame.fault is not None or not has_masks:
+        return frame
+    outlined = [
+        (box.corners, annotation.segmentation)
+        for box, (_, annotation) in zip(frame.boxes, annotations, strict=True)
+    ]
+    return replace(
+        frame, instance=painter(outlined, lambda: image.size or picture_size(frame.data.path))
+    )
 
 
 class CocoWriter(Writer):

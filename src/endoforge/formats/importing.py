@@ -127,11 +127,14 @@ def _refuse_overlap(config: ImportConfig) -> None:
 def _told_apart(frame: SourceFrame) -> SourceFrame:
     """With a track a box where its pixels are known, for an instance image needs the name.
 
-    Nothing says that two pictures show one polyp, so each picture has its own.
+    Where nothing says that two pictures show one polyp, each picture has its own.
     """
     if frame.instance is None:
         return frame
-    boxes = (replace(box, track=f"{frame.name} {n}") for n, box in enumerate(frame.boxes, 1))
+    boxes = (
+        replace(box, track=f"{frame.name} {n}") if box.track is None else box
+        for n, box in enumerate(frame.boxes, 1)
+    )
     return replace(frame, boxes=tuple(boxes))
 
 
@@ -265,6 +268,8 @@ def _extras(frame: SourceFrame, report: ImportReport) -> dict[str, Picture]:
         return {}
     ids = {box.corners: box.track for box in frame.boxes if isinstance(box.track, int)}
     try:
+        if len(ids) < len(frame.boxes):
+            raise Unusable("two polyps of one box")
         return {INSTANCE: frame.instance(ids)}
     except Unusable as unusable:
         reason = f"instance image (its boxes came in): {unusable.reason}"

@@ -1,6 +1,6 @@
 """The masks of a frame's polyps, from its instance image, and their outlines."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import cv2
 import numpy as np
@@ -17,6 +17,8 @@ Outline = NDArray[np.int64]
 INSTANCE = "instance"
 """The folder of a run's instance images."""
 NO_IMAGE = "no instance image (record its run with --save instance)"
+MOST_VALUE = 2**16 - 1
+"""Of an instance image's pixels."""
 MOST_APART = 1.0
 """Pixels between an edge of a box and that of its mask; beyond, one of them is wrong."""
 
@@ -46,6 +48,29 @@ def instance_masks(
         if not mask.any() or np.abs(around(mask) - box).max() > MOST_APART:
             raise Unusable("its instance image shows another place than a box", f"polyp {polyp_id}")
     return masks
+
+
+class InstanceCanvas:
+    """An instance image that is painted polyp by polyp; no pixel is of two."""
+
+    def __init__(self, shape: tuple[int, ...], ids: Iterable[int]) -> None:
+        """Of (H, W) `shape`, in 8 bits if they hold all `ids`; raises Unusable if 16 don't."""
+        most = max(ids, default=0)
+        if most > MOST_VALUE:
+            raise Unusable(f"more than {MOST_VALUE} polyps in its run (--group makes smaller ones)")
+        self.pixels: NDArray[np.uint8] | NDArray[np.uint16] = np.zeros(shape, np.uint8)
+        if most > np.iinfo(np.uint8).max:
+            self.pixels = np.zeros(shape, np.uint16)
+
+    def paint(self, there: tuple[slice, ...], mask: Mask, polyp_id: int) -> None:
+        """Give a polyp its pixels: those of `mask` in the part `there` of the image.
+
+        Raises Unusable if one is another's.
+        """
+        part = self.pixels[there]
+        if not np.isin(part[mask], (0, polyp_id)).all():
+            raise Unusable("its masks overlap, so a pixel is of two polyps")
+        part[mask] = polyp_id
 
 
 def around(mask: Mask) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.errors import UserError
 from endoforge.core.progress import progress
 from endoforge.formats.config import ImportConfig
+from endoforge.formats.instances import InstanceCanvas
 from endoforge.formats.mask_layers import Layer, layers_of
 from endoforge.formats.mask_names import mask_files
 from endoforge.formats.source import (
@@ -27,9 +28,6 @@ from endoforge.formats.source import (
     folder_of,
     without_label,
 )
-
-MOST_VALUE = 2**16 - 1
-"""Of an instance image's pixels."""
 
 
 def read_masks(config: ImportConfig, tally: Tally) -> Source:
@@ -145,10 +143,7 @@ def instance_image(
     is above 65,535, and if a mask can't be read.
     """
     layers = [layer for mask in masks for layer in layers_of(read_bytes(mask), min_area)]
-    most = max(ids.values(), default=0)
-    if most > MOST_VALUE:
-        raise Unusable(f"more than {MOST_VALUE} polyps in its run (--group makes smaller ones)")
-    shown = np.zeros(layers[0].shape, np.uint8 if most <= np.iinfo(np.uint8).max else np.uint16)
+    canvas = InstanceCanvas(layers[0].shape, ids.values())
     for layer in layers:
         count, parts, stats, _ = cv2.connectedComponentsWithStats(
             layer.astype(np.uint8), connectivity=8
@@ -158,8 +153,5 @@ def instance_image(
             if area < min_area or corners not in ids:
                 continue
             there = slice(top, top + height), slice(left, left + width)
-            mine = parts[there] == part
-            if not np.isin(shown[there][mine], (0, ids[corners])).all():
-                raise Unusable("its masks overlap, so a pixel is of two polyps")
-            shown[there][mine] = ids[corners]
-    return shown
+            canvas.paint(there, parts[there] == part, ids[corners])
+    return canvas.pixels

@@ -1,4 +1,4 @@
-"""The box of one COCO annotation: its bbox, or the one around its polygons or run lengths."""
+"""The box of one COCO annotation, its bbox or around polygons and run lengths, and its mask."""
 
 import math
 from collections.abc import Callable
@@ -14,6 +14,8 @@ from endoforge.captures.schema import Corners
 from endoforge.captures.tally import Unusable
 
 Size = tuple[int, int]
+FAR_OUT = 4
+"""Sides of its picture; no polygon reaches so far."""
 
 
 def box_of(bbox: Any, segmentation: Any, picture_size: Callable[[], Size]) -> Corners:
@@ -88,8 +90,47 @@ def encoded(mask: NDArray[np.bool_]) -> dict[str, Any]:
     return {"size": list(mask.shape), "counts": runs["counts"].decode()}
 
 
+def mask_of(segmentation: Any, size: Size) -> NDArray[np.bool_]:
+    """(H, W): the pixels within an annotation's polygons and run lengths, as COCO counts them.
+
+    `size` is the picture's (width, height). Raises Unusable if it has no pixel, and if it can't be
+    read.
+    """
+    width, height = size
+    mask = np.zeros((height, width), np.bool_)
+    for part in _parts(segmentation):
+        mask |= _of_runs(part, size) if isinstance(part, dict) else _of_polygon(part, size)
+    if not mask.any():
+        raise Unusable("segmentation without a pixel")
+    return mask
+
+
+def _of_polygon(part: Any, size: Size) -> NDArray[np.bool_]:
+    numbers = _numbers("polygon", part)
+    if len(numbers) % 2 or len(numbers) < 6 or not all(map(math.isfinite, numbers)):
+        raise Unusable("polygon isn't pairs of numbers, three or more")
+    # Walked along its edges, in memory that grows with them.
+    far = FAR_OUT * max(size)
+    if max(map(abs, numbers)) > far:
+        raise Unusable("polygon far out of its picture")
+    width, height = size
+    return _decoded(run_lengths.frPyObjects([numbers], height, width)[0])
+
+
+def _decoded(runs: Any) -> NDArray[np.bool_]:
+    return np.asarray(run_lengths.decode(runs), np.bool_)
+
+
 def _around_runs(runs: dict[str, Any], picture_size: Size) -> Corners:
-    """Of a mask as run lengths, COCO's compressed text or plain lists of them."""
+    mask = _of_runs(runs, picture_size)
+    columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
+    if not len(columns):
+        raise Unusable("segmentation without area")
+    return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
+
+
+def _of_runs(runs: dict[str, Any], picture_size: Size) -> NDArray[np.bool_]:
+    """The mask of run lengths, COCO's compressed text or plain lists of them."""
     try:
         height, width = map(int, runs["size"])
         counts = runs["counts"]
@@ -104,10 +145,6 @@ def _around_runs(runs: dict[str, Any], picture_size: Size) -> Corners:
         if isinstance(counts, list):
             plain = {"size": [height, width], "counts": list(map(int, counts))}
             counts = run_lengths.frPyObjects(plain, height, width)["counts"]
-        mask = run_lengths.decode({"size": [height, width], "counts": counts})
+        return _decoded({"size": [height, width], "counts": counts})
     except (RuntimeError, TypeError, ValueError, OverflowError, MemoryError) as error:
         raise Unusable("run lengths that don't fill their picture") from error
-    columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
-    if not len(columns):
-        raise Unusable("segmentation without area")
-    return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
