@@ -1,6 +1,7 @@
 """Instance images out: to the pixel, or not at all."""
 
 import json
+from xml.etree import ElementTree
 
 import cv2
 import numpy as np
@@ -194,3 +195,42 @@ def test_a_split_has_folders_of_its_own(run, tmp_path, make_run):
     run_convert(config)
     assert len(list((out / "train/masks").iterdir())) == 2
     assert (out / f"val/masks/{other.name}_frame_00000.png").is_file()
+
+
+def test_cvat_has_stills_as_images_with_polygons_and_comes_back(run, foreign):
+    """Of the run, no polyp is in two frames; the second picture shows nothing."""
+    report, out = convert(run, "cvat")
+    assert report.notes == [
+        "1 runs without a polyp that is in two frames: for images, without tracks"
+    ]
+    root = ElementTree.parse(out / run.name / "annotations.xml").getroot()
+    assert root.findtext("meta/task/mode") == "annotation"
+    assert [len(image) for image in root.iter("image")] == [2, 0]
+    for shape, polyp_id in zip(root.iter("polygon"), (RING, TWO), strict=True):
+        xs_and_ys = [point.split(",") for point in shape.attrib["points"].split(";")]
+        np.testing.assert_array_equal(filled(xs_and_ys), instances() == polyp_id)
+    foreign.images = out
+    foreign.bring_in("cvat", strict=True)
+    whole = [
+        ("IIa", pytest.approx([30, 20, 60, 36])),
+        ("polyp", pytest.approx([3, 4, 20, 14])),
+    ]
+    assert foreign.imported() == [whole, []]
+
+
+def test_cvat_has_stills_without_instance_images_as_boxes(make_run, tmp_path):
+    stills = [[("polyp", (3, 4, 20, 14), 1)], [("polyp", (3, 4, 20, 14), 2)]]
+    _, out = convert(make_run(tmp_path / "captures", stills), "cvat")
+    [file] = out.glob("*/annotations.xml")
+    root = ElementTree.parse(file).getroot()
+    assert root.find("track") is None
+    assert len(list(root.iter("box"))) == 2
+
+
+def test_cvat_has_tracks_of_boxes_where_a_polyp_is_in_two_frames(make_run, tmp_path):
+    run = make_run(tmp_path / "captures", [boxes(), boxes()])
+    save(run, 0, instances())
+    _, out = convert(run, "cvat")
+    root = ElementTree.parse(out / run.name / "annotations.xml").getroot()
+    assert [track.get("id") for track in root.iter("track")] == [str(RING), str(TWO)]
+    assert len(list(root.iter("box"))) == 4

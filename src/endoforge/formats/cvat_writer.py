@@ -1,22 +1,26 @@
-"""Capture runs as CVAT's XML, a folder a run: "for video 1.1" where all polyps have names."""
+"""Capture runs as CVAT's XML, a folder a run: "for video 1.1" where its polyps make tracks."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
 
 from endoforge.core.text import printable
 from endoforge.formats.cvat import FILE
+from endoforge.formats.instances import Outline, outline
 from endoforge.formats.outlines import Size
 from endoforge.formats.writing import ALL, Converted, Writer
 
 Numbers = tuple[float, float, float, float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Box:
     name: str
     polyp_id: int | None
     corners: Numbers
+    outline: Outline | None
+    """Around its pixels, where they are known."""
 
 
 @dataclass
@@ -32,12 +36,22 @@ class _Frames:
         """Whether each box says which polyp it is, so that they make tracks."""
         return all(box.polyp_id is not None for boxes in self.boxes for box in boxes)
 
+    @property
+    def are_tracks(self) -> bool:
+        """Whether some polyp is in two frames, as one of a video is and one of a still isn't."""
+        counts = Counter(box.polyp_id for boxes in self.boxes for box in boxes)
+        return self.are_named and (not counts or max(counts.values()) > 1)
+
 
 class CvatWriter(Writer):
     """`<run>/images/frame_000000.png` and `<run>/annotations.xml`; a side is a folder.
 
-    A run of which a box has no `polyp_id` is written "for images 1.1": a track would name it.
+    A run of which a box has no `polyp_id` is written "for images 1.1", since a track would name it,
+    and so is one that has no polyp in two frames: its pictures are stills. There, polyps whose
+    pixels are known are polygons.
     """
+
+    masks = "welcome"
 
     def __init__(self, out: Path, class_names: tuple[str, ...], sides: tuple[str, ...]) -> None:
         super().__init__(out, class_names, sides)
@@ -50,31 +64,45 @@ class CvatWriter(Writer):
         self.write_picture(f"{folder}/images/{name}", frame)
         run.names.append(name)
         run.sizes.append(frame.size)
+        masks = [None] * len(frame.classes) if frame.masks is None else frame.masks
         run.boxes.append(
             [
-                _Box(printable(self.class_names[number]), polyp_id, corners)
-                for number, polyp_id, corners in zip(
+                _Box(
+                    printable(self.class_names[number]),
+                    polyp_id,
+                    corners,
+                    None if mask is None else outline(mask),
+                )
+                for number, polyp_id, corners, mask in zip(
                     frame.classes,
                     frame.record.polyp_ids,
                     map(tuple, frame.boxes_px.tolist()),
+                    masks,
                     strict=True,
                 )
             ]
         )
 
     def finish(self) -> list[str]:
-        nameless = 0
+        nameless = stills = 0
         for folder, run in self._runs.items():
             root = ElementTree.Element("annotations")
             _leaf(root, "version", "1.1")
             _add_meta(root, PurePosixPath(folder).name, run, self.class_names)
-            (_add_tracks if run.are_named else _add_images)(root, run)
+            (_add_tracks if run.are_tracks else _add_images)(root, run)
             nameless += not run.are_named
+            stills += run.are_named and not run.are_tracks
             ElementTree.indent(root)
             self.write(f"{folder}/{FILE}", ElementTree.tostring(root, encoding="utf-8") + b"\n")
-        if not nameless:
-            return []
-        return [f"{nameless} runs with boxes without polyp_id: for images, without tracks"]
+        why = {
+            "with boxes without polyp_id": nameless,
+            "without a polyp that is in two frames": stills,
+        }
+        return [
+            f"{number} runs {what}: for images, without tracks"
+            for what, number in why.items()
+            if number
+        ]
 
 
 def _add_meta(
@@ -83,13 +111,13 @@ def _add_meta(
     task = ElementTree.SubElement(ElementTree.SubElement(root, "meta"), "task")
     _leaf(task, "name", name)
     _leaf(task, "size", str(len(run.names)))
-    _leaf(task, "mode", "interpolation" if run.are_named else "annotation")
+    _leaf(task, "mode", "interpolation" if run.are_tracks else "annotation")
     _leaf(task, "start_frame", "0")
     _leaf(task, "stop_frame", str(len(run.names) - 1))
     labels = ElementTree.SubElement(task, "labels")
     for class_name in class_names:
         _leaf(ElementTree.SubElement(labels, "label"), "name", printable(class_name))
-    if run.are_named and len(set(run.sizes)) == 1:  # of a video; pictures have one each
+    if run.are_tracks and len(set(run.sizes)) == 1:  # of a video; pictures have one each
         size = ElementTree.SubElement(task, "original_size")
         _leaf(size, "width", str(run.sizes[0][0]))
         _leaf(size, "height", str(run.sizes[0][1]))
@@ -101,7 +129,11 @@ def _add_images(root: ElementTree.Element, run: _Frames) -> None:
         said = {"id": number, "name": name, "width": size[0], "height": size[1]}
         image = ElementTree.SubElement(root, "image", {key: str(v) for key, v in said.items()})
         for box in boxes:
-            ElementTree.SubElement(image, "box", {"label": box.name, **_edges(box.corners)})
+            if box.outline is None:
+                ElementTree.SubElement(image, "box", {"label": box.name, **_edges(box.corners)})
+            else:
+                points = ";".join(f"{x},{y}" for x, y in box.outline.tolist())
+                ElementTree.SubElement(image, "polygon", {"label": box.name, "points": points})
 
 
 def _add_tracks(root: ElementTree.Element, run: _Frames) -> None:
