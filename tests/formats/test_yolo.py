@@ -2,6 +2,7 @@
 
 import pytest
 
+from endoforge.captures.index import index_root
 from endoforge.core.errors import UserError
 from endoforge.formats.class_names import read_names
 
@@ -281,3 +282,51 @@ def test_names_of_another_encoding_are_an_error_that_says_the_line(foreign):
 def test_other_files_of_names_are_errors(foreign, text, words):
     with pytest.raises(UserError, match=words):
         read_names(foreign.file("data.yaml", text))
+
+
+def tracked(foreign, lines, ending=""):
+    """Of each frame of each video its lines, as `yolo track save_txt` names files."""
+    foreign.file("data.yaml", "names: [polyp]")
+    for name, text in lines.items():
+        foreign.picture(f"{name}{ending}.png")
+        foreign.file(f"labels/{name}{ending}.txt", text)
+
+
+@pytest.mark.parametrize("confidence", ["", "0.9 "])
+def test_a_trackers_last_column_names_the_polyps_of_each_video(foreign, confidence):
+    line = f"0 0.5 0.5 0.25 0.25 {confidence}"
+    tracked(
+        foreign,
+        {
+            "clip_2": f"{line}1\n0 0.2 0.2 0.1 0.1 {confidence}7",
+            "clip_10": f"{line}1",
+            "other_1": f"{line}1",
+        },
+    )
+    foreign.picture("clip_3.png")
+    report = foreign.bring_in("yolo", fps=10, unlabelled="background")
+    assert [(run.group, run.frames) for run in report.runs] == [("clip", 3), ("other", 1)]
+    frames = index_root(foreign.output).frames
+    assert [frame.polyp_ids for frame in frames] == [(1, 7), (), (1,), (1,)]
+    assert [frame.seconds for frame in frames] == pytest.approx([0.2, 0.3, 1, 0.1])
+
+
+def test_without_a_number_in_the_picture_tracks_name_nothing_and_are_counted(foreign):
+    tracked(foreign, {"a_1": "0 0.5 0.5 0.25 0.25 2", "a_2": "0 0.5 0.5 0.25 0.25 3"}, "_x")
+    report = foreign.bring_in("yolo")
+    reason = "track: of a picture that isn't named as a video's frame, such as clip_12"
+    assert report.left_out.counts == {reason: 2}
+    assert [frame.polyp_ids for frame in index_root(foreign.output).frames] == [(None,), (None,)]
+
+
+def test_a_column_of_ones_is_a_confidence(foreign):
+    tracked(foreign, {"a_1": "0 0.5 0.5 0.25 0.25 1", "a_2": "0 0.5 0.5 0.25 0.25 1"})
+    foreign.bring_in("yolo")
+    assert [frame.polyp_ids for frame in index_root(foreign.output).frames] == [(None,), (None,)]
+
+
+def test_two_boxes_of_one_track_leave_their_picture_out(foreign):
+    twice = "0 0.5 0.5 0.25 0.25 2\n0 0.1 0.1 0.1 0.1 2"
+    tracked(foreign, {"a_1": twice, "a_2": "0 0.5 0.5 0.25 0.25 2"})
+    report = foreign.bring_in("yolo")
+    assert report.left_out.counts == {"picture: several boxes of one track": 1}

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
@@ -13,6 +13,7 @@ from endoforge.formats.source import Moment, SourceFrame, Track
 
 MOST_DIGITS = 12
 """Longer numbers in names are times or keys, and count no frames."""
+_NUMBERED = re.compile(r"(.*?)[-_. ]*([0-9]{1,12})")
 
 
 def refuse_doubles(frames: list[SourceFrame]) -> list[SourceFrame]:
@@ -144,3 +145,18 @@ def number_in(name: str) -> int | None:
     """The last number in a picture's file name, which says which frame of its video it is."""
     digits = re.findall(r"[0-9]+", PurePosixPath(name).stem)
     return int(digits[-1]) if digits and len(digits[-1]) <= MOST_DIGITS else None
+
+
+def numbered_moments(names: Iterable[str]) -> dict[str, Moment]:
+    """Places in videos of pictures whose names are a video's with a number: `clip_12.png`.
+
+    Empty if one has another name: then the numbers may be anything.
+    """
+    moments: dict[str, Moment] = {}
+    for name in names:
+        match = _NUMBERED.fullmatch(PurePosixPath(name).stem)
+        if match is None:
+            return {}
+        sequence = (PurePosixPath(name).parent / match[1]).as_posix()
+        moments[name] = Moment(sequence, int(match[2]))
+    return moments

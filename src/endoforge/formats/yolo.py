@@ -2,6 +2,7 @@
 
 import logging
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
@@ -12,6 +13,7 @@ from endoforge.core.reading import MOST_LABEL_BYTES, read_regular
 from endoforge.core.text import decode_text
 from endoforge.formats.class_names import Names, read_names, shown
 from endoforge.formats.config import ImportConfig
+from endoforge.formats.sequences import numbered_moments
 from endoforge.formats.source import (
     Blob,
     NamedBox,
@@ -45,7 +47,8 @@ def read_yolo(config: ImportConfig, tally: Tally) -> Source:
     """Every picture with its text file, classes by name.
 
     Lines are `class x y width height` in 0..1, with or without a confidence and what a tracker or
-    key points add, or a polygon `class x y x y x y ...`, of which the box is taken. Raises
+    key points add, or a polygon `class x y x y x y ...`, of which the box is taken. Where a tracker
+    wrote them, pictures are frames of videos, as `numbered_moments` finds them. Raises
     UserError where no label is found, and for a class without a name.
     """
     assert config.images is not None
@@ -71,7 +74,24 @@ def read_yolo(config: ImportConfig, tally: Tally) -> Source:
             frames.append(SourceFrame(name, Blob.of(path), boxes, normalised=True))
         except Unusable as unusable:
             frames.append(SourceFrame(name, Blob.of(path), fault=unusable))
+    if columns.have_tracks:
+        frames = _of_videos(frames, tally)
     return Source(frames, tuple(dict.fromkeys(names.values())))
+
+
+def _of_videos(frames: list[SourceFrame], tally: Tally) -> list[SourceFrame]:
+    """The frames with their places in videos; without tracks if their names don't tell these."""
+    moments = numbered_moments(frame.name for frame in frames)
+    if moments:
+        return [replace(frame, moment=moments[frame.name]) for frame in frames]
+    reason = "track: of a picture that isn't named as a video's frame, such as clip_12"
+    for frame in frames:
+        if number := sum(box.track is not None for box in frame.boxes):
+            tally.count(reason, frame.name, number)
+    return [
+        replace(frame, boxes=tuple(replace(box, track=None) for box in frame.boxes))
+        for frame in frames
+    ]
 
 
 def _label_folder(config: ImportConfig, images: Path) -> Path:
@@ -132,7 +152,7 @@ def _boxes(
                 f"{path} line {line.place}: class {line.number} has no name in {names_file} "
                 f"({shown(names)}); name it there, or name the right file with --names"
             )
-        boxes.append(NamedBox(names[line.number], corners))
+        boxes.append(NamedBox(names[line.number], corners, columns.track(line)))
     return tuple(boxes)
 
 

@@ -9,6 +9,9 @@ from endoforge.captures.tally import Unusable
 OVERSHOOT = 0.01
 """How far out of 0..1 a number may be by rounding, as Ultralytics has it."""
 
+TRACKED = 6
+"""Numbers of a line that a tracker wrote, with a confidence before the track."""
+
 Values = tuple[float, ...]
 
 
@@ -53,7 +56,25 @@ class Columns:
                 scores.append(values[4])
             if _is_box_with_more(values) and not _is_polygon(values):
                 self._more.add(len(values))
-        self._have_score = _in_picture(scores) or all(map(_is_track, scores))
+        self._are_scores = _in_picture(scores)
+        self._are_tracks = not self._are_scores and all(map(_is_track, scores))
+
+    @property
+    def have_tracks(self) -> bool:
+        """Whether lines say which object of a video they are of."""
+        return self._are_tracks or TRACKED in self._more
+
+    def track(self, line: Line) -> int | None:
+        """The number of the object that a line is of; None if it doesn't say one.
+
+        Five numbers that all end in 1 say a score, as those that end in 0..1 do.
+        """
+        values = line.values
+        is_tracked = self._are_tracks if len(values) == 5 else self._is_tracked_box(values)
+        return int(values[-1]) if is_tracked else None
+
+    def _is_tracked_box(self, values: Values) -> bool:
+        return TRACKED in self._more and _is_box_with_more(values) and _is_tracked(values)
 
     def corners(self, line: Line) -> Corners:
         """xyxy in 0..1; raises Unusable for a line whose meaning isn't plain."""
@@ -78,7 +99,7 @@ class Columns:
 
     def _is_box(self, values: Values) -> bool:
         if len(values) == 5:
-            return self._have_score
+            return self._are_scores or self._are_tracks
         return len(values) == 4 or (len(values) in self._more and _is_box_with_more(values))
 
     def _may_be_box(self, polygon: Values) -> bool:
@@ -119,7 +140,7 @@ def _is_box_with_more(values: Values) -> bool:
 
 def _is_tracked(values: Values) -> bool:
     """Whether six values end as `confidence track` may."""
-    return len(values) == 6 and _in_picture(values[4:5]) and _is_track(values[5])
+    return len(values) == TRACKED and _in_picture(values[4:5]) and _is_track(values[5])
 
 
 def _is_track(value: float) -> bool:
