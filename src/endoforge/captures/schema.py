@@ -141,6 +141,11 @@ class PolypLabel(_Contract):
         return self.label or DEFAULT_CLASS
 
     @property
+    def has_box(self) -> bool:
+        """Whether it can be seen."""
+        return bool(self.bbox_px or self.bbox_norm)
+
+    @property
     def paris_kind(self) -> str | None:
         """The Paris kind; None where it isn't known."""
         return self.paris or None
@@ -184,7 +189,7 @@ class FrameLabel(_Contract):
     @property
     def seen_polyps(self) -> tuple[PolypLabel, ...]:
         """The polyps that have a box, which are those that can be seen."""
-        return tuple(polyp for polyp in self.polyp_labels if polyp.bbox_px or polyp.bbox_norm)
+        return tuple(polyp for polyp in self.polyp_labels if polyp.has_box)
 
 
 class RunManifest(_Contract):

@@ -76,12 +76,14 @@ def polyp_label(frame: SourceFrame, box: NamedBox, size: tuple[int, int]) -> Pol
     x0, y0, x1, y1 = in_pixels(frame, box, size)
     width, height = size
     assert not isinstance(box.track, str)  # a number since the run is known
-    return PolypLabel(
-        center_world=UNKNOWN_PLACE,
-        bbox_px=(max(x0, 0.0), max(y0, 0.0), min(x1, float(width)), min(y1, float(height))),
-        bbox_norm=norm,
-        label=box.name,
-        polyp_id=box.track,
+    said = PolypLabel(center_world=UNKNOWN_PLACE) if box.polyp is None else box.polyp
+    return said.model_copy(
+        update={
+            "bbox_px": (max(x0, 0.0), max(y0, 0.0), min(x1, float(width)), min(y1, float(height))),
+            "bbox_norm": norm,
+            "label": box.name,
+            "polyp_id": box.track,
+        }
     )
 
 

@@ -13,6 +13,7 @@ from endoforge.captures.recorder import Picture, RunRecorder
 from endoforge.captures.schema import (
     MANIFEST_NAME,
     FrameLabel,
+    PolypLabel,
     image_name,
 )
 from endoforge.captures.tally import Tally, Unusable
@@ -182,6 +183,7 @@ def _origin(config: ImportConfig, group: str, frames: list[SourceFrame]) -> Orig
         named = repr((frame.name, frame.data.num_bytes)).encode()
         boxes = [(box.name, box.corners, *_if_said(box.track)) for box in frame.boxes]
         more = (*_if_said(frame.fault and frame.fault.reason), *_if_said(frame.moment))
+        more += _if_said(frame.label)
         pictures.update(named)
         content.update(named + repr((boxes, frame.normalised, frame.size, *more)).encode())
     if config.fps is not None:
@@ -243,23 +245,31 @@ def _import_frame(
         report.left_out.drop(f"picture: {unusable.reason}", frame.name, unusable.detail)
         return
     report.clipped += sum(reaches_out(in_pixels(frame, box, size), size) for box in frame.boxes)
-    assert frame.moment is not None
-    assert frame.moment.seconds is not None
-    label = FrameLabel(
-        frame_id=number,
-        sim_time=frame.moment.seconds,
-        unix_time=time.time(),
-        image=image_name(number, suffix),
-        image_present=True,
-        camera_active=True,
-        polyp_seed=0,
-        polyp_labels=polyps,
-        source_image=printable(frame.name),
-    )
+    label = _label(frame, number, image_name(number, suffix), polyps)
     recorder.write_encoded(data, suffix, label, _extras(frame, report))
     run.frames += 1
     run.empty += not polyps
     run.boxes.update(polyp.class_name for polyp in polyps)
+
+
+def _label(frame: SourceFrame, number: int, image: str, polyps: list[PolypLabel]) -> FrameLabel:
+    """The label of frame `number`, with what was said of it in the capture run that it was of."""
+    assert frame.moment is not None
+    assert frame.moment.seconds is not None
+    there = frame.label
+    unseen = [] if there is None else [one for one in there.polyp_labels if not one.has_box]
+    return FrameLabel(
+        frame_id=number,
+        sim_time=frame.moment.seconds,
+        unix_time=time.time() if there is None else there.unix_time,
+        image=image,
+        image_present=True,
+        camera_active=True if there is None else there.camera_active,
+        polyp_seed=0 if there is None else there.polyp_seed,
+        polyp_labels=polyps + unseen,
+        camera=None if there is None else there.camera,
+        source_image=printable(frame.name),
+    )
 
 
 def _extras(frame: SourceFrame, report: ImportReport) -> dict[str, Picture]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from endoforge.captures.schema import MOST_POLYP_ID
+from endoforge.captures.schema import MOST_POLYP_ID, FrameLabel
 from endoforge.captures.tally import Unusable
 from endoforge.formats.searching import natural_key
 from endoforge.formats.source import Moment, SourceFrame, Track
@@ -69,9 +69,32 @@ def named_and_timed(frames: list[SourceFrame], fps: float | None) -> list[Source
                 for box in frame.boxes
             ),
             moment=Moment(_video(frame), seconds=seconds),
+            label=_with_names(frame, names),
         )
         for frame, seconds in zip(frames, _seconds(frames, fps), strict=True)
     ]
+
+
+def _with_names(frame: SourceFrame, names: dict[tuple[str, Track], int]) -> FrameLabel | None:
+    """The frame's label, in which polyps that can't be seen have the names of other frames' boxes.
+
+    One that has none there keeps its own name if all do, and else loses it.
+    """
+    if frame.label is None:
+        return None
+    video = _video(frame)
+    all_keep = all(track == name for (_, track), name in names.items())
+    polyps = [
+        polyp
+        if polyp.polyp_id is None
+        else polyp.model_copy(
+            update={
+                "polyp_id": names.get((video, polyp.polyp_id), polyp.polyp_id if all_keep else None)
+            }
+        )
+        for polyp in frame.label.polyp_labels
+    ]
+    return frame.label.model_copy(update={"polyp_labels": polyps})
 
 
 def _video(frame: SourceFrame) -> str:

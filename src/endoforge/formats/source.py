@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from endoforge.captures.schema import Corners
+from endoforge.captures.schema import Corners, FrameLabel, PolypLabel
 from endoforge.captures.tally import EXAMPLES_KEPT, Tally, Unusable
 from endoforge.core.errors import UserError
 from endoforge.core.reading import MOST_PICTURE_BYTES, open_regular
@@ -59,12 +59,14 @@ Track = int | str
 class NamedBox:
     """A box of a class: xyxy in pixels of the picture with exclusive right and bottom edges.
 
-    `track` is the object that is in it, where the label says that.
+    `track` is the object that is in it, where the label says that. `polyp` is what the label of a
+    capture run said of it, whose box and names may since have changed.
     """
 
     name: str
     corners: Corners
     track: Track | None = None
+    polyp: PolypLabel | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,8 @@ class SourceFrame:
     picture has; `fields` are what else the label says of the picture. `fault` is why its label, or
     one of its boxes, can't be used: such a picture is left out as a whole, since a frame without
     some of its boxes would be wrong. `moment` is its place in a video, if it is a frame of one.
-    `instance` paints the pixels of what is in its boxes, where the label tells them.
+    `instance` paints the pixels of what is in its boxes, where the label tells them. `label` is
+    that of the capture run that the frame was of.
     """
 
     name: str
@@ -105,6 +108,7 @@ class SourceFrame:
     fault: Unusable | None = None
     moment: Moment | None = None
     instance: Painter | None = None
+    label: FrameLabel | None = None
 
 
 @dataclass(frozen=True)

@@ -142,7 +142,7 @@ def _frame(name: str, blob: Blob, label: _Label, tally: Tally) -> SourceFrame:
     size = label.width, label.height
     seconds = label.sim_time if math.isfinite(label.sim_time) else None
     moment = Moment(str(PurePosixPath(name).parent), seconds=seconds)
-    return SourceFrame(name, blob, boxes, normalised=True, size=size, moment=moment)
+    return SourceFrame(name, blob, boxes, normalised=True, size=size, moment=moment, label=label)
 
 
 def _boxes(label: _Label, tally: Tally, name: str) -> tuple[NamedBox, ...]:
@@ -152,7 +152,7 @@ def _boxes(label: _Label, tally: Tally, name: str) -> tuple[NamedBox, ...]:
         corners = normalised_corners(polyp, size)
         if corners is not None:
             note_disagreement(polyp, number, size, tally, name)
-            boxes.append(NamedBox(polyp.class_name, corners, polyp.polyp_id))
+            boxes.append(NamedBox(polyp.class_name, corners, polyp.polyp_id, polyp))
     return tuple(boxes)
 
 
@@ -210,7 +210,7 @@ def _filled(frame: Converted, class_names: tuple[str, ...]) -> Any:
     boxes = iter(zip(frame.classes, frame.boxes_px, frame.record.boxes, strict=True))
     polyps: list[PolypLabel] = []
     for polyp in label.polyp_labels:
-        if polyp.bbox_px is None and polyp.bbox_norm is None:
+        if not polyp.has_box:
             polyps.append(polyp)
             continue
         number, pixels, norm = next(boxes)
@@ -220,7 +220,12 @@ def _filled(frame: Converted, class_names: tuple[str, ...]) -> Any:
             "bbox_norm": tuple(norm.tolist()),
         }
         polyps.append(polyp.model_copy(update=filled))
-    fields = label.model_copy(update={"polyp_labels": polyps}).model_dump(mode="json")
+    times = {
+        "sim_time": frame.record.seconds,
+        "unix_time": label.unix_time if math.isfinite(label.unix_time) else 0.0,
+    }
+    filled_label = label.model_copy(update={"polyp_labels": polyps, **times})
+    fields = filled_label.model_dump(mode="json")
     width, height = frame.size
     return _without_nan({**fields, "width": width, "height": height})
 
