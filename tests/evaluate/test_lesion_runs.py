@@ -89,7 +89,19 @@ def test_runs_of_no_use_are_counted_by_reason_and_named():
     assert chosen.left_out == [
         "1 x run: it has a single frame, and no time passes, such as lone",
         "1 x run: a polyp without polyp_id, such as nameless",
-        "1 x run: frames of the same time (sim_time in their labels), such as still",
+        "1 x run: frames less than 1 ms apart (sim_time in their labels), such as still",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("step", "is_of_use"), [(0.0, False), (1e-12, False), (0.0005, False), (0.001, True)]
+)
+@pytest.mark.parametrize("start", [0.0, 3600.1])
+def test_moments_are_a_millisecond_apart_at_the_least(start, step, is_of_use):
+    frames = [record("run", start + place * step) for place in range(2)]
+    assert [one.sequence.name for one in runs_of(record("a", 0), record("a", 1), *frames).runs] == [
+        "a",
+        *(["run"] * is_of_use),
     ]
 
 

@@ -191,7 +191,9 @@ def test_runs_have_tracks_of_their_own(tmp_path, detect):
     assert first["tracks"] == second["tracks"] != []
 
 
-@pytest.mark.parametrize("times", [(0.0, 0.0, 0.0), (0.2, 0.1, 0.0), (0.0, None, None)])
+@pytest.mark.parametrize(
+    "times", [(0.0, 0.0, 0.0), (0.2, 0.1, 0.0), (0.1, 0.1 + 1e-12, 0.1005), (0.0, None, None)]
+)
 def test_images_without_a_time_that_rises_arent_followed_and_counted(times, tmp_path, detect):
     report, out = detect(capture_run(tmp_path / "in", times=times))
     reason = "picture: not tracked, its run says no time that is later"

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, starmap
 
 import numpy as np
 from numpy.typing import NDArray
 
+from endoforge.captures.moments import is_later
 from endoforge.captures.run_frames import FrameRecord
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.errors import UserError
@@ -110,8 +111,8 @@ def _lesion_run(name: str, places: NDArray[np.int64], pack: Pack) -> LesionRun:
     seconds = np.array([frame.seconds for frame in frames], np.float64)
     if len(frames) < 2:
         raise Unusable("it has a single frame, and no time passes")
-    if not np.all(np.diff(seconds) > 0):
-        raise Unusable("frames of the same time (sim_time in their labels)")
+    if not all(starmap(is_later, zip(seconds[1:], seconds[:-1], strict=True))):
+        raise Unusable("frames less than 1 ms apart (sim_time in their labels)")
     sequence = LesionSequence(
         name=name,
         seconds=seconds,

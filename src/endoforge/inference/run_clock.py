@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 
 from endoforge.captures.frame_times import read_frame_times
+from endoforge.captures.moments import is_later
 from endoforge.captures.schema import frame_number
 from endoforge.captures.tally import Tally
 from endoforge.inference.picture_names import import_of, label_of, run_of
@@ -37,7 +38,7 @@ class RunClock:
         """Tell when the picture at `path`, which `detect` calls `name`, was taken.
 
         None if it is of no run whose times are known, or if its time isn't after that of the image
-        before it, which is counted. Raises UserError for a file of times that is none.
+        before it, by a millisecond at the least, which is counted. Raises UserError for a file of times that is none.
         """
         run = run_of(path)
         if run is None or not (self._times(run) or not self._is_imported(run)):
@@ -46,7 +47,7 @@ class RunClock:
         sequence = folder.as_posix() if folder.name else run.name
         frame_id, seconds = self._time(run, path)
         before = self._last.get(sequence, -math.inf)
-        if not before < seconds < math.inf:
+        if not is_later(seconds, before) or seconds == math.inf:
             self._notes.count("picture: not tracked, its run says no time that is later", name)
             return None
         self._last[sequence] = seconds
