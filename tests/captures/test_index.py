@@ -66,13 +66,17 @@ def test_records_hold_what_labels_say_of_polyps_and_of_the_time(foreign_run, mak
     assert frame.seconds == 62.5
 
 
-@pytest.mark.parametrize("name", [0, -1, 2**31, "first"])
-def test_a_polyp_id_that_is_none_leaves_its_frame_out(foreign_run, make_polyp, name):
+@pytest.mark.parametrize("name", [0, -1, 2**31, "first", "1", True, 1.5, [1]])
+def test_a_polyp_id_that_is_none_names_nothing_and_is_told(foreign_run, make_polyp, name):
     run = foreign_run("run_1")
-    run.frame(0, [make_polyp(norm=[0, 0, 1, 1]) | {"polyp_id": name}])
+    box = make_polyp(norm=[0, 0, 1, 1])
+    run.frame(0, [box | {"polyp_id": name}, box | {"polyp_id": 3.0}])
     index = index_root(run.path)
-    assert index.frames == []
-    assert index.dropped == {"frame: label malformed": 1}
+    assert [frame.polyp_ids for frame in index.frames] == [(None, 3)]
+    reason = "label: a polyp_id that is no whole number from 1 on (names no polyp)"
+    assert index.dropped == {reason: 1}
+    with pytest.raises(UserError, match="a polyp_id that is no whole number"):
+        index_root(run.path, strict=True)
 
 
 @pytest.mark.parametrize("time", [math.nan, math.inf])

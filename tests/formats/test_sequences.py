@@ -193,3 +193,25 @@ def test_the_number_in_a_name_is_the_last_one():
     assert number_in("img1/000012.jpg") == 12
     assert number_in("clip2/frame_7.v.png") == 7
     assert number_in("img1/first.jpg") is None
+
+
+@pytest.mark.parametrize("track", [-1, "-1", " "])
+def test_a_track_that_is_negative_or_blank_names_no_polyp_and_is_counted(foreign, track):
+    for name in ("a.png", "b.png"):
+        foreign.picture(name)
+    box = {"category_id": 1, "bbox": [10, 20, 30, 5]}
+    dataset = {
+        "images": [{"id": n, "file_name": name} for n, name in enumerate(("a.png", "b.png"), 1)],
+        "annotations": [
+            box | {"image_id": 1, "track_id": track},
+            box | {"image_id": 1, "bbox": [1, 1, 5, 5], "track_id": track},
+            box | {"image_id": 2, "track_id": 0},
+        ],
+        "categories": [{"id": 1, "name": "polyp"}],
+    }
+    path = foreign.file("annotations.json", json.dumps(dataset))
+    report = foreign.bring_in("coco", annotations=str(path))
+    assert list(report.left_out.counts.values()) == [2]
+    assert "names no polyp (its box came in)" in next(iter(report.left_out.counts))
+    frames = index_root(foreign.output, strict=True).frames
+    assert [frame.polyp_ids for frame in frames] == [(None, None), (1,)]

@@ -315,3 +315,15 @@ def test_the_page_shows_each_run_over_its_time(tmp_path):
     assert polyp["first_found"] - polyp["visible"][0][0] == pytest.approx(0.08)
     best = track["best"]
     assert best["box"] == pytest.approx(best["truth"][0], abs=0.02)
+
+
+def test_a_run_whose_polyps_have_no_names_that_can_be_is_told_and_not_measured(tmp_path, capsys):
+    """Not as a run in which nothing was there to find."""
+    record_run(tmp_path / "runs")
+    for path in (tmp_path / "runs").glob("run_*/labels/*.json"):
+        path.write_text(path.read_text().replace('"polyp_id": 1', '"polyp_id": 0'))
+    root = str(tmp_path / "runs")
+    line = ["eval", "--input-root", root, "--detector", "heuristic", "--lesions"]
+    assert cli.run(line) == 2
+    said = capsys.readouterr().err
+    assert "no run can be asked about lesions (1 x run: a polyp without polyp_id" in said

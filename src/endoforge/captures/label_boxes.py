@@ -2,8 +2,9 @@
 
 import math
 import struct
+from collections.abc import Iterable
 
-from endoforge.captures.schema import Corners, PolypLabel
+from endoforge.captures.schema import NO_NAME, Corners, PolypLabel
 from endoforge.captures.tally import Tally, Unusable
 
 HALF_PIXEL = 0.501
@@ -49,6 +50,12 @@ def note_disagreement(
     if not agree(polyp, size):
         detail = f"box {number}: {_numbers(polyp.bbox_px)}, not {_numbers(polyp.bbox_norm)}"
         tally.drop("label: bbox_px and bbox_norm disagree (the pixels count)", where, detail)
+
+
+def note_namelessness(polyps: Iterable[PolypLabel], tally: Tally, where: str) -> None:
+    """Tally the label at `where` if a `polyp_id` in it is none, so that its polyp has no name."""
+    if any(polyp.polyp_id == NO_NAME for polyp in polyps):
+        tally.drop("label: a polyp_id that is no whole number from 1 on (names no polyp)", where)
 
 
 def _numbers(corners: Corners | None) -> str:

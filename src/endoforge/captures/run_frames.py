@@ -18,6 +18,7 @@ from endoforge.captures.label_boxes import (
     agree,
     normalised_corners,
     note_disagreement,
+    note_namelessness,
     usable_box,
 )
 from endoforge.captures.listing import RunFolders
@@ -120,6 +121,7 @@ def usable_frames(
             boxes = _usable_boxes(folders, label, image, sizes, tally, where)
             polyps = label.seen_polyps
             classes = _class_names(polyps, label_field)
+            note_namelessness(polyps, tally, where)
         except Unusable as unusable:
             tally.drop(f"frame: {unusable.reason}", where, unusable.detail)
             continue
@@ -133,7 +135,7 @@ def usable_frames(
             image_bytes=num_bytes,
             classes=classes,
             boxes=np.array(boxes, np.float32).reshape(-1, 4),
-            polyp_ids=tuple(polyp.polyp_id for polyp in polyps),
+            polyp_ids=tuple(polyp.name for polyp in polyps),
             kinds=tuple(polyp.paris_kind for polyp in polyps),
             diameters_mm=tuple(polyp.size_mm for polyp in polyps),
             seconds=_seconds(label, tally, where),

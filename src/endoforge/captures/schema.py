@@ -25,6 +25,8 @@ DEFAULT_CLASS = "polyp"
 MOST_NAME_LENGTH = 200
 """The name of a class may have so many characters."""
 MOST_POLYP_ID = 2**31 - 1
+NO_NAME = 0
+"""In place of a `polyp_id` that names no polyp: 0 in an instance image is none."""
 MOST_SIDE = 10**9
 """Pixels that a label may say its picture has: more than any has, and a float holds them."""
 
@@ -42,9 +44,14 @@ def _null_as_nan(value: Any) -> Any:
     return math.nan if value is None else value
 
 
+def _id_or_no_name(value: Any) -> Any:
+    is_whole = type(value) is int or (type(value) is float and value.is_integer())
+    return value if is_whole and 1 <= value <= MOST_POLYP_ID else NO_NAME
+
+
 # Writers whose JSON has no NaN (Rust's serde, JavaScript) put null in its place.
 Number = Annotated[float, BeforeValidator(_null_as_nan)]
-PolypId = Annotated[int, Field(ge=1, le=MOST_POLYP_ID)]
+PolypId = Annotated[int, BeforeValidator(_id_or_no_name)]
 ClassName = Annotated[str, Field(max_length=MOST_NAME_LENGTH, pattern=r"^[^\x00]*$")]
 Point = tuple[Number, Number, Number]
 Corners = tuple[Number, Number, Number, Number]
@@ -113,7 +120,8 @@ class PolypLabel(_Contract):
     distance_mm: float | None = None
     polyp_id: PolypId | None = None
     """Which of the run's polyps it is, the same in every frame; where there are instance images,
-    its pixels have this value there."""
+    its pixels have this value there. `NO_NAME` stands for what was written there and is no whole
+    number from 1 on: the index counts it, and the box is as good as any."""
     source: Source | None = None
     """Who says that it is there; None is as good as a person."""
     score: float | None = None
@@ -139,6 +147,11 @@ class PolypLabel(_Contract):
     def class_name(self) -> str:
         """The class; a label without one is of a polyp."""
         return self.label or DEFAULT_CLASS
+
+    @property
+    def name(self) -> int | None:
+        """The `polyp_id`; None where there is none that can be used."""
+        return self.polyp_id or None
 
     @property
     def has_box(self) -> bool:

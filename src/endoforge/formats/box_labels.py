@@ -7,14 +7,14 @@ from endoforge.captures.schema import Corners, PolypLabel
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.errors import UserError
 from endoforge.formats.config import ImportConfig
-from endoforge.formats.source import NamedBox, Source, SourceFrame
+from endoforge.formats.source import NamedBox, Source, SourceFrame, Track
 
 UNKNOWN_PLACE = (0.0, 0.0, 0.0)
 """A picture doesn't say where in space its polyps are, and the format wants a place."""
 
 
 def renamed(config: ImportConfig, source: Source, tally: Tally) -> list[SourceFrame]:
-    """The frames with the classes of `--class-map`, each box once."""
+    """The frames with the classes of `--class-map`, each box once, with tracks that are names."""
     new_names = config.renamed
     named = {*source.class_names, *(box.name for frame in source.frames for box in frame.boxes)}
     if unknown := sorted(new_names.keys() - named):
@@ -25,12 +25,20 @@ def renamed(config: ImportConfig, source: Source, tally: Tally) -> list[SourceFr
         boxes = []
         for box in frame.boxes:
             name = new_names.get(box.name, box.name)
-            if name:
-                boxes.append(replace(box, name=name))
-            else:
+            if not name:
                 tally.count(f"box: of {box.name}, left out by --class-map", frame.name)
+                continue
+            is_named = box.track is None or _is_name(box.track)
+            if not is_named:
+                tally.count(f"track: {box.track!r} names no polyp (its box came in)", frame.name)
+            boxes.append(replace(box, name=name, track=box.track if is_named else None))
         frames.append(replace(frame, boxes=_once(boxes, frame.name, tally)))
     return frames
+
+
+def _is_name(track: Track) -> bool:
+    """Not -1 and its like, which trackers write of what they don't follow, nor a blank."""
+    return track >= 0 if isinstance(track, int) else bool(track.strip())
 
 
 def _once(boxes: list[NamedBox], name: str, tally: Tally) -> tuple[NamedBox, ...]:

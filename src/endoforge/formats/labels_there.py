@@ -38,7 +38,7 @@ class LabelsThere:
         """The `polyp_id`s in the labels of all other frames."""
         others = self._labels.keys() - set(frame_ids)
         polyps = (polyp for frame_id in others for polyp in self._labels[frame_id].polyp_labels)
-        return {polyp.polyp_id for polyp in polyps if polyp.polyp_id is not None}
+        return {polyp.name for polyp in polyps if polyp.name is not None}
 
     def names(self, frame_id: int, polyps: Sequence[Tracked]) -> dict[Track, int]:
         """The `polyp_id` of each track on a frame whose label is there and says the same.
@@ -49,11 +49,11 @@ class LabelsThere:
         names: dict[Track, int] = {}
         for track, polyp in polyps:
             same = next((one for one in left if _is_same(one, polyp)), None)
-            if same is None or (track is None) != (same.polyp_id is None):
+            if same is None or (track is None) != (same.name is None):
                 raise self._other(frame_id)
             left.remove(same)
-            if track is not None and same.polyp_id is not None:
-                names[track] = same.polyp_id
+            if track is not None and same.name is not None:
+                names[track] = same.name
         if left:
             raise self._other(frame_id)
         return names

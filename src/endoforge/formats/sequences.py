@@ -86,11 +86,9 @@ def _with_names(frame: SourceFrame, names: dict[tuple[str, Track], int]) -> Fram
     all_keep = all(track == name for (_, track), name in names.items())
     polyps = [
         polyp
-        if polyp.polyp_id is None
+        if polyp.name is None
         else polyp.model_copy(
-            update={
-                "polyp_id": names.get((video, polyp.polyp_id), polyp.polyp_id if all_keep else None)
-            }
+            update={"polyp_id": names.get((video, polyp.name), polyp.name if all_keep else None)}
         )
         for polyp in frame.label.polyp_labels
     ]

@@ -10,7 +10,11 @@ from typing import Annotated, Any, BinaryIO
 
 from pydantic import Field, ValidationError
 
-from endoforge.captures.label_boxes import normalised_corners, note_disagreement
+from endoforge.captures.label_boxes import (
+    normalised_corners,
+    note_disagreement,
+    note_namelessness,
+)
 from endoforge.captures.schema import MOST_SIDE, FrameLabel, PolypLabel
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.errors import UserError
@@ -148,11 +152,12 @@ def _frame(name: str, blob: Blob, label: _Label, tally: Tally) -> SourceFrame:
 def _boxes(label: _Label, tally: Tally, name: str) -> tuple[NamedBox, ...]:
     size = label.width, label.height
     boxes: list[NamedBox] = []
+    note_namelessness(label.polyp_labels, tally, name)
     for number, polyp in enumerate(label.polyp_labels, 1):
         corners = normalised_corners(polyp, size)
         if corners is not None:
             note_disagreement(polyp, number, size, tally, name)
-            boxes.append(NamedBox(polyp.class_name, corners, polyp.polyp_id, polyp))
+            boxes.append(NamedBox(polyp.class_name, corners, polyp.name, polyp))
     return tuple(boxes)
 
 

@@ -38,7 +38,8 @@ class RunClock:
         """Tell when the picture at `path`, which `detect` calls `name`, was taken.
 
         None if it is of no run whose times are known, or if its time isn't after that of the image
-        before it, by a millisecond at the least, which is counted. Raises UserError for a file of times that is none.
+        before it, by a millisecond at the least, which is counted. Raises UserError for a file of
+        times that is none.
         """
         run = run_of(path)
         if run is None or not (self._times(run) or not self._is_imported(run)):
