@@ -126,8 +126,8 @@ def test_provenance_and_version_are_escaped(tmp_path: Path) -> None:
         ("renderer", "gpu\n", r"no renderer is called gpu\n"),
         ("save", 5, "m.json"),
         ("randomization", {"motion": {"inspection_s": [1e5, 1e5]}}, "motion.inspection_s"),
-        ("max_frames", -1, "--max-frames -1: must be 1 or more"),
-        ("max_frames", 0, "--max-frames 0: must be 1 or more"),
+        ("max_frames", -1, "--max-frames -1: must be a whole number, 1 or more"),
+        ("max_frames", 0, "--max-frames 0: must be a whole number, 1 or more"),
     ],
 )
 def test_a_manifest_keeps_the_bounds_of_the_flags(

@@ -1,8 +1,10 @@
 """Opens a detector for programs of one's own."""
 
 import os
+from typing import get_args
 
 from endoforge.backends.compute import pick_compute
+from endoforge.core.checks import check_choice, check_path, check_text
 from endoforge.core.choices import BackendName, DeviceName
 from endoforge.detect.neural import NeuralDetector
 
@@ -25,4 +27,9 @@ def load_detector(
     With the backend "webgpu" (experimental) the `adapter` counts instead, in words as `train
     --adapter` takes them. Raises UserError for a file or a device that can't be used.
     """
+    if path is not None:
+        check_path("path", path)
+    if adapter is not None:
+        check_text("adapter", adapter)
+    check_choice("backend", backend, get_args(BackendName))
     return NeuralDetector(path, place=pick_compute(backend, device, adapter).net)

@@ -1,7 +1,9 @@
 """Checks of configuration values: an error names the flag, what is wrong, and a value to try."""
 
 import math
+import os
 from collections.abc import Sequence
+from numbers import Integral, Real
 
 from endoforge.core.errors import UserError
 from endoforge.core.sizes import LEAST_SIDE_PX, MOST_SIDE_PX, parse_size
@@ -18,45 +20,75 @@ MOST_FPS = 240
 
 def check_share(flag: str, value: float, *, example: str) -> None:
     """Raise UserError, which names `flag`, unless 0 < value < 1."""
-    if not 0 < value < 1:
+    if not (is_number(value) and 0 < value < 1):
         _fail(flag, value, "between 0 and 1 (exclusive)", example)
 
 
 def check_probability(flag: str, value: float, *, example: str) -> None:
     """Raise UserError, which names `flag`, unless 0 <= value <= 1."""
-    if not 0 <= value <= 1:
+    if not (is_number(value) and 0 <= value <= 1):
         _fail(flag, value, "between 0 and 1", example)
 
 
 def check_positive(flag: str, value: float, *, example: str) -> None:
     """Raise UserError, which names `flag`, unless the value is finite and above 0."""
-    if not (value > 0 and math.isfinite(value)):
+    if not (is_number(value) and value > 0 and math.isfinite(value)):
         _fail(flag, value, "a number greater than 0", example)
 
 
 def check_at_least(flag: str, value: float, least: int, *, example: str) -> None:
     """Raise UserError, which names `flag`, unless the value is finite and at least `least`."""
-    if not (value >= least and math.isfinite(value)):
+    if not (is_number(value) and value >= least and math.isfinite(value)):
         _fail(flag, value, f"at least {least}", example)
 
 
 def check_frame_rate(flag: str, value: float) -> None:
     """Raise UserError, which names `flag`, unless 0 < value <= MOST_FPS."""
-    if not 0 < value <= MOST_FPS:
+    if not (is_number(value) and 0 < value <= MOST_FPS):
         _fail(flag, value, f"above 0 and at most {MOST_FPS}", "25")
 
 
 def check_stretch(start: str, start_s: float, end: str, end_s: float | None) -> None:
     """Raise UserError, which names the flags `start` and `end`, unless 0 <= start_s < end_s."""
     check_at_least(start, start_s, 0, example="60")
-    if end_s is not None and not (end_s > start_s and math.isfinite(end_s)):
+    if end_s is None:
+        return
+    if not (is_number(end_s) and end_s > start_s and math.isfinite(end_s)):
         _fail(end, end_s, f"a number greater than {start_s:g} ({start})", f"{start_s + 30:g}")
 
 
 def check_seed(flag: str, value: int) -> None:
     """Raise UserError, which names `flag`, unless the value is from 0 to MAX_SEED."""
-    if not 0 <= value <= MAX_SEED:
+    if not (is_whole(value) and 0 <= value <= MAX_SEED):
         _fail(flag, value, f"between 0 and {MAX_SEED}", "42")
+
+
+def check_count(flag: str, value: int) -> None:
+    """Raise UserError, which names `flag`, unless the value is a whole number from 1 on."""
+    if not (is_whole(value) and value >= 1):
+        raise UserError(f"{flag} {value}: must be a whole number, 1 or more")
+
+
+def check_text(flag: str, value: str) -> None:
+    """Raise UserError, which names `flag`, unless the value is a text."""
+    if not isinstance(value, str):
+        raise UserError(f"{flag} {value}: must be a text")
+
+
+def check_path(flag: str, value: str | os.PathLike[str]) -> None:
+    """Raise UserError, which names `flag`, unless the value is a path, or the text of one."""
+    if not isinstance(value, str | os.PathLike):
+        raise UserError(f"{flag} {value}: must be a path")
+
+
+def is_number(value: object) -> bool:
+    """Whether a value that a program gives is a number; True and False are none."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def is_whole(value: object) -> bool:
+    """Whether a value that a program gives is a whole number."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def check_choice(flag: str, value: str, choices: Sequence[str]) -> None:
@@ -71,6 +103,8 @@ def check_render_size(given: str, size: tuple[int, int], *, when: str = "") -> N
     The error begins with `given`, what was asked for: "--resolution 10x10". `when`, such as
     "with --simulate ", says where these limits come from if a flag has others too.
     """
+    if not (isinstance(size, Sequence) and len(size) == 2 and all(map(is_whole, size))):
+        raise UserError(f"{given}: {when}must be two whole numbers, such as (640, 360)")
     if min(size) < LEAST_SIDE_PX or max(size) > MOST_SIDE_PX:
         limits = f"{LEAST_SIDE_PX} to {MOST_SIDE_PX} pixels"
         raise UserError(f"{given}: {when}each side must be {limits}")

@@ -86,12 +86,13 @@ class DatagenConfig:
     """What renders: a GPU if there is one, else the CPU. `endoforge devices` lists them."""
 
     def __post_init__(self) -> None:
+        self._check_kinds()
         if self.seed is not None:
             checks.check_seed("--seed", self.seed)
         for flag in ("max_frames", "runs", "workers"):
             number = getattr(self, flag)
-            if number is not None and number < 1:
-                raise UserError(f"--{flag.replace('_', '-')} {number}: must be 1 or more")
+            if number is not None:
+                checks.check_count(f"--{flag.replace('_', '-')}", number)
         if self.runs is not None and self.runs > MOST_RUNS:
             raise UserError(f"--runs {self.runs}: must be at most {MOST_RUNS:,}; make parts of it")
         if self.fps is not None:
@@ -104,6 +105,18 @@ class DatagenConfig:
             self._refuse_what_the_manifest_says()
         # Each raises UserError for what it can't read.
         _ = self.run_indices, self.polyp_count, self.saved
+
+    def _check_kinds(self) -> None:
+        """Programs, unlike the command line, may give anything."""
+        checks.check_text("--resolution", self.resolution)
+        checks.check_path("--output-root", self.output_root)
+        for check, flags in (
+            (checks.check_text, ("run_range", "polyps", "save")),
+            (checks.check_path, ("prune_output_root", "randomization", "from_manifest")),
+        ):
+            for flag in flags:
+                if (value := getattr(self, flag)) is not None:
+                    check(f"--{flag.replace('_', '-')}", value)
 
     @property
     def size(self) -> tuple[int, int]:

@@ -42,6 +42,8 @@ def generate(config: DatagenConfig) -> DatagenReport:
     there, or the settings don't fit what is to be resumed; and later if the disk is full. Whatever
     ends it, frames and labels on disk are whole, and `resume` goes on.
     """
+    if not isinstance(config, DatagenConfig):
+        raise UserError(f"record_runs takes a DatagenConfig, not {config!r}")
     job = make_job(config)
     _check_outputs(config)
     engine = start_engine(job.renderer)

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from endoforge.core.checks import (
+    check_count,
     check_frame_rate,
     check_render_size,
     check_seed,
@@ -150,10 +151,12 @@ class Simulator:
         normals: bool = False,
     ) -> None:
         check_seed("seed", seed)
+        if not isinstance(randomization, Randomization):
+            raise UserError(f"randomization {randomization}: must be a Randomization")
         check_render_size(f"size {size}", size)
         for name, number in (("max_frames", max_frames), ("batch_size", batch_size)):
-            if number is not None and number < 1:
-                raise UserError(f"{name} {number}: must be 1 or more")
+            if number is not None:
+                check_count(name, number)
         if fps is not None:
             check_frame_rate("fps", fps)
         check_stretch("start_s", start_s, "end_s", end_s)
