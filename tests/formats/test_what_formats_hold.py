@@ -46,6 +46,9 @@ def polyp(polyp_id, corners, name):
         diameter_mm=6.25,
         distance_mm=31.0,
         polyp_id=polyp_id,
+        source="predicted",
+        score=0.875,
+        reviewed=True,
     )
 
 
@@ -71,6 +74,8 @@ def run(tmp_path):
                 polyp(12, None, "polyp"),
             ],
             camera={"position_mm": [1.0, 2.0, 3.0], "fov": 1.5},
+            source="predicted",
+            reviewed=True,
         )
         extras = {"instance": pixels}
         recorder.write_encoded(picture_bytes((64, 48), seed=number), ".png", label, extras)
@@ -165,6 +170,15 @@ def test_what_the_table_says_comes_back_and_nothing_else(format, run):
     shown = {name: "yes" if value else "" for name, value in found.items()}
     shown["instance image"] = kinds.pop() if kinds else ""
     assert shown == documented()[format]
+
+
+def test_every_field_of_a_label_is_set(run):
+    [label, _] = labels_of(run)
+    assert {name for name in FrameLabel.model_fields if getattr(label, name) is None} == {
+        "source_image"
+    }
+    for name in PolypLabel.model_fields:
+        assert getattr(label.polyp_labels[0], name) is not None
 
 
 def rounded(value):

@@ -256,19 +256,26 @@ def _label(frame: SourceFrame, number: int, image: str, polyps: list[PolypLabel]
     """The label of frame `number`, with what was said of it in the capture run that it was of."""
     assert frame.moment is not None
     assert frame.moment.seconds is not None
-    there = frame.label
-    unseen = [] if there is None else [one for one in there.polyp_labels if not one.has_box]
-    return FrameLabel(
+    there = frame.label or FrameLabel(
         frame_id=number,
         sim_time=frame.moment.seconds,
-        unix_time=time.time() if there is None else there.unix_time,
+        unix_time=time.time(),
         image=image,
         image_present=True,
-        camera_active=True if there is None else there.camera_active,
-        polyp_seed=0 if there is None else there.polyp_seed,
-        polyp_labels=polyps + unseen,
-        camera=None if there is None else there.camera,
-        source_image=printable(frame.name),
+        camera_active=True,
+        polyp_seed=0,
+        polyp_labels=[],
+    )
+    unseen = [one for one in there.polyp_labels if not one.has_box]
+    return there.model_copy(
+        update={
+            "frame_id": number,
+            "sim_time": frame.moment.seconds,
+            "image": image,
+            "image_present": True,
+            "polyp_labels": polyps + unseen,
+            "source_image": printable(frame.name),
+        }
     )
 
 

@@ -146,7 +146,15 @@ def _frame(name: str, blob: Blob, label: _Label, tally: Tally) -> SourceFrame:
     size = label.width, label.height
     seconds = label.sim_time if math.isfinite(label.sim_time) else None
     moment = Moment(str(PurePosixPath(name).parent), seconds=seconds)
-    return SourceFrame(name, blob, boxes, normalised=True, size=size, moment=moment, label=label)
+    return SourceFrame(
+        name,
+        blob,
+        boxes,
+        normalised=True,
+        size=size,
+        moment=moment,
+        label=FrameLabel(**dict(label)),
+    )
 
 
 def _boxes(label: _Label, tally: Tally, name: str) -> tuple[NamedBox, ...]:
