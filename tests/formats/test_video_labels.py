@@ -27,10 +27,10 @@ def clip(tmp_path):
     return write_clip(tmp_path / "clip.avi")
 
 
-def write_clip(path, size=(64, 48), shade=10):
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), FPS, size)
+def write_clip(path):
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), FPS, (64, 48))
     for number in range(FRAMES):
-        writer.write(np.full((*size[::-1], 3), shade * number, np.uint8))
+        writer.write(np.full((48, 64, 3), 10 * number, np.uint8))
     writer.release()
     return path
 
@@ -189,16 +189,26 @@ def test_polyps_of_another_task_of_the_video_have_other_names(clip):
     assert put(run, one).there == put(run, other).there == 5
 
 
-def test_a_video_that_moved_is_named_and_another_one_is_refused(clip):
+def test_the_video_itself_may_be_gone_but_not_the_numbers_of_the_frames(clip):
     run = import_clip(clip, fps=5)
+    clip.unlink()
     file = video_file(track(shape(2), id=1))
-    moved = clip.rename(clip.with_name("moved.avi"))
-    with pytest.raises(UserError, match=r"which isn't there.*name the place where it is with --v"):
-        put(run, file)
-    brighter = write_clip(clip.with_name("other.avi"), shade=5)
-    with pytest.raises(UserError, match=r"isn't the frame of .*other\.avi that it should be"):
-        put(run, file, video=str(brighter))
-    assert put(run, file, video=str(moved)).written == 3
+    assert put(run, file).written == 3
+    times = run / "frame_times.jsonl"
+    lines = times.read_text().splitlines()
+    for broken in ([], [*lines[:-1], lines[-2].replace('"frame_id": 10', '"frame_id": 11')]):
+        times.write_text("".join(f"{line}\n" for line in broken))
+        with pytest.raises(UserError, match="doesn't say which frames of the video it has"):
+            put(run, file)
+
+
+def test_a_prediction_that_nobody_has_reviewed_isnt_written_over(clip):
+    run = import_clip(clip)
+    put(run, video_file(track(shape(1), id=1), stop=1))
+    label = run / "labels/frame_00001.json"
+    label.write_text(label.read_text().replace('"image":', '"source": "predicted", "image":'))
+    with pytest.raises(UserError, match=r"frame_00001\.json: a prediction is there"):
+        put(run, video_file(track(shape(1), id=1), stop=1))
 
 
 def test_classes_can_be_renamed_and_a_frame_with_a_bad_shape_has_no_label(clip):

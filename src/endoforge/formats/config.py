@@ -27,7 +27,7 @@ ImportFormat = Literal[
 ConvertFormat = Literal["coco", "yolo", "yolo-seg", "voc", "masks", "cvat", "mot", "webdataset"]
 Unlabelled = Literal["drop", "background"]
 
-_WITH_ONTO = {"format", "annotations", "onto", "video", "class_map", "strict"}
+_WITH_ONTO = {"format", "annotations", "onto", "class_map", "strict"}
 """What can be said of labels for a run that is there."""
 FOLDER, ONE, FIELD, NAME = "folder", "one", "field:", "name:"
 
@@ -90,8 +90,7 @@ class ImportConfig:
     mask_1, p1, 1_gt, 1_label and their like for a picture 1."""
 
     video: Annotated[str | None, arg(metavar="FILE")] = None
-    """A video in place of pictures: a run of its frames without labels, for detect. With --onto:
-    where the run's video is now, if not where it was."""
+    """A video in place of pictures: a run of its frames without labels, for detect."""
 
     onto: Annotated[str | None, arg(metavar="RUN")] = None
     """CVAT, in place of --images: the run that import made of a --video, whose frames get the

@@ -43,8 +43,14 @@ class LabelsThere:
     def names(self, frame_id: int, polyps: Sequence[Tracked]) -> dict[Track, int]:
         """The `polyp_id` of each track on a frame whose label is there and says the same.
 
-        Raises UserError if it says anything else of what is seen, for no label is written over.
+        Raises UserError if it says anything else of what is seen, for no label is written over, and
+        if it is a prediction: the same, said by a person, would be left as one.
         """
+        if self._labels[frame_id].awaits_review:
+            raise UserError(
+                f"{self.run_dir / label_name(frame_id)}: a prediction is there, and no label is "
+                "written over: remove it, or import the video to another --output-root"
+            )
         left = list(self._labels[frame_id].seen_polyps)
         names: dict[Track, int] = {}
         for track, polyp in polyps:

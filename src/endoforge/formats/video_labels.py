@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from endoforge.captures.frame_times import TIMES_NAME, FrameTime, read_frame_times
 from endoforge.captures.pictures import is_whole, picture_size
 from endoforge.captures.run_frames import read_manifest
 from endoforge.captures.schema import FrameLabel, PolypLabel, image_name, label_name
@@ -28,7 +29,6 @@ from endoforge.formats.cvat_task import (
 )
 from endoforge.formats.labels_there import LabelsThere, Tracked, name_tracks
 from endoforge.formats.outlines import Size
-from endoforge.formats.run_places import RunPlace, run_places
 from endoforge.formats.runs import MANIFEST_KEY, Origin
 from endoforge.formats.sequences import refuse_doubles
 from endoforge.formats.source import Blob, Moment, NamedBox, Source, SourceFrame, Track
@@ -71,7 +71,7 @@ class VideoLabelsReport:
 def label_video_run(config: ImportConfig) -> VideoLabelsReport:
     """Write the labels of `config.annotations` for the frames of the run `config.onto`.
 
-    Frames are matched by their numbers in the video, which is read again for them. Those of the
+    Frames are matched by their numbers in the video, which the run has in its times. Those of the
     task without a box get a label without one; those outside of it stay without a label. A label
     that is there stays as it is. Raises UserError where it says something else, and for a file that
     isn't plainly of this run's video, before anything is written; Resumable when interrupted.
@@ -83,17 +83,17 @@ def label_video_run(config: ImportConfig) -> VideoLabelsReport:
     origin = _video_origin(run_dir)
     root = read_task_file(file)
     task = task_of(root)
-    last = _last_frame(file, task, origin)
+    _refuse_other_video(file, task, origin)
     report = VideoLabelsReport(run_dir, left_out=Tally(strict=config.strict))
     try:
         lock = FolderLock(run_dir)
     except BlockingIOError:
         raise UserError(f"--onto {run_dir}: another process is writing it; let it end") from None
     try:
-        places = run_places(run_dir, origin, config.video, last)
-        known = sorted(place.number for place in places if place.number in task)
+        times = _times_by_number(run_dir)
+        known = sorted(number for number in times if number in task)
         said = said_of_video(root, known, file)
-        frames = _frames(run_dir, file, task, places, said, report)
+        frames = _frames(run_dir, file, task, times, said, report)
         _write(run_dir, _judged(config, frames, report.left_out), report)
     finally:
         lock.release()
@@ -120,11 +120,8 @@ def _video_origin(run_dir: Path) -> Origin:
     return origin
 
 
-def _last_frame(file: Path, task: CvatTask, origin: Origin) -> int:
-    """The last frame that the file's task has.
-
-    Raises UserError for a file of pictures, of another video, or of nobody knows which frames.
-    """
+def _refuse_other_video(file: Path, task: CvatTask, origin: Origin) -> None:
+    """Raises UserError for a file of pictures, of another video, or without its task's frames."""
     where = f"--annotations {file}"
     if task.source is None:
         raise UserError(
@@ -142,41 +139,59 @@ def _last_frame(file: Path, task: CvatTask, origin: Origin) -> int:
             f"{where}: doesn't say which frames its task has (stop_frame), so frames without a box "
             "may be such that nobody looked at; export it from CVAT"
         )
-    return task.last
+
+
+def _times_by_number(run_dir: Path) -> dict[int, tuple[int, FrameTime]]:
+    """Of each frame of the video that the run has its `frame_id` and its time, by its number.
+
+    Raises UserError if the run doesn't say it, or says two frames to be one.
+    """
+    numbered: dict[int, tuple[int, FrameTime]] = {}
+    for frame_id, moment in read_frame_times(run_dir).items():
+        number = moment.source_frame
+        if number is None or number in numbered:
+            numbered = {}
+            break
+        numbered[number] = frame_id, moment
+    if not numbered:
+        raise UserError(
+            f"--onto {run_dir}: {TIMES_NAME} in it doesn't say which frames of the video it has; "
+            "import the video again, to another --output-root"
+        )
+    return numbered
 
 
 def _frames(
     run_dir: Path,
     file: Path,
     task: CvatTask,
-    places: list[RunPlace],
+    times: dict[int, tuple[int, FrameTime]],
     said: dict[int, SaidOfFrame],
     report: VideoLabelsReport,
 ) -> list[LabelledPlace]:
     """The run's frames of which the file says something, with their boxes in 0..1."""
     frames: list[LabelledPlace] = []
     report.num_frames = len(list((run_dir / "images").glob("frame_*.png")))
-    for place in places:
-        path = run_dir / image_name(place.frame_id)
-        if place.number not in task or place.number not in said or not is_whole(path):
+    for number, (frame_id, moment) in sorted(times.items()):
+        path = run_dir / image_name(frame_id)
+        if number not in task or number not in said or not is_whole(path):
             continue
         size = picture_size(path)
         frame = SourceFrame(
-            image_name(place.frame_id),
+            image_name(frame_id),
             Blob.of(path),
             normalised=True,
             size=size,
-            moment=Moment(task.source or "", place.number, place.seconds),
+            moment=Moment(task.source or "", number, moment.seconds),
         )
-        frame = said[place.number].on(frame)
+        frame = said[number].on(frame)
         width, height = _size_of_labels(file, task.size or size, size)
-        frames.append((place.frame_id, _in_shares(frame, width, height)))
+        frames.append((frame_id, _in_shares(frame, width, height)))
     if outside := report.num_frames - len(frames):
         report.left_out.count(
             "frame: outside of the task, so it stays without a label", str(run_dir), outside
         )
-    numbers = {place.number for place in places if place.number in task}
-    for number in sorted(said.keys() - numbers):
+    for number in sorted(said.keys() - {number for number in times if number in task}):
         if said[number].boxes:
             report.left_out.count("label: of a frame that the run doesn't have", f"frame {number}")
     return frames
