@@ -86,7 +86,7 @@ def test_a_run_of_fewer_frames_a_second_gets_the_boxes_of_its_own(clip):
         1: (0.4, [("polyp", 1, (4, 0, 30, 40))]),
         2: (0.8, [("polyp", 1, (8, 0, 30, 40))]),
     }
-    assert report.left_out.counts == {"label: of a frame that the run doesn't have": 4}
+    assert report.left_out.counts == {"label: of a frame that the run or the task doesn't have": 4}
 
 
 def test_frames_between_the_steps_of_a_task_were_seen_by_nobody(clip):

@@ -265,6 +265,34 @@ def test_cvat(text: bytes) -> None:
         import_of(folder, "cvat", "--fps", "25")
 
 
+CVAT_OF_CLIP = CVAT.replace("</task>", "<source>clip.mp4</source></task>")
+CVAT_IMAGES_OF_CLIP = """<annotations><meta><task><stop_frame>9</stop_frame><frame_filter>step=1
+</frame_filter><source>clip.mp4</source></task></meta><image id="0" name="frame_000000" width="128"
+height="96"><box label="polyp" xtl="8" ytl="8" xbr="24" ybr="24"/></image></annotations>"""
+
+
+@fuzzed
+@given(
+    st.sampled_from([CVAT_OF_CLIP, CVAT_IMAGES_OF_CLIP]).flatmap(
+        lambda text: damaged(text.encode())
+    ),
+    damaged(b'{"frame_id": 0, "seconds": 0.0, "source_frame": 0}\n'),
+    changed(LABEL),
+)
+def test_cvat_onto_the_run_of_a_video(text: bytes, times: bytes, label: Any) -> None:
+    origin = {"format": "video", "source": "clip.mp4", "group": "", "pictures": "", "content": ""}
+    ours = {"endoforge": {"complete": True, "import": origin}}
+    with scratch() as folder:
+        write(folder / "run_1/run_manifest.json", json.dumps(MANIFEST | ours))
+        write(folder / "run_1/images/frame_00000.png", PICTURE)
+        write(folder / "run_1/images/frame_00001.png", PICTURE)
+        write(folder / "run_1/labels/frame_00001.json", json.dumps(label))
+        write(folder / "run_1/frame_times.jsonl", times)
+        write(folder / "a.xml", text)
+        where = ["--annotations", str(folder / "a.xml"), "--onto", str(folder / "run_1")]
+        call(["import", "--format", "cvat", *where], folder, "run_1")
+
+
 MOT = b"1,1,8,8,16,16,1,1,1\n1,2,1,2,3,4,1,2,0.5\n2,-1,8.5,8,16,16,1,-1,-1,-1\n"
 MOT_INFO = b"[Sequence]\nframeRate=25\nimWidth=64\nimHeight=48\n"
 

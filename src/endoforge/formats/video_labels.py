@@ -193,7 +193,9 @@ def _frames(
         )
     for number in sorted(said.keys() - {number for number in times if number in task}):
         if said[number].boxes:
-            report.left_out.count("label: of a frame that the run doesn't have", f"frame {number}")
+            report.left_out.count(
+                "label: of a frame that the run or the task doesn't have", f"frame {number}"
+            )
     return frames
 
 
