@@ -8,6 +8,7 @@ from PIL import Image
 from pycocotools import mask as pycocotools_mask
 
 from endoforge.captures.index import index_root
+from endoforge.core.errors import UserError
 from endoforge.formats.config import ConvertConfig, ImportConfig
 from endoforge.formats.converting import run_convert
 from endoforge.formats.importing import run_import
@@ -196,3 +197,11 @@ def test_out_and_in_every_pixel_comes_back(make_run, tmp_path):
     np.testing.assert_array_equal(instances(back), pixels)
     assert not instances(back, 1).any()
     assert ids(back) == [(3, 7), ()]
+
+
+def test_other_pixels_in_the_same_box_are_another_import(foreign):
+    bring_in(foreign, annotation([10, 10, 10, 10], [SQUARE]))
+    report = bring_in(foreign, annotation([10, 10, 10, 10], [SQUARE]))
+    assert report.runs[0].there == 1
+    with pytest.raises(UserError, match="with other pictures or labels"):
+        bring_in(foreign, annotation([10, 10, 10, 10], [[10, 10, 20, 10, 20, 20, 10, 20, 12, 15]]))

@@ -183,7 +183,7 @@ def _origin(config: ImportConfig, group: str, frames: list[SourceFrame]) -> Orig
         named = repr((frame.name, frame.data.num_bytes)).encode()
         boxes = [(box.name, box.corners, *_if_said(box.track)) for box in frame.boxes]
         more = (*_if_said(frame.fault and frame.fault.reason), *_if_said(frame.moment))
-        more += _if_said(frame.label)
+        more += (*_if_said(frame.pixels), *_if_said(frame.label))
         pictures.update(named)
         content.update(named + repr((boxes, frame.normalised, frame.size, *more)).encode())
     if config.fps is not None:

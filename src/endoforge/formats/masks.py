@@ -1,5 +1,6 @@
 """Masks: pictures of pictures, in which all that isn't black is polyp."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -63,12 +64,13 @@ def read_masks(config: ImportConfig, tally: Tally) -> Source:
 class MaskParts:
     """The connected parts that one file shows: xyxy in pixels of its (width, height).
 
-    `num_small` were too small.
+    `num_small` were too small. `digest` is of the file's bytes.
     """
 
     size: tuple[int, int]
     boxes: list[Corners]
     num_small: int
+    digest: bytes
 
 
 def read_mask(path: Path, min_area: int) -> MaskParts:
@@ -78,7 +80,8 @@ def read_mask(path: Path, min_area: int) -> MaskParts:
     edges: the ground is white then, or nothing is known of the picture.
     """
     try:
-        layers = layers_of(read_bytes(path), min_area)
+        data = read_bytes(path)
+        layers = layers_of(data, min_area)
     except Unusable as unusable:
         reason = unusable.reason.replace("image", "mask")
         raise Unusable(reason, unusable.detail) from unusable
@@ -91,7 +94,7 @@ def read_mask(path: Path, min_area: int) -> MaskParts:
     height, width = layers[0].shape
     if (0, 0, width, height) in boxes:
         raise Unusable("its mask fills the whole picture (is it inverted?)")
-    return MaskParts((width, height), boxes, num_small)
+    return MaskParts((width, height), boxes, num_small, hashlib.sha256(data).digest())
 
 
 def parts_of(layer: Layer, min_area: int) -> tuple[list[Corners], int]:
@@ -114,6 +117,7 @@ def _frame(
     frame = SourceFrame(name, Blob.of(path))
     boxes: list[Corners] = []
     num_small = 0
+    digest = hashlib.sha256()
     for mask in masks:
         try:
             parts = read_mask(mask, config.min_area)
@@ -125,13 +129,19 @@ def _frame(
         frame = replace(frame, size=parts.size)
         boxes += parts.boxes
         num_small += parts.num_small
+        digest.update(parts.digest)
     if num_small:
         smaller = f"smaller than {config.min_area} pixels (--min-area)"
         if not boxes:
             return replace(frame, fault=Unusable(f"all parts of its mask are {smaller}"))
         tally.count(f"box: part of a mask {smaller}", name, num_small)
     named = tuple(NamedBox(config.class_name, corners) for corners in boxes)
-    return replace(frame, boxes=named, instance=partial(instance_image, masks, config.min_area))
+    return replace(
+        frame,
+        boxes=named,
+        instance=partial(instance_image, masks, config.min_area),
+        pixels=digest.hexdigest(),
+    )
 
 
 def instance_image(

@@ -95,8 +95,9 @@ class SourceFrame:
     picture has; `fields` are what else the label says of the picture. `fault` is why its label, or
     one of its boxes, can't be used: such a picture is left out as a whole, since a frame without
     some of its boxes would be wrong. `moment` is its place in a video, if it is a frame of one.
-    `instance` paints the pixels of what is in its boxes, where the label tells them. `label` is
-    that of the capture run that the frame was of.
+    `instance` paints the pixels of what is in its boxes, where the label tells them, and `pixels`
+    is a digest of what these are painted from, to know the same frame again. `label` is that of the
+    capture run that the frame was of.
     """
 
     name: str
@@ -108,6 +109,7 @@ class SourceFrame:
     fault: Unusable | None = None
     moment: Moment | None = None
     instance: Painter | None = None
+    pixels: str | None = None
     label: FrameLabel | None = None
 
 
