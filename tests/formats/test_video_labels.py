@@ -129,7 +129,7 @@ def test_a_video_exported_for_images_lands_by_the_numbers_in_names(clip):
     [
         (video_file(track(shape(0))).replace("clip.mp4", "other.mp4"), "of the video other.mp4"),
         (video_file(track(shape(0))).replace("<stop_frame>4</stop_frame>", ""), "stop_frame"),
-        (images_file(image("frame_000001.png")), "a task of pictures"),
+        (images_file(image("frame_000001.png")), "names no video"),
         (video_file(image("frame_000001")), "one number in both"),
     ],
 )

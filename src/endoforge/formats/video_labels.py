@@ -125,8 +125,8 @@ def _refuse_other_video(file: Path, task: CvatTask, origin: Origin) -> None:
     where = f"--annotations {file}"
     if task.source is None:
         raise UserError(
-            f"{where}: of a task of pictures, whose numbers are no video's; import it with "
-            "--images in place of --onto"
+            f"{where}: names no video (<source>), as a task of pictures doesn't; export the task "
+            "of the video by itself, or import pictures with --images in place of --onto"
         )
     clip = Path(origin.source).name
     if caseless(Path(task.source).stem) != caseless(Path(clip).stem):
