@@ -177,6 +177,15 @@ def test_no_label_is_written_over(clip):
     assert len(labels(run)) == 3
 
 
+def test_labels_that_join_or_part_polyps_say_something_else(clip):
+    run = import_clip(clip)
+    apart = video_file(track(shape(1), id=1), track(shape(3), id=2))
+    put(run, apart)
+    with pytest.raises(UserError, match=r"frame_00003\.json: is there and says something else"):
+        put(run, video_file(track(shape(1), shape(2, outside=1), shape(3), id=1)))
+    assert put(run, apart.replace('id="2"', 'id="9"')).there == 5
+
+
 def test_polyps_of_another_task_of_the_video_have_other_names(clip):
     """CVAT counts the tracks of each task from 0; the first file again is known all the same."""
     run = import_clip(clip)

@@ -26,6 +26,9 @@ class LabelsThere:
     def __init__(self, run_dir: Path) -> None:
         """Read them all; raises UserError for one that can't be read."""
         self.run_dir = run_dir
+        self.known: dict[Track, int] = {}
+        """The `polyp_id` of each track of which labels that are there tell."""
+        self._tracks: dict[int, Track] = {}
         self._labels: dict[int, FrameLabel] = {}
         for path in sorted((run_dir / "labels").glob("*.json")):
             if match := LABEL_PATTERN.fullmatch(path.name):
@@ -40,29 +43,33 @@ class LabelsThere:
         polyps = (polyp for frame_id in others for polyp in self._labels[frame_id].polyp_labels)
         return {polyp.name for polyp in polyps if polyp.name is not None}
 
-    def names(self, frame_id: int, polyps: Sequence[Tracked]) -> dict[Track, int]:
-        """The `polyp_id` of each track on a frame whose label is there and says the same.
+    def learn(self, frame_id: int, polyps: Sequence[Tracked]) -> None:
+        """Take the names of the polyps on a frame whose label is there and says the same.
 
         Raises UserError if it says anything else of what is seen, for no label is written over, and
         if it is a prediction: the same, said by a person, would be left as one.
         """
-        if self._labels[frame_id].awaits_review:
+        label = self._labels[frame_id]
+        if label.awaits_review:
             raise UserError(
                 f"{self.run_dir / label_name(frame_id)}: a prediction is there, and no label is "
                 "written over: remove it, or import the video to another --output-root"
             )
-        left = list(self._labels[frame_id].seen_polyps)
-        names: dict[Track, int] = {}
+        left = list(label.seen_polyps)
         for track, polyp in polyps:
             same = next((one for one in left if _is_same(one, polyp)), None)
-            if same is None or (track is None) != (same.name is None):
+            if same is None or not self._is_named_so(track, same.name):
                 raise self._other(frame_id)
             left.remove(same)
-            if track is not None and same.name is not None:
-                names[track] = same.name
         if left:
             raise self._other(frame_id)
-        return names
+
+    def _is_named_so(self, track: Track | None, name: int | None) -> bool:
+        """Whether a track has this name and no other track has it, as far as labels say."""
+        if track is None or name is None:
+            return track is None and name is None
+        owner = self._tracks.setdefault(name, track)
+        return owner == track and self.known.setdefault(track, name) == name
 
     def _other(self, frame_id: int) -> UserError:
         return UserError(

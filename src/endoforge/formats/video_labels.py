@@ -2,15 +2,22 @@
 
 import time
 from collections import Counter
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pydantic import ValidationError
 
 from endoforge.captures.frame_times import TIMES_NAME, FrameTime, read_frame_times
 from endoforge.captures.pictures import is_whole, picture_size
 from endoforge.captures.run_frames import read_manifest
-from endoforge.captures.schema import FrameLabel, PolypLabel, image_name, label_name
+from endoforge.captures.schema import (
+    FrameLabel,
+    PolypLabel,
+    frame_number,
+    image_name,
+    label_name,
+)
 from endoforge.captures.tally import Tally
 from endoforge.core.errors import Resumable, UserError
 from endoforge.core.files import write_json_atomic
@@ -36,9 +43,6 @@ from endoforge.formats.spellings import caseless
 
 ASPECT_PIXELS = 1.5
 """A copy of a video in another size may be off by so many pixels, for sides are whole numbers."""
-
-LabelledPlace = tuple[int, SourceFrame]
-"""The number of a run's frame, and the frame with what a file says of it."""
 
 
 @dataclass
@@ -90,10 +94,14 @@ def label_video_run(config: ImportConfig) -> VideoLabelsReport:
     except BlockingIOError:
         raise UserError(f"--onto {run_dir}: another process is writing it; let it end") from None
     try:
-        times = _times_by_number(run_dir)
-        known = sorted(number for number in times if number in task)
-        said = said_of_video(root, known, file)
-        frames = _frames(run_dir, file, task, times, said, report)
+        times = {n: t for n, t in _times_by_number(run_dir).items() if n in task}
+        said = said_of_video(root, sorted(times), file)
+        frames = [
+            _with_said(frame, said[number], task.size)
+            for number, frame in _frames(run_dir, times)
+            if number in said
+        ]
+        _count_others(said.keys() - times.keys(), said, len(frames), report)
         _write(run_dir, _judged(config, frames, report.left_out), report)
     finally:
         lock.release()
@@ -162,103 +170,86 @@ def _times_by_number(run_dir: Path) -> dict[int, tuple[int, FrameTime]]:
 
 
 def _frames(
-    run_dir: Path,
-    file: Path,
-    task: CvatTask,
-    times: dict[int, tuple[int, FrameTime]],
-    said: dict[int, SaidOfFrame],
-    report: VideoLabelsReport,
-) -> list[LabelledPlace]:
-    """The run's frames of which the file says something, with their boxes in 0..1."""
-    frames: list[LabelledPlace] = []
-    report.num_frames = len(list((run_dir / "images").glob("frame_*.png")))
+    run_dir: Path, times: dict[int, tuple[int, FrameTime]]
+) -> Iterator[tuple[int, SourceFrame]]:
+    """The frames of the run at these times whose pictures are whole, by their numbers."""
     for number, (frame_id, moment) in sorted(times.items()):
         path = run_dir / image_name(frame_id)
-        if number not in task or number not in said or not is_whole(path):
-            continue
-        size = picture_size(path)
-        frame = SourceFrame(
-            image_name(frame_id),
-            Blob.of(path),
-            normalised=True,
-            size=size,
-            moment=Moment(task.source or "", number, moment.seconds),
-        )
-        frame = said[number].on(frame)
-        width, height = _size_of_labels(file, task.size or size, size)
-        frames.append((frame_id, _in_shares(frame, width, height)))
-    if outside := report.num_frames - len(frames):
-        report.left_out.count(
-            "frame: outside of the task, so it stays without a label", str(run_dir), outside
-        )
-    for number in sorted(said.keys() - {number for number in times if number in task}):
+        if is_whole(path):
+            place = Moment("", number, moment.seconds)
+            size = picture_size(path)
+            yield number, SourceFrame(image_name(frame_id), Blob.of(path), size=size, moment=place)
+
+
+def _with_said(frame: SourceFrame, said: SaidOfFrame, labels: Size | None) -> SourceFrame:
+    """The frame with its boxes in 0..1, where they are of frames of the size `labels`, if told."""
+    assert frame.size is not None
+    width, height = _size_of_labels(labels or frame.size, frame.size)
+    frame = said.on(frame)
+    boxes = []
+    for box in frame.boxes:
+        x0, y0, x1, y1 = box.corners
+        boxes.append(replace(box, corners=(x0 / width, y0 / height, x1 / width, y1 / height)))
+    return replace(frame, boxes=tuple(boxes), normalised=True)
+
+
+def _count_others(
+    lacking: Set[int], said: dict[int, SaidOfFrame], num_labelled: int, report: VideoLabelsReport
+) -> None:
+    """Count the run's frames that the task lacks, and boxes on those `lacking` in the run."""
+    report.num_frames = len(list((report.run_dir / "images").glob("frame_*.png")))
+    if outside := report.num_frames - num_labelled:
+        reason = "frame: outside of the task, so it stays without a label"
+        report.left_out.count(reason, str(report.run_dir), outside)
+    for number in sorted(lacking):
         if said[number].boxes:
-            report.left_out.count(
-                "label: of a frame that the run or the task doesn't have", f"frame {number}"
-            )
-    return frames
+            reason = "label: of a frame that the run or the task doesn't have"
+            report.left_out.count(reason, f"frame {number}")
 
 
-def _in_shares(frame: SourceFrame, width: int, height: int) -> SourceFrame:
-    boxes = (
-        replace(
-            box,
-            corners=(
-                box.corners[0] / width,
-                box.corners[1] / height,
-                box.corners[2] / width,
-                box.corners[3] / height,
-            ),
-        )
-        for box in frame.boxes
-    )
-    return replace(frame, boxes=tuple(boxes))
-
-
-def _size_of_labels(file: Path, labels: Size, picture: Size) -> Size:
+def _size_of_labels(labels: Size, picture: Size) -> Size:
     """The size that boxes are of; raises UserError if it is of another shape than the picture."""
     if abs(labels[0] * picture[1] / labels[1] - picture[0]) > ASPECT_PIXELS:
         raise UserError(
-            f"--annotations {file}: of frames of {labels[0]}x{labels[1]}, and the run's are "
+            f"--annotations: of frames of {labels[0]}x{labels[1]}, and the run's are "
             f"{picture[0]}x{picture[1]}, which has another shape, so where a box is isn't known; "
             "label the video as it was imported"
         )
     return labels
 
 
-def _judged(config: ImportConfig, frames: list[LabelledPlace], tally: Tally) -> list[LabelledPlace]:
+def _judged(config: ImportConfig, frames: list[SourceFrame], tally: Tally) -> list[SourceFrame]:
     """Those that can be used, with the classes of `--class-map`; others are counted."""
-    classes = tuple(sorted({box.name for _, frame in frames for box in frame.boxes}))
-    source = Source([frame for _, frame in frames], classes)
-    usable: list[LabelledPlace] = []
-    judged_frames = refuse_doubles([judged(one) for one in renamed(config, source, tally)])
-    for (frame_id, _), frame in zip(frames, judged_frames, strict=True):
+    classes = tuple(sorted({box.name for frame in frames for box in frame.boxes}))
+    named = [judged(one) for one in renamed(config, Source(frames, classes), tally)]
+    usable: list[SourceFrame] = []
+    for frame in refuse_doubles(named):
         if frame.fault is None:
-            usable.append((frame_id, frame))
+            usable.append(frame)
         else:
             tally.drop(f"frame: {frame.fault.reason}", frame.name, frame.fault.detail)
     return usable
 
 
-def _write(run_dir: Path, frames: list[LabelledPlace], report: VideoLabelsReport) -> None:
+def _write(run_dir: Path, frames: list[SourceFrame], report: VideoLabelsReport) -> None:
     """Write the labels that aren't there, all checked before the first."""
     there = LabelsThere(run_dir)
-    names: dict[Track, int] = {}
-    labels: list[tuple[int, SourceFrame, list[Tracked]]] = []
-    for frame_id, frame in frames:
+    labels: dict[int, tuple[SourceFrame, list[Tracked]]] = {}
+    for frame in frames:
         polyps = [(box.track, _nameless(frame, box)) for box in frame.boxes]
-        if frame_id in there:
-            names |= there.names(frame_id, polyps)
+        if _id_of(frame) in there:
+            there.learn(_id_of(frame), polyps)
             report.there += 1
         else:
-            labels.append((frame_id, frame, polyps))
-    tracks = (box.track for _, frame in frames for box in frame.boxes if box.track is not None)
-    names = name_tracks(tracks, names, there.ids_elsewhere(frame_id for frame_id, _ in frames))
+            labels[_id_of(frame)] = frame, polyps
+    tracks = (box.track for frame in frames for box in frame.boxes if box.track is not None)
+    names = name_tracks(tracks, there.known, there.ids_elsewhere(map(_id_of, frames)))
     make_folder(run_dir / "labels", within=run_dir)
     try:
         with progress("writing", len(labels), "labels") as advance:
-            for frame_id, frame, polyps in labels:
-                _write_label(run_dir, frame_id, frame, polyps, names)
+            for frame_id, (frame, polyps) in labels.items():
+                label = _label(frame, [_named(polyp, track, names) for track, polyp in polyps])
+                write_json_atomic(run_dir / label_name(frame_id), label.model_dump(mode="json"))
                 report.written += 1
                 report.empty += not polyps
                 report.boxes.update(polyp.class_name for _, polyp in polyps)
@@ -267,31 +258,31 @@ def _write(run_dir: Path, frames: list[LabelledPlace], report: VideoLabelsReport
         raise Resumable from stop
 
 
+def _id_of(frame: SourceFrame) -> int:
+    frame_id = frame_number(PurePosixPath(frame.name).name)
+    assert frame_id is not None  # `image_name` made it
+    return frame_id
+
+
 def _nameless(frame: SourceFrame, box: NamedBox) -> PolypLabel:
     assert frame.size is not None
     return polyp_label(frame, replace(box, track=None), frame.size)
 
 
-def _write_label(
-    run_dir: Path,
-    frame_id: int,
-    frame: SourceFrame,
-    polyps: list[Tracked],
-    names: dict[Track, int],
-) -> None:
+def _named(polyp: PolypLabel, track: Track | None, names: dict[Track, int]) -> PolypLabel:
+    return polyp if track is None else polyp.model_copy(update={"polyp_id": names[track]})
+
+
+def _label(frame: SourceFrame, polyps: list[PolypLabel]) -> FrameLabel:
     assert frame.moment is not None
     assert frame.moment.seconds is not None
-    label = FrameLabel(
-        frame_id=frame_id,
+    return FrameLabel(
+        frame_id=_id_of(frame),
         sim_time=frame.moment.seconds,
         unix_time=time.time(),
         image=frame.name,
         image_present=True,
         camera_active=True,
         polyp_seed=0,
-        polyp_labels=[
-            polyp if track is None else polyp.model_copy(update={"polyp_id": names[track]})
-            for track, polyp in polyps
-        ],
+        polyp_labels=polyps,
     )
-    write_json_atomic(run_dir / label_name(frame_id), label.model_dump(mode="json"))
