@@ -109,11 +109,11 @@ def test_a_picture_that_shows_nothing_has_a_black_one_and_one_of_boxes_none(fore
     [
         (
             [annotation([10, 10, 10, 10], [SQUARE]), annotation([15, 15, 9, 9], [])],
-            "a box without segmentation",
+            "a box without an outline",
         ),
         (
             [annotation([10, 10, 12, 10], [SQUARE])],
-            "a box more than a pixel from its segmentation (the box counts)",
+            "a box more than a pixel from its outline (the box counts)",
         ),
         (
             [

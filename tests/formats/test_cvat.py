@@ -152,7 +152,7 @@ def test_no_file_is_an_error_that_says_where_it_was_looked_for(foreign):
         foreign.bring_in("cvat")
 
 
-def test_images_have_boxes_around_all_shapes_and_no_tracks(foreign):
+def test_images_have_boxes_around_all_shapes(foreign):
     for name in ("one/a.png", "two/a.png", "two/b.png"):
         foreign.picture(name)
     turned = shape(0, corners=(20, 10, 40, 20), more='rotation="90"')
@@ -173,14 +173,27 @@ def test_images_have_boxes_around_all_shapes_and_no_tracks(foreign):
         ("one", 1, 0),
         ("two", 2, 2),
     ]
-    assert report.left_out.counts == {"picture: missing": 1}
+    assert report.left_out.counts == {
+        "picture: missing": 1,
+        "instance image (its boxes came in): a box without an outline": 1,
+    }
     assert foreign.imported()[0] == [
         ("flat", pytest.approx([1.5, 2, 9, 40])),
         ("mask", pytest.approx([3, 4, 8, 10])),
         ("round", pytest.approx([20, 16, 40, 24])),
         ("turned", pytest.approx([25, 5, 35, 25])),
     ]
-    assert frames_of(foreign)[0].polyp_ids == (None,) * 4
+    # A polygon has pixels, for which all of its picture's polyps have names of their own.
+    assert frames_of(foreign)[0].polyp_ids == (1, 2, 3, 4)
+
+
+def test_boxes_of_images_have_no_names(foreign):
+    pictures(foreign, [0])
+    box = shape(0).replace("<box", '<box label="polyp"')
+    foreign.file("annotations.xml", images_file(image("frame_000000.png", box)))
+    report = foreign.bring_in("cvat")
+    assert [frame.polyp_ids for frame in frames_of(foreign)] == [(None,)]
+    assert not report.left_out.counts
 
 
 def test_a_picture_that_is_named_twice_or_of_another_size_is_left_out(foreign):

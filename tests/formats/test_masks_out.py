@@ -216,6 +216,11 @@ def test_cvat_has_stills_as_images_with_polygons_and_comes_back(run, foreign):
         ("polyp", pytest.approx([3, 4, 20, 14])),
     ]
     assert foreign.imported() == [whole, []]
+    [back] = index_root(foreign.output).runs
+    shown, nothing = (np.asarray(Image.open(path)) for path in sorted(back.path.glob("instance/*")))
+    np.testing.assert_array_equal(shown == 1, instances() == RING)
+    np.testing.assert_array_equal(shown == 2, instances() == TWO)
+    assert not nothing.any()
 
 
 def test_cvat_has_stills_without_instance_images_as_boxes(make_run, tmp_path):

@@ -1,6 +1,5 @@
 """COCO: one JSON file of images, annotations and categories."""
 
-import hashlib
 import json
 import re
 from collections import Counter, defaultdict
@@ -17,9 +16,9 @@ from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.errors import UserError
 from endoforge.core.reading import MOST_LIST_BYTES, read_regular
 from endoforge.core.text import as_utf8
-from endoforge.formats.coco_masks import painter
 from endoforge.formats.config import ImportConfig
 from endoforge.formats.outlines import Size, box_of, encoded
+from endoforge.formats.segmentations import with_pixels
 from endoforge.formats.source import (
     Blob,
     Moment,
@@ -145,7 +144,8 @@ def read_coco(config: ImportConfig, tally: Tally) -> Source:
             moment = _moment(image, videos)
             frame = SourceFrame(name, Blob.of(path), fields=_fields(number, image), moment=moment)
             frame = _with_boxes(frame, image, annotations[number], names)
-            frames.append(_with_masks(frame, image, annotations[number]) if have_masks else frame)
+            outlines = [one.segmentation for _, one in annotations[number]]
+            frames.append(with_pixels(frame, outlines) if have_masks else frame)
         else:
             frames += without_label(config, name, pictures, tally)
     return Source(frames, tuple(dict.fromkeys(names.values())))
@@ -276,25 +276,6 @@ def _with_boxes(
             return replace(frame, size=image.size, fault=Unusable(unusable.reason, where))
         boxes.append(NamedBox(names[_key(annotation.category_id)], corners, annotation.track))
     return replace(frame, size=image.size, boxes=tuple(boxes))
-
-
-def _with_masks(
-    frame: SourceFrame, image: _Image, annotations: list[tuple[int, _Annotation]]
-) -> SourceFrame:
-    """With what paints its instance image; not if its annotations have no segmentation."""
-    has_masks = not annotations or any(one.segmentation for _, one in annotations)
-    if frame.fault is not None or not has_masks:
-        return frame
-    outlined = [
-        (box.corners, annotation.segmentation)
-        for box, (_, annotation) in zip(frame.boxes, annotations, strict=True)
-    ]
-    said = json.dumps([outline for _, outline in outlined])
-    return replace(
-        frame,
-        instance=painter(outlined, lambda: image.size or picture_size(frame.data.path)),
-        pixels=hashlib.sha256(said.encode()).hexdigest(),
-    )
 
 
 class CocoWriter(Writer):

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.errors import UserError
@@ -17,6 +18,7 @@ from endoforge.formats.cvat_task import (
     task_of,
 )
 from endoforge.formats.searching import search
+from endoforge.formats.segmentations import with_pixels
 from endoforge.formats.sequences import number_in
 from endoforge.formats.source import (
     UNCLEAR,
@@ -86,6 +88,7 @@ def _read_images(
     """The pictures that images name, by their names in `pictures`."""
     paths = Paths(within)
     found: dict[str, SourceFrame] = {}
+    outlines: dict[str, list[Any]] = {}
     for image in root.iter("image"):
         named = image.get("name") or ""
         try:
@@ -99,6 +102,9 @@ def _read_images(
         said = SaidOfFrame(fault=Unusable(TWICE) if name in found else None)
         said.add_all(image)
         found[name] = said.on(frame)
+        outlines[name] = said.outlines
+    if any(one for those in outlines.values() for one in those):
+        return {name: with_pixels(frame, outlines[name]) for name, frame in found.items()}
     return found
 
 

@@ -45,7 +45,7 @@ def corners_of(shape: Element) -> Corners:
         left, top, width, height = _numbers(shape, "left", "top", "width", "height")
         corners = (left, top, left + width, top + height)
     elif shape.tag == "polygon":
-        corners = _around_polygon(shape.get("points") or "")
+        corners = _around_polygon(shape)
     else:
         raise Unusable("a shape that has no box", shape.tag)
     refuse_shares(corners)
@@ -88,13 +88,27 @@ def _around_ellipse(shape: Element) -> Corners:
     return x - half_x, y - half_y, x + half_x, y + half_y
 
 
-def _around_polygon(points: str) -> Corners:
-    """Around `x,y;x,y;...`."""
+def outline_of(shape: Element) -> list[list[float]] | None:
+    """A polygon as COCO's `segmentation` has it; None of other shapes."""
+    if shape.tag != "polygon":
+        return None
+    return [[number for point in _points(shape) for number in point]]
+
+
+def _around_polygon(shape: Element) -> Corners:
+    xs, ys = zip(*_points(shape), strict=True)
+    return min(xs), min(ys), max(xs), max(ys)
+
+
+def _points(shape: Element) -> list[tuple[float, float]]:
+    """Of `x,y;x,y;...`; raises Unusable for anything else."""
+    pairs: list[tuple[float, float]] = []
     try:
-        pairs = [tuple(map(float, point.split(","))) for point in points.split(";")]
-        xs, ys = zip(*pairs, strict=True)
+        for point in (shape.get("points") or "").split(";"):
+            x, y = map(float, point.split(","))
+            pairs.append((x, y))
     except ValueError as error:
         raise Unusable("a polygon that isn't pairs of numbers") from error
-    if not all(map(math.isfinite, (*xs, *ys))):
+    if not all(math.isfinite(number) for pair in pairs for number in pair):
         raise Unusable("a polygon with NaN or infinite numbers")
-    return min(xs), min(ys), max(xs), max(ys)
+    return pairs

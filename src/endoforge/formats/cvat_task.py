@@ -5,12 +5,13 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from endoforge.captures.tally import Unusable
 from endoforge.core.errors import UserError
 from endoforge.core.reading import MOST_XML_BYTES, read_regular
 from endoforge.core.text import printable
-from endoforge.formats.cvat_shapes import Element, class_of, corners_of, size_of, whole
+from endoforge.formats.cvat_shapes import Element, class_of, corners_of, outline_of, size_of, whole
 from endoforge.formats.outlines import Size
 from endoforge.formats.sequences import number_in
 from endoforge.formats.source import NamedBox, SourceFrame, Track
@@ -25,15 +26,20 @@ _STEP = re.compile(r"\s*step\s*=\s*([1-9][0-9]{0,8})\s*")
 
 @dataclass
 class SaidOfFrame:
-    """What a file says of one frame; `fault` is why some of it can't be used."""
+    """What a file says of one frame; `fault` is why some of it can't be used.
+
+    `outlines` are those of the boxes, as COCO's `segmentation`; None where the shape has none.
+    """
 
     boxes: list[NamedBox] = field(default_factory=list)
+    outlines: list[Any] = field(default_factory=list)
     fault: Unusable | None = None
 
     def add(self, shape: Element, label: str | None, track: Track | None) -> None:
         """Add the box of a shape, or keep why it has none."""
         try:
             self.boxes.append(NamedBox(class_of(label), corners_of(shape), track))
+            self.outlines.append(outline_of(shape))
         except Unusable as unusable:
             self.fault = self.fault or unusable
 
