@@ -137,7 +137,14 @@ def test_a_picture_that_shows_nothing_has_a_black_one_and_one_of_boxes_none(fore
             [annotation([10, 10, 10, 10], [[10, 10, 20, 20]])],
             "polygon isn't pairs of numbers, thre",
         ),
-        ([annotation([10, 10, 10, 10], [[*SQUARE, 1e9, 5]])], "polygon far out of its picture"),
+        (
+            [annotation([10, 10, 10, 10], [[*SQUARE, 1e9, 5]])],
+            "polygon far out of its picture, or endless",
+        ),
+        (
+            [annotation([0, 0, 64, 48], [[0, 0, 64, 0, 64, 48, 0, 48] * 50_000])],
+            "polygon far out of its picture, or endless",
+        ),
         ([annotation([10, 10, 1, 1], [[10, 10, 10, 10, 10, 10]])], "segmentation without a pixel"),
         (
             [annotation([10, 10, 10, 10], [SQUARE], track_id=MOST_VALUE + 1)],
