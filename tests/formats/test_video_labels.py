@@ -177,6 +177,19 @@ def test_no_label_is_written_over(clip):
     assert len(labels(run)) == 3
 
 
+def test_a_label_that_somebody_writes_meanwhile_stays(clip, monkeypatch):
+    run = import_clip(clip)
+
+    def as_others_write(path, value):
+        path.with_name("frame_00001.json").write_text("{}")
+        write_json_atomic(path, value)
+
+    monkeypatch.setattr(video_labels, "write_json_atomic", as_others_write)
+    with pytest.raises(UserError, match=r"frame_00001\.json: is there"):
+        put(run, video_file(track(shape(1), id=1)))
+    assert (run / "labels/frame_00001.json").read_text() == "{}"
+
+
 def test_labels_that_join_or_part_polyps_say_something_else(clip):
     run = import_clip(clip)
     apart = video_file(track(shape(1), id=1), track(shape(3), id=2))

@@ -64,6 +64,11 @@ class LabelsThere:
         if left:
             raise self._other(frame_id)
 
+    def refuse_new(self, frame_id: int) -> None:
+        """Raises UserError if a frame has a label by now that it hadn't when these were read."""
+        if (self.run_dir / label_name(frame_id)).exists():
+            raise self._other(frame_id)
+
     def _is_named_so(self, track: Track | None, name: int | None) -> bool:
         """Whether a track has this name and no other track has it, as far as labels say."""
         if track is None or name is None:

@@ -249,6 +249,7 @@ def _write(run_dir: Path, frames: list[SourceFrame], report: VideoLabelsReport) 
         with progress("writing", len(labels), "labels") as advance:
             for frame_id, (frame, polyps) in labels.items():
                 label = _label(frame, [_named(polyp, track, names) for track, polyp in polyps])
+                there.refuse_new(frame_id)  # somebody may label the run meanwhile
                 write_json_atomic(run_dir / label_name(frame_id), label.model_dump(mode="json"))
                 report.written += 1
                 report.empty += not polyps
