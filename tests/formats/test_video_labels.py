@@ -224,13 +224,22 @@ def test_the_video_itself_may_be_gone_but_not_the_numbers_of_the_frames(clip):
             put(run, file)
 
 
-def test_a_prediction_that_nobody_has_reviewed_isnt_written_over(clip):
+def test_what_a_person_says_takes_the_place_of_predictions_alone(clip):
     run = import_clip(clip)
-    put(run, video_file(track(shape(1), id=1), stop=1))
-    label = run / "labels/frame_00001.json"
-    label.write_text(label.read_text().replace('"image":', '"source": "predicted", "image":'))
-    with pytest.raises(UserError, match=r"frame_00001\.json: a prediction is there"):
-        put(run, video_file(track(shape(1), id=1), stop=1))
+    put(run, video_file(track(shape(1), id=1), stop=2))
+    for number, said in ((0, ""), (1, ""), (2, '"reviewed": true,')):
+        label = run / f"labels/frame_0000{number}.json"
+        text = label.read_text().replace('"image":', f'"source": "predicted", {said} "image":')
+        label.write_text(text)
+    report = put(run, video_file(track(shape(0), id=1), stop=2))
+    assert (report.written, report.replaced, report.there) == (2, 2, 1)
+    assert "  2 of them take the place of a prediction" in report.lines()
+    assert labels(run) == {0: (0, [("polyp", 1, BOX)]), 1: (0.1, []), 2: (0.2, [])}
+    kept = (run / "labels/frame_00002.json").read_text()
+    (run / "labels/frame_00000.json").unlink()
+    with pytest.raises(UserError, match=r"frame_00002\.json: is there and says something else"):
+        put(run, video_file(track(shape(0), shape(2), id=1), stop=2))
+    assert (run / "labels/frame_00002.json").read_text() == kept
 
 
 def test_classes_can_be_renamed_and_a_frame_with_a_bad_shape_has_no_label(clip):

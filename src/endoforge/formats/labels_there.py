@@ -1,4 +1,7 @@
-"""Labels that a run has already: what is written beside them fits to them, and changes none."""
+"""Labels that a run has already: what is written beside them fits to them, and changes none.
+
+Predictions that nobody has looked at are no such labels: what a person says takes their place.
+"""
 
 import itertools
 from collections.abc import Iterable, Sequence
@@ -30,15 +33,26 @@ class LabelsThere:
         """The `polyp_id` of each track of which labels that are there tell."""
         self._tracks: dict[int, Track] = {}
         self._labels: dict[int, FrameLabel] = {}
+        self._predictions: set[int] = set()
         for path in sorted((run_dir / "labels").glob("*.json")):
             if match := LABEL_PATTERN.fullmatch(path.name):
-                self._labels[int(match[1])] = _read(path)
+                self._add(int(match[1]), _read(path))
 
     def __contains__(self, frame_id: int) -> bool:
         return frame_id in self._labels
 
+    def _add(self, frame_id: int, label: FrameLabel) -> None:
+        if label.awaits_review:
+            self._predictions.add(frame_id)
+        else:
+            self._labels[frame_id] = label
+
+    def is_predicted(self, frame_id: int) -> bool:
+        """Whether a frame has a prediction that nobody has looked at."""
+        return frame_id in self._predictions
+
     def ids_elsewhere(self, frame_ids: Iterable[int]) -> set[int]:
-        """The `polyp_id`s in the labels of all other frames."""
+        """The `polyp_id`s in the labels of all other frames; predictions tell of none."""
         others = self._labels.keys() - set(frame_ids)
         polyps = (polyp for frame_id in others for polyp in self._labels[frame_id].polyp_labels)
         return {polyp.name for polyp in polyps if polyp.name is not None}
@@ -46,16 +60,9 @@ class LabelsThere:
     def learn(self, frame_id: int, polyps: Sequence[Tracked]) -> None:
         """Take the names of the polyps on a frame whose label is there and says the same.
 
-        Raises UserError if it says anything else of what is seen, for no label is written over, and
-        if it is a prediction: the same, said by a person, would be left as one.
+        Raises UserError if it says anything else of what is seen, for no label is written over.
         """
-        label = self._labels[frame_id]
-        if label.awaits_review:
-            raise UserError(
-                f"{self.run_dir / label_name(frame_id)}: a prediction is there, and no label is "
-                "written over: remove it, or import the video to another --output-root"
-            )
-        left = list(label.seen_polyps)
+        left = list(self._labels[frame_id].seen_polyps)
         for track, polyp in polyps:
             same = next((one for one in left if _is_same(one, polyp)), None)
             if same is None or not self._is_named_so(track, same.name):
@@ -66,7 +73,8 @@ class LabelsThere:
 
     def refuse_new(self, frame_id: int) -> None:
         """Raises UserError if a frame has a label by now that it hadn't when these were read."""
-        if (self.run_dir / label_name(frame_id)).exists():
+        path = self.run_dir / label_name(frame_id)
+        if path.exists() and not (frame_id in self._predictions and _read(path).awaits_review):
             raise self._other(frame_id)
 
     def _is_named_so(self, track: Track | None, name: int | None) -> bool:

@@ -56,6 +56,8 @@ class VideoLabelsReport:
     empty: int = 0
     there: int = 0
     """Frames that had the same label already."""
+    replaced: int = 0
+    """Frames of those written that had a prediction which nobody had looked at."""
     boxes: Counter[str] = field(default_factory=Counter)
     left_out: Tally = field(default_factory=Tally)
 
@@ -64,6 +66,8 @@ class VideoLabelsReport:
         again = f", {self.there} were there already" if self.there else ""
         head = f"labels for {self.written} of {self.num_frames} frames came in{again}"
         lines = [f"{self.run_dir}: {head}"]
+        if self.replaced:
+            lines.append(f"  {self.replaced} of them take the place of a prediction")
         if self.empty:
             lines.append(f"  {self.empty} of them show no polyp")
         if self.boxes:
@@ -77,8 +81,9 @@ def label_video_run(config: ImportConfig) -> VideoLabelsReport:
 
     Frames are matched by their numbers in the video, which the run has in its times. Those of the
     task without a box get a label without one; those outside of it stay without a label. A label
-    that is there stays as it is. Raises UserError where it says something else, and for a file that
-    isn't plainly of this run's video, before anything is written; Resumable when interrupted.
+    that is there stays as it is, but for predictions that nobody has looked at. Raises UserError
+    where it says something else, and for a file that isn't plainly of this run's video, before
+    anything is written; Resumable when interrupted.
     """
     assert config.onto is not None
     assert config.annotations is not None
@@ -252,6 +257,7 @@ def _write(run_dir: Path, frames: list[SourceFrame], report: VideoLabelsReport) 
                 there.refuse_new(frame_id)  # somebody may label the run meanwhile
                 write_json_atomic(run_dir / label_name(frame_id), label.model_dump(mode="json"))
                 report.written += 1
+                report.replaced += there.is_predicted(frame_id)
                 report.empty += not polyps
                 report.boxes.update(polyp.class_name for _, polyp in polyps)
                 advance()
