@@ -8,7 +8,7 @@ from typing import get_args
 
 import endoforge
 from endoforge.view.config import SimViewConfig
-from endoforge.view.messages import Switchable
+from endoforge.view.from_viewers import Switchable
 
 DOCS = Path(__file__).parents[2] / "docs"
 TOOLS = DOCS.with_name("tools")

@@ -19,7 +19,7 @@ from endoforge.datagen.generate import generate
 from endoforge.sim.lumen import Lumen
 from endoforge.view import live_recording
 from endoforge.view.commands import run_command
-from endoforge.view.messages import Drag, SeedChoice, SpeedChoice, Steer, Switch
+from endoforge.view.from_viewers import Drag, SeedChoice, SpeedChoice, Steer, Switch
 
 from .conftest import SEED
 

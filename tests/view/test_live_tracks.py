@@ -13,8 +13,8 @@ from endoforge.view import live_tracks
 from endoforge.view.colon_score import ColonScore
 from endoforge.view.frame import WorldFrame
 from endoforge.view.live_tracks import LiveTracking, make_sighting
-from endoforge.view.messages import LesionMark, MarkKind
 from endoforge.view.score import compare_with_truth
+from endoforge.view.to_viewers import LesionMark, MarkKind
 
 W, H = 96, 64
 BOX, OTHER = (24, 16, 48, 32), (60, 40, 84, 56)

@@ -10,15 +10,13 @@ import pytest
 
 import endoforge
 from endoforge.core.errors import UserError
-from endoforge.view import messages
+from endoforge.view import from_viewers, to_viewers
 from endoforge.view.commands import SWITCHES
-from endoforge.view.messages import (
+from endoforge.view.from_viewers import (
     FROM_VIEWER,
     SPEEDS,
     Ack,
     Drag,
-    FrameHeader,
-    LiveEvent,
     SeedChoice,
     SpeedChoice,
     Steer,
@@ -26,10 +24,9 @@ from endoforge.view.messages import (
     Switchable,
     Threshold,
     ThresholdStep,
-    ToViewer,
-    encoded,
     parse_message,
 )
+from endoforge.view.to_viewers import FrameHeader, LiveEvent, ToViewer, encoded
 
 SCRIPTS = sorted((Path(endoforge.__file__).parent / "view/static/js").glob("*.js"))
 SCRIPT = "\n".join(path.read_text(encoding="utf-8") for path in SCRIPTS)
@@ -180,6 +177,7 @@ def test_the_page_reads_every_field_that_it_gets(kind):
 
 def test_every_message_is_one_of_those_and_says_what_it_is():
     """None lies about unused, and each has a docstring of its own: a dataclass makes one up."""
-    there: set[Any] = {kind for kind in vars(messages).values() if is_dataclass(kind)}
+    values = (*vars(from_viewers).values(), *vars(to_viewers).values())
+    there: set[Any] = {kind for kind in values if is_dataclass(kind)}
     assert there == {*TO_VIEWER, *FROM_VIEWER.values()}
     assert [kind for kind in there if (kind.__doc__ or "").startswith(f"{kind.__name__}(")] == []

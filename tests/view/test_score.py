@@ -12,8 +12,8 @@ from endoforge.view import score as score_module
 from endoforge.view.encoding import header_of
 from endoforge.view.frame import WorldFrame
 from endoforge.view.live_tracks import make_sighting
-from endoforge.view.messages import FoundBox, HitCounts, TruthState
 from endoforge.view.score import Score, compare_with_truth
+from endoforge.view.to_viewers import FoundBox, HitCounts, TruthState
 
 W, H = 96, 64
 

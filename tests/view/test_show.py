@@ -9,7 +9,7 @@ from endoforge.core.slot import Slot
 from endoforge.sim.polyps import MAX_POLYPS
 from endoforge.view.commands import run_command
 from endoforge.view.frame import WorldFrame
-from endoforge.view.messages import Switch
+from endoforge.view.from_viewers import Switch
 from endoforge.view.painter import PaintedPicture, Painter, PainterGone
 from endoforge.view.session import Session
 from endoforge.view.show import SharedWorld, Show

@@ -29,10 +29,8 @@ from endoforge.core.errors import UserError
 from endoforge.view import live_show
 from endoforge.view.commands import run_command
 from endoforge.view.config import SimViewConfig
-from endoforge.view.messages import (
-    ClientState,
+from endoforge.view.from_viewers import (
     FrameStep,
-    LiveState,
     SeedChoice,
     Seek,
     SourceChoice,
@@ -42,6 +40,7 @@ from endoforge.view.messages import (
 )
 from endoforge.view.readings import read_state
 from endoforge.view.session import Session
+from endoforge.view.to_viewers import ClientState, LiveState
 
 from .conftest import FakeDetector, Watched, small_config
 

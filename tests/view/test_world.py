@@ -7,7 +7,7 @@ from endoforge.sim.flight import fly
 from endoforge.sim.itinerary import STEP_S
 from endoforge.sim.scene import make_scene
 from endoforge.sim.streams import run_seed
-from endoforge.view.messages import Steer
+from endoforge.view.from_viewers import Steer
 from endoforge.view.steering import NOTHING, Pilot, Place, colon_axes, turned
 from endoforge.view.world import World, bake_colon
 

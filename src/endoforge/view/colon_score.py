@@ -6,7 +6,7 @@ from threading import Lock
 
 from endoforge.view.frame import WorldFrame
 from endoforge.view.live_tracks import Sighting
-from endoforge.view.messages import LesionMark, LesionsState, MarkKind
+from endoforge.view.to_viewers import LesionMark, LesionsState, MarkKind
 from endoforge.view.world import Colon
 
 FALSE_AFTER_S = 0.5

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from endoforge.core.checks import MAX_SEED
 from endoforge.core.errors import UserError
-from endoforge.view.messages import (
+from endoforge.view.from_viewers import (
     FrameStep,
     SeedChoice,
     Seek,

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from endoforge.core.slot import Slot
 from endoforge.view.frame import LiveFrame
 from endoforge.view.live_tracks import Sighting
-from endoforge.view.messages import FoundBox, FrameHeader, TrueBox
 from endoforge.view.rates import Rate
+from endoforge.view.to_viewers import FoundBox, FrameHeader, TrueBox
 
 QUALITY = 82
 """Of live JPEGs: some 25 kB at 640x360, in which no block of the code can be told by eye."""

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from threading import Lock
 
-from endoforge.view.messages import Level, LiveEvent
+from endoforge.view.to_viewers import Level, LiveEvent
 
 log = logging.getLogger(__name__)
 

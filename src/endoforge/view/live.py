@@ -13,22 +13,12 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from endoforge.core.errors import UserError
 from endoforge.view.commands import run_command
 from endoforge.view.encoding import Packet
-from endoforge.view.messages import (
-    Ack,
-    ClientState,
-    Drag,
-    FromViewer,
-    Hello,
-    LiveEvent,
-    Steer,
-    ToViewer,
-    encoded,
-    parse_message,
-)
+from endoforge.view.from_viewers import Ack, Drag, FromViewer, Steer, parse_message
 from endoforge.view.rates import Rate
 from endoforge.view.readings import read_state
 from endoforge.view.security import WATCH_ONLY
 from endoforge.view.session import Session
+from endoforge.view.to_viewers import ClientState, Hello, LiveEvent, ToViewer, encoded
 
 MOST_MESSAGE = 4096
 """Bytes of a client's message; a longer one ends the connection."""

@@ -23,9 +23,9 @@ from endoforge.view.colon_score import ColonScore
 from endoforge.view.events import Events
 from endoforge.view.frame import LiveFrame, WorldFrame
 from endoforge.view.live_tracks import LiveTracking, Sighting, make_sighting
-from endoforge.view.messages import DetectorState
 from endoforge.view.rates import Rate
 from endoforge.view.score import Score, compare_with_truth
+from endoforge.view.to_viewers import DetectorState
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from endoforge.captures.live_reader import LiveReader
 from endoforge.core.errors import UserError
 from endoforge.view.events import Events
 from endoforge.view.frame import PlainFrame
-from endoforge.view.messages import SourceState
 from endoforge.view.show import SharedWorld
 from endoforge.view.source_show import SourceShow
+from endoforge.view.to_viewers import SourceState
 
 SILENT_S = 3.0
 """Without a picture for so long, what is shown is old."""

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from endoforge.view.messages import (
+from endoforge.view.session import Session
+from endoforge.view.to_viewers import (
     ClientState,
     LiveState,
     RatesState,
@@ -10,7 +11,6 @@ from endoforge.view.messages import (
     SourceState,
     WorldState,
 )
-from endoforge.view.session import Session
 from endoforge.view.world import World
 
 

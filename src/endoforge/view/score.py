@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from endoforge.detect.detections import Detections
 from endoforge.evaluate.matching import Truth, assign_picture
 from endoforge.view.frame import LiveFrame
-from endoforge.view.messages import HitCounts, TruthState
+from endoforge.view.to_viewers import HitCounts, TruthState
 
 MATCH_IOU = 0.5
 """As of AP50: what most of the field counts as found."""

@@ -17,6 +17,7 @@ from endoforge.view.config import SimViewConfig
 from endoforge.view.encoding import Encoding, Packet
 from endoforge.view.events import Events
 from endoforge.view.frame import LiveFrame, WorldFrame
+from endoforge.view.from_viewers import Drag, Steer
 from endoforge.view.live_detection import (
     MOST_HZ_CPU,
     MOST_HZ_GPU,
@@ -25,13 +26,13 @@ from endoforge.view.live_detection import (
     Thresholds,
 )
 from endoforge.view.live_recording import Recording
-from endoforge.view.messages import Drag, Level, Steer
 from endoforge.view.opened_source import make_source_show, source_name
 from endoforge.view.painter import Painter
 from endoforge.view.show import SharedWorld, Show
 from endoforge.view.source_recording import SourceRecording
 from endoforge.view.source_show import SourceShow
 from endoforge.view.steering import NOTHING
+from endoforge.view.to_viewers import Level
 from endoforge.view.world import Colon, World, bake_colon
 
 log = logging.getLogger(__name__)

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from endoforge.core.errors import UserError
 from endoforge.view.events import Events
 from endoforge.view.frame import PlainFrame
-from endoforge.view.messages import SourceState
 from endoforge.view.playable import Playable
 from endoforge.view.rates import Rate
 from endoforge.view.show import MOST_WALL_S, SharedWorld
 from endoforge.view.source_recording import SourceRecording
+from endoforge.view.to_viewers import SourceState
 
 MOST_LATE_S = 0.1
 """A file that can't be decoded at its pace plays slower: its clock runs on so far, no further."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from endoforge.sim.camera import Pose, orthonormal
 from endoforge.sim.itinerary import FIRST_MM
 from endoforge.sim.lumen import Lumen
-from endoforge.view.messages import Steer
+from endoforge.view.from_viewers import Steer
 
 SUBSTEP_MM = 0.8
 """A move is checked at least so often, so that none gets through a fold or a polyp."""
