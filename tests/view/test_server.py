@@ -570,6 +570,19 @@ def test_with_a_token_only_those_who_have_it_get_in(make_site):
         assert json.loads(socket.recv(timeout=120))["type"] == "hello"
 
 
+def test_a_clip_of_what_was_shown_can_be_had_by_who_may_do_all(make_site):
+    site = make_site("s3cret")
+    cookie = f"endoforge_{site.port}="
+    headers = {"origin": site.origin, "cookie": cookie + "s3cret"}
+    until(lambda: site.session.encoding.kept.pictures())
+    answer = site.post("/api/clip?boxes=0", headers=headers)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "video/mp4"
+    assert answer.content[4:8] == b"ftyp"
+    headers["cookie"] = cookie + watch_token("s3cret")
+    assert site.post("/api/clip?boxes=0", headers=headers).status_code == 403
+
+
 @pytest.mark.parametrize("watches", [True, False])
 def test_who_only_watches_gets_pictures_and_changes_nothing(make_site, watches):
     site = make_site(token="s3cret")

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoforge.core.slot import Slot
+from endoforge.view.clip import LastSeconds
 from endoforge.view.frame import LiveFrame
 from endoforge.view.live_tracks import Sighting
 from endoforge.view.rates import Rate
@@ -47,6 +48,7 @@ class Encoding(threading.Thread):
         self.rate = Rate()
         self.with_truth = False
         self.newest_first = False
+        self.kept = LastSeconds()
         self.dropped = 0
         """Frames that were asked for and never encoded."""
         self._publish, self._found = publish, found
@@ -72,6 +74,7 @@ class Encoding(threading.Thread):
         if self._last is not None:
             shown, picture = self._last
             header = header_of(shown, found, with_truth=self.with_truth)
+            self.kept.add(shown, header, picture)
             self._publish(Packet(shown.number, packed(header, picture)))
 
     def _encode(self, frame: LiveFrame) -> None:

@@ -12,6 +12,8 @@ from endoforge.sim.camera import CameraState
 from endoforge.sim.labels import MIN_VISIBLE_PX, PolypView, polyp_views
 from endoforge.view.world import Colon
 
+STILL_S = 0.1
+"""While its clock stands still, a frame is at most so long after the one before."""
 NO_BOXES = np.zeros((0, 4), np.float32)
 
 
@@ -57,6 +59,16 @@ class LiveFrame(ABC):
         """How far the camera has moved since another frame of the same part, as far as is known."""
         del before
         return 0.0
+
+
+def clock_step(before: LiveFrame, frame: LiveFrame, *, most_s: float, wall_s: float) -> float:
+    """Seconds from a frame to the next one, by the clock of what they are a part of.
+
+    Where that stands still, goes back, or leaps by more than `most_s`, it is STILL_S, or `wall_s`,
+    what the viewers' own clock says, if that is less.
+    """
+    step = frame.seconds - before.seconds
+    return step if 0 < step <= most_s else min(wall_s, STILL_S)
 
 
 @dataclass(frozen=True, eq=False)

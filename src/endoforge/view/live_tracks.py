@@ -10,11 +10,9 @@ from endoforge.detect.detections import Detections
 from endoforge.detect.overlap import pairwise_iou
 from endoforge.evaluate.lesion_outcomes import LESION_IOU
 from endoforge.tracking.tracker import Tracked, Tracker
-from endoforge.view.frame import LiveFrame
+from endoforge.view.frame import LiveFrame, clock_step
 from endoforge.view.score import Comparison
 
-MOST_STILL_S = 0.1
-"""While the simulated time stands still, a frame is at most so long after the one before."""
 MOST_STEP_S = 1.0
 """Of simulated time; a longer step is a jump to another moment."""
 MOST_STEP_MM, MOST_MM_S = 20.0, 150.0
@@ -82,9 +80,8 @@ class LiveTracking:
     def _step(self, frame: LiveFrame) -> float:
         if self._last is None or frame is self._last:
             return 0.0
-        step = frame.seconds - self._last.seconds
-        wall = min(time.monotonic() - self._last_wall, MOST_STILL_S)
-        return step if 0 < step <= MOST_STEP_S else wall
+        wall_s = time.monotonic() - self._last_wall
+        return clock_step(self._last, frame, most_s=MOST_STEP_S, wall_s=wall_s)
 
 
 def make_sighting(

@@ -2,9 +2,11 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
@@ -13,6 +15,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from endoforge.core.errors import UserError
+from endoforge.view.clip import ClipMaker
 from endoforge.view.live import Hub
 from endoforge.view.security import Guard, TooLong
 from endoforge.view.training.api import TrainingTab
@@ -37,6 +40,7 @@ def make_app(
             Route("/", _page),
             Mount("/static", StaticFiles(directory=STATIC)),
             WebSocketRoute("/live", hub.serve),
+            Route("/api/clip", partial(_clip, hub.session.clips), methods=["POST"]),
             *training.routes(),
         ],
         lifespan=lifespan,
@@ -53,6 +57,13 @@ def make_app(
 
 async def _page(_: Request) -> Response:
     return FileResponse(STATIC / "index.html")
+
+
+async def _clip(clips: ClipMaker, request: Request) -> Response:
+    """The last seconds of what was shown; POST, since it takes the machine's time."""
+    with_boxes = request.query_params.get("boxes") != "0"
+    made = await run_in_threadpool(clips.make, with_boxes=with_boxes)
+    return Response(made, media_type="video/mp4")
 
 
 def _refused(status: int) -> Callable[[Request, Exception], Awaitable[Response]]:

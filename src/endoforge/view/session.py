@@ -13,6 +13,7 @@ from endoforge.core.errors import UserError
 from endoforge.core.machine import cpu_cores
 from endoforge.detect.detections import Detector
 from endoforge.detect.heuristic import HeuristicDetector
+from endoforge.view.clip import ClipMaker
 from endoforge.view.config import SimViewConfig
 from endoforge.view.encoding import Encoding, Packet
 from endoforge.view.events import Events
@@ -79,6 +80,7 @@ class Session:
         most_hz = MOST_HZ_GPU if spare else MOST_HZ_CPU
         self.detecting = Detecting(keeper, self.events, most_hz=most_hz)
         self.encoding = Encoding(self._publish, lambda: self.detecting.found)
+        self.clips = ClipMaker(self.encoding.kept)
         self.source: SourceShow | None = None
         """What shows real pictures; None while the world is a simulated one."""
         self.show: Show | SourceShow
@@ -252,8 +254,7 @@ class Session:
             opened.go_on_after(before)
             self.show = self.source = opened
             self.source_place = place
-            self.detecting.frames.take(0)  # a picture of the source before
-            self.detecting.forget()
+            self._forget_pictures()
             opened.start()
         self._tell("info", f"looking at {opened.source_name}")
         self.on_change()
@@ -294,12 +295,17 @@ class Session:
             world.jump(min(max(at_s, 0.0), colon.duration_s))
             self.shared.world = world
             self.shared.restless = True
-            self.detecting.frames.take(0)  # a picture of the old colon
-            self.detecting.forget()
+            self._forget_pictures()
             self._tell("info", f"seed {colon.base_seed}")
             if before is None and self.config.mode == "datagen":
                 self.record(world, data_run=True)
         self.on_change()
+
+    def _forget_pictures(self) -> None:
+        """What is shown from now on doesn't follow from what was shown."""
+        self.detecting.frames.take(0)
+        self.detecting.forget()
+        self.encoding.kept.forget()
 
     def _may_steer(self, world: World) -> bool:
         recording = self.going_recording

@@ -10,6 +10,7 @@ from threading import Thread
 import pytest
 
 from endoforge.captures.index import index_root
+from endoforge.captures.played_video import PlayedVideo
 from endoforge.captures.schema import MANIFEST_NAME
 from tests.chromium import NEEDS_BROWSER, Page, expect
 from tests.view.browser.page import (
@@ -100,6 +101,8 @@ KEYS: list[tuple[str, Callable[[Page], object], str]] = [
     ("2", lambda page: page.locator("#panel-training").is_visible(), "1"),
     ("1", lambda page: page.locator("#panel-live").is_visible(), "1"),
     ("?", lambda page: page.locator("#help").is_visible(), "?"),
+    ("x", lambda page: page.locator("#legend").is_visible(), "x"),
+    ("g", lambda page: page.locator("#log-list").inner_text().count("clip is being made"), ""),
     ("f", lambda page: page.evaluate("() => Boolean(document.fullscreenElement)"), "f"),
     ("n", lambda page: page.locator("#seed").input_value(), ""),
 ]
@@ -227,13 +230,18 @@ def test_a_seed_of_64_bits_is_flown_to_the_digit(live):
     expect(live.locator("#seed")).to_have_value("7")
 
 
-def test_a_picture_is_saved_and_a_link_leads_to_its_moment(browser, viewer):
+def test_a_picture_and_a_clip_are_saved_and_a_link_leads_to_its_moment(browser, viewer):
     page = open_page(browser, viewer)
     page.evaluate("() => { location.hash = '#seed=7&at=67'; }")
     expect(hud(page, "time")).to_have_text(re.compile(r"^1:[01]\d$"))
     with page.expect_download() as saving:
         button(page, "save_picture").click()
     assert re.fullmatch(r"endoforge-seed-7-frame-\d+\.png", saving.value.suggested_filename)
+    with page.expect_download() as saving:
+        button(page, "save_clip").click()
+    assert re.fullmatch(r"endoforge-seed-7-1m\d\d\.mp4", saving.value.suggested_filename)
+    video = PlayedVideo(saving.value.path())
+    assert {rgb.shape for _, rgb in video.frames()} == {(96, 160, 3)}
     button(page, "link").click()
     wait_until(lambda: int(page.url.rpartition("&at=")[2] or 0) >= 67)
     page.close()

@@ -1,6 +1,6 @@
 /** Everything that a key or a button can ask for, by name. */
 
-import { savePicture, shareLink, toggleFullScreen } from "./sharing.js";
+import { saveClip, savePicture, shareLink, toggleBoxes, toggleFullScreen } from "./sharing.js";
 import { seekBy, stepBy } from "./source.js";
 
 export const SPEEDS = [0.25, 0.5, 1, 2, 4];
@@ -39,7 +39,9 @@ export function makeActions(page) {
     help: () => page.toggleDialog("help"),
     log: () => page.toggleDialog("log"),
     full_screen: toggleFullScreen,
-    save_picture: () => savePicture(page.state),
+    boxes: () => toggleBoxes(page.painter),
+    save_picture: () => page.state && savePicture(page.state),
+    save_clip: () => saveClip(page.state, page.painter, page.events),
     link: () => shareLink(page.state, page.events),
     "steer-pad": () => page.pad.toggle(),
   };

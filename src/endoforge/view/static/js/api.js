@@ -11,9 +11,15 @@ export async function postJson(path, body = {}) {
   return answer(await request(path, { method: "POST", headers, body: JSON.stringify(body) }));
 }
 
-async function request(path, options) {
+/** The file that a POST answers with, which takes a while to make. Throws as the others. */
+export async function postForFile(path) {
+  const response = await request(path, { method: "POST" }, 120000);
+  return response.ok ? response.blob() : answer(response);
+}
+
+async function request(path, options, patienceMs = 10000) {
   try {
-    return await fetch(path, { ...options, signal: AbortSignal.timeout(10000) });
+    return await fetch(path, { ...options, signal: AbortSignal.timeout(patienceMs) });
   } catch {
     throw new Error("The simulator doesn't answer. Is endoforge sim-view still running?");
   }

@@ -21,6 +21,7 @@ export class Painter {
     this.context = canvas.getContext("2d");
     this.bitmap = null;
     this.header = null;
+    this.boxesShown = true;
     this.aspect = 16 / 9;
     new ResizeObserver(() => this.fit()).observe(stage);
   }
@@ -30,6 +31,12 @@ export class Painter {
     this.aspect = width / height;
     this.stage.style.setProperty("--aspect", String(this.aspect));
     this.fit();
+  }
+
+  /** Draw what was found over the picture, or leave it bare. */
+  showBoxes(shown) {
+    this.boxesShown = shown;
+    this.#paint();
   }
 
   show(bitmap, header) {
@@ -59,8 +66,8 @@ export class Painter {
     const { context, canvas } = this;
     context.imageSmoothingQuality = "high";
     context.drawImage(this.bitmap, 0, 0, canvas.width, canvas.height);
-    const { boxes } = this.header;
-    const truth = this.header.truth ?? []; // null while it isn't shown
+    const boxes = this.boxesShown ? this.header.boxes : [];
+    const truth = (this.boxesShown && this.header.truth) || []; // null while it isn't shown
     for (const one of truth.filter((box) => box.found !== false)) {
       this.#corners(this.#pixels(one.xyxy));
     }

@@ -28,6 +28,8 @@ const GROUPS = [
   ]],
   ["Page", [
     [{ 1: "live", 2: "training" }, "Live, training"],
+    [{ x: "boxes" }, "Boxes, or the bare picture; on this page alone"],
+    [{ g: "save_clip" }, "Save the last 20 seconds as a video"],
     [{ f: "full_screen" }, "The view on all of the screen"],
     [{ "?": "help" }, "This list"],
   ]],

@@ -60,6 +60,7 @@ const training = new TrainingTab();
 
 page.connection = connection;
 page.events = events;
+page.painter = painter;
 const source = new SourceView(page);
 page.pad = new Pad(steering);
 page.tabs = new Tabs((name) => {
