@@ -219,8 +219,8 @@ def test_hello_state_and_events(viewer):
         "trouble", "device", "source",
     }  # fmt: skip
     assert set(world) == {
-        "seed", "paused", "speed", "time_s", "duration_s", "autopilot", "camera", "segment",
-        "depth_cm", "length_cm",
+        "seed", "paused", "speed", "time_s", "duration_s", "place_s", "loop", "autopilot", "camera",
+        "segment", "depth_cm", "length_cm",
     }  # fmt: skip
     assert any("no such checkpoint" in text for text in viewer.events)
 

@@ -38,6 +38,7 @@ from endoforge.view.from_viewers import (
     Switch,
     Switchable,
 )
+from endoforge.view.loop import Loop
 from endoforge.view.readings import read_state
 from endoforge.view.session import Session
 from endoforge.view.to_viewers import ClientState, LiveState
@@ -139,6 +140,45 @@ def test_a_file_can_be_sought_through_and_stepped(tmp_path, look_at):
     site.press("pause")
     site.until(lambda: site.seen[-1] == (1.967, 59))
     assert site.state().world.speed == 4.0
+
+
+def test_a_loop_of_a_file_shows_its_part_again_and_again(tmp_path, look_at):
+    """From frame 10 to 40, at 30 a second; then to the end."""
+    site = look_at(save_video(tmp_path / "clip.mp4", 60, fps=30))
+    site.until(lambda: site.seen)
+    site.press("pause")
+    for number in (10, 40):
+        run_command(site.session, Seek(number / 30))
+        site.until(lambda number=number: site.seen[-1][1] == number)
+        site.press("loop")
+    site.until(lambda: site.seen[-1][1] == 10)
+    assert site.state().world.loop == Loop(10 / 30, 40 / 30)
+    site.seen.clear()
+    run_command(site.session, SpeedChoice(4.0))
+    site.press("pause")
+    site.until(lambda: len(site.seen) > 70)
+    numbers = [number for _, number in site.seen]
+    assert set(numbers) == set(range(10, 40))
+    assert numbers[29:31] == [10, 11], "after 11 to 39"
+    site.press("loop")
+    site.until(lambda: site.state().source.is_over)
+    assert site.seen[-1][1] == 59
+
+
+def test_a_loop_goes_with_no_recording_and_with_no_stream(tmp_path, look_at, camera):
+    site = look_at(save_video(tmp_path / "clip.mp4", 60), SECRET)
+    site.until(lambda: site.seen)
+    site.press("loop")
+    site.press("record")
+    assert site.state().world.loop is None
+    with pytest.raises(UserError, match="takes no loop"):
+        site.press("loop")
+    site.press("record")
+    site.until(lambda: not site.state().recorder.recording)
+    run_command(site.session, SourceChoice(1))
+    site.until(lambda: site.state().source.is_live and camera.opened)
+    with pytest.raises(UserError, match="there is only now"):
+        site.press("loop")
 
 
 def test_what_needs_a_simulated_world_is_refused(tmp_path, look_at):

@@ -17,7 +17,6 @@ from endoforge.view.from_viewers import (
     ViewCommand,
 )
 from endoforge.view.session import RECORDING, Session
-from endoforge.view.source_show import SourceShow
 from endoforge.view.world import World
 
 NO_WORLD = "these are real pictures: nothing in them can be steered, and their truth isn't known"
@@ -34,20 +33,41 @@ def run_command(session: Session, command: ViewCommand) -> None:
             case SpeedChoice(speed):
                 _set_speed(session, speed)
             case Seek(seconds):
-                _source(session).seek(seconds)
+                _seek(session, seconds)
             case SourceChoice(place):
                 session.choose_source(place)
             case FrameStep(by):
-                _source(session).step(by)
+                _step(session, by)
             case SeedChoice(seed, at_s):
                 _fly_seed(session, seed, at_s)
     session.on_change()
 
 
-def _source(session: Session) -> SourceShow:
+def _seek(session: Session, seconds: float) -> None:
+    if session.source is not None:
+        session.source.seek(seconds)
+        return
+    _free_of_recordings(session).seek(seconds)
+    session.shared.restless = True
+
+
+def _loop(session: Session) -> None:
+    if session.going_recording is not None:
+        raise UserError("a recording is going on, which takes no loop: L ends it")
+    if session.source is not None:
+        session.source.switch_loop()
+        return
+    world = _world(session)
+    if not world.autopilot:
+        raise UserError("a loop is of the autopilot's flight: P goes on with that")
+    world.switch_loop()
+    session.shared.restless = True
+
+
+def _step(session: Session, by: int) -> None:
     if session.source is None:
-        raise UserError("a simulated flight can't be sought through: it has no frames yet")
-    return session.source
+        raise UserError("a simulated flight has no frames to step through: H and J seek in it")
+    session.source.step(by)
 
 
 def _set_speed(session: Session, speed: float) -> None:
@@ -71,6 +91,14 @@ def _free_to_fly(session: Session) -> World:
     if recording is not None and recording.data_run:
         raise UserError("a data run is going on: O ends it")
     return _world(session)
+
+
+def _free_of_recordings(session: Session) -> World:
+    """The world, in which one may leap: a recording's clock only goes on."""
+    world = _free_to_fly(session)
+    if session.going_recording is not None:
+        raise UserError("a recording is going on, of this colon: L ends it")
+    return world
 
 
 def _autopilot(session: Session) -> None:
@@ -147,9 +175,7 @@ def _move_threshold(session: Session, step: ThresholdStep) -> None:
 
 
 def _fly_seed(session: Session, seed: int | None, at_s: float) -> None:
-    world = _free_to_fly(session)
-    if session.going_recording is not None:
-        raise UserError("a recording is going on, of this colon: L ends it")
+    world = _free_of_recordings(session)
     if seed is None:
         seed = (world.colon.base_seed + 1) % (MAX_SEED + 1)
     session.new_seed(seed, at_s)
@@ -160,6 +186,7 @@ SWITCHES: dict[Switchable, Callable[[Session], None]] = {
     "camera": _camera,
     "data_run": _data_run,
     "detector": _detector,
+    "loop": _loop,
     "newest_first": _newest_first,
     "pause": _pause,
     "record": _record,

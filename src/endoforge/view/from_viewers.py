@@ -22,6 +22,7 @@ Switchable = Literal[
     "camera",
     "data_run",
     "detector",
+    "loop",
     "newest_first",
     "pause",
     "record",
@@ -165,7 +166,7 @@ class Drag:
 
 @dataclass(frozen=True)
 class Seek:
-    """A file is to be looked at from another moment on, in seconds from its first frame."""
+    """Another moment of the flight or the file is to be shown, in seconds from its beginning."""
 
     type: ClassVar = "seek"
     seconds: Annotated[float, _number]

@@ -66,6 +66,9 @@ class LiveShow(SourceShow):
         del seconds
         raise UserError(f"{self.source_name} is live: there is only now")
 
+    def switch_loop(self) -> None:
+        self.seek(0.0)
+
     def step(self, by: int) -> None:
         self.seek(by)
 

@@ -48,6 +48,8 @@ def _world(world: World) -> WorldState:
         speed=world.speed,
         time_s=round(world.flight_s if world.autopilot else world.time_s, 3),
         duration_s=round(world.colon.duration_s, 3),
+        place_s=round(world.flight_s, 3),
+        loop=world.loop,
         autopilot=world.autopilot,
         camera=world.camera,
         segment=world.segment,
@@ -74,6 +76,8 @@ def _no_world(session: Session) -> WorldState:
         speed=source.speed,
         time_s=round(source.time_s, 3),
         duration_s=source.reading().duration_s,
+        place_s=round(source.time_s, 3),
+        loop=source.loop,
     )
 
 

@@ -195,8 +195,9 @@ class Session:
     def record(self, world: World, *, data_run: bool) -> None:
         """Begin a recording of the world that is shown; the lock is held."""
         if data_run:
-            world.restart()
+            world.seek(0.0)
             world.paused = False
+        world.loop = None
         recording = Recording(
             world.colon,
             self.config.root,
@@ -220,6 +221,7 @@ class Session:
             max_frames=self.config.max_frames,
             events=self.events,
         )
+        source.loop = None
         recording.on_closed = lambda: self._on_source_closed(source, recording)
         self._unclosed.add(recording)
         source.recording = self.last_recording = recording
@@ -292,7 +294,7 @@ class Session:
             before, world = self.shared.world, World(colon)
             if before is not None:
                 world.paused, world.speed = before.paused, before.speed
-            world.jump(min(max(at_s, 0.0), colon.duration_s))
+            world.seek(at_s)
             self.shared.world = world
             self.shared.restless = True
             self._forget_pictures()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from endoforge.core.errors import UserError
 from endoforge.view.events import Events
 from endoforge.view.frame import PlainFrame
+from endoforge.view.loop import Loop, next_loop
 from endoforge.view.playable import Playable
 from endoforge.view.rates import Rate
 from endoforge.view.show import MOST_WALL_S, SharedWorld
@@ -51,6 +52,7 @@ class SourceShow(threading.Thread, ABC):
         self.size: tuple[int, int] | None = None
         """(width, height) in pixels of the last picture."""
         self.recording: SourceRecording | None = None
+        self.loop: Loop | None = None
         self._on_frame, self._on_change, self._events = on_frame, on_change, events
         self._ended = threading.Event()
         self._numbers = 0
@@ -70,6 +72,13 @@ class SourceShow(threading.Thread, ABC):
     @abstractmethod
     def seek(self, seconds: float) -> None:
         """Go to a moment; raises UserError where there is none. The lock is held."""
+
+    @abstractmethod
+    def switch_loop(self) -> None:
+        """Mark a loop's beginning here, or its end, or end it; raises UserError.
+
+        The lock is held.
+        """
 
     @abstractmethod
     def step(self, by: int) -> None:
@@ -159,6 +168,11 @@ class PlayedShow(SourceShow):
         self._is_over = False
         self._steps = 0
 
+    def switch_loop(self) -> None:
+        self.loop = next_loop(self.loop, self.time_s)
+        if self.loop is not None and self.loop.end_s is not None:
+            self.seek(self.loop.begin_s)
+
     def step(self, by: int) -> None:
         self.paused = True
         if by > 0:
@@ -182,7 +196,7 @@ class PlayedShow(SourceShow):
     def _play(self, begin_s: float) -> None:
         part, shown = object(), False
         for seconds, rgb in self._playable.frames(begin_s):
-            if shown and not self._await(seconds):
+            if shown and not (self._await(seconds) and self._goes_on(seconds)):
                 return
             self._clock = min(self._clock, seconds + MOST_LATE_S) if shown else seconds
             if not shown:
@@ -202,6 +216,14 @@ class PlayedShow(SourceShow):
         else:
             self._set_trouble("no picture in it could be decoded")
         self._on_change()
+
+    def _goes_on(self, seconds: float) -> bool:
+        """Whether the picture of a moment is the next one; else the loop goes round."""
+        with self.shared.lock:
+            if self.loop is None or not self.loop.goes_round(self.time_s, seconds):
+                return True
+            self.seek(self.loop.begin_s)
+            return False
 
     def _await(self, seconds: float) -> bool:
         """Wait until a picture is due; False if it no longer is."""

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import ClassVar, Literal
 
 from endoforge.core.choices import DetectorKind
+from endoforge.view.loop import Loop
 
 CameraName = Literal["endoscope", "free"]
 Level = Literal["info", "warning", "error"]
@@ -46,6 +47,9 @@ class WorldState:
     """Of the flight; where the scope is steered by hand, of the world."""
     duration_s: float = 0.0
     """Of the autopilot's flight."""
+    place_s: float = 0.0
+    """Of the flight, or the file; where the scope is steered by hand, where the autopilot was."""
+    loop: Loop | None = None
     autopilot: bool = True
     camera: CameraName = "endoscope"
     segment: str = ""

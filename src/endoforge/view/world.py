@@ -16,6 +16,7 @@ from endoforge.sim.scene import make_scene
 from endoforge.sim.simulator import BakedRun, bake_flight
 from endoforge.sim.streams import run_seed
 from endoforge.view.from_viewers import Steer
+from endoforge.view.loop import Loop, next_loop
 from endoforge.view.steering import NOTHING, Pilot, Place, colon_axes, settled
 from endoforge.view.to_viewers import CameraName
 
@@ -78,6 +79,7 @@ class World:
         self.paused = False
         self.speed = 1.0
         self.camera: CameraName = "endoscope"
+        self.loop: Loop | None = None
         self.steer = NOTHING
         self._scope_pilot = Pilot(self.lumen, free=False)
         self._free_pilot = Pilot(self.lumen, free=True)
@@ -118,11 +120,19 @@ class World:
         free = self.camera == "free" and (bool(self.steer) or self._free_pilot.moving)
         return free or self._dragged != (0.0, 0.0)
 
-    def restart(self) -> None:
-        """Go back to the beginning, by autopilot, through the scope."""
-        self.time_s = self.flight_s = 0.0
+    def seek(self, flight_s: float) -> None:
+        """Go to a moment of the flight, or its nearer end, by autopilot, through the scope."""
+        self.jump(min(max(flight_s, 0.0), self.colon.duration_s))
         self.autopilot, self.camera = True, "endoscope"
-        self._seen.clear()
+
+    def switch_loop(self) -> None:
+        """Mark the beginning of a loop here, or its end, and begin it, or end it.
+
+        Raises UserError for one that is too short.
+        """
+        self.loop = next_loop(self.loop, self.flight_s)
+        if self.loop is not None and self.loop.end_s is not None:
+            self.seek(self.loop.begin_s)
 
     def switch_autopilot(self) -> None:
         """Switch the autopilot on or off.
@@ -169,7 +179,10 @@ class World:
         self.time_s += seconds
         (dx, dy), self._dragged = self._dragged, (0.0, 0.0)
         if self.autopilot:
-            self.flight_s = min(self.flight_s + seconds, self.colon.duration_s)
+            before_s = self.flight_s
+            self.flight_s = min(before_s + seconds, self.colon.duration_s)
+            if self.loop is not None and self.loop.goes_round(before_s, self.flight_s):
+                self.jump(self.loop.begin_s)
         if self.camera == "free":
             self._free = self._free_pilot.move(self._free, self.steer, wall_s)
             self._free = self._free_pilot.look(self._free, dx, dy)

@@ -200,7 +200,39 @@ def test_every_key_of_the_help_is_tested(live):
     live.keyboard.press("Escape")
     expect(live.locator("#help")).to_be_hidden()
 
-    assert sorted(key.lower() for key in shown) == sorted(key for key, _, _ in KEYS)
+    tested = {key for key, _, _ in KEYS} | set(OF_TIME)
+    assert {key.lower() for key in shown} == tested
+
+
+OF_TIME = "hjr"
+
+
+def test_a_flight_is_sought_through_and_looped_by_bar_and_keys(browser, viewer):
+    page = open_page(browser, viewer)
+    place, loop = page.locator("#seek-time"), button(page, "loop")
+    page.keyboard.press("k")
+    expect(page.locator("#chip-paused")).to_be_visible()
+    page.locator("#seek").fill("30")
+    expect(place).to_have_text(re.compile("^0:30 / "))
+    expect(loop).to_have_attribute("aria-pressed", "false")
+    page.keyboard.press("r")
+    expect(loop).to_have_text(re.compile("^Loop to"))
+    page.keyboard.press("j")
+    expect(place).to_have_text(re.compile("^0:35 / "))
+    page.keyboard.press("h")
+    page.keyboard.press("j")
+    expect(place).to_have_text(re.compile("^0:35 / "))
+    page.keyboard.press("r")
+    expect(loop).to_have_text(re.compile("^Looping"))
+    expect(place).to_have_text(re.compile("^0:30 / "))
+    page.locator("#seek").fill("34.5")
+    page.keyboard.press("k")
+    expect(place).to_have_text(re.compile("^0:34 / "))
+    expect(place).to_have_text(re.compile("^0:30 / "))
+    expect(page.locator("#loop-marks")).to_be_visible()
+    page.keyboard.press("r")
+    expect(page.locator("#loop-marks")).to_be_hidden()
+    page.close()
 
 
 def test_thresholds_move_in_steps_of_a_twentieth(live):

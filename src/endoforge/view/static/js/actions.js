@@ -1,7 +1,7 @@
 /** Everything that a key or a button can ask for, by name. */
 
+import { seekBy, stepBy } from "./playbar.js";
 import { saveClip, savePicture, shareLink, toggleBoxes, toggleFullScreen } from "./sharing.js";
-import { seekBy, stepBy } from "./source.js";
 
 export const SPEEDS = [0.25, 0.5, 1, 2, 4];
 const STEP = 0.05;
@@ -22,6 +22,7 @@ export function makeActions(page) {
     truth: press("truth"),
     newest_first: press("newest_first"),
     pause: press("pause"),
+    loop: press("loop"),
     reset_score: press("reset_score"),
     new_seed: () => connection.send({ type: "seed", seed: null, at_s: 0 }),
     "objectness-down": move("objectness", -STEP),

@@ -4,15 +4,16 @@ import { byId, el } from "./dom.js";
 
 /** Keys with their actions, and what they do. */
 const GROUPS = [
-  ["Flight", [
+  ["Flight, video or folder", [
     [{ p: "autopilot" }, "Autopilot on or off"],
     [{ c: "camera" }, "Endoscope or free camera"],
     [{ k: "pause" }, "Pause and go on"],
     [{ ",": "slower", ".": "faster" }, "Slower, faster"],
+    [{ h: "seek-back", j: "seek-on" }, "5 seconds back, on"],
+    [{ r: "loop" }, "Loop: mark its beginning, its end; end it"],
     [{ n: "new_seed" }, "Another colon: the next seed"],
   ]],
   ["A video or folder", [
-    [{ h: "seek-back", j: "seek-on" }, "5 seconds back, on"],
     [{ u: "frame-back", i: "frame-on" }, "A frame back, on"],
   ]],
   ["Detector", [

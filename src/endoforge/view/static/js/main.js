@@ -9,6 +9,7 @@ import { FramePlayer } from "./frames.js";
 import { Hud } from "./hud.js";
 import { listenToKeys, writeHelp } from "./keys.js";
 import { LinkView } from "./link.js";
+import { Playbar } from "./playbar.js";
 import { SourceView } from "./source.js";
 import { listenToDrags, Pad, Steering } from "./steering.js";
 import { placeOf } from "./sharing.js";
@@ -39,6 +40,7 @@ const connection = new Connection({
     caughtUp = true;
     hud.update(state);
     source.update(state);
+    playbar.update(state);
     link.preparing(state);
     link.setTrouble(state.trouble, state.source);
     if (asked && state.world.segment) {
@@ -62,6 +64,7 @@ page.connection = connection;
 page.events = events;
 page.painter = painter;
 const source = new SourceView(page);
+const playbar = new Playbar(page);
 page.pad = new Pad(steering);
 page.tabs = new Tabs((name) => {
   player.setActive(name === "live");
