@@ -87,11 +87,14 @@ def test_every_command_and_python_follow_that_rule(packaged, lively, tmp_path, m
     put(lively, packaged)
     assert endoforge.load_detector().path == packaged
     assert EvalConfig().weights == str(packaged)
-    assert (SimViewConfig().weights, SimViewConfig().stand_in) == (DEFAULT_CHECKPOINT, packaged)
+    assert (SimViewConfig().first_weights, SimViewConfig().stand_in) == (
+        DEFAULT_CHECKPOINT,
+        packaged,
+    )
     assert ExportConfig().output_path == Path("packaged.onnx")
     put(lively, Path(DEFAULT_CHECKPOINT))
     assert endoforge.load_detector().path == Path(DEFAULT_CHECKPOINT)
-    assert EvalConfig().weights == SimViewConfig().weights == DEFAULT_CHECKPOINT
+    assert EvalConfig().weights == SimViewConfig().first_weights == DEFAULT_CHECKPOINT
     assert ExportConfig().output_path == Path(DEFAULT_CHECKPOINT).with_suffix(".onnx")
     for config in (DetectConfig, EvalConfig, ExportConfig, SimViewConfig):
         hint = get_type_hints(config, include_extras=True)["checkpoint"]

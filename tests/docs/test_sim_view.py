@@ -62,7 +62,7 @@ def test_the_table_of_keys_is_that_of_the_page():
     """A row of the document is one of the page's, but that W and S, A and D, which do two things,
     stand once, and that all that looks around stands together."""
     pressed, steering = keys_of_the_page()
-    assert len(pressed) == 20
+    assert len(pressed) == 21
     rows = rows_of_the_document()
     assert len(set(rows)) == len(rows)
     assert [row for row in rows if row in pressed] == rows[: len(pressed)]

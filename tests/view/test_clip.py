@@ -131,6 +131,7 @@ def test_without_a_picture_and_while_one_is_made_it_says_so(monkeypatch):
         ("miss", clip.MISS),
         ("truth", clip.TRUTH),
         ("unconfirmed", clip.UNCONFIRMED),
+        ("second", clip.SECOND),
     ],
 )
 def test_colours_are_those_of_the_page(kind, color):

@@ -27,7 +27,7 @@ def test_the_defaults_of_the_design():
         "127.0.0.1",
         None,
     )
-    assert config.weights == "checkpoints/tinydet.safetensors"
+    assert config.first_weights == "checkpoints/tinydet.safetensors"
     assert (config.infer_obj_thresh, config.infer_iou_thresh) == (0.3, 0.5)
     assert config.output_root == "assets/datasets/captures"
     assert config.size == (640, 360)
@@ -39,8 +39,8 @@ def test_only_where_no_weights_are_named_the_packaged_ones_stand_in(packaged, tm
     packaged.write_bytes(b"weights")
     assert SimViewConfig().stand_in == packaged
     named = SimViewConfig(checkpoint=str(tmp_path / "mine.safetensors"))
-    assert (named.weights, named.stand_in) == (str(tmp_path / "mine.safetensors"), None)
-    assert SimViewConfig(checkpoint="packaged").weights == str(packaged)
+    assert (named.first_weights, named.stand_in) == (str(tmp_path / "mine.safetensors"), None)
+    assert SimViewConfig(checkpoint="packaged").first_weights == str(packaged)
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,12 @@ import time
 import numpy as np
 import pytest
 
+from endoforge.core.errors import UserError
 from endoforge.view import live_detection
 from endoforge.view.events import Events
 from endoforge.view.frame import WorldFrame
-from endoforge.view.live_detection import Detecting, Keeper, Thresholds
+from endoforge.view.keeper import Keeper, Thresholds
+from endoforge.view.live_detection import Detecting
 
 from .conftest import FakeDetector, until
 
@@ -231,6 +233,95 @@ def test_what_is_found_is_counted_once_a_frame(work, colon, detector):
     state = work.reading()
     assert state.count == 1
     assert state.ms_median is not None
+
+
+def test_other_weights_can_be_chosen_and_broken_ones_leave_those_before(
+    keeper, checkpoint, lively, tmp_path
+):
+    shutil.copy(lively, checkpoint)
+    best, broken = tmp_path / "best.safetensors", tmp_path / "broken.safetensors"
+    shutil.copy(lively, best)
+    broken.write_bytes(b"no weights")
+    first = keeper.current()
+    keeper.choose(best)
+    chosen = keeper.current()
+    assert chosen is not first
+    assert keeper.chosen == str(best)
+    with pytest.raises(UserError, match=r"broken\.safetensors"):
+        keeper.choose(broken)
+    assert keeper.current() is chosen
+    checkpoint.unlink()
+    keeper.look()
+    assert keeper.current() is chosen, "what isn't chosen may vanish"
+    shutil.copy(lively, best)
+    keeper.look()
+    assert keeper.current() is not chosen, "and what is chosen be another one"
+    keeper.wanted = "heuristic"
+    keeper.choose(best)
+    assert keeper.mode == "neural", "who chooses weights wants them to be used"
+
+
+def test_the_view_tells_what_it_could_and_could_not_load(work, colon, lively, events, tmp_path):
+    work.frames.put(frame_of(colon))
+    until(lambda: work.found is not None)
+    work.choose(tmp_path / "nothing.safetensors")
+    until(lambda: any("the heuristic detector stays" in text for text in texts(events, "error")))
+    work.choose(lively)
+    until(lambda: work.reading().mode == "neural")
+    until(lambda: work.reading().count > 1)
+    assert texts(events, "info")[-1] == f"{work.keeper.weights}: loaded"
+
+
+TWO = (0.25, 0.25, 0.5, 0.5), (0.7, 0.7, 0.9, 0.9)
+"""The polyp's box, and one where there is nothing."""
+
+
+def test_two_detectors_count_the_same_frames_apart(work, colon, detector):
+    """The first finds the polyp; the second, too, and something else. Both had counts before."""
+    work.frames.put(frame_of(colon, 1))
+    until(lambda: work.found is not None)
+    work.keeper._make_heuristic = lambda: FakeDetector(*TWO)
+    work.choose_second(None)
+    until(lambda: work.found.second is not None)
+    for number in (2, 3):
+        work.frames.put(frame_of(colon, number))
+        until(lambda number=number: work.found.frame.number == number)
+    until(lambda: work.reading().second.since_reset.tp == 2)
+    second, first = work.reading().second, work.score.reading(work.setting, shown=True)
+    counted = second.since_reset
+    assert (counted.tp, counted.fp, counted.fn, counted.precision) == (2, 2, 0, 0.5)
+    assert (first.since_reset.tp, first.since_reset.fp) == (2, 0)
+    assert (second.name, second.at_work, second.count) == (
+        "heuristic", "the heuristic detector", 2,
+    )  # fmt: skip
+    assert second.ms_median is not None
+
+    work.second.keeper.thresholds = Thresholds(0.6, 0.5)  # its second box has 0.5
+    work.frames.put(frame_of(colon, 4))
+    until(lambda: work.reading().second.count == 1)
+    until(lambda: work.score.reading(work.setting, shown=True).since_reset.tp == 1)
+    assert work.reading().second.since_reset.fp == 0, "both begin anew"
+    assert detector.thresholds == (pytest.approx(0.1), 0.5), "the first one's are its own"
+    work.drop_second()
+    until(lambda: work.reading().second is None and work.found.second is None)
+
+
+def test_a_second_detector_that_is_broken_or_throws_leaves_the_first_alone(
+    work, colon, events, tmp_path
+):
+    work.choose_second(tmp_path / "nothing.safetensors")
+    until(lambda: any("second detector: none, as before" in t for t in texts(events, "error")))
+    other = FakeDetector()
+    other.failure = RuntimeError("out of memory")
+    work.keeper._make_heuristic = lambda: other
+    work.choose_second(None)
+    until(lambda: work.second is not None)
+    work.keeper._make_heuristic = FakeDetector
+    work.frames.put(frame_of(colon, 1))
+    until(lambda: work.found is not None)
+    assert work.reading().second.error == "the second detector failed: RuntimeError: out of memory"
+    assert work.error is None
+    assert work.found.second is None
 
 
 class FakeTime:

@@ -17,6 +17,7 @@ from endoforge.view.from_viewers import (
     SPEEDS,
     Ack,
     Drag,
+    SecondChoice,
     SeedChoice,
     SpeedChoice,
     Steer,
@@ -24,6 +25,7 @@ from endoforge.view.from_viewers import (
     Switchable,
     Threshold,
     ThresholdStep,
+    WeightsChoice,
     parse_message,
 )
 from endoforge.view.to_viewers import FrameHeader, LiveEvent, ToViewer, encoded
@@ -42,6 +44,13 @@ SCRIPT = "\n".join(path.read_text(encoding="utf-8") for path in SCRIPTS)
         ('{"type": "seed", "seed": null}', SeedChoice(None)),
         ('{"type": "seed", "seed": "18446744073709551615"}', SeedChoice(2**64 - 1)),
         ('{"type": "seed", "seed": 3}', SeedChoice(3)),
+        (
+            '{"type": "threshold", "which": "iou", "by": 0.5, "of": "second"}',
+            ThresholdStep("iou", 0.5, "second"),
+        ),
+        ('{"type": "weights", "name": "packaged"}', WeightsChoice("packaged")),
+        ('{"type": "second", "name": null}', SecondChoice(None)),
+        ('{"type": "second", "name": "heuristic"}', SecondChoice("heuristic")),
         ('{"type": "steer"}', Steer()),
         ('{"type": "steer", "forward": 5, "yaw": -0.5}', Steer(forward=1.0, yaw=-0.5)),
         ('{"type": "drag", "dx": 3, "dy": -4000}', Drag(3.0, -4000.0)),
@@ -74,7 +83,7 @@ LESS_DEEP = "[" * 500 + "]" * 500
         (
             '{"type": "fly"}',
             "no message of type 'fly': there are ack, switch, threshold, speed, seed, seek, step, "
-            "source, steer, drag",
+            "source, weights, second, steer, drag",
         ),
         ('{"type": "ack"}', "ack: frame is missing"),
         ('{"type": "ack", "frame": -1}', "ack: frame must be the number of a frame"),
@@ -95,6 +104,12 @@ LESS_DEEP = "[" * 500 + "]" * 500
             '{"type": "threshold", "which": "iou", "by": 1.5}',
             "threshold: by must be a number from -1 to 1",
         ),
+        (
+            '{"type": "threshold", "which": "iou", "by": 0, "of": "third"}',
+            "threshold: of must be one of first, second",
+        ),
+        ('{"type": "weights", "name": null}', "weights: name must be a text"),
+        ('{"type": "second", "name": ["a"]}', "second: name must be a text"),
         ('{"type": "speed", "speed": 3}', "speed: speed must be one of 0.25, 0.5, 1.0, 2.0, 4.0"),
         ('{"type": "speed", "speed": true}', "speed: speed must be one of"),
         ('{"type": "speed", "speed": ' + LESS_DEEP + "}", "speed: speed must be one of"),

@@ -27,6 +27,7 @@ from endoforge.captures.recorder import RunRecorder
 from endoforge.captures.schema import FrameLabel
 from endoforge.core.errors import UserError
 from endoforge.view import live_show
+from endoforge.view.ab_loop import Loop
 from endoforge.view.commands import run_command
 from endoforge.view.config import SimViewConfig
 from endoforge.view.from_viewers import (
@@ -38,7 +39,6 @@ from endoforge.view.from_viewers import (
     Switch,
     Switchable,
 )
-from endoforge.view.loop import Loop
 from endoforge.view.readings import read_state
 from endoforge.view.session import Session
 from endoforge.view.to_viewers import ClientState, LiveState

@@ -18,7 +18,7 @@ from endoforge.core.reading import read_regular
 from endoforge.inference.drawn_video import DrawnVideo
 from endoforge.report.drawn_frames import tag_box
 from endoforge.view.frame import LiveFrame, clock_step
-from endoforge.view.to_viewers import FoundBox, FrameHeader, TrueBox
+from endoforge.view.to_viewers import FoundBox, FrameHeader, SecondBox, TrueBox
 
 LAST_S = 20.0
 """Seconds that a clip has at most: one has seen something, and wants to keep it."""
@@ -34,6 +34,7 @@ FALSE: Color = (255, 180, 84)
 MISS: Color = (211, 179, 255)
 TRUTH: Color = (255, 255, 255)
 UNCONFIRMED: Color = (195, 204, 214)
+SECOND: Color = (255, 157, 219)
 """The colours of boxes on the page, which a test compares."""
 
 
@@ -144,6 +145,8 @@ def draw_header(picture: NDArray[np.uint8], header: FrameHeader) -> NDArray[np.u
         drawn = _draw_true(drawn, true)
     for box in header.boxes:
         drawn = _draw_found(drawn, box)
+    for second in header.second or ():
+        drawn = _draw_second(drawn, second)
     return drawn
 
 
@@ -153,6 +156,14 @@ def _draw_true(picture: NDArray[np.uint8], true: TrueBox) -> NDArray[np.uint8]:
     drawn = draw_boxes(picture, edges, MISS if missed else TRUTH, thickness=2 if missed else 1)
     if missed:
         tag_box(drawn, f"? {true.paris} missed", edges[0], MISS)
+    return drawn
+
+
+def _draw_second(picture: NDArray[np.uint8], box: SecondBox) -> NDArray[np.uint8]:
+    edges = np.array([box.xyxy], np.float32)
+    drawn = draw_boxes(picture, edges, SECOND)
+    name = "" if box.label == "polyp" else f"{box.label} "
+    tag_box(drawn, f"2nd {name}{box.score:.2f}", edges[0], SECOND)
     return drawn
 
 

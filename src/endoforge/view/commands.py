@@ -7,6 +7,7 @@ from endoforge.core.checks import MAX_SEED
 from endoforge.core.errors import UserError
 from endoforge.view.from_viewers import (
     FrameStep,
+    SecondChoice,
     SeedChoice,
     Seek,
     SourceChoice,
@@ -15,8 +16,12 @@ from endoforge.view.from_viewers import (
     Switchable,
     ThresholdStep,
     ViewCommand,
+    WeightsChoice,
+    Whose,
 )
+from endoforge.view.keeper import Keeper
 from endoforge.view.session import RECORDING, Session
+from endoforge.view.weight_choices import HEURISTIC
 from endoforge.view.world import World
 
 NO_WORLD = "these are real pictures: nothing in them can be steered, and their truth isn't known"
@@ -36,6 +41,10 @@ def run_command(session: Session, command: ViewCommand) -> None:
                 _seek(session, seconds)
             case SourceChoice(place):
                 session.choose_source(place)
+            case WeightsChoice(name):
+                session.detecting.choose(session.weights.path(name))
+            case SecondChoice(name):
+                _choose_second(session, name)
             case FrameStep(by):
                 _step(session, by)
             case SeedChoice(seed, at_s):
@@ -166,8 +175,24 @@ def _reset_score(session: Session) -> None:
     session.detecting.lesions.reset()
 
 
+def _choose_second(session: Session, name: str | None) -> None:
+    if name is None:
+        session.detecting.drop_second()
+    else:
+        path = None if name == HEURISTIC else session.weights.path(name)
+        session.detecting.choose_second(path)
+
+
+def _keeper(session: Session, whose: Whose) -> Keeper:
+    if whose == "first":
+        return session.detecting.keeper
+    if session.detecting.second is None:
+        raise UserError("there is no second detector: choose one beside the first")
+    return session.detecting.second.keeper
+
+
 def _move_threshold(session: Session, step: ThresholdStep) -> None:
-    keeper = session.detecting.keeper
+    keeper = _keeper(session, step.of)
     moved = min(max(getattr(keeper.thresholds, step.which) + step.by, 0.0), 1.0)
     # Steps of 0.05 added up would show as 0.30000000000000004.
     keeper.thresholds = replace(keeper.thresholds, **{step.which: round(moved, 4)})

@@ -60,6 +60,10 @@ class SimViewConfig:
 
     checkpoint: CheckpointFlag = None
 
+    weights: Annotated[tuple[str, ...], arg(metavar="FILE...")] = ()
+    """More weights that the page can choose, beside --checkpoint, the .safetensors files in its
+    folder, and those that come with EndoForge (packaged)."""
+
     infer_obj_thresh: float = 0.3
     """Score from which a detection is shown at first, 0 to 1; keys - and = change it."""
 
@@ -115,13 +119,13 @@ class SimViewConfig:
         return parse_size(self.resolution, "--resolution")
 
     @property
-    def weights(self) -> str:
-        """The file of weights to look at; raises UserError if they aren't to be had."""
+    def first_weights(self) -> str:
+        """The file of weights to look at first; raises UserError if they aren't to be had."""
         return DEFAULT_CHECKPOINT if self.checkpoint is None else str(weights_file(self.checkpoint))
 
     @property
     def stand_in(self) -> Path | None:
-        """Weights to use while there is no file of `weights`; None if the user has named one."""
+        """Weights to use while there is no file of `first_weights`; None if the user named one."""
         return packaged_weights() if self.checkpoint is None else None
 
     @property

@@ -15,7 +15,7 @@ from endoforge.view.clip import LastSeconds
 from endoforge.view.frame import LiveFrame
 from endoforge.view.live_tracks import Sighting
 from endoforge.view.rates import Rate
-from endoforge.view.to_viewers import FoundBox, FrameHeader, TrueBox
+from endoforge.view.to_viewers import FoundBox, FrameHeader, SecondBox, TrueBox
 
 QUALITY = 82
 """Of live JPEGs: some 25 kB at 640x360, in which no block of the code can be told by eye."""
@@ -128,6 +128,7 @@ def header_of(frame: LiveFrame, found: Sighting | None, *, with_truth: bool) -> 
         looked_at=found.frame.number if found is not None else None,
         boxes=_found_boxes(found, with_truth=with_truth) if found is not None else (),
         truth=_true_boxes(frame, found) if with_truth else None,
+        second=_second_boxes(found, with_truth=with_truth) if found is not None else None,
     )
 
 
@@ -159,6 +160,22 @@ def _found_boxes(sighting: Sighting, *, with_truth: bool) -> tuple[FoundBox, ...
         if not sighting.owners[row]
     ]
     return tuple(boxes)
+
+
+def _second_boxes(sighting: Sighting, *, with_truth: bool) -> tuple[SecondBox, ...] | None:
+    second = sighting.second
+    if second is None:
+        return None
+    found = second.detections
+    return tuple(
+        SecondBox(
+            xyxy=_rounded(found.boxes[row]),
+            score=round(float(found.scores[row]), 3),
+            label=second.classes[found.classes[row]],
+            hit=hit if with_truth else None,
+        )
+        for row, hit in enumerate(second.hits)
+    )
 
 
 def _true_boxes(frame: LiveFrame, found: Sighting | None) -> tuple[TrueBox, ...]:

@@ -30,6 +30,8 @@ Switchable = Literal[
     "truth",
 ]
 Threshold = Literal["objectness", "iou"]
+Whose = Literal["first", "second"]
+"""Detectors that look at a frame."""
 
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0)
 MOST_FRAME = 2**53
@@ -76,6 +78,16 @@ def _frame(value: Any) -> int:
     return value
 
 
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("must be a text")
+    return value
+
+
+def _text_or_none(value: Any) -> str | None:
+    return None if value is None else _text(value)
+
+
 def _seed(value: Any) -> int | None:
     """A seed may be a text, since JavaScript's numbers don't have 64 bits."""
     if value is None:
@@ -109,11 +121,12 @@ class Switch:
 
 @dataclass(frozen=True)
 class ThresholdStep:
-    """A threshold of the detector is to be higher or lower, by -1 to 1."""
+    """A threshold of one of the detectors is to be higher or lower, by -1 to 1."""
 
     type: ClassVar = "threshold"
     which: Annotated[Threshold, partial(_choice, get_args(Threshold))]
     by: Annotated[float, partial(_within, 1.0)]
+    of: Annotated[Whose, partial(_choice, get_args(Whose))] = "first"
 
 
 @dataclass(frozen=True)
@@ -188,7 +201,33 @@ class SourceChoice:
     place: Annotated[int, _frame]
 
 
-ViewCommand = Switch | ThresholdStep | SpeedChoice | SeedChoice | Seek | FrameStep | SourceChoice
+@dataclass(frozen=True)
+class WeightsChoice:
+    """The detector is to have other weights, by their name among the choices of the state."""
+
+    type: ClassVar = "weights"
+    name: Annotated[str, _text]
+
+
+@dataclass(frozen=True)
+class SecondChoice:
+    """A second detector is to look on: its weights by name, or heuristic; None: none any longer."""
+
+    type: ClassVar = "second"
+    name: Annotated[str | None, _text_or_none]
+
+
+ViewCommand = (
+    Switch
+    | ThresholdStep
+    | SpeedChoice
+    | SeedChoice
+    | Seek
+    | FrameStep
+    | SourceChoice
+    | WeightsChoice
+    | SecondChoice
+)
 FromViewer = Ack | ViewCommand | Steer | Drag
 FROM_VIEWER: Mapping[str, type[FromViewer]] = {kind.type: kind for kind in get_args(FromViewer)}
 

@@ -1,156 +1,53 @@
-"""Keeps a detector ready: the checkpoint's, or the heuristic one where that can't be had."""
+"""Detects on the newest frame: with one detector, or beside it with a second one."""
 
-import hashlib
 import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from queue import SimpleQueue
 
-from endoforge.core.choices import DetectorKind
 from endoforge.core.errors import UserError
-from endoforge.core.reading import open_regular
 from endoforge.core.slot import Slot
 from endoforge.detect.detections import Detections, Detector
-from endoforge.detect.heuristic import HeuristicDetector
-from endoforge.detect.neural import NeuralDetector
-from endoforge.detect.predict import Net
-from endoforge.detect.tinydet import TinyDet
-from endoforge.tracking.tracker import LOW_SHARE
 from endoforge.view.colon_score import ColonScore
 from endoforge.view.events import Events
 from endoforge.view.frame import LiveFrame, WorldFrame
+from endoforge.view.keeper import Keeper
 from endoforge.view.live_tracks import LiveTracking, Sighting, make_sighting
 from endoforge.view.rates import Rate
-from endoforge.view.score import Score, compare_with_truth
+from endoforge.view.score import Comparison, Score, compare_with_truth
+from endoforge.view.second_detector import SecondDetector
 from endoforge.view.to_viewers import DetectorState
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY_S = 0.5
-"""Seconds between two looks at the checkpoint, whether it has changed."""
 MOST_HZ_CPU, MOST_HZ_GPU = 10.0, 60.0
 """Detections a second: on a CPU the renderer needs the cores."""
 RETRY_S = 1.0
 """Seconds until a detector that threw is tried again."""
 
-Stamp = tuple[int, int, int] | None
 
+class Detecting(threading.Thread):
+    """Detects on the newest frame, again and again, apart from what is rendered and shown.
 
-@dataclass(frozen=True)
-class Thresholds:
-    """Least score of a detection, and the overlap (IoU) from which two are the same, 0 to 1."""
-
-    objectness: float
-    iou: float
-
-
-class Keeper:
-    """The detectors of a session: the neural one as its file is now, and the heuristic one.
-
-    `place` brings a net to where it computes.
+    With a `second` detector, on each frame with both.
     """
 
     def __init__(
         self,
-        checkpoint: str,
-        place: Callable[[TinyDet], Net],
-        thresholds: Thresholds,
+        keeper: Keeper,
         events: Events,
-        make_heuristic: Callable[[], Detector] = HeuristicDetector,
         *,
-        stand_in: Path | None = None,
+        most_hz: float,
+        choices: Callable[[], tuple[str, ...]] = tuple,
     ) -> None:
-        """`stand_in` names other weights, for as long as there is no file `checkpoint`."""
-        self.checkpoint = checkpoint
-        self.wanted: DetectorKind = "neural"
-        self.thresholds = thresholds
-        self._place, self._events = place, events
-        self._make_heuristic = make_heuristic
-        self._stand_in = stand_in
-        self._heuristic: Detector | None = None
-        self._neural: NeuralDetector | None = None
-        self._named: str | None = None
-        self._missing: str | None = None
-        """Why there is no neural detector, in a line."""
-        self._stamp: Stamp | Literal["never"] = "never"
-        self._next_look = 0.0
-
-    @property
-    def mode(self) -> DetectorKind:
-        """Which detector is at work."""
-        neural = self.wanted == "neural" and self._neural is not None
-        return "neural" if neural else "heuristic"
-
-    @property
-    def weights(self) -> str | None:
-        """The weights at work: the file, or that they are packaged, and what tells them apart."""
-        return self._named if self.mode == "neural" else None
-
-    @property
-    def fallback(self) -> str | None:
-        """Why the wanted detector isn't at work, in a line."""
-        return self._missing if self.wanted == "neural" else None
-
-    def current(self) -> Detector:
-        """The detector to use now, to give weak detections too, which continue tracks.
-
-        May load weights, for some tenths of a second.
-        """
-        self.look_again()
-        detector: Detector | None = self._neural
-        if self.wanted == "heuristic" or detector is None:
-            detector = self._heuristic = self._heuristic or self._make_heuristic()
-        detector.set_thresholds(LOW_SHARE * self.thresholds.objectness, self.thresholds.iou)
-        return detector
-
-    def look_again(self) -> None:
-        """Do as `look` does, unless that was done within LOOK_EVERY_S."""
-        if time.monotonic() >= self._next_look:
-            self.look()
-
-    def classes_are_kinds(self, detector: Detector) -> bool:
-        """Whether a detector tells Paris kinds apart."""
-        metadata = getattr(detector, "metadata", None)
-        return metadata is not None and metadata.label_field == "paris"
-
-    def look(self) -> None:
-        """Load the checkpoint if it is another one than before."""
-        self._next_look = time.monotonic() + LOOK_EVERY_S
-        stamp = _stamp(Path(self.checkpoint))
-        if stamp == self._stamp:
-            return
-        first, self._stamp = self._stamp == "never", stamp
-        path = self._stand_in if stamp is None and self._stand_in else Path(self.checkpoint)
-        try:
-            neural = NeuralDetector(path, place=self._place)
-            with open_regular(path) as file:
-                digits = hashlib.file_digest(file, "sha256").hexdigest()[:8]
-        except UserError as error:
-            self._fall_back(str(error))
-        except Exception as error:  # a device that fails, or memory that is full
-            self._fall_back(f"{path}: {type(error).__name__}: {error}")
-        else:
-            self._neural, self._missing = neural, None
-            self._named = f"{'packaged' if path == self._stand_in else self.checkpoint} {digits}"
-            again = "loaded" if first else "loaded again: it has changed"
-            if path == self._stand_in:
-                again = "not there; the weights that come with EndoForge are used until it is"
-            self._events.tell("info", f"{self.checkpoint}: {again}")
-
-    def _fall_back(self, reason: str) -> None:
-        self._neural, self._missing = None, reason
-        self._events.tell("warning", f"{reason}; the heuristic detector takes over")
-
-
-class Detecting(threading.Thread):
-    """Detects on the newest frame, again and again, apart from what is rendered and shown."""
-
-    def __init__(self, keeper: Keeper, events: Events, *, most_hz: float) -> None:
+        """`choices` names the weights that viewers may choose."""
         super().__init__(name="detecting", daemon=True)
         self.keeper = keeper
+        self.second: SecondDetector | None = None
+        self.choices = choices
         self.score = Score()
         self.lesions = ColonScore()
         self.frames: Slot[LiveFrame] = Slot()
@@ -160,6 +57,8 @@ class Detecting(threading.Thread):
         self.on_found: Callable[[], None] = lambda: None
         """Hears that `found` is another one."""
         self._events = events
+        self._asked: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        """Other detectors that viewers want: they are loaded by the thread that detects."""
         self._interval_s = 1 / most_hz
         self._ended = threading.Event()
         self._last: LiveFrame | None = None
@@ -171,6 +70,8 @@ class Detecting(threading.Thread):
     def run(self) -> None:
         while not self._ended.is_set():
             frame = self.frames.take(0.25)
+            while not self._asked.empty():
+                self._asked.get()()
             if frame is None:
                 self.keeper.look_again()
                 continue
@@ -191,10 +92,59 @@ class Detecting(threading.Thread):
         self._is_new = True
         self.rate.clear()
 
+    def choose(self, path: Path) -> None:
+        """Have the detector load other weights; if they can't be, those before stay."""
+        self._asked.put(partial(self._choose, path))
+        self.frames.nudge()
+
+    def choose_second(self, path: Path | None) -> None:
+        """Have a second detector look on, with these weights, or the heuristic one for None.
+
+        If they can't be loaded, it stays as it is.
+        """
+        self._asked.put(partial(self._choose_second, path))
+        self.frames.nudge()
+
+    def drop_second(self) -> None:
+        """Let the first detector look on alone."""
+        self._asked.put(self._drop_second)
+        self.frames.nudge()
+
     def end(self) -> None:
         """End the thread after the frame at hand."""
         self._ended.set()
         self.frames.close()
+
+    def _choose(self, path: Path) -> None:
+        try:
+            self.keeper.choose(path)
+        except UserError as error:
+            self._events.tell("error", f"{error}; {self.keeper.at_work} stays")
+            return
+        self._events.tell("info", f"{self.keeper.at_work}: loaded")
+        self.forget()
+        self.again()
+
+    def _drop_second(self) -> None:
+        self.second = None
+        self.again()
+
+    def _choose_second(self, path: Path | None) -> None:
+        keeper = self.keeper.another()
+        if self.second is not None:
+            keeper.thresholds = self.second.keeper.thresholds
+        try:
+            if path is None:
+                keeper.wanted = "heuristic"
+            else:
+                keeper.choose(path)
+        except UserError as error:
+            stays = self.second.keeper.at_work if self.second else "none"
+            self._events.tell("error", f"{error}; second detector: {stays}, as before")
+            return
+        self.second = SecondDetector(keeper, self._events)
+        self._events.tell("info", f"second detector: {keeper.at_work}")
+        self.again()
 
     def _detect(self, frame: LiveFrame) -> None:
         again, self._last = frame is self._last, frame
@@ -203,7 +153,9 @@ class Detecting(threading.Thread):
             started = time.perf_counter()
             detections = detector.detect(frame.rgb)
             self.rate.add(time.perf_counter() - started)
-            self.found = self._sighting(frame, detector, detections)
+            second = self.second
+            beside = second.look_at(frame) if second is not None else None
+            self.found = self._sighting(frame, detector, detections, beside)
         except Exception as error:
             self.found = None
             text = f"the detector failed: {type(error).__name__}: {error}"
@@ -218,11 +170,31 @@ class Detecting(threading.Thread):
         if not isinstance(frame, WorldFrame):
             return
         if not again:
-            self.setting = self._setting(frame)
-            self.score.add(self.found.found, self.setting)
+            self._count(frame, self.found, second)
         self.lesions.add(frame, self.found, self._tracking.seconds)
 
-    def _sighting(self, frame: LiveFrame, detector: Detector, every: Detections) -> Sighting:
+    def _count(self, frame: WorldFrame, seen: Sighting, second: SecondDetector | None) -> None:
+        """Count what was found; with two detectors apart from what each found alone, so that both
+        have counted the same frames."""
+        ours, seed = _in_words(self.keeper), f"seed {frame.colon.base_seed}"
+        if second is None:
+            self.setting = f"{ours}, {seed}"
+        else:
+            theirs = _in_words(second.keeper)
+            self.setting = f"{ours}, {seed}, beside {theirs}"
+            second.setting = f"second: {theirs}, {seed}, beside {ours}"
+            if seen.second is None:
+                return  # it has failed
+            self.score.add(seen.second, second.setting)
+        self.score.add(seen.found, self.setting)
+
+    def _sighting(
+        self,
+        frame: LiveFrame,
+        detector: Detector,
+        every: Detections,
+        second: Comparison | None,
+    ) -> Sighting:
         if self._is_new:
             self._is_new = False
             self._tracking.forget()
@@ -231,16 +203,12 @@ class Detecting(threading.Thread):
         by_kind = self.keeper.classes_are_kinds(detector)
         strong = every.above(objectness)
         found = compare_with_truth(frame, strong, detector.classes, by_kind=by_kind)
-        return make_sighting(frame, found, tracked, owners[: len(strong)])
-
-    def _setting(self, frame: WorldFrame) -> str:
-        keeper = self.keeper
-        at = f"objectness {keeper.thresholds.objectness:.2f}, IoU {keeper.thresholds.iou:.2f}"
-        return f"{keeper.weights or keeper.mode}, {at}, seed {frame.colon.base_seed}"
+        return make_sighting(frame, found, tracked, owners[: len(strong)], second)
 
     def reading(self) -> DetectorState:
         """How detecting goes, for viewers."""
         keeper, found = self.keeper, self.found
+        second = self.second
         median, late = self.rate.milliseconds(), self.rate.milliseconds(0.95)
         return DetectorState(
             mode=keeper.mode,
@@ -253,13 +221,13 @@ class Detecting(threading.Thread):
             hz=round(self.rate.hz, 1),
             count=len(found.found.detections) if found else 0,
             error=self.error,
+            chosen=keeper.chosen,
+            choices=self.choices(),
+            second=second.reading(self.score) if second is not None else None,
         )
 
 
-def _stamp(path: Path) -> Stamp:
-    """What differs whenever the file is another one; None where there is none."""
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+def _in_words(keeper: Keeper) -> str:
+    """A detector and its thresholds."""
+    at = keeper.thresholds
+    return f"{keeper.at_work}, objectness {at.objectness:.2f}, IoU {at.iou:.2f}"

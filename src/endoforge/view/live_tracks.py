@@ -34,6 +34,8 @@ class Sighting:
     owners: NDArray[np.int64]
     on: tuple[int | None, ...]
     unclear: tuple[bool, ...]
+    second: Comparison | None = None
+    """What a second detector has found on the frame."""
 
     @property
     def met(self) -> frozenset[int]:
@@ -85,7 +87,11 @@ class LiveTracking:
 
 
 def make_sighting(
-    frame: LiveFrame, found: Comparison, tracked: Tracked, owners: NDArray[np.int64]
+    frame: LiveFrame,
+    found: Comparison,
+    tracked: Tracked,
+    owners: NDArray[np.int64],
+    second: Comparison | None = None,
 ) -> Sighting:
     """Say which polyps the tracks are on: the one that each overlaps most, by LESION_IOU at least,
     as in `eval --lesions`.
@@ -100,7 +106,7 @@ def make_sighting(
         for row in overlaps
     ]
     small = pairwise_iou(tracked.boxes, frame.unboxed()).max(axis=1, initial=0.0) >= LESION_IOU
-    return Sighting(frame, found, tracked, owners, tuple(on), tuple(small.tolist()))
+    return Sighting(frame, found, tracked, owners, tuple(on), tuple(small.tolist()), second)
 
 
 def _of(tracked: Tracked, owners: NDArray[np.int64]) -> Tracked:

@@ -101,6 +101,11 @@ class Score:
             every = self._counts.get(setting, Counter())
             return TruthState(shown, setting, _shares(every), _shares(minute))
 
+    def counts(self, setting: str) -> HitCounts:
+        """The counts of a setting since the last reset."""
+        with self._lock:
+            return _shares(self._counts.get(setting, Counter()))
+
     def _forget(self) -> None:
         oldest = time.monotonic() - WINDOW_S
         while self._lately and self._lately[0][0] < oldest:

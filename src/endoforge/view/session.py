@@ -19,13 +19,8 @@ from endoforge.view.encoding import Encoding, Packet
 from endoforge.view.events import Events
 from endoforge.view.frame import LiveFrame, WorldFrame
 from endoforge.view.from_viewers import Drag, Steer
-from endoforge.view.live_detection import (
-    MOST_HZ_CPU,
-    MOST_HZ_GPU,
-    Detecting,
-    Keeper,
-    Thresholds,
-)
+from endoforge.view.keeper import Keeper, Thresholds
+from endoforge.view.live_detection import MOST_HZ_CPU, MOST_HZ_GPU, Detecting
 from endoforge.view.live_recording import Recording
 from endoforge.view.opened_source import make_source_show, source_name
 from endoforge.view.painter import Painter
@@ -34,6 +29,7 @@ from endoforge.view.source_recording import SourceRecording
 from endoforge.view.source_show import SourceShow
 from endoforge.view.steering import NOTHING
 from endoforge.view.to_viewers import Level
+from endoforge.view.weight_choices import WeightChoices
 from endoforge.view.world import Colon, World, bake_colon
 
 log = logging.getLogger(__name__)
@@ -68,7 +64,7 @@ class Session:
         self.compute = pick_compute(config.backend, config.device, config.adapter)
         thresholds = Thresholds(config.infer_obj_thresh, config.infer_iou_thresh)
         keeper = Keeper(
-            config.weights,
+            config.first_weights,
             self.compute.net,
             thresholds,
             self.events,
@@ -78,7 +74,8 @@ class Session:
         renders = not config.source
         spare = not renders or not self.compute.on_cpu or cpu_cores() >= MANY_CORES
         most_hz = MOST_HZ_GPU if spare else MOST_HZ_CPU
-        self.detecting = Detecting(keeper, self.events, most_hz=most_hz)
+        self.weights = WeightChoices(config.first_weights, config.weights)
+        self.detecting = Detecting(keeper, self.events, most_hz=most_hz, choices=self.weights.names)
         self.encoding = Encoding(self._publish, lambda: self.detecting.found)
         self.clips = ClipMaker(self.encoding.kept)
         self.source: SourceShow | None = None

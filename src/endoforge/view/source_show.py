@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoforge.core.errors import UserError
+from endoforge.view.ab_loop import Loop, next_loop
 from endoforge.view.events import Events
 from endoforge.view.frame import PlainFrame
-from endoforge.view.loop import Loop, next_loop
 from endoforge.view.playable import Playable
 from endoforge.view.rates import Rate
 from endoforge.view.show import MOST_WALL_S, SharedWorld

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import ClassVar, Literal
 
 from endoforge.core.choices import DetectorKind
-from endoforge.view.loop import Loop
+from endoforge.view.ab_loop import Loop
 
 CameraName = Literal["endoscope", "free"]
 Level = Literal["info", "warning", "error"]
@@ -93,6 +93,27 @@ class DetectorState:
     count: int
     """Detections on the newest frame that was looked at."""
     error: str | None
+    chosen: str
+    """Which of the choices of weights it is."""
+    choices: tuple[str, ...]
+    second: "SecondState | None"
+
+
+@dataclass(frozen=True)
+class SecondState:
+    """The second detector, which is compared with the first one; `name` is that of its choice.
+
+    Both have counts of the same frames: since the second was chosen, or a threshold was moved.
+    """
+
+    name: str
+    at_work: str
+    objectness: float
+    iou: float
+    ms_median: float | None
+    count: int
+    error: str | None
+    since_reset: "HitCounts"
 
 
 @dataclass(frozen=True)
@@ -216,6 +237,16 @@ class FoundBox:
 
 
 @dataclass(frozen=True)
+class SecondBox:
+    """A detection of the second detector; `hit` is None while the truth isn't shown."""
+
+    xyxy: tuple[float, ...]
+    score: float
+    label: str
+    hit: bool | None
+
+
+@dataclass(frozen=True)
 class TrueBox:
     """A polyp in the picture; `found` is None if it wasn't in the frame that was detected on."""
 
@@ -233,6 +264,8 @@ class FrameHeader:
     """The frame that the boxes were found on."""
     boxes: tuple[FoundBox, ...]
     truth: tuple[TrueBox, ...] | None
+    second: tuple[SecondBox, ...] | None = None
+    """None while there is no second detector."""
 
     def encoded(self) -> bytes:
         """The header as JSON, without spaces, since it goes out with every frame."""

@@ -15,8 +15,8 @@ from endoforge.sim.randomization import Randomization
 from endoforge.sim.scene import make_scene
 from endoforge.sim.simulator import BakedRun, bake_flight
 from endoforge.sim.streams import run_seed
+from endoforge.view.ab_loop import Loop, next_loop
 from endoforge.view.from_viewers import Steer
-from endoforge.view.loop import Loop, next_loop
 from endoforge.view.steering import NOTHING, Pilot, Place, colon_axes, settled
 from endoforge.view.to_viewers import CameraName
 

@@ -7,6 +7,7 @@ import pytest
 from tests.chromium import Browser, Page, browser, expect
 from tests.view.browser.page import hud, open_page
 from tests.view.browser.viewer import (
+    BEST,
     CHECKPOINT,
     Viewer,
     write_checkpoint,
@@ -22,6 +23,7 @@ def viewer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Viewer]:
     """A server with a checkpoint, the files of a training and a run."""
     folder = tmp_path_factory.mktemp("viewer")
     write_checkpoint(folder / CHECKPOINT)
+    write_checkpoint(folder / BEST)
     write_training(folder)
     write_run(folder / "assets/datasets/captures")
     server = Viewer(folder)

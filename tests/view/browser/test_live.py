@@ -23,7 +23,7 @@ from tests.view.browser.page import (
     picture,
     wait_for_a_picture,
 )
-from tests.view.browser.viewer import wait_until
+from tests.view.browser.viewer import BEST, CHECKPOINT, wait_until
 
 pytestmark = NEEDS_BROWSER
 
@@ -200,11 +200,12 @@ def test_every_key_of_the_help_is_tested(live):
     live.keyboard.press("Escape")
     expect(live.locator("#help")).to_be_hidden()
 
-    tested = {key for key, _, _ in KEYS} | set(OF_TIME)
+    tested = {key for key, _, _ in KEYS} | set(OF_TIME + OF_TWO)
     assert {key.lower() for key in shown} == tested
 
 
 OF_TIME = "hjr"
+OF_TWO = "y"
 
 
 def test_a_flight_is_sought_through_and_looped_by_bar_and_keys(browser, viewer):
@@ -277,6 +278,49 @@ def test_a_picture_and_a_clip_are_saved_and_a_link_leads_to_its_moment(browser, 
     button(page, "link").click()
     wait_until(lambda: int(page.url.rpartition("&at=")[2] or 0) >= 67)
     page.close()
+
+
+def test_other_weights_are_chosen_and_broken_ones_are_told_of(live, viewer):
+    broken = viewer.folder / "checkpoints/broken.safetensors"
+    choice, weights = live.locator("#weights-choice"), hud(live, "weights")
+    expect(choice).to_have_value(CHECKPOINT)
+    broken.write_bytes(b"no weights at all")
+    expect(choice.locator("option", has_text="broken")).to_have_count(1)
+    choice.select_option(BEST)
+    expect(weights).to_contain_text(f"{BEST} ")
+    choice.select_option("checkpoints/broken.safetensors")
+    expect(live.locator(".toast.error")).to_contain_text(re.compile(rf"broken.*{BEST} \w+ stays"))
+    expect(choice).to_have_value(BEST)
+    broken.unlink()
+    choice.select_option(CHECKPOINT)
+    expect(weights).to_contain_text(f"{CHECKPOINT} ")
+
+
+def test_two_detectors_have_their_own_boxes_counts_and_thresholds(live):
+    second = live.locator("#second-choice")
+    expect(live.locator("#second-counts")).to_be_hidden()
+    live.keyboard.press("y")
+    expect(live.locator("#whose-row")).to_be_hidden()
+    second.select_option("heuristic")
+    expect(live.locator("#second-name")).to_have_text("the heuristic detector")
+    expect(live.locator("#second-note")).to_contain_text("half as many")
+    expect(live.locator("#legend")).to_contain_text("second detector")
+    expect(live.locator("#second-fn")).to_have_text(A_NUMBER)
+    live.keyboard.press("=")
+    expect(hud(live, "objectness")).to_have_text("0.35")
+    live.keyboard.press("y")
+    expect(live.locator("#whose")).to_have_text("Second")
+    expect(hud(live, "objectness")).to_have_text("0.30")
+    for _ in range(5):
+        live.keyboard.press("-")
+    expect(hud(live, "objectness")).to_have_text("0.05")
+    expect(live.locator("#view")).not_to_have_attribute("data-seconds", "0")
+    live.keyboard.press("y")
+    expect(hud(live, "objectness")).to_have_text("0.35")
+    live.keyboard.press("-")
+    second.select_option("none")
+    expect(live.locator("#second-counts")).to_be_hidden()
+    expect(live.locator("#view")).to_have_attribute("data-seconds", "0")
 
 
 def test_truth_is_shown_beside_the_detections(live):

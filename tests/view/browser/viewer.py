@@ -20,6 +20,7 @@ from endoforge.detect.weights import WeightsMetadata, save_weights
 WAIT_S = 600.0
 SIZE = (160, 96)
 CHECKPOINT = "checkpoints/tinydet.safetensors"
+BEST = "checkpoints/tinydet_best.safetensors"
 FLAGS = ["--device", "cpu", "--checkpoint", CHECKPOINT]
 SEED = ["--seed", "7"]
 STATUS = "logs/train_status.json"

@@ -178,7 +178,7 @@ def test_a_log_keeps_its_end(monkeypatch):
 def test_a_training_that_can_be_gone_on_with_is_told(jobs):
     """By the state that `train` keeps beside its weights."""
     assert jobs.as_json()["train"]["goes_on"] is False
-    state = Path(jobs.config.weights).with_name(STATE_NAME)
+    state = Path(jobs.config.first_weights).with_name(STATE_NAME)
     assert STATE_NAME in FILE_NAMES
     state.parent.mkdir(parents=True, exist_ok=True)
     state.write_bytes(b"")

@@ -102,7 +102,7 @@ class Jobs:
     def as_json(self) -> dict[str, Any]:
         """Both jobs by their kind, as the page shows them."""
         shown: dict[str, Any] = {kind: job.as_json() for kind, job in self._jobs.items()}
-        shown["train"]["goes_on"] = Path(self.config.weights).with_name(STATE_NAME).is_file()
+        shown["train"]["goes_on"] = Path(self.config.first_weights).with_name(STATE_NAME).is_file()
         return shown
 
     def close(self, seconds: float) -> None:
@@ -119,7 +119,7 @@ class Jobs:
         if kind == "datagen":
             place = ["--output-root", config.output_root, "--resolution", config.resolution]
             return ["datagen", *place, "--renderer", config.renderer]
-        checkpoint = Path(config.weights)
+        checkpoint = Path(config.first_weights)
         if checkpoint.name != WEIGHTS_NAME:
             raise UserError(
                 f"train writes {WEIGHTS_NAME}, which this view wouldn't load: start sim-view with "

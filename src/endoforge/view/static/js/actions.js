@@ -12,7 +12,7 @@ const MOST_SEED = 2n ** 64n - 1n;
 export function makeActions(page) {
   const { connection } = page;
   const press = (what) => () => connection.send({ type: "switch", what });
-  const move = (which, by) => () => connection.send({ type: "threshold", which, by });
+  const move = (which, by) => () => connection.send({ type: "threshold", which, by, of: page.whose });
   return {
     autopilot: press("autopilot"),
     camera: press("camera"),
@@ -29,6 +29,7 @@ export function makeActions(page) {
     "objectness-up": move("objectness", STEP),
     "iou-down": move("iou", -STEP),
     "iou-up": move("iou", STEP),
+    whose: () => page.comparison.switchWhose(),
     slower: () => changeSpeed(page, -1),
     faster: () => changeSpeed(page, 1),
     "seek-back": () => seekBy(page, -SEEK_S),

@@ -7,6 +7,7 @@ export const STYLES = {
   false: { colour: "#ffb454", dash: [9, 5], glyph: "✕", name: "false alarm" },
   miss: { colour: "#d3b3ff", dash: [2, 5], glyph: "?", name: "missed" },
   truth: { colour: "#ffffff", dash: [], glyph: "", name: "truth" },
+  second: { colour: "#ff9ddb", dash: [7, 4], glyph: "", name: "second detector" },
   unconfirmed: { colour: "#c3ccd6", dash: [3, 4], glyph: "", name: "not confirmed" },
 };
 const CASING = "rgba(8, 11, 14, 0.62)";
@@ -86,6 +87,13 @@ export class Painter {
       const text = `#${one.track} ${label}${one.score.toFixed(2)}`;
       this.#box(one.xyxy, style, text, one.matched ? LINE_PX : THIN_PX);
     }
+    const seconds = (this.boxesShown && this.header.second) || []; // null while there is none
+    for (const one of seconds) {
+      const glyph = one.hit === true ? STYLES.hit.glyph : one.hit === false ? STYLES.false.glyph : "";
+      const label = one.label === "polyp" ? "" : `${one.label} `;
+      this.#box(one.xyxy, { ...STYLES.second, glyph }, `2nd ${label}${one.score.toFixed(2)}`, THIN_PX, true);
+    }
+    this.canvas.dataset.seconds = seconds.length;
     this.canvas.dataset.frame = this.header.frame;
     this.canvas.dataset.lookedAt = this.header.looked_at ?? "";
     this.canvas.dataset.boxes = boxes.length;
@@ -102,10 +110,10 @@ export class Painter {
     return [left, top, Math.round(x1 * width) - left, Math.round(y1 * height) - top];
   }
 
-  #box(xyxy, style, text, width = LINE_PX) {
+  #box(xyxy, style, text, width = LINE_PX, below = false) {
     const place = this.#pixels(xyxy);
     this.#stroke(style, () => this.context.strokeRect(...place), width);
-    this.#label(place, style, style.glyph ? `${style.glyph} ${text}` : text);
+    this.#label(place, style, style.glyph ? `${style.glyph} ${text}` : text, below);
   }
 
   /** A truth that was found: corners only, a little outside, beside the detection's box. */
@@ -139,7 +147,7 @@ export class Painter {
     context.setLineDash([]);
   }
 
-  #label([left, top, , height], style, text) {
+  #label([left, top, , height], style, text, prefersBelow) {
     const { context, scale, canvas } = this;
     context.font = `600 ${Math.round(12.5 * scale)}px ${getComputedStyle(canvas).fontFamily}`;
     const width = Math.ceil(context.measureText(text).width + 10 * scale);
@@ -147,7 +155,8 @@ export class Painter {
     const gap = Math.round(4 * scale);
     const above = top - tall - gap;
     const below = top + height + gap;
-    const y = above >= 0 ? above : below + tall <= canvas.height ? below : Math.max(top, 0) + gap;
+    const fits = { [above]: above >= 0, [below]: below + tall <= canvas.height };
+    const y = (prefersBelow ? [below, above] : [above, below]).find((one) => fits[one]) ?? Math.max(top, 0) + gap;
     const x = Math.max(0, Math.min(left - Math.round(scale), canvas.width - width));
     context.fillStyle = "rgba(10, 14, 18, 0.86)";
     context.beginPath();

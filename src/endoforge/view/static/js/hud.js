@@ -33,7 +33,7 @@ export class Hud {
       recording: state.recorder.recording,
       data_run: state.recorder.data_run,
     });
-    this.#legend(state.truth.shown);
+    this.#legend(state.truth.shown, Boolean(state.detector.second));
     this.#hint(state.world);
   }
 
@@ -67,8 +67,6 @@ export class Hud {
     for (const node of this.fields.get("weights")) node.title = detector.weights ?? "";
     byId("mode-dot").dataset.mode = detector.mode;
     this.#write("count", count(detector.count));
-    this.#write("objectness", number(detector.objectness, 2));
-    this.#write("iou", number(detector.iou, 2));
     this.#write("ms-median", number(detector.ms_median));
     this.#write("ms-p95", number(detector.ms_p95));
     this.#write("detect-hz", number(detector.hz));
@@ -126,11 +124,12 @@ export class Hud {
     }
   }
 
-  #legend(truthShown) {
+  #legend(truthShown, compares) {
     const legend = byId("legend");
-    if (legend.dataset.truth === String(truthShown)) return;
-    legend.dataset.truth = String(truthShown);
     const kinds = truthShown ? ["hit", "false", "miss", "truth", "unconfirmed"] : ["found", "unconfirmed"];
+    if (compares) kinds.push("second");
+    if (legend.dataset.kinds === kinds.join(" ")) return;
+    legend.dataset.kinds = kinds.join(" ");
     legend.replaceChildren(...kinds.map((kind) => {
       const { glyph, name } = STYLES[kind];
       return el("li", {}, swatch(kind), glyph ? `${glyph} ${name}` : name);

@@ -20,6 +20,7 @@ const GROUPS = [
     [{ b: "detector" }, "Neural or heuristic"],
     [{ "-": "objectness-down", "=": "objectness-up" }, "Objectness threshold, by 0.05"],
     [{ "[": "iou-down", "]": "iou-up" }, "IoU of overlaps, by 0.05"],
+    [{ y: "whose" }, "With two detectors: the thresholds of the other one"],
     [{ t: "truth" }, "Truth, hits and misses"],
     [{ v: "newest_first" }, "Newest pictures first, or each with its own boxes"],
   ]],

@@ -1,6 +1,7 @@
 /** Puts the page together. */
 
 import { flySeed, makeActions } from "./actions.js";
+import { ComparisonView } from "./comparison.js";
 import { Connection } from "./connection.js";
 import { all, byId } from "./dom.js";
 import { Painter } from "./draw.js";
@@ -39,6 +40,7 @@ const connection = new Connection({
     page.state = state;
     caughtUp = true;
     hud.update(state);
+    page.comparison.update(state);
     source.update(state);
     playbar.update(state);
     link.preparing(state);
@@ -63,6 +65,7 @@ const training = new TrainingTab();
 page.connection = connection;
 page.events = events;
 page.painter = painter;
+page.comparison = new ComparisonView(page);
 const source = new SourceView(page);
 const playbar = new Playbar(page);
 page.pad = new Pad(steering);

@@ -3,9 +3,9 @@
 import pytest
 
 from endoforge.core.errors import UserError
+from endoforge.view.ab_loop import Loop, next_loop
 from endoforge.view.commands import run_command
 from endoforge.view.from_viewers import FrameStep, Seek, Switch
-from endoforge.view.loop import Loop, next_loop
 from endoforge.view.readings import read_state
 from endoforge.view.to_viewers import ClientState
 from endoforge.view.world import World
