@@ -285,7 +285,11 @@ def test_two_detectors_count_the_same_frames_apart(work, colon, detector):
     until(lambda: work.found.second is not None)
     for number in (2, 3):
         work.frames.put(frame_of(colon, number))
-        until(lambda number=number: work.found.frame.number == number)
+
+        def is_looked_at(number: int = number) -> bool:
+            return work.found.frame.number == number
+
+        until(is_looked_at)
     until(lambda: work.reading().second.since_reset.tp == 2)
     second, first = work.reading().second, work.score.reading(work.setting, shown=True)
     counted = second.since_reset

@@ -216,7 +216,7 @@ def test_hello_state_and_events(viewer):
     assert "no such checkpoint" in state["detector"]["fallback"]
     assert set(state) == {
         "type", "world", "detector", "recorder", "rates", "client", "truth", "lesions", "renderer",
-        "trouble", "device", "source",
+        "trouble", "device", "source", "sources", "source_place",
     }  # fmt: skip
     assert set(world) == {
         "seed", "paused", "speed", "time_s", "duration_s", "place_s", "loop", "autopilot", "camera",
@@ -426,14 +426,14 @@ def test_nothing_is_rendered_while_nobody_watches(site, monkeypatch):
     viewer.until(lambda: viewer.frames)
     viewer.close()
     until(lambda: looks[-1:] == [True])
-    seen, count, at_s = len(looks), show._numbers, site.session.shared.world.time_s
+    seen, count, at_s = len(looks), show.numbers, site.session.shared.world.time_s
     until(lambda: len(looks) > seen + 20)
     assert all(looks[seen:])
-    assert show._numbers == count
+    assert show.numbers == count
     assert site.session.shared.world.time_s == at_s
     again = site.viewer()
     again.until(lambda: again.frames)
-    again.until(lambda: show._numbers > count)
+    again.until(lambda: show.numbers > count)
     again.close()
 
 

@@ -39,11 +39,12 @@ from endoforge.view.from_viewers import (
     Switch,
     Switchable,
 )
+from endoforge.view.painter import Painter
 from endoforge.view.readings import read_state
 from endoforge.view.session import Session
 from endoforge.view.to_viewers import ClientState, LiveState
 
-from .conftest import FakeDetector, Watched, small_config
+from .conftest import FakeDetector, InProcessPainter, Watched, small_config
 
 SIZE = 96, 64
 SECRET = "rtsp://doctor:hun/ter@2@127.0.0.1:9/room?key=hunter2"
@@ -95,9 +96,9 @@ def look_at(tmp_path: Path, detector: FakeDetector) -> Iterator[Callable[..., So
     """Starts sessions on a source, and ends them after the test."""
     begun: list[Session] = []
 
-    def start(source: str | Path, *more: str, **flags: Any) -> Source:
+    def start(source: str | Path, *more: str, make_painter: Any = Painter, **flags: Any) -> Source:
         config = small_config(tmp_path, source=(str(source), *more), **flags)
-        session = Session(config, 0, make_heuristic=lambda: detector)
+        session = Session(config, 0, make_painter=make_painter, make_heuristic=lambda: detector)
         begun.append(session)
         return Source(session)
 
@@ -179,6 +180,77 @@ def test_a_loop_goes_with_no_recording_and_with_no_stream(tmp_path, look_at, cam
     site.until(lambda: site.state().source.is_live and camera.opened)
     with pytest.raises(UserError, match="there is only now"):
         site.press("loop")
+
+
+@pytest.fixture
+def painters() -> list[InProcessPainter]:
+    """The renderers that were started, in the tests' own process."""
+    return []
+
+
+@pytest.fixture
+def make_painter(painters: list[InProcessPainter]) -> Callable[..., InProcessPainter]:
+    def make(*given: Any) -> InProcessPainter:
+        painters.append(InProcessPainter(*given))
+        return painters[-1]
+
+    return make
+
+
+@pytest.mark.usefixtures("cpu")
+def test_the_simulator_is_a_source_too_and_leaves_no_renderer(
+    tmp_path, look_at, painters, make_painter
+):
+    site = look_at(save_video(tmp_path / "clip.mp4", 60), make_painter=make_painter)
+    site.until(lambda: site.seen)
+    assert site.state().sources == ("clip.mp4", "simulator")
+    with pytest.raises(UserError, match="these are real pictures"):
+        site.press("autopilot")
+    for visit in (1, 2):
+        run_command(site.session, SourceChoice(1))
+        site.until(lambda: site.state().source is None and site.state().world.segment)
+        state, last = site.state(), site.seen[-1]
+        site.until(lambda last=last: site.seen[-1] != last)
+        assert (state.source_place, state.world.seed) == (1, "0")
+        assert len(painters) == visit
+        site.press("pause")
+        site.until(lambda: site.session.detecting.found is not None)
+        run_command(site.session, SourceChoice(0))
+        site.until(lambda: site.state().source is not None)
+        assert site.state().world.seed == ""
+        site.until(lambda: painters[-1].closed)
+    assert "looking at clip.mp4" in site.texts()
+    assert [painter.closed for painter in painters] == [True, True]
+
+
+@pytest.mark.usefixtures("cpu")
+def test_a_world_is_there_again_as_it_was_left(tmp_path, look_at, make_painter):
+    site = look_at(save_video(tmp_path / "clip.mp4", 60), make_painter=make_painter)
+    run_command(site.session, SourceChoice(1))
+    site.until(lambda: site.state().world.segment)
+    site.press("pause")
+    run_command(site.session, Seek(20.0))
+    run_command(site.session, SourceChoice(0))
+    site.until(lambda: site.state().source is not None)
+    run_command(site.session, SourceChoice(1))
+    site.until(lambda: site.state().source is None)
+    site.until(lambda: site.seen[-1][0] == 20.0)
+    world = site.state().world
+    assert (world.place_s, world.paused) == (20.0, True)
+
+
+@pytest.mark.usefixtures("cpu")
+def test_a_simulator_that_cant_start_is_told_of_and_the_source_comes_again(tmp_path, look_at):
+    def missing(*_: Any) -> Any:
+        raise UserError("no GPU here")
+
+    site = look_at(save_video(tmp_path / "clip.mp4", 60), make_painter=missing)
+    run_command(site.session, SourceChoice(1))
+    site.until(lambda: site.state().trouble == "the simulator has ended: no GPU here")
+    assert site.ended == [], "there is more to look at"
+    seen = len(site.seen)
+    run_command(site.session, SourceChoice(0))
+    site.until(lambda: len(site.seen) > seen)
 
 
 def test_what_needs_a_simulated_world_is_refused(tmp_path, look_at):
@@ -445,16 +517,16 @@ def test_the_page_chooses_among_the_sources_that_were_named(tmp_path, look_at):
     second = save_video(tmp_path / "other.mp4", 8)
     site = look_at(first, str(second), SECRET)
     site.until(lambda: site.state().source.is_over)
-    assert site.state().source.choices == ("clip.mp4", "other.mp4", SHOWN)
-    assert site.state().source.place == 0
+    assert site.state().sources == ("clip.mp4", "other.mp4", SHOWN, "simulator")
+    assert site.state().source_place == 0
     run_command(site.session, SourceChoice(1))
     site.until(lambda: site.state().source.name == "other.mp4")
     site.until(lambda: site.state().source.is_over)
     assert len(site.seen) == 13
-    assert site.state().source.place == 1
+    assert site.state().source_place == 1
     site.until(lambda: site.packets[-1].frame > 8)
-    with pytest.raises(UserError, match="there are 3 sources, from 0"):
-        run_command(site.session, SourceChoice(3))
+    with pytest.raises(UserError, match="there are 4 sources, from 0"):
+        run_command(site.session, SourceChoice(4))
 
 
 def test_no_other_source_is_chosen_while_one_is_recorded(tmp_path, look_at):
@@ -506,14 +578,14 @@ def test_no_source_is_shown_that_was_opened_while_a_recording_began(tmp_path, lo
     path = save_video(tmp_path / "clip.mp4", 60, fps=5)
     site = look_at(path, str(save_video(tmp_path / "other.mp4", 5)))
     opens, may_open = threading.Event(), threading.Event()
-    open_source = site.session._open_source
+    open_source = site.session._open
 
     def open_late(place: int) -> Any:
         opens.set()
         may_open.wait(600)
         return open_source(place)
 
-    monkeypatch.setattr(site.session, "_open_source", open_late)
+    monkeypatch.setattr(site.session, "_open", open_late)
     run_command(site.session, SourceChoice(1))
     assert opens.wait(600)
     site.press("record")

@@ -41,7 +41,7 @@ class SimViewConfig:
     source: Annotated[tuple[str, ...], arg(metavar="VIDEO|FOLDER|DEVICE|ADDRESS...")] = ()
     """Real pictures in the place of the simulator's: a video, a folder of pictures, a camera or
     capture card (/dev/video0), or a stream (rtsp, rtsps, http, https, udp, rtmp, srt). Of several,
-    the first is shown, and the page chooses among them."""
+    the first is shown, and the page chooses among them and the simulator."""
 
     seed: Annotated[int | None, arg(metavar="INT")] = None
     """Base seed of the first colon, as of datagen. Default: POLYP_SEED if set, else the time."""

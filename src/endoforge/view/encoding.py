@@ -55,6 +55,7 @@ class Encoding(threading.Thread):
         self._ended = threading.Event()
         self._last: tuple[LiveFrame, bytes] | None = None
         self._last_found: Sighting | None = None
+        self._forgets = False
         self._waits_since: float | None = None
         """When the first frame came after the last that was detected on."""
 
@@ -65,6 +66,8 @@ class Encoding(threading.Thread):
     def step(self, timeout_s: float) -> None:
         """Publish a packet if there is another picture, if other things were found, or in time."""
         newest, found = self.frames.take(timeout_s), self._found()
+        if self._forgets:
+            self._forgets, self._last = False, None
         frame = self._chosen(newest, found)
         if frame is not None and (self._last is None or frame is not self._last[0]):
             self._encode(frame)
@@ -96,6 +99,12 @@ class Encoding(threading.Thread):
         # It looked at it while newer ones were shown: the next one it looks at is newer.
         is_behind = self._last is not None and found.frame.number < self._last[0].number
         return None if is_behind else found.frame
+
+    def forget(self) -> None:
+        """Publish nothing until there is a new picture: something else is shown from now on."""
+        self.frames.take(0)
+        self._forgets = True
+        self.kept.forget()
 
     def end(self) -> None:
         """End the thread after the frame at hand."""

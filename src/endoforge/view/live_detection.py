@@ -46,6 +46,7 @@ class Detecting(threading.Thread):
         """`choices` names the weights that viewers may choose."""
         super().__init__(name="detecting", daemon=True)
         self.keeper = keeper
+        self.most_hz = most_hz
         self.second: SecondDetector | None = None
         self.choices = choices
         self.score = Score()
@@ -59,7 +60,6 @@ class Detecting(threading.Thread):
         self._events = events
         self._asked: SimpleQueue[Callable[[], None]] = SimpleQueue()
         """Other detectors that viewers want: they are loaded by the thread that detects."""
-        self._interval_s = 1 / most_hz
         self._ended = threading.Event()
         self._last: LiveFrame | None = None
         self._tracking = LiveTracking()
@@ -78,7 +78,7 @@ class Detecting(threading.Thread):
             started = time.monotonic()
             self._detect(frame)
             self.on_found()
-            pause = RETRY_S if self.error else started + self._interval_s - time.monotonic()
+            pause = RETRY_S if self.error else started + 1 / self.most_hz - time.monotonic()
             self._ended.wait(max(pause, 0.0))
 
     def again(self) -> None:

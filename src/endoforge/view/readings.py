@@ -1,7 +1,5 @@
 """The state message, read from a session."""
 
-from dataclasses import replace
-
 from endoforge.view.session import Session
 from endoforge.view.to_viewers import (
     ClientState,
@@ -38,6 +36,8 @@ def read_state(session: Session, viewers: int, client: ClientState) -> LiveState
             trouble=session.show.trouble,
             device=session.compute.describe(),
             source=_source(session),
+            sources=session.source_names,
+            source_place=session.source_place,
         )
 
 
@@ -59,10 +59,7 @@ def _world(world: World) -> WorldState:
 
 
 def _source(session: Session) -> SourceState | None:
-    if session.source is None:
-        return None
-    reading = session.source.reading()
-    return replace(reading, choices=session.source_names, place=session.source_place)
+    return None if session.source is None else session.source.reading()
 
 
 def _no_world(session: Session) -> WorldState:

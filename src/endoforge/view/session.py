@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 
 MANY_CORES = 8
 """From so many on, detecting on the CPU takes nothing from the renderer."""
+SIMULATOR = "simulator"
 RECORDING = "a recording is going on: L ends it"
 
 
@@ -71,30 +72,23 @@ class Session:
             make_heuristic,
             stand_in=config.stand_in,
         )
-        renders = not config.source
-        spare = not renders or not self.compute.on_cpu or cpu_cores() >= MANY_CORES
-        most_hz = MOST_HZ_GPU if spare else MOST_HZ_CPU
         self.weights = WeightChoices(config.first_weights, config.weights)
-        self.detecting = Detecting(keeper, self.events, most_hz=most_hz, choices=self.weights.names)
+        self.detecting = Detecting(
+            keeper, self.events, most_hz=MOST_HZ_GPU, choices=self.weights.names
+        )
         self.encoding = Encoding(self._publish, lambda: self.detecting.found)
         self.clips = ClipMaker(self.encoding.kept)
         self.source: SourceShow | None = None
         """What shows real pictures; None while the world is a simulated one."""
         self.show: Show | SourceShow
-        self.source_names = tuple(map(source_name, config.source))
+        self.source_names = (*map(source_name, config.source), SIMULATOR)
+        """What can be shown: the sources, and behind them the simulator."""
         self.source_place = 0
-        """Which of the sources is shown."""
-        if config.source:
-            self.show = self.source = self._open_source(0)
-        else:
-            self.show = Show(
-                self.shared,
-                partial(make_painter, config.size, config.renderer),
-                self._on_frame,
-                partial(self._tell, "error"),
-                self._on_fatal,
-                self._on_flight_over,
-            )
+        """Which of these is shown."""
+        self._make_painter = partial(make_painter, config.size, config.renderer)
+        self._left: World | None = None
+        """The world, while a source is shown."""
+        self._put_show(self._open(0))
         self._unclosed: set[Recording | SourceRecording] = set()
         """Recordings of which not all is on disk yet; the last one may still go on."""
         self._steerer: object | None = None
@@ -110,11 +104,7 @@ class Session:
         self.detecting.start()
         self.encoding.start()
         self.show.start()
-        if self.source is not None:
-            self._tell("info", f"looking at {self.source.source_name}")
-            return
-        self._tell("info", "preparing the renderer: seconds, or the first time a minute")
-        self.new_seed(self.seed)
+        self._tell_show()
 
     def close(self) -> None:
         """End all threads and the renderer; a recording is finished first."""
@@ -225,7 +215,7 @@ class Session:
 
     def choose_source(self, place: int) -> None:
         """Show another one of the sources, once it is open; the lock is held."""
-        if not self.source_names:
+        if len(self.source_names) == 1:
             raise UserError("there is no source to choose; name some with --source")
         if place >= len(self.source_names):
             raise UserError(f"there are {len(self.source_names)} sources, from 0: no {place}")
@@ -237,28 +227,59 @@ class Session:
 
     def _switch_source(self, place: int) -> None:
         try:
-            opened = self._open_source(place)
+            opened = self._open(place)
         except UserError as error:
             self._tell("error", str(error))
             return
         with self.shared.lock:
-            before = self.source
-            if self._closed or before is None:
+            if self._closed:
                 return
             if self.going_recording is not None:  # begun while the other source was being opened
-                self._tell("error", f"{opened.source_name} isn't shown: {RECORDING}")
+                self._tell("error", f"{self.source_names[place]} isn't shown: {RECORDING}")
                 opened.end()
                 return
-            before.end()
-            opened.go_on_after(before)
-            self.show = self.source = opened
+            self.show.end()
+            opened.go_on_after(self.show.numbers)
+            if self.source is None:
+                self._left, self.shared.world = self.shared.world, None
+            self._put_show(opened)
             self.source_place = place
             self._forget_pictures()
             opened.start()
-        self._tell("info", f"looking at {opened.source_name}")
+        self._tell_show()
         self.on_change()
 
-    def _open_source(self, place: int) -> SourceShow:
+    def _put_show(self, opened: Show | SourceShow) -> None:
+        """Have a show in the place of the one before; a world is there again as it was left."""
+        self.show = opened
+        self.source = opened if isinstance(opened, SourceShow) else None
+        if self.source is None:
+            self.shared.world, self._left = self._left, None
+            self.shared.restless = True
+        # Who reads only has a core to spare.
+        slow = self.source is None and self.compute.on_cpu and cpu_cores() < MANY_CORES
+        self.detecting.most_hz = MOST_HZ_CPU if slow else MOST_HZ_GPU
+
+    def _tell_show(self) -> None:
+        """Say what is shown from now on, and bake the first colon if it is the simulator."""
+        if self.source is not None:
+            self._tell("info", f"looking at {self.source.source_name}")
+            return
+        self._tell("info", "preparing the renderer: seconds, or the first time a minute")
+        if self.shared.world is None:
+            self.new_seed(self.seed)
+
+    def _open(self, place: int) -> Show | SourceShow:
+        """What shows the source of a place, or behind them all the simulator."""
+        if place == len(self.config.source):
+            return Show(
+                self.shared,
+                self._make_painter,
+                self._on_frame,
+                partial(self._tell, "error"),
+                self._on_fatal,
+                self._on_flight_over,
+            )
         return make_source_show(
             self.config.source[place],
             self.shared,
@@ -286,12 +307,16 @@ class Session:
     def _put(self, colon: Colon, at_s: float) -> None:
         """Show a colon in the place of the one before."""
         with self.shared.lock:
+            world = World(colon)
+            world.seek(at_s)
+            if self.source is not None:  # chosen while it was baked
+                self._left = world
+                return
             if self.shared.recording is not None:
                 self.shared.recording.end()
-            before, world = self.shared.world, World(colon)
+            before = self.shared.world
             if before is not None:
                 world.paused, world.speed = before.paused, before.speed
-            world.seek(at_s)
             self.shared.world = world
             self.shared.restless = True
             self._forget_pictures()
@@ -304,7 +329,7 @@ class Session:
         """What is shown from now on doesn't follow from what was shown."""
         self.detecting.frames.take(0)
         self.detecting.forget()
-        self.encoding.kept.forget()
+        self.encoding.forget()
 
     def _may_steer(self, world: World) -> bool:
         recording = self.going_recording
@@ -350,7 +375,10 @@ class Session:
 
     def _on_fatal(self, error: Exception) -> None:
         self._tell("error", str(error))
-        self.on_end(error)
+        if not self.config.source:
+            self.on_end(error)
+        else:  # there are others to look at
+            self.show.trouble = f"the simulator has ended: {error}"
 
     def _tell(self, level: Level, text: str) -> None:
         self.events.tell(level, text)

@@ -31,6 +31,8 @@ TROUBLE_S = 2.0
 MOST_SILENT_S, MOST_COMPILE_S = 10.0, 300.0
 """A renderer that owes a picture for so long hangs; the slowest take a second, and its first one,
 for which it compiles, a minute."""
+AT_HAND = 2
+"""Frames that a show that is ended may still give: the one at hand, and one to be sure."""
 STARTS = 3
 """Renderers that end without a picture, one after another, before it is given up."""
 
@@ -89,7 +91,8 @@ class Show(threading.Thread):
         self._ended = threading.Event()
         self._shots: deque[PendingShot] = deque()
         self._loaded: Colon | None = None
-        self._numbers = 0
+        self.numbers = 0
+        """The number of the last frame."""
         self._owed_s = 0.0
         self._last_s: float | None = None
         self._last_shot_s = 0.0
@@ -102,7 +105,17 @@ class Show(threading.Thread):
         self.trouble: str | None = None
         """Why no pictures come, in a line."""
 
+    def go_on_after(self, numbers: int) -> None:
+        """Number frames so that those of another show, up to `numbers`, are older."""
+        self.numbers = numbers + AT_HAND
+
     def run(self) -> None:
+        try:
+            self._run()
+        finally:
+            self._lose_shots()
+
+    def _run(self) -> None:
         while not self._ended.is_set():
             self._starts += 1
             try:
@@ -117,7 +130,8 @@ class Show(threading.Thread):
                 self.trouble = f"{gone}; it is being started again"
                 self._on_restart(f"{gone}; starting it again")
             except Exception as error:
-                self._on_fatal(error)
+                if not self._ended.is_set():
+                    self._on_fatal(error)
                 return
 
     def end(self) -> None:
@@ -221,8 +235,8 @@ class Show(threading.Thread):
         if world.autopilot and world.flight_is_over and not (recording and recording.data_run):
             world.switch_autopilot()
             self._on_flight_over()
-        self._numbers += 1
-        return PendingShot(self._numbers, state, world.colon, capture)
+        self.numbers += 1
+        return PendingShot(self.numbers, state, world.colon, capture)
 
     def _deliver(self, picture: PaintedPicture, shot: PendingShot) -> None:
         # Both are copied: the slot is the renderer's again at the second shot from now.

@@ -14,7 +14,7 @@ from endoforge.view.events import Events
 from endoforge.view.frame import PlainFrame
 from endoforge.view.playable import Playable
 from endoforge.view.rates import Rate
-from endoforge.view.show import MOST_WALL_S, SharedWorld
+from endoforge.view.show import AT_HAND, MOST_WALL_S, SharedWorld
 from endoforge.view.source_recording import SourceRecording
 from endoforge.view.to_viewers import SourceState
 
@@ -55,15 +55,16 @@ class SourceShow(threading.Thread, ABC):
         self.loop: Loop | None = None
         self._on_frame, self._on_change, self._events = on_frame, on_change, events
         self._ended = threading.Event()
-        self._numbers = 0
+        self.numbers = 0
+        """The number of the last picture."""
 
     def end(self) -> None:
         """End the loop; nothing more is handed on, but for the picture at hand."""
         self._ended.set()
 
-    def go_on_after(self, before: "SourceShow") -> None:
-        """Number pictures so that those of another show are older."""
-        self._numbers = before._numbers + 2  # its picture at hand, and one to be sure
+    def go_on_after(self, numbers: int) -> None:
+        """Number pictures so that those of another show, up to `numbers`, are older."""
+        self.numbers = numbers + AT_HAND
 
     @abstractmethod
     def switch_pause(self) -> None:
@@ -99,14 +100,14 @@ class SourceShow(threading.Thread, ABC):
     def _show(self, seconds: float, rgb: NDArray[np.uint8], part: object) -> None:
         if self._ended.is_set():
             return
-        self._numbers += 1
+        self.numbers += 1
         self.time_s = seconds
         self.size = (rgb.shape[1], rgb.shape[0])
         self.rate.add()
         recording = self.recording
         if recording is not None:
             recording.put(seconds, rgb, wait=not self.is_live)
-        self._on_frame(PlainFrame(self._numbers, rgb, seconds, part))
+        self._on_frame(PlainFrame(self.numbers, rgb, seconds, part))
 
     def _set_trouble(self, trouble: str | None) -> None:
         """Say why there are no pictures, or that there are some again."""

@@ -71,9 +71,6 @@ class SourceState:
     """Whether a file has come to its end."""
     dropped: int
     """Pictures of a live source that were too late to be shown."""
-    choices: tuple[str, ...] = ()
-    """The names of all sources that can be shown, and the place of this one among them."""
-    place: int = 0
 
 
 @dataclass(frozen=True)
@@ -218,6 +215,10 @@ class LiveState:
     """Why no new pictures come, in a line."""
     device: str
     source: SourceState | None
+    """None while the simulator is shown."""
+    sources: tuple[str, ...]
+    """All that can be shown, and the place among them of what is."""
+    source_place: int
 
 
 @dataclass(frozen=True)

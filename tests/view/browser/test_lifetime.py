@@ -2,27 +2,13 @@
 
 import os
 import signal
-from pathlib import Path
 
 from endoforge.captures.index import index_root
 from tests.chromium import NEEDS_BROWSER, expect
 from tests.view.browser.page import hud, open_page
-from tests.view.browser.viewer import CHECKPOINT, Viewer, wait_until
+from tests.view.browser.viewer import CHECKPOINT, Viewer, renderers_of, wait_until
 
 pytestmark = NEEDS_BROWSER
-
-
-def renderer_of(viewer: Viewer) -> int:
-    """The number of its process."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (folder / "cmdline").read_bytes()
-            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-        except OSError:  # it has ended
-            continue
-        if parent == viewer.process.pid and b"spawn_main" in words:
-            return int(folder.name)
-    raise AssertionError("there is no renderer")
 
 
 def test_the_heuristic_stands_in_until_a_checkpoint_comes_and_ctrl_c_ends_it(browser, tmp_path):
@@ -37,7 +23,7 @@ def test_the_heuristic_stands_in_until_a_checkpoint_comes_and_ctrl_c_ends_it(bro
         expect(page.locator("#fallback")).to_be_hidden()
         expect(hud(page, "mode")).to_have_text("Neural")
 
-        renderer = renderer_of(viewer)
+        [renderer] = renderers_of(viewer)
         os.kill(renderer, signal.SIGSTOP)
         expect(page.locator("#veil")).to_contain_text("The picture stands still")
         os.kill(renderer, signal.SIGCONT)

@@ -6,7 +6,13 @@ import numpy as np
 from endoforge.inference.drawn_video import DrawnVideo
 from tests.chromium import NEEDS_BROWSER, expect
 from tests.view.browser.page import button, hud, open_page, picture
-from tests.view.browser.viewer import CHECKPOINT, Viewer, write_checkpoint
+from tests.view.browser.viewer import (
+    CHECKPOINT,
+    Viewer,
+    renderers_of,
+    wait_until,
+    write_checkpoint,
+)
 
 pytestmark = NEEDS_BROWSER
 SECONDS = 40
@@ -24,7 +30,7 @@ def test_a_video_is_shown_without_the_controls_of_the_simulator(browser, tmp_pat
     viewer = Viewer(tmp_path, "--source", "clip.mp4", "rtsp://eve:secret@127.0.0.1:9/cam")
     try:
         page = open_page(browser, viewer)
-        expect(page.locator("#source-name")).to_have_text("clip.mp4")
+        expect(page.locator("#source-choice option").first).to_have_text("clip.mp4")
         for action in ("autopilot", "camera", "steer-pad", "new_seed", "data_run", "truth"):
             expect(button(page, action)).to_be_hidden()
         expect(page.locator("#place")).to_be_hidden()
@@ -54,6 +60,19 @@ def test_a_video_is_shown_without_the_controls_of_the_simulator(browser, tmp_pat
         )
         expect(page.locator("#veil-text")).to_contain_text("Connection refused; trying again in")
         expect(page.locator("#playbar")).to_be_hidden()
+
+        for _ in range(2):
+            page.locator("#source-choice").select_option(label="simulator")
+            expect(page.locator("#veil")).to_contain_text("renderer is being prepared")
+            expect(hud(page, "segment")).to_have_text("Rectum")
+            expect(page.locator("#veil")).to_be_hidden()
+            expect(page.locator("#seed-form")).to_be_visible()
+            expect(page.locator("#source-about")).to_be_hidden()
+            assert len(renderers_of(viewer)) == 1
+            page.locator("#source-choice").select_option(label="clip.mp4")
+            expect(page.locator("#place")).to_be_hidden()
+            expect(page.locator("#source-state")).to_contain_text(f"of 0:{SECONDS}")
+            wait_until(lambda: not renderers_of(viewer))
         page.close()
     finally:
         viewer.stop()

@@ -84,6 +84,20 @@ class Viewer:
         return found[0] if found else None
 
 
+def renderers_of(viewer: Viewer) -> list[int]:
+    """The numbers of its renderers' processes."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes()
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:  # it has ended
+            continue
+        if parent == viewer.process.pid and b"spawn_main" in words:
+            found.append(int(folder.name))
+    return found
+
+
 def environment() -> dict[str, str]:
     """Ours, with the user's cache of compiled kernels: quadrants keeps none in another place."""
     ours = {name: value for name, value in os.environ.items() if name != "XDG_CACHE_HOME"}

@@ -15,6 +15,12 @@ export class LinkView {
     this.waitsFor = "The first picture comes as soon as the colon is ready.";
   }
 
+  /** Something else is shown from now on: what is on the canvas is of before. */
+  expectPicture() {
+    this.hadPicture = false;
+    if (this.state === "open") this.update("open");
+  }
+
   /** What the state says about why there is no picture yet. */
   preparing({ renderer }) {
     if (this.hadPicture) return;
@@ -43,7 +49,7 @@ export class LinkView {
     else if (shown === "silent") this.#veil("Nothing heard from the simulator", `for ${Math.round(seconds)} s. Waiting.`);
     else if (this.trouble && (this.hadPicture || this.source)) this.#veil(this.#standing(), `${this.trouble[0].toUpperCase()}${this.trouble.slice(1)}.`);
     else if (this.hadPicture) show(byId("veil"), false);
-    else if (shown === "open") this.#veil("Connected", this.waitsFor);
+    else if (shown === "open") this.#veil("Waiting for a picture", this.waitsFor);
     this.state = state;
   }
 

@@ -37,12 +37,14 @@ const connection = new Connection({
     painter.setAspect(...hello.resolution);
   },
   state: (state) => {
+    const isOther = page.state && page.state.source_place !== state.source_place;
     page.state = state;
     caughtUp = true;
     hud.update(state);
     page.comparison.update(state);
     source.update(state);
     playbar.update(state);
+    if (isOther) link.expectPicture();
     link.preparing(state);
     link.setTrouble(state.trouble, state.source);
     if (asked && state.world.segment) {

@@ -18,21 +18,19 @@ export class SourceView {
   }
 
   /** Show the part of the state that says where the pictures are from. */
-  update({ source, world }) {
+  update({ source, sources, source_place: place, world }) {
     for (const node of all(OF_WORLD)) show(node, !source);
-    show(byId("source"), Boolean(source));
+    show(byId("source"), sources.length > 1);
+    show(byId("source-about"), Boolean(source));
+    this.#choices(sources, place);
     show(byId("speed"), !source?.is_live);
     if (!source) return;
-    setText(byId("source-name"), source.name);
-    this.#choices(source);
     setText(byId("source-state"), stateOf(source, world));
     show(byId("source-dropped"), source.is_live);
     setText(byId("source-dropped"), `${count(source.dropped)} dropped, since newer ones were there`);
   }
 
-  #choices({ choices, place }) {
-    show(this.choice, choices.length > 1);
-    show(byId("source-name"), choices.length < 2);
+  #choices(choices, place) {
     const names = JSON.stringify(choices);
     if (this.choice.dataset.names !== names) {
       this.choice.dataset.names = names;
