@@ -204,7 +204,7 @@ def test_by_default_boxes_are_those_of_their_picture(viewer):
 
 
 def test_hello_state_and_events(viewer):
-    assert viewer.texts[0] == {"type": "hello", "resolution": [96, 64]}
+    assert viewer.texts[0] == {"type": "hello", "resolution": [96, 64], "watches_only": False}
     viewer.until(lambda: viewer.state["detector"]["fallback"])
     state, world = viewer.state, viewer.state["world"]
     assert world["seed"] == str(SEED)

@@ -151,7 +151,9 @@ class Hub:
         """Serve one viewer, from its connection to its end."""
         await socket.accept()
         viewer = Viewer(socket)
-        viewer.texts.extend([Hello(self.session.size), *self.session.events.last()])
+        viewer.texts.extend(
+            [Hello(self.session.size, viewer.only_watches), *self.session.events.last()]
+        )
         self._viewers.add(viewer)
         self.session.watch(len(self._viewers))
         sending = asyncio.create_task(self._send(viewer))

@@ -230,4 +230,4 @@ class Detecting(threading.Thread):
 def _in_words(keeper: Keeper) -> str:
     """A detector and its thresholds."""
     at = keeper.thresholds
-    return f"{keeper.at_work}, objectness {at.objectness:.2f}, IoU {at.iou:.2f}"
+    return f"{keeper.weights or keeper.mode}, objectness {at.objectness:.2f}, IoU {at.iou:.2f}"

@@ -17,10 +17,13 @@ MarkKind = Literal["found", "missed", "false"]
 
 @dataclass(frozen=True)
 class Hello:
-    """What a viewer gets first: (width, height) in pixels of the frames to come."""
+    """What a viewer gets first: (width, height) in pixels of the frames to come, and whether it may
+    do nothing but watch.
+    """
 
     type: ClassVar = "hello"
     resolution: tuple[int, int]
+    watches_only: bool
 
 
 @dataclass(frozen=True)

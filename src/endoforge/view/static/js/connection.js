@@ -13,6 +13,7 @@ export class Connection {
     this.on = on;
     this.socket = null;
     this.ended = false;
+    this.onlyWatches = false; // then nothing but acknowledgements is taken
     this.wait = FIRST_WAIT_MS;
     this.retryAt = 0;
     this.heardAt = 0;
@@ -40,6 +41,7 @@ export class Connection {
   }
 
   send(message) {
+    if (this.onlyWatches && message.type !== "ack") return;
     this.sendText(JSON.stringify(message));
   }
 

@@ -69,8 +69,11 @@ export function isTyping(target) {
   return target instanceof Element && target.matches("input:not([type=checkbox]), textarea, select");
 }
 
-/** Listen: `actions` by name, `isLive` tells whether the live tab is in front. */
-export function listenToKeys(actions, isLive) {
+/**
+ * Listen: `actions` by name, `isLive` tells whether the live tab is in front, `allows` whether an
+ * action may be done here.
+ */
+export function listenToKeys(actions, isLive, allows) {
   document.addEventListener("keydown", (event) => {
     if (isTyping(event.target) && event.target.type !== "range") return; // sliders take arrows only
     const action = actionOf(event);
@@ -79,7 +82,7 @@ export function listenToKeys(actions, isLive) {
     if (open && !(action === "help" && open.id === "help")) return;
     if (!ANYWHERE.has(action) && !isLive()) return;
     event.preventDefault();
-    actions[action]();
+    if (allows(action)) actions[action]();
   });
 }
 

@@ -16,6 +16,7 @@ import { listenToDrags, Pad, Steering } from "./steering.js";
 import { placeOf } from "./sharing.js";
 import { Tabs } from "./tabs.js";
 import { TrainingTab } from "./training.js";
+import { Watching } from "./watching.js";
 
 const page = { state: null, toggleDialog };
 const hud = new Hud();
@@ -35,6 +36,8 @@ const connection = new Connection({
     caughtUp = false;
     events.clear();
     painter.setAspect(...hello.resolution);
+    watching.set(hello.watches_only);
+    connection.onlyWatches = hello.watches_only;
   },
   state: (state) => {
     const isOther = page.state && page.state.source_place !== state.source_place;
@@ -61,7 +64,8 @@ const player = new FramePlayer(painter, (frame) => {
   link.pictureShown();
   connection.send({ type: "ack", frame });
 });
-const steering = new Steering(connection, isLive);
+const watching = new Watching(events);
+const steering = new Steering(connection, () => isLive() && !watching.only);
 const training = new TrainingTab();
 
 page.connection = connection;
@@ -113,7 +117,7 @@ seed.addEventListener("blur", () => {
   if (page.state) seed.value = page.state.world.seed;
 });
 
-listenToKeys(actions, isLive);
+listenToKeys(actions, isLive, (action) => watching.allows(action));
 listenToDrags(byId("view"), connection);
 writeHelp();
 page.tabs.start();
