@@ -5,11 +5,12 @@
 
 One viewer watches all the time. Beside it one comes and goes, and is at times cut off in the middle
 or floods; recordings and data runs begin and end; a training is started, stopped and gone on with;
-the renderer is killed and stopped, and the checkpoint spoilt and put back. Prints a line a minute,
-and in the end one line of JSON: memory of the server with its renderer, frames shown, the longest
-time without one, recordings and their frames, and what was lost. It ends with exit code 1 if
-anything was: a recorded frame that the viewer was told of and that can't be read, a viewer that was
-thrown out, or a training that doesn't go on. For Linux.
+the flight is sought through and looped, clips are saved, a second detector comes and goes; the
+renderer is killed and stopped, and the checkpoint spoilt and put back. Prints a line a minute, and
+in the end one line of JSON: memory of the server with its renderer, frames shown, the longest time
+without one, recordings and their frames, and what was lost. It ends with exit code 1 if anything
+was: a recorded frame that the viewer was told of and that can't be read, a viewer that was thrown
+out, or a training that doesn't go on. For Linux.
 """
 
 import argparse
@@ -41,6 +42,7 @@ VISIT_EVERY_S, VISIT_S = 20.0, 8.0
 RECORD_EVERY_S, RECORD_S = 45.0, 20.0
 TRAINING_EVERY_S = 120.0
 HARM_EVERY_S = 100.0
+PLAY_EVERY_S = 17.0
 SETTLED_S = 120.0
 """Memory is compared from here on: before, caches fill."""
 
@@ -95,7 +97,11 @@ class Watcher(threading.Thread):
 
     def switch(self, what: str) -> None:
         """Press a key."""
-        self._socket.send(json.dumps({"type": "switch", "what": what}))
+        self.send(type="switch", what=what)
+
+    def send(self, **message: Any) -> None:
+        """Send a message as the page does."""
+        self._socket.send(json.dumps(message))
 
     def close(self) -> None:
         """Leave as a page does."""
@@ -150,7 +156,7 @@ class Hour:
         self.origin = f"http://{self.address}"
         self.watcher = Watcher(self.address)
         self.watcher.start()
-        self.visits = self.harms = self.trainings = 0
+        self.visits = self.harms = self.trainings = self.plays = self.clips = 0
         self.problems: list[str] = []
 
     def memory_mb(self) -> float:
@@ -181,6 +187,28 @@ class Hour:
         self.trainings += what == "start"
         if answer.status_code != 200:
             self.problems.append(f"training: {what}: {answer.status_code} {answer.text[:200]}")
+
+    def play(self) -> None:
+        """Seek, mark a loop or end it, have a second detector or none, or save a clip, in turn."""
+        kind, turn = self.plays % 4, self.plays // 4
+        self.plays += 1
+        if kind == 0:
+            self.watcher.send(type="seek", seconds=20.0 * turn % 200)
+        elif kind == 1:
+            self.watcher.switch("loop")
+        elif kind == 2:
+            name = (None, "heuristic", "packaged")[turn % 3]
+            self.watcher.send(type="second", name=name)
+        else:
+            threading.Thread(target=self._save_clip, daemon=True).start()
+
+    def _save_clip(self) -> None:
+        """As the page does; it takes some seconds."""
+        headers = {"origin": self.origin}
+        answer = httpx.post(f"{self.origin}/api/clip", headers=headers, timeout=120)
+        self.clips += 1
+        if answer.status_code != 200 or answer.content[4:8] != b"ftyp":
+            self.problems.append(f"clip: {answer.status_code} {answer.text[:200]}")
 
     def harm(self) -> None:
         """Kill or stop the renderer, or spoil the checkpoint and put it back."""
@@ -244,6 +272,7 @@ def main() -> int:
         "visits": hour.visits,
         "harms": hour.harms,
         "trainings_started": hour.trainings,
+        "clips": hour.clips,
         "recordings": len(told.runs),
         "frames_recorded": sum(told.runs.values()),
         "errors_told": told.errors,
@@ -256,7 +285,7 @@ def main() -> int:
 def run(hour: Hour, seconds: float) -> dict[str, float]:
     """Let it happen, and give the memory when it had settled, at most, and in the end, in MB."""
     begun = time.monotonic()
-    due = {"visit": 5.0, "record": 10.0, "train": 15.0, "harm": 60.0, "say": 60.0}
+    due = {"visit": 5.0, "record": 10.0, "train": 15.0, "play": 20.0, "harm": 60.0, "say": 60.0}
     memory: list[float] = []
     recordings = 0
     while (now := time.monotonic() - begun) < seconds and hour.process.poll() is None:
@@ -270,6 +299,9 @@ def run(hour: Hour, seconds: float) -> dict[str, float]:
         if now >= due["train"]:
             hour.train()
             due["train"] += TRAINING_EVERY_S
+        if now >= due["play"]:
+            hour.play()
+            due["play"] += PLAY_EVERY_S
         if now >= due["harm"]:
             hour.harm()
             due["harm"] += HARM_EVERY_S

@@ -287,7 +287,7 @@ def test_two_detectors_count_the_same_frames_apart(work, colon, detector):
         work.frames.put(frame_of(colon, number))
 
         def is_looked_at(number: int = number) -> bool:
-            return work.found.frame.number == number
+            return bool(work.found.frame.number == number)
 
         until(is_looked_at)
     until(lambda: work.reading().second.since_reset.tp == 2)

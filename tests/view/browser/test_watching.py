@@ -10,8 +10,8 @@ from tests.view.browser.viewer import CHECKPOINT, Viewer, wait_until, write_chec
 
 pytestmark = NEEDS_BROWSER
 
-CHANGING = ("autopilot", "pause", "loop", "save_clip", "record", "data_run", "detector", "truth")
-CHANGING += ("objectness-up", "new_seed", "newest_first", "reset_score", "link")
+CHANGING = ["autopilot", "pause", "loop", "save_clip", "record", "data_run", "detector", "truth"]
+CHANGING += ["objectness-up", "new_seed", "newest_first", "reset_score", "link"]
 
 
 @pytest.fixture(scope="module")
