@@ -594,6 +594,31 @@ def test_no_source_is_shown_that_was_opened_while_a_recording_began(tmp_path, lo
     assert site.state().source.name == "clip.mp4"
 
 
+def test_of_two_choices_the_later_one_counts_though_it_opens_sooner(tmp_path, look_at, monkeypatch):
+    names = ("a.mp4", "slow.mp4", "c.mp4")
+    first, *more = (str(save_video(tmp_path / name, 60, fps=5)) for name in names)
+    site = look_at(first, *more)
+    may_open, opened = threading.Event(), threading.Event()
+    open_source = site.session._open
+
+    def open_late(place: int) -> Any:
+        if place == 1:
+            may_open.wait(600)
+        show = open_source(place)
+        if place == 1:
+            end = show.end
+            monkeypatch.setattr(show, "end", lambda: (opened.set(), end()))
+        return show
+
+    monkeypatch.setattr(site.session, "_open", open_late)
+    run_command(site.session, SourceChoice(1))
+    run_command(site.session, SourceChoice(2))
+    site.until(lambda: site.state().source.name == "c.mp4")
+    may_open.set()
+    assert opened.wait(600), "it is ended"
+    assert site.state().source_place == 2
+
+
 def test_a_source_that_went_away_leaves_the_one_before(tmp_path, look_at):
     first, second = (save_video(tmp_path / name, 5) for name in ("a.mp4", "b.mp4"))
     site = look_at(first, str(second))

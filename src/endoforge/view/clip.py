@@ -85,7 +85,9 @@ class LastSeconds:
             self._last, self._last_wall = frame, time.monotonic()
             self._pictures.append(ShownPicture(seconds, header, jpeg))
             self._bytes += len(jpeg)
-            while seconds - self._pictures[0].seconds > LAST_S or self._bytes > MOST_BYTES:
+            while len(self._pictures) > 1 and (
+                seconds - self._pictures[0].seconds > LAST_S or self._bytes > MOST_BYTES
+            ):
                 self._bytes -= len(self._pictures.popleft().jpeg)
 
     def _clear(self) -> None:

@@ -85,6 +85,7 @@ class Session:
         """What can be shown: the sources, and behind them the simulator."""
         self.source_place = 0
         """Which of these is shown."""
+        self._wanted_place = 0
         self._make_painter = partial(make_painter, config.size, config.renderer)
         self._left: World | None = None
         """The world, while a source is shown."""
@@ -221,6 +222,7 @@ class Session:
             raise UserError(f"there are {len(self.source_names)} sources, from 0: no {place}")
         if self.going_recording is not None:
             raise UserError(RECORDING)
+        self._wanted_place = place
         threading.Thread(
             target=self._switch_source, args=(place,), name="choosing", daemon=True
         ).start()
@@ -232,7 +234,8 @@ class Session:
             self._tell("error", str(error))
             return
         with self.shared.lock:
-            if self._closed:
+            if self._closed or place != self._wanted_place:  # one that was chosen later is faster
+                opened.end()
                 return
             if self.going_recording is not None:  # begun while the other source was being opened
                 self._tell("error", f"{self.source_names[place]} isn't shown: {RECORDING}")

@@ -46,7 +46,10 @@ export class ComparisonView {
 
   /** Let the keys and buttons of thresholds move those of the other detector. */
   switchWhose() {
-    if (!this.page.state?.detector.second) return;
+    if (!this.page.state?.detector.second) {
+      this.page.events.add({ level: "info", text: "There is no second detector: the card of the detector chooses one" });
+      return;
+    }
     this.page.whose = this.page.whose === "first" ? "second" : "first";
     this.#thresholds(this.page.state.detector);
   }

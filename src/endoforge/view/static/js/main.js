@@ -51,7 +51,7 @@ const connection = new Connection({
     link.preparing(state);
     link.setTrouble(state.trouble, state.source);
     if (asked && state.world.segment) {
-      connection.send({ type: "seed", seed: asked.seed, at_s: asked.at_s });
+      if (watching.allows("new_seed")) connection.send({ type: "seed", seed: asked.seed, at_s: asked.at_s });
       asked = null;
     }
     steering.setCamera(state.world.camera);
