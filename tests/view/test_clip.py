@@ -104,14 +104,14 @@ def test_without_a_picture_and_while_one_is_made_it_says_so(monkeypatch):
     with pytest.raises(UserError, match="no picture was shown yet"):
         ClipMaker(LastSeconds()).make(with_boxes=True)
     maker, begun, go_on = ClipMaker(kept_of(0.0)), threading.Event(), threading.Event()
-    write = clip._write
+    write = maker._write
 
     def slowly(*given, **more):
         begun.set()
         assert go_on.wait(30)
         write(*given, **more)
 
-    monkeypatch.setattr(clip, "_write", slowly)
+    monkeypatch.setattr(maker, "_write", slowly)
     first = threading.Thread(target=maker.make, kwargs={"with_boxes": True})
     first.start()
     assert begun.wait(30)
@@ -120,6 +120,9 @@ def test_without_a_picture_and_while_one_is_made_it_says_so(monkeypatch):
     go_on.set()
     first.join(30)
     assert maker.make(with_boxes=True)
+    maker.end()
+    with pytest.raises(UserError, match="the live view ends"):
+        maker.make(with_boxes=True)
 
 
 @pytest.mark.parametrize(

@@ -583,6 +583,28 @@ def test_a_clip_of_what_was_shown_can_be_had_by_who_may_do_all(make_site):
     assert site.post("/api/clip?boxes=0", headers=headers).status_code == 403
 
 
+def test_the_end_waits_for_no_clip(make_site, monkeypatch, caplog):
+    site, go_on = make_site(), threading.Event()
+    until(lambda: site.session.encoding.kept.pictures())
+    begun = threading.Event()
+
+    def slowly(**_: Any) -> bytes:
+        begun.set()
+        go_on.wait(600)
+        return b""
+
+    monkeypatch.setattr(site.session.clips, "make", slowly)
+    answers: list[httpx.Response] = []
+    asking = threading.Thread(target=lambda: answers.append(site.post("/api/clip")))
+    asking.start()
+    assert begun.wait(600)
+    site.close()
+    go_on.set()
+    asking.join(60)
+    assert [answer.status_code for answer in answers] == [503]
+    assert "Traceback" not in caplog.text
+
+
 @pytest.mark.parametrize("watches", [True, False])
 def test_who_only_watches_gets_pictures_and_changes_nothing(make_site, watches):
     site = make_site(token="s3cret")

@@ -106,6 +106,11 @@ class ClipMaker:
     def __init__(self, kept: LastSeconds) -> None:
         self._kept = kept
         self._busy = threading.Lock()
+        self._ended = threading.Event()
+
+    def end(self) -> None:
+        """Give up the clip that is being made."""
+        self._ended.set()
 
     def make(self, *, with_boxes: bool) -> bytes:
         """An MP4 of the last seconds, with the boxes as they were shown or without.
@@ -120,21 +125,22 @@ class ClipMaker:
                 raise UserError("no picture was shown yet: there is nothing to make a clip of")
             with scratch_folder() as folder:
                 path = folder / "clip.mp4"
-                _write(path, pictures, with_boxes=with_boxes)
+                self._write(path, pictures, with_boxes=with_boxes)
                 return read_regular(path, MOST_CLIP_BYTES)
         finally:
             self._busy.release()
 
-
-def _write(path: Path, pictures: Sequence[ShownPicture], *, with_boxes: bool) -> None:
-    video = None
-    for shown in pictures:
-        rgb = decode_picture(shown.jpeg)
-        video = video or DrawnVideo(path, rgb.shape[:2])
-        drawn = draw_header(rgb, shown.header) if with_boxes else rgb
-        video.add(shown.seconds - pictures[0].seconds, drawn)
-    assert video is not None
-    video.close()
+    def _write(self, path: Path, pictures: Sequence[ShownPicture], *, with_boxes: bool) -> None:
+        video = None
+        for shown in pictures:
+            if self._ended.is_set():
+                raise UserError("the live view ends")
+            rgb = decode_picture(shown.jpeg)
+            video = video or DrawnVideo(path, rgb.shape[:2])
+            drawn = draw_header(rgb, shown.header) if with_boxes else rgb
+            video.add(shown.seconds - pictures[0].seconds, drawn)
+        assert video is not None
+        video.close()
 
 
 def draw_header(picture: NDArray[np.uint8], header: FrameHeader) -> NDArray[np.uint8]:

@@ -1,5 +1,6 @@
 """The web server: a page, its files, a WebSocket, and what the training tab asks for."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
@@ -62,7 +63,10 @@ async def _page(_: Request) -> Response:
 async def _clip(clips: ClipMaker, request: Request) -> Response:
     """The last seconds of what was shown; POST, since it takes the machine's time."""
     with_boxes = request.query_params.get("boxes") != "0"
-    made = await run_in_threadpool(clips.make, with_boxes=with_boxes)
+    try:
+        made = await run_in_threadpool(clips.make, with_boxes=with_boxes)
+    except asyncio.CancelledError:  # the server ends, and waits no longer
+        return JSONResponse({"error": "the live view has ended"}, status_code=503)
     return Response(made, media_type="video/mp4")
 
 

@@ -115,6 +115,7 @@ class Session:
         self.show.end()
         for recording in unclosed:
             recording.abandon()
+        self.clips.end()
         self.detecting.end()
         self.encoding.end()
         for thread in (self.show, self.detecting, self.encoding):
