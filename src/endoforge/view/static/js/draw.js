@@ -155,8 +155,8 @@ export class Painter {
     const gap = Math.round(4 * scale);
     const above = top - tall - gap;
     const below = top + height + gap;
-    const fits = { [above]: above >= 0, [below]: below + tall <= canvas.height };
-    const y = (prefersBelow ? [below, above] : [above, below]).find((one) => fits[one]) ?? Math.max(top, 0) + gap;
+    const fits = (place) => place >= 0 && place + tall <= canvas.height;
+    const y = (prefersBelow ? [below, above] : [above, below]).find(fits) ?? Math.max(top, 0) + gap;
     const x = Math.max(0, Math.min(left - Math.round(scale), canvas.width - width));
     context.fillStyle = "rgba(10, 14, 18, 0.86)";
     context.beginPath();
