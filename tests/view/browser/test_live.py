@@ -512,6 +512,14 @@ LOWEST = """() => Math.max(...[...document.querySelectorAll("main .card, main bu
   .map((node) => node.getBoundingClientRect().bottom))"""
 
 
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (1400, 880)])
+def test_all_readings_are_seen_at_once(browser, viewer, width, height):
+    page = open_page(browser, viewer, {"width": width, "height": height})
+    hidden = page.locator(".hud").evaluate("(hud) => hud.scrollHeight - hud.clientHeight")
+    page.close()
+    assert hidden == 0
+
+
 @pytest.mark.parametrize("tab", ["", "#training"])
 def test_a_desktop_needs_no_scroll_at_all(browser, viewer, tab):
     page = open_page(browser, viewer, DESKTOP, tab)
