@@ -11,8 +11,8 @@ from typing import Any, get_args, get_type_hints
 from tyro.conf import Positional
 
 from endoforge.evaluate.config import EvalConfig
-from endoforge.formats.config import ConvertConfig, ImportConfig
-from endoforge.inference.config import DetectConfig
+from endoforge.formats.config import ConvertConfig
+from endoforge.inference.config import DetectConfig, ImportCommandConfig
 from endoforge.train.config import TrainConfig, TrainHpConfig
 from endoforge.view.config import SimViewConfig
 
@@ -25,11 +25,7 @@ PAGES = [
 
 def explanations(config: type[Any]) -> dict[str, str]:
     """The docstring below each field of a configuration class, or the help that its type brings."""
-    [body] = [
-        node.body
-        for node in ast.parse(inspect.getsource(sys.modules[config.__module__])).body
-        if isinstance(node, ast.ClassDef) and node.name == config.__name__
-    ]
+    body = [node for one in reversed(config.__mro__[:-1]) for node in _body(one)]
     found = {
         name: one.help
         for name, hint in get_type_hints(config, include_extras=True).items()
@@ -44,6 +40,16 @@ def explanations(config: type[Any]) -> dict[str, str]:
             assert isinstance(following.value, ast.Constant)
             found[node.target.id] = " ".join(str(following.value.value).split())
     return found
+
+
+def _body(config: type[Any]) -> list[ast.stmt]:
+    """What a class has in its own text."""
+    [body] = [
+        node.body
+        for node in ast.parse(inspect.getsource(sys.modules[config.__module__])).body
+        if isinstance(node, ast.ClassDef) and node.name == config.__name__
+    ]
+    return body
 
 
 def shown(value: Any) -> str:
@@ -88,7 +94,7 @@ def renewed(page: str) -> str:
         "flags-of-train": table(TrainConfig, TrainHpConfig),
         "flags-of-eval": table(EvalConfig),
         "flags-of-sim-view": table(SimViewConfig),
-        "flags-of-import": table(ImportConfig),
+        "flags-of-import": table(ImportCommandConfig),
         "flags-of-convert": table(ConvertConfig),
         "flags-of-detect": table(DetectConfig),
     }

@@ -344,8 +344,8 @@ COMMANDS = {
     ),
     "import": Command(
         "turn labelled pictures of other tools, or a video, into capture runs",
-        "endoforge.formats.config:ImportConfig",
-        "endoforge.formats.importing:import_or_label",
+        "endoforge.inference.config:ImportCommandConfig",
+        "endoforge.inference.import_command:run_import_command",
     ),
     "convert": Command(
         "write capture runs in another tool's format",

@@ -26,6 +26,9 @@ def test_a_video_and_a_run_have_their_lanes_and_stills(tmp_path, detect):
     capture_run(tmp_path / "in", times=(5.0, 5.1, 5.2, 5.3, 5.4))
     report, out = detect(tmp_path / "in", infer_obj_thresh=0.4, report=True)
     clips = clips_of(out)
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "where the detector (tinydet.safetensors) found something" in page
+    assert f"Detector: {report.detector}." in page
     assert sorted(clips) == ["clip.avi", "run_1"]
     assert f"in {out}: report.html, detections.jsonl, tracks.json" in report.lines()[-1]
     clip = clips["clip.avi"]

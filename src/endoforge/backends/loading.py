@@ -1,12 +1,14 @@
-"""Opens a detector for programs of one's own."""
+"""Opens a detector for programs of one's own, and says in words which one it is."""
 
 import os
 from typing import get_args
 
-from endoforge.backends.compute import pick_compute
+from endoforge.backends.compute import Compute, pick_compute
 from endoforge.core.checks import check_choice, check_path, check_text
 from endoforge.core.choices import BackendName, DeviceName
+from endoforge.core.text import printable
 from endoforge.detect.neural import NeuralDetector
+from endoforge.detect.packaged import packaged_weights
 
 
 def load_detector(
@@ -33,3 +35,12 @@ def load_detector(
         check_text("adapter", adapter)
     check_choice("backend", backend, get_args(BackendName))
     return NeuralDetector(path, place=pick_compute(backend, device, adapter).net)
+
+
+def describe_detector(detector: NeuralDetector, compute: Compute) -> str:
+    """Name the weights of `detector`, what they find, and where they compute, for people."""
+    path = detector.path
+    weights = f"packaged weights ({path})" if path == packaged_weights() else f"weights {path}"
+    (width, height), name = detector.metadata.input_size, detector.metadata.model.name
+    what = f"{name} for {', '.join(detector.classes)}, input {width}x{height}"
+    return f"{printable(weights)}: {what}, on {compute.describe()}"

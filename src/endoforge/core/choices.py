@@ -22,3 +22,6 @@ ResizeMode = Literal["letterbox", "force"]
 
 LabelField = Literal["label", "paris"]
 """The field of a polyp's label that names its class."""
+
+DETECTED_FROM = 0.3
+"""Score from which a detection is shown and written down, where nothing else is said."""

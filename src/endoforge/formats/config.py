@@ -7,8 +7,8 @@ from typing import Annotated, Literal, get_args
 from tyro.conf import Positional, arg
 
 from endoforge.captures.schema import DEFAULT_CLASS, MOST_NAME_LENGTH, is_class_name
-from endoforge.core.checks import check_positive
-from endoforge.core.choices import LabelField
+from endoforge.core.checks import check_positive, check_probability
+from endoforge.core.choices import DETECTED_FROM, LabelField
 from endoforge.core.errors import UserError
 
 ImportFormat = Literal[
@@ -100,11 +100,15 @@ class ImportConfig:
     """Video: frames a second to take; all of them if not given. Pictures: frames a second that
     they were taken at, where the labels don't tell."""
 
+    infer_obj_thresh: float = DETECTED_FROM
+    """COCO's results, and --prelabel: score from which a detection becomes a box, 0 to 1."""
+
     strict: bool = False
     """Stop at the first picture or box that can't be used instead of leaving it out."""
 
     def __post_init__(self) -> None:
         _ = self.renamed
+        check_probability("--infer-obj-thresh", self.infer_obj_thresh, example="0.3")
         if self.onto is not None:
             self._check_onto()
             return

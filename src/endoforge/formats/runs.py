@@ -1,8 +1,10 @@
 """The runs of an import: made, known again, gone on with, and told of."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -17,6 +19,11 @@ from endoforge.formats.instances import INSTANCE
 MANIFEST_KEY = "import"
 """Of the manifest's `endoforge`: where the run's pictures are from."""
 RUNS_SHOWN = 10
+PREDICTED = (
+    "predicted: nothing learns from these frames until somebody has looked at them (`endoforge "
+    "sim-view`, Labels; or convert --predicted for CVAT and Label Studio)"
+)
+"""For people, of labels that are a detector's word."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +63,8 @@ class ImportReport:
     clipped: int = 0
     """Boxes that reached a pixel or more out of their picture."""
     labelled: bool = True
+    predicted: bool = False
+    """Whether labels came in that are a detector's word, and await a person's."""
     no_rate: bool = False
     """Whether frames of videos came in of which nobody says how many there are a second."""
     incomplete: bool = False
@@ -84,6 +93,8 @@ class ImportReport:
             lines.append("  how many frames a second isn't known: a second each; --fps says it")
         if not self.labelled:
             lines.append("  without labels: nothing is known of these frames; see them by detect")
+        if self.predicted:
+            lines.append(f"  {PREDICTED}")
         return lines + [f"  left out: {line}" for line in self.left_out.lines()]
 
 
@@ -104,18 +115,19 @@ def _table(rows: list[tuple[str, ...]]) -> list[str]:
 class ImportRoot:
     """The folder that gets the runs, locked against other imports until `close`."""
 
-    def __init__(self, root: Path) -> None:
-        """Raises UserError if it can't be made, or if another import writes to it."""
-        self.root = root
+    def __init__(self, root: Path, flag: str = "--output-root") -> None:
+        """Raises UserError, which names `flag`, if it can't be made, or another import writes to
+        it."""
+        self.root, self._flag = root, flag
         try:
             make_folder(root)
         except OSError as error:
-            raise UserError(f"--output-root {root}: {error.strerror}") from error
+            raise UserError(f"{flag} {root}: {error.strerror}") from error
         try:
             self._lock = FolderLock(root)
         except BlockingIOError as error:
             raise UserError(
-                f"--output-root {root}: another import is writing there; let it end"
+                f"{flag} {root}: another import is writing there; let it end"
             ) from error
         self._known = list(_imported_runs(root))
 
@@ -137,15 +149,18 @@ class ImportRoot:
                 state = "" if _is_complete(manifest) else "unfinished "
                 raise UserError(
                     f"{run_dir} holds an {state}import of {origin.source} ({origin.group}) with "
-                    "other pictures or labels: remove that run, or name another --output-root"
+                    f"other pictures or labels: remove that run, or name another {self._flag}"
                 )
         return None
 
-    def open(self, origin: Origin) -> RunRecorder | None:
-        """A recorder for the run of `origin`, new or gone on with; None if it is complete."""
+    def open(self, origin: Origin, also: Mapping[str, Any] = {}) -> RunRecorder | None:
+        """A recorder for the run of `origin`, new or gone on with; None if it is complete.
+
+        A new run's manifest says `also` under `endoforge`.
+        """
         run_dir = self.known(origin)
         if run_dir is None:
-            extra = {MANIFEST_KEY: asdict(origin)}
+            extra = {MANIFEST_KEY: asdict(origin), **also}
             return RunRecorder.create(self.root, seed=0, max_frames=None, extra=extra)
         manifest = read_manifest(run_dir)
         assert manifest is not None

@@ -1,4 +1,5 @@
-"""The flags of `detect`; nothing heavy is imported here."""
+"""The flags of `detect`, and of `import`, which may use a detector too; nothing heavy is imported
+here."""
 
 import math
 from dataclasses import dataclass
@@ -17,7 +18,9 @@ from endoforge.backends.flags import (
 )
 from endoforge.captures.addresses import live_address
 from endoforge.core import checks
+from endoforge.core.choices import DETECTED_FROM
 from endoforge.core.errors import UserError
+from endoforge.formats.config import ImportConfig
 
 Draw = Literal["all", "found", "none"]
 
@@ -37,10 +40,15 @@ class DetectConfig:
     out: Annotated[str, arg(metavar="FOLDER")] = "detections"
     """Folder for the results (made if it isn't there), which replace earlier ones."""
 
+    as_runs: Annotated[str | None, arg(metavar="FOLDER")] = None
+    """In place of results: a folder that gets capture runs, one of each video, stream, run and
+    folder of pictures, whose labels are what was found, for people to review (made if it isn't
+    there). Run it again after any end: what is there already is left alone."""
+
     draw: Draw = "all"
     """Pictures to draw: all, those with something found, or none; a video is drawn as a whole."""
 
-    infer_obj_thresh: float = 0.3
+    infer_obj_thresh: float = DETECTED_FROM
     """Score from which a detection is drawn and written down, 0 to 1. COCO results hold all from
     0.01, for average precision is of all scores."""
 
@@ -84,8 +92,21 @@ class DetectConfig:
             checks.check_probability("--infer-iou-thresh", self.infer_iou_thresh, example="0.5")
         checks.check_at_least("--batch-size", self.batch_size, 1, example="8")
         self._check_seconds()
+        self._check_as_runs()
         if self.fps is not None and not (self.fps > 0 and math.isfinite(self.fps)):
             raise UserError(f"--fps {self.fps}: must be a number greater than 0; try 5")
+
+    def _check_as_runs(self) -> None:
+        if self.as_runs is None:
+            return
+        if not self.as_runs.strip():
+            raise UserError("--as-runs: expected the name of a folder, got nothing")
+        for name in ("out", "draw", "report", "mot", "annotations"):
+            if getattr(self, name) != getattr(DetectConfig, name):
+                raise UserError(
+                    f"--{name}: is of results, and --as-runs writes capture runs in their place; "
+                    "leave one of the two out"
+                )
 
     def _check_seconds(self) -> None:
         live = [one for path in self.paths if (one := live_address(path)) is not None]
@@ -102,3 +123,50 @@ class DetectConfig:
             raise UserError("--seconds: is for cameras and streams, and none is named")
         if not (self.seconds > 0 and math.isfinite(self.seconds)):
             raise UserError(f"--seconds {self.seconds}: must be a number greater than 0; try 60")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportCommandConfig(ImportConfig):
+    __doc__ = ImportConfig.__doc__
+
+    prelabel: bool = False
+    """Video: label its frames with what a detector finds, for people to review; as detect --as-runs
+    does."""
+
+    detector: DetectorFlag = "neural"
+    checkpoint: CheckpointFlag = None
+    backend: BackendFlag = "torch"
+    device: DeviceFlag = "auto"
+    adapter: AdapterFlag = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.prelabel:
+            self._refuse_detector()
+            return
+        if self.video is None:
+            raise UserError(
+                "--prelabel: is for a --video; of pictures, `endoforge detect PICTURES --as-runs "
+                "FOLDER` makes labels"
+            )
+        _ = self.detecting
+
+    def _refuse_detector(self) -> None:
+        for name in ("detector", "checkpoint", "backend", "device", "adapter"):
+            if getattr(self, name) != getattr(ImportCommandConfig, name):
+                raise UserError(f"--{name}: is of the detector of --prelabel; give that too")
+
+    @property
+    def detecting(self) -> DetectConfig:
+        """What `detect` is told, to label the frames of the video."""
+        return DetectConfig(
+            paths=() if self.video is None else (self.video,),
+            as_runs=self.output_root,
+            detector=self.detector,
+            checkpoint=self.checkpoint,
+            infer_obj_thresh=self.infer_obj_thresh,
+            fps=self.fps,
+            backend=self.backend,
+            device=self.device,
+            adapter=self.adapter,
+        )

@@ -2,27 +2,23 @@
 
 import logging
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from endoforge.backends.compute import pick_compute
 from endoforge.captures.tally import Tally
 from endoforge.core.errors import UserError
 from endoforge.core.progress import progress
 from endoforge.core.text import printable
-from endoforge.detect.decode import MIN_SCORE
-from endoforge.detect.heuristic import HeuristicDetector
-from endoforge.detect.neural import NeuralDetector
-from endoforge.detect.packaged import packaged_weights, provenance_of
 from endoforge.inference.coco_ids import CocoIds
 from endoforge.inference.config import DetectConfig
 from endoforge.inference.drawings import DRAWN, IMAGES, LINES, REPORT, RESULTS, TRACKS
 from endoforge.inference.following import Following
 from endoforge.inference.growing import cant_write
-from endoforge.inference.material import InputPicture, Material
+from endoforge.inference.material import Material
 from endoforge.inference.mot_files import MOT
+from endoforge.inference.opening import OpenedDetector
 from endoforge.inference.out import check_out
+from endoforge.inference.predicted_runs import PredictedReport, write_predicted_runs
 from endoforge.inference.results import Results
 from endoforge.inference.track_log import TrackLog
 
@@ -90,48 +86,47 @@ class DetectReport:
         return [f"removed from {where}: {count} {what} of an earlier detect"]
 
 
-def run_detect(config: DetectConfig) -> DetectReport:
+def run_detect(config: DetectConfig) -> DetectReport | PredictedReport:
     """Show every picture and video of `config.paths` to the detector, and write what it finds.
 
     Raises UserError for weights, paths or a folder that can't be used, and if no picture can be
     read.
     """
+    return _write_results(config) if config.as_runs is None else write_predicted_runs(config)
+
+
+def _write_results(config: DetectConfig) -> DetectReport:
     check_out(config)
     material = Material(config.paths, config.fps, config.seconds)
-    detector, described = _open_detector(config)
-    log.info("detector: %s", described)
+    opened = OpenedDetector(config)
     annotations = None if config.annotations is None else Path(config.annotations)
-    ids = CocoIds(detector.classes, annotations, material)
-    results = Results(Path(config.out), ids, detector.classes, config.draw, mot=config.mot)
+    ids = CocoIds(opened.classes, annotations, material)
+    results = Results(Path(config.out), ids, opened.classes, config.draw, mot=config.mot)
     following = Following(config.infer_obj_thresh, results.sinks)
-    started, detecting = time.monotonic(), 0.0
+    started = time.monotonic()
     expected = material.expected
     size = 1 if material.live else config.batch_size  # a batch would wait for frames to come
     with results, progress("detecting", expected, "frames") as advance:
-        for batch in _batches(material.decoded(), size):
-            before = time.perf_counter()
-            found = detector.detect_batch([picture.pixels for picture in batch])
-            detecting += time.perf_counter() - before
-            for picture, every in zip(batch, found, strict=True):
-                followed = following.follow(picture, every)
-                results.add(picture, every, config.infer_obj_thresh, followed)
-            advance(len(batch), total=max(expected, results.pictures))
+        for picture, every in opened.look_at(material.decoded(), size):
+            followed = following.follow(picture, every)
+            results.add(picture, every, config.infer_obj_thresh, followed)
+            advance(total=max(expected, results.pictures))
     left_out = material.tally
     left_out.add(results.tally)
     if not results.pictures:
         raise UserError(f"no picture can be read: {'; '.join(left_out.lines())}")
     seconds = time.monotonic() - started
-    has_page = _write_page(config, results, material, described)
+    has_page = _write_page(config, results, material, opened)
     return DetectReport(
         out=results.out,
-        detector=described,
+        detector=opened.described,
         has_page=has_page,
         pictures=results.pictures,
         with_found=results.with_found,
         found=results.found,
         threshold=config.infer_obj_thresh,
         seconds=seconds,
-        detector_seconds=detecting,
+        detector_seconds=opened.seconds,
         tracks=results.tracks,
         cleared=results.cleared,
         cleared_mot=results.cleared_mot,
@@ -141,7 +136,9 @@ def run_detect(config: DetectConfig) -> DetectReport:
     )
 
 
-def _write_page(config: DetectConfig, results: Results, material: Material, detector: str) -> bool:
+def _write_page(
+    config: DetectConfig, results: Results, material: Material, opened: OpenedDetector
+) -> bool:
     """Write the page of `--report`, if it is wanted and there is anything to show in it."""
     path = results.out / REPORT
     if not config.report:
@@ -157,40 +154,7 @@ def _write_page(config: DetectConfig, results: Results, material: Material, dete
     log.info("reading the stills of %d tracks again", results.tracks.count)
     threshold = config.infer_obj_thresh
     try:
-        write_timeline_page(path, results.tracks, material, detector=detector, threshold=threshold)
+        write_timeline_page(path, results.tracks, material, opened=opened, threshold=threshold)
     except OSError as error:
         raise cant_write(path, error) from error
     return True
-
-
-def _open_detector(config: DetectConfig) -> tuple[NeuralDetector | HeuristicDetector, str]:
-    """Open the detector that the flags name, to give all from MIN_SCORE on, and describe it."""
-    detector, described = _chosen_detector(config)
-    iou = config.infer_iou_thresh
-    detector.set_thresholds(objectness=MIN_SCORE, iou=detector.iou if iou is None else iou)
-    return detector, described
-
-
-def _chosen_detector(config: DetectConfig) -> tuple[NeuralDetector | HeuristicDetector, str]:
-    if config.detector == "heuristic":
-        return HeuristicDetector(), "the heuristic detector on the CPU"
-    compute = pick_compute(config.backend, config.device, config.adapter)
-    neural = NeuralDetector(config.checkpoint, place=compute.net)
-    path = neural.path
-    if (made := provenance_of(path)) is not None:
-        log.info("these weights were made by: %s", made)
-    weights = f"packaged weights ({path})" if path == packaged_weights() else f"weights {path}"
-    (width, height), name = neural.metadata.input_size, neural.metadata.model.name
-    what = f"{name} for {', '.join(neural.classes)}, input {width}x{height}"
-    return neural, f"{printable(weights)}: {what}, on {compute.describe()}"
-
-
-def _batches(pictures: Iterator[InputPicture], size: int) -> Iterator[list[InputPicture]]:
-    batch: list[InputPicture] = []
-    for picture in pictures:
-        batch.append(picture)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

@@ -3,7 +3,7 @@
 import logging
 import os
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -103,8 +103,17 @@ class Material:
 
     def decoded(self) -> Iterator[InputPicture]:
         """Give every picture that can be decoded, then the frames of each video."""
+        yield from self.pictures_named(self.pictures)
+        for name in self.videos:
+            yield from self.video_frames(name)
+        for name in self.live:
+            yield from self.live_frames(name)
+
+    def pictures_named(self, names: Iterable[str]) -> Iterator[InputPicture]:
+        """Give those pictures among `names`, in their order, that can be decoded."""
         clock = RunClock(self.notes)
-        for name, path in self.pictures.items():
+        for name in names:
+            path = self.pictures[name]
             try:
                 picture, upright = _read(path)
             except Unusable as unusable:
@@ -116,22 +125,26 @@ class Material:
             if moment is not None:
                 self._of_runs.setdefault(moment.sequence, {})[moment.frame] = path
             yield InputPicture(name, picture, moment)
-        for name, video in self.videos.items():
-            count = 0
-            for number, seconds, picture in video.frames(self._fps):
-                count += 1
-                yield InputPicture(name, picture, FrameMoment(name, number, seconds))
-            if not count:
-                self.tally.drop("video: no frame could be decoded", name)
-                self.incomplete = True
-            elif lacking := video.lacking(count, self._fps):
-                expected = video.expected(self._fps)
-                reason = f"frame: not decoded, of about {expected} that the file's header tells"
-                self.tally.count(reason, f"{name} (from {video.lacking_from:.2f} s on)", lacking)
-                self.incomplete = True
-        for name, live in self.live.items():
-            for number, seconds, picture in live.frames(self._fps, self.tally, self.notes):
-                yield InputPicture(name, picture, FrameMoment(name, number, seconds))
+
+    def video_frames(self, name: str) -> Iterator[InputPicture]:
+        """Give the frames of a video; in the end, what it lacks is counted."""
+        video, count = self.videos[name], 0
+        for number, seconds, picture in video.frames(self._fps):
+            count += 1
+            yield InputPicture(name, picture, FrameMoment(name, number, seconds))
+        if not count:
+            self.tally.drop("video: no frame could be decoded", name)
+            self.incomplete = True
+        elif lacking := video.lacking(count, self._fps):
+            expected = video.expected(self._fps)
+            reason = f"frame: not decoded, of about {expected} that the file's header tells"
+            self.tally.count(reason, f"{name} (from {video.lacking_from:.2f} s on)", lacking)
+            self.incomplete = True
+
+    def live_frames(self, name: str) -> Iterator[InputPicture]:
+        """Give the newest frame of a camera or stream whenever another one is asked for."""
+        for number, seconds, picture in self.live[name].frames(self._fps, self.tally, self.notes):
+            yield InputPicture(name, picture, FrameMoment(name, number, seconds))
 
     def again(
         self, sequence: str, frames: Collection[int]

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoforge.inference.material import Material
+from endoforge.inference.opening import OpenedDetector
 from endoforge.inference.track_log import SequenceTracks, TrackLog
 from endoforge.report.page import RESEARCH_ONLY, Report, Table, write_report
 from endoforge.report.stills import track_lanes
@@ -15,9 +16,11 @@ from endoforge.report.timeline import ASSETS, Clip, Timeline
 
 
 def write_timeline_page(
-    path: Path, log: TrackLog, material: Material, *, detector: str, threshold: float
+    path: Path, log: TrackLog, material: Material, *, opened: OpenedDetector, threshold: float
 ) -> None:
     """Write the page about the tracks of `log` to `path`; stills are read from `material` again.
+
+    `opened` is the detector that found them, from the score `threshold` on.
 
     Raises OSError if that fails.
     """
@@ -26,12 +29,12 @@ def write_timeline_page(
     report = Report(
         title=f"Found in {names}",
         subtitle=(
-            f"Each track is one place where the detector, {detector}, found something again and "
+            f"Each track is one place where the detector ({opened.name}) found something again and "
             f"again, from a score of {threshold:g} on."
         ),
         tiles=_tiles(sequences),
         sections=[Timeline(_clip(sequence, material)) for sequence in sequences],
-        footer=RESEARCH_ONLY,
+        footer=f"Detector: {opened.described}. {RESEARCH_ONLY}",
         assets=ASSETS,
     )
     write_report(path, report)
