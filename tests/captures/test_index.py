@@ -109,6 +109,13 @@ def test_what_a_detector_alone_says_is_no_truth(foreign_run, make_polyp, frame, 
     assert len(index.frames) == is_used
     reason = "frame: predicted, and nobody has looked at it (`endoforge sim-view`, Labels, does it)"
     assert index.dropped == ({} if is_used else {reason: 1})
+    [asked_for] = index_root(run.path.parent, predicted=True).frames
+    assert asked_for.awaits_review is not is_used
+    is_word = polyp is not None and polyp.get("source") == "predicted"
+    assert asked_for.unreviewed == (
+        () if polyp is None else (is_word and not polyp.get("reviewed"),)
+    )
+    assert asked_for.scores == (() if polyp is None else (polyp.get("score"),))
 
 
 def test_the_paris_kind_can_be_the_class(foreign_run, make_polyp):

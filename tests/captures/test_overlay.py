@@ -1,10 +1,16 @@
 import shutil
+from itertools import groupby
 
 import numpy as np
 import pytest
 
 from endoforge.captures.config import OverlayConfig
-from endoforge.captures.overlay import draw_boxes, overlay_labels
+from endoforge.captures.overlay import (
+    PREDICTED_COLOR,
+    TRUTH_COLOR,
+    draw_boxes,
+    overlay_labels,
+)
 from endoforge.captures.pictures import read_picture
 from endoforge.core.errors import UserError
 from endoforge.core.marks import MARK_NAME
@@ -56,6 +62,28 @@ def test_a_run_is_drawn_beside_its_images(foreign_run, make_polyp):
     assert np.array_equal(read_picture(run.path / "overlays/frame_00001.png"), original)
     assert report.lines()[0] == f"drew 2 boxes on 2 frames in {run.path / 'overlays'}"
     assert report.skipped.counts == {"frame: image missing": 1, "frame: image unreadable": 1}
+
+
+def test_a_detectors_word_is_dashed_until_somebody_has_looked_at_it(foreign_run, make_polyp):
+    run = foreign_run("run_1")
+    word = {"source": "predicted", "score": 0.87}
+    run.frame(0, [make_polyp(norm=[0.1, 0.5, 0.9, 0.9]) | word])
+    run.frame(1, [make_polyp(norm=[0.1, 0.5, 0.9, 0.9]) | word | {"reviewed": True}])
+    run.frame(2, [], source="predicted")
+    report = draw(run.path)
+    assert report.lines()[0].endswith("; 2 of the frames are predicted (dashed), and await review")
+    assert (report.frames, report.boxes) == (3, 2)
+    alone, reviewed, empty = (
+        read_picture(run.path / f"overlays/frame_0000{n}.png") for n in range(3)
+    )
+    height, width = alone.shape[:2]
+    bottom = alone[round(0.9 * height) - 1, round(0.1 * width) : round(0.9 * width)]
+    runs = [is_on for is_on, _ in groupby((bottom == PREDICTED_COLOR).all(axis=1).tolist())]
+    assert runs == [place % 2 == 0 for place in range(len(runs))]
+    assert len(runs) > 3
+    assert (reviewed == TRUTH_COLOR).all(axis=2).any()
+    assert not (reviewed == PREDICTED_COLOR).all(axis=2).any()
+    assert np.array_equal(empty, read_picture(run.path / "images/frame_00002.png"))
 
 
 def draw(*paths):

@@ -82,6 +82,19 @@ def test_the_summary_says_what_was_kept_and_why_not_the_rest(captures):
     ]
 
 
+def test_predictions_alone_are_an_error_and_beside_others_counted(
+    foreign_run, make_polyp, tmp_path
+):
+    run, word = foreign_run("run_1"), {"source": "predicted"}
+    run.frame(0, [make_polyp(norm=[0, 0, 1, 1]) | word])
+    config = PruneConfig(input=str(run.path.parent), output=str(tmp_path / "out"))
+    with pytest.raises(UserError, match="no frame to copy: 1 x frame: predicted, and nobody has"):
+        prune_empty(config)
+    assert not (tmp_path / "out").exists()
+    run.frame(1, [make_polyp(norm=[0, 0, 1, 1])])
+    assert (prune_empty(config).kept, prune_empty(config).num_skipped) == (1, 1)
+
+
 def test_again_it_changes_nothing_and_the_copy_loads(captures):
     first, output = prune(captures)
     before = snapshot(output)

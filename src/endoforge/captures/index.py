@@ -48,15 +48,21 @@ class CaptureIndex:
 
 
 def index_root(
-    root: Path, *, label_field: LabelField = "label", strict: bool = False
+    root: Path,
+    *,
+    label_field: LabelField = "label",
+    strict: bool = False,
+    predicted: bool = False,
 ) -> CaptureIndex:
     """Read every label under `root`, a folder of `run_*` folders or one run folder.
 
     Of one run folder, the index's root is its parent, so that keys look alike either way. Frames
     without a box are kept: they are negatives. A frame of which a box can't be used is dropped, and
     so is one with a polyp that has no `label_field`, which names the classes: without its box the
-    polyp would be background. Raises UserError if there is no run, and, if `strict`, at the first
-    thing that would have been dropped, naming its path and the reason.
+    polyp would be background. Frames that are a detector's word, which nobody has looked at, are
+    dropped unless `predicted` asks for them too: they are no truth. Raises UserError if there is no
+    run, and, if `strict`, at the first thing that would have been dropped, naming its path and the
+    reason.
     """
     folders = find_runs(root)
     index = CaptureIndex(root=folders[0].parent, tally=Tally(strict=strict))
@@ -64,7 +70,7 @@ def index_root(
     with progress("reading labels", len(folders), "runs") as advance:
         for folder in folders:
             index.runs.append(RunInfo(folder.name, folder))
-            for record, _ in usable_frames(folder, label_field, index.tally):
+            for record, _ in usable_frames(folder, label_field, index.tally, predicted=predicted):
                 index.frames.append(record)
             advance()
     return index

@@ -24,6 +24,9 @@ from endoforge.core.progress import progress
 
 Color = tuple[int, int, int]
 TRUTH_COLOR: Color = (80, 255, 120)
+PREDICTED_COLOR: Color = (255, 190, 60)
+DASH_PX = 4
+"""How long the dashes are around a box that is a detector's word alone, and the gaps."""
 
 COMMAND = "overlay-labels"
 OVERLAYS = "overlays"
@@ -41,6 +44,8 @@ class OverlayReport:
     skipped: Tally = field(default_factory=Tally)
     frames: int = 0
     boxes: int = 0
+    unreviewed: int = 0
+    """Frames that are a detector's word, and nobody has looked at."""
 
     def lines(self) -> list[str]:
         """The summary for people."""
@@ -48,11 +53,15 @@ class OverlayReport:
         if more := self.folders[FOLDERS_SHOWN:]:
             shown += f" and {len(more)} more"
         head = f"drew {self.boxes} boxes on {self.frames} frames in {shown}"
+        if self.unreviewed:
+            head += f"; {self.unreviewed} of the frames are predicted (dashed), and await review"
         return [head, *(f"  skipped {line}" for line in self.skipped.lines())]
 
 
 def overlay_labels(config: OverlayConfig) -> OverlayReport:
     """Write each usable frame of runs with its boxes drawn; frames without a box too.
+
+    Boxes that are a detector's word, and that nobody has looked at, are dashed, with their scores.
 
     It writes only where nothing but overlays lies: to a run's `overlays`, or to a folder that is
     new, empty, or made by this command. Raises UserError, before anything is written, if the folder
@@ -62,7 +71,7 @@ def overlay_labels(config: OverlayConfig) -> OverlayReport:
     for path in paths:
         if out is None and (path / "labels").is_dir():
             refuse_link(path)  # its overlays lie in it
-    indexes = [index_root(path) for path in paths]
+    indexes = [index_root(path, predicted=True) for path in paths]
     targets = _targets(indexes, out)
     # All of them before the first picture is written: a refusal leaves nothing half done.
     for run, target in targets.items():
@@ -166,10 +175,38 @@ def _draw(frame: FrameRecord, target: Path, report: OverlayReport) -> None:
     except Unusable as unusable:
         report.skipped.drop(f"frame: {unusable.reason}", frame.key, unusable.detail)
         return
-    drawn = draw_boxes(picture, frame.boxes, TRUTH_COLOR, frame.classes)
+    told = ~np.array(frame.unreviewed, np.bool_)
+    names = [name for name, is_told in zip(frame.classes, told, strict=True) if is_told]
+    drawn = draw_boxes(picture, frame.boxes[told], TRUTH_COLOR, names)
+    _draw_predicted(drawn, frame)
     write_atomic(target / f"{frame.label_path.stem}.png", encode_png(drawn))
     report.frames += 1
     report.boxes += len(frame.boxes)
+    report.unreviewed += frame.awaits_review
+
+
+def _draw_predicted(canvas: NDArray[np.uint8], frame: FrameRecord) -> None:
+    """Draw the boxes that nobody has looked at on a picture, each with its name and score."""
+    height, width = canvas.shape[:2]
+    corners = np.rint(frame.boxes * [width, height, width, height]).astype(int).tolist()
+    for (x0, y0, x1, y1), name, score, is_drawn in zip(
+        corners, frame.classes, frame.scores, frame.unreviewed, strict=True
+    ):
+        if is_drawn:
+            _draw_dashes(canvas, x0, y0, max(x0, x1 - 1), max(y0, y1 - 1))
+            text = name if score is None else f"{name} {score:.2f}"
+            _write(canvas, text, (x0, y0), PREDICTED_COLOR)
+
+
+def _draw_dashes(canvas: NDArray[np.uint8], x0: int, y0: int, right: int, bottom: int) -> None:
+    for x in range(x0, right + 1, 2 * DASH_PX):
+        end = min(x + DASH_PX - 1, right)
+        for y in (y0, bottom):
+            cv2.line(canvas, (x, y), (end, y), PREDICTED_COLOR)
+    for y in range(y0, bottom + 1, 2 * DASH_PX):
+        end = min(y + DASH_PX - 1, bottom)
+        for x in (x0, right):
+            cv2.line(canvas, (x, y), (x, end), PREDICTED_COLOR)
 
 
 def draw_boxes(

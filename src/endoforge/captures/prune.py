@@ -8,7 +8,7 @@ from pathlib import Path
 from endoforge.captures.config import PruneConfig
 from endoforge.captures.copies import Copy, copies_in
 from endoforge.captures.index import RunInfo, index_root
-from endoforge.captures.run_frames import FrameRecord
+from endoforge.captures.run_frames import AWAITS_REVIEW, FrameRecord
 from endoforge.captures.schema import MANIFEST_NAME, PICTURE_EXTRAS, POSES_NAME
 from endoforge.captures.tally import Tally
 from endoforge.core.errors import UserError
@@ -74,12 +74,15 @@ def prune_empty(config: PruneConfig) -> PruneReport:
     The input is never changed. Safe to run again: what is there and equal stays untouched, and
     frames and runs that an earlier call copied from this input, and that it no longer has or has no
     box for, go. What others changed in the copy is kept aside, and what they added stays. Raises
-    UserError if there is no run, if the output and the input overlap, and if the output holds a run
-    of the same name that is no copy of the input's.
+    UserError if there is no run, if all frames are predictions that nobody has looked at, if the
+    output and the input overlap, and if the output holds a run of the same name that is no copy of
+    the input's.
     """
     source, output = Path(config.input), Path(config.output)
     check_prune_output(source, output, "--output")
     index = index_root(source)
+    if not index.frames and index.dropped[f"frame: {AWAITS_REVIEW}"]:
+        raise UserError(f"--input {source}: no frame to copy: {'; '.join(index.tally.lines())}")
     _refuse_overlapping_runs(source, output, index.runs)
     report = PruneReport(output, skipped=index.tally)
     empty_labels = {frame.label_path for frame in index.frames if not len(frame.boxes)}

@@ -44,7 +44,9 @@ class FrameRecord:
     float32 xyxy in 0..1, `classes` the K class names, of the field that the index was asked for.
     Of these K polyps, `polyp_ids` name them through the run, `kinds` are their Paris kinds, and
     `diameters_mm` their sizes; None where the label doesn't say. `seconds` is the frame's time in
-    its run, always finite.
+    its run, always finite. `scores` are how sure a detector was of each, where it was one that said
+    it is there, and `unreviewed` says of which of them that is all there is. A frame that
+    `awaits_review` is no truth, also where it has no box: no index gives it unless it is asked to.
     """
 
     run: str
@@ -60,6 +62,9 @@ class FrameRecord:
     kinds: tuple[str | None, ...]
     diameters_mm: tuple[float | None, ...]
     seconds: float
+    scores: tuple[float | None, ...] = ()
+    unreviewed: tuple[bool, ...] = ()
+    awaits_review: bool = False
 
     @property
     def key(self) -> str:
@@ -90,15 +95,16 @@ def read_manifest(run: Path) -> RunManifest | None:
 
 
 def usable_frames(
-    run: Path, label_field: LabelField, tally: Tally
+    run: Path, label_field: LabelField, tally: Tally, *, predicted: bool = False
 ) -> Iterator[tuple[FrameRecord, FrameLabel]]:
     """Every usable frame of the run folder `run`, by number; tallies what is of no use, and why.
 
     A frame is of use if its picture is there, no part of its label is a prediction that nobody has
     looked at, all of its boxes can be used, and all of their polyps have the `label_field` that
-    names their class. Images without a label are tallied too, so are a malformed manifest, boxes
-    whose two fields disagree, and times that are none. Raises UserError at the first of all these
-    if the tally is strict, and if the labels or the images can't be listed.
+    names their class. `predicted` asks for what nobody has looked at too, which is no truth. Images
+    without a label are tallied too, so are a malformed manifest, boxes whose two fields disagree,
+    and times that are none. Raises UserError at the first of all these if the tally is strict, and
+    if the labels or the images can't be listed.
     """
     folders, sizes = RunFolders(run), _Sizes()
     label_folder = f"{run / 'labels'}{os.sep}"  # joined as text: a Path a label takes its time
@@ -115,7 +121,7 @@ def usable_frames(
             label, digest = _read_label(label_folder + name)
             image = _inner_path(label.image)
             claimed.add(posixpath.splitext(image)[0])
-            if label.awaits_review:
+            if label.awaits_review and not predicted:
                 raise Unusable(AWAITS_REVIEW)
             num_bytes = _image_bytes(folders, label, image)
             boxes = _usable_boxes(folders, label, image, sizes, tally, where)
@@ -139,6 +145,9 @@ def usable_frames(
             kinds=tuple(polyp.paris_kind for polyp in polyps),
             diameters_mm=tuple(polyp.size_mm for polyp in polyps),
             seconds=_seconds(label, tally, where),
+            scores=tuple(polyp.score for polyp in polyps),
+            unreviewed=tuple(polyp.awaits_review for polyp in polyps),
+            awaits_review=label.awaits_review,
         )
         yield record, label
     for image in _images_without_label(folders, claimed):

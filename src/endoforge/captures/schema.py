@@ -144,6 +144,11 @@ class PolypLabel(_Contract):
     )
 
     @property
+    def awaits_review(self) -> bool:
+        """Whether it is a detector's word alone."""
+        return self.source == "predicted" and not self.reviewed
+
+    @property
     def class_name(self) -> str:
         """The class; a label without one is of a polyp."""
         return self.label or DEFAULT_CLASS
@@ -196,8 +201,8 @@ class FrameLabel(_Contract):
     @property
     def awaits_review(self) -> bool:
         """Whether a part of it is a detector's word alone, which nobody may learn from."""
-        said: tuple[FrameLabel | PolypLabel, ...] = (self, *self.polyp_labels)
-        return any(one.source == "predicted" and not one.reviewed for one in said)
+        as_a_whole = self.source == "predicted" and not self.reviewed
+        return as_a_whole or any(polyp.awaits_review for polyp in self.polyp_labels)
 
     @property
     def seen_polyps(self) -> tuple[PolypLabel, ...]:
