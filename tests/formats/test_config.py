@@ -26,7 +26,7 @@ MASKS = {"format": "masks", "images": "images", "annotations": "masks"}
         ({**PICTURES, "format": "kvasir"}, "--annotations: --format kvasir needs the JSON file"),
         ({**PICTURES, "format": "imagefolder", "annotations": "x"}, "leave it out"),
         ({**PICTURES, "format": "webdataset", "annotations": "x"}, "leave it out"),
-        ({**PICTURES, "format": "voc", "names": "x"}, "--names is for YOLO, MOT and imagefolder"),
+        ({**PICTURES, "format": "voc", "names": "x"}, "--names is for YOLO, MOT, imagefolder and COCO"),
         ({**PICTURES, "fps": 0}, "--fps 0: must be a number greater than 0; try 25"),
         (
             {**PICTURES, "format": "mot", "annotations": "x"},

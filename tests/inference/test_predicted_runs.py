@@ -21,6 +21,7 @@ from tests.inference.conftest import lines_of, noise, save, save_video
 from tests.inference.test_live_input import ADDRESS, stream  # noqa: F401 (a fixture)
 from tests.inference.test_tracks import capture_run, still_video
 
+BOX = "bbox_px"
 UNSEEN = f"frame: {AWAITS_REVIEW}"
 
 
@@ -250,3 +251,24 @@ def test_where_nothing_can_be_read_no_run_is_left(tmp_path, predict):
     with pytest.raises(UserError, match="no picture can be read: 1 x picture: image unreadable"):
         predict(tmp_path / "in")
     assert not list((tmp_path / "runs").glob("run_*"))
+
+
+def test_results_that_were_written_come_in_as_the_same_labels(tmp_path, pictures, detect, predict):
+    _, out = detect(pictures)
+    predict(pictures, infer_obj_thresh=0.4)
+    command = ["import", "--format", "coco", "--images", str(pictures), "--infer-obj-thresh", "0.4"]
+    annotations = ["--annotations", str(out / "coco_results.json")]
+    assert cli.run([*command, *annotations, "--output-root", str(tmp_path / "again")]) == 0
+    theirs, ours = (
+        {
+            label["source_image"]: sorted(
+                [polyp["label"], polyp["source"], round(polyp["score"], 3), *map(round, polyp[BOX])]
+                for polyp in label["polyp_labels"]
+            )
+            for path in (tmp_path / name).glob("run_*/labels/*.json")
+            for label in [json.loads(path.read_text())]
+        }
+        for name in ("again", "runs")
+    )
+    assert theirs == ours
+    assert any(ours.values())

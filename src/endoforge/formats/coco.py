@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from endoforge.captures.pictures import picture_size
-from endoforge.captures.schema import MOST_SIDE, ClassName
+from endoforge.captures.schema import MOST_SIDE, ClassName, PolypLabel
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.errors import UserError
 from endoforge.core.reading import MOST_LIST_BYTES, read_regular
@@ -61,7 +61,9 @@ class _Image(BaseModel):
         return self.model_extra or {}
 
 
-class _Annotation(BaseModel):
+class CocoAnnotation(BaseModel):
+    """What is read of an object in an image."""
+
     image_id: Id
     category_id: Id
     bbox: Any = None
@@ -70,6 +72,11 @@ class _Annotation(BaseModel):
     track_id: Id | None = None
     instance_id: Id | None = None
     attributes: Any = None
+
+    @property
+    def polyp(self) -> PolypLabel | None:
+        """What else is said of it, for its label."""
+        return None
 
     @property
     def track(self) -> Track | None:
@@ -96,7 +103,7 @@ class CocoDataset(BaseModel):
     """What is read of such a file. Without `annotations`, it says nothing of what images show."""
 
     images: Annotated[list[_Image], Field(fail_fast=True)]
-    annotations: Annotated[list[_Annotation], Field(fail_fast=True)] | None = None
+    annotations: Annotated[list[CocoAnnotation], Field(fail_fast=True)] | None = None
     videos: Annotated[list[_VideoEntry], Field(fail_fast=True)] | None = None
     categories: Annotated[
         list[_Category], Field(fail_fast=True), BeforeValidator(lambda value: value or [])
@@ -112,18 +119,24 @@ def read_coco(config: ImportConfig, tally: Tally) -> Source:
     """
     assert config.images is not None
     assert config.annotations is not None
-    pictures = Pictures(folder_of("--images", config.images))
     dataset = read_dataset(Path(config.annotations))
     if dataset.annotations is None:
         raise UserError(
             f"--annotations {config.annotations}: has no annotations, so it doesn't say what its "
             "images show; name the file that does"
         )
+    return source_of(dataset, config, tally)
+
+
+def source_of(dataset: CocoDataset, config: ImportConfig, tally: Tally) -> Source:
+    """The images of `dataset` that are there, with their boxes; raises what `read_coco` does."""
+    assert config.images is not None
+    pictures = Pictures(folder_of("--images", config.images))
     names = _unique([(one.id, one.name) for one in dataset.categories], "category")
     images = _unique([(one.id, one) for one in dataset.images], "image")
     videos = _videos(dataset.videos or [])
-    annotations: dict[Id, list[tuple[int, _Annotation]]] = defaultdict(list)
-    for place, annotation in enumerate(dataset.annotations):
+    annotations: dict[Id, list[tuple[int, CocoAnnotation]]] = defaultdict(list)
+    for place, annotation in enumerate(dataset.annotations or []):
         where = f"annotation {place} of image {annotation.image_id}"
         if _key(annotation.category_id) not in names:
             raise UserError(
@@ -135,7 +148,7 @@ def read_coco(config: ImportConfig, tally: Tally) -> Source:
             continue
         annotations[_key(annotation.image_id)].append((place, annotation))
     taken = _found(config, pictures, images, tally)
-    have_masks = any(one.segmentation for one in dataset.annotations)
+    have_masks = any(one.segmentation for one in dataset.annotations or [])
     frames: list[SourceFrame] = []
     for name, path in pictures.paths.items():
         if name in taken:
@@ -151,16 +164,17 @@ def read_coco(config: ImportConfig, tally: Tally) -> Source:
     return Source(frames, tuple(dict.fromkeys(names.values())))
 
 
-def read_dataset(path: Path) -> CocoDataset:
-    """The file's content, ids as they are; raises UserError if it can't be read."""
+def read_dataset(path: Path, flag: str = "--annotations") -> CocoDataset:
+    """The file's content, ids as they are; raises UserError, which names `flag`, if it can't be
+    read."""
     try:
         return CocoDataset.model_validate_json(as_utf8(read_regular(path, MOST_LIST_BYTES)))
     except ValidationError as error:
         fault = error.errors()[0]
         said = " ".join([".".join(map(str, fault["loc"])), fault["msg"]]).strip()
-        raise UserError(f"--annotations {path}: not COCO's JSON: {said}") from error
+        raise UserError(f"{flag} {path}: not COCO's JSON: {said}") from error
     except OSError as error:
-        raise UserError(f"--annotations {path}: {error.strerror}") from error
+        raise UserError(f"{flag} {path}: {error.strerror}") from error
 
 
 def _key(number: Id) -> Id:
@@ -257,7 +271,7 @@ def _finite(value: Any) -> float | None:
 def _with_boxes(
     frame: SourceFrame,
     image: _Image,
-    annotations: list[tuple[int, _Annotation]],
+    annotations: list[tuple[int, CocoAnnotation]],
     names: dict[Id, str],
 ) -> SourceFrame:
     """With all its boxes, or with the fault of the first annotation that can't be used."""
@@ -274,7 +288,8 @@ def _with_boxes(
         except Unusable as unusable:
             where = f"annotation {place}" + (f": {unusable.detail}" if unusable.detail else "")
             return replace(frame, size=image.size, fault=Unusable(unusable.reason, where))
-        boxes.append(NamedBox(names[_key(annotation.category_id)], corners, annotation.track))
+        name = names[_key(annotation.category_id)]
+        boxes.append(NamedBox(name, corners, annotation.track, annotation.polyp))
     return replace(frame, size=image.size, boxes=tuple(boxes))
 
 

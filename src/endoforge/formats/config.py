@@ -51,10 +51,10 @@ class ImportConfig:
     """Folder of the pictures, or of the shards; folders within it are searched too."""
 
     annotations: Annotated[str | None, arg(metavar="PATH")] = None
-    """COCO, kvasir: the JSON file. CVAT: the XML file. YOLO, VOC, masks, labelme, ldpolyp: the
-    folder of label files, named as the pictures are; if not given, YOLO's labels, VOC's and
-    LDPolypVideo's Annotations, CVAT's annotations.xml and files beside the pictures are looked for
-    where such data sets have them."""
+    """COCO, kvasir: the JSON file; or COCO's results, which are predictions. CVAT: the XML file.
+    YOLO, VOC, masks, labelme, ldpolyp: the folder of label files, named as the pictures are; if not
+    given, YOLO's labels, VOC's and LDPolypVideo's Annotations, CVAT's annotations.xml and files
+    beside the pictures are looked for where such data sets have them."""
 
     output_root: Annotated[str, arg(metavar="FOLDER")] = "assets/datasets/real_val"
     """Folder that gets the runs (made if it isn't there)."""
@@ -62,7 +62,8 @@ class ImportConfig:
     names: Annotated[str | None, arg(metavar="FILE")] = None
     """YOLO, MOT, imagefolder: the file that names the classes, a data.yaml, or a text with a name
     a line. If not given, YOLO: data.yaml, classes.txt or obj.names near labels and pictures; MOT:
-    gt/labels.txt."""
+    gt/labels.txt. COCO's results: the JSON file that names their images and categories; if not
+    given, coco_images.json beside them, as detect writes it."""
 
     class_name: str = DEFAULT_CLASS
     """Masks, LDPolypVideo, and MOT whose classes have no names: the class of every box."""
@@ -128,9 +129,14 @@ class ImportConfig:
             raise UserError(
                 f"--annotations: --format {self.format} has labels within --images; leave it out"
             )
-        if self.names is not None and self.format not in ("yolo", "mot", "imagefolder"):
+        if self.names is not None and self.format not in ("yolo", "mot", "imagefolder", "coco"):
             raise UserError(
-                f"--names is for YOLO, MOT and imagefolder; --format {self.format} has names"
+                f"--names is for YOLO, MOT, imagefolder and COCO's results; --format {self.format} "
+                "has names"
+            )
+        if self.infer_obj_thresh != DETECTED_FROM and self.format != "coco":
+            raise UserError(
+                f"--infer-obj-thresh: --format {self.format} has no detections; leave it out"
             )
         self._check_mask_pattern()
         if self.min_area < 1:

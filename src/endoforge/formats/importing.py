@@ -22,7 +22,7 @@ from endoforge.core.outputs import check_output_folder, refuse_within
 from endoforge.core.progress import Advance, progress
 from endoforge.core.text import printable
 from endoforge.formats.box_labels import in_pixels, judged, polyp_label, reaches_out, renamed
-from endoforge.formats.coco import read_coco
+from endoforge.formats.coco_results import read_coco_or_results
 from endoforge.formats.config import FIELD, NAME, ONE, ImportConfig
 from endoforge.formats.cvat import read_cvat
 from endoforge.formats.imagefolder import read_imagefolder
@@ -45,7 +45,7 @@ from endoforge.formats.yolo import read_yolo
 Reader = Callable[[ImportConfig, Tally], Source]
 
 READERS: dict[str, Reader] = {
-    "coco": read_coco,
+    "coco": read_coco_or_results,
     "yolo": read_yolo,
     "voc": read_voc,
     "masks": read_masks,
@@ -80,6 +80,7 @@ def run_import(config: ImportConfig) -> ImportReport:
     _refuse_rate(config, source)
     frames = [judged(_told_apart(one)) for one in renamed(config, source, report.left_out)]
     groups = _grouped(config, _counted(refuse_doubles(frames), report.left_out))
+    report.predicted = any(frame.predicted for frame in frames)
     report.no_rate = config.fps is None and any(map(_lacks_rate, frames))
     root = ImportRoot(report.root)
     try:
@@ -183,7 +184,7 @@ def _origin(config: ImportConfig, group: str, frames: list[SourceFrame]) -> Orig
         named = repr((frame.name, frame.data.num_bytes)).encode()
         boxes = [(box.name, box.corners, *_if_said(box.track)) for box in frame.boxes]
         more = (*_if_said(frame.fault and frame.fault.reason), *_if_said(frame.moment))
-        more += (*_if_said(frame.pixels), *_if_said(frame.label))
+        more += (*_if_said(frame.pixels), *_if_said(frame.label), *_predicted(frame))
         pictures.update(named)
         content.update(named + repr((boxes, frame.normalised, frame.size, *more)).encode())
     if config.fps is not None:
@@ -197,6 +198,11 @@ def _origin(config: ImportConfig, group: str, frames: list[SourceFrame]) -> Orig
         pictures=pictures.hexdigest(),
         content=content.hexdigest(),
     )
+
+
+def _predicted(frame: SourceFrame) -> tuple[object, ...]:
+    scores = [box.polyp and box.polyp.score for box in frame.boxes]
+    return ("predicted", scores) if frame.predicted else ()
 
 
 def _if_said(value: object) -> tuple[object, ...]:
@@ -275,6 +281,7 @@ def _label(frame: SourceFrame, number: int, image: str, polyps: list[PolypLabel]
             "image_present": True,
             "polyp_labels": polyps + unseen,
             "source_image": printable(frame.name),
+            "source": "predicted" if frame.predicted else there.source,
         }
     )
 

@@ -59,8 +59,8 @@ Track = int | str
 class NamedBox:
     """A box of a class: xyxy in pixels of the picture with exclusive right and bottom edges.
 
-    `track` is the object that is in it, where the label says that. `polyp` is what the label of a
-    capture run said of it, whose box and names may since have changed.
+    `track` is the object that is in it, where the label says that. `polyp` is what else is said of
+    it, such as in the label of a capture run, whose box and names may since have changed.
     """
 
     name: str
@@ -97,7 +97,8 @@ class SourceFrame:
     some of its boxes would be wrong. `moment` is its place in a video, if it is a frame of one.
     `instance` paints the pixels of what is in its boxes, where the label tells them, and `pixels`
     is a digest of what these are painted from, to know the same frame again. `label` is that of the
-    capture run that the frame was of.
+    capture run that the frame was of. What it shows may be `predicted`, whose boxes say their
+    scores.
     """
 
     name: str
@@ -111,6 +112,7 @@ class SourceFrame:
     instance: Painter | None = None
     pixels: str | None = None
     label: FrameLabel | None = None
+    predicted: bool = False
 
 
 @dataclass(frozen=True)

@@ -155,6 +155,8 @@ class ImportCommandConfig(ImportConfig):
         for name in ("detector", "checkpoint", "backend", "device", "adapter"):
             if getattr(self, name) != getattr(ImportCommandConfig, name):
                 raise UserError(f"--{name}: is of the detector of --prelabel; give that too")
+        if self.video is not None and self.infer_obj_thresh != ImportConfig.infer_obj_thresh:
+            raise UserError("--infer-obj-thresh: is of the detector of --prelabel; give that too")
 
     @property
     def detecting(self) -> DetectConfig:

@@ -7,7 +7,9 @@ from endoforge.inference.config import ImportCommandConfig
 from endoforge.inference.predicted_runs import PredictedReport, write_predicted_runs
 
 
-def run_import_command(config: ImportCommandConfig) -> ImportReport | VideoLabelsReport | PredictedReport:
+def run_import_command(
+    config: ImportCommandConfig,
+) -> ImportReport | VideoLabelsReport | PredictedReport:
     """Write the runs that `config` describes; raises what `import_or_label` raises."""
     if config.prelabel:
         return write_predicted_runs(config.detecting, "--output-root")
