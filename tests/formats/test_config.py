@@ -26,7 +26,10 @@ MASKS = {"format": "masks", "images": "images", "annotations": "masks"}
         ({**PICTURES, "format": "kvasir"}, "--annotations: --format kvasir needs the JSON file"),
         ({**PICTURES, "format": "imagefolder", "annotations": "x"}, "leave it out"),
         ({**PICTURES, "format": "webdataset", "annotations": "x"}, "leave it out"),
-        ({**PICTURES, "format": "voc", "names": "x"}, "--names is for YOLO, MOT, imagefolder and COCO"),
+        (
+            {**PICTURES, "format": "voc", "names": "x"},
+            "--names is for YOLO, MOT, imagefolder",
+        ),
         ({**PICTURES, "fps": 0}, "--fps 0: must be a number greater than 0; try 25"),
         (
             {**PICTURES, "format": "mot", "annotations": "x"},
@@ -58,7 +61,8 @@ def test_import_settings_that_cant_be_meant(settings, words):
     [
         (
             {"paths": ("run", "out")},
-            "--format: one of coco, yolo, yolo-seg, voc, masks, cvat, mot, webdataset is needed",
+            "--format: one of coco, yolo, yolo-seg, voc, masks, cvat, label-studio, mot, "
+            "webdataset is needed",
         ),
         ({"format": "coco", "paths": ("run",)}, "name at least one run"),
         (

@@ -31,6 +31,8 @@ BACK = {
     "mot": {"images": "."},
     "webdataset": {"images": "."},
 }
+ONE_WAY = {"label-studio"}
+"""For labelling elsewhere; what comes back does so in other formats."""
 READ_AS = {"yolo-seg": "yolo"}
 BOXES = {5: (3.0, 4.0, 20.0, 30.0), 9: (30.0, 10.0, 60.0, 40.0)}
 
@@ -159,7 +161,7 @@ def documented():
 
 
 def test_the_table_names_every_format():
-    assert set(documented()) == set(BACK) == set(get_args(ConvertFormat))
+    assert set(documented()) == set(BACK) == set(get_args(ConvertFormat)) - ONE_WAY
 
 
 @pytest.mark.parametrize("format", BACK)

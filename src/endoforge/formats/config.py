@@ -24,7 +24,9 @@ ImportFormat = Literal[
     "imagefolder",
     "webdataset",
 ]
-ConvertFormat = Literal["coco", "yolo", "yolo-seg", "voc", "masks", "cvat", "mot", "webdataset"]
+ConvertFormat = Literal[
+    "coco", "yolo", "yolo-seg", "voc", "masks", "cvat", "label-studio", "mot", "webdataset"
+]
 Unlabelled = Literal["drop", "background"]
 
 _WITH_ONTO = {"format", "annotations", "onto", "class_map", "strict"}
@@ -232,6 +234,10 @@ class ConvertConfig:
     split_manifest: Annotated[str | None, arg(metavar="FILE")] = None
     """Write training and validation apart, as train --split-manifest wrote the split."""
 
+    predicted: bool = False
+    """CVAT, Label Studio: write what a detector found and nobody has looked at, too, as labels to
+    be reviewed there. Without it, such frames are left out."""
+
     strict: bool = False
     """Stop at the first bad label or image instead of leaving it out and counting it."""
 
@@ -242,6 +248,18 @@ class ConvertConfig:
             raise UserError("RUNS... OUT: name at least one run, and last the folder to write")
         if self.split_manifest is not None and len(self.paths) > 2:
             raise UserError("--split-manifest is of one folder of runs: name that one, and OUT")
+        if self.predicted and not self.may_be_predicted:
+            raise UserError(
+                f"--predicted: --format {self.format} doesn't tell predictions from truth; review "
+                "them first (`endoforge sim-view`, Labels; or --format cvat or label-studio)"
+            )
+        if self.predicted and self.split_manifest is not None:
+            raise UserError("--predicted: a split is of truth alone; leave --split-manifest out")
+
+    @property
+    def may_be_predicted(self) -> bool:
+        """Whether the format tells predictions, which nobody has looked at, from truth."""
+        return self.format in ("cvat", "label-studio")
 
     @property
     def runs(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from endoforge.captures.index import CaptureIndex, index_root
 from endoforge.captures.pictures import decode_picture, read_bytes
-from endoforge.captures.run_frames import FrameRecord
+from endoforge.captures.run_frames import AWAITS_REVIEW, FrameRecord
 from endoforge.captures.schema import DEFAULT_CLASS
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.errors import UserError
@@ -23,6 +23,7 @@ from endoforge.formats.coco import CocoWriter
 from endoforge.formats.config import ConvertConfig
 from endoforge.formats.cvat_writer import CvatWriter
 from endoforge.formats.instances import NO_IMAGE, Mask, instance_masks
+from endoforge.formats.label_studio import LabelStudioWriter
 from endoforge.formats.mask_writers import MaskWriter, YoloSegWriter
 from endoforge.formats.mot import MotWriter
 from endoforge.formats.voc import VocWriter
@@ -37,6 +38,7 @@ WRITERS: dict[str, type[Writer]] = {
     "voc": VocWriter,
     "masks": MaskWriter,
     "cvat": CvatWriter,
+    "label-studio": LabelStudioWriter,
     "mot": MotWriter,
     "webdataset": WebDatasetWriter,
 }
@@ -53,6 +55,8 @@ class ConvertReport:
     """By side: all, or train and val."""
     boxes: Counter[str] = field(default_factory=Counter)
     """By class."""
+    unreviewed: int = 0
+    """Frames that are a detector's word, and nobody has looked at."""
     left_out: Tally = field(default_factory=Tally)
     notes: list[str] = field(default_factory=list)
 
@@ -63,6 +67,8 @@ class ConvertReport:
         lines = [f"{head}, {self.boxes.total()} boxes"]
         if self.boxes:
             lines.append(f"  boxes by class: {_counts(self.boxes)}")
+        if self.unreviewed:
+            lines.append(f"  {self.unreviewed} frames are predictions that nobody has looked at")
         lines += [f"  {note}" for note in self.notes]
         return lines + [f"  left out: {line}" for line in self.left_out.lines()]
 
@@ -82,7 +88,12 @@ def run_convert(config: ConvertConfig) -> ConvertReport:
     out = Path(config.out)
     _check_out(config)
     indexes = [
-        index_root(Path(runs), label_field=config.label, strict=config.strict)
+        index_root(
+            Path(runs),
+            label_field=config.label,
+            strict=config.strict,
+            predicted=config.predicted,
+        )
         for runs in config.runs
     ]
     _refuse_twice(indexes)
@@ -122,7 +133,9 @@ def _check_out(config: ConvertConfig) -> None:
 def _no_frame(config: ConvertConfig, report: ConvertReport) -> UserError:
     reasons = report.left_out.lines()
     why = f" ({'; '.join(reasons)})" if reasons else ""
-    return UserError(f"no usable frame in {', '.join(config.runs)}{why}")
+    awaiting = report.left_out.counts[f"frame: {AWAITS_REVIEW}"]
+    mend = "; --predicted writes them all the same" if awaiting and config.may_be_predicted else ""
+    return UserError(f"no usable frame in {', '.join(config.runs)}{why}{mend}")
 
 
 @contextmanager
@@ -178,6 +191,7 @@ def _convert(
     numbers = tuple(names.index(name) for name in frame.classes)
     writer.add(Converted(frame, data, (width, height), numbers, boxes, masks), side)
     report.frames[side] += 1
+    report.unreviewed += frame.awaits_review
     report.boxes.update(frame.classes)
 
 

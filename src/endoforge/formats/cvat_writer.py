@@ -21,6 +21,8 @@ class _Box:
     corners: Numbers
     outline: Outline | None
     """Around its pixels, where they are known."""
+    source: str
+    """In CVAT's word: auto is a detector's alone, manual a person's."""
 
 
 @dataclass
@@ -48,7 +50,10 @@ class CvatWriter(Writer):
 
     A run of which a box has no `polyp_id` is written "for images 1.1", since a track would name it,
     and so is one that has no polyp in two frames: its pictures are stills. There, polyps whose
-    pixels are known are polygons.
+    pixels are known are polygons. What nobody has looked at has the `source` "auto", and all else
+    "manual"; CVAT's format has no place for a score.
+
+    https://docs.cvat.ai/docs/dataset_management/formats/format-cvat/
     """
 
     masks = "welcome"
@@ -72,12 +77,14 @@ class CvatWriter(Writer):
                     polyp_id,
                     corners,
                     None if mask is None else outline(mask),
+                    "auto" if is_auto else "manual",
                 )
-                for number, polyp_id, corners, mask in zip(
+                for number, polyp_id, corners, mask, is_auto in zip(
                     frame.classes,
                     frame.record.polyp_ids,
                     map(tuple, frame.boxes_px.tolist()),
                     masks,
+                    frame.record.unreviewed,
                     strict=True,
                 )
             ]
@@ -126,14 +133,18 @@ def _add_meta(
 
 def _add_images(root: ElementTree.Element, run: _Frames) -> None:
     for number, (name, size, boxes) in enumerate(zip(run.names, run.sizes, run.boxes, strict=True)):
-        said = {"id": number, "name": name, "width": size[0], "height": size[1]}
-        image = ElementTree.SubElement(root, "image", {key: str(v) for key, v in said.items()})
+        facts = {"id": number, "name": name, "width": size[0], "height": size[1]}
+        image = ElementTree.SubElement(root, "image", {key: str(v) for key, v in facts.items()})
         for box in boxes:
+            shape = {"label": box.name, "source": box.source, "occluded": "0"}
             if box.outline is None:
-                ElementTree.SubElement(image, "box", {"label": box.name, **_edges(box.corners)})
+                said = {**shape, **_edges(box.corners), "z_order": "0"}
+                ElementTree.SubElement(image, "box", said)
             else:
                 points = ";".join(f"{x},{y}" for x, y in box.outline.tolist())
-                ElementTree.SubElement(image, "polygon", {"label": box.name, "points": points})
+                ElementTree.SubElement(
+                    image, "polygon", {**shape, "points": points, "z_order": "0"}
+                )
 
 
 def _add_tracks(root: ElementTree.Element, run: _Frames) -> None:
@@ -145,10 +156,12 @@ def _add_tracks(root: ElementTree.Element, run: _Frames) -> None:
             assert box.polyp_id is not None
             key = box.polyp_id, box.name
             if key not in tracks:
-                said = {"id": str(box.polyp_id), "label": box.name, "source": "manual"}
+                said = {"id": str(box.polyp_id), "label": box.name, "source": box.source}
                 tracks[key] = ElementTree.SubElement(root, "track", said)
             elif last[key][0] < number - 1:
                 _add_shape(tracks[key], last[key][0] + 1, last[key][1], outside=True)
+            if box.source == "auto":  # of a part of it is as good as of the whole
+                tracks[key].set("source", "auto")
             _add_shape(tracks[key], number, box, outside=False)
             last[key] = number, box
     for key, (number, box) in last.items():

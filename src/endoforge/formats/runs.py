@@ -18,6 +18,8 @@ from endoforge.formats.instances import INSTANCE
 
 MANIFEST_KEY = "import"
 """Of the manifest's `endoforge`: where the run's pictures are from."""
+DETECTOR_KEY = "detector"
+"""Of the manifest's `endoforge`: whose word the labels of the run are."""
 RUNS_SHOWN = 10
 PREDICTED = (
     "predicted: nothing learns from these frames until somebody has looked at them (`endoforge "

@@ -24,16 +24,13 @@ from endoforge.core.progress import Advance, progress
 from endoforge.core.text import printable
 from endoforge.detect.detections import Detections
 from endoforge.formats.box_labels import UNKNOWN_PLACE
-from endoforge.formats.runs import ImportedRun, ImportReport, ImportRoot
+from endoforge.formats.runs import DETECTOR_KEY, ImportedRun, ImportReport, ImportRoot
 from endoforge.inference.config import DetectConfig
 from endoforge.inference.drawings import drawings_around
 from endoforge.inference.following import Followed, Following
 from endoforge.inference.material import InputPicture, Material
 from endoforge.inference.opening import OpenedDetector
 from endoforge.inference.portions import Portion, portions_of
-
-DETECTOR_KEY = "detector"
-"""Of the manifest's `endoforge`: whose word the labels of the run are."""
 
 
 @dataclass
