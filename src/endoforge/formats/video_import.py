@@ -26,7 +26,7 @@ def import_video(config: ImportConfig) -> ImportReport:
     report = ImportReport(Path(config.output_root), labelled=False)
     root = ImportRoot(report.root)
     try:
-        origin = origin_of(video, config.fps, "video")
+        origin = origin_of(video, config.fps)
         recorder = root.open(origin)
         if recorder is None:
             name, there = root.what_is_there(origin)
@@ -51,14 +51,14 @@ def import_video(config: ImportConfig) -> ImportReport:
     return report
 
 
-def origin_of(video: Video, fps: float | None, format: str, said: str = "") -> Origin:
+def origin_of(video: Video, fps: float | None, said: str = "") -> Origin:
     """The origin of a run of a video, of `fps` frames a second, of whose frames `said` is said."""
     stat = video.path.stat()
     pictures = hashlib.sha256(f"{printable(video.path.name)} {stat.st_size}".encode())
     content = pictures.copy()
     content.update(f" {fps} {stat.st_mtime_ns}{said}".encode())
     return Origin(
-        format=format,
+        format="video",
         source=printable(str(video.path.absolute())),
         group="all frames" if fps is None else f"{fps:g} frames/s",
         pictures=pictures.hexdigest(),

@@ -16,7 +16,8 @@ from endoforge.inference.material import InputPicture, Material
 from endoforge.inference.picture_names import run_of
 
 FORMAT = "detect"
-"""Of the origin of runs that `detect` wrote."""
+"""Of the origin of runs of pictures and streams; those of videos are as `import --video` has them,
+so that a person's labels of the video can come onto them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +101,7 @@ def _frame_numbers(paths: Mapping[str, Path]) -> dict[str, int] | None:
 
 def _of_video(material: Material, name: str, fps: float | None, said: str) -> Portion:
     video = material.videos[name]
-    origin = origin_of(video, fps, FORMAT, said)
+    origin = origin_of(video, fps, said)
     return Portion(origin, video.expected(fps), partial(material.video_frames, name))
 
 
