@@ -134,6 +134,15 @@ def test_what_nobody_has_looked_at_is_left_out_and_counted_unless_it_is_asked_fo
     assert report.left_out.counts == {f"frame: {AWAITS_REVIEW}": 3}
 
 
+def test_a_score_that_is_no_number_is_none(run):
+    path = run / "labels/frame_00000.json"
+    path.write_text(path.read_text().replace("0.9", "NaN"))
+    _, out = convert(run, "label-studio", predicted=True)
+    [prediction] = tasks_of(out)[0]["predictions"]
+    assert "score" not in prediction["result"][0]
+    assert "NaN" not in (out / "tasks.json").read_text()
+
+
 def test_names_of_pictures_are_those_of_an_address(run):
     odd = run.rename(run.with_name("run_1 #50% ä"))
     _, out = convert(odd, "label-studio", predicted=True)

@@ -124,13 +124,23 @@ def import_of(folder: Path, kind: str, *more: str) -> tuple[int, str]:
     return call(["import", "--format", kind, "--images", f"{folder}/images", *output], folder)
 
 
+PREDICTED_KINDS = ("cvat", "label-studio")
+
+
 @fuzzed
-@given(changed(LABEL), st.sampled_from(["coco", "yolo", "voc", "cvat", "mot", "webdataset"]))
+@given(
+    changed(LABEL),
+    st.sampled_from(["coco", "yolo", "voc", "cvat", "label-studio", "mot", "webdataset"]),
+)
 def test_labels(label: Any, kind: str) -> None:
     with scratch() as folder:
         run = write_run(folder, dumped(label))
-        code, _ = call(["convert", "--format", kind, f"{folder}/runs", f"{folder}/out"], folder)
+        flags = ["--format", kind, *(["--predicted"] if kind in PREDICTED_KINDS else [])]
+        code, _ = call(["convert", *flags, f"{folder}/runs", f"{folder}/out"], folder)
         assert code == 0  # of the other frame
+        if kind == "label-studio":
+            # JavaScript's JSON has no NaN, nor has int.
+            json.loads((folder / "out/tasks.json").read_bytes(), parse_constant=int)
         if kind == "voc":
             for path in (folder / "out/Annotations").iterdir():
                 ElementTree.parse(path)
@@ -205,6 +215,19 @@ def test_coco(dataset: Any, group: str) -> None:
         write(folder / "images/a.png", PICTURE)
         path = write(folder / "coco.json", dumped(dataset))
         import_of(folder, "coco", "--annotations", str(path), "--group", group)
+
+
+COCO_RESULTS = [{"image_id": 1, "category_id": 1, "bbox": [8, 8, 16, 16], "score": 0.9}] * 2
+
+
+@fuzzed
+@given(changed(COCO_RESULTS).flatmap(lambda found: damaged(dumped(found).encode())))
+def test_coco_results(results: bytes) -> None:
+    with scratch() as folder:
+        write(folder / "images/a.png", PICTURE)
+        write(folder / "coco_images.json", dumped(COCO))
+        path = write(folder / "coco_results.json", results)
+        import_of(folder, "coco", "--annotations", str(path))
 
 
 YOLO = b"0 0.5 0.5 0.25 0.25\n0 0.1 0.1 0.2 0.1 0.2 0.2\n1 0.4 0.4 0.2 0.2 0.9\n"

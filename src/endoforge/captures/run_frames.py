@@ -145,7 +145,7 @@ def usable_frames(
             kinds=tuple(polyp.paris_kind for polyp in polyps),
             diameters_mm=tuple(polyp.size_mm for polyp in polyps),
             seconds=_seconds(label, tally, where),
-            scores=tuple(polyp.score for polyp in polyps),
+            scores=tuple(map(_score, polyps)),
             unreviewed=tuple(polyp.awaits_review for polyp in polyps),
             awaits_review=label.awaits_review,
         )
@@ -250,6 +250,12 @@ def _seconds(label: FrameLabel, tally: Tally, where: str) -> float:
     reason = "label: sim_time is no number (its frame_id counts as seconds)"
     tally.drop(reason, where, str(label.sim_time))
     return float(label.frame_id)
+
+
+def _score(polyp: PolypLabel) -> float | None:
+    """How sure a detector was of it; None where nobody says, and for what is no number."""
+    is_number = polyp.score is not None and math.isfinite(polyp.score)
+    return polyp.score if is_number else None
 
 
 def _class_names(polyps: tuple[PolypLabel, ...], label_field: LabelField) -> tuple[str, ...]:
