@@ -165,6 +165,7 @@ def test_what_ctrl_c_cut_short_is_gone_on_with_as_if_nothing_had_been(
     assert any(one.get("polyp_id") for one in labels["labels/frame_00011.json"]["polyp_labels"])
     report = predict(video)
     assert [(one.frames, one.there) for one in report.runs.runs] == [(0, 12)]
+    assert not any("tracks" in line for line in report.lines())
 
 
 def test_another_detectors_word_on_the_same_frames_is_refused(tmp_path, video, predict):

@@ -50,9 +50,10 @@ class PredictedReport:
 
     def lines(self) -> list[str]:
         """The report for people, a line each."""
+        found = f"boxes of score {self.threshold:g} and more, {self.tracks} tracks"
         return [
             *self.runs.lines(),
-            f"boxes of score {self.threshold:g} and more, {self.tracks} tracks",
+            *([found] if any(run.frames for run in self.runs.runs) else []),
             f"detector: {self.detector}",
             *(f"note: {line}" for line in self.notes.lines()),
         ]
