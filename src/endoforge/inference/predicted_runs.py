@@ -1,5 +1,6 @@
 """`detect --as-runs`: what a detector finds as labels of capture runs, for people to review."""
 
+import logging
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,8 @@ from endoforge.inference.following import Followed, Following
 from endoforge.inference.material import InputPicture, Material
 from endoforge.inference.opening import OpenedDetector
 from endoforge.inference.portions import Portion, portions_of
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -130,28 +133,33 @@ class _RunWriter:
 
         All of an unfinished one is looked at again: tracks go on from frame to frame.
         """
-        origin, runs = portion.origin, self._report.runs.runs
+        origin = portion.origin
         recorder = self._root.open(origin, {DETECTOR_KEY: self._detector()})
         if recorder is None:
             name, there = self._root.what_is_there(origin)
-            runs.append(ImportedRun(name, origin.group, there=there))
+            self._report.runs.runs.append(ImportedRun(name, origin.group, there=there))
             self._advance(portion.expected)
             return
         run = ImportedRun(recorder.run_dir.name, origin.group)
         try:
             self._write_frames(portion, recorder, run)
-            if run.frames or run.there:
-                recorder.finish()
-                runs.append(run)
-            else:
-                recorder.discard()
+            self._end(recorder, run)
         except KeyboardInterrupt as stop:
-            recorder.pause()
             if portion.is_live:  # what was to be seen is gone, and what was written is all of it
+                self._end(recorder, run)
+                log.warning("ended early: %s holds %d frames", recorder.run_dir, run.frames)
                 raise
+            recorder.pause()
             raise Resumable from stop
         finally:
             recorder.close()
+
+    def _end(self, recorder: RunRecorder, run: ImportedRun) -> None:
+        if run.frames or run.there:
+            recorder.finish()
+            self._report.runs.runs.append(run)
+        else:
+            recorder.discard()
 
     def _detector(self) -> dict[str, object]:
         return {
