@@ -59,7 +59,6 @@ def test_labels_say_what_was_found_as_a_detectors_word(tmp_path, detect, predict
             assert polyp["score"] == pytest.approx(found["score"], abs=1e-4)
             assert polyp["bbox_px"] == pytest.approx(found["bbox_px"], abs=0.01)
             assert polyp["bbox_norm"] == pytest.approx(found["bbox_norm"], abs=1e-5)
-            assert polyp.get("polyp_id") == found["track"]
             assert "reviewed" not in polyp
     [run] = index_root(tmp_path / "runs").runs
     last = read_frame_times(run.path)[11]
@@ -70,6 +69,29 @@ def test_labels_say_what_was_found_as_a_detectors_word(tmp_path, detect, predict
     assert report.tracks == len({one for record in lines_of(out) for one in tracks_in(record)}) > 0
     assert any("nothing learns from these frames" in line for line in report.lines())
     assert not (tmp_path / "detections").exists()
+
+
+def test_a_name_goes_with_a_track_from_its_first_detection_on(tmp_path, detect, predict):
+    """Also before it is confirmed; what no track has is named too, each by itself."""
+    video = still_video(tmp_path / "clip.avi")
+    _, out = detect(video, infer_obj_thresh=0.4)
+    predict(video, infer_obj_thresh=0.4)
+    labels = list(labels_of(tmp_path / "runs").values())
+    names = [[polyp["polyp_id"] for polyp in label["polyp_labels"]] for label in labels]
+    assert all(len(set(of_frame)) == len(of_frame) for of_frame in names)
+    tracks = [[one["track"] for one in record["detections"]] for record in lines_of(out)]
+    pairs = {
+        pair
+        for of_frame in zip(names, tracks, strict=True)
+        for pair in zip(*of_frame, strict=True)
+        if pair[1] is not None
+    }
+    assert len({name for name, _ in pairs}) == len({track for _, track in pairs}) == len(pairs)
+    followed = {name for name, _ in pairs}
+    assert followed <= {*names[0]}  # the picture stays the same, so all are there at once
+    assert not any(tracks[0])
+    alone = [name for of_frame in names for name in of_frame if names[-1].count(name) == 0]
+    assert len(set(alone)) == len(alone) > 0
 
 
 def tracks_in(record):
@@ -110,6 +132,11 @@ def test_each_folder_of_pictures_becomes_a_run_with_their_own_bytes(tmp_path, pi
     assert report.runs.left_out.counts == {"picture: image unreadable": 1}
     for name in ("b/1.png", "b/2.jpg"):
         assert named[name].read_bytes() == (pictures / name).read_bytes()
+    assert not any(
+        "polyp_id" in polyp
+        for label in labels_of(tmp_path / "runs").values()
+        for polyp in label["polyp_labels"]
+    )
     for name in ("b/4.bmp", "b/5.jpg"):  # boxes are of the pixels as they were looked at
         assert named[name].suffix == ".png"
         assert is_upright(named[name].read_bytes())
@@ -162,7 +189,6 @@ def test_what_ctrl_c_cut_short_is_gone_on_with_as_if_nothing_had_been(
     assert (run.path / "labels/frame_00004.json").read_bytes() == kept
     labels = labels_of(tmp_path / "runs")
     assert labels == labels_of(tmp_path / "whole")
-    assert any(one.get("polyp_id") for one in labels["labels/frame_00011.json"]["polyp_labels"])
     report = predict(video)
     assert [(one.frames, one.there) for one in report.runs.runs] == [(0, 12)]
     assert not any("tracks" in line for line in report.lines())

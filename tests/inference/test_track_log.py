@@ -123,6 +123,7 @@ def test_another_size_begins_new_tracks_whose_ids_go_on():
     larger = np.zeros((200, 200, 3), np.uint8)
     shown = follow(following, "a.mp4", range(7, 14), larger)
     assert [one.owners[0] for one in shown] == [0] * 2 + [2] * 5
+    assert [one.serials[0] for one in shown] == [2] * 7
     assert shown[-1].tracked.ids.tolist() == [2]
     # And back again: nothing is known of it any more.
     assert follow(following, "a.mp4", range(14, 20))[-1].tracked.ids.tolist() == [3]

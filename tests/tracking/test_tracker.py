@@ -263,6 +263,19 @@ def test_owners_are_of_the_last_frames_detections():
     assert tracker.owners.tolist() == []
 
 
+def test_serials_are_of_all_tracks_from_their_first_detection_on():
+    tracker = Tracker()
+    tracker.update(found((RIGHT, 0.9)), 0.0)  # soon gone
+    assert (tracker.serials.tolist(), tracker.owners.tolist()) == ([1], [0])
+    for frame in range(10, 14):
+        tracker.update(found((LEFT, 0.8), (shifted(LEFT, 0.03), 0.5), (RIGHT, 0.01)), frame / 25)
+        assert tracker.serials.tolist() == [2, 0, 0]  # a second box of it, and one that is too weak
+    assert tracker.owners.tolist() == [1, 0, 0]
+    tracker.update(found((RIGHT, 0.9), (LEFT, 0.8)), 14 / 25)
+    assert tracker.serials.tolist() == [3, 2]
+    assert tracker.begun == 3
+
+
 def test_a_moving_lesion_is_one_track():
     # A side of the box each 0.2 s, also while nothing is found for 4 frames.
     tracker, ids = Tracker(), set()

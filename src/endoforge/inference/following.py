@@ -17,11 +17,13 @@ from endoforge.tracking.tracker import Tracked, Tracker
 class Followed:
     """What is shown of a frame, and whose the M detections of it are.
 
-    `owners` (M,) int64 has the id of each one's track; 0: none's that is confirmed.
+    `owners` (M,) int64 has the id of each one's track; 0: none's that is confirmed. `serials` (M,)
+    int64 has another number of it, which every track has from its first detection on; 0: none's.
     """
 
     tracked: Tracked
     owners: NDArray[np.int64]
+    serials: NDArray[np.int64]
 
 
 class TrackSink(Protocol):
@@ -61,12 +63,13 @@ class Following:
         tracked = tracker.update(every, moment.seconds, picture.pixels)
         for sink in self._sinks:
             sink.add(moment, picture.pixels, tracked)
-        return Followed(tracked, tracker.owners)
+        return Followed(tracked, tracker.owners, tracker.serials)
 
     def _tracker(self, sequence: str, size_hw: tuple[int, ...]) -> Tracker:
         pursuit = self._pursuits.get(sequence)
         if pursuit is None or pursuit.size_hw != size_hw:
             first = pursuit.tracker.last + 1 if pursuit else 1
             tracker = Tracker(threshold=self._threshold, first=first)
+            tracker.begun = pursuit.tracker.begun if pursuit else 0
             pursuit = self._pursuits[sequence] = _Pursuit(tracker, size_hw)
         return pursuit.tracker

@@ -2,7 +2,9 @@
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -172,10 +174,11 @@ class _RunWriter:
     def _write_frames(self, portion: Portion, recorder: RunRecorder, run: ImportedRun) -> None:
         threshold = self._config.infer_obj_thresh
         following = Following(threshold, sinks=())
+        naming = _Naming()
         size = 1 if portion.is_live else self._config.batch_size
-        tracks: set[int] = set()
         for place, (picture, every) in enumerate(self._opened.look_at(portion.pictures(), size)):
-            polyps = self._labels(picture, every.above(threshold), following.follow(picture, every))
+            names = naming.names(following.follow(picture, every), len(every.above(threshold)))
+            polyps = self._labels(picture, every.above(threshold), names)
             number = portion.number_of(picture, place)
             if number in recorder.done:
                 run.there += 1
@@ -184,21 +187,17 @@ class _RunWriter:
                 run.frames += 1
                 run.empty += not polyps
                 run.boxes.update(polyp.class_name for polyp in polyps)
-            tracks.update(polyp.polyp_id for polyp in polyps if polyp.polyp_id is not None)
             self._advance()
-        self._report.tracks += len(tracks)
+        self._report.tracks += len(naming.confirmed)
 
     def _labels(
-        self, picture: InputPicture, found: Detections, followed: Followed | None
+        self, picture: InputPicture, found: Detections, names: Sequence[int | None]
     ) -> list[PolypLabel]:
-        """A label of each detection; one that is no box is counted."""
+        """A label of each detection, by its name; one that is no box is counted."""
         height, width = picture.pixels.shape[:2]
-        owners = [0] * len(found) if followed is None else followed.owners.tolist()
-        boxes = zip(
-            found.classes.tolist(), found.scores.tolist(), found.boxes.tolist(), strict=True
-        )
+        columns = found.classes.tolist(), found.scores.tolist(), found.boxes.tolist()
         labels = []
-        for (number, score, corners), owner in zip(boxes, owners, strict=False):
+        for number, score, corners, name in zip(*columns, names, strict=True):
             try:
                 x0, y0, x1, y1 = usable_box(tuple(corners))
             except Unusable as unusable:
@@ -209,12 +208,39 @@ class _RunWriter:
                 bbox_px=(x0 * width, y0 * height, x1 * width, y1 * height),
                 bbox_norm=(x0, y0, x1, y1),
                 label=self._opened.classes[number],
-                polyp_id=owner or None,
+                polyp_id=name,
                 source="predicted",
                 score=round(score, 4),
             )
             labels.append(label)
         return labels
+
+
+class _Naming:
+    """Names what is found through a run: a track has one name, from its first detection on.
+
+    A detection of no track, such as a second box of one lesion, has a name of its own: so a person
+    may accept any of them, and the run tells its polyps apart. `confirmed` are ids of tracks.
+    """
+
+    def __init__(self) -> None:
+        self.confirmed: set[int] = set()
+        self._by_serial: dict[int, int] = {}
+        self._next = count(1)
+
+    def names(self, followed: Followed | None, most: int) -> list[int | None]:
+        """The `polyp_id` of each of the `most` best detections; None where nothing is followed."""
+        if followed is None:
+            return [None] * most
+        self.confirmed.update(followed.owners[followed.owners > 0].tolist())
+        return [self._name(serial) for serial in followed.serials[:most].tolist()]
+
+    def _name(self, serial: int) -> int:
+        if serial == 0:
+            return next(self._next)
+        if serial not in self._by_serial:
+            self._by_serial[serial] = next(self._next)
+        return self._by_serial[serial]
 
 
 def _write_frame(

@@ -79,6 +79,8 @@ class _Track:
     """How many times it had a detection above the threshold; two at one time are one."""
     number: int = 0
     """From 1 when it is confirmed."""
+    serial: int = 0
+    """From 1 when it begins."""
 
     @property
     def likeliest(self) -> int:
@@ -110,6 +112,8 @@ class Tracker:
         self._fresh, self._weight = 0.0, 1.0
         self.last = first - 1
         """The id of the last track that was confirmed."""
+        self.begun = 0
+        """How many tracks have begun, confirmed or not."""
         self._takers: list[_Track | None] = []
 
     @property
@@ -121,6 +125,12 @@ class Tracker:
             for track in self._takers
         ]
         return np.array(numbers, np.int64)
+
+    @property
+    def serials(self) -> NDArray[np.int64]:
+        """Of each detection of the last frame the serial number of its track, which it has from its
+        first detection on, confirmed or not; 0: of none. These are no ids."""
+        return np.array([0 if one is None else one.serial for one in self._takers], np.int64)
 
     def update(
         self, found: Detections, seconds: float, image: NDArray[np.uint8] | None = None
@@ -196,7 +206,8 @@ class Tracker:
             followed = np.array([taker is not None for taker in self._takers], np.bool_)
             if self._takers[place] is None and not near[place, followed].any():
                 self._filter.add(found.boxes[place, None])
-                track = _Track(found=seconds, score=score)
+                self.begun += 1
+                track = _Track(found=seconds, score=score, serial=self.begun)
                 self._tracks.append(track)
                 self._note(track, found, place, seconds)
 
