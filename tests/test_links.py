@@ -35,6 +35,8 @@ COMMANDS = {
         *("--output-root", "out"),
     ],
     "import of a video": ["import", "--video", "footage/clip.avi", "--output-root", "out"],
+    "runs of predictions": ["detect", "footage", "--detector", "heuristic", "--as-runs", "out"],
+    "label-studio": ["convert", "--format", "label-studio", "captures", "c/out"],
     "datagen": ["datagen", "--seed", "1", "--output-root", "out"],
     "train": [
         *("train", "--input-root", "captures", "--ckpt-dir", "out", "--epochs", "1", "--fresh"),
@@ -75,6 +77,8 @@ PLACES = {
     ],
     "import": ["out"],
     "import of a video": ["out"],
+    "runs of predictions": ["out"],
+    "label-studio": ["c/out", "c/.out.partial", f"c/.out.{HEX}.tmp"],
     "datagen": ["out"],
     "train": [
         *("out", "tb", "m.jsonl", "status.json", "split.json", "out/train.json"),
@@ -85,7 +89,7 @@ PLACES = {
 }
 REFUSED = {"datagen", "train", "eval"}
 """They take long where they aren't refused, which they must be."""
-ONCE = {*REFUSED, "coco", "yolo", "voc", "webdataset"}
+ONCE = {*REFUSED, "coco", "yolo", "voc", "label-studio", "webdataset"}
 """`convert` wants a new folder."""
 
 NOT_ITS_OWN = "holds what detect hasn't drawn|is no overlay|prune-empty didn't make it"
