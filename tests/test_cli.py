@@ -21,12 +21,14 @@ NEEDED = {
     "import": ["--format", "yolo", "--images", "images"],
     "convert": ["--format", "coco", "RUNS", "OUT"],
     "detect": ["PICTURE"],
+    "select": ["RUNS"],
 }
 """What a command can't do without."""
 POSITIONAL = {
     "overlay-labels": "RUN... [OUT]",
     "convert": "RUNS... OUT",
     "detect": "IMAGES|VIDEO|FOLDER...",
+    "select": "RUNS...",
 }
 SMALL = ["--resolution", "160x96", "--renderer", "cpu"]
 
@@ -218,6 +220,9 @@ def test_every_flag_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> Non
         (["convert", "--format", "coco", "nowhere", "taken"], ["taken", "new folder"]),
         (["detect", "nowhere"], ["nowhere", "no such picture"]),
         (["detect", "empty", "--detector", "heuristic"], ["empty", "no picture"]),
+        (["select", "nowhere"], ["nowhere", "no folder"]),
+        (["select", "empty"], ["no capture runs in", "empty"]),
+        (["select", "empty", "--copy-to", "taken"], ["empty"]),
         (["train", "--log-level", "loud"], ["--log-level", "debug"]),
     ],
 )

@@ -47,6 +47,7 @@ COMMANDS = {
         *("eval", "--detector", "heuristic", "--input-root", "captures", "--report", "report"),
         *("--metrics-out", "m.jsonl"),
     ],
+    "select": ["select", "captures", "--output", "out/s.json", "--copy-to", "copies"],
 }
 PLACES = {
     "coco": ["c/out", "c/.out.partial"],
@@ -86,8 +87,9 @@ PLACES = {
         *("out/tinydet_best.safetensors", "out/debug_batch.png"),
     ],
     "eval": ["report", "report/report.html", "m.jsonl"],
+    "select": ["out/s.json", "copies"],
 }
-REFUSED = {"datagen", "train", "eval"}
+REFUSED = {"datagen", "train", "eval", "select"}
 """They take long where they aren't refused, which they must be."""
 ONCE = {*REFUSED, "coco", "yolo", "voc", "label-studio", "webdataset"}
 """`convert` wants a new folder."""

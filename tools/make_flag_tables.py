@@ -13,13 +13,14 @@ from tyro.conf import Positional
 from endoforge.evaluate.config import EvalConfig
 from endoforge.formats.config import ConvertConfig
 from endoforge.inference.config import DetectConfig, ImportCommandConfig
+from endoforge.select.config import SelectConfig
 from endoforge.train.config import TrainConfig, TrainHpConfig
 from endoforge.view.config import SimViewConfig
 
 POSITIONAL = get_args(Positional[str])[1]
 PAGES = [
     Path(__file__).parents[1] / "docs" / name
-    for name in ("training.md", "sim-view.md", "formats.md", "inference.md")
+    for name in ("training.md", "sim-view.md", "formats.md", "inference.md", "labelling.md")
 ]
 
 
@@ -97,6 +98,7 @@ def renewed(page: str) -> str:
         "flags-of-import": table(ImportCommandConfig),
         "flags-of-convert": table(ConvertConfig),
         "flags-of-detect": table(DetectConfig),
+        "flags-of-select": table(SelectConfig),
     }
     for name, text in tables.items():
         start, end = f"<!-- {name} -->", f"<!-- end of {name} -->"

@@ -374,6 +374,11 @@ COMMANDS = {
         "endoforge.inference.config:DetectConfig",
         "endoforge.inference.detecting_files:run_detect",
     ),
+    "select": Command(
+        "choose the frames of runs that are most worth labelling next",
+        "endoforge.select.config:SelectConfig",
+        "endoforge.select.select_command:run_select",
+    ),
     "export": Command(
         "write a checkpoint as an ONNX file, checked against the original",
         "endoforge.export.config:ExportConfig",

@@ -1,4 +1,4 @@
-"""The tables of docs/formats.md and docs/inference.md are those of the command line."""
+"""The tables of docs/formats.md, inference.md and labelling.md are those of the command line."""
 
 import importlib.util
 import re
@@ -22,7 +22,7 @@ def tables():
     return module
 
 
-@pytest.mark.parametrize("name", ["formats.md", "inference.md"])
+@pytest.mark.parametrize("name", ["formats.md", "inference.md", "labelling.md"])
 def test_the_tables_are_those_of_the_configurations(tables, name):
     page = (DOCS / name).read_text(encoding="utf-8")
     assert tables.renewed(page) == page, "renew them with: make flags"
@@ -30,7 +30,12 @@ def test_the_tables_are_those_of_the_configurations(tables, name):
 
 @pytest.mark.parametrize(
     ("command", "page"),
-    [("import", "formats.md"), ("convert", "formats.md"), ("detect", "inference.md")],
+    [
+        ("import", "formats.md"),
+        ("convert", "formats.md"),
+        ("detect", "inference.md"),
+        ("select", "labelling.md"),
+    ],
 )
 def test_every_flag_of_the_parser_is_in_its_table_and_no_other(command, page, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")

@@ -4,6 +4,7 @@ import io
 import json
 import struct
 import tarfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -16,8 +17,10 @@ from PIL import Image
 from safetensors.torch import save as save_tensors
 from starlette.responses import JSONResponse
 
+from endoforge.core.errors import UserError
 from endoforge.detect.tinydet import TinyDetConfig, build_tinydet
 from endoforge.detect.weights import METADATA_KEY, WeightsMetadata
+from endoforge.select.selection import read_selection
 from endoforge.sim.randomization import Randomization, randomization_toml
 from endoforge.view.training.curves import TrainingWatch
 from endoforge.view.training.library import Library
@@ -330,6 +333,37 @@ def test_mot(rows: bytes, info: bytes) -> None:
         write(folder / "images/one/gt/labels.txt", "polyp\ntool\n")
         write(folder / "images/one/seqinfo.ini", info)
         import_of(folder, "mot")
+
+
+SELECTION = {
+    "schema_version": 1,
+    "version": "1",
+    "detector": "weights",
+    "seed": 1,
+    "frames": [
+        {
+            "rank": 1,
+            "run": "run_1",
+            "folder": "runs/run_1",
+            "frame_id": 0,
+            "image": "images/frame_00000.png",
+            "seconds": 0.5,
+            "worth": 0.9,
+            "score": 0.3,
+            "track": None,
+            "reasons": [{"kind": "unsure", "text": "unsure of a find of 0.30"}],
+        }
+    ],
+}
+
+
+@fuzzed
+@given(changed(SELECTION))
+def test_selections(selection: Any) -> None:
+    with scratch() as folder:
+        path = write(folder / "s.json", dumped(selection))
+        with suppress(UserError):
+            assert read_selection(path).schema_version == 1
 
 
 LABELME = {

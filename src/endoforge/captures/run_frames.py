@@ -94,6 +94,15 @@ def read_manifest(run: Path) -> RunManifest | None:
         return None
 
 
+def label_of(run: Path, path: Path) -> FrameLabel | None:
+    """The label of the image at `path` of the run folder `run`; None if none can be read."""
+    try:
+        data = read_regular(run / "labels" / f"{path.stem}.json", MOST_LABEL_BYTES)
+        return FrameLabel.model_validate_json(as_utf8(data))
+    except (OSError, ValidationError):
+        return None
+
+
 def usable_frames(
     run: Path, label_field: LabelField, tally: Tally, *, predicted: bool = False
 ) -> Iterator[tuple[FrameRecord, FrameLabel]]:

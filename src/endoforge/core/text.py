@@ -2,6 +2,7 @@
 
 import codecs
 import json
+from collections.abc import Sequence
 
 MOST_SHOWN = 4000
 """Characters of one line for people; a name in a file may have millions."""
@@ -48,6 +49,19 @@ def shortened(text: str, most: int = MOST_SHOWN) -> str:
     if len(text) > most:
         text = f"{text[: most // 2]} ... {text[-most // 2 :]}"
     return printable(text)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table as lines: of each row the first and the last cell begin where those above do, and the
+    cells between, numbers, end there."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.rjust(width) if 0 < place < len(row) - 1 else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
 
 
 def _escaped(one: str) -> str:

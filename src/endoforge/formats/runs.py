@@ -14,6 +14,7 @@ from endoforge.captures.schema import RunManifest
 from endoforge.captures.tally import Tally
 from endoforge.core.errors import UserError
 from endoforge.core.folders import FolderLock, make_folder
+from endoforge.core.text import aligned
 from endoforge.formats.instances import INSTANCE
 
 MANIFEST_KEY = "import"
@@ -82,7 +83,7 @@ class ImportReport:
             counts = (run.frames, run.empty, run.boxes.total())
             numbers = map(str, counts) if self.labelled else (str(run.frames), "-", "-")
             rows.append((run.name, *numbers, run.group))
-        lines += [f"  {line}" for line in _table(rows)]
+        lines += [f"  {line}" for line in aligned(rows)]
         if len(self.runs) > RUNS_SHOWN:
             lines.append(f"  ... and {len(self.runs) - RUNS_SHOWN} more runs")
         total = sum((run.boxes for run in self.runs), Counter[str]())
@@ -101,17 +102,6 @@ class ImportReport:
 
 
 COUNTS = ("frames", "there")
-
-
-def _table(rows: list[tuple[str, ...]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            cell.rjust(width) if 0 < place < len(row) - 1 else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
 
 
 class ImportRoot:
@@ -194,3 +184,13 @@ def _imported_runs(root: Path) -> list[tuple[Path, RunManifest, Origin]]:
 
 def _is_complete(manifest: RunManifest) -> bool:
     return bool((manifest.endoforge or {}).get("complete"))
+
+
+def import_of(run: Path) -> str | None:
+    """Read the format that a run was imported from; None if it wasn't imported."""
+    try:
+        manifest = read_manifest(run)
+    except (OSError, ValidationError):
+        return None
+    origin = ((manifest and manifest.endoforge) or {}).get(MANIFEST_KEY)
+    return str(origin.get("format")) if isinstance(origin, dict) else None

@@ -7,13 +7,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
 
-from pydantic import ValidationError
-
-from endoforge.captures.run_frames import read_manifest
-from endoforge.captures.schema import MANIFEST_NAME, FrameLabel
-from endoforge.core.reading import MOST_LABEL_BYTES, read_regular
-from endoforge.core.text import as_utf8
-from endoforge.formats.runs import MANIFEST_KEY
+from endoforge.captures.run_frames import label_of
+from endoforge.captures.schema import MANIFEST_NAME
+from endoforge.formats.runs import import_of
 from endoforge.formats.spellings import caseless
 
 NUMBERED = re.compile(r"frame_\d{5,}")
@@ -110,22 +106,3 @@ def run_of(path: Path) -> Path | None:
         if place.parent.name == "images" and (run / MANIFEST_NAME).is_file():
             return run
     return None
-
-
-def label_of(run: Path, path: Path) -> FrameLabel | None:
-    """Read the label of the image at `path` of a run; None if that can't be done."""
-    try:
-        data = read_regular(run / "labels" / f"{path.stem}.json", MOST_LABEL_BYTES)
-        return FrameLabel.model_validate_json(as_utf8(data))
-    except (OSError, ValidationError):
-        return None
-
-
-def import_of(run: Path) -> str | None:
-    """Read the format that a run was imported from; None if it wasn't imported."""
-    try:
-        manifest = read_manifest(run)
-    except (OSError, ValidationError):
-        return None
-    origin = ((manifest and manifest.endoforge) or {}).get(MANIFEST_KEY)
-    return str(origin.get("format")) if isinstance(origin, dict) else None

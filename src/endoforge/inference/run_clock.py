@@ -7,9 +7,11 @@ from pathlib import Path, PurePosixPath
 
 from endoforge.captures.frame_times import read_frame_times
 from endoforge.captures.moments import is_later
+from endoforge.captures.run_frames import label_of
 from endoforge.captures.schema import frame_number
 from endoforge.captures.tally import Tally
-from endoforge.inference.picture_names import import_of, label_of, run_of
+from endoforge.formats.runs import import_of
+from endoforge.inference.picture_names import run_of
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Which frames of capture runs a person should label next."""
