@@ -17,6 +17,7 @@ import uvicorn
 from endoforge.core.errors import UserError
 from endoforge.core.outputs import check_output_folder
 from endoforge.view.config import DEFAULT_PORT, SimViewConfig
+from endoforge.view.labelling.label_api import LabelTab
 from endoforge.view.live import MOST_MESSAGE, Hub
 from endoforge.view.live_recording import Recording
 from endoforge.view.security import is_loopback, new_token, watch_token
@@ -76,7 +77,9 @@ def serve(session: Session, listening: socket.socket, token: str | None) -> View
     config = session.config
     training = TrainingTab(config)
     port = listening.getsockname()[1]
-    app = make_app(Hub(session), training, host=config.host, port=port, token=token)
+    app = make_app(
+        Hub(session), training, LabelTab(config), host=config.host, port=port, token=token
+    )
     server = uvicorn.Server(
         uvicorn.Config(
             app,
