@@ -75,11 +75,9 @@ def serve(session: Session, listening: socket.socket, token: str | None) -> View
     Raises KeyboardInterrupt after Ctrl-C, and the error that ended the session, if one did.
     """
     config = session.config
-    training = TrainingTab(config)
+    training, labels = TrainingTab(config), LabelTab(config)
     port = listening.getsockname()[1]
-    app = make_app(
-        Hub(session), training, LabelTab(config), host=config.host, port=port, token=token
-    )
+    app = make_app(Hub(session), training, labels, host=config.host, port=port, token=token)
     server = uvicorn.Server(
         uvicorn.Config(
             app,
@@ -114,6 +112,7 @@ def serve(session: Session, listening: socket.socket, token: str | None) -> View
         session.close()
         training.watch.end()
         training.jobs.close(JOB_ENDS_S)
+        labels.learning.close(JOB_ENDS_S)
     if not ended:
         raise KeyboardInterrupt  # the server may have kept it to itself
     if ended[0] is not None:

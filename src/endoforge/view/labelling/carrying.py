@@ -22,7 +22,7 @@ MOST_FRAMES = 4
 UNKNOWN_STEP_S = 0.2
 """Between two frames that don't say when they were taken."""
 MOST_GAP_S = 1.0
-"""Between frames of a video of which the camera's motion can't be measured, as when one is blurred."""
+"""Between frames of a video whose camera's motion can't be measured, as when one is blurred."""
 LEAST_LIKENESS = 0.2
 LEAST_LEFT = 0.5
 """A box of which less is left in the picture isn't suggested."""

@@ -15,10 +15,11 @@ from endoforge.view.encoding import jpeg
 from endoforge.view.labelling.carrying import Carrier
 from endoforge.view.labelling.keeping import LabelConflict, LabelKeeper
 from endoforge.view.labelling.label_files import read_stored
-from endoforge.view.labelling.label_messages import parse_edit
+from endoforge.view.labelling.label_messages import parse_edit, parse_wish
+from endoforge.view.labelling.learning import Learning
 from endoforge.view.labelling.shelf import Shelf
 from endoforge.view.queries import number_of
-from endoforge.view.run_files import RunFiles
+from endoforge.view.run_files import NotThere, RunFiles
 
 WIDTHS = (32, 4096)
 """Of pictures, the least and the most in pixels."""
@@ -36,6 +37,7 @@ class LabelTab:
         self._shelf = Shelf(config.root)
         self._keeper = LabelKeeper(config.root)
         self._carrier = Carrier(config.root)
+        self.learning = Learning(config, self._shelf)
 
     def routes(self) -> list[Route]:
         """Where the endpoints are."""
@@ -47,6 +49,10 @@ class LabelTab:
             Route(frame, self._keep, methods=["PUT"]),
             Route(f"{frame}/carried", self._carried),
             Route(f"{frame}/picture.jpg", self._picture),
+            Route("/api/learning", self._learning),
+            Route("/api/learning/start", self._learn, methods=["POST"]),
+            Route("/api/learning/stop", self._stop_learning, methods=["POST"]),
+            Route("/api/learning/{place:int}/{which}.jpg", self._compared),
         ]
 
     async def _runs(self, _: Request) -> Response:
@@ -76,6 +82,24 @@ class LabelTab:
     async def _picture(self, request: Request) -> Response:
         width = number_of(request, "width", WIDTHS[1])
         data = await run_in_threadpool(self._encoded, *_place(request), width)
+        return Response(data, media_type="image/jpeg")
+
+    async def _learning(self, _: Request) -> Response:
+        return _answer(await run_in_threadpool(self.learning.view))
+
+    async def _learn(self, request: Request) -> Response:
+        wish = parse_wish(await request.body())
+        await run_in_threadpool(self.learning.start, wish)
+        return await self._learning(request)
+
+    async def _stop_learning(self, request: Request) -> Response:
+        self.learning.stop()
+        return await self._learning(request)
+
+    async def _compared(self, request: Request) -> Response:
+        data = self.learning.picture(request.path_params["place"], request.path_params["which"])
+        if data is None:
+            raise NotThere("no such picture")
         return Response(data, media_type="image/jpeg")
 
     def _encoded(self, name: str, frame_id: int, width: int) -> bytes:

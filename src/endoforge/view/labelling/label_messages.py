@@ -3,7 +3,7 @@
 Boxes are in pixels of the picture as stored, right and bottom edges exclusive, as in labels.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -21,6 +21,9 @@ an import, which is truth; its label can't be read."""
 
 class _Message(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+_M = TypeVar("_M", bound=_Message)
 
 
 class FrameNote(_Message):
@@ -108,8 +111,79 @@ class LabelEdit(_Message):
 
 def parse_edit(body: bytes) -> LabelEdit:
     """Read the body of a change; raises UserError that says what is wrong with it."""
+    return _parsed(LabelEdit, body)
+
+
+LearningState = Literal["idle", "preparing", "training", "comparing", "done", "failed", "stopped"]
+StartName = Literal["packaged", "shown"]
+"""What a training begins from: the weights that come with EndoForge, or those that the live view
+shows."""
+
+
+class LearningWish(_Message):
+    """A training on the reviewed frames is to begin."""
+
+    start: StartName
+
+
+class DetectorScore(_Message):
+    """How well a detector does on the frames that were held out; None where nothing is to find."""
+
+    name: str
+    ap50: float | None
+    ap: float | None
+    found: int
+    missed: int
+    false: int
+
+
+class ComparedFrame(_Message):
+    """A held-out frame, of which there are pictures of what both detectors find: a line of each."""
+
+    old: str
+    new: str
+
+
+class ComparisonView(_Message):
+    """The detector that a training began from, beside the one that it made."""
+
+    boxes: int
+    threshold: float
+    old: DetectorScore
+    new: DetectorScore
+    frames: list[ComparedFrame]
+
+
+class LearningView(_Message):
+    """How a training on reviewed frames stands. `frames_needed` are too few as yet."""
+
+    state: LearningState
+    reviewed: int
+    frames_needed: int
+    starts: list[StartName]
+    trained_on: int = 0
+    held_out: int = 0
+    how: str = ""
+    """How the frames were held out."""
+    epoch: int | None = None
+    epochs: int | None = None
+    loss: float | None = None
+    eta_s: float | None = None
+    command: str = ""
+    weights: str = ""
+    """The file that the training writes."""
+    problem: str = ""
+    comparison: ComparisonView | None = None
+
+
+def parse_wish(body: bytes) -> LearningWish:
+    """Read what a training is to begin from; raises UserError that says what is wrong with it."""
+    return _parsed(LearningWish, body)
+
+
+def _parsed(kind: type[_M], body: bytes) -> _M:
     try:
-        return LabelEdit.model_validate_json(body)
+        return kind.model_validate_json(body)
     except ValidationError as error:
         fault = error.errors()[0]
         place = ".".join(map(str, fault["loc"])) or "the body"

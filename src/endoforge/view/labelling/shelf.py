@@ -65,6 +65,14 @@ class Shelf:
             next_polyp_id=1 + max((gist.top_id for gist in gists.values()), default=0),
         )
 
+    def reviewed(self, names: set[str]) -> dict[str, set[int]]:
+        """The numbers of the frames that people have reviewed, by the run's name."""
+        found = {}
+        for name in names:
+            gists = self._gists(RunFiles(self._root / name))
+            found[name] = {number for number, one in gists.items() if one.status == "reviewed"}
+        return found
+
     def _progress(self, run: RunFiles) -> RunProgress:
         notes = self._notes(run, self._gists(run))
         chosen = [note for note in notes if note.chosen]

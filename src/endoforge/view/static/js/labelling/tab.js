@@ -6,6 +6,7 @@ import { isTyping } from "../keys.js";
 import { ConflictDialog } from "./conflict.js";
 import { Editor } from "./editor.js";
 import { askedBy } from "./hotkeys.js";
+import { LearningPanel } from "./learning.js";
 import { Saver } from "./saver.js";
 import { RunShelf } from "./shelf.js";
 
@@ -28,6 +29,7 @@ export class LabelTab {
       toast: (text) => this.#toast(text),
     });
     this.shelf = new RunShelf((name) => this.#open(name));
+    this.learning = new LearningPanel();
     this.poller = new Poller(() => this.#refresh(), RUNS_MS);
     document.addEventListener("keydown", (event) => this.#key(event), { capture: true });
     for (const button of all("[data-label]")) {
@@ -45,7 +47,9 @@ export class LabelTab {
   }
 
   setActive(active) {
-    this.poller.setActive(active && !this.editor.isOpen);
+    const showsShelf = active && !this.editor.isOpen;
+    this.poller.setActive(showsShelf);
+    this.learning.setActive(showsShelf);
   }
 
   async #refresh() {
