@@ -30,7 +30,7 @@ export class Editor {
     this.pace = new Pace();
     this.stage = new Stage(byId("label-stage"), {
       select: (index) => this.select(index),
-      change: (index, box) => this.#edit("box changed", index, { bbox_px: box }),
+      change: (index, box) => this.#reshape(index, box),
       draw: (box) => this.#add(box),
     });
     this.list = new BoxList(this);
@@ -240,6 +240,11 @@ export class Editor {
     const polyp = drawn(box, this.list.chosenClass ?? this.run.classes[0], this.run.next_polyp_id++);
     this.selected = this.draft.polyps.length;
     this.#apply("box drawn", { ...this.draft, polyps: [...this.draft.polyps, polyp] });
+  }
+
+  #reshape(index, box) {
+    this.selected = index;
+    this.#edit("box changed", index, { bbox_px: box });
   }
 
   #edit(what, index, fields) {

@@ -112,8 +112,11 @@ export class Saver {
       this.wait = FIRST_WAIT_MS;
       this.digests.set(name, value.digest);
       const newer = this.waiting.get(name);
-      if (newer === entry) this.#done(name);
-      else if (newer) this.#wait(name, { ...newer, digest: value.digest });
+      if (newer !== entry) {
+        if (newer) this.#wait(name, { ...newer, digest: value.digest });
+        return; // what the page shows is newer
+      }
+      this.#done(name);
       this.on.kept(value);
     } else if (status === CONFLICT) {
       const newest = this.waiting.get(name) ?? entry;

@@ -113,8 +113,8 @@ export class LabelTab {
     const node = byId("label-saved");
     node.dataset.state = problem ? "trouble" : waiting ? "saving" : "saved";
     const many = waiting === 1 ? "1 frame isn't" : `${waiting} frames aren't`;
-    setText(node, problem ? `${many} saved yet; kept in this browser` : waiting ? "Saving…" : "All saved");
-    node.title = problem;
+    setText(node, problem ? `${many} saved yet; kept here` : waiting ? "Saving…" : "All saved");
+    node.title = problem && "Kept in this browser until the server has it";
     show(byId("label-retry"), Boolean(problem));
     if (problem) this.#problem(problem, true);
     else if (this.saveProblem) this.#problem("", true);
