@@ -4,6 +4,7 @@ import errno
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import cv2
@@ -32,6 +33,8 @@ class NoHub:
     def open(self) -> None: ...
 
     def close(self) -> None: ...
+
+    session = SimpleNamespace(clips=None)
 
     async def serve(self, _: Any) -> None: ...
 

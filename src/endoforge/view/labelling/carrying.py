@@ -12,7 +12,7 @@ from endoforge.core.errors import UserError
 from endoforge.tracking.association import best_pairs, likeness
 from endoforge.tracking.box_filter import BoxFilter
 from endoforge.tracking.camera_motion import measure_motion, small_grey
-from endoforge.view.labelling.label_files import LabelledFrame, in_pixels, in_shares
+from endoforge.view.labelling.label_files import FrameOnDisk, in_pixels, in_shares
 from endoforge.view.labelling.label_messages import Suggestion
 from endoforge.view.labelling.shelf import DONE
 from endoforge.view.run_files import NotThere, RunFiles
@@ -55,7 +55,7 @@ class Carrier:
         steps = _known_before(run, numbers[max(0, place - MOST_FRAMES) : place], times)
         if not steps or not steps[-1].polyps:
             return Suggestion(polyp_labels=[], why="no confirmed boxes in the frame before")
-        frame = LabelledFrame.read(run, frame_id)
+        frame = FrameOnDisk.read(run, frame_id)
         small = small_grey(run.picture(frame_id, frame.stored.label))
         boxes = _moved(steps, small, _seconds(frame, times), is_video=bool(times))
         if boxes is None:
@@ -80,7 +80,7 @@ def _known_before(run: RunFiles, numbers: list[int], times: dict[int, FrameTime]
     """The frames right before that are known, without a gap, the oldest first."""
     steps: list[_Step] = []
     for number in reversed(numbers):
-        frame = LabelledFrame.read(run, number)
+        frame = FrameOnDisk.read(run, number)
         if frame.stored.status not in DONE:
             break
         polyps = [polyp for polyp in frame.polyps.values() if polyp.bbox_px is not None]
@@ -94,7 +94,7 @@ def _known_before(run: RunFiles, numbers: list[int], times: dict[int, FrameTime]
     return steps
 
 
-def _seconds(frame: LabelledFrame, times: dict[int, FrameTime]) -> float:
+def _seconds(frame: FrameOnDisk, times: dict[int, FrameTime]) -> float:
     """When the frame was taken, as well as it is known."""
     if frame.frame_id in times:
         return times[frame.frame_id].seconds

@@ -22,14 +22,14 @@ MOST_SHOWN = 6
 
 
 @dataclass(frozen=True)
-class Comparison:
+class DetectorChange:
     """What was measured, and of each of its frames the JPEGs of the old and the new detector."""
 
     view: ComparisonView
     pictures: list[tuple[bytes, bytes]]
 
 
-def compare_apart(old: EvalConfig, new: EvalConfig) -> Comparison:
+def compare_apart(old: EvalConfig, new: EvalConfig) -> DetectorChange:
     """`compare`, in a process that is gone afterwards; raises what it raises."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context, initializer=_begin) as pool:
@@ -43,7 +43,7 @@ def _begin() -> None:
     sys.stderr = io.StringIO()  # its progress is none of the server's
 
 
-def compare(old: EvalConfig, new: EvalConfig) -> Comparison:
+def compare(old: EvalConfig, new: EvalConfig) -> DetectorChange:
     """Measure both detectors, and draw the frames on which they differ most."""
     results = run_eval(old), run_eval(new)
     places = most_different(*results)
@@ -56,7 +56,7 @@ def compare(old: EvalConfig, new: EvalConfig) -> Comparison:
         new=_score("after", results[1]),
         frames=[ComparedFrame(old=a.caption, new=b.caption) for a, b in pairs],
     )
-    return Comparison(view, [(a.jpeg, b.jpeg) for a, b in pairs])
+    return DetectorChange(view, [(a.jpeg, b.jpeg) for a, b in pairs])
 
 
 def most_different(old: EvalResult, new: EvalResult) -> list[int]:

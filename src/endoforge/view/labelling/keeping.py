@@ -13,7 +13,7 @@ from endoforge.core.errors import UserError
 from endoforge.core.files import write_json_atomic
 from endoforge.core.folders import FolderLock, make_folder, refuse_link
 from endoforge.view.browser_json import browser_value
-from endoforge.view.labelling.label_files import LabelledFrame, in_shares
+from endoforge.view.labelling.label_files import FrameOnDisk, in_shares
 from endoforge.view.labelling.label_messages import FrameView, LabelEdit
 from endoforge.view.run_files import RunFiles
 
@@ -43,7 +43,7 @@ class LabelKeeper:
 
     def read(self, name: str, frame_id: int) -> FrameView:
         """The frame and its label as they are now; raises NotThere if there is no such frame."""
-        return LabelledFrame.read(RunFiles.named(self._root, name), frame_id).view()
+        return FrameOnDisk.read(RunFiles.named(self._root, name), frame_id).view()
 
     def keep(self, name: str, frame_id: int, edit: LabelEdit, begun_from: str | None) -> FrameView:
         """Write what a person made of the label whose digest was `begun_from`; None: of no label.
@@ -54,7 +54,7 @@ class LabelKeeper:
         """
         run = RunFiles.named(self._root, name)
         with self._lock, _held(run):
-            frame = LabelledFrame.read(run, frame_id)
+            frame = FrameOnDisk.read(run, frame_id)
             if frame.is_locked and not edit.overrule:
                 raise UserError(f"frame {frame_id} has the simulator's own truth: unlock it first")
             fields = _edited_fields(frame, edit)
@@ -65,7 +65,7 @@ class LabelKeeper:
             path = run.label_path(frame_id)
             make_folder(path.parent, within=run.path)
             write_json_atomic(path, fields, sync=True)
-            return LabelledFrame.read(run, frame_id).view()
+            return FrameOnDisk.read(run, frame_id).view()
 
 
 @contextmanager
@@ -88,7 +88,7 @@ def _held(run: RunFiles) -> Iterator[None]:
         own.release()
 
 
-def _edited_fields(frame: LabelledFrame, edit: LabelEdit) -> dict[str, Any]:
+def _edited_fields(frame: FrameOnDisk, edit: LabelEdit) -> dict[str, Any]:
     """The fields of the label to write; what other programs have added to it stays."""
     before = frame.stored.label or _new_label(frame, confirmed=edit.reviewed)
     reviewed = edit.reviewed if edit.reviewed or before.reviewed is not None else None
@@ -100,7 +100,7 @@ def _edited_fields(frame: LabelledFrame, edit: LabelEdit) -> dict[str, Any]:
     return known
 
 
-def _new_label(frame: LabelledFrame, *, confirmed: bool) -> FrameLabel:
+def _new_label(frame: FrameOnDisk, *, confirmed: bool) -> FrameLabel:
     """What is known of a frame that had no label: its picture, and when that was taken."""
     run = frame.run
     image = run.image_path(frame.frame_id, None)
@@ -120,7 +120,7 @@ def _new_label(frame: LabelledFrame, *, confirmed: bool) -> FrameLabel:
     )
 
 
-def _polyp_fields(frame: LabelledFrame, polyp: PolypLabel, *, confirmed: bool) -> dict[str, Any]:
+def _polyp_fields(frame: FrameOnDisk, polyp: PolypLabel, *, confirmed: bool) -> dict[str, Any]:
     """One polyp as it is to be written; one that nobody has moved has the corners that it had."""
     raw, shown = _known_as(frame, polyp)
     added = {name: value for name, value in raw.items() if name not in PolypLabel.model_fields}
@@ -137,7 +137,7 @@ def _polyp_fields(frame: LabelledFrame, polyp: PolypLabel, *, confirmed: bool) -
     return {**added, **polyp.model_dump(mode="json")}
 
 
-def _known_as(frame: LabelledFrame, polyp: PolypLabel) -> tuple[dict[str, Any], PolypLabel | None]:
+def _known_as(frame: FrameOnDisk, polyp: PolypLabel) -> tuple[dict[str, Any], PolypLabel | None]:
     """What the label says of a polyp so far, as it stands there and as it was shown."""
     raws = frame.stored.raw_polyps()
     for place, shown in frame.polyps.items():

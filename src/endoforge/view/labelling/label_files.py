@@ -57,7 +57,7 @@ def read_stored(run: RunFiles, frame_id: int) -> StoredLabel:
 
 
 @dataclass(frozen=True)
-class LabelledFrame:
+class FrameOnDisk:
     """One frame of a run with its label."""
 
     run: RunFiles
@@ -65,7 +65,7 @@ class LabelledFrame:
     stored: StoredLabel
 
     @classmethod
-    def read(cls, run: RunFiles, frame_id: int) -> "LabelledFrame":
+    def read(cls, run: RunFiles, frame_id: int) -> "FrameOnDisk":
         """The frame as it is now."""
         return cls(run, frame_id, read_stored(run, frame_id))
 

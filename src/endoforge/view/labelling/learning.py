@@ -14,7 +14,7 @@ from endoforge.data.split import Split, save_split, split_by_run
 from endoforge.detect.packaged import PACKAGED, WEIGHTS_NAME
 from endoforge.evaluate.config import EvalConfig
 from endoforge.view.config import SimViewConfig
-from endoforge.view.labelling.comparing import Comparison, compare_apart
+from endoforge.view.labelling.comparing import DetectorChange, compare_apart
 from endoforge.view.labelling.label_messages import (
     LearningState,
     LearningView,
@@ -53,7 +53,7 @@ class _Attempt:
     epochs: int = 0
     command: str = ""
     problem: str = ""
-    comparison: Comparison | None = None
+    comparison: DetectorChange | None = None
 
     @property
     def weights(self) -> str:
@@ -138,8 +138,8 @@ class Learning:
     def _starts(self) -> dict[StartName, str]:
         """What a training can begin from; of one file under two names, the first."""
         starts: dict[StartName, str] = {}
-        if Path(self._config.weights).is_file():
-            starts["shown"] = self._config.weights
+        if Path(self._config.first_weights).is_file():
+            starts["shown"] = self._config.first_weights
         if self._config.checkpoint != PACKAGED:
             starts["packaged"] = PACKAGED
         return starts
@@ -156,7 +156,7 @@ class Learning:
 
     def _train(self, attempt: _Attempt) -> None:
         split = self._split(attempt)
-        folder = new_learning_folder(Path(self._config.weights).parent)
+        folder = new_learning_folder(Path(self._config.first_weights).parent)
         save_split(folder / "split.json", split, SEED)
         attempt.folder = folder
         attempt.epochs = epochs_for(attempt.trained_on)

@@ -68,7 +68,7 @@ const player = new FramePlayer(painter, (frame) => {
 const watching = new Watching(events);
 const steering = new Steering(connection, () => isLive() && !watching.only);
 const training = new TrainingTab();
-const labels = new LabelTab(() => page.tabs.current === "labels");
+const labels = new LabelTab(() => page.tabs.current === "labels", () => watching.only);
 
 page.connection = connection;
 page.events = events;

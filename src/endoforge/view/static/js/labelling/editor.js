@@ -18,7 +18,7 @@ const STATUS_WORDS = {
 };
 
 export class Editor {
-  /** `on` has the listeners: close(), problem(text), toast(text). */
+  /** `on` has the listeners: close(), problem(text), toast(text); and onlyWatches() tells. */
   constructor(saver, on) {
     this.saver = saver;
     this.on = on;
@@ -121,6 +121,10 @@ export class Editor {
   /** Whether the label may be changed; says why not. */
   get mayEdit() {
     if (!this.view) return false;
+    if (this.on.onlyWatches()) {
+      this.on.toast("This address is for watching only");
+      return false;
+    }
     if (!this.view.locked || this.draft.overrule) return true;
     this.on.toast("The simulator's own truth: Unlock it first");
     return false;
@@ -141,7 +145,7 @@ export class Editor {
 
   async accept() {
     if (!this.view) return;
-    if (this.view.locked && !this.draft.overrule) {
+    if (this.on.onlyWatches() || (this.view.locked && !this.draft.overrule)) {
       await this.#onwards();
       return;
     }
@@ -266,6 +270,7 @@ export class Editor {
   }
 
   #keep(draft) {
+    if (this.on.onlyWatches()) return;
     this.#set(draft);
     this.pace.touch();
     this.saver.save(this.run.name, this.view.frame_id, savedPart(draft));

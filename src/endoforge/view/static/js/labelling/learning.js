@@ -42,8 +42,8 @@ export class LearningPanel {
         now.frames_needed ? ` ${count(now.frames_needed)} more, and a detector can learn from them.` : ""),
       this.#choice(now, isGoing),
       el("div", { class: "buttons" },
-        el("button", { class: "button primary", type: "button", disabled: isGoing || now.frames_needed > 0, onclick: () => this.#ask("start", { start: this.start || now.starts[0] }) }, "Train on these"),
-        el("button", { class: "button danger", type: "button", disabled: !isGoing, onclick: () => this.#ask("stop", {}) }, "Stop")),
+        el("button", { class: "button primary changes", type: "button", disabled: isGoing || now.frames_needed > 0, onclick: () => this.#ask("start", { start: this.start || now.starts[0] }) }, "Train on these"),
+        el("button", { class: "button danger changes", type: "button", disabled: !isGoing, onclick: () => this.#ask("stop", {}) }, "Stop")),
       el("p", { class: "error", role: "alert", hidden: !(this.problem || now.problem) }, this.problem || now.problem),
       isGoing ? this.#progress(now) : "",
       now.comparison ? comparison(now) : el("p", { class: "quiet" }, "A fifth of the frames is held out, whole runs where there are several. Both detectors are measured on them."));

@@ -137,7 +137,7 @@ export class Stage {
     style.height = `${this.size[1] * this.scale}px`;
     style.transform = `translate(${this.left}px, ${this.top}px)`;
     this.image.classList.toggle("large", this.scale > 2.5);
-    this.node.dataset.zoom = this.zoom.toFixed(2);
+    Object.assign(this.node.dataset, { zoom: this.zoom.toFixed(2), width: this.size[0] });
     this.#load();
     this.#draw();
   }

@@ -14,8 +14,8 @@ const RUNS_MS = 5000;
 const TOAST_MS = 2500;
 
 export class LabelTab {
-  /** `isInFront` tells whether the tab is. */
-  constructor(isInFront) {
+  /** `isInFront` tells whether the tab is, `onlyWatches` whether the page may change nothing. */
+  constructor(isInFront, onlyWatches) {
     this.isInFront = isInFront;
     this.conflicts = new ConflictDialog((entry, theirs, keepsMine) => this.#settle(entry, theirs, keepsMine));
     this.saver = new Saver({
@@ -27,6 +27,7 @@ export class LabelTab {
       close: () => this.#showShelf(),
       problem: (text) => this.#problem(text),
       toast: (text) => this.#toast(text),
+      onlyWatches,
     });
     this.shelf = new RunShelf((name) => this.#open(name));
     this.learning = new LearningPanel();
