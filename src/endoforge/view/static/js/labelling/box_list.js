@@ -42,8 +42,8 @@ export class BoxList {
     return el("li", { class: index === editor.selected ? "selected" : "" },
       el("button", { class: "pick", type: "button", "aria-pressed": String(index === editor.selected), onclick: () => editor.select(index) },
         el("i", { class: `swatch ${kind}`, "aria-hidden": "true" }),
-        el("b", {}, classOf(polyp)),
-        el("span", { class: "quiet" }, [words[kind], score].filter(Boolean).join(" "))),
+        el("span", {}, el("b", {}, classOf(polyp)),
+          el("span", { class: "quiet" }, [words[kind], score].filter(Boolean).join(" ")))),
       el("label", { class: "number" }, el("span", { "aria-hidden": "true" }, "№"), number),
       el("button", { class: "button slim", type: "button", "aria-label": `Remove box ${index + 1}`, onclick: () => editor.remove(index) }, "✕"));
   }
