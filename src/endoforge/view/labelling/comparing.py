@@ -3,10 +3,13 @@
 import io
 import multiprocessing
 import sys
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from threading import Event
+from typing import Any
 
 from endoforge.core.children import become_child, starting_children
+from endoforge.core.errors import UserError
 from endoforge.evaluate.config import EvalConfig
 from endoforge.evaluate.matching import match_picture
 from endoforge.evaluate.result import EvalResult
@@ -19,6 +22,7 @@ from endoforge.view.labelling.label_messages import (
 )
 
 MOST_SHOWN = 6
+LOOK_EVERY_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -29,18 +33,43 @@ class DetectorChange:
     pictures: list[tuple[bytes, bytes]]
 
 
-def compare_apart(old: EvalConfig, new: EvalConfig) -> DetectorChange:
-    """`compare`, in a process that is gone afterwards; raises what it raises."""
+def compare_apart(old: EvalConfig, new: EvalConfig, stop: Event) -> DetectorChange | None:
+    """`compare`, in a process that is gone afterwards; None if it was told to `stop`.
+
+    Raises UserError if it fails.
+    """
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context, initializer=_begin) as pool:
-        with starting_children():
-            future = pool.submit(compare, old, new)
-        return future.result()
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(theirs, old, new), daemon=True)
+    with starting_children():
+        process.start()
+    theirs.close()
+    try:
+        while not ours.poll(LOOK_EVERY_S):
+            if stop.is_set():
+                return None
+        answer: DetectorChange | str = ours.recv()
+    except EOFError:
+        answer = "the detectors couldn't be measured: the process ended"
+    finally:
+        process.terminate()
+        process.join()
+        ours.close()
+    if isinstance(answer, str):
+        raise UserError(answer)
+    return answer
 
 
-def _begin() -> None:
+def _work(
+    answers: "Connection[DetectorChange | str, Any]", old: EvalConfig, new: EvalConfig
+) -> None:
+    """In the process."""
     become_child()
     sys.stderr = io.StringIO()  # its progress is none of the server's
+    try:
+        answers.send(compare(old, new))
+    except (UserError, OSError) as error:
+        answers.send(str(error))
 
 
 def compare(old: EvalConfig, new: EvalConfig) -> DetectorChange:

@@ -174,10 +174,9 @@ class Learning:
             attempt.state = "stopped" if self._stop.is_set() else "failed"
             return
         attempt.state = "comparing"
-        attempt.comparison = compare_apart(
-            self._eval_config(attempt.start, folder), self._eval_config(attempt.weights, folder)
-        )
-        attempt.state = "done"
+        old, new = (self._eval_config(one, folder) for one in (attempt.start, attempt.weights))
+        attempt.comparison = compare_apart(old, new, self._stop)
+        attempt.state = "stopped" if attempt.comparison is None else "done"
 
     def _split(self, attempt: _Attempt) -> Split:
         index = index_root(self._config.root)

@@ -98,6 +98,7 @@ export class LabelTab {
       if (event.key === "Escape") byId("label-stage").focus();
       if (event.target.type !== "range") return;
     }
+    if (event.target.closest("[role=tablist]")) return; // its arrows choose a tab
     const onStage = event.target === byId("label-stage") || event.target === document.body;
     const asked = askedBy(event, this.editor.selected >= 0);
     if (!asked) return;
