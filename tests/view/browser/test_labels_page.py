@@ -222,6 +222,30 @@ def test_the_simulators_truth_is_shown_and_changed_only_after_unlocking(browser,
     page.context.close()
 
 
+def test_who_only_watches_looks_and_changes_nothing(browser, folder):
+    server = Viewer(folder, "--source", "shown", "--host", "0.0.0.0")
+    wait_until(lambda: "to watch only" in "".join(server.said))
+    said = "".join(server.said)
+    token = re.findall(r"watch only: .*token=([\w-]+)", said)[0]
+    run = new_run(server, [[guess(10, 12, 40, 44)], [guess(10, 12, 40, 44)]])
+    page = browser.new_context(viewport=DESKTOP).new_page()
+    port = re.findall(r":(\d+)/", said)[0]
+    page.goto(f"http://127.0.0.1:{port}/?token={token}")
+    page.keyboard.press("3")
+    expect(page.locator("#panel-labels .watches-why")).to_be_visible()
+    expect(page.get_by_role("button", name="Train on these")).to_be_hidden()
+    page.locator("#label-runs .run").filter(has_text=run.name).click()
+    expect(page.locator("#label-boxes li")).to_have_count(1)
+    drag(page, (60, 10), (90, 30))
+    expect(page.locator("#label-toasts .toast")).to_have_text("This address is for watching only")
+    page.keyboard.press("Enter")
+    expect(page.locator("#label-where")).to_have_text("2 / 2")
+    expect(page.locator("#label-saved")).to_have_text("All saved")
+    assert [label_of(run, number)["reviewed"] for number in (0, 1)] == [False, False]
+    page.context.close()
+    server.stop()
+
+
 def test_only_the_chosen_frames_are_gone_through(browser, server):
     run = new_run(server, [[], [], [], []])
     chosen = [{"run": run.name, "frame_id": number} for number in (1, 3)]
