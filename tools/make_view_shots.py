@@ -14,6 +14,7 @@ import threading
 import time
 from pathlib import Path
 
+from benchmarks.labelling import write_predictions
 from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
 
@@ -25,12 +26,13 @@ EPOCHS, BATCH_SIZE, SHOT_AT_EPOCH = 16, 8, 9
 SEED = 11
 SEARCH_S, LEAST_HITS = 240, 100
 """How long a good moment is looked for, and the hits that are counted before it."""
+FRAMES_TO_LABEL, REVIEWED, SHOWN_BOXES = 60, 14, 1
 HOURS_MS = 3_600_000
 ROOT = "assets/datasets/captures"
 
 
 def main(folder: Path) -> None:
-    """Write docs/images/sim-view-live.jpg and sim-view-training.jpg."""
+    """Write docs/images/sim-view-live.jpg, sim-view-training.jpg and sim-view-labels.jpg."""
     if not (folder / ROOT).exists():
         endoforge(folder, "datagen", *DATA, "--output-root", ROOT).communicate()
     trained = (folder / "checkpoints/tinydet.safetensors").exists()
@@ -44,6 +46,40 @@ def main(folder: Path) -> None:
             save(training(page, train=not trained), "sim-view-training.jpg")
             save(live(page), "sim-view-live.jpg")
             browser.close()
+    finally:
+        server.terminate()
+        server.wait()
+    save(labels(folder), "sim-view-labels.jpg")
+
+
+def labels(folder: Path) -> bytes:
+    """The label tab: frames that the packaged weights have labelled, some of them reviewed."""
+    root = folder / "predicted"
+    if not root.exists():
+        write_predictions(folder / ROOT, root, "packaged", 0.3, FRAMES_TO_LABEL)
+    source = str(next(root.iterdir()))
+    words = ["--headless", "--port", "0", "--source", source, "--output-root", str(root)]
+    server = endoforge(folder, "sim-view", *words)
+    try:
+        address = address_of(server)
+        with sync_playwright() as api:
+            browser = api.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+            page = browser.new_page(viewport=SIZE)
+            page.goto(f"{address}/#labels")
+            page.locator("#label-runs .run").first.click()
+            stage = page.locator("#label-stage:not(.loading)")
+            boxes = page.locator("#label-boxes li")
+            for looked_at in range(FRAMES_TO_LABEL):
+                expect(stage).to_have_count(1)
+                if looked_at >= REVIEWED and boxes.count() >= SHOWN_BOXES:
+                    break
+                page.keyboard.press("Enter")
+                page.wait_for_timeout(500)
+            boxes.first.locator(".pick").click()
+            page.wait_for_timeout(1000)
+            shot = page.screenshot()
+            browser.close()
+            return shot
     finally:
         server.terminate()
         server.wait()

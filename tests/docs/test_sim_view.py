@@ -15,6 +15,7 @@ TOOLS = DOCS.with_name("tools")
 PAGE = (DOCS / "sim-view.md").read_text(encoding="utf-8")
 SCRIPTS = Path(endoforge.__file__).parent / "view/static/js"
 KEYS = (SCRIPTS / "keys.js").read_text(encoding="utf-8")
+HOTKEYS = (SCRIPTS / "labelling/hotkeys.js").read_text(encoding="utf-8")
 ACTIONS = (SCRIPTS / "actions.js").read_text(encoding="utf-8")
 
 
@@ -69,6 +70,21 @@ def test_the_table_of_keys_is_that_of_the_page():
     assert set(rows[: len(pressed)]) == set(pressed)
     assert frozenset().union(*rows[len(pressed) :]) == frozenset().union(*steering)
     assert len(steering) == 7
+
+
+def test_the_keys_of_labels_are_those_of_the_page():
+    listed = part(HOTKEYS, "LABEL_GROUPS")
+    pressed = [
+        re.findall(r'(?:"([^"]+)"|(\w+)): "', actions)
+        for actions in re.findall(r"\[\{ (.*?) \}, \"", listed)
+    ]
+    by_hand = re.findall(r"\[\[(\".*?)\], \"", part(HOTKEYS, "LABEL_HANDS"))
+    page = [{quoted or bare for quoted, bare in keys} for keys in pressed]
+    page += [set(re.findall(r'"([^"]+)"', keys)) for keys in by_hand]
+    table = PAGE[PAGE.index("| key of the label tab |") :].split("\n\n")[0].splitlines()[2:]
+    cells = [row.split(" | ")[0].removeprefix("| ") for row in table]
+    assert [set(re.findall(r"`([^`]+)`", cell)) or {cell} for cell in cells] == page
+    assert len(page) == 13
 
 
 def test_every_key_has_an_action_and_every_command_a_key():

@@ -19,8 +19,9 @@ from safetensors.torch import save as save_tensors
 
 from endoforge.detect.tinydet import TinyDetConfig, build_tinydet
 from endoforge.detect.weights import METADATA_KEY
+from endoforge.view.run_files import NotThere
 from endoforge.view.training.curves import TrainingWatch, read_metrics, read_status
-from endoforge.view.training.library import Library, NotThere
+from endoforge.view.training.library import Library
 
 from .harness import call
 from .strategies import ESCAPES

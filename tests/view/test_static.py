@@ -9,14 +9,14 @@ import endoforge
 
 STATIC = Path(endoforge.__file__).parent / "view" / "static"
 PAGE = STATIC / "index.html"
-MODULES = sorted(STATIC.glob("js/*.js"))
+MODULES = sorted(STATIC.glob("js/**/*.js"))
 TEXTS = [PAGE, *MODULES, *sorted(STATIC.glob("css/*.css")), *sorted(STATIC.glob("*.svg"))]
 NAMESPACES = ("http://www.w3.org/2000/svg",)
 """Names, which nothing fetches."""
 
 
 def imported_by(module: Path) -> list[Path]:
-    names = re.findall(r'from "(\./[^"]+)"', module.read_text())
+    names = re.findall(r'from "(\.{1,2}/[^"]+)"', module.read_text())
     return [(module.parent / name).resolve() for name in names]
 
 
@@ -33,7 +33,7 @@ def test_what_a_module_imports_is_there(module):
 
     assert [path for path in imported_by(module) if not path.is_file()] == []
     assert len(imported_by(module)) == len(re.findall(r"^import\b|^} from", text, re.MULTILINE))
-    for names, source in re.findall(r'import \{([^}]+)\} from "\./([^"]+)"', text):
+    for names, source in re.findall(r'import \{([^}]+)\} from "(\.{1,2}/[^"]+)"', text):
         exported = (module.parent / source).read_text()
         for name in (name.strip() for name in names.split(",") if name.strip()):
             assert re.search(rf"export (async )?(function|class|const) {name}\b", exported), name

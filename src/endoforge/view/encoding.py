@@ -112,10 +112,10 @@ class Encoding(threading.Thread):
         self.frames.close()
 
 
-def jpeg(rgb: NDArray[np.uint8]) -> bytes:
-    """`rgb`, (H, W, 3) uint8, as a JPEG."""
+def jpeg(rgb: NDArray[np.uint8], quality: int = QUALITY) -> bytes:
+    """`rgb`, (H, W, 3) uint8, as a JPEG of a quality of 0 to 100."""
     bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
-    encoded, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    encoded, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not encoded:
         raise ValueError(f"can't encode a picture of shape {rgb.shape} as JPEG")
     return data.tobytes()

@@ -29,7 +29,9 @@ HEADERS = {
 WATCH_ONLY = "endoforge.watch_only"
 """The key of a scope that is true for who may watch alone."""
 MOST_BODY = 4096
-"""Bytes of a request; there is nothing to send that is longer."""
+"""Bytes of a request; there is nothing to send that is longer, but for labels."""
+MOST_LABEL_BODY = 500_000
+"""Bytes of the label of a frame with hundreds of boxes."""
 TOKEN_PAGE = Path(__file__).with_name("static") / "token.html"
 REFUSED = 1008
 """WebSocket's code for a policy that was violated."""
@@ -59,9 +61,9 @@ class Guard:
     """Lets through what the server's own pages ask, and adds headers to all that it answers.
 
     Host must be a name of this server, which keeps out pages whose own name was made to lead here.
-    Origin must be the same, where there is one; POST and WebSocket must have one. With `token`, the
-    address or a cookie must have that, or its `watch_token`; with this, nothing is changed by POST,
-    and the scope of a WebSocket says WATCH_ONLY.
+    Origin must be the same, where there is one; POST, PUT and WebSocket must have one. With
+    `token`, the address or a cookie must have that, or its `watch_token`; with this, nothing is
+    changed, and the scope of a WebSocket says WATCH_ONLY.
     """
 
     def __init__(self, app: ASGIApp, *, host: str, port: int, token: str | None) -> None:
@@ -89,7 +91,7 @@ class Guard:
         if (response := self._refusal(scope) or self._welcome(scope)) is not None:
             await response(scope, receive, answer)
             return
-        await self._app(scope, _limited(receive), answer)
+        await self._app(scope, _limited(receive, _most_body(scope)), answer)
 
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
@@ -100,8 +102,8 @@ class Guard:
         needed = scope["type"] == "websocket" or scope["method"] not in ("GET", "HEAD")
         if (needed or origin is not None) and not _same(origin, host):
             return _error(403, "only pages of this server may ask for that")
-        if scope["type"] == "http" and _length(headers) > MOST_BODY:
-            return _error(413, f"a request may have {MOST_BODY} bytes")
+        if scope["type"] == "http" and _length(headers) > (most := _most_body(scope)):
+            return _error(413, f"a request may have {most} bytes")
         if self._given(scope, headers) is None:
             if "text/html" in headers.get("accept", ""):
                 return FileResponse(TOKEN_PAGE, status_code=401)
@@ -177,16 +179,21 @@ class TooLong(UserError):
     """A request without a length that turned out to be too long."""
 
 
-def _limited(receive: Receive) -> Receive:
-    """`receive`, but that it raises TooLong after MOST_BODY bytes."""
+def _most_body(scope: Scope) -> int:
+    is_label = scope["method"] == "PUT" and scope["path"].startswith("/api/labels/")
+    return MOST_LABEL_BODY if is_label else MOST_BODY
+
+
+def _limited(receive: Receive, most: int) -> Receive:
+    """`receive`, but that it raises TooLong after `most` bytes."""
     taken = 0
 
     async def limited() -> Message:
         nonlocal taken
         message = await receive()
         taken += len(message.get("body", b""))
-        if taken > MOST_BODY:
-            raise TooLong(f"a request may have {MOST_BODY} bytes")
+        if taken > most:
+            raise TooLong(f"a request may have {most} bytes")
         return message
 
     return limited
@@ -195,7 +202,7 @@ def _limited(receive: Receive) -> Receive:
 def _length(headers: Headers) -> int:
     text = headers.get("content-length", "0")
     # A number of thousands of digits is more than `int` reads.
-    return int(text) if text.isdecimal() and len(text) < 16 else MOST_BODY + 1
+    return int(text) if text.isdecimal() and len(text) < 16 else MOST_LABEL_BODY + 1
 
 
 def _name(host: str) -> str:

@@ -1,4 +1,4 @@
-"""The web server: a page, its files, a WebSocket, and what the training tab asks for."""
+"""The web server: a page, its files, a WebSocket, and what the other tabs ask for."""
 
 import asyncio
 import contextlib
@@ -17,18 +17,20 @@ from starlette.types import ASGIApp
 
 from endoforge.core.errors import UserError
 from endoforge.view.clip import ClipMaker
+from endoforge.view.labelling.keeping import RunBusy
+from endoforge.view.labelling.label_api import LabelTab
 from endoforge.view.live import Hub
+from endoforge.view.run_files import NotThere
 from endoforge.view.security import Guard, TooLong
 from endoforge.view.training.api import TrainingTab
-from endoforge.view.training.library import NotThere
 
 STATIC = Path(__file__).with_name("static")
 
 
 def make_app(
-    hub: Hub, training: TrainingTab, *, host: str, port: int, token: str | None
+    hub: Hub, training: TrainingTab, labels: LabelTab, *, host: str, port: int, token: str | None
 ) -> ASGIApp:
-    """The application of both tabs; `host` and `port` are what it is reached by."""
+    """The application of all tabs; `host` and `port` are what it is reached by."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -43,12 +45,14 @@ def make_app(
             WebSocketRoute("/live", hub.serve),
             Route("/api/clip", partial(_clip, hub.session.clips), methods=["POST"]),
             *training.routes(),
+            *labels.routes(),
         ],
         lifespan=lifespan,
         exception_handlers={
             HTTPException: _failed,
             NotThere: _refused(404),
             TooLong: _refused(413),
+            RunBusy: _refused(423),
             UserError: _refused(400),
             OSError: _broken,
         },

@@ -17,6 +17,7 @@ import uvicorn
 from endoforge.core.errors import UserError
 from endoforge.core.outputs import check_output_folder
 from endoforge.view.config import DEFAULT_PORT, SimViewConfig
+from endoforge.view.labelling.label_api import LabelTab
 from endoforge.view.live import MOST_MESSAGE, Hub
 from endoforge.view.live_recording import Recording
 from endoforge.view.security import is_loopback, new_token, watch_token
@@ -74,9 +75,9 @@ def serve(session: Session, listening: socket.socket, token: str | None) -> View
     Raises KeyboardInterrupt after Ctrl-C, and the error that ended the session, if one did.
     """
     config = session.config
-    training = TrainingTab(config)
+    training, labels = TrainingTab(config), LabelTab(config)
     port = listening.getsockname()[1]
-    app = make_app(Hub(session), training, host=config.host, port=port, token=token)
+    app = make_app(Hub(session), training, labels, host=config.host, port=port, token=token)
     server = uvicorn.Server(
         uvicorn.Config(
             app,
@@ -111,6 +112,7 @@ def serve(session: Session, listening: socket.socket, token: str | None) -> View
         session.close()
         training.watch.end()
         training.jobs.close(JOB_ENDS_S)
+        labels.learning.close(JOB_ENDS_S)
     if not ended:
         raise KeyboardInterrupt  # the server may have kept it to itself
     if ended[0] is not None:

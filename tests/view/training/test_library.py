@@ -9,9 +9,10 @@ import pytest
 
 from endoforge.captures.recorder import RunRecorder
 from endoforge.captures.schema import FrameLabel, PolypLabel, image_name
+from endoforge.view.run_files import NotThere
 from endoforge.view.training import library as module
 from endoforge.view.training.curves import TrainingWatch, read_metrics
-from endoforge.view.training.library import Library, NotThere
+from endoforge.view.training.library import Library
 
 
 def write_run(root, *, boxes=(2, 0, 1), finish=True):

@@ -10,13 +10,12 @@ from starlette.routing import Route
 from endoforge.core.errors import UserError
 from endoforge.core.parsing import parse_json
 from endoforge.view.config import SimViewConfig
+from endoforge.view.queries import number_of
 from endoforge.view.training.curves import TrainingWatch
 from endoforge.view.training.jobs import Jobs
 from endoforge.view.training.library import Library
 
 THUMBNAIL_PX = 320
-MOST_DIGITS = 15
-"""Of a number in an address: it is below 2^53, which JavaScript's numbers can hold."""
 
 
 class TrainingTab:
@@ -51,7 +50,7 @@ class TrainingTab:
             self._library.thumbnail,
             request.path_params["name"],
             request.path_params["frame_id"],
-            width=_number(request, "width", THUMBNAIL_PX),
+            width=number_of(request, "width", THUMBNAIL_PX),
             overlay=request.query_params.get("overlay") == "1",
         )
         return Response(data, media_type="image/jpeg")
@@ -72,16 +71,7 @@ class TrainingTab:
 
     async def _log(self, request: Request) -> Response:
         job = self.jobs.job(request.path_params["kind"])
-        return JSONResponse(job.log_from(_number(request, "from", 0)))
-
-
-def _number(request: Request, name: str, default: int) -> int:
-    text = request.query_params.get(name)
-    if text is None:
-        return default
-    if not text.isdecimal() or len(text) > MOST_DIGITS:
-        raise UserError(f"{name}: must be a whole number")
-    return int(text)
+        return JSONResponse(job.log_from(number_of(request, "from", 0)))
 
 
 def _object(body: bytes) -> dict[str, Any]:

@@ -1,20 +1,18 @@
 """How a training goes, by the files that `train` keeps."""
 
-import math
 import threading
 from collections import deque
 from pathlib import Path
 from typing import Any
 
-from endoforge.core.parsing import TOO_DEEP, parse_json
+from endoforge.core.parsing import parse_json
 from endoforge.core.reading import open_regular, read_regular
+from endoforge.view.browser_json import browser_value
 
 SAMPLE_EVERY_S = 1.0
 MOST_SAMPLES = 5000
 MOST_LINES, MOST_BYTES = 2000, 4_000_000
 """Of the metrics file, the last ones."""
-MOST_LEVELS = 20
-"""Of lists and objects in each other."""
 MOST_STEPS, MOST_LOSS = 10**12, 1e30
 """A status that tells of more is no training's."""
 
@@ -92,25 +90,7 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 
 def _parsed(text: bytes) -> Any:
     """A JSON value as browsers read it. Raises ValueError."""
-    return _readable(parse_json(text), MOST_LEVELS)
-
-
-def _readable(value: Any, levels: int) -> Any:
-    """A JSON value with null for NaN and infinity, and escapes for what UTF-8 can't hold.
-
-    Raises ValueError for what is nested deeper.
-    """
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, str):
-        return value.encode(errors="backslashreplace").decode()
-    if not isinstance(value, dict | list):
-        return value
-    if not levels:
-        raise ValueError(TOO_DEEP)
-    if isinstance(value, dict):
-        return {_readable(k, levels): _readable(v, levels - 1) for k, v in value.items()}
-    return [_readable(one, levels - 1) for one in value]
+    return browser_value(parse_json(text))
 
 
 def _global_step(status: dict[str, Any]) -> int | None:

@@ -1,7 +1,7 @@
 """The capture runs under the output root, as lists and thumbnails."""
 
 import math
-import re
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -12,26 +12,18 @@ from pydantic import ValidationError
 
 from endoforge.captures.label_boxes import normalised_corners, usable_box
 from endoforge.captures.overlay import TRUTH_COLOR, draw_boxes
-from endoforge.captures.pictures import read_picture
-from endoforge.captures.run_frames import LABEL_PATTERN, read_manifest
-from endoforge.captures.schema import Corners, FrameLabel, PolypLabel, label_name
+from endoforge.captures.run_frames import read_manifest
+from endoforge.captures.schema import Corners, PolypLabel
 from endoforge.captures.tally import Unusable
-from endoforge.core.errors import UserError
 from endoforge.core.parsing import parse_json
 from endoforge.core.reading import MOST_LABEL_BYTES, read_regular
 from endoforge.core.text import as_utf8
 from endoforge.view.encoding import jpeg
+from endoforge.view.run_files import RunFiles, newest_runs, stamp_of
 
 MOST_RUNS = 200
-RUN_NAME = re.compile(r"run_[A-Za-z0-9_-]{1,64}")
 WIDTHS = (32, 1280)
 """Of thumbnails, the least and the most in pixels."""
-MOST_NUMBER = 2**63
-"""Frames have lower numbers: more than any run has, and no more than the index takes."""
-
-
-class NotThere(UserError):
-    """There is no such run or frame, or it can't be read; says which."""
 
 
 class Library:
@@ -40,33 +32,27 @@ class Library:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._lock = Lock()
-        self._boxes: dict[str, dict[int, int]] = {}
-        """Of each run that was listed, its frames with a label, and their boxes. Labels never
-        change, so each is read once."""
+        self._boxes: dict[str, dict[int, _Counted]] = {}
+        """Of each run that was listed, its frames with a label, and their boxes. A label is read
+        again when its file is another one."""
 
     def runs(self) -> dict[str, Any]:
         """What the page shows of the newest MOST_RUNS runs, the newest first."""
-        folders = sorted(self._folders(), key=lambda path: (len(path.name), path.name))[::-1]
-        shown = folders[:MOST_RUNS]
+        shown, left_out = newest_runs(self._root, MOST_RUNS)
         with self._lock:
             self._boxes = {path.name: self._read_boxes(path) for path in shown}
             rows = [_row(path, self._boxes[path.name]) for path in shown]
         listing = {"root": str(self._root), "runs": rows}
-        return listing | ({"left_out": len(folders) - len(shown)} if folders[MOST_RUNS:] else {})
+        return listing | ({"left_out": left_out} if left_out else {})
 
     def thumbnail(self, name: str, frame_id: int, *, width: int, overlay: bool) -> bytes:
         """A frame as a JPEG, `width` pixels wide, if it has so many; raises NotThere.
 
         `overlay` draws the boxes of its label.
         """
-        label, run = self._label(name, frame_id)
-        try:
-            path = run / label.image
-            if not path.resolve().is_relative_to(run.resolve()):
-                raise NotThere(f"{name}: frame {frame_id} names a picture outside its run")
-            picture = read_picture(path)
-        except (Unusable, OSError, ValueError) as error:  # ValueError: a null, in no file's name
-            raise NotThere(f"{name}: the picture of frame {frame_id} can't be read") from error
+        run = RunFiles.named(self._root, name)
+        label = run.label(frame_id)
+        picture = run.picture(frame_id, label)
         width = min(max(width, WIDTHS[0]), WIDTHS[1], picture.shape[1])
         if overlay:
             size = picture.shape[1], picture.shape[0]
@@ -79,47 +65,35 @@ class Library:
         small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
         return jpeg(np.asarray(small, np.uint8))
 
-    def _folders(self) -> list[Path]:
-        try:
-            return [
-                path
-                for path in self._root.iterdir()
-                if RUN_NAME.fullmatch(path.name) and path.is_dir()
-            ]
-        except OSError:
-            return []
-
-    def _read_boxes(self, run: Path) -> dict[int, int]:
-        """The number of boxes of each frame of a run that has a label."""
-        known, found = self._boxes.get(run.name, {}), dict[int, int]()
-        try:
-            paths = list((run / "labels").iterdir())
-        except OSError:
-            return found
-        for path in paths:
-            match = LABEL_PATTERN.fullmatch(path.name)
-            if match is not None and (number := int(match[1])) < MOST_NUMBER:
-                found[number] = known[number] if number in known else _count_boxes(path)
+    def _read_boxes(self, run: Path) -> dict[int, "_Counted"]:
+        """The boxes of each frame of a run that has a label."""
+        known, found = self._boxes.get(run.name, {}), dict[int, _Counted]()
+        for number, path in RunFiles(run).labels():
+            try:
+                stamp = stamp_of(path)
+            except OSError:
+                continue
+            before = known.get(number)
+            if before is None or before.stamp != stamp:
+                before = _Counted(stamp, _count_boxes(path))
+            found[number] = before
         return found
 
-    def _label(self, name: str, frame_id: int) -> tuple[FrameLabel, Path]:
-        if RUN_NAME.fullmatch(name) is None or not 0 <= frame_id < MOST_NUMBER:
-            raise NotThere("no such run or frame")
-        run = self._root / name
-        try:
-            data = read_regular(run / label_name(frame_id), MOST_LABEL_BYTES)
-            label = FrameLabel.model_validate_json(as_utf8(data))
-        except (OSError, ValidationError) as error:
-            raise NotThere(f"{name}: no frame {frame_id} that can be read") from error
-        return label, run
+
+@dataclass(frozen=True)
+class _Counted:
+    """The boxes of a label's file, as it was when it had this stamp."""
+
+    stamp: tuple[int, int, int]
+    boxes: int
 
 
-def _row(run: Path, boxes: dict[int, int]) -> dict[str, Any]:
+def _row(run: Path, boxes: dict[int, _Counted]) -> dict[str, Any]:
     frames = sorted(boxes)
     row: dict[str, Any] = {
         "name": run.name,
         "frames": len(frames),
-        "boxes": sum(boxes.values()),
+        "boxes": sum(counted.boxes for counted in boxes.values()),
         "complete": None,
         "seed": None,
         "started_at_unix": None,

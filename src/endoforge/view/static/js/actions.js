@@ -38,6 +38,7 @@ export function makeActions(page) {
     "frame-on": () => stepBy(page, 1),
     live: () => page.tabs.select("live"),
     training: () => page.tabs.select("training"),
+    labels: () => page.tabs.select("labels"),
     help: () => page.toggleDialog("help"),
     log: () => page.toggleDialog("log"),
     full_screen: toggleFullScreen,

@@ -17,6 +17,13 @@ export async function postForFile(path) {
   return response.ok ? response.blob() : answer(response);
 }
 
+/** Status and JSON of a PUT. Throws an Error with one line for people if there is no answer. */
+export async function putJson(path, body, headers = {}) {
+  const all = { "Content-Type": "application/json", ...headers };
+  const response = await request(path, { method: "PUT", headers: all, body: JSON.stringify(body) });
+  return { status: response.status, value: await response.json().catch(() => null) };
+}
+
 async function request(path, options, patienceMs = 10000) {
   try {
     return await fetch(path, { ...options, signal: AbortSignal.timeout(patienceMs) });

@@ -1,6 +1,7 @@
 /** Keys to actions, and the page that lists them. */
 
 import { byId, el } from "./dom.js";
+import { LABEL_GROUPS, LABEL_HANDS } from "./labelling/hotkeys.js";
 
 /** Keys with their actions, and what they do. */
 const GROUPS = [
@@ -29,7 +30,7 @@ const GROUPS = [
     [{ o: "data_run" }, "Data run: autopilot, record to the end"],
   ]],
   ["Page", [
-    [{ 1: "live", 2: "training" }, "Live, training"],
+    [{ 1: "live", 2: "training", 3: "labels" }, "Live, training, labels"],
     [{ x: "boxes" }, "Boxes, or the bare picture; on this page alone"],
     [{ g: "save_clip" }, "Save the last 20 seconds as a video"],
     [{ f: "full_screen" }, "The view on all of the screen"],
@@ -50,7 +51,7 @@ const STEERING = [
     [["Q", "E"], "Roll"],
   ]],
 ];
-const ANYWHERE = new Set(["live", "training", "help"]);
+const ANYWHERE = new Set(["live", "training", "labels", "help"]);
 const REPEATING = new Set(["objectness-down", "objectness-up", "iou-down", "iou-up", "seek-back", "seek-on", "frame-back", "frame-on"]);
 const ALIASES = { "+": "=", _: "-" };
 const BY_KEY = new Map(GROUPS.flatMap(([, rows]) => rows.flatMap(([actions]) => Object.entries(actions))));
@@ -94,5 +95,7 @@ export function writeHelp() {
   byId("help-body").append(
     ...GROUPS.map(([title, list]) => part(title, rows(list, ([actions]) => Object.keys(actions).map((key) => key.toUpperCase())))),
     ...STEERING.map(([title, list]) => part(title, rows(list, ([keys]) => keys))),
+    ...LABEL_GROUPS.map(([title, list]) => part(title, rows(list, ([actions]) => Object.keys(actions)))),
+    ...LABEL_HANDS.map(([title, list]) => part(title, rows(list, ([keys]) => keys))),
   );
 }

@@ -9,6 +9,7 @@ import { EventLog } from "./events.js";
 import { FramePlayer } from "./frames.js";
 import { Hud } from "./hud.js";
 import { listenToKeys, writeHelp } from "./keys.js";
+import { LabelTab } from "./labelling/tab.js";
 import { LinkView } from "./link.js";
 import { Playbar } from "./playbar.js";
 import { SourceView } from "./source.js";
@@ -67,6 +68,7 @@ const player = new FramePlayer(painter, (frame) => {
 const watching = new Watching(events);
 const steering = new Steering(connection, () => isLive() && !watching.only);
 const training = new TrainingTab();
+const labels = new LabelTab(() => page.tabs.current === "labels", () => watching.only);
 
 page.connection = connection;
 page.events = events;
@@ -78,6 +80,7 @@ page.pad = new Pad(steering);
 page.tabs = new Tabs((name) => {
   player.setActive(name === "live");
   training.setActive(name === "training");
+  labels.setActive(name === "labels");
   steering.releaseAll();
 });
 const actions = makeActions(page);

@@ -1,8 +1,8 @@
-/** The two tabs. The address keeps which is in front. */
+/** The tabs. The address keeps which is in front. */
 
 import { byId } from "./dom.js";
 
-const NAMES = ["live", "training"];
+const NAMES = ["live", "training", "labels"];
 
 export class Tabs {
   constructor(onChange) {
@@ -40,7 +40,8 @@ export class Tabs {
 
   #arrow(event, name) {
     if (!["ArrowLeft", "ArrowRight"].includes(event.key)) return;
-    const other = NAMES.find((each) => each !== name);
+    const by = event.key === "ArrowLeft" ? -1 : 1;
+    const other = NAMES[(NAMES.indexOf(name) + by + NAMES.length) % NAMES.length];
     this.select(other);
     byId(`tab-${other}`).focus();
   }

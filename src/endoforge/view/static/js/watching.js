@@ -3,7 +3,7 @@
 import { all } from "./dom.js";
 
 /** What changes nothing for others. */
-const HARMLESS = new Set(["live", "training", "help", "log", "boxes", "save_picture", "full_screen"]);
+const HARMLESS = new Set(["live", "training", "labels", "help", "log", "boxes", "save_picture", "full_screen"]);
 const REFUSAL = "This address is for watching only";
 
 export class Watching {
