@@ -1,11 +1,9 @@
 """What the README and the page on data sets print to type works as printed, in that order.
 
-At small sizes: numbers after flags are replaced, and flags added, by `SMALLER` and `ADDED`.
+At small sizes, as `pages.small` makes them.
 """
 
-import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -14,73 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from endoforge import cli
-
-ROOT = Path(__file__).parents[2]
-SMALLER = {"--runs": "4", "--max-frames": "8", "--epochs": "2", "--run-range": "1:2"}
-ADDED = {
-    "datagen": {"--max-frames": "8", "--resolution": "96x64", "--renderer": "cpu"},
-    "train": {"--target-size": "96x64", "--device": "cpu", "--val-ratio": "0.5"},
-}
-NOT_HERE = ("make", "source", "torchrun", "pip")
-"""What sets up a machine, or takes several GPUs."""
+from .pages import ROOT, blocks, commands, small
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(shutil.which("bash") is None, reason="types into a shell"),
 ]
-
-
-def blocks(page: Path, language: str) -> list[str]:
-    """What stands between fences of a language; "" are those that name none."""
-    text = page.read_text(encoding="utf-8")
-    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-    return [block for name, block in fenced if name == language]
-
-
-def commands(page: Path) -> list[str]:
-    """The command lines, without their comments."""
-    lines = [line for block in blocks(page, "") for line in block.splitlines()]
-    typed = [line.partition("  #")[0].strip() for line in lines]
-    return [line for line in typed if line.split(" ")[0] in ("endoforge", *NOT_HERE)]
-
-
-def small(line: str) -> str:
-    """The same command with less to do."""
-    for flag, value in SMALLER.items():
-        line = re.sub(rf"{flag} \S+", f"{flag} {value}", line)
-    command = line.split(" ")[1]
-    for flag, value in ADDED.get(command, {}).items():
-        if flag not in line:
-            line = line.replace(command, f"{command} {flag} {value}", 1)
-    return line
-
-
-@pytest.fixture
-def type_in(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[[str], tuple[int, str]]:
-    """Types a line in an empty folder, and gives the exit code and what stood on stderr.
-
-    What a shell does more to a line than split it at spaces, it does here; else this process is
-    the command's, which saves it seconds to start.
-    """
-    monkeypatch.undo()  # the package's own weights are there, as for users
-    monkeypatch.chdir(tmp_path)
-
-    def typed(line: str) -> tuple[int, str]:
-        command, *words = shlex.split(line)
-        if command == "endoforge" and line == " ".join([command, *words]) and "> " not in line:
-            capsys.readouterr()
-            return cli.run(words), capsys.readouterr().err
-        shell = f'endoforge() {{ "{sys.executable}" -m endoforge "$@"; }}; {line}'
-        done = subprocess.run(
-            ["bash", "-c", shell], capture_output=True, text=True, check=False,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        )  # fmt: skip
-        return done.returncode, done.stderr
-
-    return typed
 
 
 def test_the_readmes_commands_work_in_order(
