@@ -11,7 +11,7 @@ import pytest
 from tests.chromium import NEEDS_BROWSER, Browser, Page, expect
 from tests.view.browser.page import DESKTOP, PHONE
 from tests.view.browser.viewer import Viewer, wait_until
-from tests.view.labelling.runs import drawn, guess, label_of, write_run
+from tests.view.labelling.runs import choose, drawn, guess, label_of, write_run
 
 pytestmark = NEEDS_BROWSER
 NOT_LOOKED_AT: dict[str, Any] = {"source": "predicted", "reviewed": False}
@@ -270,8 +270,7 @@ def test_who_only_watches_looks_and_changes_nothing(browser, folder):
 
 def test_only_the_chosen_frames_are_gone_through(browser, server):
     run = new_run(server, [[], [], [], []])
-    chosen = [{"run": run.name, "frame_id": number} for number in (1, 3)]
-    (server.runs / "selected.json").write_text(json.dumps({"frames": chosen}))
+    choose(server.runs / "selected.json", (run.name, 1), (run.name, 3))
     page = open_run(browser, server, run)
     expect(page.locator("#label-where")).to_have_text("2 / 4")
     expect(page.locator("#label-done")).to_have_text("0 of 2 chosen")
