@@ -10,6 +10,7 @@ import numpy as np
 from endoforge.captures.frame_times import FrameTime
 from endoforge.captures.recorder import RunRecorder
 from endoforge.captures.schema import FrameLabel, PolypLabel, image_name
+from endoforge.select.selection import SelectedFrame, Selection, write_selection
 from endoforge.view.labelling.label_messages import FrameView, LabelEdit
 
 SIZE = (96, 64)
@@ -82,6 +83,26 @@ def write_run(
         recorder.write(picture, label)
     recorder.finish()
     return recorder.run_dir
+
+
+def choose(path: Path, *frames: tuple[str, int]) -> None:
+    """Write the file of `select` that names these frames, by run and number."""
+    chosen = [
+        SelectedFrame(
+            rank=rank,
+            run=run,
+            folder=run,
+            frame_id=number,
+            image=image_name(number),
+            seconds=None,
+            worth=0.5,
+            score=0.5,
+            track=None,
+            reasons=[],
+        )
+        for rank, (run, number) in enumerate(frames, 1)
+    ]
+    write_selection(Selection(version="0", detector="none", seed=1, frames=chosen), path)
 
 
 def boxes_of(view: FrameView) -> list[tuple[float, ...]]:

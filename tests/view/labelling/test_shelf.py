@@ -1,13 +1,11 @@
 """How far labels are, told of files that change."""
 
-import json
-
 import pytest
 
 from endoforge.view.labelling.keeping import LabelKeeper
 from endoforge.view.labelling.shelf import Shelf
 
-from .runs import drawn, edit, guess, write_run
+from .runs import choose, drawn, edit, guess, write_run
 
 
 def test_frames_are_counted_by_what_is_known_of_them(tmp_path):
@@ -59,8 +57,7 @@ def test_a_file_that_is_no_choice_of_frames_chooses_none(tmp_path, text):
 
 def test_frames_that_were_chosen_are_marked(tmp_path):
     run = write_run(tmp_path, [None, None, None])
-    chosen = [{"run": run.name, "frame_id": 2, "rank": 1}, {"run": "run_other", "frame_id": 0}]
-    (tmp_path / "selected.json").write_text(json.dumps({"schema_version": 1, "frames": chosen}))
+    choose(tmp_path / "selected.json", (run.name, 2), ("run_other", 0))
     shelf = Shelf(tmp_path)
     assert [note.chosen for note in shelf.run(run.name).frames] == [False, False, True]
     LabelKeeper(tmp_path).keep(run.name, 2, edit(), None)

@@ -3,27 +3,12 @@
 from pathlib import Path
 from threading import Lock
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from endoforge.core.reading import MOST_LIST_BYTES, read_regular
-from endoforge.core.text import as_utf8
+from endoforge.core.errors import UserError
+from endoforge.select.selection import read_selection
 from endoforge.view.run_files import stamp_of
 
 SELECTED_NAME = "selected.json"
 """As `select` names its file, unless it is told otherwise."""
-
-
-class _Chosen(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    run: str
-    frame_id: int
-
-
-class _Choice(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    frames: list[_Chosen]
 
 
 class ChosenFrames:
@@ -50,14 +35,14 @@ class ChosenFrames:
         with self._lock:
             stamp = stamp_of(path)
             if path not in self._read or self._read[path][0] != stamp:
-                self._read[path] = stamp, _parse(read_regular(path, MOST_LIST_BYTES))
+                self._read[path] = stamp, _by_run(path)
             return self._read[path][1]
 
 
-def _parse(data: bytes) -> dict[str, frozenset[int]]:
+def _by_run(path: Path) -> dict[str, frozenset[int]]:
     try:
-        choice = _Choice.model_validate_json(as_utf8(data))
-    except ValidationError:
+        frames = read_selection(path).frames
+    except UserError:
         return {}
-    runs = {one.run for one in choice.frames}
-    return {run: frozenset(c.frame_id for c in choice.frames if c.run == run) for run in runs}
+    runs = {frame.run for frame in frames}
+    return {run: frozenset(one.frame_id for one in frames if one.run == run) for run in runs}

@@ -56,6 +56,16 @@ export function savedPart({ polyps, reviewed, overrule }) {
   return { polyp_labels: kept, reviewed, overrule: Boolean(overrule) };
 }
 
+/** A label as it is saved, as a draft. */
+export const draftOf = ({ polyp_labels: polyps, reviewed, overrule }) => ({ polyps, reviewed, overrule });
+
+/** Whether two drafts save the same boxes, by place, class and number. */
+export function isSame(one, other) {
+  const told = (draft) => JSON.stringify([Boolean(draft.reviewed), seen(savedPart(draft).polyp_labels)
+    .map((polyp) => [polyp.bbox_px.map((edge) => Math.round(100 * edge)), classOf(polyp), polyp.polyp_id ?? null])]);
+  return told(one) === told(other);
+}
+
 /** The draft with all of its boxes accepted. */
 export function accepted(draft) {
   const polyps = draft.polyps.map(({ suggested: _, ...polyp }) =>

@@ -2,8 +2,9 @@
 
 import { getJson } from "../api.js";
 import { byId, setText, show } from "../dom.js";
-import { accepted, changed, classOf, drawn, grown, isGuess, savedPart, seen, shifted } from "./boxes.js";
+import { accepted, changed, draftOf, drawn, grown, isSame, savedPart, seen, shifted } from "./boxes.js";
 import { BoxList } from "./box_list.js";
+import { tellFrame } from "./frame_words.js";
 import { FrameStrip, isDone } from "./strip.js";
 import { History } from "./history.js";
 import { Pace } from "./pace.js";
@@ -12,10 +13,6 @@ import { Stage } from "./stage.js";
 const AHEAD = 2;
 const SAME_KEY_MS = 1000;
 const STEPS = new Set(["box moved", "box resized"]);
-const STATUS_WORDS = {
-  unlabelled: "No label yet", predicted: "Predicted: needs a look", reviewed: "Reviewed",
-  given: "Given", unreadable: "Can't be read",
-};
 
 export class Editor {
   /** `on` has the listeners: close(), problem(text), toast(text); and onlyWatches() tells. */
@@ -79,7 +76,7 @@ export class Editor {
     this.#show(view);
     this.#loadAhead();
     const pending = this.saver.pending(this.run.name, frameId);
-    if (pending) this.#set({ polyps: pending.polyp_labels, reviewed: pending.reviewed, overrule: pending.overrule });
+    if (pending) this.#set(draftOf(pending));
     else if (!view.reviewed && !seen(view.polyp_labels).length && view.status !== "given") await this.#suggest(asked);
   }
 
@@ -88,15 +85,19 @@ export class Editor {
     const same = this.shownId === view.frame_id && this.shownRun === view.run;
     [this.shownId, this.shownRun] = [view.frame_id, view.run];
     if (!same) this.stage.showPicture([view.width, view.height], (width) => `${this.#url(view.frame_id)}/picture.jpg?width=${width}`);
-    this.#set({ polyps: view.polyp_labels, reviewed: view.reviewed });
+    this.#set(draftOf(view));
     this.why = "";
     this.pace.touch();
     this.#tell();
   }
 
-  /** What another has saved, or the server knows better. */
-  replaced(view) {
+  /** Take what another has saved in place of `mine`, which undo brings back. */
+  replaced(view, mine) {
     this.saver.read(view);
+    if (this.run?.name === view.run) {
+      const [before, after] = [draftOf(mine), draftOf(view)];
+      this.history.note({ what: "theirs taken", frameId: view.frame_id, before, after, at: 0 });
+    }
     if (this.view?.frame_id === view.frame_id && this.run?.name === view.run) this.#show(view);
     this.#noteStatus(view);
   }
@@ -286,6 +287,10 @@ export class Editor {
     }
     if (change.frameId !== this.view.frame_id) await this.show(change.frameId);
     if (change.frameId !== this.view.frame_id) return; // it can't be read just now
+    if (!isSame(this.draft, change[side === "before" ? "after" : "before"])) {
+      this.on.toast(`Somebody else has changed frame ${change.frameId} since: it stays`);
+      return;
+    }
     this.selected = -1;
     this.#keep({ ...change[side], overrule: change.before.overrule || change.after.overrule });
     this.on.toast(`${word}: ${change.what}`);
@@ -373,24 +378,6 @@ export class Editor {
   #tell() {
     if (!this.view) return;
     this.strip.update(this.run.frames, this.#place(this.view.frame_id), this.onlyChosen, this.pace);
-    const status = this.draft.reviewed ? "reviewed" : this.view.status;
-    const badge = byId("label-status");
-    badge.dataset.status = status;
-    setText(badge, STATUS_WORDS[status]);
-    const isLocked = this.view.locked && !this.draft.overrule;
-    show(byId("label-unlock"), isLocked);
-    const guesses = this.draft.polyps.filter((polyp) => polyp.bbox_px && isGuess(polyp)).length;
-    const notes = [
-      this.view.problem,
-      isLocked && "The simulator's own truth, exact to the pixel: it is only shown.",
-      this.run.has_masks && this.draft.overrule && "The instance images of this run stay as they are.",
-      this.draft.polyps.some((polyp) => polyp.suggested) && "Carried over from the frame before: Enter confirms.",
-      this.why,
-    ].filter(Boolean);
-    setText(byId("label-note-text"), notes.join(" "));
-    show(byId("label-note"), notes.length > 0);
-    const names = seen(this.draft.polyps).map((polyp) => classOf(polyp)).join(", ");
-    byId("label-stage").setAttribute("aria-label",
-      `Frame ${this.view.frame_id}: ${names || "no boxes"}${guesses ? `, ${guesses} to be confirmed` : ""}`);
+    tellFrame(this);
   }
 }

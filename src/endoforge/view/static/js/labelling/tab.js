@@ -88,7 +88,7 @@ export class LabelTab {
       return;
     }
     this.saver.forget(entry.run, entry.frameId);
-    this.editor.replaced(theirs);
+    this.editor.replaced(theirs, entry.body);
   }
 
   /** Keys go to the frame that is open, before the rest of the page sees them. */
