@@ -22,6 +22,8 @@ from endoforge.detect.tinydet import TinyDetConfig, build_tinydet
 from endoforge.detect.weights import METADATA_KEY, WeightsMetadata
 from endoforge.select.selection import read_selection
 from endoforge.sim.randomization import Randomization, randomization_toml
+from endoforge.view.labelling.keeping import LabelKeeper
+from endoforge.view.labelling.label_messages import parse_edit
 from endoforge.view.training.curves import TrainingWatch
 from endoforge.view.training.library import Library
 
@@ -195,6 +197,27 @@ def test_manifests_to_make_again(manifest: Any) -> None:
     with scratch() as folder:
         path = write(folder / "manifest.json", dumped(manifest))
         call(["datagen", "--from-manifest", str(path), "--print-randomization"], folder)
+
+
+EDIT = {
+    "polyp_labels": [{"center_world": [0, 0, 0], "bbox_px": [8, 8, 24, 24], "polyp_id": 1}],
+    "reviewed": True,
+    "overrule": True,
+}
+
+
+@fuzzed
+@given(changed(EDIT).flatmap(lambda edit: damaged(dumped(edit).encode())))
+def test_changes_of_labels_from_the_page(body: bytes) -> None:
+    with scratch() as folder:
+        write_run(folder, dumped(LABEL))
+        keeper = LabelKeeper(folder / "runs")
+        begun_from = keeper.read("run_1", 0).digest
+        try:
+            keeper.keep("run_1", 0, parse_edit(body), begun_from)
+        except UserError:
+            assert keeper.read("run_1", 0).digest == begun_from
+        JSONResponse(keeper.read("run_1", 0).model_dump(mode="json"))
 
 
 FRAME_TIMES = b"""{"frame_id": 0, "seconds": 0.0, "source_frame": 0}

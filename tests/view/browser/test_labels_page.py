@@ -279,7 +279,11 @@ def test_only_the_chosen_frames_are_gone_through(browser, server):
     page.get_by_label("Only the chosen").uncheck()
     page.keyboard.press("n")
     expect(page.locator("#label-where")).to_have_text("1 / 4")
+    choose(server.runs / "selected.json", ("run_other", 1))
+    page.locator("#label-back").click()
+    expect(page.locator("#label-choice-problem")).to_contain_text("names frames of run_other")
     (server.runs / "selected.json").unlink()
+    expect(page.locator("#label-choice-problem")).to_be_hidden()
     page.context.close()
 
 

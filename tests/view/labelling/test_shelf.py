@@ -49,10 +49,20 @@ def test_odd_names_are_runs_too(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["[]", "{", '{"frames": 3}'])
-def test_a_file_that_is_no_choice_of_frames_chooses_none(tmp_path, text):
+def test_a_file_that_is_no_choice_of_frames_chooses_none_and_is_told_of(tmp_path, text):
     write_run(tmp_path, [None])
     (tmp_path / "selected.json").write_text(text)
-    assert Shelf(tmp_path).runs().runs[0].chosen == 0
+    shelf = Shelf(tmp_path).runs()
+    assert shelf.runs[0].chosen == 0
+    assert "selected.json: is no JSON file of select's" in (shelf.problem or "")
+
+
+def test_a_choice_of_other_runs_is_told_of(tmp_path):
+    write_run(tmp_path, [None])
+    assert Shelf(tmp_path).runs().problem is None
+    choose(tmp_path / "selected.json", ("run_other", 0))
+    expected = "selected.json names frames of run_other, and none of a run here"
+    assert Shelf(tmp_path).runs().problem == expected
 
 
 def test_frames_that_were_chosen_are_marked(tmp_path):

@@ -52,11 +52,15 @@ class RunProgress(_Message):
 
 
 class RunShelf(_Message):
-    """All runs under the root, the newest first; `left_out` are older ones that aren't shown."""
+    """All runs under the root, the newest first; `left_out` are older ones that aren't shown.
+
+    `problem` says in a line why nothing is chosen, if the file that should do it is at fault.
+    """
 
     root: str
     runs: list[RunProgress]
     left_out: int
+    problem: str | None
 
 
 class RunView(_Message):

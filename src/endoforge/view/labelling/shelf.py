@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from endoforge.captures.schema import DEFAULT_CLASS, FrameLabel
 from endoforge.core.reading import MOST_LABEL_BYTES, read_regular
 from endoforge.core.text import as_utf8
-from endoforge.view.labelling.chosen_frames import ChosenFrames
+from endoforge.view.labelling.chosen_frames import SELECTED_NAME, ChosenFrames
 from endoforge.view.labelling.label_messages import (
     FrameNote,
     FrameStatus,
@@ -49,7 +49,16 @@ class Shelf:
         """How far the labels of all runs are."""
         shown, left_out = newest_runs(self._root, MOST_RUNS)
         rows = [self._progress(RunFiles(path)) for path in shown]
-        return RunShelf(root=str(self._root), runs=rows, left_out=left_out)
+        return RunShelf(
+            root=str(self._root), runs=rows, left_out=left_out, problem=self._problem(rows)
+        )
+
+    def _problem(self, rows: list[RunProgress]) -> str | None:
+        """Why no frames are chosen, though there is a file that should name some."""
+        choice = self._chosen.now()
+        if choice.by_run and not any(row.chosen for row in rows):
+            return f"{SELECTED_NAME} names frames of {min(choice.by_run)}, and none of a run here"
+        return choice.problem
 
     def run(self, name: str) -> RunView:
         """One run with all its frames; raises NotThere if there is none of that name."""
@@ -88,7 +97,7 @@ class Shelf:
 
     def _notes(self, run: RunFiles, gists: dict[int, _Gist]) -> list[FrameNote]:
         numbers = gists.keys() | {number for number, _ in run.images()}
-        chosen = self._chosen.of_run(run.name)
+        chosen = self._chosen.now().by_run.get(run.name, frozenset())
         bare = _Gist((0, 0, 0), "unlabelled", 0, (), 0)
         return [
             FrameNote(

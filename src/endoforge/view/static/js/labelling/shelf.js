@@ -1,6 +1,6 @@
 /** The runs that can be labelled, a card each. */
 
-import { byId, count, el, setText } from "../dom.js";
+import { byId, count, el, setText, show } from "../dom.js";
 
 const THUMB_PX = 320;
 const ORDER = ["reviewed", "given", "predicted", "unlabelled", "unreadable"];
@@ -18,9 +18,11 @@ export class RunShelf {
     const text = JSON.stringify(shelf);
     if (text === this.before) return;
     this.before = text;
-    const { root, runs, left_out: leftOut } = shelf;
+    const { root, runs, left_out: leftOut, problem } = shelf;
     const more = leftOut ? `, ${count(leftOut)} older not shown` : "";
     setText(byId("label-runs-note"), `${count(runs.length)} in ${root}${more}`);
+    show(byId("label-choice-problem"), Boolean(problem));
+    setText(byId("label-choice-problem"), problem ?? "");
     const empty = el("li", { class: "empty" }, `No runs in ${root} yet. Bring a video with endoforge import --video, record the live view, or have endoforge detect write its finds as runs.`);
     this.list.replaceChildren(...(runs.length ? runs.map((run) => this.#card(run)) : [empty]));
   }
