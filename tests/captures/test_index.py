@@ -88,6 +88,14 @@ def test_a_time_that_is_none_is_told_and_the_frame_is_of_use(foreign_run, time):
     assert index.dropped == {"label: sim_time is no number (its frame_id counts as seconds)": 1}
 
 
+def test_a_folder_of_folders_of_runs_names_them(foreign_run, tmp_path):
+    foreign_run("learn/run_1").frame(0, [])
+    foreign_run("measure/run_1").frame(0, [])
+    root = tmp_path / "captures"
+    with pytest.raises(UserError, match=r"itself, but in .*learn, .*measure: name one of these"):
+        index_root(root)
+
+
 @pytest.mark.parametrize(
     ("frame", "polyp", "is_used"),
     [

@@ -210,5 +210,5 @@ def test_other_pixels_in_the_same_box_are_another_import(foreign):
     bring_in(foreign, annotation([10, 10, 10, 10], [SQUARE]))
     report = bring_in(foreign, annotation([10, 10, 10, 10], [SQUARE]))
     assert report.runs[0].there == 1
-    with pytest.raises(UserError, match="with other pictures or labels"):
+    with pytest.raises(UserError, match="with other pictures, labels or settings"):
         bring_in(foreign, annotation([10, 10, 10, 10], [[10, 10, 20, 10, 20, 20, 10, 20, 12, 15]]))

@@ -66,9 +66,9 @@ def test_the_threshold_can_be_another_and_is_part_of_what_the_run_is(foreign, re
     results(*found, infer_obj_thresh=0.5)
     assert [len(label["polyp_labels"]) for label in labels(foreign.output)] == [1, 0]
     assert results(*found, infer_obj_thresh=0.5).runs[0].there == 2
-    with pytest.raises(UserError, match="with other pictures or labels"):
+    with pytest.raises(UserError, match="with other pictures, labels or settings"):
         results(*found)
-    with pytest.raises(UserError, match="with other pictures or labels"):
+    with pytest.raises(UserError, match="with other pictures, labels or settings"):
         results(result(0.7), found[1], infer_obj_thresh=0.5)
 
 

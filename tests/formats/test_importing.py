@@ -110,7 +110,7 @@ def test_the_same_pictures_from_another_place_with_other_labels_are_refused(yolo
     yolo.root.joinpath("images").rename(yolo.root / "moved")
     yolo.file("labels/one/9.txt", "")
     settings = {"images": str(yolo.root / "moved"), "annotations": str(yolo.root / "labels")}
-    with pytest.raises(UserError, match="with other pictures or labels"):
+    with pytest.raises(UserError, match="with other pictures, labels or settings"):
         yolo.bring_in("yolo", **settings)
 
 
@@ -309,7 +309,7 @@ def test_an_import_that_left_pictures_out_is_known_again(yolo):
     assert [run.there for run in report.runs] == [1, 1]
     assert report.left_out.counts == {"picture: a box with no area within the picture": 1}
     yolo.file("labels/one/9.txt", BOX)
-    with pytest.raises(UserError, match="with other pictures or labels"):
+    with pytest.raises(UserError, match="with other pictures, labels or settings"):
         yolo.bring_in("yolo")
 
 

@@ -171,7 +171,7 @@ def test_the_same_pictures_with_other_tracks_are_refused_beside_them(foreign):
     bring_in(foreign)
     assert bring_in(foreign).runs[0].there == 1
     coco(foreign, [image(1, "1.png")], [annotation(1, 6)])
-    with pytest.raises(UserError, match="with other pictures or labels"):
+    with pytest.raises(UserError, match="with other pictures, labels or settings"):
         bring_in(foreign)
 
 

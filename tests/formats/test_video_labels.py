@@ -224,6 +224,14 @@ def test_the_video_itself_may_be_gone_but_not_the_numbers_of_the_frames(clip):
             put(run, file)
 
 
+def test_what_convert_wrote_of_a_run_counts_that_runs_frames_and_is_refused(clip):
+    """With --fps, its frame 1 is another one than the video's."""
+    run = import_clip(clip, fps=5)
+    file = video_file(track(shape(1), id=1)).replace("clips/clip.mp4", run.name)
+    with pytest.raises(UserError, match=r"pictures that `endoforge convert` wrote .* --images"):
+        put(run, file)
+
+
 def test_what_a_person_says_takes_the_place_of_predictions_alone(clip):
     run = import_clip(clip)
     put(run, video_file(track(shape(1), id=1), stop=2))

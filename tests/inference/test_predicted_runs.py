@@ -196,7 +196,7 @@ def test_what_ctrl_c_cut_short_is_gone_on_with_as_if_nothing_had_been(
 
 def test_another_detectors_word_on_the_same_frames_is_refused(tmp_path, video, predict):
     predict(video)
-    with pytest.raises(UserError, match="remove that run, or name another --as-runs"):
+    with pytest.raises(UserError, match="name another --as-runs, or remove that run"):
         predict(video, infer_obj_thresh=0.5)
     assert len(list((tmp_path / "runs").glob("run_*"))) == 1
 
@@ -250,7 +250,7 @@ def test_import_prelabels_a_video_in_one_go(tmp_path, video, predict, lively, ca
     assert printed.count("detector: weights ") == 1
     assert labels_of(tmp_path / "in one go") == labels_of(tmp_path / "runs")
     assert cli.run([*command, "--fps", "5"]) == 2  # without labels they would be there twice
-    assert "remove that run, or name another --output-root" in capsys.readouterr().err
+    assert "name another --output-root, or remove that run" in capsys.readouterr().err
 
 
 def test_without_prelabel_import_is_as_it_was(tmp_path, video):

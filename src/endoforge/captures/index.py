@@ -14,6 +14,10 @@ from endoforge.captures.tally import Tally
 from endoforge.core.choices import LabelField
 from endoforge.core.errors import UserError
 from endoforge.core.progress import progress
+from endoforge.core.text import printable
+
+MAKE_RUNS = "make runs with `endoforge datagen` or `endoforge import`"
+MOST_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -80,17 +84,25 @@ def find_runs(root: Path) -> list[Path]:
     """The run folders of `root` in order; `root` itself if it is one. UserError for neither."""
     root = root.absolute()
     if not root.is_dir():
-        raise UserError(
-            f"no folder {root}: record runs with `endoforge datagen`, or name another folder"
-        )
+        raise UserError(f"no folder {root}: {MAKE_RUNS}, or name another folder")
     if folders := _run_folders(root):
         return sorted(folders, key=_run_order)
     if (root / "labels").is_dir():
         return [root.resolve()]
+    if within := sorted(one for one in _subfolders(root) if _run_folders(one)):
+        names = ", ".join(printable(str(one)) for one in within[:MOST_NAMED])
+        more = f" and {len(within) - MOST_NAMED} more" if len(within) > MOST_NAMED else ""
+        raise UserError(
+            f"no capture runs in {root} itself, but in {names}{more}: name one of these"
+        )
     raise UserError(
         f"no capture runs in {root}: looked for folders named run_* and for a labels folder; "
-        "record runs with `endoforge datagen`, or name another folder"
+        f"{MAKE_RUNS}, or name another folder"
     )
+
+
+def _subfolders(root: Path) -> list[Path]:
+    return [one for one in root.iterdir() if one.is_dir() and os.access(one, os.R_OK | os.X_OK)]
 
 
 def _run_folders(root: Path) -> list[Path]:

@@ -97,8 +97,9 @@ def load_weights(path: Path) -> tuple[TinyDet, WeightsMetadata]:
             model = TinyDet(metadata.model)
             model.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
     except (OSError, safetensors.SafetensorError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise UserError(
-            f"{path}: not a whole safetensors file ({error}); name one that `endoforge train` "
+            f"{path}: not a whole safetensors file ({why}); name one that `endoforge train` "
             "wrote, or packaged for the weights that come with EndoForge"
         ) from error
     except (ValueError, KeyError, TypeError, RuntimeError, UserError) as error:

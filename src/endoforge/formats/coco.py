@@ -214,9 +214,11 @@ def _found(
         taken[name] = number
     if not taken:
         first = next(iter(images.values()), None)
+        such = f", such as {first.file_name}" if first else ""
+        of_video = "; frames of a video come in by `endoforge detect VIDEO --as-runs`"
         raise UserError(
             f"none of the {len(images)} images of {config.annotations} is in {pictures.folder}"
-            + (f", such as {first.file_name}" if first else "")
+            f"{such}; name their folder with --images{of_video if '#' in such else ''}"
         )
     return taken
 

@@ -140,8 +140,9 @@ class ImportRoot:
             if same_place or other.pictures == origin.pictures:
                 state = "" if _is_complete(manifest) else "unfinished "
                 raise UserError(
-                    f"{run_dir} holds an {state}import of {origin.source} ({origin.group}) with "
-                    f"other pictures or labels: remove that run, or name another {self._flag}"
+                    f"{run_dir} holds an {state}import of {other.source} ({other.group}) with "
+                    f"other pictures, labels or settings: name another {self._flag}, or remove "
+                    "that run, and with it all that was labelled in it"
                 )
         return None
 

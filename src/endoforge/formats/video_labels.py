@@ -1,5 +1,6 @@
 """CVAT's labels of a video, put onto the run that `import --video` made of it."""
 
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Set
@@ -41,6 +42,7 @@ from endoforge.formats.sequences import refuse_doubles
 from endoforge.formats.source import Blob, Moment, NamedBox, Source, SourceFrame, Track
 from endoforge.formats.spellings import caseless
 
+_RUN = re.compile(r"run_\d+")
 ASPECT_PIXELS = 1.5
 """A copy of a video in another size may be off by so many pixels, for sides are whole numbers."""
 
@@ -140,6 +142,12 @@ def _refuse_other_video(file: Path, task: CvatTask, origin: Origin) -> None:
         raise UserError(
             f"{where}: names no video (<source>), as a task of pictures doesn't; export the task "
             "of the video by itself, or import pictures with --images in place of --onto"
+        )
+    if _RUN.fullmatch(task.source):
+        raise UserError(
+            f"{where}: of the pictures that `endoforge convert` wrote of {task.source}, whose "
+            "numbers are no video's; import them with --images and the folder of these pictures in "
+            "place of --onto"
         )
     clip = Path(origin.source).name
     if caseless(Path(task.source).stem) != caseless(Path(clip).stem):

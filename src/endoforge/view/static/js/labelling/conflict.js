@@ -5,6 +5,8 @@ import { seen } from "./boxes.js";
 
 const WIDTH_PX = 640;
 
+const boxes = (polyps) => (seen(polyps).length === 1 ? "1 box" : `${seen(polyps).length} boxes`);
+
 export class ConflictDialog {
   /** `settle(entry, theirs, keepsMine)` does what was decided. */
   constructor(settle) {
@@ -34,16 +36,17 @@ export class ConflictDialog {
     const picture = (polyps, className) => {
       const { width, height } = theirs;
       const url = `/api/labels/${encodeURIComponent(entry.run)}/${entry.frameId}/picture.jpg?width=${WIDTH_PX}`;
-      return svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${seen(polyps).length} boxes` },
+      return svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": boxes(polyps) },
         svg("image", { href: url, width, height }),
         ...seen(polyps).map(({ bbox_px: [x0, y0, x1, y1] }) =>
           svg("rect", { x: x0, y: y0, width: x1 - x0, height: y1 - y0, class: className })));
     };
     const side = (title, polyps, reviewed, className) => el("figure", {},
-      el("figcaption", {}, `${title}: ${seen(polyps).length} boxes${reviewed ? ", confirmed" : ""}`), picture(polyps, className));
+      el("figcaption", {}, `${title}: ${boxes(polyps)}${reviewed ? ", confirmed" : ""}`), picture(polyps, className));
     byId("label-both").replaceChildren(
       side("Mine", entry.body.polyp_labels, entry.body.reviewed, "mine"),
       side("Theirs", theirs.polyp_labels, theirs.reviewed, "theirs"));
     if (!this.dialog.open) this.dialog.showModal();
+    byId("h-conflict").focus(); // not a button: Enter, meant for the frame, must not decide
   }
 }

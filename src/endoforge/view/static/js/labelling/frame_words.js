@@ -10,13 +10,14 @@ const STATUS_WORDS = {
 
 /** Write how the frame stands, what there is to know of it, and its boxes for who doesn't see them. */
 export function tellFrame({ view, draft, run, why }) {
-  const status = draft.reviewed ? "reviewed" : view.status;
+  const boxes = seen(draft.polyps);
+  const isConfirmed = draft.reviewed && !boxes.some(isGuess);
+  const status = isConfirmed ? "reviewed" : draft.reviewed ? "predicted" : view.status;
   const badge = byId("label-status");
   badge.dataset.status = status;
   setText(badge, STATUS_WORDS[status]);
   const isLocked = view.locked && !draft.overrule;
   show(byId("label-unlock"), isLocked);
-  const boxes = seen(draft.polyps);
   const notes = [
     view.problem,
     isLocked && "The simulator's own truth, exact to the pixel: it is only shown.",

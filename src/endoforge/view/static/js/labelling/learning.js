@@ -96,11 +96,13 @@ function comparison({ comparison: { boxes, threshold, old, new: fresh, frames },
   const picture = (place, which, caption) => el("figure", {},
     el("img", { src: `/api/learning/${place}/${which}.jpg?of=${encodeURIComponent(weights)}`, alt: caption, loading: "lazy", width: 320, height: 180 }),
     el("figcaption", {}, caption));
-  return el("div", { class: "compared" },
+  const noPolyp = boxes ? null : el("p", { class: "warning", role: "alert" },
+    `The ${count(heldOut)} frames that were held out show no polyp, so nothing says which detector finds more. Review frames of another run, or some later in this one, and train again.`);
+  return el("div", { class: "compared" }, noPolyp ?? "",
     el("table", {},
       el("thead", {}, el("tr", {}, el("td", {}), el("th", { scope: "col" }, "before"), el("th", { scope: "col" }, "after"))),
-      el("tbody", {}, row("AP50", (one) => one.ap50, 3), row("AP", (one) => one.ap, 3),
-        row(`found of ${count(boxes)}`, (one) => one.found, 0), row("false boxes", (one) => one.false, 0, true))),
+      el("tbody", {}, ...(boxes ? [row("AP50", (one) => one.ap50, 3), row("AP", (one) => one.ap, 3),
+        row(`found of ${count(boxes)}`, (one) => one.found, 0)] : []), row("false boxes", (one) => one.false, 0, true))),
     el("p", { class: "quiet" }, `On ${count(heldOut)} held-out frames (${how}); found and false at a score of ${threshold}. In the pictures, what is there is green, what was found blue, what is false amber.`),
     el("p", { class: "command" }, `endoforge detect --checkpoint ${weights} VIDEO`),
     el("div", { class: "compared-frames" }, ...frames.flatMap((frame, place) => [picture(place, "old", `Before: ${frame.old}`), picture(place, "new", `After: ${frame.new}`)])));
