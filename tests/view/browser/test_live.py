@@ -99,6 +99,7 @@ KEYS: list[tuple[str, Callable[[Page], object], str]] = [
     ("l", pressed("record"), "l"),
     ("o", pressed("data_run"), "o"),
     ("2", lambda page: page.locator("#panel-training").is_visible(), "1"),
+    ("3", lambda page: page.locator("#panel-labels").is_visible(), "1"),
     ("1", lambda page: page.locator("#panel-live").is_visible(), "1"),
     ("?", lambda page: page.locator("#help").is_visible(), "?"),
     ("x", lambda page: page.locator("#legend").is_visible(), "x"),
