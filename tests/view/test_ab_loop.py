@@ -60,7 +60,12 @@ def test_a_flight_can_be_sought_through_while_nothing_is_recorded(watch):
     run_command(site.session, Seek(30.0))
     state = world_state(site)
     assert (state.place_s, state.autopilot, state.camera) == (30.0, True, "endoscope")
-    site.until(lambda: site.session.detecting.found.frame.seconds == 30.0)
+
+    def is_found_there() -> bool:
+        found = site.session.detecting.found  # none as yet, after a leap
+        return found is not None and found.frame.seconds == 30.0
+
+    site.until(is_found_there)
     assert world_state(site).place_s == 30.0
     run_command(site.session, Seek(-5.0))
     assert world_state(site).place_s == 0.0
