@@ -60,6 +60,7 @@ def test_a_video_is_shown_without_the_controls_of_the_simulator(browser, tmp_pat
         )
         expect(page.locator("#veil-text")).to_contain_text("Connection refused; trying again in")
         expect(page.locator("#playbar")).to_be_hidden()
+        expect(page.locator("#chip-rec")).to_be_hidden()
 
         for _ in range(2):
             page.locator("#source-choice").select_option(label="simulator")
