@@ -9,7 +9,9 @@ from endoforge.sim.anatomy import straight_anatomy
 from endoforge.sim.camera import CameraState, Pose, look_at
 from endoforge.sim.nuisances import Nuisances
 from endoforge.sim.polyps import Polyp
-from endoforge.sim.randomization import CameraRanges, MucosaRanges, Randomization
+from endoforge.sim.randomization import Randomization
+from endoforge.sim.ranges.camera import CameraRanges
+from endoforge.sim.ranges.mucosa import MucosaRanges
 from endoforge.sim.scene import Scene, make_look
 from endoforge.sim.sensor import CameraSettings
 

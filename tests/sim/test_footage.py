@@ -13,7 +13,9 @@ from endoforge.sim.footage import ANYWHERE, choose_steps, make_footage, shows_po
 from endoforge.sim.labels import MIN_VISIBLE_PX
 from endoforge.sim.packing import SCENE_ARRAYS, scene_arrays
 from endoforge.sim.polyps import KINDS
-from endoforge.sim.randomization import MotionRanges, PolypRanges, Randomization
+from endoforge.sim.randomization import Randomization
+from endoforge.sim.ranges.motion import MotionRanges
+from endoforge.sim.ranges.polyps import PolypRanges
 from endoforge.sim.renderer import CameraShot, Renderer
 from endoforge.sim.scene import make_scene
 

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from endoforge.sim.nuisances import Nuisances, make_nuisances
-from endoforge.sim.randomization import Nuisance, NuisanceRanges, Randomization
+from endoforge.sim.randomization import Randomization
+from endoforge.sim.ranges.nuisances import NuisanceRanges
+from endoforge.sim.ranges.values import Nuisance
 from endoforge.sim.scene import make_scene
 from endoforge.sim.sensor import LONGEST_EXPOSURE_S
 

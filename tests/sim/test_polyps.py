@@ -20,7 +20,9 @@ from endoforge.sim.polyps import (
     polyp_table,
     swells,
 )
-from endoforge.sim.randomization import AnatomyRanges, PolypRanges, Randomization
+from endoforge.sim.randomization import Randomization
+from endoforge.sim.ranges.anatomy import AnatomyRanges
+from endoforge.sim.ranges.polyps import PolypRanges
 from endoforge.sim.scene import Scene
 from endoforge.sim.wall import Array
 from tests.sim.reference import Reference, polyp_distance

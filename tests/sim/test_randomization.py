@@ -11,14 +11,12 @@ import pytest
 
 from endoforge.core.errors import UserError
 from endoforge.sim.randomization import (
-    Nuisance,
     Randomization,
-    draw,
-    draw_nuisance,
     load_randomization,
     parse_randomization,
     randomization_toml,
 )
+from endoforge.sim.ranges.values import Nuisance, draw, draw_nuisance
 
 CHANGED = replace(
     Randomization(),

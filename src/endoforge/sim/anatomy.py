@@ -20,7 +20,8 @@ from endoforge.sim.centreline import (
 )
 from endoforge.sim.deposits import Deposits, lay_deposits, no_deposits
 from endoforge.sim.nuisances import Nuisances
-from endoforge.sim.randomization import AnatomyRanges, draw
+from endoforge.sim.ranges.anatomy import AnatomyRanges
+from endoforge.sim.ranges.values import draw
 from endoforge.sim.streams import Stream, stream
 from endoforge.sim.wall import NUM_AROUND, Array, Grid, angle_to_diamond, make_calibre, make_wall
 

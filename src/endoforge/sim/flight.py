@@ -22,7 +22,7 @@ from endoforge.sim.camera import (
 )
 from endoforge.sim.itinerary import STEP_S, Leg, Planner
 from endoforge.sim.lumen import Lumen, smooth
-from endoforge.sim.randomization import draw
+from endoforge.sim.ranges.values import draw
 from endoforge.sim.scene import Scene
 from endoforge.sim.stops import Check, go_on
 from endoforge.sim.streams import Stream, smooth_noise, stream

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from endoforge.sim.lumen import Lumen
 from endoforge.sim.polyps import Polyp
-from endoforge.sim.randomization import draw
+from endoforge.sim.ranges.values import draw
 from endoforge.sim.scene import Scene
 from endoforge.sim.stops import Check, go_on
 from endoforge.sim.streams import smooth_noise

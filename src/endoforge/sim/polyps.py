@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoforge.sim.anatomy import WAVE_MM, WAVE_S, Anatomy
-from endoforge.sim.randomization import MOST_POLYPS, PolypRanges, draw
+from endoforge.sim.ranges.polyps import MOST_POLYPS, PolypRanges
+from endoforge.sim.ranges.values import draw
 from endoforge.sim.streams import Stream, stream
 
 Paris = Literal["Ip", "Isp", "Is", "IIa"]

@@ -14,7 +14,8 @@ from endoforge.sim.deposits import Deposits
 from endoforge.sim.nuisances import Nuisances, make_nuisances
 from endoforge.sim.optics import Lens, ray_table
 from endoforge.sim.polyps import Polyp, make_polyps, swells
-from endoforge.sim.randomization import Randomization, draw
+from endoforge.sim.randomization import Randomization
+from endoforge.sim.ranges.values import draw
 from endoforge.sim.screen import Screen, make_screen
 from endoforge.sim.sensor import CameraSettings, make_camera_settings
 from endoforge.sim.streams import Stream, stream

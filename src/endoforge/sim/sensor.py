@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoforge.sim.nuisances import Nuisances
-from endoforge.sim.randomization import CameraRanges, draw, draw_nuisance
+from endoforge.sim.ranges.camera import CameraRanges
+from endoforge.sim.ranges.values import draw, draw_nuisance
 from endoforge.sim.streams import Stream, stream
 
 LONGEST_EXPOSURE_S = 1 / 25

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoforge.sim.centreline import ALONG_STEP_MM, NUM_ALONG, SEGMENTS
-from endoforge.sim.randomization import AnatomyRanges, draw
+from endoforge.sim.ranges.anatomy import AnatomyRanges
+from endoforge.sim.ranges.values import draw
 from endoforge.sim.streams import smooth_noise
 
 NUM_AROUND = 256

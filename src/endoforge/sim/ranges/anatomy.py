@@ -1,0 +1,25 @@
+"""Ranges of the colon."""
+
+from typing import Annotated
+
+from pydantic.dataclasses import dataclass
+
+from endoforge.sim.ranges.values import STRICT, Range, ShareRange, within
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class AnatomyRanges:
+    """The colon: from the rectum to the cecum."""
+
+    length_mm: Annotated[Range, within(600, 1600)] = (1200.0, 1600.0)
+    """rectum to cecum"""
+    calibre: Annotated[Range, within(0.7, 1.2)] = (0.88, 1.1)
+    """multiplies the usual calibre of each segment"""
+    fold_height: ShareRange = (0.55, 1.0)
+    """of the haustral folds: 1 is as high as they get"""
+    fold_spacing_mm: Annotated[Range, within(8, 80)] = (15.0, 32.0)
+    """between neighbouring folds, drawn for every fold"""
+    peristalsis: Annotated[Range, within(0, 0.1)] = (0.0, 0.05)
+    """waves of contraction: share of the calibre by which they narrow and widen it"""
+    breathing_mm: Annotated[Range, within(0, 3)] = (0.2, 1.5)
+    """how far breathing moves the colon against the scope"""

@@ -1,0 +1,45 @@
+"""Ranges of lens, lamps and sensor."""
+
+from typing import Annotated
+
+from pydantic.dataclasses import dataclass
+
+from endoforge.sim.ranges.values import STRICT, IntRange, Nuisance, Range, ShareRange, within
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class CameraRanges:
+    """Lens, lamps and sensor."""
+
+    fov_deg: Annotated[Range, within(60, 170)] = (100.0, 170.0)
+    """across the diagonal of the picture"""
+    distortion: Annotated[Range, within(-0.05, 0.05)] = (-0.03, 0.02)
+    """k1 of OpenCV's fisheye model: below 0 squeezes the rim"""
+    lamps: Annotated[IntRange, within(2, 3)] = (2, 3)
+    """beside the lens"""
+    lamp_offset_mm: Annotated[Range, within(1e-3, 20)] = (2.5, 4.2)
+    """from the lens"""
+    exposure: Annotated[Range, within(1e-3, 10)] = (0.7, 1.2)
+    """brightness that the automatic exposure aims at; 1 is usual"""
+    exposure_lag_s: Annotated[Range, within(0, 10)] = (0.05, 0.5)
+    """the automatic exposure answers to what was seen this long ago"""
+    temperature: Annotated[Range, within(-0.5, 0.5)] = (-0.12, 0.12)
+    """white balance: below 0 bluish, above 0 yellowish"""
+    tint: Annotated[Range, within(-0.5, 0.5)] = (-0.05, 0.05)
+    """white balance: below 0 greenish, above 0 magenta"""
+    saturation: Annotated[Range, within(1e-3, 10)] = (0.8, 1.2)
+    """1 leaves colours as they are"""
+    contrast: ShareRange = (0.0, 0.4)
+    """what is bright burns out and what is dark sinks into black: 0 is the light as it falls"""
+    scattered: ShareRange = (0.5, 1.0)
+    """light that the walls pass on into what the lamps don't reach: 1 is all of it"""
+    shot_noise: Annotated[Range, within(0, 1)] = (0.0, 0.012)
+    """standard deviation at full brightness, grows with the root of the light"""
+    read_noise: Annotated[Range, within(0, 1)] = (0.0, 0.007)
+    """standard deviation in the dark"""
+    vignette: ShareRange = (0.0, 0.6)
+    """share of the light that is missing in the corners"""
+    sharpening: ShareRange = (0.0, 0.9)
+    """unsharp mask of the video processor"""
+    jpeg: Nuisance = Nuisance(probability=0.5, strength=(0.1, 0.8))
+    """block and chroma artefacts: 0 none, 1 quality 20"""
