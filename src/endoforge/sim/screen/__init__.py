@@ -21,7 +21,7 @@ from endoforge.sim.screen.insets import (
 )
 from endoforge.sim.screen.mask import Style, draw_framing, draw_shape, draw_window
 from endoforge.sim.screen.panels import draw_panels, message, panel_windows
-from endoforge.sim.screen.text import SMALLEST_TEXT, write
+from endoforge.sim.screen.text import SMALLEST_TEXT, write, write_small
 from endoforge.sim.streams import Stream, stream
 
 COVERED = 1 << 24
@@ -75,6 +75,8 @@ def make_screen(
         add_twin(repeater, stream(seed, Stream.INSETS), beside)
     if strength > 0:
         _label(drawing, rng, strength, window)
+    if display.framing > 0 and height >= SMALLEST_TEXT and layout.random() < 0.35:
+        write_small(drawing, layout)
     if display.panels > 0 and layout.random() < 0.3:
         message(drawing, layout, _within(window, width, height))
     _repeat(repeater, stream(seed, Stream.STILLS), display, panels)

@@ -106,6 +106,12 @@ class Repeater:
         if rim is not None:
             self.drawing.box(rim, box, max(1, self.shown.shape[0] // 300))
 
+    def hides(self, box: Window) -> float:
+        """Which share of the box has been drawn on already, but for mask and ground."""
+        part = np.s_[box[1] : box[3], box[0] : box[2]]
+        drawn = (self.drawing.canvas[part] != self.ground).any(axis=2) & self.drawing.covered[part]
+        return float((drawn | (self.drawing.insets[part] > 0)).mean())
+
     @property
     def source(self) -> Window:
         """The part of the window that lies in the frame."""
@@ -124,7 +130,6 @@ class Repeater:
 
 def repeat_picture(repeater: Repeater, rng: np.random.Generator, strength: float) -> None:
     """Add the small inset in which a processor shows its picture again, live or frozen."""
-    height, width = repeater.shown.shape
     x0, y0, x1, y1 = repeater.source
     w = (x1 - x0) * (0.17 + 0.2 * strength) * rng.uniform(0.85, 1.15)
     source = repeater.source if rng.random() < 0.6 else repeater.cut(rng, 0.6)
@@ -132,20 +137,26 @@ def repeat_picture(repeater: Repeater, rng: np.random.Generator, strength: float
         across, down = round(0.14 * (x1 - x0)), round(0.14 * (y1 - y0))
         source = (x0 + across, y0 + down, x1 - across, y1 - down)
     h = w * (source[3] - source[1]) / (source[2] - source[0])
-    on_left, below = rng.random() < 0.6, rng.random() < 0.65
-    # At the frame's edges, or about the picture's corner, half over it and half beside.
-    at_frame = rng.random() < 0.5
-    edges = (0.0, 0.0, width, height) if at_frame else (x0, y0, x1, y1)
-    off = rng.uniform(0, 0.15, 2) if at_frame else rng.uniform(-0.6, 0.15, 2)
-    left = edges[0] + off[0] * w if on_left else edges[2] - w - off[0] * w
-    top = edges[3] - h - off[1] * h if below else edges[1] + off[1] * h
-    box = _inside((left, top, left + w, top + h), width, height)
+    # Processors keep it clear of what else they show: of some places, the one that hides least.
+    boxes = [_corner(repeater, rng, w, h) for _ in range(4)]
+    box = min(boxes, key=repeater.hides)
     frozen = rng.random() < 0.4
     flips = (bool(frozen and rng.random() < 0.6), bool(frozen and rng.random() < 0.4))
     colours = int(rng.choice([AS_IT_IS, GREY, NARROW_BAND], p=[0.84, 0.06, 0.1]))
     inset = Inset.of(box, source, flips=flips, colours=colours)
     rim = RIMS[rng.integers(len(RIMS))] if rng.random() < 0.4 else None
     repeater.add(inset, box, clear=rng.random() < 0.5, rim=rim)
+
+
+def _corner(repeater: Repeater, rng: np.random.Generator, w: float, h: float) -> Window:
+    """Draw a box at the frame's edges, or about the picture's corner: half over it, half beside."""
+    height, width = repeater.shown.shape
+    on_left, below, at_frame = rng.random(3) < (0.6, 0.65, 0.5)
+    x0, y0, x1, y1 = (0, 0, width, height) if at_frame else repeater.source
+    off_x, off_y = rng.uniform(0, 0.15, 2) if at_frame else rng.uniform(-0.6, 0.15, 2)
+    left = x0 + off_x * w if on_left else x1 - w - off_x * w
+    top = y1 - h - off_y * h if below else y0 + off_y * h
+    return _inside((left, top, left + w, top + h), width, height)
 
 
 def add_stills(

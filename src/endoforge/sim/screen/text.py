@@ -63,3 +63,31 @@ def write(drawing: Drawing, rng: np.random.Generator, count: int, window: Window
             cv2.putText(stencil, line, place, font, size, 255, thickness, cv2.LINE_AA)
 
     drawing.add(colour, put)
+
+
+def write_small(drawing: Drawing, rng: np.random.Generator) -> None:
+    """Write a column of small words at the left with gaps, white blocks, and a block as cursor."""
+    height, width = drawing.covered.shape
+    size = height / 256 * rng.uniform(0.14, 0.24)
+    colour = TEXT_COLOURS[rng.integers(2)]
+    x, y = round(0.012 * width), height * rng.uniform(0.02, 0.08) + 26 * size
+    lines = ["ID:", "Name:", "", *lines_of(rng), "Comment:"]
+    for line in lines:
+        if y > 0.95 * height:
+            return
+        if rng.random() < 0.15:
+            _write_blocks(drawing, rng, (x, round(y)), size)
+        elif line:
+            drawing.words(colour, line, (x, round(y)), size)
+        y += size * rng.choice([40, 40, 40, 90])
+
+
+def _write_blocks(
+    drawing: Drawing, rng: np.random.Generator, place: tuple[int, int], size: float
+) -> None:
+    """Blocks in place of letters, as of what is kept secret."""
+    side = max(2, round(18 * size))
+    x, y = place
+    for k in range(int(rng.integers(1, 8))):
+        left = x + k * (side + max(1, side // 4))
+        drawing.box((235, 235, 235), (left, y - side, left + side, y))
