@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from endoforge.sim.kernels import develop, jpeg
+from endoforge.sim.kernels import develop, jpeg, picture
 from endoforge.sim.kernels.types import PER_BLOCK, FrameSize
 from endoforge.sim.sensor import (
     CURVE_FIRST,
@@ -69,6 +69,9 @@ class Darkroom:
         develop.find_flow(room, size, count)
         develop.spread_light(room, size, count)
         develop.expose(room, size, count)
+        picture.repeat_picture(room, size, count)
+        picture.mix_moments(room, size, count)
+        picture.record(room, size, count)
         develop.sharpen(room, size, count)
         if self.with_jpeg:
             jpeg.fill_planes(room, size, count)

@@ -19,7 +19,8 @@ class Lens:
     (Kannala and Brandt 2006; the coefficients after k1 are 0.) Camera axes are OpenCV's: x right,
     y down, z forward; the middle of the top left pixel is (0, 0). `window` is the part of the
     frame that the picture fills, (x0, y0, x1, y1), right and bottom exclusive; None: all of it.
-    `diagonal_fov_deg` is across the window's diagonal.
+    `diagonal_fov_deg` is across the window's diagonal. `stretch` is the width of what is shown over
+    its width with square pixels: the focal length across is `stretch` times `focal_px`.
     """
 
     width: int
@@ -27,6 +28,7 @@ class Lens:
     diagonal_fov_deg: float = 140.0
     k1: float = 0.0
     window: tuple[int, int, int, int] | None = None
+    stretch: float = 1.0
 
     @property
     def picture(self) -> tuple[int, int, int, int]:
@@ -50,7 +52,7 @@ class Lens:
         """Unit directions (rows, columns, 3) of pixels from (0, 0), beyond the picture too."""
         cx, cy = self.principal_point
         y, x = np.mgrid[0:rows, 0:columns].astype(np.float64)
-        u, v = (x - cx) / self.focal_px, (y - cy) / self.focal_px
+        u, v = (x - cx) / (self.focal_px * self.stretch), (y - cy) / self.focal_px
         radius = np.hypot(u, v)
         angle = self._angle(radius)
         scale = np.sin(angle) / np.maximum(radius, 1e-12)
@@ -63,7 +65,7 @@ class Lens:
         angle = np.arctan2(sine, z)
         scale = self.focal_px * (angle + self.k1 * angle**3) / np.maximum(sine, 1e-12)
         cx, cy = self.principal_point
-        return np.stack([cx + scale * x, cy + scale * y], axis=-1)
+        return np.stack([cx + self.stretch * scale * x, cy + scale * y], axis=-1)
 
     def _angle(self, radius: NDArray[np.float64]) -> NDArray[np.float64]:
         """Angles off the axis whose distorted size is `radius`, by Newton's method.
@@ -84,7 +86,7 @@ class Lens:
             "model": "opencv_fisheye",
             "width": self.width,
             "height": self.height,
-            "fx": focal,
+            "fx": focal * self.stretch,
             "fy": focal,
             "cx": cx,
             "cy": cy,

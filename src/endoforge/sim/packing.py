@@ -24,7 +24,7 @@ from endoforge.sim.camera import MOVE_ROW, WAVE_ROW
 from endoforge.sim.optics import FAR_MM
 from endoforge.sim.polyps import MAX_POLYPS, polyp_shifts, polyp_table
 from endoforge.sim.scene import Scene
-from endoforge.sim.sensor import MAX_LAMPS
+from endoforge.sim.sensor import MAX_LAMPS, PICTURE_ROW
 
 SCENE_ARRAYS = ("centreline", "wall", "coat", "looks", "sensors", "lamps", "rays", "screens")
 """The names of the arrays that `scene_arrays` makes."""
@@ -40,12 +40,15 @@ def scene_arrays(scene: Scene, width: int, height: int) -> dict[str, NDArray[Any
     # What depends on the size of the frames: the tables themselves are made once a scene.
     looks = tables.looks.copy()
     looks[1, 3], looks[2, 3] = optics.widest_tile, 1.0 / optics.lens.focal_px
+    sensors = scene.camera.table_rows()
+    recording = scene.recording.table_rows(scene.camera.exposure_s, height)
+    sensors[PICTURE_ROW:] = np.concatenate([recording, optics.screen.insets])
     return {
         "centreline": tables.centreline,
         "wall": tables.wall,
         "coat": tables.coat,
         "looks": looks,
-        "sensors": scene.camera.table_rows(),
+        "sensors": sensors,
         "lamps": _lamp_rows(scene),
         "rays": optics.rays,
         "screens": optics.screen.pixels.reshape(-1),

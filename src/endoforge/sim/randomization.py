@@ -23,6 +23,7 @@ from endoforge.sim.ranges.motion import MotionRanges
 from endoforge.sim.ranges.mucosa import MucosaRanges
 from endoforge.sim.ranges.nuisances import NuisanceRanges
 from endoforge.sim.ranges.polyps import PolypRanges
+from endoforge.sim.ranges.screen import RecordingRanges, ScreenRanges
 from endoforge.sim.ranges.values import STRICT
 
 
@@ -39,6 +40,8 @@ class Randomization:
     mucosa: MucosaRanges = MucosaRanges()
     nuisances: NuisanceRanges = NuisanceRanges()
     camera: CameraRanges = CameraRanges()
+    screen: ScreenRanges = ScreenRanges()
+    recording: RecordingRanges = RecordingRanges()
     motion: MotionRanges = MotionRanges()
 
 

@@ -11,6 +11,14 @@ from numpy.typing import NDArray
 from endoforge.sim.anatomy import Anatomy, make_anatomy
 from endoforge.sim.centreline import ALONG_STEP_MM, NUM_ALONG, SEGMENTS
 from endoforge.sim.deposits import Deposits
+from endoforge.sim.display import (
+    NO_DISPLAY,
+    NO_RECORDING,
+    Display,
+    Recording,
+    make_display,
+    make_recording,
+)
 from endoforge.sim.nuisances import Nuisances, make_nuisances
 from endoforge.sim.optics import Lens, ray_table
 from endoforge.sim.polyps import Polyp, make_polyps, swells
@@ -89,6 +97,8 @@ class Scene:
     look: Look
     nuisances: Nuisances
     camera: CameraSettings
+    display: Display = NO_DISPLAY
+    recording: Recording = NO_RECORDING
 
     def screen(self, width: int, height: int) -> Screen:
         """The screen, which the video processor draws on frames of this size."""
@@ -101,8 +111,10 @@ class Scene:
     def optics(self, width: int, height: int) -> Optics:
         """The screen and lens for frames of this size, made when first asked for."""
         if (width, height) not in self._optics:
-            screen = make_screen(self.seed, self.nuisances.overlay, width, height)
-            lens = Lens(width, height, self.camera.fov_deg, self.camera.k1, screen.window)
+            screen = make_screen(self.seed, self.nuisances.overlay, width, height, self.display)
+            stretch = self.display.stretch
+            fov_deg, k1 = self.camera.fov_deg, self.camera.k1
+            lens = Lens(width, height, fov_deg, k1, screen.window, stretch)
             self._optics[width, height] = Optics(screen, lens, *ray_table(lens))
         return self._optics[width, height]
 
@@ -135,6 +147,8 @@ class Scene:
             "look": asdict(self.look),
             "nuisances": asdict(self.nuisances),
             "camera": asdict(self.camera),
+            "display": asdict(self.display),
+            "recording": asdict(self.recording),
             "polyps": [asdict(polyp) for polyp in self.polyps],
         }
 
@@ -154,6 +168,8 @@ def make_scene(seed: int, ranges: Randomization = _DEFAULT) -> Scene:
         look=make_look(seed, ranges, nuisances),
         nuisances=nuisances,
         camera=make_camera_settings(seed, ranges.camera, nuisances),
+        display=make_display(seed, ranges.screen),
+        recording=make_recording(seed, ranges.recording),
     )
 
 

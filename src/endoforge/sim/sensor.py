@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from endoforge.sim.display import PICTURE_ROWS
 from endoforge.sim.nuisances import Nuisances
 from endoforge.sim.ranges.camera import CameraRanges
 from endoforge.sim.ranges.values import draw, draw_nuisance
@@ -32,8 +33,11 @@ QUANTISATION_ROW = 3
 """The first row of the quantisation tables there: luma's, then chroma's."""
 VEIL_ROW = QUANTISATION_ROW + 32
 """Where the light of haze and the strength of narrow-band imaging stand."""
-SENSOR_ROWS = VEIL_ROW + 1
-"""Rows of `CameraSettings.table_rows`: a few numbers, two 8 x 8 quantisation tables, the veil."""
+PICTURE_ROW = VEIL_ROW + 1
+"""The first row that `packing.scene_arrays` fills: the recording, and insets of the screen."""
+SENSOR_ROWS = PICTURE_ROW + PICTURE_ROWS
+"""Rows of `CameraSettings.table_rows`: a few numbers, two 8 x 8 quantisation tables, the veil, and
+room for the picture's rows."""
 HAZE = 0.18
 """Light of the veil at haze 1, where the brightest tissue has about 1."""
 LUMA_STEPS = (
@@ -97,7 +101,7 @@ class CameraSettings:
         White balance, saturation | variances of read and shot noise, vignette per unit of
         1 - cosine off the axis, sharpening | radius of the aperture in mm, whether there is JPEG,
         exposure, contrast | quantisation steps of luma, row by row | and of chroma | light of the
-        veil, strength of narrow-band imaging, 0, 0.
+        veil, strength of narrow-band imaging, 0, 0 | zeros, where the size of frames decides.
         """
         corner = 1 - math.cos(math.radians(self.fov_deg / 2))
         aperture_mm = WIDEST_APERTURE_MM * self.defocus
@@ -111,7 +115,7 @@ class CameraSettings:
             ],
             [aperture_mm, float(self.jpeg > 0), self.exposure, self.contrast],
         ]
-        last = [[HAZE * self.haze, self.narrow_band, 0.0, 0.0]]
+        last = [[HAZE * self.haze, self.narrow_band, 0.0, 0.0], *[[0.0] * 4] * PICTURE_ROWS]
         tables = [quantisation_table(table, self.quality) for table in (LUMA_STEPS, CHROMA_STEPS)]
         steps = np.concatenate(tables).reshape(-1, 4)
         return np.concatenate([np.array(rows), steps, np.array(last)]).astype(np.float32)

@@ -24,6 +24,11 @@ class Stream(IntEnum):
     SURFACE = 13
     POLYP_SURFACE = 14
     PICTURE = 15
+    DISPLAY = 60
+    LAYOUT = 61
+    INSETS = 62
+    RECORDING = 63
+    STILLS = 64
 
 
 def stream(seed: int, part: Stream) -> np.random.Generator:
