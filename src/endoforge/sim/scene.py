@@ -1,6 +1,6 @@
 """A scene: everything about one simulated colonoscopy, and the tables that the kernels read."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from endoforge.sim.anatomy import Anatomy, make_anatomy
 from endoforge.sim.centreline import ALONG_STEP_MM, NUM_ALONG, SEGMENTS
 from endoforge.sim.deposits import Deposits
+from endoforge.sim.instruments import Instruments, make_instruments, make_strengths
 from endoforge.sim.nuisances import Nuisances, make_nuisances
 from endoforge.sim.optics import Lens, ray_table
 from endoforge.sim.polyps import Polyp, make_polyps, swells
@@ -20,6 +21,7 @@ from endoforge.sim.screen import Screen, make_screen
 from endoforge.sim.sensor import CameraSettings, make_camera_settings
 from endoforge.sim.streams import Stream, stream
 from endoforge.sim.texture import TILE_MM
+from endoforge.sim.treatment import Treatment, treat
 from endoforge.sim.wall import COLUMN_ANGLES, NUM_AROUND, Grid, patches
 
 STEEPEST = 4.0
@@ -89,6 +91,8 @@ class Scene:
     look: Look
     nuisances: Nuisances
     camera: CameraSettings
+    instruments: Instruments = field(default_factory=Instruments)
+    treatment: Treatment = field(default_factory=Treatment)
 
     def screen(self, width: int, height: int) -> Screen:
         """The screen, which the video processor draws on frames of this size."""
@@ -136,6 +140,8 @@ class Scene:
             "nuisances": asdict(self.nuisances),
             "camera": asdict(self.camera),
             "polyps": [asdict(polyp) for polyp in self.polyps],
+            "instruments": asdict(self.instruments),
+            "treatment": asdict(self.treatment),
         }
 
 
@@ -146,14 +152,20 @@ def make_scene(seed: int, ranges: Randomization = _DEFAULT) -> Scene:
     """Make the scene of a seed (any integer from 0): same seed and ranges, same scene."""
     nuisances = make_nuisances(seed, ranges.nuisances)
     anatomy = make_anatomy(seed, ranges.anatomy, nuisances)
+    strengths = make_strengths(seed, ranges.instruments)
+    # After the polyps, for much of it is done to them: none grows elsewhere because of it.
+    polyps = make_polyps(seed, anatomy, ranges.polyps)
+    anatomy, polyps, treatment = treat(seed, strengths, anatomy, polyps)
     return Scene(
         seed=seed,
         ranges=ranges,
         anatomy=anatomy,
-        polyps=make_polyps(seed, anatomy, ranges.polyps),
+        polyps=polyps,
         look=make_look(seed, ranges, nuisances),
         nuisances=nuisances,
         camera=make_camera_settings(seed, ranges.camera, nuisances),
+        instruments=make_instruments(seed, strengths),
+        treatment=treatment,
     )
 
 

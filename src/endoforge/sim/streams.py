@@ -24,6 +24,11 @@ class Stream(IntEnum):
     SURFACE = 13
     POLYP_SURFACE = 14
     PICTURE = 15
+    INSTRUMENTS = 70
+    TREATMENT = 71
+    TOOLS = 72
+    CAP = 73
+    JET = 74
 
 
 def stream(seed: int, part: Stream) -> np.random.Generator:
