@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoforge.sim.anatomy import WAVE_S
+from endoforge.sim.instruments import INSTRUMENT_ROWS
 
-CAMERA_ROWS = 11
-MOVE_ROW, WAVE_ROW, METER_ROW = 4, 6, 7
+MOVE_ROW, WAVE_ROW, METER_ROW, INSTRUMENT_ROW = 4, 6, 7, 11
+CAMERA_ROWS = INSTRUMENT_ROW + INSTRUMENT_ROWS
 """Rows of four numbers a camera, and the first of some of them: see `kernels.types.View`."""
 
 Array = NDArray[np.float64]

@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from endoforge.sim.camera import MOVE_ROW, WAVE_ROW
+from endoforge.sim.camera import INSTRUMENT_ROW, MOVE_ROW, WAVE_ROW
+from endoforge.sim.instrument_rows import Carried
 from endoforge.sim.optics import FAR_MM
 from endoforge.sim.polyps import MAX_POLYPS, polyp_shifts, polyp_table
 from endoforge.sim.scene import Scene
@@ -61,7 +62,8 @@ class Movers:
 
     `polyps` (S, MAX_POLYPS, POLYP_COLUMNS) at rest, `swells` (S, MAX_POLYPS, 5) as of
     `polyps.swells`; `reaches` (S, MAX_POLYPS) mm from which a polyp can't be seen any more, 0 for
-    those that aren't there; `exposure_s` and `peristalsis` (S,).
+    those that aren't there; `exposure_s` and `peristalsis` (S,); `instruments` S, None for a scene
+    without any.
     """
 
     polyps: NDArray[np.float32]
@@ -69,6 +71,7 @@ class Movers:
     reaches: NDArray[np.float32]
     exposure_s: NDArray[np.float64]
     peristalsis: NDArray[np.float64]
+    instruments: tuple[Carried | None, ...]
 
     @staticmethod
     def of(scenes: Sequence[Scene]) -> "Movers":
@@ -79,6 +82,7 @@ class Movers:
             reaches=np.stack([_reaches(scene) for scene in scenes]),
             exposure_s=np.array([scene.camera.exposure_s for scene in scenes]),
             peristalsis=np.array([scene.anatomy.peristalsis for scene in scenes]),
+            instruments=tuple(Carried.of(scene) for scene in scenes),
         )
 
     def at(
@@ -106,6 +110,12 @@ class Movers:
         # From mm/s and rad/s to mm and rad during the exposure.
         cameras[:, MOVE_ROW : MOVE_ROW + 2] *= self.exposure_s[scenes, None, None]
         cameras[:, WAVE_ROW, 0] = self.peristalsis[scenes]
+        for scene, carried in enumerate(self.instruments):
+            if carried is not None:
+                (frames,) = np.nonzero(scenes == scene)
+                cameras[frames, INSTRUMENT_ROW:] = carried.rows(
+                    cameras[frames], polyps[frames], times_s[frames]
+                )
         return cameras, polyps
 
 

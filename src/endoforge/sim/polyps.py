@@ -4,8 +4,9 @@ Kinds are those of the Paris classification (Gastrointest Endosc 2003;58:S3-43):
 stalk, Isp on a short broad neck, Is sits on the wall, IIa is slightly raised.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -149,7 +150,16 @@ def polyp_table(polyps: tuple[Polyp, ...]) -> NDArray[np.float32]:
     return table
 
 
-def swells(polyps: tuple[Polyp, ...], anatomy: Anatomy) -> NDArray[np.float64]:
+class OnWall(Protocol):
+    """What sits on the wall at a place along and around the colon."""
+
+    @property
+    def s_mm(self) -> float: ...
+    @property
+    def angle(self) -> float: ...
+
+
+def swells(polyps: Sequence[OnWall], anatomy: Anatomy) -> NDArray[np.float64]:
     """How peristalsis carries each of P polyps, (P, 5).
 
     Its shift (3,) mm per unit of the wave's sine, and cosine and sine of the wave's phase at time 0

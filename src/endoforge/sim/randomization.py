@@ -19,6 +19,7 @@ from endoforge.core.reading import MOST_NAMES_BYTES, read_regular
 from endoforge.core.text import decode_text
 from endoforge.sim.ranges.anatomy import AnatomyRanges
 from endoforge.sim.ranges.camera import CameraRanges
+from endoforge.sim.ranges.instruments import InstrumentRanges
 from endoforge.sim.ranges.motion import MotionRanges
 from endoforge.sim.ranges.mucosa import MucosaRanges
 from endoforge.sim.ranges.nuisances import NuisanceRanges
@@ -43,6 +44,7 @@ class Randomization:
     screen: ScreenRanges = ScreenRanges()
     recording: RecordingRanges = RecordingRanges()
     motion: MotionRanges = MotionRanges()
+    instruments: InstrumentRanges = InstrumentRanges()
 
 
 def load_randomization(path: Path) -> Randomization:

@@ -1,6 +1,6 @@
 """A scene: everything about one simulated colonoscopy, and the tables that the kernels read."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -19,6 +19,7 @@ from endoforge.sim.display import (
     make_display,
     make_recording,
 )
+from endoforge.sim.instruments import Instruments, make_instruments, make_strengths
 from endoforge.sim.nuisances import Nuisances, make_nuisances
 from endoforge.sim.optics import Lens, ray_table
 from endoforge.sim.polyps import Polyp, make_polyps, swells
@@ -28,6 +29,7 @@ from endoforge.sim.screen import Screen, make_screen
 from endoforge.sim.sensor import CameraSettings, make_camera_settings
 from endoforge.sim.streams import Stream, stream
 from endoforge.sim.texture import TILE_MM
+from endoforge.sim.treatment import Treatment, treat
 from endoforge.sim.wall import COLUMN_ANGLES, NUM_AROUND, Grid, patches
 
 STEEPEST = 4.0
@@ -99,6 +101,8 @@ class Scene:
     camera: CameraSettings
     display: Display = NO_DISPLAY
     recording: Recording = NO_RECORDING
+    instruments: Instruments = field(default_factory=Instruments)
+    treatment: Treatment = field(default_factory=Treatment)
 
     def screen(self, width: int, height: int) -> Screen:
         """The screen, which the video processor draws on frames of this size."""
@@ -150,6 +154,8 @@ class Scene:
             "display": asdict(self.display),
             "recording": asdict(self.recording),
             "polyps": [asdict(polyp) for polyp in self.polyps],
+            "instruments": asdict(self.instruments),
+            "treatment": asdict(self.treatment),
         }
 
 
@@ -160,16 +166,22 @@ def make_scene(seed: int, ranges: Randomization = _DEFAULT) -> Scene:
     """Make the scene of a seed (any integer from 0): same seed and ranges, same scene."""
     nuisances = make_nuisances(seed, ranges.nuisances)
     anatomy = make_anatomy(seed, ranges.anatomy, nuisances)
+    strengths = make_strengths(seed, ranges.instruments)
+    # After the polyps, for much of it is done to them: none grows elsewhere because of it.
+    polyps = make_polyps(seed, anatomy, ranges.polyps)
+    anatomy, polyps, treatment = treat(seed, strengths, anatomy, polyps)
     return Scene(
         seed=seed,
         ranges=ranges,
         anatomy=anatomy,
-        polyps=make_polyps(seed, anatomy, ranges.polyps),
+        polyps=polyps,
         look=make_look(seed, ranges, nuisances),
         nuisances=nuisances,
         camera=make_camera_settings(seed, ranges.camera, nuisances),
         display=make_display(seed, ranges.screen),
         recording=make_recording(seed, ranges.recording),
+        instruments=make_instruments(seed, strengths),
+        treatment=treatment,
     )
 
 

@@ -29,6 +29,11 @@ class Stream(IntEnum):
     INSETS = 62
     RECORDING = 63
     STILLS = 64
+    INSTRUMENTS = 70
+    TREATMENT = 71
+    TOOLS = 72
+    CAP = 73
+    JET = 74
 
 
 def stream(seed: int, part: Stream) -> np.random.Generator:

@@ -27,6 +27,7 @@ from endoforge.sim.kernels.geometry import (
     shared_by,
     wall_gap,
 )
+from endoforge.sim.kernels.instruments import before_it_all
 from endoforge.sim.kernels.shading import lamps_at, shade
 from endoforge.sim.kernels.trace import (
     first_polyp,
@@ -272,7 +273,7 @@ def drawn(scenes: SceneArrays, view: View, shared, ray, guess, cell, lamps):
         unit = towards(hit.normal / length, ray.direction)
         light = shade(scenes, view, shared, ray, hit, unit, lamps)
         radiance = vec4(light.x, light.y, light.z, hit.t)
-    return radiance, hit.instance, unit
+    return before_it_all(scenes, view, shared, ray, lamps, radiance, hit.instance, unit)
 
 
 @qd.kernel

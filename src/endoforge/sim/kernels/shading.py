@@ -15,6 +15,7 @@ from endoforge.sim.kernels.geometry import (
     diamond_angle,
     point_at,
 )
+from endoforge.sim.kernels.instruments import marked
 from endoforge.sim.kernels.types import (
     LOOK_ROWS,
     MAX_LAMPS,
@@ -425,7 +426,7 @@ def shade(scenes: SceneArrays, view: View, shared, ray, hit, n, lamps):
     if hit.instance > 0:
         patch = polyp_patch(scenes, view, shared, ray, hit, patch)
     finish = finished(scenes, shared.scene, patch, hit.t)
-    albedo = finish.albedo
+    albedo = marked(scenes, view, shared, ray, hit, finish.albedo)
     # Two normals: diffuse light comes from the tissue, glints from the film on it.
     tissue = n + finish.bump
     tissue = tissue / qd.sqrt(tissue.dot(tissue) + 1e-9)
