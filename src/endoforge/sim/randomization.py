@@ -19,10 +19,12 @@ from endoforge.core.reading import MOST_NAMES_BYTES, read_regular
 from endoforge.core.text import decode_text
 from endoforge.sim.ranges.anatomy import AnatomyRanges
 from endoforge.sim.ranges.camera import CameraRanges
+from endoforge.sim.ranges.lookalikes import LookalikeRanges
 from endoforge.sim.ranges.motion import MotionRanges
 from endoforge.sim.ranges.mucosa import MucosaRanges
 from endoforge.sim.ranges.nuisances import NuisanceRanges
 from endoforge.sim.ranges.polyps import PolypRanges
+from endoforge.sim.ranges.residue import ResidueRanges
 from endoforge.sim.ranges.values import STRICT
 
 
@@ -38,6 +40,8 @@ class Randomization:
     polyps: PolypRanges = PolypRanges()
     mucosa: MucosaRanges = MucosaRanges()
     nuisances: NuisanceRanges = NuisanceRanges()
+    lookalikes: LookalikeRanges = LookalikeRanges()
+    residue: ResidueRanges = ResidueRanges()
     camera: CameraRanges = CameraRanges()
     motion: MotionRanges = MotionRanges()
 

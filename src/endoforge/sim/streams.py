@@ -24,6 +24,11 @@ class Stream(IntEnum):
     SURFACE = 13
     POLYP_SURFACE = 14
     PICTURE = 15
+    FOLDS = 30
+    LOOKALIKES = 31
+    RESIDUE = 32
+    RELIEF = 33
+    CECUM = 34
 
 
 def stream(seed: int, part: Stream) -> np.random.Generator:
