@@ -34,6 +34,11 @@ class Stream(IntEnum):
     TOOLS = 72
     CAP = 73
     JET = 74
+    FOLDS = 30
+    LOOKALIKES = 31
+    RESIDUE = 32
+    RELIEF = 33
+    CECUM = 34
 
 
 def stream(seed: int, part: Stream) -> np.random.Generator:

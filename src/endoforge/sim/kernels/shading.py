@@ -16,6 +16,7 @@ from endoforge.sim.kernels.geometry import (
     point_at,
 )
 from endoforge.sim.kernels.instruments import marked
+from endoforge.sim.kernels.residue import residue_over
 from endoforge.sim.kernels.types import (
     LOOK_ROWS,
     MAX_LAMPS,
@@ -334,7 +335,9 @@ def cover_up(scenes: SceneArrays, scene, albedo, coat, detail):
     if coat.w > 0.0:
         stain = scenes.looks[scene * LOOK_ROWS + 5].xyz
         albedo *= 1.0 + (stain - 1.0) * qd.min(coat.w * (1.0 + 0.5 * detail.y), 1.0)
-    if coat.z > 1.0:
+    if scenes.looks[scene * LOOK_ROWS + 3].w > 0.0:
+        albedo, rough, wet = residue_over(scenes, scene, albedo, coat, detail.y)
+    elif coat.z > 1.0:
         # Shallow fluid only tints.
         depth = coat.z - 1.0
         fluid = scenes.looks[scene * LOOK_ROWS + 4].xyz
@@ -386,7 +389,7 @@ def finished(scenes: SceneArrays, scene, patch, t):
     rough = 1.0
     wet = 1.0
     # Most of a wall is clean, and skips this.
-    if patch.coat.w != 0.0 or patch.coat.z > 0.0:
+    if patch.coat.w != 0.0 or patch.coat.z != 0.0:
         albedo, rough, wet = cover_up(scenes, scene, albedo, patch.coat, detail)
     bump = slope * rough * (detail.z * patch.along_u + detail.w * patch.along_v)
     pitted = rough * (relief.x * patch.along_u + relief.y * patch.along_v)
