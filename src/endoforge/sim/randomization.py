@@ -22,6 +22,7 @@ from endoforge.sim.ranges.camera import CameraRanges
 from endoforge.sim.ranges.motion import MotionRanges
 from endoforge.sim.ranges.mucosa import MucosaRanges
 from endoforge.sim.ranges.nuisances import NuisanceRanges
+from endoforge.sim.ranges.polyp_surface import PolypSurfaceRanges
 from endoforge.sim.ranges.polyps import PolypRanges
 from endoforge.sim.ranges.values import STRICT
 
@@ -36,6 +37,7 @@ class Randomization:
 
     anatomy: AnatomyRanges = AnatomyRanges()
     polyps: PolypRanges = PolypRanges()
+    polyp_surface: PolypSurfaceRanges = PolypSurfaceRanges()
     mucosa: MucosaRanges = MucosaRanges()
     nuisances: NuisanceRanges = NuisanceRanges()
     camera: CameraRanges = CameraRanges()

@@ -1,6 +1,6 @@
 """A scene: everything about one simulated colonoscopy, and the tables that the kernels read."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +13,7 @@ from endoforge.sim.centreline import ALONG_STEP_MM, NUM_ALONG, SEGMENTS
 from endoforge.sim.deposits import Deposits
 from endoforge.sim.nuisances import Nuisances, make_nuisances
 from endoforge.sim.optics import Lens, ray_table
+from endoforge.sim.polyp_surface import draw_surfaces
 from endoforge.sim.polyps import Polyp, make_polyps, swells
 from endoforge.sim.randomization import Randomization
 from endoforge.sim.ranges.values import draw
@@ -20,6 +21,7 @@ from endoforge.sim.screen import Screen, make_screen
 from endoforge.sim.sensor import CameraSettings, make_camera_settings
 from endoforge.sim.streams import Stream, stream
 from endoforge.sim.texture import TILE_MM
+from endoforge.sim.tissue import Tissue, draw_tissue, tissue_table
 from endoforge.sim.wall import COLUMN_ANGLES, NUM_AROUND, Grid, patches
 
 STEEPEST = 4.0
@@ -28,6 +30,9 @@ FLUID_MM = 7.0
 """Fluid of this depth hides what is under it."""
 COAT_STEP = 2
 """The coat's table has every second row and column of the wall's."""
+
+
+_PLAIN_TISSUE = Tissue()
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ class Look:
     texture, so that no two colons carry the same vessels in the same place; `stool` linear RGB.
     `capillaries`, `mottling` and `pits` are strengths 0..1 of the fine surface, which repeats after
     `surface_repeat_mm` and is shifted by `surface_turn`; `scattered` the share of the light that
-    walls pass on.
+    walls pass on; `tissue` how it differs from place to place.
     """
 
     mucosa: tuple[float, float, float]
@@ -56,6 +61,7 @@ class Look:
     surface_repeat_mm: float
     surface_turn: tuple[float, float]
     scattered: float
+    tissue: Tissue = _PLAIN_TISSUE
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,7 @@ class SceneTables:
     wall: NDArray[np.float32]
     coat: NDArray[np.float32]
     looks: NDArray[np.float32]
+    tissue: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -123,6 +130,7 @@ class Scene:
             wall=_wall_table(self.anatomy.radius),
             coat=_coat_table(self),
             looks=_look_rows(self.look, self.anatomy.deposits, len(self.camera.lamps)),
+            tissue=tissue_table(self.seed, self.look.tissue, self.anatomy),
         )
 
     def parameters(self) -> dict[str, Any]:
@@ -146,11 +154,15 @@ def make_scene(seed: int, ranges: Randomization = _DEFAULT) -> Scene:
     """Make the scene of a seed (any integer from 0): same seed and ranges, same scene."""
     nuisances = make_nuisances(seed, ranges.nuisances)
     anatomy = make_anatomy(seed, ranges.anatomy, nuisances)
+    polyps = make_polyps(seed, anatomy, ranges.polyps)
+    surfaces = draw_surfaces(seed, len(polyps), ranges.polyp_surface)
     return Scene(
         seed=seed,
         ranges=ranges,
         anatomy=anatomy,
-        polyps=make_polyps(seed, anatomy, ranges.polyps),
+        polyps=tuple(
+            replace(polyp, surface=surface) for polyp, surface in zip(polyps, surfaces, strict=True)
+        ),
         look=make_look(seed, ranges, nuisances),
         nuisances=nuisances,
         camera=make_camera_settings(seed, ranges.camera, nuisances),
@@ -179,11 +191,17 @@ def make_look(seed: int, ranges: Randomization, nuisances: Nuisances) -> Look:
         surface_repeat_mm=draw(fine, mucosa.surface_repeat_mm),
         surface_turn=(fine.uniform(0, 1), fine.uniform(0, 1)),
         scattered=draw(fine, ranges.camera.scattered),
+        tissue=draw_tissue(seed, mucosa),
     )
 
 
 def _look_rows(look: Look, deposits: Deposits, num_lamps: int) -> NDArray[np.float32]:
-    """The (8, 4) float32 of `kernels.types.SceneArrays.looks`, but for what the lens says."""
+    """The (9, 4) float32 of `kernels.types.SceneArrays.looks`, but for what the lens says."""
+    dye_in_pits = look.tissue.dye_in_pits * deposits.in_grooves
+    tissue, repeats = look.tissue, TILE_MM / look.surface_repeat_mm
+    if tissue.branching:
+        # A whole number around the colon: vessels would end in mid-air where it closes.
+        repeats = max(round(4 * repeats), 1) / 4
     rows = [
         [*look.mucosa, look.vessels],
         [look.tone, look.gloss, look.bump, 0.0],
@@ -191,8 +209,9 @@ def _look_rows(look: Look, deposits: Deposits, num_lamps: int) -> NDArray[np.flo
         [*look.stool, 0.0],
         [*deposits.fluid_colour, 0.0],
         [*deposits.stain_colour, 0.0],
-        [look.capillaries, look.mottling, look.pits, TILE_MM / look.surface_repeat_mm],
+        [look.capillaries, look.mottling, look.pits, repeats],
         [*look.surface_turn, look.scattered, 0.0],
+        [not tissue.is_plain, tissue.branching, tissue.hue, dye_in_pits],
     ]
     return np.array(rows, np.float32)
 

@@ -24,6 +24,10 @@ class Stream(IntEnum):
     SURFACE = 13
     POLYP_SURFACE = 14
     PICTURE = 15
+    TISSUE = 40
+    TISSUE_MAP = 41
+    LESIONS = 42
+    SURFACES = 43
 
 
 def stream(seed: int, part: Stream) -> np.random.Generator:
