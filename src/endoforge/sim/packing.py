@@ -1,7 +1,7 @@
 """Scenes and cameras as the flat arrays that the kernels read; needs neither torch nor quadrants.
 
 `kernels.types` says what stands where in the tables of scenes and cameras. A polyp's row, of
-POLYP_COLUMNS numbers, is seven rows of four to the kernels:
+POLYP_COLUMNS numbers, is eleven rows of four to the kernels:
 
 0   head's centre x, y, z in the world in mm | half-axis along the axis in mm
 4   axis away from the wall, unit | half-axis across it in mm
@@ -11,6 +11,10 @@ POLYP_COLUMNS numbers, is seven rows of four to the kernels:
 20  vessels 0..1 | mucus 0..1 | added to the half-axes by its bounding ellipsoid in mm | 0
 24  1 / half-axis^2 across, and along, per mm^2 | waves of the lobes per mm | share of the way from
     the centre to the base at which the bounding sphere's centre lies
+28  0 (8 numbers)
+36  layer of its pits in `surfaces.KINDS` | pits 0..1 | repeats of them in one of the detail | share
+    of the wall's colour
+40  margin in mm | top -1..1 | spots -1..1 | erosion 0..1
 """
 
 from collections.abc import Sequence
@@ -27,7 +31,17 @@ from endoforge.sim.polyps import MAX_POLYPS, polyp_shifts, polyp_table
 from endoforge.sim.scene import Scene
 from endoforge.sim.sensor import MAX_LAMPS, PICTURE_ROW
 
-SCENE_ARRAYS = ("centreline", "wall", "coat", "looks", "sensors", "lamps", "rays", "screens")
+SCENE_ARRAYS = (
+    "centreline",
+    "wall",
+    "coat",
+    "looks",
+    "tissue",
+    "sensors",
+    "lamps",
+    "rays",
+    "screens",
+)
 """The names of the arrays that `scene_arrays` makes."""
 
 
@@ -49,6 +63,7 @@ def scene_arrays(scene: Scene, width: int, height: int) -> dict[str, NDArray[Any
         "wall": tables.wall,
         "coat": tables.coat,
         "looks": looks,
+        "tissue": tables.tissue,
         "sensors": sensors,
         "lamps": _lamp_rows(scene),
         "rays": optics.rays,

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoforge.sim.anatomy import WAVE_MM, WAVE_S, Anatomy
+from endoforge.sim.polyp_surface import PLAIN, PolypSurface
 from endoforge.sim.ranges.polyps import MOST_POLYPS, PolypRanges
 from endoforge.sim.ranges.values import draw
 from endoforge.sim.streams import Stream, stream
@@ -23,8 +24,8 @@ LEAST_MM: dict[Paris, float] = {"Ip": 6.0, "Isp": 5.0, "Is": 3.0, "IIa": 4.0}
 
 MAX_POLYPS = MOST_POLYPS
 """Rows of the kernel's table."""
-POLYP_COLUMNS = 28
-"""Numbers a polyp in the kernel's table: seven rows of four."""
+POLYP_COLUMNS = 44
+"""Numbers a polyp in the kernel's table: eleven rows of four."""
 MOST_BLEND_MM = 2.0
 """Width over which a polyp merges into the wall at most, flat ones aside."""
 PLACE_TRIES = 200
@@ -45,7 +46,8 @@ class Polyp:
     `half_height_mm` along it and `half_width_mm` across, and for Ip and Isp a stalk of radius
     `stalk_mm` from `base` to `centre`. `blend_mm` is the width over which it merges into the wall.
     `tint` multiplies the mucosa's colour; `pattern` (of pits), `lobes`, `mucus` and `vessels` are
-    strengths 0..1. One that is `like_wall` has the colour and the surface of the wall instead.
+    strengths 0..1. `surface` is what it looks like from near. One that is `like_wall` has the
+    colour and the surface of the wall instead.
     """
 
     paris: Paris
@@ -64,6 +66,7 @@ class Polyp:
     mucus: float
     vessels: float
     like_wall: bool = False
+    surface: PolypSurface = PLAIN
 
     @property
     def diameter_mm(self) -> float:
@@ -114,6 +117,8 @@ class Polyp:
             self.vessels, self.mucus, self.shell_mm, float(self.like_wall),
             self.half_width_mm**-2, self.half_height_mm**-2, 0.67 / self.half_width_mm,
             self.towards_base,
+            *[0.0] * 8,
+            *self.surface.table_rows(),
         ]  # fmt: skip
 
     @property

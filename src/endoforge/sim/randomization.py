@@ -24,6 +24,7 @@ from endoforge.sim.ranges.lookalikes import LookalikeRanges
 from endoforge.sim.ranges.motion import MotionRanges
 from endoforge.sim.ranges.mucosa import MucosaRanges
 from endoforge.sim.ranges.nuisances import NuisanceRanges
+from endoforge.sim.ranges.polyp_surface import PolypSurfaceRanges
 from endoforge.sim.ranges.polyps import PolypRanges
 from endoforge.sim.ranges.residue import ResidueRanges
 from endoforge.sim.ranges.screen import RecordingRanges, ScreenRanges
@@ -40,6 +41,7 @@ class Randomization:
 
     anatomy: AnatomyRanges = AnatomyRanges()
     polyps: PolypRanges = PolypRanges()
+    polyp_surface: PolypSurfaceRanges = PolypSurfaceRanges()
     mucosa: MucosaRanges = MucosaRanges()
     nuisances: NuisanceRanges = NuisanceRanges()
     lookalikes: LookalikeRanges = LookalikeRanges()

@@ -29,7 +29,8 @@ from endoforge.sim.packing import Movers, scene_arrays
 from endoforge.sim.polyps import MAX_POLYPS
 from endoforge.sim.scene import Scene
 from endoforge.sim.sensor import JPEG_COLUMN, JPEG_ROW, SENSOR_ROWS
-from endoforge.sim.texture import bubble_texture, detail_texture, fine_texture
+from endoforge.sim.surfaces import surface_textures
+from endoforge.sim.texture import bubble_texture, detail_texture
 
 EMPTY_STATS = (0, 0, 1 << 30, 1 << 30, 0, 0)
 """A polyp's row of `stats` before any pixel is counted: a box that every pixel widens."""
@@ -95,7 +96,7 @@ class Renderer:
         self.size: Any = FrameSize.of(height, width)
         self._detail = torch.from_numpy(detail_texture()).to(engine.device)
         self._bubbles = torch.from_numpy(bubble_texture()).to(engine.device)
-        self._fine = torch.from_numpy(fine_texture()).to(engine.device)
+        self._fine = torch.from_numpy(surface_textures()).to(engine.device)
         self._empty_stats = torch.tensor(EMPTY_STATS, dtype=torch.int32, device=engine.device)
         self.target = self._target()
 

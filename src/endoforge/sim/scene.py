@@ -23,6 +23,7 @@ from endoforge.sim.instruments import Instruments, make_instruments, make_streng
 from endoforge.sim.lookalikes import make_lookalikes
 from endoforge.sim.nuisances import Nuisances, make_nuisances
 from endoforge.sim.optics import Lens, ray_table
+from endoforge.sim.polyp_surface import draw_surfaces
 from endoforge.sim.polyps import Polyp, make_polyps, swells
 from endoforge.sim.randomization import Randomization
 from endoforge.sim.ranges.values import draw
@@ -31,6 +32,7 @@ from endoforge.sim.screen import Screen, make_screen
 from endoforge.sim.sensor import CameraSettings, make_camera_settings
 from endoforge.sim.streams import Stream, stream
 from endoforge.sim.texture import TILE_MM
+from endoforge.sim.tissue import Tissue, draw_tissue, tissue_table
 from endoforge.sim.treatment import Treatment, treat
 from endoforge.sim.wall import COLUMN_ANGLES, NUM_AROUND, Grid, patches
 
@@ -42,6 +44,9 @@ COAT_STEP = 2
 """The coat's table has every second row and column of the wall's."""
 
 
+_PLAIN_TISSUE = Tissue()
+
+
 @dataclass(frozen=True)
 class Look:
     """How a colon's mucosa looks.
@@ -51,8 +56,8 @@ class Look:
     texture, so that no two colons carry the same vessels in the same place; `stool` linear RGB.
     `capillaries`, `mottling` and `pits` are strengths 0..1 of the fine surface, which repeats after
     `surface_repeat_mm` and is shifted by `surface_turn`; `scattered` the share of the light that
-    walls pass on. `soft_residue` is 1 where residue is soft, else 0; then the fluid's linear RGB is
-    `fluid`, and its `clarity` 0..1.
+    walls pass on; `tissue` how it differs from place to place. `soft_residue` is 1 where residue is
+    soft, else 0; then the fluid's linear RGB is `fluid`, and its `clarity` 0..1.
     """
 
     mucosa: tuple[float, float, float]
@@ -72,6 +77,7 @@ class Look:
     soft_residue: float = 0.0
     fluid: tuple[float, float, float] = (0.0, 0.0, 0.0)
     clarity: float = 0.0
+    tissue: Tissue = _PLAIN_TISSUE
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,7 @@ class SceneTables:
     wall: NDArray[np.float32]
     coat: NDArray[np.float32]
     looks: NDArray[np.float32]
+    tissue: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -145,6 +152,7 @@ class Scene:
             wall=_wall_table(self.anatomy.radius),
             coat=_coat_table(self),
             looks=_look_rows(self.look, self.anatomy.deposits, len(self.camera.lamps)),
+            tissue=tissue_table(self.seed, self.look.tissue, self.anatomy),
         )
 
     def parameters(self) -> dict[str, Any]:
@@ -184,11 +192,14 @@ def make_scene(seed: int, ranges: Randomization = _DEFAULT) -> Scene:
     # After the polyps, for much of it is done to them: none grows elsewhere because of it.
     polyps = make_polyps(seed, anatomy, ranges.polyps)
     anatomy, polyps, treatment = treat(seed, strengths, anatomy, polyps)
+    surfaces = draw_surfaces(seed, len(polyps), ranges.polyp_surface)
     return Scene(
         seed=seed,
         ranges=ranges,
         anatomy=anatomy,
-        polyps=polyps,
+        polyps=tuple(
+            replace(polyp, surface=surface) for polyp, surface in zip(polyps, surfaces, strict=True)
+        ),
         look=make_look(seed, ranges, nuisances),
         nuisances=nuisances,
         camera=make_camera_settings(seed, ranges.camera, nuisances),
@@ -221,6 +232,7 @@ def make_look(seed: int, ranges: Randomization, nuisances: Nuisances) -> Look:
         surface_repeat_mm=draw(fine, mucosa.surface_repeat_mm),
         surface_turn=(fine.uniform(0, 1), fine.uniform(0, 1)),
         scattered=draw(fine, ranges.camera.scattered),
+        tissue=draw_tissue(seed, mucosa),
     )
     residue = make_residue(seed, ranges.residue)
     return _with_residue(look, residue) if residue.soft else look
@@ -237,8 +249,13 @@ def _with_residue(look: Look, residue: Residue) -> Look:
 
 
 def _look_rows(look: Look, deposits: Deposits, num_lamps: int) -> NDArray[np.float32]:
-    """The (8, 4) float32 of `kernels.types.SceneArrays.looks`, but for what the lens says."""
+    """The (9, 4) float32 of `kernels.types.SceneArrays.looks`, but for what the lens says."""
     fluid = look.fluid if look.soft_residue else deposits.fluid_colour
+    dye_in_pits = look.tissue.dye_in_pits * deposits.in_grooves
+    tissue, repeats = look.tissue, TILE_MM / look.surface_repeat_mm
+    if tissue.branching:
+        # A whole number around the colon: vessels would end in mid-air where it closes.
+        repeats = max(round(4 * repeats), 1) / 4
     rows = [
         [*look.mucosa, look.vessels],
         [look.tone, look.gloss, look.bump, 0.0],
@@ -246,8 +263,9 @@ def _look_rows(look: Look, deposits: Deposits, num_lamps: int) -> NDArray[np.flo
         [*look.stool, look.soft_residue],
         [*fluid, look.clarity],
         [*deposits.stain_colour, 0.0],
-        [look.capillaries, look.mottling, look.pits, TILE_MM / look.surface_repeat_mm],
+        [look.capillaries, look.mottling, look.pits, repeats],
         [*look.surface_turn, look.scattered, 0.0],
+        [not tissue.is_plain, tissue.branching, tissue.hue, dye_in_pits],
     ]
     return np.array(rows, np.float32)
 

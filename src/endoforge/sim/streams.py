@@ -39,6 +39,10 @@ class Stream(IntEnum):
     RESIDUE = 32
     RELIEF = 33
     CECUM = 34
+    TISSUE = 40
+    TISSUE_MAP = 41
+    LESIONS = 42
+    SURFACES = 43
 
 
 def stream(seed: int, part: Stream) -> np.random.Generator:

@@ -37,9 +37,9 @@ BLOCK = 16
 LUMA_PER_BLOCK, CHROMA_PER_BLOCK = BLOCK * BLOCK, (BLOCK // 2) ** 2
 PER_BLOCK = LUMA_PER_BLOCK + 2 * CHROMA_PER_BLOCK
 """Numbers that one takes in `develop.DarkroomBuffers.planes`."""
-POLYP_ROWS = 7
+POLYP_ROWS = 11
 """Rows of four numbers a polyp: see `sim.polyps.Polyp.table_row`."""
-LOOK_ROWS = 8
+LOOK_ROWS = 9
 """Rows of four numbers a look: see `SceneArrays.looks`."""
 STATS = 6
 """Numbers a polyp in `Target.stats`."""
@@ -79,7 +79,9 @@ class SceneArrays:
                 soft else 0 | fluid's albedo RGB, its clarity 0..1 | factor of
                 a stain on the albedo RGB, 0 | capillaries, mottling, pits (strengths), repeats of
                 the fine surface in one of the detail | its shift u, v in repeats, share of the
-                scattered light, 0
+                scattered light, 0 | 1 unless `sim.tissue.Tissue.is_plain`, layer of the
+                wall in `surfaces.KINDS`, hue (strength), share of a dye in pits
+    tissue      on every eighth sample: see `sim.tissue.tissue_table`
     sensors     SENSOR_ROWS each: see `sim.sensor.CameraSettings.table_rows`
     lamps       3 each: right, down in mm from the lens, 0, 0
     rays        unit directions in camera axes (right, down, forward), of a grid that is padded to
@@ -87,13 +89,14 @@ class SceneArrays:
     screens     a pixel each: 0 where the picture shows, else 1 << 24 | B << 16 | G << 8 | R
     detail      `sim.texture.detail_texture`
     bubbles     `sim.texture.bubble_texture`
-    fine        `sim.texture.fine_texture`
+    fine        `sim.surfaces.surface_textures`
     """
 
     centreline: Vec4Array
     wall: Vec4Array
     coat: Vec4Array
     looks: Vec4Array
+    tissue: Vec4Array
     sensors: Vec4Array
     lamps: Vec4Array
     rays: Vec4Array
@@ -233,6 +236,10 @@ class Patch:
     mucosa, tint            albedo RGB of the bare mucosa, and a factor on it
     pattern, vessels, mucus strengths
     on_polyp                1 on a polyp that has a surface of its own, 0 on the wall
+    tissue                  blood, vessels, film, pigment: see `SceneArrays.tissue`
+    layer                   of the fine surface, in `surfaces.KINDS`
+    pits, scale             strength of a polyp's own, 0: the wall's; repeats in one of the detail
+    spots, erosion          of a polyp: see `sim.polyp_surface.PolypSurface`
     """
 
     u: qd.f32
@@ -247,6 +254,12 @@ class Patch:
     vessels: qd.f32
     mucus: qd.f32
     on_polyp: qd.i32
+    tissue: vec4
+    layer: qd.i32
+    pits: qd.f32
+    scale: qd.f32
+    spots: qd.f32
+    erosion: qd.f32
 
 
 @qd.dataclass
