@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from endoforge.sim.anatomy import Anatomy, make_anatomy
 from endoforge.sim.centreline import ALONG_STEP_MM, NUM_ALONG, SEGMENTS
 from endoforge.sim.deposits import Deposits
+from endoforge.sim.light import make_light_settings
 from endoforge.sim.nuisances import Nuisances, make_nuisances
 from endoforge.sim.optics import Lens, ray_table
 from endoforge.sim.polyps import Polyp, make_polyps, swells
@@ -153,7 +154,9 @@ def make_scene(seed: int, ranges: Randomization = _DEFAULT) -> Scene:
         polyps=make_polyps(seed, anatomy, ranges.polyps),
         look=make_look(seed, ranges, nuisances),
         nuisances=nuisances,
-        camera=make_camera_settings(seed, ranges.camera, nuisances),
+        camera=make_camera_settings(
+            seed, ranges.camera, nuisances, make_light_settings(seed, ranges.light, ranges.camera)
+        ),
     )
 
 

@@ -24,6 +24,9 @@ class Stream(IntEnum):
     SURFACE = 13
     POLYP_SURFACE = 14
     PICTURE = 15
+    LIGHT = 50
+    PROCESSOR = 51
+    COLOUR_MODE = 52
 
 
 def stream(seed: int, part: Stream) -> np.random.Generator:
