@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from endoforge.sim.darkroom import Darkroom, disk_table, grain_table
 from endoforge.sim.kernels.types import CAMERA_ROWS, TILE
+from endoforge.sim.light import COLOUR_MODES, LightSettings
 from endoforge.sim.optics import Lens
 from endoforge.sim.sensor import (
     CHROMA_STEPS,
@@ -245,6 +246,10 @@ def test_sharpening_adds_a_halo_to_an_edge_and_leaves_flat_light() -> None:
         {"contrast": 0.4, "saturation": 1.2, "white_balance": (1.1, 1.0, 0.9)},
         {"haze": 0.6, "contrast": 0.2},
         {"narrow_band": 0.7, "saturation": 1.2, "haze": 0.2},
+        {"light": LightSettings(hardness=1.0, black_level=0.05)},
+        {"light": LightSettings(hardness=0.4, haze_colour=0.7), "haze": 0.4},
+        {"light": LightSettings(softness=1.2, oversharp=0.5)},
+        {"light": LightSettings(mode=COLOUR_MODES["narrow bands"], mode_strength=0.8)},
     ],
 )
 def test_the_kernels_match_their_slow_twin(changes: dict[str, Any]) -> None:

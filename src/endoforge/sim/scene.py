@@ -20,6 +20,7 @@ from endoforge.sim.display import (
     make_recording,
 )
 from endoforge.sim.instruments import Instruments, make_instruments, make_strengths
+from endoforge.sim.light import make_light_settings
 from endoforge.sim.lookalikes import make_lookalikes
 from endoforge.sim.nuisances import Nuisances, make_nuisances
 from endoforge.sim.optics import Lens, ray_table
@@ -202,11 +203,13 @@ def make_scene(seed: int, ranges: Randomization = _DEFAULT) -> Scene:
         ),
         look=make_look(seed, ranges, nuisances),
         nuisances=nuisances,
-        camera=make_camera_settings(seed, ranges.camera, nuisances),
         display=make_display(seed, ranges.screen),
         recording=make_recording(seed, ranges.recording),
         instruments=make_instruments(seed, strengths),
         treatment=treatment,
+        camera=make_camera_settings(
+            seed, ranges.camera, nuisances, make_light_settings(seed, ranges.light, ranges.camera)
+        ),
     )
 
 

@@ -43,6 +43,9 @@ class Stream(IntEnum):
     TISSUE_MAP = 41
     LESIONS = 42
     SURFACES = 43
+    LIGHT = 50
+    PROCESSOR = 51
+    COLOUR_MODE = 52
 
 
 def stream(seed: int, part: Stream) -> np.random.Generator:

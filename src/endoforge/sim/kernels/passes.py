@@ -16,7 +16,7 @@ looks for polyps and shades; the passes before it are there to spare it steps.
 
 import quadrants as qd
 
-from endoforge.sim.camera import METER_ROW
+from endoforge.sim.camera import METER_ROW, WAVE_ROW
 from endoforge.sim.kernels.geometry import (
     NP,
     bounding_sphere,
@@ -28,6 +28,7 @@ from endoforge.sim.kernels.geometry import (
     wall_gap,
 )
 from endoforge.sim.kernels.instruments import before_it_all
+from endoforge.sim.kernels.light import light_row, stray_gain
 from endoforge.sim.kernels.shading import lamps_at, shade
 from endoforge.sim.kernels.trace import (
     first_polyp,
@@ -57,6 +58,7 @@ from endoforge.sim.kernels.types import (
     vec3,
     vec4,
 )
+from endoforge.sim.light import DRIFT_ROW
 from endoforge.sim.sensor import SENSOR_ROWS
 
 EXPOSURE = 1.9
@@ -114,7 +116,13 @@ def meter(scenes: SceneArrays, view: View, target: Target, size: FrameSize, batc
         shared = shared_by(scenes, view, b)
         y = i * METER_STEP * TILE + TILE // 2
         x = j * METER_STEP * TILE + TILE // 2
-        if y < size.height and x < size.width and is_open(scenes, shared, y, x, size):
+        if (
+            y < size.height
+            and x < size.width
+            and is_open(scenes, shared, y, x, size)
+            and lens_ray(scenes, shared, y, x, size).z
+            >= light_row(scenes, shared.scene, DRIFT_ROW).w
+        ):
             ray = grid_ray(scenes, view, shared, METER_ROW, y, x, size)
             t, c, row = trace_wall(scenes, shared, ray, 0.2, ray.s, 0.01)
             # Those near the present pose, from which the one that meters is not far.
@@ -144,6 +152,9 @@ def set_gain(scenes: SceneArrays, view: View, target: Target, batch: qd.i32):
         square = light / (LIGHT_SCALE * qd.cast(rays, qd.f32))
         # The bound is for a frame whose rays all end in the dark.
         target.gain[b] = exposure / qd.sqrt(qd.max(square, 1e-10))
+        drift = light_row(scenes, scene_of(view.cameras, b), DRIFT_ROW)
+        if drift.x > 0.0:
+            target.gain[b] *= stray_gain(drift, view.cameras[b * CAMERA_ROWS + WAVE_ROW].z)
 
 
 @qd.func

@@ -16,6 +16,14 @@ from endoforge.sim.kernels.geometry import (
     point_at,
 )
 from endoforge.sim.kernels.instruments import marked
+from endoforge.sim.kernels.light import (
+    NEAR_MM2,
+    WRAP,
+    bounced,
+    light_row,
+    occluded,
+    scope_light,
+)
 from endoforge.sim.kernels.residue import residue_over
 from endoforge.sim.kernels.texels import mip_level, texel
 from endoforge.sim.kernels.tissue import (
@@ -42,6 +50,7 @@ from endoforge.sim.kernels.types import (
     vec3,
     vec4,
 )
+from endoforge.sim.light import GLINT_ROW, SCATTER_ROW
 
 TILE_MM = texture.TILE_MM
 BUBBLE_TILE_MM = 22.0
@@ -54,10 +63,10 @@ WET_ROUGHNESS = 1.1
 """The film of mucus is this much bumpier than the tissue under it."""
 GLINT = 8.0
 """Light that the film throws back, against what tissue of albedo 1 does."""
-WRAP = 0.25
-"""Light that enters the tissue and leaves beside it brightens what looks away ("wrap" lighting)."""
-NEAR_MM2 = 9.0
-"""Added to squared distances: a lamp is a few millimetres wide, not a point."""
+CALM = 3
+"""The finest mip level of the detail that ripples of the film have: they are smooth."""
+RIPPLE_SLOPE = 0.6
+"""Ripples are so much as steep as the slopes of the detail at that level."""
 DETAIL_ZERO, DETAIL_SCALE = vec4(*texture.DETAIL_ZERO), vec4(*texture.DETAIL_SCALE)
 BUBBLE_ZERO, BUBBLE_SCALE = vec4(*texture.BUBBLE_ZERO), vec4(*texture.BUBBLE_SCALE)
 COAT_ROWS, COAT_COLUMNS = NS // 2, NA // 2
@@ -340,6 +349,27 @@ def foam_over(scenes: SceneArrays, patch, bare):
 
 
 @qd.func
+def rippled(scenes: SceneArrays, patch, still, film):
+    """Lay ripples on the film of mucus, longer around the wall than along it, in wet patches.
+
+    `film` is the row GLINT_ROW of `sim.light.LightSettings.table_rows`.
+    """
+    finish = still
+    scale = film.y
+    near = texel(
+        scenes.detail,
+        patch.u * scale + 0.37,
+        patch.v * (0.6 * scale) + 0.61,
+        qd.max(mip_level(patch.footprint * scale), CALM),
+    )
+    near = (near - DETAIL_ZERO) * DETAIL_SCALE
+    ripples = near.z * patch.along_u + 0.7 * near.w * patch.along_v
+    finish.film = finish.film * (1.0 - film.x) + (film.x * RIPPLE_SLOPE) * ripples
+    finish.gloss *= 1.0 - film.w * (1.0 - qd.math.clamp(1.0 + 3.0 * near.y, 0.0, 2.0))
+    return finish
+
+
+@qd.func
 def finished(scenes: SceneArrays, scene, patch, t):
     """Make the `Finish` of a patch at distance t: its mucosa, and what lies on it."""
     style = scenes.looks[scene * LOOK_ROWS + 1]
@@ -371,6 +401,9 @@ def finished(scenes: SceneArrays, scene, patch, t):
     # and breaks one large glint into many.
     bump += 0.6 * pitted
     finish = Finish(albedo=albedo, bump=bump, film=WET_ROUGHNESS * bump + pitted, gloss=wet)
+    film = light_row(scenes, scene, GLINT_ROW)
+    if film.x + film.w > 0.0:
+        finish = rippled(scenes, patch, finish, film)
     if patch.coat.w < 0.0:
         finish = foam_over(scenes, patch, finish)
     return finish
@@ -408,12 +441,27 @@ def shade(scenes: SceneArrays, view: View, shared, ray, hit, n, lamps):
     tissue = n + finish.bump
     tissue = tissue / qd.sqrt(tissue.dot(tissue) + 1e-9)
     wet = n + finish.film
-    occlusion = qd.math.clamp(1.0 - 0.085 * patch.coat.x, 0.3, 1.25)
-    diffuse, glint = lit(lamps, ray, hit.t, tissue, wet)
     share = 1.0 / qd.cast(lamps.number, qd.f32)
-    # Light that the lumen's walls pass on: weak, and redder with every bounce. It falls off over
-    # 30 mm (900 is the square), about the lumen's width.
-    t = hit.t
-    scattered = scenes.looks[shared.scene * LOOK_ROWS + 7].z * occlusion / (t * t + 900.0)
-    light = vec3(diffuse * share * occlusion) + albedo * vec3(0.30, 0.16, 0.12) * scattered
-    return albedo * light + vec3(1.0, 0.98, 0.94) * (GLINT * share * glint * style.y * finish.gloss)
+    radiance = vec3(0.0)
+    scatter = light_row(scenes, shared.scene, SCATTER_ROW)
+    if scatter.w > 0.0:
+        diffuse, glint = scope_light(scenes, shared.scene, lamps, ray, hit.t, tissue, wet)
+        occlusion = occluded(patch.coat.x, scatter.z)
+        t = hit.t
+        scattered = scenes.looks[shared.scene * LOOK_ROWS + 7].z / (t * t + 900.0)
+        light = vec3(diffuse * share) + albedo * vec3(0.30, 0.16, 0.12) * scattered
+        light = (light + bounced(albedo, t, scatter.y)) * occlusion
+        shine = GLINT * share * glint * style.y * finish.gloss
+        radiance = albedo * light + vec3(1.0, 0.98, 0.94) * shine
+    else:
+        occlusion = qd.math.clamp(1.0 - 0.085 * patch.coat.x, 0.3, 1.25)
+        diffuse, glint = lit(lamps, ray, hit.t, tissue, wet)
+        # Light that the lumen's walls pass on: weak, and redder with every bounce. It falls off
+        # over 30 mm (900 is the square), about the lumen's width.
+        t = hit.t
+        scattered = scenes.looks[shared.scene * LOOK_ROWS + 7].z * occlusion / (t * t + 900.0)
+        light = vec3(diffuse * share * occlusion) + albedo * vec3(0.30, 0.16, 0.12) * scattered
+        radiance = albedo * light + vec3(1.0, 0.98, 0.94) * (
+            GLINT * share * glint * style.y * finish.gloss
+        )
+    return radiance

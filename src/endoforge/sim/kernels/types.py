@@ -113,8 +113,8 @@ class View:
     cameras  CAMERA_ROWS rows each: position, s | right, scene | down, frame seed | forward, bit
              mask of the polyps that may be near | movement during the exposure in mm along right,
              down, forward, 0 | turn during the exposure in rad, 0 | peristalsis: share
-             of the radius, turns at s = 0, 0, 0 | metered pose: position, s | right, 0 | down, 0 |
-             forward, 0 | instruments: see `sim.instrument_rows`
+             of the radius, turns at s = 0, time in s, 0 | metered pose: position, s | right, 0 |
+             down, 0 | forward, 0 | instruments: see `sim.instrument_rows`
     polyps   POLYP_ROWS rows a polyp, MAX_POLYPS polyps a camera
     """
 
