@@ -191,14 +191,17 @@ def _add_follicles(rng: np.random.Generator, relief: Relief, strength: float) ->
 
 def _add_villi(rng: np.random.Generator, relief: Relief, cecum: Cecum, strength: float) -> None:
     """Fine bumps around the ileocecal valve, as fine as the wall's table shows."""
-    s_mm = np.arange(NUM_ALONG)[:, None] * ALONG_STEP_MM
+    reach = rng.uniform(14.0, 30.0)
+    first, last = (int((cecum.valve_s + 1.6 * side * reach) / ALONG_STEP_MM) for side in (-1, 1))
+    s_mm = np.arange(first, min(last, NUM_ALONG))[:, None] * ALONG_STEP_MM
     offset = np.mod(COLUMN_ANGLES - cecum.valve_angle + np.pi, 2 * np.pi) - np.pi
     around = offset * relief.radius_at(cecum.valve_s, cecum.valve_angle)
-    away = np.hypot(s_mm - cecum.valve_s, around) / rng.uniform(14.0, 30.0)
-    there = np.exp(-(away**4)) * np.clip(relief.radius / MIN_RADIUS_MM - 1, 0, 1)
-    bumps = np.abs(patches(rng, 2.0, 3.5)) * there
-    relief.radius -= (VILLI_MM * (1 + strength) * bumps).astype(np.float32)
-    relief.blush += (0.08 * strength * (bumps - 0.5 * there)).astype(np.float32)
+    rows = slice(first, first + len(s_mm))
+    there = np.exp(-((np.hypot(s_mm - cecum.valve_s, around) / reach) ** 4))
+    there *= np.clip(relief.radius[rows] / MIN_RADIUS_MM - 1, 0, 1)
+    bumps = np.abs(patches(rng, 2.0, 3.5)[rows]) * there
+    relief.radius[rows] -= (VILLI_MM * (1 + strength) * bumps).astype(np.float32)
+    relief.blush[rows] += (0.08 * strength * (bumps - 0.5 * there)).astype(np.float32)
 
 
 def _labial(rng: np.random.Generator, relief: Relief, cecum: Cecum, strength: float) -> None:

@@ -29,11 +29,16 @@ def relax(seed: int, ranges: AnatomyRanges, radius: Grid) -> Grid:
 
 def _pleated(rng: np.random.Generator, radius: Grid, collapse: float) -> Grid:
     """Close some stretches of the wall: it comes nearer, and folds along the colon."""
-    closed = np.clip(0.25 + 0.8 * _along_noise(rng, 90.0), 0, 1)[:, None] * collapse
-    pleats: Array = np.zeros((NUM_ALONG, NUM_AROUND))
+    closed = np.clip(0.25 + 0.8 * _along_noise(rng, 90.0), 0, 1)[:, None].astype(
+        np.float32
+    ) * np.float32(collapse)
+    pleats: Grid = np.zeros((NUM_ALONG, NUM_AROUND), np.float32)
     for turns in rng.choice(np.arange(2, 9), size=3, replace=False).tolist():
         phase = 1.6 * _along_noise(rng, 50.0) + rng.uniform(0, 2 * np.pi)
-        pleats += np.cos(turns * COLUMN_ANGLES[None, :] + phase[:, None]) / 1.5
+        # The cosine of turns * angle + phase, by a product of matrices, which is faster.
+        along = np.stack([np.cos(phase), -np.sin(phase)], axis=1) / 1.5
+        around = np.stack([np.cos(turns * COLUMN_ANGLES), np.sin(turns * COLUMN_ANGLES)])
+        pleats += along.astype(np.float32) @ around.astype(np.float32)
     narrower = radius * (1 - closed * (CLOSED + PLEATED * pleats))
     # The ends of the tube stay closed as they are, and a scope still gets through the rest.
     least = np.minimum(radius, MIN_RADIUS_MM)

@@ -247,14 +247,28 @@ class _Crescent:
         first = max(int((position - reach) / ALONG_STEP_MM), 0)
         last = min(int((position + reach) / ALONG_STEP_MM), NUM_ALONG)
         s = np.arange(first, last, dtype=np.float32)[:, None] * ALONG_STEP_MM
-        x2 = ((s - crest.astype(np.float32)) / self.width) ** 2
         span = (self.peak * np.exp(-((offset / self.extent) ** 4))).astype(np.float32)
-        # Nothing is left at the window's edge, where it would leave a step.
-        fold = np.maximum(span / (1 + x2 * (1 + 0.25 * x2)) - 0.004 * span, 0)
+        rows = height[first:last]
         if self.roundness > 0:
-            fold += np.float32(self.roundness) * (span * np.exp(-x2 * (0.12 + 0.25 * x2)) - fold)
-        before = height[first:last]
-        height[first:last] = np.maximum(before, fold) + 0.25 * np.minimum(before, fold)
+            (wide,) = np.nonzero(span > 0.02)
+            x2 = ((s - crest[wide].astype(np.float32)) / np.float32(self.width)) ** 2
+            fold = self._narrow(x2, span[wide])
+            fold += np.float32(self.roundness) * (
+                span[wide] * np.exp(-x2 * (0.12 + 0.25 * x2)) - fold
+            )
+            before = rows[:, wide]
+            rows[:, wide] = np.maximum(before, fold) + 0.25 * np.minimum(before, fold)
+            return
+        fold = self._narrow(((s - crest.astype(np.float32)) / self.width) ** 2, span)
+        rows[:] = np.maximum(rows, fold) + 0.25 * np.minimum(rows, fold)
+
+    @staticmethod
+    def _narrow(x2: Grid, span: Grid) -> Grid:
+        """Heights of a fold with a narrow crest at squared distances from it, over its widths."""
+        # Nothing is left at the window's edge, where it would leave a step.
+        return np.asarray(
+            np.maximum(span / (1 + x2 * (1 + 0.25 * x2)) - 0.004 * span, 0), np.float32
+        )
 
 
 def _crescent(rng: np.random.Generator, third: int, highest: float, extent: float) -> _Crescent:
