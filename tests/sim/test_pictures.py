@@ -16,7 +16,7 @@ from endoforge.sim.renderer import CameraShot, RenderedFrames, Renderer
 from endoforge.sim.scene import Scene
 from endoforge.sim.screen import COVERED, make_screen
 from endoforge.sim.screen.insets import INSET_BIT, MOST_INSETS
-from tests.sim.scenes import along_z, ball, still, tube
+from tests.sim.scenes import PLAIN_CAMERA, along_z, ball, still, tube
 
 SIZES = [(320, 256), (256, 256), (101, 67), (64, 64), (360, 640), (640, 360)]
 FULL = Display(stretch=1.3, framing=1.0, ground=0.5, panels=1.0, repeated=1.0, stills=1.0, twin=1.0)
@@ -133,3 +133,17 @@ def test_other_scenes_of_the_batch_are_left_alone() -> None:
     both = renderer.render(shots).rgb.numpy().astype(int)
     assert (both[1] == picture(plain)).all()
     assert (both[0] != both[1]).any()
+
+
+@pytest.mark.parametrize("stretch", [0.75, 1.0, 1.33])
+def test_a_stretched_picture_is_as_much_too_wide(stretch: float) -> None:
+    """A ball on the axis is seen as wide as high with square pixels."""
+    scene = replace(tube(ball(130.0)), display=Display(stretch=stretch))
+    _, _, x0, y0, x1, y1 = shoot(scene).stats[0, 0].tolist()
+    assert (x1 - x0) / (y1 - y0) == pytest.approx(stretch, abs=0.07)
+    lens = scene.lens(W, H)
+    directions = lens.rays(H, W)
+    assert directions[..., 2].min() > np.cos(np.radians(PLAIN_CAMERA.fov_deg / 2)) - 1e-6
+    y, x = np.mgrid[0:H, 0:W]
+    np.testing.assert_allclose(lens.project(directions), np.stack([x, y], axis=-1), atol=1e-3)
+    assert lens.intrinsics()["fx"] / lens.intrinsics()["fy"] == pytest.approx(stretch)  # type: ignore[operator]
