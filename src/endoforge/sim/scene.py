@@ -13,9 +13,9 @@ from endoforge.sim.centreline import ALONG_STEP_MM, NUM_ALONG, SEGMENTS
 from endoforge.sim.deposits import Deposits
 from endoforge.sim.display import (
     NO_DISPLAY,
-    NO_RECORDING,
+    NO_RECORDER,
     Display,
-    Recording,
+    Recorder,
     make_display,
     make_recording,
 )
@@ -98,7 +98,7 @@ class Scene:
     nuisances: Nuisances
     camera: CameraSettings
     display: Display = NO_DISPLAY
-    recording: Recording = NO_RECORDING
+    recording: Recorder = NO_RECORDER
 
     def screen(self, width: int, height: int) -> Screen:
         """The screen, which the video processor draws on frames of this size."""
