@@ -26,7 +26,7 @@ def moved(picture: Array, shift: Array) -> Array:
 
 
 def recorded(rgb: Array, path: Array, rows: NDArray[np.float32]) -> Array:
-    """RGB 0..255 (H, W, 3) as the recorder of `Recording.table_rows` leaves it.
+    """RGB 0..255 (H, W, 3) as the recorder of `Recorder.table_rows` leaves it.
 
     `path` (H, W, 2) is the motion in px during the exposure.
     """
@@ -46,8 +46,8 @@ def recorded(rgb: Array, path: Array, rows: NDArray[np.float32]) -> Array:
 
     def around(values: Array) -> Array:
         return np.asarray(
-            cv2.sepFilter2D(values, -1, taps, taps, borderType=cv2.BORDER_REPLICATE)
-        ).reshape(values.shape)
+            cv2.sepFilter2D(values, -1, taps, taps, borderType=cv2.BORDER_REPLICATE), np.float64
+        )
 
     luma = luma + softness * (around(luma) - luma)
     chroma = chroma + max(softness, 0.0) * (around(chroma) - chroma)

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from endoforge.sim.camera import CameraState
-from endoforge.sim.display import Display, Recording, make_display, make_recording
+from endoforge.sim.display import MOST_INSETS, Display, Recorder, make_display, make_recording
 from endoforge.sim.engine import start_engine
 from endoforge.sim.randomization import Randomization
 from endoforge.sim.ranges.screen import RecordingRanges, ScreenRanges
@@ -15,8 +15,8 @@ from endoforge.sim.ranges.values import Nuisance
 from endoforge.sim.renderer import CameraShot, RenderedFrames, Renderer
 from endoforge.sim.scene import Scene
 from endoforge.sim.screen import COVERED, make_screen
-from endoforge.sim.screen.insets import INSET_BIT, MOST_INSETS
-from tests.sim.scenes import along_z, ball, still, tube
+from endoforge.sim.screen.insets import INSET_BIT
+from tests.sim.scenes import PLAIN_CAMERA, along_z, ball, still, tube
 
 SIZES = [(320, 256), (256, 256), (101, 67), (64, 64), (360, 640), (640, 360)]
 FULL = Display(stretch=1.3, framing=1.0, ground=0.5, panels=1.0, repeated=1.0, stills=1.0, twin=1.0)
@@ -41,7 +41,7 @@ def turning(rad_s: float = 1.0) -> CameraState:
 def test_by_default_there_is_none_of_it() -> None:
     for seed in range(5):
         assert make_display(seed, Randomization().screen) == Display()
-        assert make_recording(seed, Randomization().recording) == Recording()
+        assert make_recording(seed, Randomization().recording) == Recorder()
 
 
 def test_ranges_are_drawn_apart_from_each_other() -> None:
@@ -52,7 +52,7 @@ def test_ranges_are_drawn_apart_from_each_other() -> None:
     assert one.stretch == 1.0
     assert both.stretch != 1.0
     soft = make_recording(3, replace(RecordingRanges(), soft=always))
-    assert replace(soft, soft=0.0) == Recording()
+    assert replace(soft, soft=0.0) == Recorder()
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
@@ -126,10 +126,24 @@ def test_an_inset_shows_the_means_of_what_it_repeats() -> None:
 
 def test_other_scenes_of_the_batch_are_left_alone() -> None:
     plain = tube(ball(130.0, 4.0, 8.0))
-    changed = replace(plain, display=FULL, recording=Recording(soft=1.0, soft_chroma=1.0))
+    changed = replace(plain, display=FULL, recording=Recorder(soft=1.0, soft_chroma=1.0))
     renderer = Renderer(W, H, start_engine("cpu"), 2)
     renderer.load([changed, plain])
     shots = [CameraShot(still(along_z()), scene, noise_seed=5) for scene in (0, 1)]
     both = renderer.render(shots).rgb.numpy().astype(int)
     assert (both[1] == picture(plain)).all()
     assert (both[0] != both[1]).any()
+
+
+@pytest.mark.parametrize("stretch", [0.75, 1.0, 1.33])
+def test_a_stretched_picture_is_as_much_too_wide(stretch: float) -> None:
+    """A ball on the axis is seen as wide as high with square pixels."""
+    scene = replace(tube(ball(130.0)), display=Display(stretch=stretch))
+    _, _, x0, y0, x1, y1 = shoot(scene).stats[0, 0].tolist()
+    assert (x1 - x0) / (y1 - y0) == pytest.approx(stretch, abs=0.07)
+    lens = scene.lens(W, H)
+    directions = lens.rays(H, W)
+    assert directions[..., 2].min() > np.cos(np.radians(PLAIN_CAMERA.fov_deg / 2)) - 1e-6
+    y, x = np.mgrid[0:H, 0:W]
+    np.testing.assert_allclose(lens.project(directions), np.stack([x, y], axis=-1), atol=1e-3)
+    assert lens.intrinsics()["fx"] / lens.intrinsics()["fy"] == pytest.approx(stretch)  # type: ignore[operator]

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from endoforge.sim.display import Display, Recording
+from endoforge.sim.display import Display, Recorder
 from endoforge.sim.flight import fly
 from endoforge.sim.scene import Scene, make_scene
 from endoforge.sim.sensor import LONGEST_EXPOSURE_S
@@ -63,7 +63,7 @@ def recording_sheet(
     rows = [
         [
             studio.detail_of(studio.take(replace(scene, recording=recording), [view])[0])
-            for recording in (Recording(**{name: strength}) for strength in strengths)
+            for recording in (Recorder(**{name: strength}) for strength in strengths)
         ]
         for name in names
     ]

@@ -16,7 +16,7 @@ WIDEST_STRETCH = 4 / 3
 LONGEST_STEP = 40.0
 """Moments are no further apart than so many exposures: one of a moment says nothing of the rest."""
 RECORDING_ROWS = 2
-"""Rows of `Recording.table_rows`."""
+"""Rows of `Recorder.table_rows`."""
 MOST_INSETS = 6
 """Insets of a screen at most: their numbers fit three bits of its pixels."""
 INSET_ROWS = 2
@@ -42,7 +42,7 @@ class Display:
 
 
 @dataclass(frozen=True)
-class Recording:
+class Recorder:
     """Strengths from 0 (none) to 1; `RecordingRanges` says of what."""
 
     colour_ghosts: float = 0.0
@@ -69,12 +69,12 @@ class Recording:
             steps[:] = 0.0
         softness = min(1.3 * self.soft, 1.0) - 1.4 * self.ringing
         step_px = min(max(1.0, round(height / 256 * (0.5 + self.soft))), 3.0)
-        some = float(self != Recording())
+        some = float(self != Recorder())
         rows = [[*steps, 0.5 * self.doubled], [softness, step_px, self.soft_chroma, some]]
         return np.array(rows, np.float32)
 
 
-NO_DISPLAY, NO_RECORDING = Display(), Recording()
+NO_DISPLAY, NO_RECORDER = Display(), Recorder()
 """A screen and a recorder that do nothing."""
 
 
@@ -87,8 +87,8 @@ def make_display(seed: int, ranges: ScreenRanges) -> Display:
     return Display(stretch=float(WIDEST_STRETCH**stretched), **strengths)
 
 
-def make_recording(seed: int, ranges: RecordingRanges) -> Recording:
+def make_recording(seed: int, ranges: RecordingRanges) -> Recorder:
     """Draw what the recording of a seed has."""
     rng = stream(seed, Stream.RECORDING)
-    names = [field.name for field in fields(Recording)]
-    return Recording(**{name: draw_nuisance(rng, getattr(ranges, name)) for name in names})
+    names = [field.name for field in fields(Recorder)]
+    return Recorder(**{name: draw_nuisance(rng, getattr(ranges, name)) for name in names})

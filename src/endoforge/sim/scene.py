@@ -13,9 +13,9 @@ from endoforge.sim.centreline import ALONG_STEP_MM, NUM_ALONG, SEGMENTS
 from endoforge.sim.deposits import Deposits
 from endoforge.sim.display import (
     NO_DISPLAY,
-    NO_RECORDING,
+    NO_RECORDER,
     Display,
-    Recording,
+    Recorder,
     make_display,
     make_recording,
 )
@@ -114,7 +114,7 @@ class Scene:
     nuisances: Nuisances
     camera: CameraSettings
     display: Display = NO_DISPLAY
-    recording: Recording = NO_RECORDING
+    recording: Recorder = NO_RECORDER
     instruments: Instruments = field(default_factory=Instruments)
     treatment: Treatment = field(default_factory=Treatment)
 

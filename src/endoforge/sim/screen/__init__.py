@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoforge.sim.display import NO_DISPLAY, Display
-from endoforge.sim.screen.canvas import Colour, Drawing, Mask, Window
+from endoforge.sim.screen.canvas import Colour, Mask, ScreenDrawing, Window
 from endoforge.sim.screen.course import draw_course
 from endoforge.sim.screen.insets import (
     INSET_BIT,
@@ -21,7 +21,7 @@ from endoforge.sim.screen.insets import (
 )
 from endoforge.sim.screen.mask import Style, draw_framing, draw_shape, draw_window
 from endoforge.sim.screen.panels import draw_panels, message, panel_windows
-from endoforge.sim.screen.text import SMALLEST_TEXT, write, write_small
+from endoforge.sim.screen.words import SMALLEST_TEXT, write, write_small
 from endoforge.sim.streams import Stream, stream
 
 COVERED = 1 << 24
@@ -67,23 +67,25 @@ def make_screen(
     if display.framing > 0 or area != whole:
         style, window, shown = draw_framing(layout, display.framing, area, (width, height))
     ground = _ground(layout, display.ground)
-    drawing = Drawing.around(shown, ground)
+    drawing = ScreenDrawing.around(shown, ground)
     repeater = Repeater(drawing, shown, window, ground, [])
     if panels:
         draw_panels(drawing, layout, panels)
     if beside is not None:
         add_twin(repeater, stream(seed, Stream.INSETS), beside)
-    if strength > 0:
-        _label(drawing, rng, strength, window)
     if display.framing > 0 and height >= SMALLEST_TEXT and layout.random() < 0.35:
         write_small(drawing, layout)
+    elif strength > 0:
+        _label(drawing, rng, strength, window)
     if display.panels > 0 and layout.random() < 0.3:
         message(drawing, layout, _within(window, width, height))
     _repeat(repeater, stream(seed, Stream.STILLS), display, panels)
     return Screen(window, _packed(drawing), style, table_rows(repeater.insets, window))
 
 
-def _label(drawing: Drawing, rng: np.random.Generator, strength: float, window: Window) -> None:
+def _label(
+    drawing: ScreenDrawing, rng: np.random.Generator, strength: float, window: Window
+) -> None:
     """Write beside the picture, and draw the scope's course."""
     num_lines = int(rng.integers(1, 3 + round(7 * strength)))
     if drawing.covered.shape[0] >= SMALLEST_TEXT and rng.random() < 0.35 + 0.6 * strength:
@@ -129,7 +131,7 @@ def _within(window: Window, width: int, height: int) -> Window:
     return max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)
 
 
-def _packed(drawing: Drawing) -> NDArray[np.int32]:
+def _packed(drawing: ScreenDrawing) -> NDArray[np.int32]:
     """The drawing as `Screen.pixels`."""
     red, green, blue = np.moveaxis(drawing.canvas.astype(np.int32), -1, 0)
     colour = COVERED | red | green << 8 | blue << 16 | drawing.insets.astype(np.int32) << INSET_BIT

@@ -15,7 +15,7 @@ Points = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Drawing:
+class ScreenDrawing:
     """A drawing in progress.
 
     RGB `canvas` (H, W, 3) uint8; where it hides the picture, `covered` (H, W); and the number of
@@ -27,11 +27,11 @@ class Drawing:
     insets: NDArray[np.uint8]
 
     @staticmethod
-    def around(shown: Mask, ground: Colour) -> "Drawing":
+    def around(shown: Mask, ground: Colour) -> "ScreenDrawing":
         """Start with the `ground` alone, around the picture, which is `shown` (H, W)."""
         canvas = np.zeros((*shown.shape, 3), np.uint8)
         canvas[~shown] = ground
-        return Drawing(canvas, ~shown, np.zeros(shown.shape, np.uint8))
+        return ScreenDrawing(canvas, ~shown, np.zeros(shown.shape, np.uint8))
 
     def add(self, colour: Colour, draw: Callable[[NDArray[np.uint8]], None]) -> None:
         """Add what `draw` paints into a (H, W) stencil; over a picture, its solid part only."""

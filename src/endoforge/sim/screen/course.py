@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from endoforge.sim.screen.canvas import Drawing, Points, Window
+from endoforge.sim.screen.canvas import Points, ScreenDrawing, Window
 
 INSET_COLOURS = ((6, 44, 34), (10, 26, 78), (24, 24, 28), (0, 58, 60))
 CURVE_COLOURS = ((250, 220, 70), (110, 240, 130), (230, 235, 240), (250, 150, 60))
@@ -17,7 +17,7 @@ COLON = np.array(
 
 
 def draw_course(
-    drawing: Drawing, rng: np.random.Generator, strength: float, window: Window
+    drawing: ScreenDrawing, rng: np.random.Generator, strength: float, window: Window
 ) -> None:
     """Draw a coloured box with the colon's curve up to the tip, as of position detection."""
     height, width = drawing.covered.shape
@@ -35,7 +35,7 @@ def draw_course(
 
 
 def course_in(
-    drawing: Drawing,
+    drawing: ScreenDrawing,
     rng: np.random.Generator,
     box: Window,
     place: tuple[float, float, float, float],

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoforge.sim.display import INSET_ROWS, MOST_INSETS
-from endoforge.sim.screen.canvas import Colour, Drawing, Mask, Points, Window
+from endoforge.sim.screen.canvas import Colour, Mask, Points, ScreenDrawing, Window
 
 INSET_BIT = 25
 """The first of three bits in a pixel of the screen that hold an inset's number."""
@@ -54,8 +54,8 @@ class Inset:
         Samples are as many as pixels of the picture fall on one of the inset.
         """
         samples = min(math.ceil(np.hypot(*self.turn).max() - 0.2), FINEST)
-        columns = [self.origin, self.turn, [max(samples, 1), self.colours]]
-        return np.column_stack(columns)
+        last = np.array([max(samples, 1), self.colours], np.float64)
+        return np.column_stack([self.origin, self.turn, last])
 
     def sees(self, shown: Mask, box: Window) -> Mask:
         """Which pixels of the box see an open place of the picture: (h, w) of the box."""
@@ -85,7 +85,7 @@ def table_rows(insets: list[Inset], window: Window) -> NDArray[np.float32]:
 class Repeater:
     """Adds insets to a drawing, of the picture that `shown` (H, W) shows within `window`."""
 
-    drawing: Drawing
+    drawing: ScreenDrawing
     shown: Mask
     window: Window
     ground: Colour

@@ -4,9 +4,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from endoforge.sim.screen.canvas import Colour, Drawing, Window
+from endoforge.sim.screen.canvas import Colour, ScreenDrawing, Window
 from endoforge.sim.screen.course import course_in
-from endoforge.sim.screen.text import lines_of
+from endoforge.sim.screen.words import lines_of
 
 PANEL_COLOURS: tuple[Colour, ...] = (
     (20, 38, 84), (34, 64, 128), (28, 28, 32), (58, 60, 66), (104, 108, 114), (12, 52, 56),
@@ -42,7 +42,7 @@ def panel_windows(
     return area, panels
 
 
-def draw_panels(drawing: Drawing, rng: np.random.Generator, panels: list[Window]) -> None:
+def draw_panels(drawing: ScreenDrawing, rng: np.random.Generator, panels: list[Window]) -> None:
     """Fill the panels with colour and what processors show there, from the top down."""
     colour = PANEL_COLOURS[rng.integers(len(PANEL_COLOURS))]
     for panel in panels:
@@ -70,7 +70,7 @@ def draw_panels(drawing: Drawing, rng: np.random.Generator, panels: list[Window]
         _cursor(drawing, rng)
 
 
-def message(drawing: Drawing, rng: np.random.Generator, window: Window) -> None:
+def message(drawing: ScreenDrawing, rng: np.random.Generator, window: Window) -> None:
     """Put a box with words over an edge of the window, mostly blue."""
     x0, y0, x1, y1 = window
     w, h = rng.uniform(0.25, 0.6) * (x1 - x0), rng.uniform(0.05, 0.14) * (y1 - y0)
@@ -81,7 +81,7 @@ def message(drawing: Drawing, rng: np.random.Generator, window: Window) -> None:
     _fit(drawing, rng, box, WORDS[rng.integers(len(WORDS))])
 
 
-def _element(drawing: Drawing, rng: np.random.Generator, box: Window) -> None:
+def _element(drawing: ScreenDrawing, rng: np.random.Generator, box: Window) -> None:
     """Draw one thing into a box: the course, words, a button, a scale, a histogram, a bar."""
     x0, y0, x1, y1 = box
     kind = rng.choice(6, p=[0.0, 0.38, 0.22, 0.14, 0.13, 0.13])
@@ -103,7 +103,7 @@ def _element(drawing: Drawing, rng: np.random.Generator, box: Window) -> None:
         _bar(drawing, rng, box)
 
 
-def _strip(drawing: Drawing, rng: np.random.Generator, panel: Window) -> None:
+def _strip(drawing: ScreenDrawing, rng: np.random.Generator, panel: Window) -> None:
     """Words side by side in a low panel."""
     x0, y0, x1, y1 = panel
     words = [*LOGOS, *WORDS]
@@ -114,7 +114,7 @@ def _strip(drawing: Drawing, rng: np.random.Generator, panel: Window) -> None:
             _fit(drawing, rng, box, words[rng.integers(len(words))])
 
 
-def _fit(drawing: Drawing, rng: np.random.Generator, box: Window, text: str) -> None:
+def _fit(drawing: ScreenDrawing, rng: np.random.Generator, box: Window, text: str) -> None:
     """Write words as large as their box lets them be; in small boxes they are a hint of words."""
     x0, y0, x1, y1 = box
     size = min((x1 - x0) / (19 * max(len(text), 1)), (y1 - y0) / 44) * rng.uniform(0.75, 1.0)
@@ -124,7 +124,7 @@ def _fit(drawing: Drawing, rng: np.random.Generator, box: Window, text: str) -> 
     drawing.words(colour, text, place, max(size, 0.12))
 
 
-def _scale(drawing: Drawing, rng: np.random.Generator, box: Window) -> None:
+def _scale(drawing: ScreenDrawing, rng: np.random.Generator, box: Window) -> None:
     """A line with ticks and a mark on it."""
     x0, y0, x1, y1 = box
     middle, thick = (y0 + y1) / 2, max(1, (y1 - y0) // 20)
@@ -138,7 +138,7 @@ def _scale(drawing: Drawing, rng: np.random.Generator, box: Window) -> None:
     drawing.line((240, 200, 60), triangle, thick)
 
 
-def _histogram(drawing: Drawing, rng: np.random.Generator, box: Window) -> None:
+def _histogram(drawing: ScreenDrawing, rng: np.random.Generator, box: Window) -> None:
     """Bars side by side."""
     x0, y0, x1, y1 = box
     drawing.box((10, 10, 12), box)
@@ -150,7 +150,7 @@ def _histogram(drawing: Drawing, rng: np.random.Generator, box: Window) -> None:
             drawing.box(colour, (int(left), top, int(right) - 1, y1))
 
 
-def _bar(drawing: Drawing, rng: np.random.Generator, box: Window) -> None:
+def _bar(drawing: ScreenDrawing, rng: np.random.Generator, box: Window) -> None:
     """How far something is: a bar that is partly filled, as of zoom or focus."""
     x0, y0, x1, y1 = box
     third = max((y1 - y0) // 3, 1)
@@ -160,7 +160,7 @@ def _bar(drawing: Drawing, rng: np.random.Generator, box: Window) -> None:
     drawing.box((190, 194, 200), outline, 1)
 
 
-def _cursor(drawing: Drawing, rng: np.random.Generator) -> None:
+def _cursor(drawing: ScreenDrawing, rng: np.random.Generator) -> None:
     """A pointer, somewhere."""
     height, width = drawing.covered.shape
     corner = rng.uniform(0.05, 0.95, 2) * [width, height]

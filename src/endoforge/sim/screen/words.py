@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from endoforge.sim.screen.canvas import Drawing, Window
+from endoforge.sim.screen.canvas import ScreenDrawing, Window
 
 SMALLEST_TEXT = 90
 """Frames lower than this, in pixels, carry no text: it couldn't be read."""
@@ -37,7 +37,7 @@ def lines_of(rng: np.random.Generator) -> list[str]:
     return [line for line, kept in zip(lines, keep, strict=True) if kept]
 
 
-def write(drawing: Drawing, rng: np.random.Generator, count: int, window: Window) -> None:
+def write(drawing: ScreenDrawing, rng: np.random.Generator, count: int, window: Window) -> None:
     """Write some lines at the left, small enough to fit beside the picture if there is room."""
     height, width = drawing.covered.shape
     font = cv2.FONT_HERSHEY_SIMPLEX if rng.random() < 0.6 else cv2.FONT_HERSHEY_DUPLEX
@@ -65,7 +65,7 @@ def write(drawing: Drawing, rng: np.random.Generator, count: int, window: Window
     drawing.add(colour, put)
 
 
-def write_small(drawing: Drawing, rng: np.random.Generator) -> None:
+def write_small(drawing: ScreenDrawing, rng: np.random.Generator) -> None:
     """Write a column of small words at the left with gaps, white blocks, and a block as cursor."""
     height, width = drawing.covered.shape
     size = height / 256 * rng.uniform(0.14, 0.24)
@@ -83,7 +83,7 @@ def write_small(drawing: Drawing, rng: np.random.Generator) -> None:
 
 
 def _write_blocks(
-    drawing: Drawing, rng: np.random.Generator, place: tuple[int, int], size: float
+    drawing: ScreenDrawing, rng: np.random.Generator, place: tuple[int, int], size: float
 ) -> None:
     """Blocks in place of letters, as of what is kept secret."""
     side = max(2, round(18 * size))
