@@ -19,6 +19,7 @@ from endoforge.core.reading import MOST_NAMES_BYTES, read_regular
 from endoforge.core.text import decode_text
 from endoforge.sim.ranges.anatomy import AnatomyRanges
 from endoforge.sim.ranges.camera import CameraRanges
+from endoforge.sim.ranges.lens import LensRanges
 from endoforge.sim.ranges.light import LightRanges
 from endoforge.sim.ranges.motion import MotionRanges
 from endoforge.sim.ranges.mucosa import MucosaRanges
@@ -42,6 +43,7 @@ class Randomization:
     camera: CameraRanges = CameraRanges()
     motion: MotionRanges = MotionRanges()
     light: LightRanges = LightRanges()
+    lens: LensRanges = LensRanges()
 
 
 def load_randomization(path: Path) -> Randomization:

@@ -146,6 +146,7 @@ _DEFAULT = Randomization()
 def make_scene(seed: int, ranges: Randomization = _DEFAULT) -> Scene:
     """Make the scene of a seed (any integer from 0): same seed and ranges, same scene."""
     nuisances = make_nuisances(seed, ranges.nuisances)
+    light = make_light_settings(seed, ranges.light, ranges.camera, ranges.lens)
     anatomy = make_anatomy(seed, ranges.anatomy, nuisances)
     return Scene(
         seed=seed,
@@ -154,9 +155,7 @@ def make_scene(seed: int, ranges: Randomization = _DEFAULT) -> Scene:
         polyps=make_polyps(seed, anatomy, ranges.polyps),
         look=make_look(seed, ranges, nuisances),
         nuisances=nuisances,
-        camera=make_camera_settings(
-            seed, ranges.camera, nuisances, make_light_settings(seed, ranges.light, ranges.camera)
-        ),
+        camera=make_camera_settings(seed, ranges.camera, nuisances, light),
     )
 
 
