@@ -104,6 +104,8 @@ def developed(
     processor = settings.light
     light = blurred(frame, focal_px, aperture_mm, np.radians(processor.softness))
     colour = light * frame.gain * dim * np.array(settings.white_balance)
+    grey = np.clip(colour @ np.array([0.2126, 0.7152, 0.0722]), 1e-3, 1)
+    colour = colour * (4 * grey[..., None]) ** -processor.compression
     share = processor.mode_strength
     colour = (1 - share) * colour + share * colour @ np.array(processor.mode).T
     grey = colour @ np.array([0.2126, 0.7152, 0.0722])

@@ -18,6 +18,7 @@ from endoforge.sim.light import (
 )
 from endoforge.sim.randomization import Randomization
 from endoforge.sim.ranges.camera import CameraRanges
+from endoforge.sim.ranges.lens import LensRanges
 from endoforge.sim.ranges.light import LightRanges
 from endoforge.sim.ranges.values import Nuisance
 from endoforge.sim.renderer import CameraShot, RenderedFrames, Renderer
@@ -32,6 +33,8 @@ FIELDS: dict[str, dict[str, Any]] = {
     "falloff": {"falloff": 1.0},
     "bounces": {"bounces": 1.0},
     "crevices": {"crevices": 1.0},
+    "shadows": {"shadows": 1.0},
+    "foot": {"foot": 1.0},
     "ripples": {"ripples": 1.0},
     "glint_deg": {"glint_deg": 8.0},
     "wet_patches": {"wet_patches": 1.0},
@@ -40,6 +43,10 @@ FIELDS: dict[str, dict[str, Any]] = {
     "hardness": {"hardness": 1.0},
     "black_level": {"black_level": 0.1},
     "softness": {"softness": 1.0},
+    "steadiness": {"steadiness": 1.0},
+    "compression": {"compression": 0.5},
+    "bloom": {"bloom": 1.0},
+    "fog": {"fog": 1.0, "seed": 1, "film_change_s": 6.6},
     "oversharp": {"oversharp": 1.0},
     "colour_noise": {"colour_noise": 0.03},
     "mode": {"mode": COLOUR_MODES["narrow bands"], "mode_strength": 1.0},
@@ -135,6 +142,55 @@ def test_bounced_light_is_the_cube_of_the_albedo(renderer: Renderer) -> None:
         assert np.median(added) == pytest.approx(expected, rel=0.02)
 
 
+def test_a_ball_between_lamp_and_wall_takes_that_lamps_light(renderer: Renderer) -> None:
+    """Every wall pixel whose way to the only lamp passes well within the ball, and few others."""
+    scene = tube(ball(118.0, y=6.0))
+    lamp = np.array([0.0, -12.0, 0.0])
+    camera = replace(scene.camera, lamps=((float(lamp[0]), float(lamp[1])),))
+    scene = replace(scene, camera=camera, look=replace(scene.look, scattered=0.0, gloss=0.0))
+    pose = along_z()
+    frames = shot(renderer, with_light(scene))
+    depth, instance = frames.depth[0].numpy().astype(float), frames.instance[0].numpy()
+    plain, dark = (light_of(renderer, with_light(scene, shadows=s)) for s in (0.0, 1.0))
+    rays = scene.lens(*SIZE).rays(SIZE[1], SIZE[0])
+    points = rays * depth[..., None]
+    middle = pose.axes @ (np.array([0.0, 6.0, 118.0]) - pose.position)
+    way = lamp - points
+    part = np.clip(((middle - points) * way).sum(-1) / (way**2).sum(-1), 0, 1)
+    off = np.linalg.norm(points + part[..., None] * way - middle, axis=-1) / 4.0
+    lit = (instance == 0) & (plain[..., GREEN] > 1e-7) & (depth < 150)
+    left = dark[..., GREEN] / np.maximum(plain[..., GREEN], 1e-9)
+    inner, outer = lit & (off < 0.55), lit & (off > 1.6)
+    assert inner.sum() > 20
+    assert np.median(left[inner]) < 0.1
+    assert (left[inner] < 0.5).mean() > 0.9
+    assert (left[outer] > 0.95).mean() > 0.97
+
+
+def test_a_smooth_tube_casts_no_shadow_on_itself(renderer: Renderer) -> None:
+    plain, dark = (light_of(renderer, with_light(tube(), shadows=s)) for s in (1e-9, 1.0))
+    seen = plain[..., GREEN] > 1e-7
+    assert (dark[seen] / plain[seen]).min() > 0.97
+
+
+def test_the_foot_of_a_ball_is_dark(renderer: Renderer) -> None:
+    """1 - 0.75 / (1 + (x / 0.22)^2)^2 is left x half widths off its skin."""
+    scene = tube(ball(118.0, y=20.0))
+    scene = replace(scene, look=replace(scene.look, gloss=0.0))
+    depth = shot(renderer, scene).depth[0].numpy().astype(float)
+    instance = renderer.target.image.view(SIZE[1], SIZE[0]).numpy() >> 24
+    plain, dark = (light_of(renderer, with_light(scene, foot=f)) for f in (1e-9, 1.0))
+    pose = along_z()
+    points = scene.lens(*SIZE).rays(SIZE[1], SIZE[0]) * depth[..., None]
+    middle = pose.axes @ (np.array([0.0, 20.0, 118.0]) - pose.position)
+    away = np.linalg.norm(points - middle, axis=-1) / 4.0 - 1
+    left = dark[..., GREEN] / np.maximum(plain[..., GREEN], 1e-9)
+    wall = (instance == 0) & (depth < 60)
+    expected = 1 - 0.75 / (1 + (np.maximum(away, 0) / 0.22) ** 2) ** 2
+    assert np.abs(left - expected)[wall].mean() < 0.01
+    assert left[wall].min() < 0.9
+
+
 def test_wider_glints_are_larger_and_ripples_gather_them(renderer: Renderer) -> None:
     here = np.array([0.0, 8.0, 100.0])
     wall = here + np.array([0.0, 1.0, 0.3])
@@ -184,7 +240,7 @@ def test_a_spot_meter_sees_the_middle_alone(renderer: Renderer) -> None:
 
 def test_as_many_runs_as_said_have_a_colour_mode_and_all_modes_come() -> None:
     camera = CameraRanges(colour_mode=Nuisance(probability=0.5, strength=(0.6, 0.9)))
-    drawn = [make_light_settings(seed, LightRanges(), camera) for seed in range(300)]
+    drawn = [make_light_settings(seed, LightRanges(), camera, LensRanges()) for seed in range(300)]
     some = [each for each in drawn if each.mode_strength > 0]
     assert 120 < len(some) < 180
     assert min(each.mode_strength for each in some) >= 0.6

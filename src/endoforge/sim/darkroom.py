@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from endoforge.sim.kernels import develop, jpeg, picture
+from endoforge.sim.kernels import develop, glare, jpeg, picture, tone
 from endoforge.sim.kernels.types import PER_BLOCK, FrameSize
 from endoforge.sim.light import CURVES
 from endoforge.sim.sensor import (
@@ -61,6 +61,9 @@ class Darkroom:
             grain=torch.from_numpy(grain_table()).to(device),
             curve=torch.from_numpy(response_table()).to(device),
             disk=torch.from_numpy(disk_table()).to(device),
+            shown=torch.zeros(tone.SHOWN * batch_size, dtype=torch.int32, device=device),
+            bright=torch.zeros(2 * tiles, 4, device=device),
+            glare=torch.zeros(tiles, 4, device=device),
             planes=torch.zeros(planes if with_jpeg else 1, device=device),
         )
 
@@ -69,6 +72,9 @@ class Darkroom:
         room, size = self.room, self.size
         develop.find_flow(room, size, count)
         develop.spread_light(room, size, count)
+        room.shown.zero_()
+        glare.find_bright(room, size, count)
+        glare.spread_glare(room, size, count)
         develop.expose(room, size, count)
         picture.repeat_picture(room, size, count)
         picture.mix_moments(room, size, count)

@@ -20,6 +20,7 @@ from endoforge.core.text import decode_text
 from endoforge.sim.ranges.anatomy import AnatomyRanges
 from endoforge.sim.ranges.camera import CameraRanges
 from endoforge.sim.ranges.instruments import InstrumentRanges
+from endoforge.sim.ranges.lens import LensRanges
 from endoforge.sim.ranges.light import LightRanges
 from endoforge.sim.ranges.lookalikes import LookalikeRanges
 from endoforge.sim.ranges.motion import MotionRanges
@@ -53,6 +54,7 @@ class Randomization:
     motion: MotionRanges = MotionRanges()
     instruments: InstrumentRanges = InstrumentRanges()
     light: LightRanges = LightRanges()
+    lens: LensRanges = LensRanges()
 
 
 def load_randomization(path: Path) -> Randomization:

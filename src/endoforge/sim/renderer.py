@@ -12,7 +12,7 @@ from endoforge.core.signals import held_interrupts
 from endoforge.sim.camera import CameraState
 from endoforge.sim.darkroom import Darkroom
 from endoforge.sim.engine import Engine, settle, wait
-from endoforge.sim.kernels import passes
+from endoforge.sim.kernels import passes, shadow
 from endoforge.sim.kernels.types import (
     CAMERA_ROWS,
     CELL,
@@ -189,6 +189,7 @@ class Renderer:
             passes.set_gain(scenes, view, target, count)
             passes.cone_march(scenes, view, target, size, count)
             passes.trace_lattice(scenes, view, target, size, count)
+            shadow.cast_shadows(scenes, view, target, size, count)
             passes.draw_pixels(
                 scenes, view, target, use_lattice, self.normals, self._span, size, count
             )
@@ -219,6 +220,7 @@ class Renderer:
             gain=self._zeros(self.batch_size),
             radiance=self._zeros(pixels, 4),
             normals=self._zeros(pixels if self.normals else 1, 4),
+            shadows=self._zeros(self.batch_size * lattice, 4),
             image=self._zeros(pixels, dtype=torch.int32),
             stats=self._zeros(self.batch_size * MAX_POLYPS * STATS, dtype=torch.int32),
         )

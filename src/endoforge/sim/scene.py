@@ -194,6 +194,7 @@ def make_scene(seed: int, ranges: Randomization = _DEFAULT) -> Scene:
     polyps = make_polyps(seed, anatomy, ranges.polyps)
     anatomy, polyps, treatment = treat(seed, strengths, anatomy, polyps)
     surfaces = draw_surfaces(seed, len(polyps), ranges.polyp_surface)
+    light = make_light_settings(seed, ranges.light, ranges.camera, ranges.lens)
     return Scene(
         seed=seed,
         ranges=ranges,
@@ -207,9 +208,7 @@ def make_scene(seed: int, ranges: Randomization = _DEFAULT) -> Scene:
         recording=make_recording(seed, ranges.recording),
         instruments=make_instruments(seed, strengths),
         treatment=treatment,
-        camera=make_camera_settings(
-            seed, ranges.camera, nuisances, make_light_settings(seed, ranges.light, ranges.camera)
-        ),
+        camera=make_camera_settings(seed, ranges.camera, nuisances, light),
     )
 
 

@@ -46,6 +46,7 @@ class Stream(IntEnum):
     LIGHT = 50
     PROCESSOR = 51
     COLOUR_MODE = 52
+    LENS = 53
 
 
 def stream(seed: int, part: Stream) -> np.random.Generator:

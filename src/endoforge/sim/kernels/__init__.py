@@ -18,12 +18,29 @@ with held_interrupts():
     from endoforge.sim.kernels import (
         develop,
         geometry,
+        glare,
         jpeg,
+        light,
         passes,
         picture,
         shading,
+        shadow,
+        tone,
         trace,
         types,
     )
 
-__all__ = ["develop", "geometry", "jpeg", "passes", "picture", "shading", "trace", "types"]
+__all__ = [
+    "develop",
+    "geometry",
+    "glare",
+    "jpeg",
+    "light",
+    "passes",
+    "picture",
+    "shading",
+    "shadow",
+    "tone",
+    "trace",
+    "types",
+]

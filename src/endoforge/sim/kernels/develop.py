@@ -21,7 +21,16 @@ import quadrants as qd
 
 from endoforge.sim.kernels.geometry import scene_of
 from endoforge.sim.kernels.light import scrambled
-from endoforge.sim.kernels.tone import add_colour_noise, in_mode, lifted, tone_row
+from endoforge.sim.kernels.tone import (
+    add_colour_noise,
+    compressed,
+    glare_across,
+    glare_down,
+    in_mode,
+    lifted,
+    steadied,
+    tone_row,
+)
 from endoforge.sim.kernels.types import (
     BLOCK,
     CAMERA_ROWS,
@@ -35,7 +44,7 @@ from endoforge.sim.kernels.types import (
     vec3,
     vec4,
 )
-from endoforge.sim.light import HAZE_ROW, MODE_ROW, TONE_ROW
+from endoforge.sim.light import FILM_ROW, HAZE_ROW, LEVEL_ROW, MODE_ROW, MURK, TONE_ROW
 from endoforge.sim.sensor import (
     CORING,
     CURVE_FIRST,
@@ -91,6 +100,9 @@ class DarkroomBuffers:
     grain            `sim.darkroom.grain_table`
     curve            `sim.darkroom.response_table`
     disk             `sim.darkroom.disk_table`
+    bright           2 rows a tile: mean RGB of what burns out, 0 | mean RGB, 0
+    shown            per frame: sum of the tiles' luma steps before it is steadied, their number
+    glare            per tile: RGB that strays there, film on the lens 0..1
     planes           per frame luma, Cb, Cr about 0 (these two at half size), in whole JPEG blocks
     """
 
@@ -107,6 +119,9 @@ class DarkroomBuffers:
     grain: IntArray
     curve: IntArray
     disk: Vec4Array
+    shown: IntArray
+    bright: Vec4Array
+    glare: Vec4Array
     planes: FloatArray
 
 
@@ -345,6 +360,20 @@ def expose(room: DarkroomBuffers, size: FrameSize, batch: qd.i32):
         grain_x = (patch + x) & (GRAIN_SIZE - 1)
         grain_y = patch >> 12
         gain = room.gain[b] * balance.xyz
+        level = tone_row(room.sensors, scene, LEVEL_ROW)
+        film = tone_row(room.sensors, scene, FILM_ROW)
+        steady = 1.0
+        if level.x > 0.0:
+            steady = steadied(room.shown, b, level.x, optics.z)
+        above = vec4(0.0)
+        here = vec4(0.0)
+        below = vec4(0.0)
+        if film.w > 0.0:
+            row = b * size.tiles_y * size.tiles_x
+            above = glare_across(room.glare, row + qd.max(ty - 1, 0) * size.tiles_x, x, size)
+            here = glare_across(room.glare, row + ty * size.tiles_x, x, size)
+            lower = qd.min(ty + 1, size.tiles_y - 1)
+            below = glare_across(room.glare, row + lower * size.tiles_x, x, size)
         first = b * size.height * width
         for y in range(ty * TILE, qd.min((ty + 1) * TILE, size.height)):
             pixel = first + y * width + x
@@ -354,10 +383,20 @@ def expose(room: DarkroomBuffers, size: FrameSize, batch: qd.i32):
                 nearness = 1.0 / distance
                 path = flow.xy + flow.zw * nearness
                 circle = open_px * qd.abs(nearness - 1.0 / FOCUS_MM) + tone.z * lens.x
+                glare = vec4(0.0)
+                if film.w > 0.0:
+                    glare = glare_down(above, here, below, y)
+                    circle += film.y * lens.x * glare.w
                 light = blurred(room, size, first, y, x, path, circle)
                 # `light.w` has the weights of all samples: covered pixels drop out, and no blur's
                 # length needs to be divided by.
                 colour = light.xyz * gain * (qd.max(dim, 0.0) / light.w)
+                if film.w > 0.0:
+                    colour = colour * (1.0 - MURK * glare.w) + glare.xyz * balance.xyz
+                if level.x > 0.0:
+                    colour *= steady
+                if level.y > 0.0:
+                    colour = compressed(colour, level.y)
                 if mode.w > 0.0:
                     colour = in_mode(room.sensors, scene, colour)
                 colour = processed(colour, balance.w, optics.w, veil, haze)

@@ -52,10 +52,10 @@ def one_lamp(to_lamp, n, n_wet, direction, power, least):
 
 
 @qd.func
-def scope_light(scenes: SceneArrays, scene, lamps, ray, t, n, n_wet):
+def scope_light(scenes: SceneArrays, scene, lamps, ray, t, n, n_wet, shadow):
     """Add up the (diffuse, glint) light of all lamps at distance t along the ray.
 
-    `n` and `n_wet` are as in `shading.lamp_light`.
+    `n` and `n_wet` are as in `shading.lamp_light`; `shadow` has the share that each lamp keeps.
     """
     power = light_row(scenes, scene, GLINT_ROW).z
     least = light_row(scenes, scene, HAZE_ROW).w
@@ -66,8 +66,8 @@ def scope_light(scenes: SceneArrays, scene, lamps, ray, t, n, n_wet):
         if k < lamps.number:
             place = vec3(lamps.places[k, 0], lamps.places[k, 1], lamps.places[k, 2])
             one, shine = one_lamp(place - from_lens, n, n_wet, ray.direction, power, least)
-            diffuse += one
-            glint += shine
+            diffuse += one * shadow[k]
+            glint += shine * shadow[k]
     left = 1.0 / (1.0 + light_row(scenes, scene, SCATTER_ROW).x * t * t)
     return diffuse * left, glint * left
 

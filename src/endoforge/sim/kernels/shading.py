@@ -429,8 +429,11 @@ def lit(lamps, ray, t, n, n_wet):
 
 
 @qd.func
-def shade(scenes: SceneArrays, view: View, shared, ray, hit, n, lamps):
-    """Work out the linear radiance (3,) of a hit whose unit normal is n."""
+def shade(scenes: SceneArrays, view: View, shared, ray, hit, n, lamps, shadow):
+    """Work out the linear radiance (3,) of a hit whose unit normal is n.
+
+    `shadow` has the share of its light that each lamp keeps, and that all light does.
+    """
     style = scenes.looks[shared.scene * LOOK_ROWS + 1]
     patch = wall_patch(scenes, shared, ray, hit, n)
     if hit.instance > 0:
@@ -445,8 +448,8 @@ def shade(scenes: SceneArrays, view: View, shared, ray, hit, n, lamps):
     radiance = vec3(0.0)
     scatter = light_row(scenes, shared.scene, SCATTER_ROW)
     if scatter.w > 0.0:
-        diffuse, glint = scope_light(scenes, shared.scene, lamps, ray, hit.t, tissue, wet)
-        occlusion = occluded(patch.coat.x, scatter.z)
+        diffuse, glint = scope_light(scenes, shared.scene, lamps, ray, hit.t, tissue, wet, shadow)
+        occlusion = occluded(patch.coat.x, scatter.z) * shadow.w
         t = hit.t
         scattered = scenes.looks[shared.scene * LOOK_ROWS + 7].z / (t * t + 900.0)
         light = vec3(diffuse * share) + albedo * vec3(0.30, 0.16, 0.12) * scattered

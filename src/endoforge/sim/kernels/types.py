@@ -134,6 +134,8 @@ class Target:
     radiance           linear RGB before exposure, distance along the ray in mm (FAR_MM: nothing
                        is met; 0: the screen covers the pixel)
     normals            unit normal of the surface in camera axes, 0 (or of no use: one element)
+    shadows            per lattice ray: the share of its light that each lamp keeps there, and
+                       that all light does (or of no use, where the scene has no shadows)
     image              R | G << 8 | B << 16 | instance << 24
     stats              per frame and polyp: visible pixels, unoccluded pixels, x0, y0, x1, y1
     """
@@ -145,6 +147,7 @@ class Target:
     gain: FloatArray
     radiance: Vec4Array
     normals: Vec4Array
+    shadows: Vec4Array
     image: IntArray
     stats: IntArray
 

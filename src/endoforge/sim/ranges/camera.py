@@ -53,6 +53,10 @@ class CameraRanges:
     """highlights: 0 roll off softly into white, 1 clip, each colour by itself"""
     black_level: Annotated[Range, within(0, 0.3)] = (0.0, 0.0)
     """share of white that black is shown as"""
+    steadiness: ShareRange = (0.0, 0.0)
+    """how well the processor keeps the brightness that each picture is shown with: 1 exactly"""
+    compression: ShareRange = (0.0, 0.0)
+    """the reverse of `contrast`: what is dark is lifted, and what is bright held back"""
     softness: Annotated[Range, within(0, 3)] = (0.0, 0.0)
     """radius in degrees of a blur that all of the picture has: cheap optics"""
     oversharp: ShareRange = (0.0, 0.0)

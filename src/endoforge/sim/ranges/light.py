@@ -17,9 +17,13 @@ class LightRanges:
     """red light that has met the wall several times, and reaches farther than the lamps'"""
     crevices: ShareRange = (0.0, 0.0)
     """how much darker what lies between folds is than the first bounce alone makes it"""
+    shadows: ShareRange = (0.0, 0.0)
+    """of folds and polyps, for the lamps stand beside the lens: at 1 no light of a lamp is left"""
+    foot: ShareRange = (0.0, 0.0)
+    """how much darker the wall is at the foot of a polyp"""
     ripples: ShareRange = (0.0, 0.0)
     """share of the glints that lie on ripples of the film of mucus, not on the tissue's grain"""
-    ripple_mm: Annotated[Range, within(1, 20)] = (2.0, 2.0)
+    ripple_mm: Annotated[Range, within(0.5, 20)] = (2.0, 2.0)
     """from one ripple to the next"""
     glint_deg: Annotated[Range, within(0.5, 20)] = (3.0, 3.0)
     """half angle over which a wet surface glints: the more, the larger each glint"""
