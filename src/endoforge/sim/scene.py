@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from endoforge.sim.anatomy import Anatomy, make_anatomy
 from endoforge.sim.centreline import ALONG_STEP_MM, NUM_ALONG, SEGMENTS
 from endoforge.sim.deposits import Deposits
+from endoforge.sim.growth import make_polyps
 from endoforge.sim.nuisances import Nuisances, make_nuisances
 from endoforge.sim.optics import Lens, ray_table
-from endoforge.sim.polyps import Polyp, make_polyps, swells
+from endoforge.sim.polyps import Polyp, swells
 from endoforge.sim.randomization import Randomization
 from endoforge.sim.ranges.values import draw
 from endoforge.sim.screen import Screen, make_screen

@@ -24,6 +24,7 @@ class Stream(IntEnum):
     SURFACE = 13
     POLYP_SURFACE = 14
     PICTURE = 15
+    POLYP_SHAPES = 20
 
 
 def stream(seed: int, part: Stream) -> np.random.Generator:
