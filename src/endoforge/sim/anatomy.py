@@ -87,6 +87,11 @@ class Anatomy:
         around = self.radius_at(s_mm, angle + turn) - self.radius_at(s_mm, angle - turn)
         return along / (2 * step), around / (2 * step)
 
+    def crest_at(self, s_mm: float, angle: float) -> float:
+        """How far in mm the wall stands out at a place: its radius there is less than around."""
+        beside = [self.radius_at(s_mm + off, angle) for off in (-7.0, -3.5, 3.5, 7.0)]
+        return sum(beside) / len(beside) - self.radius_at(s_mm, angle)
+
     def wall_at(
         self, s_mm: float, angle: float
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:

@@ -1,7 +1,7 @@
 """Scenes and cameras as the flat arrays that the kernels read; needs neither torch nor quadrants.
 
 `kernels.types` says what stands where in the tables of scenes and cameras. A polyp's row, of
-POLYP_COLUMNS numbers, is eleven rows of four to the kernels:
+POLYP_COLUMNS numbers, is rows of four to the kernels:
 
 0   head's centre x, y, z in the world in mm | half-axis along the axis in mm
 4   axis away from the wall, unit | half-axis across it in mm
@@ -11,10 +11,14 @@ POLYP_COLUMNS numbers, is eleven rows of four to the kernels:
 20  vessels 0..1 | mucus 0..1 | added to the half-axes by its bounding ellipsoid in mm | 0
 24  1 / half-axis^2 across, and along, per mm^2 | waves of the lobes per mm | share of the way from
     the centre to the base at which the bounding sphere's centre lies
-28  0 (8 numbers)
+28  direction it is stretched along, unit | 1 / stretch^2 - 1
+32  egg's share, or width of a mass's joins in mm | creases in mm | crater's radius in mm | form:
+    0 plain, 1 uneven, n > 1 a mass of n heads, -1 flat
 36  layer of its pits in `surfaces.KINDS` | pits 0..1 | repeats of them in one of the detail | share
     of the wall's colour
 40  margin in mm | top -1..1 | spots -1..1 | erosion 0..1
+44  heads of a mass, a row each: x, y, z off the centre in mm | radius in mm. Of a flat lesion:
+    height in mm | margin in mm | hollow 0..1 | nodules in mm || half the number of nodules per mm
 """
 
 from collections.abc import Sequence

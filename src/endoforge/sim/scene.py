@@ -19,13 +19,14 @@ from endoforge.sim.display import (
     make_display,
     make_recording,
 )
+from endoforge.sim.growth import make_polyps
 from endoforge.sim.instruments import Instruments, make_instruments, make_strengths
 from endoforge.sim.light import make_light_settings
 from endoforge.sim.lookalikes import make_lookalikes
 from endoforge.sim.nuisances import Nuisances, make_nuisances
 from endoforge.sim.optics import Lens, ray_table
 from endoforge.sim.polyp_surface import draw_surfaces
-from endoforge.sim.polyps import Polyp, make_polyps, swells
+from endoforge.sim.polyps import Polyp, swells
 from endoforge.sim.randomization import Randomization
 from endoforge.sim.ranges.values import draw
 from endoforge.sim.residue import Residue, beside, make_residue

@@ -47,6 +47,7 @@ class Stream(IntEnum):
     PROCESSOR = 51
     COLOUR_MODE = 52
     LENS = 53
+    POLYP_SHAPES = 20
 
 
 def stream(seed: int, part: Stream) -> np.random.Generator:

@@ -14,8 +14,10 @@ from endoforge.sim.kernels.geometry import (
     NS,
     diamond_angle,
     point_at,
+    polyp_distance,
 )
 from endoforge.sim.kernels.instruments import marked
+from endoforge.sim.kernels.lesions import fade_in, form_of, slough
 from endoforge.sim.kernels.light import (
     NEAR_MM2,
     WRAP,
@@ -210,6 +212,21 @@ def wall_patch(scenes: SceneArrays, shared, ray, hit, n):
 
 
 @qd.func
+def flat_patch(view: View, shared, ray, hit, wall):
+    """Map a flat lesion as the wall under it; its own colour and surface fade in at its margin."""
+    patch = wall
+    row = (shared.number * NP + hit.instance - 1) * POLYP_ROWS
+    if view.polyps[row + 5].w == 0.0:
+        p = point_at(ray, hit.t)
+        own = fade_in(view.polyps, row, polyp_distance(view, shared.number, hit.instance - 1, p))
+        patch.tint = 1.0 + own * (view.polyps[row + 3].xyz - 1.0)
+        patch.pattern = own * view.polyps[row + 3].w
+        patch.vessels *= 1.0 + own * (0.5 * view.polyps[row + 5].x - 1.0)
+        patch.mucus = own * view.polyps[row + 5].y
+    return patch
+
+
+@qd.func
 def polyp_patch(scenes: SceneArrays, view: View, shared, ray, hit, wall):
     """Map the polyp that was hit, by angle from its axis; `wall` is the patch of the wall there.
 
@@ -217,7 +234,9 @@ def polyp_patch(scenes: SceneArrays, view: View, shared, ray, hit, wall):
     """
     patch = wall
     row = (shared.number * NP + hit.instance - 1) * POLYP_ROWS
-    if view.polyps[row + 5].w == 0.0:
+    if form_of(view.polyps, row) < 0.0:
+        patch = flat_patch(view, shared, ray, hit, wall)
+    elif view.polyps[row + 5].w == 0.0:
         turn = scenes.looks[shared.scene * LOOK_ROWS + 2]
         u, v, along_u, along_v, low = polyp_place(
             view, shared.number, hit.instance, point_at(ray, hit.t), turn
@@ -237,6 +256,7 @@ def polyp_patch(scenes: SceneArrays, view: View, shared, ray, hit, wall):
         if own.y + own.w + marks.x + marks.w > 0.0 or marks.y != 0.0:
             height = wall_radius(hit) - qd.sqrt(hit.c.y * hit.c.y + hit.c.z * hit.c.z)
             patch = polyp_surface(patch, wall.vessels, own, marks, low, height)
+    patch.mucus = qd.max(patch.mucus, slough(view.polyps, row, point_at(ray, hit.t)))
     # The wall's crevices shade the foot of a polyp only, and little sticks to its top.
     gap = wall_radius(hit) - qd.sqrt(hit.c.y * hit.c.y + hit.c.z * hit.c.z)
     at_foot = qd.math.clamp(1.0 - 0.4 * gap, 0.0, 1.0)

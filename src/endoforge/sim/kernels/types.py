@@ -14,6 +14,7 @@ import quadrants as qd
 from endoforge.sim.camera import CAMERA_ROWS as CAMERA_ROWS
 from endoforge.sim.optics import FAR_MM as FAR_MM
 from endoforge.sim.optics import TILE as TILE
+from endoforge.sim.polyps import POLYP_COLUMNS
 from endoforge.sim.sensor import MAX_LAMPS as MAX_LAMPS
 
 vec2 = qd.math.vec2
@@ -37,7 +38,7 @@ BLOCK = 16
 LUMA_PER_BLOCK, CHROMA_PER_BLOCK = BLOCK * BLOCK, (BLOCK // 2) ** 2
 PER_BLOCK = LUMA_PER_BLOCK + 2 * CHROMA_PER_BLOCK
 """Numbers that one takes in `develop.DarkroomBuffers.planes`."""
-POLYP_ROWS = 11
+POLYP_ROWS = POLYP_COLUMNS // 4
 """Rows of four numbers a polyp: see `sim.polyps.Polyp.table_row`."""
 LOOK_ROWS = 9
 """Rows of four numbers a look: see `SceneArrays.looks`."""
