@@ -27,8 +27,83 @@ from endoforge.core.parsing import parse_toml
 from endoforge.sim.randomization import parse_randomization, randomization_toml
 from real import measured
 
-NONE = {"probability": 0.0, "strength": [0.0, 0.0]}
-PARTS: dict[str, dict[str, dict[str, Any]]] = {}
+OFF: dict[str, Any] = {"probability": 0.0, "strength": [0.0, 0.0]}
+NONE, ONE = [0.0, 0.0], [1.0, 1.0]
+
+
+def off(*names: str) -> dict[str, Any]:
+    """Of these things no run has any."""
+    return dict.fromkeys(names, OFF)
+
+
+PARTS: dict[str, dict[str, dict[str, Any]]] = {
+    "kinds": {
+        "polyps": {
+            **dict.fromkeys(["share_iib", "share_iic", "share_iia_iic"], 0.0),
+            **dict.fromkeys(["share_lst_g", "share_lst_ng", "share_mass", "ulcerated"], 0.0),
+        }
+    },
+    "heads": {
+        "polyps": {
+            "uneven": NONE,
+            **dict.fromkeys(["cauliflower", "long_stalks", "on_folds", "diminutive"], 0.0),
+        }
+    },
+    "tissue": {
+        "mucosa": {
+            "branching": 0.0,
+            **dict.fromkeys(["vessel_patches", "hue", "dye_in_pits"], NONE),
+            **off("inflamed", "melanosis", "film"),
+        }
+    },
+    "polyp surface": {
+        "polyp_surface": {
+            **off("own_pits", "red_spots", "white_spots", "erosion"),
+            **dict.fromkeys(["wall_part", "margin_mm", "top"], NONE),
+        }
+    },
+    "light": {
+        "light": {
+            **dict.fromkeys(["falloff", "bounces", "crevices"], NONE),
+            **dict.fromkeys(["ripples", "wet_patches", "shadows"], NONE),
+        }
+    },
+    "camera": {
+        "camera": {
+            **dict.fromkeys(["exposure_error", "hardness", "black_level"], NONE),
+            **dict.fromkeys(["softness", "oversharp", "colour_noise", "haze_colour"], NONE),
+            "metered": ONE,
+            "colour_mode": OFF,
+        },
+        "lens": dict.fromkeys(["bloom", "ghosts", "drops", "fog"], NONE),
+    },
+    "folds": {
+        "anatomy": {
+            "fold_thickness": ONE,
+            "fold_spacing_mm": [15.0, 32.0],
+            **dict.fromkeys(["fold_roundness", "extra_folds", "wrinkles", "collapse"], NONE),
+        }
+    },
+    "lookalikes": {
+        "lookalikes": {
+            **off("knobs", "follicles", "suction", "valve"),
+            **off("appendix", "cushions", "inverted", "villi"),
+        }
+    },
+    "residue": {"residue": {"soft": 0.0, "clarity": NONE, **off("bile", "mucus")}},
+    "pictures": {
+        "screen": off("framing", "stretched", "ground", "panels", "repeated", "stills", "twin"),
+        "recording": off(
+            "colour_ghosts", "interlaced", "doubled", "soft", "ringing", "soft_chroma"
+        ),
+    },
+    "instruments": {
+        "instruments": {
+            **off("snare", "forceps", "needle", "cap", "jet"),
+            **off("lift", "ulcers", "scars", "tattoo", "clips"),
+        }
+    },
+}
 """Of each part, the ranges without it, by table."""
 GENERATOR = (1, 1, 0, 1, 1, 1, 0, 0, 0, 1, 0)
 """The first of the twelve trainings, the next ones turned by one each, and the last one nothing."""
