@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from endoforge.sim.anatomy import make_anatomy
+from endoforge.sim.centreline import ALONG_STEP_MM
 from endoforge.sim.flight import fly
 from endoforge.sim.lookalikes import Lookalikes
 from endoforge.sim.lumen import Lumen
@@ -44,21 +45,28 @@ def fold_sheet(
     studio: Studio, names: Sequence[str] = tuple(FOLDS), strengths: Sequence[float] = STRENGTHS
 ) -> Picture:
     """What folds and wall may be like (rows), from narrow and stretched on (columns)."""
-    rows = [[_folds(studio, name, strength) for strength in strengths] for name in names]
+    rows = [_folds(studio, name, strengths) for name in names]
     about = {name: FOLDS[name][0] for name in names}
     return _sheet(rows, about, strengths)
 
 
-def _folds(studio: Studio, name: str, strength: float) -> Picture:
+def _folds(studio: Studio, name: str, strengths: Sequence[float]) -> list[Picture]:
+    scenes = [make_scene(FOLD_SEED, _with_folds(name, strength)) for strength in strengths]
+    least, most = scenes[0].anatomy.radius, scenes[-1].anatomy.radius
+    changed = np.abs(most - least).mean(axis=1)
+    over = np.convolve(changed, np.ones(40), mode="same")[400:1200]
+    place = ALONG_STEP_MM * float(400 + over.argmax()) - 20.0
+    states = [ahead(Lumen(scene), place, 45.0) for scene in scenes]
+    views = zip(scenes, states, strict=True)
+    return [studio.tile_of(studio.take(scene, [state])[0]) for scene, state in views]
+
+
+def _with_folds(name: str, strength: float) -> Randomization:
     ranges = plain_ranges(count=(0, 0))
     _, least, more = FOLDS[name]
-    changes: dict[str, Any] = {"fold_spacing_mm": (13.0, 22.0)}
-    if name != "fold_roundness":
-        changes["fold_roundness"] = (0.5, 0.5)
+    changes: dict[str, Any] = {"fold_spacing_mm": (13.0, 22.0), "fold_roundness": (0.5, 0.5)}
     changes[name] = (least + more * strength,) * 2
-    scene = make_scene(FOLD_SEED, replace(ranges, anatomy=replace(ranges.anatomy, **changes)))
-    place = 0.5 * float(scene.anatomy.segment_ends[2] + scene.anatomy.segment_ends[3])
-    return studio.tile_of(studio.take(scene, [ahead(Lumen(scene), place, 45.0)])[0])
+    return replace(ranges, anatomy=replace(ranges.anatomy, **changes))
 
 
 def lookalike_sheet(
@@ -76,7 +84,7 @@ def _lookalike(studio: Studio, base: Scene, name: str, strengths: Sequence[float
     least = scenes[1].anatomy
     raised = np.abs(least.radius - base.anatomy.radius)
     row, column = np.unravel_index(raised.argmax(), raised.shape)
-    s_mm, lumen = 0.75 * float(row), Lumen(base)
+    s_mm, lumen = ALONG_STEP_MM * float(row), Lumen(base)
     before = s_mm - 16.0 if s_mm > 45.0 else s_mm + 20.0
     wall, _, _ = least.wall_at(s_mm, float(COLUMN_ANGLES[column]))
     state = facing(lumen, before, wall)
@@ -137,7 +145,9 @@ def _changed(one: Taken, other: Taken) -> float:
 def _sheet(
     rows: Sequence[Sequence[Picture]], about: dict[str, str], strengths: Sequence[float]
 ) -> Picture:
-    labels = [f"{name.replace('_', ' ')}\n{words}" for name, words in about.items()]
+    labels = [
+        f"{name.removeprefix('fold_').replace('_', ' ')}\n{words}" for name, words in about.items()
+    ]
     headings = ["none" if strength == 0 else f"strength {strength:g}" for strength in strengths]
     return matrix(rows, labels, headings)
 

@@ -6,15 +6,16 @@ Each is raised on the wall's height field, and some are redder or paler than the
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 
+import cv2
 import numpy as np
 
 from endoforge.sim.centreline import ALONG_STEP_MM, NUM_ALONG
 from endoforge.sim.ranges.lookalikes import LookalikeRanges
 from endoforge.sim.ranges.values import draw_nuisance
 from endoforge.sim.streams import Stream, stream
-from endoforge.sim.wall import COLUMN_ANGLES, MIN_RADIUS_MM, Cecum, Grid, patches
+from endoforge.sim.wall import COLUMN_ANGLES, MIN_RADIUS_MM, NUM_AROUND, Cecum, Grid, patches
 
-FOLLICLE_MM = 0.9
+FOLLICLE_MM = 1.6
 """Height of the highest follicles."""
 VILLI_MM = 0.45
 
@@ -179,14 +180,27 @@ def _add_cushions(rng: np.random.Generator, relief: Relief, strength: float) -> 
 
 def _add_follicles(rng: np.random.Generator, relief: Relief, strength: float) -> None:
     """Domes of 1.5 to 3 mm close to each other, in patches, paler than the wall; red between."""
-    domes = np.clip(1.3 * patches(rng, 3.2, 6.8) - 0.9, 0, 1)
+    domes = _domes(rng)
     there = np.clip(1.5 * patches(rng, 55.0, 80.0) + 2.2 * strength - 1.9, 0, 1)
     there *= np.clip(relief.radius / MIN_RADIUS_MM - 1, 0, 1)
-    pale = rng.uniform(0.05, 0.35)
-    relief.radius -= (FOLLICLE_MM * (0.4 + 0.6 * strength) * there * np.sqrt(domes)).astype(
-        np.float32
-    )
+    pale = rng.uniform(0.1, 0.5)
+    relief.radius -= (FOLLICLE_MM * (0.4 + 0.6 * strength) * there * domes).astype(np.float32)
     relief.blush += (there * (pale * domes - rng.uniform(0.0, 0.12))).astype(np.float32)
+
+
+def _domes(rng: np.random.Generator) -> Grid:
+    """Domes from 0 to 1 about every 4 mm, none where another is."""
+    rows, columns = np.meshgrid(
+        np.arange(3, NUM_ALONG - 3, 5), np.arange(0, NUM_AROUND, 8), indexing="ij"
+    )
+    rows = rows + rng.integers(-2, 3, rows.shape)
+    columns = (columns + rng.integers(-3, 4, columns.shape)) % NUM_AROUND
+    seeds = np.zeros((NUM_ALONG, NUM_AROUND), np.float32)
+    seeds[rows, columns] = rng.uniform(0.3, 1.0, rows.shape) * (rng.random(rows.shape) < 0.8)
+    along, around = 1.25, 2.2
+    wrapped = np.concatenate([seeds[:, -8:], seeds, seeds[:, :8]], axis=1)
+    blurred = cv2.GaussianBlur(wrapped, (0, 0), sigmaX=around, sigmaY=along)[:, 8:-8]
+    return np.asarray(2 * np.pi * along * around * blurred, np.float32)
 
 
 def _add_villi(rng: np.random.Generator, relief: Relief, cecum: Cecum, strength: float) -> None:

@@ -29,7 +29,7 @@ from endoforge.sim.polyp_surface import draw_surfaces
 from endoforge.sim.polyps import Polyp, swells
 from endoforge.sim.randomization import Randomization
 from endoforge.sim.ranges.values import draw
-from endoforge.sim.residue import Residue, beside, make_residue
+from endoforge.sim.residue import MUCUS, Residue, beside, make_residue
 from endoforge.sim.screen import Screen, make_screen
 from endoforge.sim.sensor import CameraSettings, make_camera_settings
 from endoforge.sim.streams import Stream, stream
@@ -340,7 +340,8 @@ def _coat_table(scene: Scene) -> NDArray[np.float32]:
 
     Crevice is the radius less its mean over about 7 mm: deep places get less of the scattered
     light. Cover is stool from 0 to 1, and from 1 to 2 fluid on top, up to FLUID_MM deep. Stain is
-    0..1; below 0 it is foam. Cover below 0 is mucus. Blush counts as tone, whatever its strength.
+    0..1; below 0 it is foam. Where residue is soft, cover is mucus from 0 to -MUCUS, and fluid
+    below that. Blush counts as tone, whatever its strength.
     """
     deposits, size = scene.anatomy.deposits, (NUM_AROUND // COAT_STEP, NUM_ALONG // COAT_STEP)
     rng = stream(scene.seed, Stream.TONE)
@@ -350,11 +351,12 @@ def _coat_table(scene: Scene) -> NDArray[np.float32]:
     if scene.anatomy.blush.any():
         # 0.9 as in `kernels.shading.mucosa_albedo`.
         tone += scene.anatomy.blush / np.float32(0.9 * max(scene.look.tone, 0.02))
-    cover = np.where(
-        deposits.fluid > 0.05,
-        1 + np.minimum(deposits.fluid / FLUID_MM, 1),
-        deposits.stool - deposits.mucus,
-    )
+    depth = np.minimum(deposits.fluid / FLUID_MM, 1)
+    if scene.look.soft_residue:
+        dry = deposits.stool - MUCUS * deposits.mucus
+        cover = np.where(deposits.fluid > 0.05, -MUCUS - depth, dry)
+    else:
+        cover = np.where(deposits.fluid > 0.05, 1 + depth, deposits.stool)
     stain = np.where(deposits.foam > 0, -deposits.foam, deposits.stain)
     fine = [cv2.resize(grid, size, interpolation=cv2.INTER_AREA) for grid in (tone, cover, stain)]
     grooves = np.clip(0.3 + 0.35 * crevice, 0, 1) if deposits.in_grooves else 1.0
