@@ -62,7 +62,7 @@ def _draw(rng: np.random.Generator, ranges: PolypSurfaceRanges) -> PolypSurface:
     return PolypSurface(
         kind=kind if pits > 0 else KINDS[0],
         pits=pits,
-        repeat_mm=repeat_mm,
+        repeat_mm=repeat_mm if pits > 0 else TILE_MM,
         wall_part=draw(rng, ranges.wall_part),
         margin_mm=draw(rng, ranges.margin_mm),
         top=draw(rng, ranges.top),

@@ -360,6 +360,8 @@ def _coat_table(scene: Scene) -> NDArray[np.float32]:
     stain = np.where(deposits.foam > 0, -deposits.foam, deposits.stain)
     fine = [cv2.resize(grid, size, interpolation=cv2.INTER_AREA) for grid in (tone, cover, stain)]
     grooves = np.clip(0.3 + 0.35 * crevice, 0, 1) if deposits.in_grooves else 1.0
+    # What lies in the finest pits is wherever these are.
+    grooves = grooves + (1 - grooves) * scene.look.tissue.dye_in_pits
     fine[2] = np.where(fine[2] > 0, fine[2] * grooves, fine[2])
     return np.stack([crevice, *fine], axis=-1).astype(np.float32).reshape(-1, 4)
 

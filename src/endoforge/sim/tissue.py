@@ -78,7 +78,7 @@ def tissue_table(seed: int, tissue: Tissue, anatomy: Anatomy) -> NDArray[np.floa
     vessels = 1 + tissue.vessel_patches * (np.clip(0.5 + 0.6 * seen, 0, 1.5) - 1)
     film = _spread(patches(rng, 24.0, 26.0) + 0.7 * finer, tissue.film)
     pigment = tissue.melanosis * np.clip(0.7 + 0.3 * segment + 0.25 * broad, 0, 1)
-    table = [blood + 1.6 * sore, vessels * (1 - 0.85 * np.minimum(sore, 1)), film, pigment]
+    table = [blood + 2.0 * sore, vessels * (1 - 0.85 * np.minimum(sore, 1)), film, pigment]
     coarse = [
         cv2.resize(np.asarray(grid, np.float32), size, interpolation=cv2.INTER_AREA)
         for grid in table

@@ -48,7 +48,7 @@ def bled(albedo, blood):
     """Redden by more blood; below 0 pale by less, and yellow."""
     more = qd.max(blood, 0.0)
     less = qd.max(-blood, 0.0)
-    taken = vec3(1.0) / (vec3(1.0) + more * vec3(0.12, 0.75, 0.60))
+    taken = vec3(1.0) / (vec3(1.0) + more * vec3(0.10, 0.60, 0.45))
     return albedo * taken * (1.0 + less * vec3(0.04, 0.26, 0.10))
 
 
@@ -60,9 +60,9 @@ def tissue_colour(hue, patch, detail, mottling, bare):
     blood = patch.tissue.x + hue * (0.35 * ridge + 0.2 * detail.y)
     albedo = bled(bare, blood)
     # Sore mucosa is spotted: dots that bled, and dots of slough.
-    sore = qd.math.clamp(blood - 0.6, 0.0, 1.0)
+    sore = qd.math.clamp(patch.tissue.x - 1.0, 0.0, 1.0)
     albedo *= 1.0 - sore * qd.math.clamp(1.4 * mottling - 0.9, 0.0, 1.0) * vec3(0.2, 0.65, 0.6)
-    slough = 0.7 * sore * qd.math.clamp(-1.6 * mottling - 1.7, 0.0, 1.0)
+    slough = 0.45 * sore * qd.math.clamp(-1.6 * mottling - 1.7, 0.0, 1.0)
     albedo += (vec3(0.78, 0.68, 0.48) - albedo) * slough
     # Dark cells with a paler net between them.
     brown = patch.tissue.w * qd.math.clamp(0.62 + 0.42 * mottling, 0.08, 1.0)
@@ -106,6 +106,9 @@ def living_surface(scenes: SceneArrays, scene, patch, t, detail, bare):
         # Vessels of the wall are pressed flat on folds. Thick ones shine through bluish tissue.
         shown = qd.math.clamp(0.9 + 0.5 * patch.coat.y - 0.12 * patch.coat.x, 0.0, 1.2)
         net = fine.x * near.x * shown * patch.tissue.y
+        if patch.on_polyp:
+            # A lesion has lost as much of the net as of the larger vessels.
+            net *= qd.min(1.3 * patch.vessels, 1.0)
         albedo *= 1.0 / (1.0 + net * vec3(0.45, 2.3, 1.5))
     film = 0.0
     if differs.x > 0.0:
@@ -156,7 +159,7 @@ def pitted_colour(patch, ink, albedo):
 @qd.func
 def eroded(patch, detail, mottling, albedo):
     """Lay raw spots on a lesion: blood around, slough within."""
-    raw = qd.math.clamp(2.2 * (detail.y + 0.35 * mottling + 1.6 * patch.erosion - 1.3), 0.0, 2.0)
+    raw = qd.math.clamp(2.2 * (detail.y + 0.15 * mottling + 1.6 * patch.erosion - 1.3), 0.0, 2.0)
     blood = qd.min(raw, 1.0)
     albedo *= 1.0 - blood * vec3(0.38, 0.84, 0.80)
     slough = qd.max(raw - 1.25, 0.0)
@@ -164,10 +167,11 @@ def eroded(patch, detail, mottling, albedo):
 
 
 @qd.func
-def dyed(albedo, amount, share, detail, marks):
+def dyed(bare, amount, share, detail, marks):
     """Stain by a dye of which a share lies in pits, opaque, and the rest is a thin film."""
     pit = qd.math.clamp(0.55 + 0.35 * detail.y + 0.45 * marks.y + 0.5 * marks.x, 0.0, 1.4)
-    film = amount * (1.0 - 0.45 * share)
-    albedo *= vec3(1.0) - qd.min(film, 1.0) * vec3(0.80, 0.30, 0.02)
+    film = qd.min(amount, 1.0) * (0.75 - 0.35 * share)
+    stained = bare * vec3(0.25, 0.75, 1.0) + vec3(0.0, 0.10, 0.22)
+    albedo = bare + (stained - bare) * film
     opaque = qd.min(0.85 * share * amount * pit, 0.9)
-    return albedo + (vec3(0.015, 0.16, 0.30) - albedo) * opaque
+    return albedo + (vec3(0.012, 0.17, 0.34) - albedo) * opaque
