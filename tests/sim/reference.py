@@ -16,6 +16,7 @@ from endoforge.sim.centreline import ALONG_STEP_MM, NUM_ALONG
 from endoforge.sim.optics import Lens
 from endoforge.sim.polyps import Polyp
 from endoforge.sim.scene import Scene
+from endoforge.sim.shapes import SMOOTH
 from endoforge.sim.wall import NUM_AROUND
 
 FAR_MM = 280.0
@@ -87,6 +88,9 @@ class Reference:
         blended = parts[0]
         for polyp in self.polyps:
             distance = polyp_distance(polyp, p)
+            if polyp.flat:
+                height = flat_height(polyp, p, distance)
+                distance = np.where(distance < 0, parts[0] - height, 1e6)
             h = np.maximum(polyp.blend_mm - np.abs(blended - distance), 0)
             blended = np.minimum(blended, distance) - h**2 / (4 * polyp.blend_mm)
             parts.append(distance)
@@ -152,8 +156,16 @@ class Reference:
 
 
 def polyp_distance(polyp: Polyp, p: Array) -> Array:
-    """(N,) distance to a polyp: an ellipsoid with lobes, and its stalk."""
+    """(N,) distance to a polyp: its head, and its stalk."""
     q = p - np.asarray(polyp.centre)
+    distance = _smooth_head(polyp, q) if polyp.uneven == SMOOTH else _uneven_head(polyp, q)
+    if polyp.stalk_mm > 0:
+        distance = _with_stalk(polyp, p, distance)
+    return distance
+
+
+def _smooth_head(polyp: Polyp, q: Array) -> Array:
+    """An ellipsoid of revolution with lobes."""
     along = q @ np.asarray(polyp.axis)
     across2 = np.maximum(_dot(q, q) - along**2, 0)
     width, height = polyp.half_width_mm, polyp.half_height_mm
@@ -164,10 +176,80 @@ def polyp_distance(polyp: Polyp, p: Array) -> Array:
     turns = q * 0.67 / width * np.array([1, 1, 1.2]) + root
     wave = np.sin(2 * np.pi * turns)
     lobes = wave[:, 0] * wave[:, 1] + wave[:, 2]
-    distance = distance + np.where(distance < 1, polyp.lobe_mm * lobes, 0)
-    if polyp.stalk_mm > 0:
-        distance = _with_stalk(polyp, p, distance)
+    return distance + np.where(distance < 1, polyp.lobe_mm * lobes, 0)
+
+
+def _uneven_head(polyp: Polyp, q: Array) -> Array:
+    """A stretched egg, or merged balls; with lobes and creases; less a crater."""
+    uneven = polyp.uneven
+    bare = _balls(polyp, q) if uneven.heads else _egg(polyp, q)
+    per_mm = 0.67 * uneven.crowded / polyp.half_width_mm
+    turns = q * per_mm + np.asarray(polyp.centre) - np.asarray(polyp.base)
+    x, y, z = np.sin(2 * np.pi * (turns + q * [[0, 0, 0.2 * per_mm]])).T
+    uneasy = bare + polyp.lobe_mm * (x * y + z)
+    uneasy = uneasy - uneven.crease_mm * (bulges(turns) - 0.5)
+    uneasy = uneasy / (1 + 5 * per_mm * uneven.crease_mm)
+    reach = 2 * polyp.lobe_mm + uneven.crease_mm
+    distance: Array = np.where(bare < reach + 1, uneasy, bare - reach)
+    radius = uneven.crater_mm
+    if radius > 0:
+        top = np.asarray(polyp.axis) * (polyp.half_height_mm + 0.3 * radius)
+        cut = radius - np.linalg.norm(q - top, axis=1)
+        rim = 0.4 * radius
+        distance = np.maximum(distance, cut) + np.maximum(rim - np.abs(distance - cut), 0) ** 2 / (
+            4 * rim
+        )
     return distance
+
+
+def _egg(polyp: Polyp, q: Array) -> Array:
+    """An ellipsoid of three half-axes that is wider towards one end."""
+    uneven, axis = polyp.uneven, np.asarray(polyp.axis)
+    first = np.asarray(uneven.along)
+    axes = np.stack([first, np.cross(axis, first), axis])
+    height = polyp.half_height_mm
+    taper = 1 + uneven.egg * np.clip(q @ axis / height, -1.2, 1.2)
+    wide = polyp.half_width_mm * taper
+    half = np.stack([wide * uneven.stretch, wide, np.full(len(q), height)], axis=1)
+    k0 = np.linalg.norm(q @ axes.T / half, axis=1)
+    k1 = np.linalg.norm(q @ axes.T / half**2, axis=1)
+    distance: Array = k0 * (k0 - 1) / (k1 + 1e-6) * (1 - 0.4 * abs(uneven.egg))
+    return distance
+
+
+def _balls(polyp: Polyp, q: Array) -> Array:
+    """Balls, merged one after another."""
+    merged = np.full(len(q), 1e6)
+    join = polyp.uneven.join_mm
+    for *spot, radius in polyp.uneven.heads:
+        ball = np.linalg.norm(q - np.array(spot), axis=1) - radius
+        h = np.maximum(join - np.abs(merged - ball), 0)
+        merged = np.minimum(merged, ball) - h**2 / (4 * join)
+    return merged
+
+
+def bulges(turns: Array) -> Array:
+    """(N,) 0..1.4 at (N, 3) turns: a gyroid folded over, with its creases a little rounded."""
+    sine, cosine = np.sin(2 * np.pi * turns), np.cos(2 * np.pi * turns)
+    gyroid = _dot(sine, np.roll(cosine, -1, axis=1))
+    folded: Array = gyroid**2 / (np.abs(gyroid) + 0.15)
+    return folded
+
+
+def flat_height(polyp: Polyp, p: Array, outline: Array) -> Array:
+    """(N,) how high a flat lesion stands off the wall, `outline` (N,) mm off its outline."""
+    flat = polyp.flat
+    assert flat is not None
+
+    def smooth(share: Array) -> Array:
+        share = np.clip(share, 0, 1)
+        return np.asarray(share**2 * (3 - 2 * share))
+
+    inside = -outline / flat.margin_mm
+    height = flat.height_mm * smooth(inside) * (1 - flat.hollow * smooth(inside - 0.8))
+    turns = (p - np.asarray(polyp.centre)) * flat.nodules_per_mm + np.asarray(polyp.axis)
+    carpet: Array = height + flat.nodule_mm * smooth(inside) * bulges(turns)
+    return carpet
 
 
 def _with_stalk(polyp: Polyp, p: Array, head: Array) -> Array:
@@ -185,3 +267,38 @@ def _with_stalk(polyp: Polyp, p: Array, head: Array) -> Array:
 def _dot(a: Array, b: Array) -> Array:
     product: Array = (a * b).sum(axis=-1)
     return product
+
+
+def residue_over(
+    mucosa: Array,
+    cover: float,
+    tone: Array,
+    grain: Array,
+    stool: tuple[float, float, float],
+    fluid: tuple[float, float, float, float],
+) -> Array:
+    """(N, 3) albedo of mucosa (3,) under soft residue, at (N,) tones and grains of the wall.
+
+    `cover` is the coat's: below 0 mucus, to 1 stool, above 1 fluid, whose colour and clarity
+    `fluid` is.
+    """
+    grain, tone = grain[:, None], tone[:, None]
+    stool_rgb, fluid_rgb = np.array(stool), np.array(fluid[:3])
+    if cover > 1:
+        tint = np.minimum(0.5 + 1.5 * (cover - 1), 1)
+        hidden = np.minimum(0.3 + 0.8 * (cover - 1), 1) * (1 - fluid[3])
+        tinted = mucosa * (1 - tint + tint * _hue(fluid_rgb))
+        return np.asarray((1 - hidden) * tinted + hidden * fluid_rgb + 0 * grain)
+    if cover < 0:
+        hidden = np.minimum(-1.3 * cover, 0.8) * np.clip(0.9 + 0.8 * grain, 0, 1)
+        return np.asarray((1 - hidden) * mucosa + hidden * np.array([0.74, 0.55, 0.40]))
+    film = 0.85 * np.minimum(cover / 0.35, 1) * np.clip(0.8 + 0.6 * grain, 0, 1)
+    tinted = mucosa * (1 - film + film * _hue(stool_rgb))
+    other = np.clip(0.5 * tone, -0.4, 0.4)
+    clump = stool_rgb * (1 + 0.5 * grain) * (1 + other * np.array([0.3, 1.0, 0.5]))
+    hidden = np.clip(5 * (cover - 0.39 + 0.12 * grain), 0, 1)
+    return np.asarray((1 - hidden) * tinted + hidden * clump)
+
+
+def _hue(colour: Array) -> Array:
+    return np.asarray(0.25 + 0.75 * colour / colour.max())

@@ -61,7 +61,7 @@ class CameraState:
             rows[first, :3], rows[first, 3] = pose.position, pose.s_mm
             rows[first + 1 : first + 4, :3] = pose.axes
         rows[MOVE_ROW, :3], rows[MOVE_ROW + 1, :3] = self.velocity_mm_s, self.turn_rad_s
-        rows[WAVE_ROW, 1] = (self.time_s / WAVE_S) % 1.0
+        rows[WAVE_ROW, 1:3] = (self.time_s / WAVE_S) % 1.0, self.time_s
         return rows
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from endoforge.sim.centreline import ALONG_STEP_MM
 from endoforge.sim.polyps import Polyp
 from endoforge.sim.scene import Scene
+from endoforge.sim.shapes import heads_distance
 from endoforge.sim.wall import NUM_AROUND, angle_to_diamond
 
 WALL_CLEARANCE_MM = 2.5
@@ -95,7 +96,12 @@ class Lumen:
         for polyp, carried in zip(self.polyps, self.carried_mm.tolist(), strict=True):
             reach = 2.5 * (polyp.bound_mm + POLYP_CLEARANCE_MM + 4.0)
             (near,) = np.nonzero(np.abs(s_mm - polyp.s_mm) < reach)
-            if len(near):
+            if len(near) and polyp.flat:
+                raised = polyp.flat.height_mm + 1.5 * polyp.flat.nodule_mm
+                clear = wall[near] - raised - WALL_CLEARANCE_MM
+                inside = head_distance(polyp, self.to_world(s_mm[near], xy_mm[near])) < 1.0
+                least[near] = np.minimum(least[near], np.where(inside, clear, np.inf))
+            elif len(near):
                 distance = polyp_distance(polyp, self.to_world(s_mm[near], xy_mm[near]))
                 distance -= carried  # by peristalsis, at most, towards the camera
                 # Polyp and wall merge over blend_mm (a smooth minimum), which fills the corner.
@@ -174,19 +180,33 @@ class Lumen:
 
 def polyp_distance(polyp: Polyp, world: Array) -> Array:
     """The distance (N,) mm of positions (N, 3) to a polyp, or a little less: lobes are filled."""
-    away = world - np.asarray(polyp.centre)
-    along = away @ np.asarray(polyp.axis)
-    across2 = np.maximum((away**2).sum(axis=1) - along**2, 0)
-    width, height = polyp.half_width_mm, polyp.half_height_mm
-    k0 = np.sqrt(across2 / width**2 + along**2 / height**2)
-    k1 = np.sqrt(across2 / width**4 + along**2 / height**4)
-    distance: Array = k0 * (k0 - 1) / (k1 + 1e-6) - LOBES * min(width, height)
+    distance = head_distance(polyp, world)
     if polyp.stalk_mm > 0:
         base = np.asarray(polyp.base)
         stalk = np.asarray(polyp.centre) - base
         part = np.clip((world - base) @ stalk / (stalk @ stalk), 0, 1)
         beside = np.linalg.norm(world - base - part[:, None] * stalk, axis=1)
         distance = np.minimum(distance, beside - 1.5 * polyp.stalk_mm) - 0.3
+    return distance
+
+
+def head_distance(polyp: Polyp, world: Array) -> Array:
+    """The distance (N,) mm of positions (N, 3) to a polyp's head, all that is uneven filled."""
+    away = world - np.asarray(polyp.centre)
+    uneven, smaller = polyp.uneven, min(polyp.half_width_mm, polyp.half_height_mm)
+    bulges = max(LOBES * smaller, 2 * polyp.lobe_mm + uneven.crease_mm)
+    if uneven.heads:
+        return heads_distance(np.array(uneven.heads), away) - bulges - 0.5 * uneven.join_mm
+    along = away @ np.asarray(polyp.axis)
+    across2 = np.maximum((away**2).sum(axis=1) - along**2, 0)
+    # An egg's wide end counts all along it.
+    width, height = polyp.half_width_mm * (1 + abs(uneven.egg)), polyp.half_height_mm
+    long2 = (away @ np.asarray(uneven.along)) ** 2
+    e = np.maximum(across2 + long2 * (uneven.stretch**-2 - 1), 0)
+    e1 = np.maximum(across2 + long2 * (uneven.stretch**-4 - 1), 0)
+    k0 = np.sqrt(e / width**2 + along**2 / height**2)
+    k1 = np.sqrt(e1 / width**4 + along**2 / height**4)
+    distance: Array = k0 * (k0 - 1) / (k1 + 1e-6) - bulges
     return distance
 
 

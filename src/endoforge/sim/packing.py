@@ -1,7 +1,7 @@
 """Scenes and cameras as the flat arrays that the kernels read; needs neither torch nor quadrants.
 
 `kernels.types` says what stands where in the tables of scenes and cameras. A polyp's row, of
-POLYP_COLUMNS numbers, is seven rows of four to the kernels:
+POLYP_COLUMNS numbers, is rows of four to the kernels:
 
 0   head's centre x, y, z in the world in mm | half-axis along the axis in mm
 4   axis away from the wall, unit | half-axis across it in mm
@@ -11,6 +11,14 @@ POLYP_COLUMNS numbers, is seven rows of four to the kernels:
 20  vessels 0..1 | mucus 0..1 | added to the half-axes by its bounding ellipsoid in mm | 0
 24  1 / half-axis^2 across, and along, per mm^2 | waves of the lobes per mm | share of the way from
     the centre to the base at which the bounding sphere's centre lies
+28  direction it is stretched along, unit | 1 / stretch^2 - 1
+32  egg's share, or width of a mass's joins in mm | creases in mm | crater's radius in mm | form:
+    0 plain, 1 uneven, n > 1 a mass of n heads, -1 flat
+36  layer of its pits in `surfaces.KINDS` | pits 0..1 | repeats of them in one of the detail | share
+    of the wall's colour
+40  margin in mm | top -1..1 | spots -1..1 | erosion 0..1
+44  heads of a mass, a row each: x, y, z off the centre in mm | radius in mm. Of a flat lesion:
+    height in mm | margin in mm | hollow 0..1 | nodules in mm || half the number of nodules per mm
 """
 
 from collections.abc import Sequence
@@ -25,9 +33,19 @@ from endoforge.sim.instrument_rows import Carried
 from endoforge.sim.optics import FAR_MM
 from endoforge.sim.polyps import MAX_POLYPS, polyp_shifts, polyp_table
 from endoforge.sim.scene import Scene
-from endoforge.sim.sensor import MAX_LAMPS
+from endoforge.sim.sensor import MAX_LAMPS, PICTURE_ROW
 
-SCENE_ARRAYS = ("centreline", "wall", "coat", "looks", "sensors", "lamps", "rays", "screens")
+SCENE_ARRAYS = (
+    "centreline",
+    "wall",
+    "coat",
+    "looks",
+    "tissue",
+    "sensors",
+    "lamps",
+    "rays",
+    "screens",
+)
 """The names of the arrays that `scene_arrays` makes."""
 
 
@@ -41,12 +59,16 @@ def scene_arrays(scene: Scene, width: int, height: int) -> dict[str, NDArray[Any
     # What depends on the size of the frames: the tables themselves are made once a scene.
     looks = tables.looks.copy()
     looks[1, 3], looks[2, 3] = optics.widest_tile, 1.0 / optics.lens.focal_px
+    sensors = scene.camera.table_rows()
+    recording = scene.recording.table_rows(scene.camera.exposure_s, height)
+    sensors[PICTURE_ROW:] = np.concatenate([recording, optics.screen.insets])
     return {
         "centreline": tables.centreline,
         "wall": tables.wall,
         "coat": tables.coat,
         "looks": looks,
-        "sensors": scene.camera.table_rows(),
+        "tissue": tables.tissue,
+        "sensors": sensors,
         "lamps": _lamp_rows(scene),
         "rays": optics.rays,
         "screens": optics.screen.pixels.reshape(-1),

@@ -8,6 +8,7 @@ import quadrants as qd
 
 from endoforge.sim import anatomy, centreline, polyps, wall
 from endoforge.sim.camera import WAVE_ROW
+from endoforge.sim.kernels.lesions import flat_height, form_of, uneven_distance, wave
 from endoforge.sim.kernels.types import (
     CAMERA_ROWS,
     LOOK_ROWS,
@@ -200,16 +201,10 @@ def wall_frame(scenes: SceneArrays, row, c, slopes):
 
 
 @qd.func
-def wave(turns):
-    """Approximate sin(2 pi turns) within 0.001, by parabolas: cheaper than the sine."""
-    y = turns - qd.floor(turns) - 0.5
-    x = -16.0 * y * (0.5 - qd.abs(y))
-    return x * (0.775 + 0.225 * qd.abs(x))
-
-
-@qd.func
 def polyp_distance(view: View, b, k, p):
     """Measure the distance in mm from p to polyp k: its head, and its stalk if it has one.
+
+    Of a flat lesion it is the distance to the body that cuts its region out of the wall.
 
     The ellipsoid's is the usual first-order bound (Quilez), with gentle lobes on the surface. Rays
     that look for polyps spend their time here: what doesn't change with p is in the table (row 6:
@@ -223,19 +218,23 @@ def polyp_distance(view: View, b, k, p):
     r6 = view.polyps[row + 6]
     along = q.dot(r1.xyz)
     across = qd.max(q.dot(q) - along * along, 0.0)
-    e = across * r6.x
-    g = along * along * r6.y
-    k0 = qd.sqrt(e + g)
-    k1 = qd.sqrt(e * r6.x + g * r6.y)
-    # The 1e-6 is for the very centre, where both are 0.
-    d = k0 * (k0 - 1.0) / (k1 + 1e-6)
-    # Only near the surface, where they show: three waves for every far step would be wasted.
-    if d < 1.0:
-        # They go with the polyp: its base doesn't move against its head.
-        w = r6.z
-        turn = r0.xyz - r2.xyz
-        lobes = wave(q.x * w + turn.x) * wave(q.y * w + turn.y) + wave(q.z * 1.2 * w + turn.z)
-        d += view.polyps[row + 4].w * lobes
+    d = 0.0
+    if form_of(view.polyps, row) == 0.0:
+        e = across * r6.x
+        g = along * along * r6.y
+        k0 = qd.sqrt(e + g)
+        k1 = qd.sqrt(e * r6.x + g * r6.y)
+        # The 1e-6 is for the very centre, where both are 0.
+        d = k0 * (k0 - 1.0) / (k1 + 1e-6)
+        # Only near the surface, where they show: three waves for every far step would be wasted.
+        if d < 1.0:
+            # They go with the polyp: its base doesn't move against its head.
+            w = r6.z
+            turn = r0.xyz - r2.xyz
+            lobes = wave(q.x * w + turn.x) * wave(q.y * w + turn.y) + wave(q.z * 1.2 * w + turn.z)
+            d += view.polyps[row + 4].w * lobes
+    else:
+        d = uneven_distance(view.polyps, row, q, along, across)
     if r2.w > 0.0:
         stalk = r0.xyz - r2.xyz
         pa = p - r2.xyz
@@ -246,6 +245,31 @@ def polyp_distance(view: View, b, k, p):
         neck = 0.6 * r2.w + 0.4
         join = qd.max(neck - qd.abs(d - ds), 0.0)
         d = qd.min(d, ds) - join * join * (0.25 / neck)
+    return d
+
+
+@qd.func
+def is_flat(view: View, b, k):
+    """Tell whether polyp k is a flat lesion, which has no surface but the wall's, raised."""
+    return form_of(view.polyps, (b * NP + k) * POLYP_ROWS) < 0.0
+
+
+@qd.func
+def polyp_value(view: View, b, k, p):
+    """Measure the distance in mm from p to polyp k; of a flat one, its height there, below 0."""
+    d = polyp_distance(view, b, k, p)
+    if is_flat(view, b, k):
+        d = -flat_height(view.polyps, (b * NP + k) * POLYP_ROWS, p, d)
+    return d
+
+
+@qd.func
+def from_wall(view: View, b, k, value, d_wall):
+    """Make of a `polyp_value` the distance in mm to polyp k, whatever it is, `d_wall` mm off."""
+    d = value
+    if is_flat(view, b, k):
+        # Outside of its region a flat lesion is nowhere.
+        d = qd.select(value < 0.0, d_wall + value, 1e6)
     return d
 
 
@@ -274,7 +298,7 @@ def blended(scenes: SceneArrays, view: View, shared, p, direction, s_guess, mask
     rest = mask
     while rest != 0:
         if rest & 1:
-            d_polyp = polyp_distance(view, b, k, p)
+            d_polyp = from_wall(view, b, k, polyp_value(view, b, k, p), d_wall)
             blend = view.polyps[(b * NP + k) * POLYP_ROWS + 4].x
             if d_polyp < nearest:
                 nearest = d_polyp
@@ -368,12 +392,12 @@ def touch(view: View, b, ray, mask, t_limit, epsilon):
 
 @qd.func
 def polyp_gradient(view: View, b, k, p, d, step):
-    """Take the gradient of polyp k's distance at p, where it is d, over `step` mm."""
+    """Take the gradient of polyp k's `polyp_value` at p, where it is d, over `step` mm."""
     gradient = vec3(0.0)
     # Forward differences: d is known, so three evaluations do, and those once a hit.
     for axis in range(3):
         along = vec3(axis == 0, axis == 1, axis == 2)
-        gradient += along * (polyp_distance(view, b, k, p + along * step) - d)
+        gradient += along * (polyp_value(view, b, k, p + along * step) - d)
     return gradient / step
 
 
@@ -389,14 +413,18 @@ def blended_normal(view: View, b, p, mask, d_wall, wall_unit, step):
     rest = mask
     while rest != 0:
         if rest & 1:
-            d_polyp = polyp_distance(view, b, k, p)
+            value = polyp_value(view, b, k, p)
+            d_polyp = from_wall(view, b, k, value, d_wall)
             blend = view.polyps[(b * NP + k) * POLYP_ROWS + 4].x
             h = qd.max(blend - qd.abs(d - d_polyp), 0.0)
             if h > 0.0 or d_polyp < d:
                 share = 0.5 * h / blend
                 if d_polyp < d:
                     share = 1.0 - share
-                n = n * (1.0 - share) + share * polyp_gradient(view, b, k, p, d_polyp, step)
+                gradient = polyp_gradient(view, b, k, p, value, step)
+                if is_flat(view, b, k):
+                    gradient += wall_unit
+                n = n * (1.0 - share) + share * gradient
             d = qd.min(d, d_polyp) - h * h * 0.25 / blend
         rest = rest >> 1
         k += 1

@@ -12,6 +12,7 @@ from endoforge.sim.kernels.geometry import (
     blended,
     blended_normal,
     guess_s,
+    is_flat,
     locate,
     point_at,
     polyp_distance,
@@ -202,13 +203,18 @@ def meet(scenes: SceneArrays, view: View, shared, ray, guess, t_free, tile_mask)
 
 @qd.func
 def first_polyp(view: View, b, ray, mask, t_limit):
-    """Find the distance to the first masked polyp, unblended, or t_limit: enough to meter."""
+    """Find the distance to the first masked polyp, unblended, or t_limit: enough to meter.
+
+    Flat lesions are as far as the wall.
+    """
     first = t_limit
     k = 0
     rest = mask
     while rest != 0:
         if rest & 1:
             t, leave = span(view, b, ray, k)
+            if is_flat(view, b, k):
+                leave = -1.0
             # Few steps, coarse: the meter wants the light of a region, not of a pixel.
             for _step in range(12):
                 if t > qd.min(leave, first):
@@ -224,8 +230,8 @@ def first_polyp(view: View, b, ray, mask, t_limit):
 
 
 @qd.func
-def meets_polyp(scenes: SceneArrays, view: View, shared, ray, k):
-    """Tell (0, 1) whether the ray, all else away, first meets polyp k on its side in the lumen."""
+def meets_solid(scenes: SceneArrays, view: View, shared, ray, k):
+    """Tell (0, 1) whether the ray first meets polyp k, which isn't flat, on its lumen's side."""
     b = shared.number
     t, leave = span(view, b, ray, k)
     # Relative to its size: the count of pixels needs an outline, not a depth.
@@ -245,4 +251,39 @@ def meets_polyp(scenes: SceneArrays, view: View, shared, ray, k):
         # The part of a polyp that is sunk in the wall was never to be seen: it doesn't count.
         if gap >= 0.0:
             met = 1
+    return met
+
+
+@qd.func
+def meets_flat(scenes: SceneArrays, view: View, shared, ray, k):
+    """Tell (0, 1) whether the ray enters the wall anywhere in the region of flat lesion k."""
+    b = shared.number
+    t, leave = span(view, b, ray, k)
+    least = 0.02 * view.polyps[(b * NP + k) * POLYP_ROWS + 4].y
+    s = guess_s(scenes, shared.scene, ray, t)
+    met = 0
+    outside = 0
+    for _step in range(48):
+        if t > leave or met == 1:
+            break
+        c, _row = locate(scenes, shared.scene, point_at(ray, t), ray.direction, s)
+        gap, _safe = wall_gap(scenes, shared.scene, c, shared.swell)
+        # From the lumen into the wall: folds that stand before it are gone through.
+        if gap < 0.0 and outside == 1 and polyp_distance(view, b, k, point_at(ray, t)) < 0.0:
+            met = 1
+        outside = qd.select(gap < 0.0, 0, 1)
+        step = qd.max(0.7 * qd.abs(gap), least)
+        t += step
+        s = c.x + c.w * step
+    return met
+
+
+@qd.func
+def meets_polyp(scenes: SceneArrays, view: View, shared, ray, k):
+    """Tell (0, 1) whether the ray, all else away, first meets polyp k on its side in the lumen."""
+    met = 0
+    if is_flat(view, shared.number, k):
+        met = meets_flat(scenes, view, shared, ray, k)
+    else:
+        met = meets_solid(scenes, view, shared, ray, k)
     return met

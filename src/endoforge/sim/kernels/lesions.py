@@ -1,0 +1,141 @@
+"""Shapes beyond the plain ellipsoid: uneven heads, masses, craters, and lesions flat on the wall.
+
+`sim.shapes` says what they are; what they cost is paid only for polyps that are of such a shape.
+"""
+
+import quadrants as qd
+
+from endoforge.sim.shapes import BULGE_MM
+
+FIRST_HEAD = 11
+"""The row of a polyp at which the heads of a mass begin, or the profile of a flat lesion."""
+MEAN_BULGE = 0.5
+"""About the mean of `bulges`: creases are cut as deep as bulges are raised."""
+RIM = 0.8
+"""Margins from a flat lesion's outline to where its hollow begins."""
+
+
+@qd.func
+def wave(turns):
+    """Approximate sin(2 pi turns) within 0.001, by parabolas: cheaper than the sine."""
+    y = turns - qd.floor(turns) - 0.5
+    x = -16.0 * y * (0.5 - qd.abs(y))
+    return x * (0.775 + 0.225 * qd.abs(x))
+
+
+@qd.func
+def bulges(turns):
+    """Give 0..1.4, round on bulges and narrow in the creases between them: a folded gyroid."""
+    gyroid = (
+        wave(turns.x) * wave(turns.y + 0.25)
+        + wave(turns.y) * wave(turns.z + 0.25)
+        + wave(turns.z) * wave(turns.x + 0.25)
+    )
+    # About the absolute value, but for the bottom of a crease, which isn't quite sharp.
+    return gyroid * gyroid / (qd.abs(gyroid) + 0.15)
+
+
+@qd.func
+def form_of(polyps: qd.template(), row):
+    """Read what the polyp at `row` is: 0 plain, 1 uneven, n > 1 a mass of n heads, -1 flat."""
+    return polyps[row + 8].w
+
+
+@qd.func
+def mass_distance(polyps: qd.template(), row, q):
+    """Measure the distance in mm from q, off the centre, to the heads of a mass, merged."""
+    join = polyps[row + 8].x
+    number = qd.cast(polyps[row + 8].w, qd.i32)
+    d = 1e6
+    for i in range(number):
+        head = polyps[row + FIRST_HEAD + i]
+        z = q - head.xyz
+        one = qd.sqrt(z.dot(z)) - head.w
+        h = qd.max(join - qd.abs(d - one), 0.0)
+        d = qd.min(d, one) - h * h * (0.25 / join)
+    return d
+
+
+@qd.func
+def uneven_distance(polyps: qd.template(), row, q, along, across):
+    """Measure the distance in mm from q, off the centre, to an uneven head, or to a mass.
+
+    `along` is q's part along the axis, `across` the square of what is across it.
+    """
+    r6 = polyps[row + 6]
+    r7 = polyps[row + 7]
+    r8 = polyps[row + 8]
+    d = 0.0
+    if r8.w > 1.5:
+        d = mass_distance(polyps, row, q)
+    else:
+        # As `polyp_distance`, on a head made one of revolution: w is 1 / stretch^2 - 1.
+        long = q.dot(r7.xyz)
+        taper = 1.0 + r8.x * qd.math.clamp(along / polyps[row].w, -1.2, 1.2)
+        wide = r6.x / (taper * taper)
+        e = qd.max(across + long * long * r7.w, 0.0) * wide
+        e1 = qd.max(across + long * long * (r7.w * (r7.w + 2.0)), 0.0) * (wide * wide)
+        g = along * along * r6.y
+        k0 = qd.sqrt(e + g)
+        # The taper's own slope is left out, for which the distance is taken a little shorter.
+        d = k0 * (k0 - 1.0) / (qd.sqrt(e1 + g * r6.y) + 1e-6) * (1.0 - 0.4 * qd.abs(r8.x))
+    lobes = polyps[row + 4].w
+    reach = 2.0 * lobes + r8.y
+    if d < reach + BULGE_MM:
+        turns = q * r6.z + (polyps[row].xyz - polyps[row + 2].xyz)
+        low = wave(turns.x) * wave(turns.y) + wave(turns.z + 0.2 * r6.z * q.z)
+        d += lobes * low
+        if r8.y > 0.0:
+            d -= r8.y * (bulges(turns) - MEAN_BULGE)
+            # Creases are steep: what is left of a step is safe across them.
+            d *= 1.0 / (1.0 + 5.0 * r6.z * r8.y)
+    else:
+        d -= reach
+    if r8.z > 0.0:
+        apart = crater_depth(polyps, row, q)
+        rim = 0.4 * r8.z
+        h = qd.max(rim - qd.abs(d - apart), 0.0)
+        d = qd.max(d, apart) + h * h * (0.25 / rim)
+    return d
+
+
+@qd.func
+def crater_depth(polyps: qd.template(), row, q):
+    """Measure how deep in mm q, off the centre, lies in the ball that is cut out of the top."""
+    radius = polyps[row + 8].z
+    z = q - polyps[row + 1].xyz * (polyps[row].w + 0.3 * radius)
+    return radius - qd.sqrt(z.dot(z))
+
+
+@qd.func
+def flat_height(polyps: qd.template(), row, p, outline):
+    """Give how high in mm a flat lesion stands off the wall at p, `outline` mm off its outline."""
+    height = 0.0
+    if outline < 0.0:
+        profile = polyps[row + FIRST_HEAD]
+        inside = -outline / profile.y
+        x = qd.min(inside, 1.0)
+        rise = x * x * (3.0 - 2.0 * x)
+        y = qd.math.clamp(inside - RIM, 0.0, 1.0)
+        height = profile.x * rise * (1.0 - profile.z * y * y * (3.0 - 2.0 * y))
+        if profile.w > 0.0:
+            turns = (p - polyps[row].xyz) * polyps[row + FIRST_HEAD + 1].x
+            height += profile.w * rise * bulges(turns + polyps[row + 1].xyz)
+    return height
+
+
+@qd.func
+def fade_in(polyps: qd.template(), row, outline):
+    """Give the share of its own colour that a flat lesion has `outline` mm off its outline."""
+    return qd.math.clamp(-outline / polyps[row + FIRST_HEAD].y, 0.0, 1.0)
+
+
+@qd.func
+def slough(polyps: qd.template(), row, p):
+    """Give how much slough lies at p, 0..1: all over the crater of an ulcerated polyp."""
+    covered = 0.0
+    radius = polyps[row + 8].z
+    if radius > 0.0:
+        depth = crater_depth(polyps, row, p - polyps[row].xyz)
+        covered = qd.math.clamp(1.0 + 5.0 * depth / radius, 0.0, 1.0)
+    return covered
