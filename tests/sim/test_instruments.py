@@ -29,6 +29,7 @@ from endoforge.sim.ranges.values import Nuisance
 from endoforge.sim.renderer import CameraShot, RenderedFrames, Renderer
 from endoforge.sim.scene import Scene, make_scene
 from endoforge.sim.treatment import Mark, Treatment
+from tests.sim.instruments_reference import marched, tinted
 from tests.sim.scenes import along_z, ball, still, tube
 
 WIDTH, HEIGHT = 96, 72
@@ -77,23 +78,6 @@ def shown(renderer: Renderer, scene: Scene, state: CameraState) -> RenderedFrame
     return renderer.render([CameraShot(state)])
 
 
-def marched(rows: NDArray[np.float32], directions: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The slow twin: how far rays (N, 3) from the lens go to a frame's capsules, in small steps."""
-    number = int(rows[COUNT_ROW, 0] + rows[COUNT_ROW, 1])
-    t = np.full(len(directions), 0.1)
-    for _ in range(2000):
-        points = t[:, None] * directions
-        gap = np.full(len(t), np.inf)
-        for k in range(number):
-            start, end = rows[PART_ROW + 2 * k].astype(float), rows[PART_ROW + 2 * k + 1]
-            way = end[:3].astype(float) - start[:3]
-            share = np.clip((points - start[:3]) @ way / (way @ way), 0, 1)
-            beside = points - start[:3] - share[:, None] * way
-            gap = np.minimum(gap, np.linalg.norm(beside, axis=1) - start[3])
-        t = np.minimum(t + np.maximum(gap, 0), 100.0)
-    return np.where(gap < 1e-3, t, np.inf)
-
-
 @pytest.mark.parametrize("kind", ["snare", "forceps", "needle"])
 def test_tools_lie_where_the_twin_sees_them(renderer: Renderer, kind: ToolKind) -> None:
     scene, state = with_tool(tube(ball(125.0, y=2.0)), kind), still(along_z())
@@ -126,6 +110,35 @@ def test_what_a_tool_covers_of_a_polyp_counts_as_hidden(renderer: Renderer) -> N
     held = shown(renderer, with_tool(tube(ahead), "forceps"), state).stats[0, 0].tolist()
     assert held[0] < 0.97 * free[0]
     assert abs(held[1] - free[1]) <= 2  # an outline is looked for a little more coarsely
+
+
+def test_a_marks_tint_is_the_twins(renderer: Renderer) -> None:
+    """Without gloss and scattered light, the light that returns is as the albedo."""
+    scene = tube(peristalsis=0.03)
+    plain = replace(scene.look, vessels=0.0, tone=0.0, bump=0.0, gloss=0.0, scattered=0.0)
+    scene = replace(scene, look=plain)
+    state = still(along_z(), time_s=2.0)
+    mark = replace(
+        spot(9.0), rim=(0.5, 0.05, 0.02), rim_amount=0.8, softness=0.4, mottle=0.7, star=0.6
+    )
+
+    def light(marks: tuple[Mark, ...]) -> NDArray[np.float64]:
+        shown(renderer, replace(scene, treatment=Treatment(marks=marks)), state)
+        lit = renderer.target.radiance.view(HEIGHT, WIDTH, 4)
+        return np.asarray(lit.numpy().copy(), np.float64)
+
+    bare, tint = light(()), light((mark,))
+    rays = scene.lens(WIDTH, HEIGHT).rays(HEIGHT, WIDTH)
+    places = state.pose.position + bare[..., 3:] * (rays @ state.pose.axes)
+    carried = 20.0 * 0.03 * np.sin(2 * np.pi * (120.0 / 120.0 + 2.0 / 9.0))
+    middle = np.array([0.0, 20.0 + carried, 120.0])
+    expected = tinted(mark, middle, places, np.array(scene.look.mucosa))
+    albedo = tint[..., :3] / np.maximum(bare[..., :3], 1e-12) * scene.look.mucosa
+    off = np.abs(albedo - expected).max(axis=2)
+    stained = np.abs(expected - scene.look.mucosa).max(axis=2) > 0.05
+    assert 0.015 < stained.mean() < 0.6
+    assert np.median(off[stained]) < 2e-3
+    assert (off > 0.02).mean() < 0.01
 
 
 def test_a_mark_tints_the_wall_and_nothing_else(renderer: Renderer) -> None:

@@ -41,6 +41,7 @@ from endoforge.sim.tool_shapes import (
     jet_capsules,
     tool_capsules,
 )
+from endoforge.sim.treatment import Clip
 
 Array = NDArray[np.float64]
 IN_SIGHT_MM = 70.0
@@ -50,22 +51,25 @@ NEAR_MM, NEAR_WIDTH_MM = 55.0, 15.0
 """A tool comes out near a polyp that is no farther off than this; over that width less so."""
 AHEAD_COSINE, AHEAD_WIDTH = 0.64, 0.12
 """The same by the cosine of its angle off the way ahead."""
+INSPECTING, BETWEEN = 0.9, 0.2
+"""Shares of the time for which a tool of strength 1 is out, near a polyp and elsewhere."""
 LEAST_OUT = 0.04
+"""A tool that is out no further than this hasn't left the channel."""
 
 
 @dataclass(frozen=True, eq=False)
 class Carried:
     """What instruments and marks of a scene are in the kernels' numbers, at rest.
 
-    `mark_rows` (M, 4, 4), the clips' capsules (C, 3), and how peristalsis carries both, as of
-    `polyps.swells`.
+    `mark_rows` (M, 4, 4); the capsules of C clips about their `clip_feet` (C, 3) mm, and their
+    colours `clip_metal` (C, 3); how peristalsis carries both, (., 5) as of `polyps.swells`.
     """
 
     instruments: Instruments
     mark_rows: Array
     mark_swells: Array
     clips: list[list[Capsule]]
-    clip_rows: Array
+    clip_feet: Array
     clip_swells: Array
     clip_metal: Array
 
@@ -84,17 +88,15 @@ class Carried:
             ]
             for m in treated.marks
         ]
-        feet = [clip.foot for clip in treated.clips]
         return Carried(
             instruments=things,
             mark_rows=np.array(marks).reshape(-1, 4, 4),
             mark_swells=swells(treated.marks, scene.anatomy),
-            clips=[_clip_capsules(np.array(c.axis), np.array(c.across), c.length_mm)
-                   for c in treated.clips],
-            clip_rows=np.array(feet).reshape(-1, 3),
+            clips=[_clip_capsules(clip) for clip in treated.clips],
+            clip_feet=np.array([clip.foot for clip in treated.clips]).reshape(-1, 3),
             clip_swells=swells(treated.clips, scene.anatomy),
             clip_metal=np.array([clip.colour for clip in treated.clips]).reshape(-1, 3),
-        )  # fmt: skip
+        )
 
     def rows(
         self, cameras: NDArray[np.float32], polyps: NDArray[np.float32], times_s: Array
@@ -135,30 +137,33 @@ class Carried:
         polyps: NDArray[np.float32],
         times_s: Array,
     ) -> None:
-        locals_ = np.einsum("nij,nkj->nki", axes, polyps[:, :, :3] - eyes[:, None])
-        near = _near(locals_)
-        tools = self.instruments.tools
-        shares = 0.2 + 0.7 * near.max(axis=1)
-        outs = np.array([t.rhythm.out(times_s, t.share * shares) for t in tools])
-        jet = self.instruments.jet
-        jetting = None if jet is None else jet.rhythm.out(times_s, np.full(len(eyes), jet.share))
-        for frame in range(len(rows)):
-            groups: list[list[Capsule]] = [[], self._clips_near(rows[frame], eyes[frame],
-                                                                times_s[frame]), []]  # fmt: skip
-            if len(tools) and outs[:, frame].max() > LEAST_OUT:
+        tools, jet = self.instruments.tools, self.instruments.jet
+        if not (tools or jet or self.clips):
+            return
+        places = np.einsum("nij,nkj->nki", axes, polyps[:, :, :3] - eyes[:, None])
+        near = _near(places)
+        shares = BETWEEN + (INSPECTING - BETWEEN) * near.max(axis=1)
+        outs = np.array([tool.rhythm.out(times_s, tool.share * shares) for tool in tools])
+        runs = (
+            np.zeros(len(rows)) if jet is None else jet.rhythm.out(times_s, 0 * shares + jet.share)
+        )
+        for frame, (row, eye, to_camera) in enumerate(zip(rows, eyes, axes, strict=True)):
+            groups: list[list[Capsule]] = [[], self._clips_near(row, eye, times_s[frame]), []]
+            # A channel holds one tool: the one that is furthest out.
+            if tools and outs[:, frame].max() > LEAST_OUT:
                 best = int(outs[:, frame].argmax())
-                target = _target(near[frame], locals_[frame], polyps[frame], axes[frame])
-                out = float(outs[best, frame])
-                groups[0] = _in_world(tool_capsules(tools[best], out, target), axes[frame])
-                _write_materials(rows[frame], tools[best])
-            if jet is not None and jetting is not None and jetting[frame] > 0.5:
-                groups[2] = _in_world(jet_capsules(jet), axes[frame])
-            _write_groups(rows[frame], groups)
+                target = _target(near[frame], places[frame], polyps[frame], to_camera)
+                capsules = tool_capsules(tools[best], float(outs[best, frame]), target)
+                groups[0] = _in_world(capsules, to_camera)
+                _write_materials(row, tools[best])
+            if jet is not None and runs[frame] > 0.5:
+                groups[2] = _in_world(jet_capsules(jet), to_camera)
+            _write_groups(row, groups)
 
     def _clips_near(self, row: Array, eye: Array, time_s: float) -> list[Capsule]:
         if not self.clips:
             return []
-        feet = self.clip_rows + polyp_shifts(self.clip_swells, time_s)
+        feet = self.clip_feet + polyp_shifts(self.clip_swells, time_s)
         away = np.linalg.norm(feet - eye, axis=1)
         order = [k for k in np.argsort(away, kind="stable").tolist() if away[k] < IN_SIGHT_MM]
         near = order[:MOST_CLIPS]
@@ -191,10 +196,11 @@ def _in_world(capsules: list[Capsule], axes: Array) -> list[Capsule]:
     return [Capsule(c.start @ axes, c.end @ axes, c.radius_mm, c.material) for c in capsules]
 
 
-def _clip_capsules(axis: Array, across: Array, length_mm: float) -> list[Capsule]:
-    """A clip that stands at the origin: its body, and two jaws that hold a fold of mucosa."""
+def _clip_capsules(clip: Clip) -> list[Capsule]:
+    """A clip whose foot is the origin: its body, and two jaws that hold a fold of mucosa."""
+    axis, across = np.array(clip.axis), np.array(clip.across)
     neck = 3.2 * axis
-    body = Capsule(neck, length_mm * axis, 0.6, CLIP)
+    body = Capsule(neck, clip.length_mm * axis, 0.6, CLIP)
     jaws = [Capsule(neck, side * 1.3 * across - 0.2 * axis, 0.33, CLIP) for side in (-1.0, 1.0)]
     return [body, *jaws]
 

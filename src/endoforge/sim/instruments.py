@@ -19,7 +19,7 @@ ToolKind = Literal["snare", "forceps", "needle"]
 TOOL_KINDS: tuple[ToolKind, ...] = ("snare", "forceps", "needle")
 Colour = tuple[float, float, float]
 
-TOOL_PARTS, CLIP_PARTS, JET_PARTS = 16, 9, 8
+TOOL_PARTS, CLIP_PARTS, JET_PARTS = 18, 9, 5
 """Capsules that a tool, the clips in sight and a jet have at most."""
 MATERIALS = 4
 """Colours of a frame's capsules: sheath, tip, metal of the tool, metal of the clips."""
@@ -32,16 +32,14 @@ INSTRUMENT_ROWS = MARK_ROW + 4 * MOST_MARKS
 """Rows of four numbers a frame, and the first of some of them: see `instrument_rows`."""
 
 SHEATHS: tuple[Colour, ...] = (
-    (0.82, 0.82, 0.80), (0.55, 0.58, 0.60), (0.75, 0.70, 0.52), (0.10, 0.22, 0.55),
-    (0.62, 0.72, 0.80), (0.08, 0.35, 0.40), (0.75, 0.42, 0.12), (0.30, 0.31, 0.33),
+    (0.82, 0.82, 0.80), (0.55, 0.58, 0.60), (0.76, 0.73, 0.64), (0.10, 0.22, 0.55),
+    (0.62, 0.72, 0.80), (0.08, 0.35, 0.40), (0.66, 0.52, 0.38), (0.30, 0.31, 0.33),
 )  # fmt: skip
-"""Linear RGB of plastic tubes: white, clear, yellowish, blue, bluish, green, orange, grey."""
+"""Linear RGB of plastic tubes: white, clear, yellowish, blue, bluish, green, brown, grey."""
 TIPS: tuple[Colour, ...] = (
-    (0.82, 0.82, 0.80), (0.05, 0.05, 0.06), (0.08, 0.18, 0.55), (0.70, 0.62, 0.30),
+    (0.82, 0.82, 0.80), (0.05, 0.05, 0.06), (0.08, 0.18, 0.55), (0.66, 0.60, 0.42),
 )  # fmt: skip
 """Linear RGB of the ring at a tube's end: white, black, blue, brass."""
-INSPECTING, BETWEEN = 0.9, 0.2
-"""Shares of the time for which a tool of strength 1 is out, near a polyp and elsewhere."""
 QUICKNESS = 10.0
 """How steeply a tool comes out once its time has come: within about half a second."""
 
@@ -186,7 +184,7 @@ def _tool(
         channel=channel,
         reach_mm=float(rng.uniform(8.0, 26.0)),
         lean=(float(rng.normal(0, 0.12)), float(rng.normal(0, 0.12))),
-        radius_mm=float(rng.uniform(0.85, 1.25)),
+        radius_mm=float(rng.uniform(0.75, 1.2)),
         sheath=_scaled((0.45, 0.45, 0.46) if coil else sheath, shade),
         coil=coil,
         tip=TIPS[int(rng.integers(len(TIPS)))] if rng.random() < 0.6 else _scaled(sheath, shade),

@@ -19,10 +19,10 @@ MOST_BENT = 0.6
 """Tangent of how far off the way ahead a tool can point."""
 FARTHEST_MM = 45.0
 """A tool reaches for a polyp that is no farther than this."""
-TUBE_PARTS, RING_PARTS = 4, 8
+TUBE_PARTS, RING_PARTS = 4, 10
 GAP_RAD = 0.5
 """Half the angle at which a snare's ring is open towards its tube."""
-WIRE_MM, NEEDLE_MM = 0.27, 0.3
+WIRE_MM, NEEDLE_MM = 0.2, 0.3
 
 
 @dataclass(frozen=True)

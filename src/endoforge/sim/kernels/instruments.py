@@ -18,7 +18,7 @@ NEAR_MM2 = 9.0
 """As of the wall's light: a lamp is a few millimetres wide."""
 SPLASH_MM = 4.5
 """Radius of the splash where a jet meets the wall."""
-RIM_MM = 0.45
+RIM_MM = 0.6
 """Half the width of the edge of a cap."""
 WINDINGS_PER_RAD = 6.2831853 / 0.5
 """Wire that is wound to a tube is 0.5 mm thick."""
@@ -206,10 +206,10 @@ def through_cap(view: View, b, ray, lamps, light):
         along = qd.sin(3.0 * inward.dot(right) + 2.0 * looks.z) * qd.sin(
             4.0 * inward.dot(down) + 5.0 * looks.w
         )
-        veil = 0.035 * looks.w * (0.7 + 0.5 * along)
+        veil = 0.06 * looks.w * (0.7 + 0.5 * along)
         drops = qd.sin(2.3 * t * x + 1.3 * t * y) * qd.sin(2.9 * t * y - 0.9 * off)
         veil += 0.12 * shape.w * qd.math.clamp(drops + 0.2 * off, 0.0, 1.0)
-        result *= 1.0 - 0.3 * behind - edge * (0.35 + 0.5 * qd.max(-looks.z, 0.0))
+        result *= 1.0 - 0.45 * behind - edge * (0.3 + 0.5 * qd.max(-looks.z, 0.0))
         result += vec3(1.0, 0.97, 0.92) * (diffuse * behind * veil)
         result += vec3(edge * (0.05 * diffuse + 0.5 * glint) * qd.max(looks.z, 0.05))
     return result
