@@ -62,7 +62,7 @@ def test_full_screens_of_any_size_leave_some_picture(
 ) -> None:
     for seed in range(8):
         screen = make_screen(seed, overlay, width, height, FULL)
-        assert (screen.pixels == 0).mean() > 0.05
+        assert (screen.pixels == 0).mean() > 0.06
         covered = screen.pixels[screen.pixels != 0]
         assert ((covered & COVERED) != 0).all()
         numbers = np.unique(covered >> INSET_BIT)
@@ -103,11 +103,12 @@ def test_a_polyp_in_an_inset_has_no_label_and_covers_the_picture() -> None:
 
 
 def test_an_inset_shows_the_means_of_what_it_repeats() -> None:
-    scene = replace(tube(ball(130.0, 4.0, 8.0)), display=Display(repeated=0.6))
+    repeated = replace(tube(ball(130.0, 4.0, 8.0)), display=Display(repeated=0.6))
+    scenes = [replace(repeated, seed=seed) for seed in range(9)]
+    scene = next(one for one in scenes if one.screen(W, H).insets[2, 3] == 0)  # in its own colours
     shown = picture(scene)
     screen = scene.screen(W, H)
     across, down = screen.insets[1:3].astype(float)
-    assert down[3] == 0, "as it is"
     y, x = np.nonzero(screen.pixels >> INSET_BIT)
     samples = int(across[3])
     total = np.zeros((len(x), 3))
@@ -118,7 +119,8 @@ def test_an_inset_shows_the_means_of_what_it_repeats() -> None:
         i = np.floor(down[0] + down[1] * at_x + down[2] * at_y).astype(int)
         inside = (i >= 0) & (j >= 0) & (i < H) & (j < W)
         i, j = i.clip(0, H - 1), j.clip(0, W - 1)
-        j = np.where(screen.pixels[i, j] != 0, np.clip(W - 1 - j, 0, W - 1), j)
+        j = np.where(screen.pixels[i, j] != 0, W - 1 - j, j)
+        i = np.where(screen.pixels[i, j] != 0, H - 1 - i, i)
         total += np.where(inside[:, None], shown[i, j], 0)
     expected = total / samples**2
     assert np.abs(shown[y, x] - expected).max() < 3

@@ -105,8 +105,12 @@ def _areas(
     if display.twin <= 0:
         return area, panels, None
     x0, y0, x1, y1 = area
-    # The twin has the smaller part, or as much.
-    split = round(x0 + (x1 - x0) * rng.uniform(0.5, 0.72))
+    # The twin has the smaller part, or as much: beside the picture, in upright frames below it.
+    share = rng.uniform(0.5, 0.72)
+    if y1 - y0 > x1 - x0:
+        split = round(y0 + (y1 - y0) * share)
+        return (x0, y0, x1, split), panels, (x0, split, x1, y1)
+    split = round(x0 + (x1 - x0) * share)
     return (x0, y0, split, y1), panels, (split, y0, x1, y1)
 
 
