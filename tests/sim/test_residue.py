@@ -101,7 +101,8 @@ def covered(cover: float, clarity: float = 0.0) -> Scene:
 def light_of(renderer: Renderer, scene: Scene) -> np.ndarray:
     renderer.load([scene])
     renderer.render([CameraShot(still(along_z()))])
-    return renderer.target.radiance.view(SIZE[1], SIZE[0], 4)[..., :3].numpy().astype(np.float64)
+    radiance = renderer.target.radiance.view(SIZE[1], SIZE[0], 4)[..., :3]
+    return np.asarray(radiance.numpy(), np.float64)
 
 
 @pytest.mark.parametrize("cover", [-1.05, -0.35, -0.12, -0.05, 0.1, 0.3, 0.45, 0.9])
