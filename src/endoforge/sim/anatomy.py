@@ -5,6 +5,7 @@ rectum to the cecum, and offset in the plane across it.
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ from endoforge.sim.ranges.anatomy import AnatomyRanges
 from endoforge.sim.ranges.values import draw
 from endoforge.sim.relief import relax
 from endoforge.sim.residue import CLEAN, Residue
+from endoforge.sim.shell import Shell, make_shell
 from endoforge.sim.streams import Stream, stream
 from endoforge.sim.wall import NUM_AROUND, Array, Grid, angle_to_diamond, make_calibre, make_wall
 
@@ -47,6 +49,11 @@ class Anatomy:
     deposits: Deposits
     peristalsis: float = 0.0
     blush: Grid = field(default_factory=lambda: np.zeros((NUM_ALONG, NUM_AROUND), np.float32))
+
+    @cached_property
+    def shell(self) -> Shell:
+        """The tables that the kernels read of it, made when first asked for."""
+        return make_shell(self.centreline, self.radius)
 
     @property
     def length_mm(self) -> float:

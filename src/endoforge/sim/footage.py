@@ -4,6 +4,7 @@ Nothing is rendered here, and neither torch nor quadrants is needed: this runs i
 own (`sim.bakery`).
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoforge.core.errors import UserError
+from endoforge.sim.dressing import dressed
 from endoforge.sim.flight import Flight, plan_flight
 from endoforge.sim.itinerary import STEP_S
 from endoforge.sim.packing import Movers, scene_arrays
@@ -44,22 +46,31 @@ class Footage:
     kinds: NDArray[np.int64]
 
 
-def make_footage(
-    seed: int,
+def make_footages(
+    seeds: Sequence[int],
     randomization: Randomization,
     size: tuple[int, int],
     num_views: int,
     check: Check = go_on,
-) -> Footage:
-    """Make the footage of a run's seed; `size` is (width, height) in pixels.
+) -> Iterator[Footage]:
+    """Make the footage of the first seed's run, and of its colon as each other seed dresses it.
 
-    Raises UserError if the flight is too short for so many views, and Stopped once `check` does.
+    A colon and its flight take five times as long to make as a look: `dressing.dressed` says what
+    of a scene is its look. `size` is (width, height) in pixels. Raises UserError if the flight is
+    too short for so many views, and Stopped once `check` does.
     """
     check()
-    scene = make_scene(seed, randomization)
+    scene = make_scene(seeds[0], randomization)
     flight = plan_flight(scene, check)
+    yield _footage(scene, flight, size, num_views)
+    for seed in seeds[1:]:
+        check()
+        yield _footage(dressed(scene, seed), flight, size, num_views)
+
+
+def _footage(scene: Scene, flight: Flight, size: tuple[int, int], num_views: int) -> Footage:
     # A stream of its own: choosing views changes nothing of the run.
-    rng = stream(seed, Stream.VIEWS)
+    rng = stream(scene.seed, Stream.VIEWS)
     steps = choose_steps(shows_polyp(scene, flight, scene.optics(*size)), num_views, rng)
     cameras, polyps = Movers.of([scene]).at(
         np.zeros(num_views, np.intp),
@@ -70,7 +81,7 @@ def make_footage(
     arrays = {**scene_arrays(scene, *size), "cameras": cameras, "polyps": polyps}
     kinds = np.zeros(MAX_POLYPS, np.int64)
     kinds[: len(scene.polyps)] = [KINDS.index(polyp.paris) for polyp in scene.polyps]
-    return Footage(seed, arrays, steps, kinds)
+    return Footage(scene.seed, arrays, steps, kinds)
 
 
 def choose_steps(

@@ -159,7 +159,7 @@ def _grow(
         half_height_mm=half_height,
         stalk_mm=stalk,
         blend_mm=blend,
-        **_appearance(rng, ranges),
+        **appearance(rng, ranges),
     )
     drowned = anatomy.fluid_at(s_mm, angle) > 0.3
     shaped = _shaped(chance.shapes, polyp, anatomy, ranges)
@@ -179,7 +179,8 @@ def _shaped(
     return None if polyp is None else made_uneven(rng, polyp, ranges)
 
 
-def _appearance(rng: np.random.Generator, ranges: PolypRanges) -> dict[str, Any]:
+def appearance(rng: np.random.Generator, ranges: PolypRanges) -> dict[str, Any]:
+    """Draw a polyp's colour and surface, by their names in `Polyp`."""
     redness, paleness = draw(rng, ranges.redness), draw(rng, ranges.paleness)
     return {
         "tint": tinted(redness, paleness),

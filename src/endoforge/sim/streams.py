@@ -24,6 +24,7 @@ class Stream(IntEnum):
     SURFACE = 13
     POLYP_SURFACE = 14
     PICTURE = 15
+    DRESS = 16
     DISPLAY = 60
     LAYOUT = 61
     INSETS = 62

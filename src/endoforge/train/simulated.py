@@ -17,7 +17,7 @@ from endoforge.data.classes import Classes
 from endoforge.data.loader import Shard
 from endoforge.data.pack import LabelledInputs
 from endoforge.data.split import fingerprint
-from endoforge.sim.bakery import Recipe
+from endoforge.sim.bakery import LOOKS, Recipe
 from endoforge.sim.engine import Engine, start_engine
 from endoforge.sim.randomization import Randomization, load_randomization
 from endoforge.sim.timetable import RUNS_AT_ONCE, VIEWS_A_RUN
@@ -153,8 +153,10 @@ def _log_summary(source: SimulatedSource) -> None:
     # Those it begins with, and one more each time that as many frames as a run has were shown.
     runs = RUNS_AT_ONCE + (frames - 1) // VIEWS_A_RUN
     log.info(
-        "training on %s simulated frames of %d runs on %s: %d runs at a time, %s views of each",
-        f"{frames:,}", runs, source.engine.name, RUNS_AT_ONCE, f"{VIEWS_A_RUN:,}",
+        "training on %s simulated frames of %d runs (%d colons, %d looks of each) on %s: %d runs at "
+        "a time, %s views of each",
+        f"{frames:,}", runs, -(-runs // LOOKS), LOOKS, source.engine.name, RUNS_AT_ONCE,
+        f"{VIEWS_A_RUN:,}",
     )  # fmt: skip
     with_boxes = sum(len(boxes) > 0 for boxes in val.boxes)
     log.info(
