@@ -60,7 +60,7 @@ def wall_albedo(scene: Scene, points: WallPoints, pixel_angle: float, radius_mm:
     blood, seen, film, pigment = (np.zeros(len(u)),) * 4 if spot is None else spot.T
     inked = detail[:, 0] * look.vessels * (1 if spot is None else seen)
     shade = np.maximum(1 + look.tone * (0.35 * detail[:, 1] + 0.9 * tone), 0.1)
-    albedo = np.array(look.mucosa) * (1 - inked[:, None] * [0.30, 0.62, 0.52])
+    albedo: Array = np.array(look.mucosa) * (1 - inked[:, None] * [0.30, 0.62, 0.52])
     albedo = albedo * np.stack([np.sqrt(shade), shade, shade], axis=1)
     if spot is None:
         return albedo
@@ -74,7 +74,7 @@ def wall_albedo(scene: Scene, points: WallPoints, pixel_angle: float, radius_mm:
     albedo = albedo * (1 + look.mottling * mottling[:, None] * [0.06, 0.20, 0.17])
     shown = np.clip(0.9 + 0.5 * tone - 0.12 * crevice, 0, 1.2)
     net = look.capillaries * ink * shown * seen
-    albedo = albedo / (1 + net[:, None] * [0.45, 2.3, 1.5])
+    albedo = albedo * (1 - (net / (1 + 2.3 * net))[:, None] * [0.6, 2.3, 1.75])
     ridge = np.clip(-0.25 * crevice, -0.5, 1)
     albedo = _bled(albedo, blood + tissue.hue * (0.35 * ridge + 0.2 * detail[:, 1]))
     sore = np.clip(blood - 1, 0, 1)
@@ -83,7 +83,7 @@ def wall_albedo(scene: Scene, points: WallPoints, pixel_angle: float, radius_mm:
     slough = 0.45 * sore * np.clip(-1.6 * mottling - 1.7, 0, 1)
     albedo = _mixed(albedo, [0.78, 0.68, 0.48], slough)
     brown = pigment * np.clip(0.62 + 0.42 * mottling, 0.08, 1)
-    albedo = albedo * (1 - brown[:, None] * [0.46, 0.62, 0.66])
+    albedo = albedo * (1 - brown[:, None] * [0.54, 0.66, 0.68])
     film = np.clip(film * (1 + 0.4 * detail[:, 1] + 0.12 * mottling), 0, 1)
     albedo = albedo * (1 - film[:, None] * [0.03, 0.10, 0.42])
     return _mixed(albedo, [0.60, 0.47, 0.17], 0.35 * np.clip(2 * film - 1, 0, 1))
@@ -91,12 +91,14 @@ def wall_albedo(scene: Scene, points: WallPoints, pixel_angle: float, radius_mm:
 
 def _bled(albedo: Array, blood: Array) -> Array:
     more, less = np.maximum(blood, 0)[:, None], np.maximum(-blood, 0)[:, None]
-    bled: Array = albedo / (1 + more * [0.10, 0.60, 0.45]) * (1 + less * [0.04, 0.26, 0.10])
+    taken = more / (1 + 0.6 * more) * [0.10, 0.60, 0.45]
+    bled: Array = albedo * (1 - taken) * (1 + less * [0.04, 0.26, 0.10])
     return bled
 
 
 def _mixed(albedo: Array, other: list[float], part: Array) -> Array:
-    return albedo + (np.array(other) - albedo) * part[:, None]
+    mixed: Array = albedo + (np.array(other) - albedo) * part[:, None]
+    return mixed
 
 
 def _table(table: NDArray[np.float32], points: WallPoints, step: int) -> Array:

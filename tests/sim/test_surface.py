@@ -42,7 +42,7 @@ def renderer(cpu: Engine) -> Renderer:
     return Renderer(*SIZE_PX, cpu)
 
 
-def with_tissue(scene: Scene, look: dict[str, Any] | None = None, **tissue: Any) -> Scene:
+def with_tissue(scene: Scene, look: Any = None, **tissue: Any) -> Scene:
     """The scene without glints and scattered light, its tissue as given."""
     matt = replace(scene.look, gloss=0.0, scattered=0.0, pits=0.0, **(look or {}))
     return replace(scene, look=replace(matt, tissue=Tissue(**tissue)))

@@ -22,11 +22,14 @@ from .studio import FOV_RAD, SHINE, Studio, Taken, plain_ranges, spread, views_o
 TISSUE_SEED, LESION_SEED, LESION_MM, LESION_SHARE = 12, 35, 12.0, 0.12
 STRENGTHS = (0.0, 0.3, 0.6, 1.0)
 ABOUT = {
-    "branching": "vessels from\nstems, grooves", "vessel_patches": "denser here,\nnone there",
-    "hue": "redder folds,\nyellower flats", "inflamed": "swollen and red,\nwith red spots",
-    "melanosis": "brown as a\nleopard", "film": "mucus, tinted\nby bile",
-    "dye_in_pits": "dye in the finest\npits, opaque",
-}  # fmt: skip
+    "branching": "branching\nvessels from\nstems, grooves",
+    "vessel_patches": "patches\nvessels here,\nnone there",
+    "hue": "hue\nredder folds,\nyellower flats",
+    "inflamed": "inflamed\nswollen and red,\nwith red spots",
+    "melanosis": "melanosis\nbrown as a\nleopard",
+    "film": "film\nmucus, tinted\nby bile",
+    "dye_in_pits": "dye in pits\nopaque in the\nfinest of them",
+}
 LESIONS: dict[str, Sequence[PolypSurface]] = {
     "pits\nround, stellar,\ngyri, villi": [
         PolypSurface(kind=kind, pits=0.8, repeat_mm=16.0) for kind in KINDS[FIRST_OF_LESIONS:]
@@ -51,9 +54,8 @@ def tissue_sheet(studio: Studio) -> Picture:
         _row(studio, [_with_tissue(base, name, strength) for strength in STRENGTHS])
         for name in ABOUT
     ]
-    labels = [f"{name.replace('_', ' ')}\n{about}" for name, about in ABOUT.items()]
     headings = ["none" if strength == 0 else f"strength {strength:g}" for strength in STRENGTHS]
-    return matrix(rows, labels, headings)
+    return matrix(rows, list(ABOUT.values()), headings)
 
 
 def _with_tissue(scene: Scene, name: str, strength: float) -> Scene:

@@ -48,8 +48,9 @@ def bled(albedo, blood):
     """Redden by more blood; below 0 pale by less, and yellow."""
     more = qd.max(blood, 0.0)
     less = qd.max(-blood, 0.0)
-    taken = vec3(1.0) / (vec3(1.0) + more * vec3(0.10, 0.60, 0.45))
-    return albedo * taken * (1.0 + less * vec3(0.04, 0.26, 0.10))
+    # One division for three colours: what green is left with is 1 / (1 + 0.6 more).
+    taken = more / (1.0 + 0.6 * more)
+    return albedo * (1.0 - taken * vec3(0.10, 0.60, 0.45)) * (1.0 + less * vec3(0.04, 0.26, 0.10))
 
 
 @qd.func
@@ -61,16 +62,21 @@ def tissue_colour(hue, patch, detail, mottling, bare):
     albedo = bled(bare, blood)
     # Sore mucosa is spotted: dots that bled, and dots of slough.
     sore = qd.math.clamp(patch.tissue.x - 1.0, 0.0, 1.0)
-    albedo *= 1.0 - sore * qd.math.clamp(1.4 * mottling - 0.9, 0.0, 1.0) * vec3(0.2, 0.65, 0.6)
-    slough = 0.45 * sore * qd.math.clamp(-1.6 * mottling - 1.7, 0.0, 1.0)
-    albedo += (vec3(0.78, 0.68, 0.48) - albedo) * slough
-    # Dark cells with a paler net between them.
-    brown = patch.tissue.w * qd.math.clamp(0.62 + 0.42 * mottling, 0.08, 1.0)
-    albedo *= 1.0 - brown * vec3(0.46, 0.62, 0.66)
-    film = qd.math.clamp(patch.tissue.z * (1.0 + 0.4 * detail.y + 0.12 * mottling), 0.0, 1.0)
-    thick = qd.math.clamp(2.0 * film - 1.0, 0.0, 1.0)
-    albedo *= 1.0 - film * vec3(0.03, 0.10, 0.42)
-    albedo += (vec3(0.60, 0.47, 0.17) - albedo) * (0.35 * thick)
+    if sore > 0.0:
+        spots = sore * qd.math.clamp(1.4 * mottling - 0.9, 0.0, 1.0)
+        albedo *= 1.0 - spots * vec3(0.2, 0.65, 0.6)
+        slough = 0.45 * sore * qd.math.clamp(-1.6 * mottling - 1.7, 0.0, 1.0)
+        albedo += (vec3(0.78, 0.68, 0.48) - albedo) * slough
+    if patch.tissue.w > 0.0:
+        # Dark cells with a paler net between them.
+        brown = patch.tissue.w * qd.math.clamp(0.62 + 0.42 * mottling, 0.08, 1.0)
+        albedo *= 1.0 - brown * vec3(0.54, 0.66, 0.68)
+    film = 0.0
+    if patch.tissue.z > 0.0:
+        film = qd.math.clamp(patch.tissue.z * (1.0 + 0.4 * detail.y + 0.12 * mottling), 0.0, 1.0)
+        thick = qd.math.clamp(2.0 * film - 1.0, 0.0, 1.0)
+        albedo *= 1.0 - film * vec3(0.03, 0.10, 0.42)
+        albedo += (vec3(0.60, 0.47, 0.17) - albedo) * (0.35 * thick)
     return albedo, film
 
 
@@ -109,7 +115,8 @@ def living_surface(scenes: SceneArrays, scene, patch, t, detail, bare):
         if patch.on_polyp:
             # A lesion has lost as much of the net as of the larger vessels.
             net *= qd.min(1.3 * patch.vessels, 1.0)
-        albedo *= 1.0 / (1.0 + net * vec3(0.45, 2.3, 1.5))
+        taken = net / (1.0 + 2.3 * net)
+        albedo *= 1.0 - taken * vec3(0.6, 2.3, 1.75)
     film = 0.0
     if differs.x > 0.0:
         albedo, film = tissue_colour(differs.z, patch, detail, near.y, albedo)
@@ -169,9 +176,9 @@ def eroded(patch, detail, mottling, albedo):
 @qd.func
 def dyed(bare, amount, share, detail, marks):
     """Stain by a dye of which a share lies in pits, opaque, and the rest is a thin film."""
-    pit = qd.math.clamp(0.55 + 0.35 * detail.y + 0.45 * marks.y + 0.5 * marks.x, 0.0, 1.4)
-    film = qd.min(amount, 1.0) * (0.75 - 0.35 * share)
+    pit = qd.math.clamp(0.55 + 0.35 * detail.y + 0.30 * marks.y + 0.5 * marks.x, 0.0, 1.4)
+    film = qd.min(amount, 1.0) * (0.9 - 0.3 * share)
     stained = bare * vec3(0.25, 0.75, 1.0) + vec3(0.0, 0.10, 0.22)
     albedo = bare + (stained - bare) * film
     opaque = qd.min(0.85 * share * amount * pit, 0.9)
-    return albedo + (vec3(0.012, 0.17, 0.34) - albedo) * opaque
+    return albedo + (vec3(0.012, 0.19, 0.34) - albedo) * opaque
