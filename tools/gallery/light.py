@@ -32,7 +32,8 @@ IN_THE_LENS = {
 }  # fmt: skip
 OF_THE_PROCESSOR = {
     "hardness": "highlights\nthat clip", "black_level": "black is grey",
-    "steadiness": "shown as bright\nas is aimed at", "compression": "bright held back,\ndark lifted",
+    "steadiness": "shown as bright\nas is aimed at",
+    "compression": "bright held back,\ndark lifted",
     "softness": "detail, pixel\nby pixel", "oversharp": "detail, pixel\nby pixel",
     "colour_noise": "detail, pixel\nby pixel", "exposure_error": "too bright",
 }  # fmt: skip

@@ -25,7 +25,7 @@ REACH = 4
 """Tiles to each side from which light blooms."""
 BLOOM_TILES2 = 1.5
 """The square of the tiles at which bloom has fallen to a quarter."""
-BLOOM_SHARE = 0.05
+BLOOM_SHARE = 0.08
 """The share of what a tile has too much that its own place gets at bloom 1."""
 GHOST_SHARE = 0.03
 """The share that a ghost shows at 1."""
