@@ -99,10 +99,10 @@ class LightSettings:
         )
         return max(strengths) == 0.0 and self.glint_deg == 3.0
 
-    def table_rows(self, fov_deg: float) -> NDArray[np.float32]:
+    def table_rows(self, fov_deg: float, contrast: float = 0.0) -> NDArray[np.float32]:
         """Make the (LIGHT_ROWS, 4) float32 in the order in which the kernels read them.
 
-        `fov_deg` is across the picture's diagonal.
+        `fov_deg` is across the picture's diagonal; `contrast` takes its like off compression.
 
         Falloff per mm^2, bounces, crevices, 1 unless it is plain | ripples, repeats of the ripples
         in one of the detail, exponent of the glint on the squared cosine, wet patches | number of
@@ -141,7 +141,7 @@ class LightSettings:
                 float(max(strays) > 0),
             ],
             [self.shadows, self.foot, 0.0, 0.0],
-            [self.steadiness, self.compression, 0.0, 0.0],
+            [self.steadiness, max(self.compression - contrast, 0.0), 0.0, 0.0],
         ]
         return np.array(rows, np.float32)
 

@@ -21,7 +21,7 @@ BURNT, MOST_LIGHT = 1.3, 6.0
 """Light that begins to burn out, and what counts of a pixel's light at most."""
 STEP = 2
 """Pixels from one that is looked at to the next, both ways."""
-REACH = 4
+REACH = 3
 """Tiles to each side from which light blooms."""
 BLOOM_TILES2 = 1.5
 """The square of the tiles at which bloom has fallen to a quarter."""
