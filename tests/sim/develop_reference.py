@@ -105,12 +105,13 @@ def developed(
     light = blurred(frame, focal_px, aperture_mm, np.radians(processor.softness))
     colour = light * frame.gain * dim * np.array(settings.white_balance)
     grey = np.clip(colour @ np.array([0.2126, 0.7152, 0.0722]), 1e-3, 1)
-    colour = colour * (4 * grey[..., None]) ** -processor.compression
+    colour = colour * (4 * grey[..., None]) ** -max(processor.compression - settings.contrast, 0.0)
     share = processor.mode_strength
     colour = (1 - share) * colour + share * colour @ np.array(processor.mode).T
     grey = colour @ np.array([0.2126, 0.7152, 0.0722])
-    if settings.contrast > 0:
-        factor = np.minimum((np.maximum(grey, 1e-4) / 0.25) ** settings.contrast, 2.0)
+    contrast = settings.contrast - processor.compression
+    if contrast > 0:
+        factor = np.minimum((np.maximum(grey, 1e-4) / 0.25) ** contrast, 2.0)
         colour, grey = colour * factor[..., None], grey * factor
     colour = grey[..., None] + settings.saturation * (colour - grey[..., None])
     _, green, blue = np.moveaxis(colour, -1, 0)

@@ -310,6 +310,7 @@ def test_sharpening_adds_a_halo_to_an_edge_and_leaves_flat_light() -> None:
         {"light": LightSettings(hardness=1.0, black_level=0.05)},
         {"light": LightSettings(hardness=0.4, haze_colour=0.7), "haze": 0.4},
         {"light": LightSettings(compression=0.4)},
+        {"light": LightSettings(compression=0.1), "contrast": 0.3},
         {"light": LightSettings(softness=1.2, oversharp=0.5)},
         {"light": LightSettings(mode=COLOUR_MODES["narrow bands"], mode_strength=0.8)},
     ],

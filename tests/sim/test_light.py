@@ -175,14 +175,14 @@ def test_a_smooth_tube_casts_no_shadow_on_itself(renderer: Renderer) -> None:
 
 def test_the_foot_of_a_ball_is_dark(renderer: Renderer) -> None:
     """1 - 0.75 / (1 + (x / 0.22)^2)^2 is left x half widths off its skin."""
-    scene = tube(ball(118.0, y=20.0))
+    scene = tube(ball(140.0, y=18.5))
     scene = replace(scene, look=replace(scene.look, gloss=0.0))
     depth = shot(renderer, scene).depth[0].numpy().astype(float)
     instance = renderer.target.image.view(SIZE[1], SIZE[0]).numpy() >> 24
     plain, dark = (light_of(renderer, with_light(scene, foot=f)) for f in (1e-9, 1.0))
     pose = along_z()
     points = scene.lens(*SIZE).rays(SIZE[1], SIZE[0]) * depth[..., None]
-    middle = pose.axes @ (np.array([0.0, 20.0, 118.0]) - pose.position)
+    middle = pose.axes @ (np.array([0.0, 18.5, 140.0]) - pose.position)
     away = np.linalg.norm(points - middle, axis=-1) / 4.0 - 1
     left = dark[..., GREEN] / np.maximum(plain[..., GREEN], 1e-9)
     wall = (instance == 0) & (depth < 60)

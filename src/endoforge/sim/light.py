@@ -39,8 +39,8 @@ SAME: Matrix = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 COLOUR_MODES: dict[str, Matrix] = {
     "narrow bands": ((0.0, 1.60, 0.0), (0.0, 0.55, 0.85), (0.0, 0.15, 0.80)),
     "narrow bands, green": ((0.0, 1.30, 0.0), (0.0, 0.70, 0.85), (0.0, 0.25, 0.75)),
-    "blue light": ((0.12, 1.20, 0.0), (0.0, 0.45, 1.20), (0.0, 0.25, 1.35)),
-    "linked colour": ((1.45, -0.45, 0.0), (-0.20, 1.30, 0.0), (-0.10, -0.10, 1.50)),
+    "blue light": ((0.10, 1.05, 0.0), (0.0, 0.50, 1.25), (0.0, 0.20, 1.40)),
+    "linked colour": ((1.25, -0.25, 0.0), (-0.12, 1.25, 0.0), (-0.06, -0.06, 1.35)),
     "tone enhanced": ((0.80, 0.20, 0.0), (0.0, 1.25, 0.0), (0.0, 0.25, 1.20)),
 }
 """Linear RGB in white light to what a mode shows, by rows; set by eye after recordings.
@@ -99,10 +99,10 @@ class LightSettings:
         )
         return max(strengths) == 0.0 and self.glint_deg == 3.0
 
-    def table_rows(self, fov_deg: float) -> NDArray[np.float32]:
+    def table_rows(self, fov_deg: float, contrast: float = 0.0) -> NDArray[np.float32]:
         """Make the (LIGHT_ROWS, 4) float32 in the order in which the kernels read them.
 
-        `fov_deg` is across the picture's diagonal.
+        `fov_deg` is across the picture's diagonal; `contrast` takes its like off compression.
 
         Falloff per mm^2, bounces, crevices, 1 unless it is plain | ripples, repeats of the ripples
         in one of the detail, exponent of the glint on the squared cosine, wet patches | number of
@@ -141,7 +141,7 @@ class LightSettings:
                 float(max(strays) > 0),
             ],
             [self.shadows, self.foot, 0.0, 0.0],
-            [self.steadiness, self.compression, 0.0, 0.0],
+            [self.steadiness, max(self.compression - contrast, 0.0), 0.0, 0.0],
         ]
         return np.array(rows, np.float32)
 

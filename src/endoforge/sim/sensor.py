@@ -113,6 +113,8 @@ class CameraSettings:
         size of frames decides.
         """
         corner = 1 - math.cos(math.radians(self.fov_deg / 2))
+        # The two undo each other, and each costs a power a pixel: one of them is left.
+        contrast = max(self.contrast - self.light.compression, 0.0)
         aperture_mm = WIDEST_APERTURE_MM * self.defocus
         rows = [
             [*self.white_balance, self.saturation],
@@ -122,12 +124,12 @@ class CameraSettings:
                 self.vignette / corner,
                 MOST_SHARPENING * self.sharpening + MOST_OVERSHARP * self.light.oversharp,
             ],
-            [aperture_mm, float(self.jpeg > 0), self.exposure, self.contrast],
+            [aperture_mm, float(self.jpeg > 0), self.exposure, contrast],
         ]
         last = [[HAZE * self.haze, self.narrow_band, 0.0, 0.0]]
         tables = [quantisation_table(table, self.quality) for table in (LUMA_STEPS, CHROMA_STEPS)]
         steps = np.concatenate(tables).reshape(-1, 4)
-        light = self.light.table_rows(self.fov_deg)
+        light = self.light.table_rows(self.fov_deg, self.contrast)
         picture = np.zeros((PICTURE_ROWS, 4))
         parts = [np.array(rows), steps, np.array(last), light, picture]
         return np.concatenate(parts).astype(np.float32)

@@ -21,11 +21,11 @@ BURNT, MOST_LIGHT = 1.3, 6.0
 """Light that begins to burn out, and what counts of a pixel's light at most."""
 STEP = 2
 """Pixels from one that is looked at to the next, both ways."""
-REACH = 4
+REACH = 3
 """Tiles to each side from which light blooms."""
 BLOOM_TILES2 = 1.5
 """The square of the tiles at which bloom has fallen to a quarter."""
-BLOOM_SHARE = 0.05
+BLOOM_SHARE = 0.08
 """The share of what a tile has too much that its own place gets at bloom 1."""
 GHOST_SHARE = 0.03
 """The share that a ghost shows at 1."""

@@ -26,9 +26,9 @@ from endoforge.sim.kernels.types import (
 )
 from endoforge.sim.light import SHADE_ROW
 
-STOPS = 3
+STOPS = 2
 """Points on the way to a lamp at which the wall is looked for."""
-STOP_SHARE = 0.18
+STOP_SHARE = 0.24
 """The share of the way from one to the next: what is nearer to the lamp than half casts little."""
 SLACK, SOFT = 0.04, 0.16
 """By how much of its distance the wall has to lie before a point to shade it, and to do so fully:
