@@ -16,7 +16,8 @@ POLYP_COLUMNS numbers, is rows of four to the kernels:
     0 plain, 1 uneven, n > 1 a mass of n heads, -1 flat
 36  unused
 40  heads of a mass, a row each: x, y, z off the centre in mm | radius in mm. Of a flat lesion:
-    height in mm | margin in mm | hollow 0..1 | nodules in mm || half the number of nodules per mm
+    height in mm | margin in mm | hollow 0..1 | nodules in mm || half the number of nodules per mm |
+    part of a step that is safe
 """
 
 from collections.abc import Sequence
