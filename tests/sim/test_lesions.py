@@ -107,7 +107,9 @@ def test_each_shape_is_what_the_twin_sees(renderer: Renderer, name: str) -> None
     instance = frames.instance[0].numpy()
     assert (truth.instance == 1).sum() > 60
     inside = ~near_an_edge(truth)
-    assert (instance == truth.instance)[inside].mean() > 0.994
+    # The twin's steps pass by the very tips of nodules, where these stand before the wall.
+    least = 0.994 if name == "carpet" else 0.998
+    assert (instance == truth.instance)[inside].mean() > least
     error = np.abs(frames.depth[0].numpy() - truth.depth) / truth.depth
     assert np.median(error) < 5e-4
     assert (error > 0.02)[inside].mean() < 0.006
