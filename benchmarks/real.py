@@ -9,6 +9,7 @@ One line for each detector. Frames are for measuring only: nothing is learned fr
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -42,29 +43,33 @@ def detector(name: str) -> Detector:
     return neural
 
 
+def measured(root: Path, name: str) -> dict[str, Any]:
+    """How well one detector does on all frames of the root."""
+    frames = index_root(root).frames
+    truths = [Truth(frame.boxes, np.zeros(len(frame.boxes), np.int64)) for frame in frames]
+    asked = detector(name)
+    found: list[Detections] = [asked.detect(read_picture(f.image_path)) for f in frames]
+    metrics = measure(found, truths, class_names=CLASSES, obj_thresh=0.3, iou_threshs=[IOU])
+    scores = {"ap50": metrics.ap50, "ap": metrics.ap, "ap75": metrics.ap75}
+    recall = recall_at(match_all(found, truths, IOU), len(frames))
+    return {
+        "benchmark": "real",
+        "version": __version__,
+        "detector": Path(name).name,
+        "frames": len(frames),
+        "boxes": sum(map(len, truths)),
+        **{key: value and round(value, 4) for key, value in scores.items()},
+        "recall_at_1_fp_a_frame": round(recall, 4),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("root", type=Path, help="capture runs")
     parser.add_argument("detectors", nargs="+")
     arguments = parser.parse_args()
-    frames = index_root(arguments.root).frames
-    truths = [Truth(frame.boxes, np.zeros(len(frame.boxes), np.int64)) for frame in frames]
     for name in arguments.detectors:
-        asked = detector(name)
-        found: list[Detections] = [asked.detect(read_picture(f.image_path)) for f in frames]
-        metrics = measure(found, truths, class_names=CLASSES, obj_thresh=0.3, iou_threshs=[IOU])
-        scores = {"ap50": metrics.ap50, "ap": metrics.ap, "ap75": metrics.ap75}
-        recall = recall_at(match_all(found, truths, IOU), len(frames))
-        result = {
-            "benchmark": "real",
-            "version": __version__,
-            "detector": Path(name).name,
-            "frames": len(frames),
-            "boxes": sum(map(len, truths)),
-            **{key: value and round(value, 4) for key, value in scores.items()},
-            "recall_at_1_fp_a_frame": round(recall, 4),
-        }
-        print(json.dumps(result), flush=True)
+        print(json.dumps(measured(arguments.root, name)), flush=True)
 
 
 if __name__ == "__main__":

@@ -60,6 +60,23 @@ def test_nuisances(sheets: ModuleType, studio: object, group: str) -> None:
     check(sheets.nuisance_sheet(studio, (name,), strengths=(0.0, 1.0)), columns=2, rows=1)
 
 
+def test_screens_and_recordings(studio: object) -> None:
+    pictures = importlib.import_module("gallery.pictures")
+    check(pictures.screen_sheet(studio, ("twin",)), columns=4, rows=1)
+    check(pictures.recording_sheet(studio, ("soft",), (0.0, 1.0)), columns=2, rows=1)
+
+
+@pytest.mark.usefixtures("sheets")
+def test_every_part_of_screens_and_recordings_has_a_row() -> None:
+    from dataclasses import fields
+
+    from endoforge.sim.ranges.screen import RecordingRanges, ScreenRanges
+
+    pictures = importlib.import_module("gallery.pictures")
+    assert list(pictures.ON_SCREEN) == [field.name for field in fields(ScreenRanges)]
+    assert list(pictures.BY_RECORDER) == [field.name for field in fields(RecordingRanges)]
+
+
 def test_red_out(sheets: ModuleType, studio: object) -> None:
     check(sheets.red_out_sheet(studio, strengths=(1.0,)), columns=4, rows=1)
 

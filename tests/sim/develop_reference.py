@@ -28,6 +28,11 @@ def respond(light: Array) -> Array:
     return np.asarray(bright * (0.64 + 0.43 * bright))
 
 
+def respond_hard(light: Array) -> Array:
+    """The same of a processor that clips: a power that is white from 1.6."""
+    return np.asarray((light / 1.6) ** 0.507)
+
+
 def filtered(values: Array, weights: tuple[float, ...]) -> Array:
     """Separable filter; the edge repeats."""
     kernel = np.array(weights)
@@ -55,7 +60,9 @@ class Exposure:
     rotation: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
-def blurred(frame: Exposure, focal_px: float, aperture_mm: float) -> Array:
+def blurred(
+    frame: Exposure, focal_px: float, aperture_mm: float, softness_rad: float = 0.0
+) -> Array:
     """(H, W, 3) linear light after lens and motion."""
     distance = frame.radiance[..., 3]
     is_open = (distance > 0).astype(np.float64)
@@ -70,6 +77,7 @@ def blurred(frame: Exposure, focal_px: float, aperture_mm: float) -> Array:
     disk = disk_table()
     for y, x in np.argwhere(is_open > 0):
         circle = focal_px * aperture_mm * abs(1 / distance[y, x] - 1 / FOCUS_MM)
+        circle += focal_px * softness_rad
         path = paths[y, x]
         length = float(np.hypot(*path))
         total = light[y, x]
@@ -93,8 +101,13 @@ def developed(
     """(H, W, 3) float RGB 0..255 without noise and JPEG; 0 where the screen covers it."""
     corner = 1 - np.cos(np.radians(settings.fov_deg / 2))
     dim = 1 - settings.vignette * (1 - frame.rays[..., 2:]) / corner
-    light = blurred(frame, focal_px, aperture_mm)
+    processor = settings.light
+    light = blurred(frame, focal_px, aperture_mm, np.radians(processor.softness))
     colour = light * frame.gain * dim * np.array(settings.white_balance)
+    grey = np.clip(colour @ np.array([0.2126, 0.7152, 0.0722]), 1e-3, 1)
+    colour = colour * (4 * grey[..., None]) ** -processor.compression
+    share = processor.mode_strength
+    colour = (1 - share) * colour + share * colour @ np.array(processor.mode).T
     grey = colour @ np.array([0.2126, 0.7152, 0.0722])
     if settings.contrast > 0:
         factor = np.minimum((np.maximum(grey, 1e-4) / 0.25) ** settings.contrast, 2.0)
@@ -103,14 +116,20 @@ def developed(
     _, green, blue = np.moveaxis(colour, -1, 0)
     bands = np.stack([1.35 * green, 1.5 * blue, 1.25 * blue], axis=-1)
     colour = (1 - settings.narrow_band) * colour + settings.narrow_band * bands
-    colour = colour + HAZE * settings.haze * np.array([1.0, 0.96, 0.92])
-    shown = np.clip(respond(np.maximum(colour, 0)), 0, 1)
+    white, salmon = np.array([1.0, 0.96, 0.92]), np.array([1.0, 0.66, 0.46])
+    veil = (1 - processor.haze_colour) * white + processor.haze_colour * salmon
+    colour = np.maximum(colour + HAZE * settings.haze * veil, 0)
+    hard = round(8 * processor.hardness) / 8
+    shown = (1 - hard) * np.minimum(respond(colour), 1)
+    shown = shown + hard * np.minimum(respond_hard(colour), 1)
+    shown = shown + processor.black_level * (1 - shown)
     is_open = (frame.radiance[..., 3] > 0).astype(np.float64)
     luma = shown @ np.array([0.299, 0.587, 0.114])
     binomial = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
     weight = np.maximum(filtered(is_open, binomial), 1e-9)
     mean = filtered(luma * is_open, binomial) / weight
     apart = (luma - mean) ** 3 / ((luma - mean) ** 2 + CORING**2)
-    sharp = np.clip(luma + MOST_SHARPENING * settings.sharpening * apart, 0, 1)
+    amount = MOST_SHARPENING * settings.sharpening + 4 * processor.oversharp
+    sharp = np.clip(luma + amount * apart, 0, 1)
     rgb = shown + (sharp - luma)[..., None]
     return np.asarray(np.clip(rgb, 0, 1) * 255 * is_open[..., None])

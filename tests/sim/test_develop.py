@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from endoforge.sim.darkroom import Darkroom, disk_table, grain_table
 from endoforge.sim.kernels.types import CAMERA_ROWS, TILE
+from endoforge.sim.light import COLOUR_MODES, LightSettings
 from endoforge.sim.optics import Lens
 from endoforge.sim.sensor import (
     CHROMA_STEPS,
@@ -36,6 +37,7 @@ def develop(
     settings: list[CameraSettings],
     lens: Lens,
     screens: NDArray[np.int32] | None = None,
+    time_s: float = 0.0,
 ) -> Image:
     """(B, H, W, 4) uint8: frame k through scene k's camera; the instance is 7 everywhere."""
     height, width, count = lens.height, lens.width, len(frames)
@@ -44,6 +46,7 @@ def develop(
     for k, frame in enumerate(frames):
         cameras[k, 1, 3], cameras[k, 2, 3] = k, 11 + k
         cameras[k, 4, :3], cameras[k, 5, :3] = frame.movement, frame.rotation
+        cameras[k, 6, 2] = time_s
     if screens is None:
         screens = np.zeros((count, height, width), np.int32)
 
@@ -118,6 +121,65 @@ def test_contrast_makes_bright_brighter_and_dark_darker() -> None:
     for light, expected in ((0.25, 0.25), (0.5, 0.6598), (0.0625, 0.0359), (2.0, 4.0)):
         out = develop([flat_light(lens, light)], [replace(PLAIN, contrast=0.4)], lens)[0, 30, 30, 1]
         assert out == pytest.approx(min(float(respond(np.array(expected))), 1) * 255, abs=1)
+
+
+def test_a_steady_processor_shows_every_light_as_bright_as_it_aims_at() -> None:
+    """Light shown as y is multiplied by (0.51 / y)^1.9, or by its root if half as steady."""
+    lens = Lens(64, 64, 120.0)
+    for light, steadiness in ((0.1, 1.0), (1.2, 1.0), (0.1, 0.5)):
+        settings = replace(PLAIN, light=LightSettings(steadiness=steadiness))
+        out = develop([flat_light(lens, light)], [settings], lens)[0, 30, 30, 1]
+        factor = (0.51 / float(respond(np.array(light)))) ** (1.9 * steadiness)
+        assert out == pytest.approx(float(respond(np.array(light * factor))) * 255, abs=2)
+
+
+def test_what_burns_out_glows_over_what_is_around_it_and_nowhere_else() -> None:
+    lens = Lens(160, 128, 120.0)
+    frame = flat_light(lens, 0.05)
+    frame.radiance[56:72, 72:88, :3] = 5.0
+    plain, glowing = (
+        develop([frame], [replace(PLAIN, light=LightSettings(bloom=bloom))], lens)[0, ..., 1]
+        for bloom in (0.0, 1.0)
+    )
+    added = glowing.astype(int) - plain.astype(int)
+    assert added[64, 64] > added[64, 50] > added[64, 44] >= 0
+    assert added[64, 64] > 10
+    assert (added[:, :24] == 0).all()
+    assert (added >= 0).all()
+
+
+def test_a_ghost_lies_on_the_other_side_of_the_middle() -> None:
+    lens = Lens(160, 128, 120.0)
+    frame = flat_light(lens, 0.02)
+    frame.radiance[16:32, 16:32, :3] = 6.0
+    plain, ghostly = (
+        develop([frame], [replace(PLAIN, light=LightSettings(ghosts=ghosts))], lens)[0, ..., 1]
+        for ghosts in (0.0, 1.0)
+    )
+    y, x = np.nonzero(ghostly.astype(int) - plain > 4)
+    assert abs(y.mean() - (127 - 23.5)) < 3
+    assert abs(x.mean() - (159 - 23.5)) < 3
+
+
+def test_drops_blur_patches_and_the_lens_is_clean_without_them() -> None:
+    """Of a fine chequer's contrast they leave little where they lie, and all elsewhere."""
+    lens = Lens(160, 128, 120.0)
+    frame = flat_light(lens, 0.1)
+    y, x = np.mgrid[:128, :160]
+    frame.radiance[(y // 4 + x // 4) % 2 == 0, :3] = 0.6
+
+    def contrast(time_s: float = 5.0, **light: Any) -> NDArray[np.float64]:
+        settings = replace(PLAIN, light=LightSettings(film_change_s=10.0, **light))
+        out = develop([frame], [settings], lens, time_s=time_s)[0, ..., 1].astype(float)
+        return np.asarray(cv2.blur(np.abs(out - cv2.blur(out, (9, 9))), (9, 9)))
+
+    clean = contrast()
+    films = [contrast(drops=1.0, film_blur_deg=3.0, seed=seed) / clean for seed in range(8)]
+    wet = [float((film < 0.6).mean()) for film in films]
+    assert 3 <= np.count_nonzero(wet) < 8
+    assert 0.02 < np.mean(wet) < 0.6
+    # A film comes and goes: at the turn from one to the next the lens is clean.
+    assert (contrast(20.0, drops=1.0, film_blur_deg=3.0) / clean).min() > 0.95
 
 
 def test_haze_lifts_black_most() -> None:
@@ -245,6 +307,11 @@ def test_sharpening_adds_a_halo_to_an_edge_and_leaves_flat_light() -> None:
         {"contrast": 0.4, "saturation": 1.2, "white_balance": (1.1, 1.0, 0.9)},
         {"haze": 0.6, "contrast": 0.2},
         {"narrow_band": 0.7, "saturation": 1.2, "haze": 0.2},
+        {"light": LightSettings(hardness=1.0, black_level=0.05)},
+        {"light": LightSettings(hardness=0.4, haze_colour=0.7), "haze": 0.4},
+        {"light": LightSettings(compression=0.4)},
+        {"light": LightSettings(softness=1.2, oversharp=0.5)},
+        {"light": LightSettings(mode=COLOUR_MODES["narrow bands"], mode_strength=0.8)},
     ],
 )
 def test_the_kernels_match_their_slow_twin(changes: dict[str, Any]) -> None:

@@ -81,7 +81,7 @@ SHAPES: dict[str, Callable[[], Polyp]] = {
     "ulcer": lambda: mass(crater_mm=3.0),
     "level": lambda: flat(0.03),
     "sunk": lambda: flat(1.2, hollow=0.8),
-    "carpet": lambda: flat(0.8, nodule_mm=1.0),
+    "carpet": lambda: flat(0.5, nodule_mm=0.5),
     "stalked egg": lambda: replace(
         egg(), centre=(2.0, 9.0, 124.0), base=(0.0, 21.0, 126.0), stalk_mm=1.5
     ),
@@ -107,9 +107,7 @@ def test_each_shape_is_what_the_twin_sees(renderer: Renderer, name: str) -> None
     instance = frames.instance[0].numpy()
     assert (truth.instance == 1).sum() > 60
     inside = ~near_an_edge(truth)
-    # The twin's steps pass by the very tips of nodules, where these stand before the wall.
-    least = 0.994 if name == "carpet" else 0.998
-    assert (instance == truth.instance)[inside].mean() > least
+    assert (instance == truth.instance)[inside].mean() > 0.998
     error = np.abs(frames.depth[0].numpy() - truth.depth) / truth.depth
     assert np.median(error) < 5e-4
     assert (error > 0.02)[inside].mean() < 0.006

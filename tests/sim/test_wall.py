@@ -123,7 +123,7 @@ def test_folds_are_raised_into_the_lumen_and_higher_with_their_strength() -> Non
 
     def wall(height: float) -> np.ndarray:
         ranges = AnatomyRanges(fold_height=(height, height))
-        return make_wall(np.random.default_rng(3), ranges, calibre, ends, 1400.0, 0.0)
+        return make_wall(np.random.default_rng(3), ranges, calibre, ends, 1400.0, 0.0)[0]
 
     flat, half, high = wall(0.0), wall(0.5), wall(1.0)
     body = slice(round(60 / ALONG_STEP_MM), round(1300 / ALONG_STEP_MM))
@@ -140,7 +140,7 @@ def test_folds_are_as_far_apart_as_they_are_drawn() -> None:
     ends = np.array([20.0, 21, 22, 1300, 1301, 1400])
     ranges = AnatomyRanges(fold_height=(1.0, 1.0), fold_spacing_mm=(25.0, 25.0))
     calibre = np.full(NUM_ALONG, 20.0)
-    wall = make_wall(np.random.default_rng(5), ranges, calibre, ends, 1400.0, 0.0)
+    wall, _ = make_wall(np.random.default_rng(5), ranges, calibre, ends, 1400.0, 0.0)
     body = wall[round(100 / ALONG_STEP_MM) : round(1200 / ALONG_STEP_MM)].mean(axis=1)
     body = cv2.GaussianBlur(body[:, None], (1, 0), 0, sigmaY=3)[:, 0]
     spectrum = np.abs(np.fft.rfft(body - body.mean()))

@@ -13,6 +13,7 @@ from endoforge.sim.anatomy import make_anatomy
 from endoforge.sim.camera import CameraState, Pose, look_at
 from endoforge.sim.engine import start_engine
 from endoforge.sim.labels import PolypView, polyp_views
+from endoforge.sim.lookalikes import Lookalikes
 from endoforge.sim.lumen import Lumen
 from endoforge.sim.nuisances import Nuisances
 from endoforge.sim.polyps import Polyp
@@ -126,6 +127,8 @@ def plain_ranges(**polyps: Any) -> Randomization:
             "nuisances": nuisances,
             "camera": camera,
             "mucosa": mucosa,
+            "lookalikes": {field.name: off for field in fields(Lookalikes)},
+            "residue": {"soft": 0.0, "bile": off, "mucus": off},
             "polyps": {"like_wall": 0.0, **polyps},
         }
     )

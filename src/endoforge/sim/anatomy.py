@@ -4,7 +4,7 @@ A point of the lumen has the curve coordinates (s, x, y): position along the cen
 rectum to the cecum, and offset in the plane across it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +19,12 @@ from endoforge.sim.centreline import (
     straight_centreline,
 )
 from endoforge.sim.deposits import Deposits, lay_deposits, no_deposits
+from endoforge.sim.lookalikes import NO_LOOKALIKES, Lookalikes, add_lookalikes
 from endoforge.sim.nuisances import Nuisances
 from endoforge.sim.ranges.anatomy import AnatomyRanges
 from endoforge.sim.ranges.values import draw
+from endoforge.sim.relief import relax
+from endoforge.sim.residue import CLEAN, Residue
 from endoforge.sim.streams import Stream, stream
 from endoforge.sim.wall import NUM_AROUND, Array, Grid, angle_to_diamond, make_calibre, make_wall
 
@@ -34,7 +37,8 @@ class Anatomy:
     """A centreline and the wall around it: `radius` (NUM_ALONG, NUM_AROUND) mm, deposits and all.
 
     `segment_ends` (6,) mm along the centreline, in the order of SEGMENTS. `peristalsis` is the
-    share of the radius by which waves narrow and widen the colon.
+    share of the radius by which waves narrow and widen the colon. `blush`, of the radius's shape,
+    is the share by which places are paler than the wall, below 0 redder.
     """
 
     centreline: Centreline
@@ -42,6 +46,7 @@ class Anatomy:
     segment_ends: Array
     deposits: Deposits
     peristalsis: float = 0.0
+    blush: Grid = field(default_factory=lambda: np.zeros((NUM_ALONG, NUM_AROUND), np.float32))
 
     @property
     def length_mm(self) -> float:
@@ -103,17 +108,27 @@ class Anatomy:
         return line.to_world(s_mm, x, y), away, tangent
 
 
-def make_anatomy(seed: int, ranges: AnatomyRanges, nuisances: Nuisances) -> Anatomy:
+def make_anatomy(
+    seed: int,
+    ranges: AnatomyRanges,
+    nuisances: Nuisances,
+    lookalikes: Lookalikes = NO_LOOKALIKES,
+    residue: Residue = CLEAN,
+) -> Anatomy:
     """Draw the colon of a seed from the ranges: its course, its wall, and what lies on the wall."""
     rng = stream(seed, Stream.ANATOMY)
     length_mm = draw(rng, ranges.length_mm)
     points, ends = make_course(rng, length_mm)
     calibre = make_calibre(rng, ranges, ends)
     line = make_centreline(points, length_mm, 1.2 * calibre)
-    wall = make_wall(rng, ranges, calibre, ends, length_mm, nuisances.diverticula)
+    wall, cecum = make_wall(rng, ranges, calibre, ends, length_mm, nuisances.diverticula, seed)
     peristalsis = draw(rng, ranges.peristalsis)
-    radius, deposits = lay_deposits(stream(seed, Stream.DEPOSITS), line, wall, nuisances)
-    return Anatomy(line, radius, ends, deposits, peristalsis)
+    wall = relax(seed, ranges, wall)
+    wall, blush = add_lookalikes(seed, wall, cecum, length_mm, lookalikes)
+    radius, deposits = lay_deposits(
+        stream(seed, Stream.DEPOSITS), line, wall, nuisances, residue, stream(seed, Stream.RESIDUE)
+    )
+    return Anatomy(line, radius, ends, deposits, peristalsis, blush)
 
 
 def straight_anatomy(radius_mm: float, length_mm: float = 600.0) -> Anatomy:

@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoforge.sim.anatomy import WAVE_S
+from endoforge.sim.instruments import INSTRUMENT_ROWS
 
-CAMERA_ROWS = 11
-MOVE_ROW, WAVE_ROW, METER_ROW = 4, 6, 7
+MOVE_ROW, WAVE_ROW, METER_ROW, INSTRUMENT_ROW = 4, 6, 7, 11
+CAMERA_ROWS = INSTRUMENT_ROW + INSTRUMENT_ROWS
 """Rows of four numbers a camera, and the first of some of them: see `kernels.types.View`."""
 
 Array = NDArray[np.float64]
@@ -60,7 +61,7 @@ class CameraState:
             rows[first, :3], rows[first, 3] = pose.position, pose.s_mm
             rows[first + 1 : first + 4, :3] = pose.axes
         rows[MOVE_ROW, :3], rows[MOVE_ROW + 1, :3] = self.velocity_mm_s, self.turn_rad_s
-        rows[WAVE_ROW, 1] = (self.time_s / WAVE_S) % 1.0
+        rows[WAVE_ROW, 1:3] = (self.time_s / WAVE_S) % 1.0, self.time_s
         return rows
 
 

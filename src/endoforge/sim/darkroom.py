@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from endoforge.sim.kernels import develop, jpeg
+from endoforge.sim.kernels import develop, glare, jpeg, picture, tone
 from endoforge.sim.kernels.types import PER_BLOCK, FrameSize
+from endoforge.sim.light import CURVES
 from endoforge.sim.sensor import (
     CURVE_FIRST,
     CURVE_LENGTH,
@@ -60,6 +61,9 @@ class Darkroom:
             grain=torch.from_numpy(grain_table()).to(device),
             curve=torch.from_numpy(response_table()).to(device),
             disk=torch.from_numpy(disk_table()).to(device),
+            shown=torch.zeros(tone.SHOWN * batch_size, dtype=torch.int32, device=device),
+            bright=torch.zeros(2 * tiles, 4, device=device),
+            glare=torch.zeros(tiles, 4, device=device),
             planes=torch.zeros(planes if with_jpeg else 1, device=device),
         )
 
@@ -68,7 +72,13 @@ class Darkroom:
         room, size = self.room, self.size
         develop.find_flow(room, size, count)
         develop.spread_light(room, size, count)
+        room.shown.zero_()
+        glare.find_bright(room, size, count)
+        glare.spread_glare(room, size, count)
         develop.expose(room, size, count)
+        picture.repeat_picture(room, size, count)
+        picture.mix_moments(room, size, count)
+        picture.record(room, size, count)
         develop.sharpen(room, size, count)
         if self.with_jpeg:
             jpeg.fill_planes(room, size, count)
@@ -85,18 +95,25 @@ def respond(light: Array) -> Array:
     return np.minimum(bright * (0.64 + 0.43 * bright), 1.0)
 
 
+def respond_hard(light: Array) -> Array:
+    """Turn linear light into 0..1 of the display: a power, as bright at 0.25, white from 1.6."""
+    return np.minimum((light / 1.6) ** 0.507, 1.0)
+
+
 @cache
 def response_table() -> NDArray[np.int32]:
-    """Table `respond` over the steps of a float's bits: (CURVE_LENGTH,) int32, 0..LUMA_TOP.
+    """Table responses over the steps of a float's bits: (CURVES * CURVE_LENGTH,), 0..LUMA_TOP.
 
-    Taken in their middle: half a step is 0.4 % of the light, a quarter of a grey level. The first
-    step is black.
+    One after another they go from `respond` to `respond_hard`. Taken in the middle of the steps:
+    half a step is 0.4 % of the light, a quarter of a grey level. The first step is black.
     """
     steps = np.arange(CURVE_FIRST, CURVE_FIRST + CURVE_LENGTH, dtype=np.int32)
     bits = (steps << CURVE_SHIFT) + (1 << (CURVE_SHIFT - 1))
     light = bits.view(np.float32).astype(np.float64)
     light[0] = 0.0
-    return np.rint(LUMA_TOP * respond(light)).astype(np.int32)
+    soft, hard = respond(light), respond_hard(light)
+    curves = [soft + k / (CURVES - 1) * (hard - soft) for k in range(CURVES)]
+    return np.rint(LUMA_TOP * np.concatenate(curves)).astype(np.int32)
 
 
 @cache

@@ -1,12 +1,21 @@
 """What lies on the wall: pools of fluid, stool, foam, blood and dye."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
 
 from endoforge.sim.centreline import ALONG_STEP_MM, NUM_ALONG, Centreline
 from endoforge.sim.nuisances import Nuisances
+from endoforge.sim.residue import (
+    CLEAN,
+    FILM,
+    MUCUS_MM,
+    Residue,
+    film_of_bile,
+    flakes_of_mucus,
+    soft_stool,
+)
 from endoforge.sim.wall import COLUMN_ANGLES, NUM_AROUND, Array, Grid, patches
 
 POOL_REACH_MM = 75.0
@@ -22,7 +31,7 @@ class Deposits:
     """Amounts on the wall, each (NUM_ALONG, NUM_AROUND).
 
     `fluid` depth in mm; `stool` and `foam` 0..1; `stain` 0..1 of what `stain_colour` (linear RGB
-    that multiplies the mucosa's) says: blood or dye; dye gathers in grooves.
+    that multiplies the mucosa's) says: blood or dye; dye gathers in grooves. `mucus` 0..1.
     """
 
     fluid: Grid
@@ -32,24 +41,53 @@ class Deposits:
     stain_colour: tuple[float, float, float]
     in_grooves: float
     fluid_colour: tuple[float, float, float]
+    mucus: Grid = field(default_factory=lambda: np.zeros((NUM_ALONG, NUM_AROUND), np.float32))
 
 
 def lay_deposits(
-    rng: np.random.Generator, line: Centreline, radius: Grid, nuisances: Nuisances
+    rng: np.random.Generator,
+    line: Centreline,
+    radius: Grid,
+    nuisances: Nuisances,
+    residue: Residue = CLEAN,
+    soft_rng: np.random.Generator | None = None,
 ) -> tuple[Grid, Deposits]:
-    """Draw what lies on the wall; returns the wall's radius with it on top, and the amounts."""
+    """Draw what lies on the wall; returns the wall's radius with it on top, and the amounts.
+
+    What is soft (`Residue`) comes from `soft_rng`.
+    """
     down = _down(rng)
     shade = rng.uniform(0.25, 0.75)
     fluid_colour = (0.66 * shade, rng.uniform(0.38, 0.52) * shade, rng.uniform(0.06, 0.2) * shade)
     low = _lowness(line, down)
     pooled = _pools(rng, line, radius, down, nuisances.fluid)
     fluid = np.maximum(radius - pooled, 0)
-    stool = _spots(rng, nuisances.stool, 3.2, low) * (fluid < 0.2)
+    dry = fluid < 0.2
+    if residue.soft and soft_rng is not None:
+        stool = soft_stool(soft_rng, nuisances.stool, low, radius) * dry
+    else:
+        stool = _spots(rng, nuisances.stool, 3.2, low) * dry
     foam = _foam(rng, nuisances.bubbles, low, fluid)
     stain, colour, grooves = _stain(rng, nuisances)
     thick = np.maximum(stool - STOOL_FROM, 0) / (1 - STOOL_FROM)
+    if residue.soft:
+        thick = np.asarray(cv2.GaussianBlur(thick, (5, 5), 1.0) * dry, np.float32)
     covered = pooled - STOOL_MM * np.minimum(thick, 0.25 * pooled)
-    return covered, Deposits(fluid, stool, foam, stain, colour, grooves, fluid_colour)
+    deposits = Deposits(fluid, stool, foam, stain, colour, grooves, fluid_colour)
+    if residue.soft and soft_rng is not None:
+        covered, deposits = _lay_residue(soft_rng, low, dry, covered, deposits, residue)
+    return covered, deposits
+
+
+def _lay_residue(
+    rng: np.random.Generator, low: Grid, dry: Grid, covered: Grid, bare: Deposits, residue: Residue
+) -> tuple[Grid, Deposits]:
+    """Draw bile and mucus over what there is."""
+    bile = film_of_bile(rng, residue.bile, low) * dry
+    stool = np.maximum(bare.stool, bile)
+    mucus = flakes_of_mucus(rng, residue.mucus) * dry * (stool < FILM)
+    raised = np.asarray(covered - MUCUS_MM * np.minimum(mucus, 0.25 * covered), np.float32)
+    return raised, replace(bare, stool=stool, mucus=mucus)
 
 
 def no_deposits() -> Deposits:

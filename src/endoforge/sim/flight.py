@@ -140,6 +140,7 @@ class Flight:
         rows[:, MOVE_ROW, :3] = self.velocity_mm_s[steps]
         rows[:, MOVE_ROW + 1, :3] = self.turn_rad_s[steps]
         rows[:, WAVE_ROW, 1] = (steps * STEP_S / WAVE_S) % 1.0
+        rows[:, WAVE_ROW, 2] = steps * STEP_S
         return rows
 
     def _between(self, flight_s: float) -> tuple[int, int, float]:

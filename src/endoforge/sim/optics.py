@@ -19,7 +19,8 @@ class Lens:
     (Kannala and Brandt 2006; the coefficients after k1 are 0.) Camera axes are OpenCV's: x right,
     y down, z forward; the middle of the top left pixel is (0, 0). `window` is the part of the
     frame that the picture fills, (x0, y0, x1, y1), right and bottom exclusive; None: all of it.
-    `diagonal_fov_deg` is across the window's diagonal.
+    `diagonal_fov_deg` is across the window's diagonal. `stretch` is how much too wide the picture
+    is shown; the other side is never squeezed, so that nothing beyond the field of view is seen.
     """
 
     width: int
@@ -27,6 +28,7 @@ class Lens:
     diagonal_fov_deg: float = 140.0
     k1: float = 0.0
     window: tuple[int, int, int, int] | None = None
+    stretch: float = 1.0
 
     @property
     def picture(self) -> tuple[int, int, int, int]:
@@ -41,6 +43,16 @@ class Lens:
         return 0.5 * math.hypot(x1 - x0, y1 - y0) / (angle + self.k1 * angle**3)
 
     @property
+    def focal_across_px(self) -> float:
+        """Focal length along rows: longer where the picture is shown too wide."""
+        return self.focal_px * max(self.stretch, 1.0)
+
+    @property
+    def focal_down_px(self) -> float:
+        """Focal length along columns: longer where the picture is shown too narrow."""
+        return self.focal_px * max(1 / self.stretch, 1.0)
+
+    @property
     def principal_point(self) -> tuple[float, float]:
         """The pixel position (x, y) where the optical axis meets the picture."""
         x0, y0, x1, y1 = self.picture
@@ -50,7 +62,7 @@ class Lens:
         """Unit directions (rows, columns, 3) of pixels from (0, 0), beyond the picture too."""
         cx, cy = self.principal_point
         y, x = np.mgrid[0:rows, 0:columns].astype(np.float64)
-        u, v = (x - cx) / self.focal_px, (y - cy) / self.focal_px
+        u, v = (x - cx) / self.focal_across_px, (y - cy) / self.focal_down_px
         radius = np.hypot(u, v)
         angle = self._angle(radius)
         scale = np.sin(angle) / np.maximum(radius, 1e-12)
@@ -63,7 +75,8 @@ class Lens:
         angle = np.arctan2(sine, z)
         scale = self.focal_px * (angle + self.k1 * angle**3) / np.maximum(sine, 1e-12)
         cx, cy = self.principal_point
-        return np.stack([cx + scale * x, cy + scale * y], axis=-1)
+        across, down = max(self.stretch, 1.0), max(1 / self.stretch, 1.0)
+        return np.stack([cx + across * scale * x, cy + down * scale * y], axis=-1)
 
     def _angle(self, radius: NDArray[np.float64]) -> NDArray[np.float64]:
         """Angles off the axis whose distorted size is `radius`, by Newton's method.
@@ -79,13 +92,12 @@ class Lens:
     def intrinsics(self) -> dict[str, object]:
         """The intrinsics as a label file keeps them, in OpenCV's terms."""
         cx, cy = self.principal_point
-        focal = self.focal_px
         return {
             "model": "opencv_fisheye",
             "width": self.width,
             "height": self.height,
-            "fx": focal,
-            "fy": focal,
+            "fx": self.focal_across_px,
+            "fy": self.focal_down_px,
             "cx": cx,
             "cy": cy,
             "k": [self.k1, 0.0, 0.0, 0.0],

@@ -14,8 +14,10 @@ POLYP_COLUMNS numbers, is rows of four to the kernels:
 28  direction it is stretched along, unit | 1 / stretch^2 - 1
 32  egg's share, or width of a mass's joins in mm | creases in mm | crater's radius in mm | form:
     0 plain, 1 uneven, n > 1 a mass of n heads, -1 flat
-36  unused
-40  heads of a mass, a row each: x, y, z off the centre in mm | radius in mm. Of a flat lesion:
+36  layer of its pits in `surfaces.KINDS` | pits 0..1 | repeats of them in one of the detail | share
+    of the wall's colour
+40  margin in mm | top -1..1 | spots -1..1 | erosion 0..1
+44  heads of a mass, a row each: x, y, z off the centre in mm | radius in mm. Of a flat lesion:
     height in mm | margin in mm | hollow 0..1 | nodules in mm || half the number of nodules per mm |
     part of a step that is safe
 """
@@ -27,13 +29,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from endoforge.sim.camera import MOVE_ROW, WAVE_ROW
+from endoforge.sim.camera import INSTRUMENT_ROW, MOVE_ROW, WAVE_ROW
+from endoforge.sim.instrument_rows import Carried
 from endoforge.sim.optics import FAR_MM
 from endoforge.sim.polyps import MAX_POLYPS, polyp_shifts, polyp_table
 from endoforge.sim.scene import Scene
-from endoforge.sim.sensor import MAX_LAMPS
+from endoforge.sim.sensor import MAX_LAMPS, PICTURE_ROW
 
-SCENE_ARRAYS = ("centreline", "wall", "coat", "looks", "sensors", "lamps", "rays", "screens")
+SCENE_ARRAYS = (
+    "centreline",
+    "wall",
+    "coat",
+    "looks",
+    "tissue",
+    "sensors",
+    "lamps",
+    "rays",
+    "screens",
+)
 """The names of the arrays that `scene_arrays` makes."""
 
 
@@ -47,12 +60,16 @@ def scene_arrays(scene: Scene, width: int, height: int) -> dict[str, NDArray[Any
     # What depends on the size of the frames: the tables themselves are made once a scene.
     looks = tables.looks.copy()
     looks[1, 3], looks[2, 3] = optics.widest_tile, 1.0 / optics.lens.focal_px
+    sensors = scene.camera.table_rows()
+    recording = scene.recording.table_rows(scene.camera.exposure_s, height)
+    sensors[PICTURE_ROW:] = np.concatenate([recording, optics.screen.insets])
     return {
         "centreline": tables.centreline,
         "wall": tables.wall,
         "coat": tables.coat,
         "looks": looks,
-        "sensors": scene.camera.table_rows(),
+        "tissue": tables.tissue,
+        "sensors": sensors,
         "lamps": _lamp_rows(scene),
         "rays": optics.rays,
         "screens": optics.screen.pixels.reshape(-1),
@@ -65,7 +82,8 @@ class Movers:
 
     `polyps` (S, MAX_POLYPS, POLYP_COLUMNS) at rest, `swells` (S, MAX_POLYPS, 5) as of
     `polyps.swells`; `reaches` (S, MAX_POLYPS) mm from which a polyp can't be seen any more, 0 for
-    those that aren't there; `exposure_s` and `peristalsis` (S,).
+    those that aren't there; `exposure_s` and `peristalsis` (S,); `instruments` S, None for a scene
+    without any.
     """
 
     polyps: NDArray[np.float32]
@@ -73,6 +91,7 @@ class Movers:
     reaches: NDArray[np.float32]
     exposure_s: NDArray[np.float64]
     peristalsis: NDArray[np.float64]
+    instruments: tuple[Carried | None, ...]
 
     @staticmethod
     def of(scenes: Sequence[Scene]) -> "Movers":
@@ -83,6 +102,7 @@ class Movers:
             reaches=np.stack([_reaches(scene) for scene in scenes]),
             exposure_s=np.array([scene.camera.exposure_s for scene in scenes]),
             peristalsis=np.array([scene.anatomy.peristalsis for scene in scenes]),
+            instruments=tuple(Carried.of(scene) for scene in scenes),
         )
 
     def at(
@@ -110,6 +130,12 @@ class Movers:
         # From mm/s and rad/s to mm and rad during the exposure.
         cameras[:, MOVE_ROW : MOVE_ROW + 2] *= self.exposure_s[scenes, None, None]
         cameras[:, WAVE_ROW, 0] = self.peristalsis[scenes]
+        for scene, carried in enumerate(self.instruments):
+            if carried is not None:
+                (frames,) = np.nonzero(scenes == scene)
+                cameras[frames, INSTRUMENT_ROW:] = carried.rows(
+                    cameras[frames], polyps[frames], times_s[frames]
+                )
         return cameras, polyps
 
 

@@ -6,14 +6,16 @@ wall, IIc sunk, IIa+IIc raised and sunk in the middle. Beside them stand lateral
 (LST), granular (G) and not (NG), and masses of several heads.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from endoforge.sim.anatomy import WAVE_MM, WAVE_S, Anatomy
+from endoforge.sim.polyp_surface import PLAIN, PolypSurface
 from endoforge.sim.ranges.polyps import MOST_POLYPS
 from endoforge.sim.shapes import MOST_HEADS, SMOOTH, STEEP, Flat, Uneven, grown_by
 
@@ -23,9 +25,9 @@ KINDS: tuple[Paris, ...] = get_args(Paris)
 
 MAX_POLYPS = MOST_POLYPS
 """Rows of the kernel's table."""
-POLYP_COLUMNS = 40 + 4 * MOST_HEADS
+POLYP_COLUMNS = 44 + 4 * MOST_HEADS
 """Numbers a polyp in the kernel's table: rows of four."""
-FIRST_HEAD_COLUMN = 40
+FIRST_HEAD_COLUMN = 44
 """Where the heads of a mass begin, or the profile of a flat lesion."""
 
 Vector = NDArray[np.float64]
@@ -39,9 +41,10 @@ class Polyp:
     `half_height_mm` along it and `half_width_mm` across, and for Ip and Isp a stalk of radius
     `stalk_mm` from `base` to `centre`. `blend_mm` is the width over which it merges into the wall.
     `tint` multiplies the mucosa's colour; `pattern` (of pits), `lobes`, `mucus` and `vessels` are
-    strengths 0..1. One that is `like_wall` has the colour and the surface of the wall instead.
-    `uneven` says how the head differs from that ellipsoid. One that is `flat` has no body: its head
-    only cuts out the region of the wall that it is.
+    strengths 0..1. `surface` is what it looks like from near. One that is `like_wall` has the
+    colour and the surface of the wall instead. `uneven` says how the head differs from that
+    ellipsoid. One that is `flat` has no body: its head only cuts out the region of the wall that it
+    is.
     """
 
     paris: Paris
@@ -60,6 +63,7 @@ class Polyp:
     mucus: float
     vessels: float
     like_wall: bool = False
+    surface: PolypSurface = PLAIN
     uneven: Uneven = SMOOTH
     flat: Flat | None = None
 
@@ -123,10 +127,9 @@ class Polyp:
         ]  # fmt: skip
 
     def _shape_columns(self) -> list[float]:
-        columns = [0.0] * (POLYP_COLUMNS - 28)
         uneven = self.uneven
         egg_or_join = uneven.join_mm if uneven.heads else uneven.egg
-        columns[:8] = [
+        bends = [
             *uneven.along, uneven.stretch**-2 - 1,
             egg_or_join, uneven.crease_mm, uneven.crater_mm, self.form,
         ]  # fmt: skip
@@ -135,9 +138,8 @@ class Polyp:
             flat = self.flat
             rest = [flat.height_mm, flat.margin_mm, flat.hollow, flat.nodule_mm]
             rest += [flat.nodules_per_mm, 1 / (1 + flat.slope)]
-        first = FIRST_HEAD_COLUMN - 28
-        columns[first : first + len(rest)] = rest
-        return columns
+        unused = [0.0] * (POLYP_COLUMNS - FIRST_HEAD_COLUMN - len(rest))
+        return [*bends, *self.surface.table_rows(), *rest, *unused]
 
     @property
     def form(self) -> float:
@@ -203,7 +205,16 @@ def polyp_table(polyps: tuple[Polyp, ...]) -> NDArray[np.float32]:
     return table
 
 
-def swells(polyps: tuple[Polyp, ...], anatomy: Anatomy) -> NDArray[np.float64]:
+class OnWall(Protocol):
+    """What sits on the wall at a place along and around the colon."""
+
+    @property
+    def s_mm(self) -> float: ...
+    @property
+    def angle(self) -> float: ...
+
+
+def swells(polyps: Sequence[OnWall], anatomy: Anatomy) -> NDArray[np.float64]:
     """How peristalsis carries each of P polyps, (P, 5).
 
     Its shift (3,) mm per unit of the wave's sine, and cosine and sine of the wave's phase at time 0

@@ -19,10 +19,17 @@ from endoforge.core.reading import MOST_NAMES_BYTES, read_regular
 from endoforge.core.text import decode_text
 from endoforge.sim.ranges.anatomy import AnatomyRanges
 from endoforge.sim.ranges.camera import CameraRanges
+from endoforge.sim.ranges.instruments import InstrumentRanges
+from endoforge.sim.ranges.lens import LensRanges
+from endoforge.sim.ranges.light import LightRanges
+from endoforge.sim.ranges.lookalikes import LookalikeRanges
 from endoforge.sim.ranges.motion import MotionRanges
 from endoforge.sim.ranges.mucosa import MucosaRanges
 from endoforge.sim.ranges.nuisances import NuisanceRanges
+from endoforge.sim.ranges.polyp_surface import PolypSurfaceRanges
 from endoforge.sim.ranges.polyps import PolypRanges
+from endoforge.sim.ranges.residue import ResidueRanges
+from endoforge.sim.ranges.screen import RecordingRanges, ScreenRanges
 from endoforge.sim.ranges.values import STRICT
 
 
@@ -36,10 +43,18 @@ class Randomization:
 
     anatomy: AnatomyRanges = AnatomyRanges()
     polyps: PolypRanges = PolypRanges()
+    polyp_surface: PolypSurfaceRanges = PolypSurfaceRanges()
     mucosa: MucosaRanges = MucosaRanges()
     nuisances: NuisanceRanges = NuisanceRanges()
+    lookalikes: LookalikeRanges = LookalikeRanges()
+    residue: ResidueRanges = ResidueRanges()
     camera: CameraRanges = CameraRanges()
+    screen: ScreenRanges = ScreenRanges()
+    recording: RecordingRanges = RecordingRanges()
     motion: MotionRanges = MotionRanges()
+    instruments: InstrumentRanges = InstrumentRanges()
+    light: LightRanges = LightRanges()
+    lens: LensRanges = LensRanges()
 
 
 def load_randomization(path: Path) -> Randomization:

@@ -12,7 +12,7 @@ from endoforge.core.signals import held_interrupts
 from endoforge.sim.camera import CameraState
 from endoforge.sim.darkroom import Darkroom
 from endoforge.sim.engine import Engine, settle, wait
-from endoforge.sim.kernels import passes
+from endoforge.sim.kernels import passes, shadow
 from endoforge.sim.kernels.types import (
     CAMERA_ROWS,
     CELL,
@@ -29,7 +29,8 @@ from endoforge.sim.packing import Movers, scene_arrays
 from endoforge.sim.polyps import MAX_POLYPS
 from endoforge.sim.scene import Scene
 from endoforge.sim.sensor import JPEG_COLUMN, JPEG_ROW, SENSOR_ROWS
-from endoforge.sim.texture import bubble_texture, detail_texture, fine_texture
+from endoforge.sim.surfaces import surface_textures
+from endoforge.sim.texture import bubble_texture, detail_texture
 
 EMPTY_STATS = (0, 0, 1 << 30, 1 << 30, 0, 0)
 """A polyp's row of `stats` before any pixel is counted: a box that every pixel widens."""
@@ -95,7 +96,7 @@ class Renderer:
         self.size: Any = FrameSize.of(height, width)
         self._detail = torch.from_numpy(detail_texture()).to(engine.device)
         self._bubbles = torch.from_numpy(bubble_texture()).to(engine.device)
-        self._fine = torch.from_numpy(fine_texture()).to(engine.device)
+        self._fine = torch.from_numpy(surface_textures()).to(engine.device)
         self._empty_stats = torch.tensor(EMPTY_STATS, dtype=torch.int32, device=engine.device)
         self.target = self._target()
 
@@ -188,6 +189,7 @@ class Renderer:
             passes.set_gain(scenes, view, target, count)
             passes.cone_march(scenes, view, target, size, count)
             passes.trace_lattice(scenes, view, target, size, count)
+            shadow.cast_shadows(scenes, view, target, size, count)
             passes.draw_pixels(
                 scenes, view, target, use_lattice, self.normals, self._span, size, count
             )
@@ -218,6 +220,7 @@ class Renderer:
             gain=self._zeros(self.batch_size),
             radiance=self._zeros(pixels, 4),
             normals=self._zeros(pixels if self.normals else 1, 4),
+            shadows=self._zeros(self.batch_size * lattice, 4),
             image=self._zeros(pixels, dtype=torch.int32),
             stats=self._zeros(self.batch_size * MAX_POLYPS * STATS, dtype=torch.int32),
         )

@@ -1,6 +1,6 @@
 """A scene: everything about one simulated colonoscopy, and the tables that the kernels read."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -11,16 +11,31 @@ from numpy.typing import NDArray
 from endoforge.sim.anatomy import Anatomy, make_anatomy
 from endoforge.sim.centreline import ALONG_STEP_MM, NUM_ALONG, SEGMENTS
 from endoforge.sim.deposits import Deposits
+from endoforge.sim.display import (
+    NO_DISPLAY,
+    NO_RECORDER,
+    Display,
+    Recorder,
+    make_display,
+    make_recording,
+)
 from endoforge.sim.growth import make_polyps
+from endoforge.sim.instruments import Instruments, make_instruments, make_strengths
+from endoforge.sim.light import make_light_settings
+from endoforge.sim.lookalikes import make_lookalikes
 from endoforge.sim.nuisances import Nuisances, make_nuisances
 from endoforge.sim.optics import Lens, ray_table
+from endoforge.sim.polyp_surface import draw_surfaces
 from endoforge.sim.polyps import Polyp, swells
 from endoforge.sim.randomization import Randomization
 from endoforge.sim.ranges.values import draw
+from endoforge.sim.residue import MUCUS, Residue, beside, make_residue
 from endoforge.sim.screen import Screen, make_screen
 from endoforge.sim.sensor import CameraSettings, make_camera_settings
 from endoforge.sim.streams import Stream, stream
 from endoforge.sim.texture import TILE_MM
+from endoforge.sim.tissue import Tissue, draw_tissue, tissue_table
+from endoforge.sim.treatment import Treatment, treat
 from endoforge.sim.wall import COLUMN_ANGLES, NUM_AROUND, Grid, patches
 
 STEEPEST = 4.0
@@ -29,6 +44,9 @@ FLUID_MM = 7.0
 """Fluid of this depth hides what is under it."""
 COAT_STEP = 2
 """The coat's table has every second row and column of the wall's."""
+
+
+_PLAIN_TISSUE = Tissue()
 
 
 @dataclass(frozen=True)
@@ -40,7 +58,8 @@ class Look:
     texture, so that no two colons carry the same vessels in the same place; `stool` linear RGB.
     `capillaries`, `mottling` and `pits` are strengths 0..1 of the fine surface, which repeats after
     `surface_repeat_mm` and is shifted by `surface_turn`; `scattered` the share of the light that
-    walls pass on.
+    walls pass on; `tissue` how it differs from place to place. `soft_residue` is 1 where residue is
+    soft, else 0; then the fluid's linear RGB is `fluid`, and its `clarity` 0..1.
     """
 
     mucosa: tuple[float, float, float]
@@ -57,6 +76,10 @@ class Look:
     surface_repeat_mm: float
     surface_turn: tuple[float, float]
     scattered: float
+    soft_residue: float = 0.0
+    fluid: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    clarity: float = 0.0
+    tissue: Tissue = _PLAIN_TISSUE
 
 
 @dataclass(frozen=True)
@@ -67,6 +90,7 @@ class SceneTables:
     wall: NDArray[np.float32]
     coat: NDArray[np.float32]
     looks: NDArray[np.float32]
+    tissue: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -90,6 +114,10 @@ class Scene:
     look: Look
     nuisances: Nuisances
     camera: CameraSettings
+    display: Display = NO_DISPLAY
+    recording: Recorder = NO_RECORDER
+    instruments: Instruments = field(default_factory=Instruments)
+    treatment: Treatment = field(default_factory=Treatment)
 
     def screen(self, width: int, height: int) -> Screen:
         """The screen, which the video processor draws on frames of this size."""
@@ -102,8 +130,10 @@ class Scene:
     def optics(self, width: int, height: int) -> Optics:
         """The screen and lens for frames of this size, made when first asked for."""
         if (width, height) not in self._optics:
-            screen = make_screen(self.seed, self.nuisances.overlay, width, height)
-            lens = Lens(width, height, self.camera.fov_deg, self.camera.k1, screen.window)
+            screen = make_screen(self.seed, self.nuisances.overlay, width, height, self.display)
+            stretch = self.display.stretch
+            fov_deg, k1 = self.camera.fov_deg, self.camera.k1
+            lens = Lens(width, height, fov_deg, k1, screen.window, stretch)
             self._optics[width, height] = Optics(screen, lens, *ray_table(lens))
         return self._optics[width, height]
 
@@ -124,6 +154,7 @@ class Scene:
             wall=_wall_table(self.anatomy.radius),
             coat=_coat_table(self),
             looks=_look_rows(self.look, self.anatomy.deposits, len(self.camera.lamps)),
+            tissue=tissue_table(self.seed, self.look.tissue, self.anatomy),
         )
 
     def parameters(self) -> dict[str, Any]:
@@ -135,8 +166,14 @@ class Scene:
             "peristalsis": self.anatomy.peristalsis,
             "look": asdict(self.look),
             "nuisances": asdict(self.nuisances),
+            "lookalikes": asdict(make_lookalikes(self.seed, self.ranges.lookalikes)),
+            "residue": asdict(make_residue(self.seed, self.ranges.residue)),
             "camera": asdict(self.camera),
+            "display": asdict(self.display),
+            "recording": asdict(self.recording),
             "polyps": [asdict(polyp) for polyp in self.polyps],
+            "instruments": asdict(self.instruments),
+            "treatment": asdict(self.treatment),
         }
 
 
@@ -146,15 +183,33 @@ _DEFAULT = Randomization()
 def make_scene(seed: int, ranges: Randomization = _DEFAULT) -> Scene:
     """Make the scene of a seed (any integer from 0): same seed and ranges, same scene."""
     nuisances = make_nuisances(seed, ranges.nuisances)
-    anatomy = make_anatomy(seed, ranges.anatomy, nuisances)
+    anatomy = make_anatomy(
+        seed,
+        ranges.anatomy,
+        nuisances,
+        make_lookalikes(seed, ranges.lookalikes),
+        make_residue(seed, ranges.residue),
+    )
+    strengths = make_strengths(seed, ranges.instruments)
+    # After the polyps, for much of it is done to them: none grows elsewhere because of it.
+    polyps = make_polyps(seed, anatomy, ranges.polyps)
+    anatomy, polyps, treatment = treat(seed, strengths, anatomy, polyps)
+    surfaces = draw_surfaces(seed, len(polyps), ranges.polyp_surface)
+    light = make_light_settings(seed, ranges.light, ranges.camera, ranges.lens)
     return Scene(
         seed=seed,
         ranges=ranges,
         anatomy=anatomy,
-        polyps=make_polyps(seed, anatomy, ranges.polyps),
+        polyps=tuple(
+            replace(polyp, surface=surface) for polyp, surface in zip(polyps, surfaces, strict=True)
+        ),
         look=make_look(seed, ranges, nuisances),
         nuisances=nuisances,
-        camera=make_camera_settings(seed, ranges.camera, nuisances),
+        display=make_display(seed, ranges.screen),
+        recording=make_recording(seed, ranges.recording),
+        instruments=make_instruments(seed, strengths),
+        treatment=treatment,
+        camera=make_camera_settings(seed, ranges.camera, nuisances, light),
     )
 
 
@@ -165,7 +220,7 @@ def make_look(seed: int, ranges: Randomization, nuisances: Nuisances) -> Look:
     red = draw(rng, mucosa.red)
     green = red * draw(rng, mucosa.green_of_red)
     brown = rng.uniform(0.16, 0.5)
-    return Look(
+    look = Look(
         mucosa=(red, green, green * draw(rng, mucosa.blue_of_green)),
         vessels=draw(rng, mucosa.vessels),
         tone=draw(rng, mucosa.tone),
@@ -180,20 +235,40 @@ def make_look(seed: int, ranges: Randomization, nuisances: Nuisances) -> Look:
         surface_repeat_mm=draw(fine, mucosa.surface_repeat_mm),
         surface_turn=(fine.uniform(0, 1), fine.uniform(0, 1)),
         scattered=draw(fine, ranges.camera.scattered),
+        tissue=draw_tissue(seed, mucosa),
+    )
+    residue = make_residue(seed, ranges.residue)
+    return _with_residue(look, residue) if residue.soft else look
+
+
+def _with_residue(look: Look, residue: Residue) -> Look:
+    return replace(
+        look,
+        soft_residue=1.0,
+        stool=beside(look.mucosa, residue.stool_colour),
+        fluid=beside(look.mucosa, residue.fluid_colour),
+        clarity=residue.clarity,
     )
 
 
 def _look_rows(look: Look, deposits: Deposits, num_lamps: int) -> NDArray[np.float32]:
-    """The (8, 4) float32 of `kernels.types.SceneArrays.looks`, but for what the lens says."""
+    """The (9, 4) float32 of `kernels.types.SceneArrays.looks`, but for what the lens says."""
+    fluid = look.fluid if look.soft_residue else deposits.fluid_colour
+    dye_in_pits = look.tissue.dye_in_pits * deposits.in_grooves
+    tissue, repeats = look.tissue, TILE_MM / look.surface_repeat_mm
+    if tissue.branching:
+        # A whole number around the colon: vessels would end in mid-air where it closes.
+        repeats = max(round(4 * repeats), 1) / 4
     rows = [
         [*look.mucosa, look.vessels],
         [look.tone, look.gloss, look.bump, 0.0],
         [look.turn_u, look.turn_v, num_lamps, 0.0],
-        [*look.stool, 0.0],
-        [*deposits.fluid_colour, 0.0],
+        [*look.stool, look.soft_residue],
+        [*fluid, look.clarity],
         [*deposits.stain_colour, 0.0],
-        [look.capillaries, look.mottling, look.pits, TILE_MM / look.surface_repeat_mm],
+        [look.capillaries, look.mottling, look.pits, repeats],
         [*look.surface_turn, look.scattered, 0.0],
+        [not tissue.is_plain, tissue.branching, tissue.hue, dye_in_pits],
     ]
     return np.array(rows, np.float32)
 
@@ -265,19 +340,28 @@ def _coat_table(scene: Scene) -> NDArray[np.float32]:
 
     Crevice is the radius less its mean over about 7 mm: deep places get less of the scattered
     light. Cover is stool from 0 to 1, and from 1 to 2 fluid on top, up to FLUID_MM deep. Stain is
-    0..1; below 0 it is foam.
+    0..1; below 0 it is foam. Where residue is soft, cover is mucus from 0 to -MUCUS, and fluid
+    below that. Blush counts as tone, whatever its strength.
     """
     deposits, size = scene.anatomy.deposits, (NUM_AROUND // COAT_STEP, NUM_ALONG // COAT_STEP)
     rng = stream(scene.seed, Stream.TONE)
     coarse = cv2.resize(scene.anatomy.radius, size, interpolation=cv2.INTER_AREA)
     crevice = _crevice(np.asarray(coarse, np.float32))
     tone = 0.6 * patches(rng, 28.0, 32.0) + 0.4 * patches(rng, 9.0, 10.0)
-    cover = np.where(
-        deposits.fluid > 0.05, 1 + np.minimum(deposits.fluid / FLUID_MM, 1), deposits.stool
-    )
+    if scene.anatomy.blush.any():
+        # 0.9 as in `kernels.shading.mucosa_albedo`.
+        tone += scene.anatomy.blush / np.float32(0.9 * max(scene.look.tone, 0.02))
+    depth = np.minimum(deposits.fluid / FLUID_MM, 1)
+    if scene.look.soft_residue:
+        dry = deposits.stool - MUCUS * deposits.mucus
+        cover = np.where(deposits.fluid > 0.05, -MUCUS - depth, dry)
+    else:
+        cover = np.where(deposits.fluid > 0.05, 1 + depth, deposits.stool)
     stain = np.where(deposits.foam > 0, -deposits.foam, deposits.stain)
     fine = [cv2.resize(grid, size, interpolation=cv2.INTER_AREA) for grid in (tone, cover, stain)]
     grooves = np.clip(0.3 + 0.35 * crevice, 0, 1) if deposits.in_grooves else 1.0
+    # What lies in the finest pits is wherever these are.
+    grooves = grooves + (1 - grooves) * scene.look.tissue.dye_in_pits
     fine[2] = np.where(fine[2] > 0, fine[2] * grooves, fine[2])
     return np.stack([crevice, *fine], axis=-1).astype(np.float32).reshape(-1, 4)
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from endoforge.sim.display import PICTURE_ROWS
+from endoforge.sim.light import LIGHT_ROWS, MOST_OVERSHARP, LightSettings
 from endoforge.sim.nuisances import Nuisances
 from endoforge.sim.ranges.camera import CameraRanges
 from endoforge.sim.ranges.values import draw, draw_nuisance
@@ -32,8 +34,13 @@ QUANTISATION_ROW = 3
 """The first row of the quantisation tables there: luma's, then chroma's."""
 VEIL_ROW = QUANTISATION_ROW + 32
 """Where the light of haze and the strength of narrow-band imaging stand."""
-SENSOR_ROWS = VEIL_ROW + 1
-"""Rows of `CameraSettings.table_rows`: a few numbers, two 8 x 8 quantisation tables, the veil."""
+LIGHT_ROW = VEIL_ROW + 1
+"""The first row of `LightSettings.table_rows` there."""
+PICTURE_ROW = LIGHT_ROW + LIGHT_ROWS
+"""The first row that `packing.scene_arrays` fills: the recording, and insets of the screen."""
+SENSOR_ROWS = PICTURE_ROW + PICTURE_ROWS
+"""Rows of `CameraSettings.table_rows`: a few numbers, two 8 x 8 quantisation tables, the veil, the
+light, and room for the picture's rows."""
 HAZE = 0.18
 """Light of the veil at haze 1, where the brightest tissue has about 1."""
 LUMA_STEPS = (
@@ -61,6 +68,10 @@ MOST_TAPS = 32
 """Samples of a blurred pixel's light at most."""
 
 
+PLAIN_LIGHT = LightSettings()
+"""Light that falls, glints and is shown without any of `LightRanges`."""
+
+
 @dataclass(frozen=True)
 class CameraSettings:
     """A run's camera: what its lens, lamps, sensor and video processor do to the light.
@@ -70,7 +81,7 @@ class CameraSettings:
     `exposure_s` the time in light; `white_balance` multiplies linear RGB; `saturation` 1 leaves
     colours alone; `shot_noise` and `read_noise` standard deviations in 0..1 of the display range;
     `vignette` share of light missing in the corners; `sharpening` of the unsharp mask; `jpeg`
-    0 (none) to 1 (quality 20); `defocus` 0 to 1.
+    0 (none) to 1 (quality 20); `defocus` 0 to 1; `light` how the lamps' light falls, and the tone.
     """
 
     fov_deg: float
@@ -90,6 +101,7 @@ class CameraSettings:
     sharpening: float
     jpeg: float
     defocus: float
+    light: LightSettings = PLAIN_LIGHT
 
     def table_rows(self) -> NDArray[np.float32]:
         """Make the (SENSOR_ROWS, 4) float32 in the order in which `kernels.develop` reads them.
@@ -97,7 +109,8 @@ class CameraSettings:
         White balance, saturation | variances of read and shot noise, vignette per unit of
         1 - cosine off the axis, sharpening | radius of the aperture in mm, whether there is JPEG,
         exposure, contrast | quantisation steps of luma, row by row | and of chroma | light of the
-        veil, strength of narrow-band imaging, 0, 0.
+        veil, strength of narrow-band imaging, 0, 0 | `LightSettings.table_rows` | zeros, where the
+        size of frames decides.
         """
         corner = 1 - math.cos(math.radians(self.fov_deg / 2))
         aperture_mm = WIDEST_APERTURE_MM * self.defocus
@@ -107,14 +120,17 @@ class CameraSettings:
                 self.read_noise**2,
                 self.shot_noise**2,
                 self.vignette / corner,
-                MOST_SHARPENING * self.sharpening,
+                MOST_SHARPENING * self.sharpening + MOST_OVERSHARP * self.light.oversharp,
             ],
             [aperture_mm, float(self.jpeg > 0), self.exposure, self.contrast],
         ]
         last = [[HAZE * self.haze, self.narrow_band, 0.0, 0.0]]
         tables = [quantisation_table(table, self.quality) for table in (LUMA_STEPS, CHROMA_STEPS)]
         steps = np.concatenate(tables).reshape(-1, 4)
-        return np.concatenate([np.array(rows), steps, np.array(last)]).astype(np.float32)
+        light = self.light.table_rows(self.fov_deg)
+        picture = np.zeros((PICTURE_ROWS, 4))
+        parts = [np.array(rows), steps, np.array(last), light, picture]
+        return np.concatenate(parts).astype(np.float32)
 
     @property
     def quality(self) -> int:
@@ -129,8 +145,10 @@ def quantisation_table(steps: Sequence[int], quality: int) -> NDArray[np.int64]:
     return table
 
 
-def make_camera_settings(seed: int, ranges: CameraRanges, nuisances: Nuisances) -> CameraSettings:
-    """Draw the camera of a seed from the ranges and the nuisances."""
+def make_camera_settings(
+    seed: int, ranges: CameraRanges, nuisances: Nuisances, light: LightSettings = PLAIN_LIGHT
+) -> CameraSettings:
+    """Draw the camera of a seed from the ranges and the nuisances; its `light` is given."""
     rng = stream(seed, Stream.SENSOR)
     temperature, tint = draw(rng, ranges.temperature), draw(rng, ranges.tint)
     return CameraSettings(
@@ -151,6 +169,7 @@ def make_camera_settings(seed: int, ranges: CameraRanges, nuisances: Nuisances) 
         contrast=draw(stream(seed, Stream.PICTURE), ranges.contrast),
         haze=nuisances.haze,
         narrow_band=nuisances.narrow_band,
+        light=light,
     )
 
 

@@ -24,6 +24,29 @@ class Stream(IntEnum):
     SURFACE = 13
     POLYP_SURFACE = 14
     PICTURE = 15
+    DISPLAY = 60
+    LAYOUT = 61
+    INSETS = 62
+    RECORDING = 63
+    STILLS = 64
+    INSTRUMENTS = 70
+    TREATMENT = 71
+    TOOLS = 72
+    CAP = 73
+    JET = 74
+    FOLDS = 30
+    LOOKALIKES = 31
+    RESIDUE = 32
+    RELIEF = 33
+    CECUM = 34
+    TISSUE = 40
+    TISSUE_MAP = 41
+    LESIONS = 42
+    SURFACES = 43
+    LIGHT = 50
+    PROCESSOR = 51
+    COLOUR_MODE = 52
+    LENS = 53
     POLYP_SHAPES = 20
 
 

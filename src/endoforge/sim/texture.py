@@ -31,13 +31,13 @@ def detail_texture() -> NDArray[np.int32]:
     """
     rng = stream(0, Stream.TEXTURE)
     vessels = _vessels(rng)
-    tone = 0.6 * _noise(rng, 1, 10, 0.9) + 0.4 * _noise(rng, 6, 60, 1.0)
-    bump = _noise(rng, 7, 90, 1.2)
+    tone = 0.6 * noise_of(rng, 1, 10, 0.9) + 0.4 * noise_of(rng, 6, 60, 1.0)
+    bump = noise_of(rng, 7, 90, 1.2)
     bump /= np.abs(np.gradient(bump)[0]).std()
     slope_u = 0.25 * (np.roll(bump, -1, 1) - np.roll(bump, 1, 1))
     slope_v = 0.25 * (np.roll(bump, -1, 0) - np.roll(bump, 1, 0))
     level = np.stack([vessels, 0.5 * tone, slope_u, slope_v], axis=-1).astype(np.float32)
-    return _packed(_with_mip_levels(level), DETAIL_ZERO, DETAIL_SCALE)
+    return packed(with_mip_levels(level), DETAIL_ZERO, DETAIL_SCALE)
 
 
 @cache
@@ -49,28 +49,33 @@ def fine_texture() -> NDArray[np.int32]:
     """
     rng = stream(2, Stream.TEXTURE)
     net = np.maximum(
-        _net(rng, 12, 5.0), np.maximum(0.75 * _net(rng, 24, 4.0), 0.5 * _net(rng, 44, 3.0))
+        net_of(rng, 12, 5.0), np.maximum(0.75 * net_of(rng, 24, 4.0), 0.5 * net_of(rng, 44, 3.0))
     )
-    net *= np.clip(0.7 + 0.5 * _noise(rng, 1, 8, 0.5), 0.1, 1)
+    net *= np.clip(0.7 + 0.5 * noise_of(rng, 1, 8, 0.5), 0.1, 1)
     mottling = (
-        0.55 * _noise(rng, 1, 12, 1.0)
-        + 0.6 * _noise(rng, 10, 60, 0.8)
-        + 0.4 * _noise(rng, 50, 200, 0.5)
+        0.55 * noise_of(rng, 1, 12, 1.0)
+        + 0.6 * noise_of(rng, 10, 60, 0.8)
+        + 0.4 * noise_of(rng, 50, 200, 0.5)
     )
-    relief = _pits(rng, 1500) + 0.5 * _noise(rng, 8, 120, 1.0)
+    relief = pits_of(rng, 1500) + 0.5 * noise_of(rng, 8, 120, 1.0)
+    level = np.stack([net, mottling, *fit_slopes(relief)], axis=-1)
+    return packed(with_mip_levels(level.astype(np.float32)), FINE_ZERO, FINE_SCALE)
+
+
+def fit_slopes(relief: Picture) -> tuple[Picture, Picture]:
+    """The slopes of a relief along u and v, so high that those along u deviate by 0.5."""
     slope_u = 0.5 * (np.roll(relief, -1, 1) - np.roll(relief, 1, 1))
     slope_v = 0.5 * (np.roll(relief, -1, 0) - np.roll(relief, 1, 0))
     scale = 0.5 / slope_u.std()
-    level = np.stack([net, mottling, scale * slope_u, scale * slope_v], axis=-1)
-    return _packed(_with_mip_levels(level.astype(np.float32)), FINE_ZERO, FINE_SCALE)
+    return scale * slope_u, scale * slope_v
 
 
-def _net(rng: np.random.Generator, frequency: float, sharpness: float) -> Picture:
+def net_of(rng: np.random.Generator, frequency: float, sharpness: float) -> Picture:
     """A net of thin lines, 0..1: where smooth noise changes its sign, bent by other noise."""
-    carrier = _noise(rng, 0.5 * frequency, 1.2 * frequency, 0.3)
+    carrier = noise_of(rng, 0.5 * frequency, 1.2 * frequency, 0.3)
     y, x = np.mgrid[:SIZE, :SIZE].astype(np.float32)
     bend = 0.12 * SIZE / frequency
-    bent = [(axis + bend * _noise(rng, frequency, 4 * frequency, 1.0)) % SIZE for axis in (x, y)]
+    bent = [(axis + bend * noise_of(rng, frequency, 4 * frequency, 1.0)) % SIZE for axis in (x, y)]
     wrapped = np.pad(carrier, ((0, 1), (0, 1)), mode="wrap")
     warped = cv2.remap(
         wrapped, bent[0].astype(np.float32), bent[1].astype(np.float32), cv2.INTER_LINEAR
@@ -78,9 +83,12 @@ def _net(rng: np.random.Generator, frequency: float, sharpness: float) -> Pictur
     return np.asarray(np.clip(1 - sharpness * np.abs(warped), 0, 1), np.float32)
 
 
-def _pits(rng: np.random.Generator, count: int) -> Picture:
-    """Cells with a pit in each, of unit variance: the distance to the nearest of random points."""
-    points = rng.uniform(0, SIZE, (count, 2))
+def pits_of(rng: np.random.Generator, count: int, *, even: bool = False) -> Picture:
+    """Cells with a pit in each, of unit variance: the distance to the nearest of random points.
+
+    `even` ones stand about as far from each other as so many can.
+    """
+    points = even_points(rng, count) if even else rng.uniform(0, SIZE, (count, 2))
     marks = np.full((3 * SIZE, 3 * SIZE), 255, np.uint8)
     places = np.floor(points).astype(int)
     for down in range(3):
@@ -90,6 +98,15 @@ def _pits(rng: np.random.Generator, count: int) -> Picture:
     inner = distance[SIZE : 2 * SIZE, SIZE : 2 * SIZE]
     soft = cv2.GaussianBlur(distance, (0, 0), 1.0)[SIZE : 2 * SIZE, SIZE : 2 * SIZE]
     return np.asarray((soft - inner.mean()) / inner.std(), np.float32)
+
+
+def even_points(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
+    """Points (count, 2) on a jittered lattice, every second row of it shifted."""
+    rows = round(count**0.5)
+    y, x = np.mgrid[:rows, :rows].astype(float)
+    x += 0.5 * (np.arange(rows) % 2)[:, None]
+    lattice = np.stack([y, x], axis=-1).reshape(-1, 2) + rng.uniform(-0.33, 0.33, (rows * rows, 2))
+    return np.asarray(lattice * (SIZE / rows) % SIZE)
 
 
 @cache
@@ -114,10 +131,10 @@ def bubble_texture() -> NDArray[np.int32]:
         needed = np.float32(np.clip(rng.uniform(0.05, 0.9) - 0.012 * radius, 0.03, 1))
         bubble = np.stack([x * steep, y * steep, r**6, np.full_like(r, needed)], axis=-1)
         level[patch] = np.where(inside[..., None], bubble, level[patch])
-    return _packed(_with_mip_levels(level), BUBBLE_ZERO, BUBBLE_SCALE)
+    return packed(with_mip_levels(level), BUBBLE_ZERO, BUBBLE_SCALE)
 
 
-def _with_mip_levels(level: Picture) -> Picture:
+def with_mip_levels(level: Picture) -> Picture:
     levels = [level]
     for _ in range(LEVELS - 1):
         half = len(levels[-1]) // 2
@@ -125,15 +142,13 @@ def _with_mip_levels(level: Picture) -> Picture:
     return np.concatenate([level.reshape(-1, 4) for level in levels])
 
 
-def _packed(
-    texels: Picture, zero: tuple[float, ...], scale: tuple[float, ...]
-) -> NDArray[np.int32]:
+def packed(texels: Picture, zero: tuple[float, ...], scale: tuple[float, ...]) -> NDArray[np.int32]:
     """Pack values (T, 4) into numbers (T,) of four bytes."""
     channels = texels / np.array(scale, np.float32) + np.array(zero, np.float32)
     return np.rint(np.clip(channels, 0, 1) * 255).astype(np.uint8).view(np.int32)[:, 0]
 
 
-def _noise(rng: np.random.Generator, low: float, high: float, fall: float) -> Picture:
+def noise_of(rng: np.random.Generator, low: float, high: float, fall: float) -> Picture:
     """Draw tileable noise of unit variance: amplitudes ~ frequency^-fall within [low, high]."""
     fy = np.fft.fftfreq(SIZE)[:, None] * SIZE
     fx = np.fft.rfftfreq(SIZE)[None, :] * SIZE

@@ -4,7 +4,7 @@ The wall is a height field R(s, a): its distance in mm from the centreline. `a` 
 angle* of the offset (x, y), a pseudo-angle in [0, 4) which needs no arc tangent.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from endoforge.sim.centreline import ALONG_STEP_MM, NUM_ALONG, SEGMENTS
 from endoforge.sim.ranges.anatomy import AnatomyRanges
 from endoforge.sim.ranges.values import draw
-from endoforge.sim.streams import smooth_noise
+from endoforge.sim.streams import Stream, smooth_noise, stream
 
 NUM_AROUND = 256
 """Samples of the wall's table around the centreline: a power of two, kernels wrap by a mask."""
@@ -96,6 +96,35 @@ def make_calibre(rng: np.random.Generator, ranges: AnatomyRanges, ends: Array) -
     return calibre * (1 + 0.05 * smooth_noise(rng, NUM_ALONG, 50.0 / ALONG_STEP_MM))
 
 
+@dataclass(frozen=True)
+class Cecum:
+    """Where the ileocecal valve stands, and how long its lips are; where the appendix opens."""
+
+    valve_s: float
+    valve_angle: float
+    lip_mm: float
+    appendix_s: float
+    appendix_angle: float
+
+    def add_to(self, radius: Grid) -> None:
+        """Add the valve, two lips, and the appendix's orifice, in place."""
+        lip = self.lip_mm
+        for side in (-1, 1):
+            place = self.valve_s + side * 0.75 * lip
+            mound(radius, place, self.valve_angle, (0.7 * lip, 1.7 * lip), lip)
+        pit(radius, self.valve_s, self.valve_angle, 1.6, depth_mm=3.0)
+        mound(radius, self.appendix_s, self.appendix_angle, (4.5, 5.5), 1.6)
+        pit(radius, self.appendix_s, self.appendix_angle, 1.8, depth_mm=6.0)
+
+
+def draw_cecum(rng: np.random.Generator, length_mm: float) -> Cecum:
+    """Draw where a cecum's parts are."""
+    angle, valve_s = rng.uniform(-np.pi, np.pi), length_mm - rng.uniform(52.0, 64.0)
+    lip = rng.uniform(4.5, 6.5)
+    appendix_s, across = length_mm - rng.uniform(14.0, 19.0), angle + rng.uniform(1.5, 4.5)
+    return Cecum(valve_s, angle, lip, appendix_s, across)
+
+
 def make_wall(
     rng: np.random.Generator,
     ranges: AnatomyRanges,
@@ -103,19 +132,25 @@ def make_wall(
     ends: Array,
     length_mm: float,
     diverticula: float,
-) -> Grid:
-    """Draw the wall of a colon with this calibre: its radius in mm at every sample."""
+    seed: int = 0,
+) -> tuple[Grid, Cecum]:
+    """Draw the wall of a colon with this calibre: its radius in mm at every sample, and its cecum.
+
+    What makes its folds thick, round and many comes from a stream of `seed`.
+    """
     twist = 0.3 * smooth_noise(rng, NUM_ALONG, 110.0 / ALONG_STEP_MM)
     triangle = along_segments({k: v.triangle for k, v in ANATOMY.items()}, ends)
     triangle *= rng.uniform(0.7, 1.3)
     pulled = np.cos(3 * (COLUMN_ANGLES[None, :] - twist[:, None]))
     radius = (calibre[:, None] * (1 - triangle[:, None] * pulled)).astype(np.float32)
-    radius -= _folds(rng, ranges, ends, calibre, twist)
+    style = draw_fold_style(stream(seed, Stream.FOLDS), ranges)
+    radius -= _folds(rng, ranges, ends, calibre, twist, style)
     radius += 0.2 * patches(rng, 9.0, 9.0)
     np.maximum(radius, MIN_RADIUS_MM, out=radius)
     _add_diverticula(rng, radius, ends, diverticula)
-    _add_cecum(rng, radius, length_mm)
-    return close_ends(radius, length_mm)
+    cecum = draw_cecum(rng, length_mm)
+    cecum.add_to(radius)
+    return close_ends(radius, length_mm), cecum
 
 
 def patches(rng: np.random.Generator, along_mm: float, columns: float) -> Grid:
@@ -138,8 +173,37 @@ def close_ends(radius: Grid, length_mm: float) -> Grid:
     return np.asarray(radius * np.sqrt(to_end * (2 - to_end))[:, None], np.float32)
 
 
+@dataclass(frozen=True)
+class FoldStyle:
+    """What the folds of a run have in common.
+
+    `thickness` multiplies their widths; `roundness` 0..1 from narrow crests to round ones; `extra`
+    the share of folds with another one beside them. `rng` draws what each has of its own.
+    """
+
+    thickness: float
+    roundness: float
+    extra: float
+    rng: np.random.Generator
+
+
+def draw_fold_style(rng: np.random.Generator, ranges: AnatomyRanges) -> FoldStyle:
+    """Draw the style of a run's folds from the ranges."""
+    return FoldStyle(
+        thickness=draw(rng, ranges.fold_thickness),
+        roundness=draw(rng, ranges.fold_roundness),
+        extra=draw(rng, ranges.extra_folds),
+        rng=rng,
+    )
+
+
 def _folds(
-    rng: np.random.Generator, ranges: AnatomyRanges, ends: Array, calibre: Array, twist: Array
+    rng: np.random.Generator,
+    ranges: AnatomyRanges,
+    ends: Array,
+    calibre: Array,
+    twist: Array,
+    style: FoldStyle,
 ) -> Grid:
     """Draw the height in mm of the haustral (semilunar) folds, between the three taeniae."""
     height = np.zeros((NUM_ALONG, NUM_AROUND), np.float32)
@@ -152,7 +216,10 @@ def _folds(
         for third in range(3):
             crescent = _crescent(rng, third, highest, segment.extent)
             if rng.random() > segment.missing:
+                crescent = _styled(crescent, style)
                 crescent.raise_on(height, ring_s, float(twist[row]))
+                if style.rng.random() < style.extra:
+                    _beside(crescent, style.rng).raise_on(height, ring_s, float(twist[row]))
         ring_s += draw(rng, ranges.fold_spacing_mm) * segment.spacing
     return height
 
@@ -160,7 +227,7 @@ def _folds(
 @dataclass(frozen=True)
 class _Crescent:
     """One fold: where its middle is against its ring (mm, rad), how high, thick (mm) and wide
-    (rad) it is, and how its crest leans and waves along the colon (mm)."""
+    (rad) it is, how its crest leans and waves along the colon (mm), and how round it is (0..1)."""
 
     shift: float
     middle: float
@@ -169,21 +236,39 @@ class _Crescent:
     extent: float
     tilt: float
     phase: float
+    roundness: float = 0.0
 
     def raise_on(self, height: Grid, ring_s: float, twist: float) -> None:
         """Raise the fold on `height`, in place; where folds meet, they merge."""
         offset = np.mod(COLUMN_ANGLES - self.middle - twist + np.pi, 2 * np.pi) - np.pi
         position = ring_s + self.shift
         crest = position + 1.8 * np.sin(2 * offset + self.phase) + self.tilt * offset
-        first = max(int((position - 14.0) / ALONG_STEP_MM), 0)
-        last = int((position + 14.0) / ALONG_STEP_MM)
+        reach = max(14.0, 4.7 * self.width)
+        first = max(int((position - reach) / ALONG_STEP_MM), 0)
+        last = min(int((position + reach) / ALONG_STEP_MM), NUM_ALONG)
         s = np.arange(first, last, dtype=np.float32)[:, None] * ALONG_STEP_MM
-        x2 = ((s - crest.astype(np.float32)) / self.width) ** 2
         span = (self.peak * np.exp(-((offset / self.extent) ** 4))).astype(np.float32)
+        rows = height[first:last]
+        if self.roundness > 0:
+            (wide,) = np.nonzero(span > 0.02)
+            x2 = ((s - crest[wide].astype(np.float32)) / np.float32(self.width)) ** 2
+            fold = self._narrow(x2, span[wide])
+            fold += np.float32(self.roundness) * (
+                span[wide] * np.exp(-x2 * (0.12 + 0.25 * x2)) - fold
+            )
+            before = rows[:, wide]
+            rows[:, wide] = np.maximum(before, fold) + 0.25 * np.minimum(before, fold)
+            return
+        fold = self._narrow(((s - crest.astype(np.float32)) / self.width) ** 2, span)
+        rows[:] = np.maximum(rows, fold) + 0.25 * np.minimum(rows, fold)
+
+    @staticmethod
+    def _narrow(x2: Grid, span: Grid) -> Grid:
+        """Heights of a fold with a narrow crest at squared distances from it, over its widths."""
         # Nothing is left at the window's edge, where it would leave a step.
-        fold = np.maximum(span / (1 + x2 * (1 + 0.25 * x2)) - 0.004 * span, 0)
-        before = height[first:last]
-        height[first:last] = np.maximum(before, fold) + 0.25 * np.minimum(before, fold)
+        return np.asarray(
+            np.maximum(span / (1 + x2 * (1 + 0.25 * x2)) - 0.004 * span, 0), np.float32
+        )
 
 
 def _crescent(rng: np.random.Generator, third: int, highest: float, extent: float) -> _Crescent:
@@ -198,6 +283,34 @@ def _crescent(rng: np.random.Generator, third: int, highest: float, extent: floa
     )
 
 
+def _styled(crescent: _Crescent, style: FoldStyle) -> _Crescent:
+    """The fold as thick and as round as those of its run, more or less."""
+    thickness = style.thickness ** style.rng.uniform(0.6, 1.3)
+    return replace(crescent, width=crescent.width * thickness, roundness=style.roundness)
+
+
+def _beside(crescent: _Crescent, rng: np.random.Generator) -> _Crescent:
+    """A fold that goes with another one: beside it as its double, off it as a branch, or a part
+    of one anywhere around."""
+    side = rng.choice([-1.0, 1.0])
+    kind = rng.integers(3)
+    if kind == 0:
+        shift, turn, extent, tilt = side * rng.uniform(4.5, 8.0), 0.1 * rng.normal(), 0.8, 0.0
+    elif kind == 1:
+        shift, turn, extent, tilt = side * 3.5, 0.35 * rng.normal(), 0.6, 5.0 * side
+    else:
+        shift, turn, extent, tilt = side * 6.0, rng.uniform(-np.pi, np.pi), 0.35, 4.0 * rng.normal()
+    return replace(
+        crescent,
+        shift=crescent.shift + shift,
+        middle=crescent.middle + turn,
+        peak=crescent.peak * rng.uniform(0.35, 0.8),
+        width=crescent.width * rng.uniform(0.6, 1.0),
+        extent=crescent.extent * extent,
+        tilt=crescent.tilt + tilt,
+    )
+
+
 def _add_diverticula(rng: np.random.Generator, radius: Grid, ends: Array, strength: float) -> None:
     """Push pouches out of the wall, in place: round mouths of 3 to 7 mm, deeper than wide."""
     shares = np.array([ANATOMY[name].diverticula for name in SEGMENTS])
@@ -207,18 +320,6 @@ def _add_diverticula(rng: np.random.Generator, radius: Grid, ends: Array, streng
         s_mm = rng.uniform(ends[part - 1] if part else 0.0, ends[part])
         angle, mouth = rng.uniform(-np.pi, np.pi), rng.uniform(1.5, 3.4)
         pit(radius, s_mm, angle, mouth, depth_mm=mouth * rng.uniform(1.4, 2.4))
-
-
-def _add_cecum(rng: np.random.Generator, radius: Grid, length_mm: float) -> None:
-    """Add the ileocecal valve, two lips, and the appendix's orifice, in place."""
-    angle, valve_s = rng.uniform(-np.pi, np.pi), length_mm - rng.uniform(52.0, 64.0)
-    lip = rng.uniform(4.5, 6.5)
-    for side in (-1, 1):
-        mound(radius, valve_s + side * 0.75 * lip, angle, (0.7 * lip, 1.7 * lip), lip)
-    pit(radius, valve_s, angle, 1.6, depth_mm=3.0)
-    appendix_s, across = length_mm - rng.uniform(14.0, 19.0), angle + rng.uniform(1.5, 4.5)
-    mound(radius, appendix_s, across, (4.5, 5.5), 1.6)
-    pit(radius, appendix_s, across, 1.8, depth_mm=6.0)
 
 
 def pit(radius: Grid, s_mm: float, angle: float, mouth_mm: float, depth_mm: float) -> None:

@@ -15,6 +15,32 @@ os.environ.setdefault("QD_ENABLE_PYBUF", "0")
 
 # Its decorators ask for the source of whom they decorate, and drop every exception meanwhile.
 with held_interrupts():
-    from endoforge.sim.kernels import develop, geometry, jpeg, passes, shading, trace, types
+    from endoforge.sim.kernels import (
+        develop,
+        geometry,
+        glare,
+        jpeg,
+        light,
+        passes,
+        picture,
+        shading,
+        shadow,
+        tone,
+        trace,
+        types,
+    )
 
-__all__ = ["develop", "geometry", "jpeg", "passes", "shading", "trace", "types"]
+__all__ = [
+    "develop",
+    "geometry",
+    "glare",
+    "jpeg",
+    "light",
+    "passes",
+    "picture",
+    "shading",
+    "shadow",
+    "tone",
+    "trace",
+    "types",
+]

@@ -20,6 +20,17 @@ from dataclasses import dataclass
 import quadrants as qd
 
 from endoforge.sim.kernels.geometry import scene_of
+from endoforge.sim.kernels.light import scrambled
+from endoforge.sim.kernels.tone import (
+    add_colour_noise,
+    compressed,
+    glare_across,
+    glare_down,
+    in_mode,
+    lifted,
+    steadied,
+    tone_row,
+)
 from endoforge.sim.kernels.types import (
     BLOCK,
     CAMERA_ROWS,
@@ -33,6 +44,7 @@ from endoforge.sim.kernels.types import (
     vec3,
     vec4,
 )
+from endoforge.sim.light import FILM_ROW, HAZE_ROW, LEVEL_ROW, MODE_ROW, MURK, TONE_ROW
 from endoforge.sim.sensor import (
     CORING,
     CURVE_FIRST,
@@ -88,6 +100,9 @@ class DarkroomBuffers:
     grain            `sim.darkroom.grain_table`
     curve            `sim.darkroom.response_table`
     disk             `sim.darkroom.disk_table`
+    bright           2 rows a tile: mean RGB of what burns out, 0 | mean RGB, 0
+    shown            per frame: sum of the tiles' luma steps before it is steadied, their number
+    glare            per tile: RGB that strays there, film on the lens 0..1
     planes           per frame luma, Cb, Cr about 0 (these two at half size), in whole JPEG blocks
     """
 
@@ -104,6 +119,9 @@ class DarkroomBuffers:
     grain: IntArray
     curve: IntArray
     disk: Vec4Array
+    shown: IntArray
+    bright: Vec4Array
+    glare: Vec4Array
     planes: FloatArray
 
 
@@ -244,10 +262,10 @@ def blurred(room: DarkroomBuffers, size: FrameSize, first, y, x, path, circle):
 
 
 @qd.func
-def processed(colour, saturation, contrast, veil):
+def processed(colour, saturation, contrast, veil, haze):
     """Put contrast, saturation, narrow bands and haze on linear RGB, as video processors do.
 
-    `veil` is the row VEIL_ROW of `CameraSettings.table_rows`.
+    `veil` is the row VEIL_ROW of `CameraSettings.table_rows`, `haze` the veil's colour.
     """
     # Luminance of linear light (BT.709); saturation mixes with it before the response.
     grey = colour.dot(vec3(0.2126, 0.7152, 0.0722))
@@ -264,29 +282,20 @@ def processed(colour, saturation, contrast, veil):
         bands = vec3(1.35 * colour.y, 1.5 * colour.z, 1.25 * colour.z)
         colour += veil.y * (bands - colour)
     # After all that scales light: a veil is lit by the lamp, not by the wall.
-    return colour + veil.x * vec3(1.0, 0.96, 0.92)
+    return colour + veil.x * haze
 
 
 @qd.func
-def respond(room: DarkroomBuffers, light):
-    """Turn linear light into luma steps, 0..LUMA_TOP: one look-up by exponent and 7 bits more."""
+def respond(room: DarkroomBuffers, light, curve):
+    """Turn linear light into luma steps, 0..LUMA_TOP: one look-up by exponent and 7 bits more.
+
+    `curve` is where the run's response begins in the table.
+    """
     # A float's bits rise as it does. Light below 0 has the sign's bit, which lands below the first
     # step, as too dark light does.
     place = (qd.bit_cast(light, qd.i32) >> CURVE_SHIFT) - CURVE_FIRST
     place = qd.select(place < 0, 0, place)
-    return room.curve[qd.select(place > CURVE_LENGTH - 1, CURVE_LENGTH - 1, place)]
-
-
-@qd.func
-def scrambled(x):
-    """Scramble the bits of x (Wellons' lowbias32)."""
-    h = qd.cast(x, qd.u32)
-    h ^= h >> 16
-    h *= qd.u32(0x7FEB352D)
-    h ^= h >> 15
-    h *= qd.u32(0x846CA68B)
-    h ^= h >> 16
-    return qd.cast(h, qd.i32)
+    return room.curve[curve + qd.select(place > CURVE_LENGTH - 1, CURVE_LENGTH - 1, place)]
 
 
 @qd.func
@@ -329,6 +338,10 @@ def expose(room: DarkroomBuffers, size: FrameSize, batch: qd.i32):
         noise = room.sensors[scene * SENSOR_ROWS + 1]
         optics = room.sensors[scene * SENSOR_ROWS + 2]
         veil = room.sensors[scene * SENSOR_ROWS + VEIL_ROW]
+        tone = tone_row(room.sensors, scene, TONE_ROW)
+        mode = tone_row(room.sensors, scene, MODE_ROW)
+        haze = tone_row(room.sensors, scene, HAZE_ROW).xyz
+        curve = qd.cast(tone.x, qd.i32) * CURVE_LENGTH
         variance = vec2(
             noise.x * (GRAIN_SCALE * GRAIN_SCALE), noise.y * (GRAIN_SCALE * GRAIN_SCALE / LUMA_TOP)
         )
@@ -347,6 +360,20 @@ def expose(room: DarkroomBuffers, size: FrameSize, batch: qd.i32):
         grain_x = (patch + x) & (GRAIN_SIZE - 1)
         grain_y = patch >> 12
         gain = room.gain[b] * balance.xyz
+        level = tone_row(room.sensors, scene, LEVEL_ROW)
+        film = tone_row(room.sensors, scene, FILM_ROW)
+        steady = 1.0
+        if level.x > 0.0:
+            steady = steadied(room.shown, b, level.x, optics.z)
+        above = vec4(0.0)
+        here = vec4(0.0)
+        below = vec4(0.0)
+        if film.w > 0.0:
+            row = b * size.tiles_y * size.tiles_x
+            above = glare_across(room.glare, row + qd.max(ty - 1, 0) * size.tiles_x, x, size)
+            here = glare_across(room.glare, row + ty * size.tiles_x, x, size)
+            lower = qd.min(ty + 1, size.tiles_y - 1)
+            below = glare_across(room.glare, row + lower * size.tiles_x, x, size)
         first = b * size.height * width
         for y in range(ty * TILE, qd.min((ty + 1) * TILE, size.height)):
             pixel = first + y * width + x
@@ -355,17 +382,33 @@ def expose(room: DarkroomBuffers, size: FrameSize, batch: qd.i32):
             if distance > 0.0:
                 nearness = 1.0 / distance
                 path = flow.xy + flow.zw * nearness
-                circle = open_px * qd.abs(nearness - 1.0 / FOCUS_MM)
+                circle = open_px * qd.abs(nearness - 1.0 / FOCUS_MM) + tone.z * lens.x
+                glare = vec4(0.0)
+                if film.w > 0.0:
+                    glare = glare_down(above, here, below, y)
+                    circle += film.y * lens.x * glare.w
                 light = blurred(room, size, first, y, x, path, circle)
                 # `light.w` has the weights of all samples: covered pixels drop out, and no blur's
                 # length needs to be divided by.
                 colour = light.xyz * gain * (qd.max(dim, 0.0) / light.w)
-                colour = processed(colour, balance.w, optics.w, veil)
+                if film.w > 0.0:
+                    colour = colour * (1.0 - MURK * glare.w) + glare.xyz * balance.xyz
+                if level.x > 0.0:
+                    colour *= steady
+                if level.y > 0.0:
+                    colour = compressed(colour, level.y)
+                if mode.w > 0.0:
+                    colour = in_mode(room.sensors, scene, colour)
+                colour = processed(colour, balance.w, optics.w, veil, haze)
                 place = ((grain_y + y) & (GRAIN_SIZE - 1)) * GRAIN_SIZE + grain_x
                 red, green, blue = add_noise(
                     room, place, variance,
-                    respond(room, colour.x), respond(room, colour.y), respond(room, colour.z),
+                    lifted(respond(room, colour.x, curve), tone.y),
+                    lifted(respond(room, colour.y, curve), tone.y),
+                    lifted(respond(room, colour.z, curve), tone.y),
                 )  # fmt: skip
+                if tone.w > 0.0:
+                    red, blue = add_colour_noise(room.grain, place, tone.w * GRAIN_SCALE, red, blue)
                 code = coded_pixel(red, green, blue)
             room.coded[pixel] = code
             dim += noise.z * lens.w

@@ -7,7 +7,7 @@ import quadrants as qd
 
 from endoforge.sim.shapes import STEEP
 
-FIRST_HEAD = 10
+FIRST_HEAD = 11
 """The row of a polyp at which the heads of a mass begin, or the profile of a flat lesion."""
 MEAN_BULGE = 0.5
 """About the mean of `bulges`: creases are cut as deep as bulges are raised."""

@@ -16,7 +16,7 @@ looks for polyps and shades; the passes before it are there to spare it steps.
 
 import quadrants as qd
 
-from endoforge.sim.camera import METER_ROW
+from endoforge.sim.camera import METER_ROW, WAVE_ROW
 from endoforge.sim.kernels.geometry import (
     NP,
     bounding_sphere,
@@ -27,7 +27,10 @@ from endoforge.sim.kernels.geometry import (
     shared_by,
     wall_gap,
 )
+from endoforge.sim.kernels.instruments import before_it_all
+from endoforge.sim.kernels.light import light_row, stray_gain
 from endoforge.sim.kernels.shading import lamps_at, shade
+from endoforge.sim.kernels.shadow import shadow_at
 from endoforge.sim.kernels.trace import (
     first_polyp,
     meet,
@@ -56,6 +59,7 @@ from endoforge.sim.kernels.types import (
     vec3,
     vec4,
 )
+from endoforge.sim.light import DRIFT_ROW, SHADE_ROW
 from endoforge.sim.sensor import SENSOR_ROWS
 
 EXPOSURE = 1.9
@@ -113,7 +117,13 @@ def meter(scenes: SceneArrays, view: View, target: Target, size: FrameSize, batc
         shared = shared_by(scenes, view, b)
         y = i * METER_STEP * TILE + TILE // 2
         x = j * METER_STEP * TILE + TILE // 2
-        if y < size.height and x < size.width and is_open(scenes, shared, y, x, size):
+        if (
+            y < size.height
+            and x < size.width
+            and is_open(scenes, shared, y, x, size)
+            and lens_ray(scenes, shared, y, x, size).z
+            >= light_row(scenes, shared.scene, DRIFT_ROW).w
+        ):
             ray = grid_ray(scenes, view, shared, METER_ROW, y, x, size)
             t, c, row = trace_wall(scenes, shared, ray, 0.2, ray.s, 0.01)
             # Those near the present pose, from which the one that meters is not far.
@@ -143,6 +153,9 @@ def set_gain(scenes: SceneArrays, view: View, target: Target, batch: qd.i32):
         square = light / (LIGHT_SCALE * qd.cast(rays, qd.f32))
         # The bound is for a frame whose rays all end in the dark.
         target.gain[b] = exposure / qd.sqrt(qd.max(square, 1e-10))
+        drift = light_row(scenes, scene_of(view.cameras, b), DRIFT_ROW)
+        if drift.x > 0.0:
+            target.gain[b] *= stray_gain(drift, view.cameras[b * CAMERA_ROWS + WAVE_ROW].z)
 
 
 @qd.func
@@ -262,17 +275,27 @@ def predicted(cell, y, x):
 
 
 @qd.func
-def drawn(scenes: SceneArrays, view: View, shared, ray, guess, cell, lamps):
-    """Follow and shade a pixel's ray: (linear RGB and distance, instance, unit normal)."""
+def drawn(
+    scenes: SceneArrays, view: View, target: Target, shared, ray, guess, cell, lamps, corner, y, x
+):
+    """Follow and shade a pixel's ray: (linear RGB and distance, instance, unit normal).
+
+    `corner` is the place of its cell in the lattice and how many of them are in a row, `y` and `x`
+    the pixel's place in the cell.
+    """
     hit = meet(scenes, view, shared, ray, guess, cell.t_free, cell.polyps)
     radiance = vec4(0.0, 0.0, 0.0, hit.t)
     unit = vec3(0.0)
     if hit.t < FAR_MM:
         length = qd.sqrt(hit.normal.dot(hit.normal) + 1e-9)
         unit = towards(hit.normal / length, ray.direction)
-        light = shade(scenes, view, shared, ray, hit, unit, lamps)
+        shadow = vec4(1.0)
+        shades = light_row(scenes, shared.scene, SHADE_ROW)
+        if shades.x + shades.y > 0.0 and hit.instance == 0:
+            shadow = shadow_at(target, corner.x, corner.y, y, x, 1.0 / hit.t)
+        light = shade(scenes, view, shared, ray, hit, unit, lamps, shadow)
         radiance = vec4(light.x, light.y, light.z, hit.t)
-    return radiance, hit.instance, unit
+    return before_it_all(scenes, view, shared, ray, lamps, radiance, hit.instance, unit)
 
 
 @qd.kernel
@@ -302,6 +325,10 @@ def draw_pixels(
         cell_y = i * span // CELL
         cell_x = j * span // CELL
         cell = cell_at(target, b, cell_y, cell_x, size, use_lattice)
+        columns = size.tiles_x * IN_A_TILE + 1
+        corner = qd.Vector(
+            [(b * (size.tiles_y * IN_A_TILE + 1) + cell_y) * columns + cell_x, columns]
+        )
         for yy in range(span):
             for xx in range(span):
                 y = i * span + yy
@@ -317,8 +344,9 @@ def draw_pixels(
                         ray = Ray(origin=here.xyz, direction=direction, s=here.w)
                         guess = predicted(cell, y - cell_y * CELL, x - cell_x * CELL)
                         radiance, instance, unit = drawn(
-                            scenes, view, shared, ray, guess, cell, lamps
-                        )
+                            scenes, view, target, shared, ray, guess, cell, lamps,
+                            corner, y - cell_y * CELL, x - cell_x * CELL,
+                        )  # fmt: skip
                     pixel = (b * size.height + y) * size.width + x
                     target.radiance[pixel] = radiance
                     target.image[pixel] = instance << 24

@@ -16,7 +16,29 @@ from endoforge.sim.kernels.geometry import (
     point_at,
     polyp_distance,
 )
+from endoforge.sim.kernels.instruments import marked
 from endoforge.sim.kernels.lesions import fade_in, form_of, slough
+from endoforge.sim.kernels.light import (
+    NEAR_MM2,
+    WRAP,
+    bounced,
+    light_row,
+    occluded,
+    scope_light,
+)
+from endoforge.sim.kernels.residue import residue_over
+from endoforge.sim.kernels.texels import mip_level, texel
+from endoforge.sim.kernels.tissue import (
+    FINE_SCALE,
+    FINE_ZERO,
+    FIRST_ROW,
+    POLYP_SCALE,
+    SURFACE_ROW,
+    dyed,
+    living_surface,
+    polyp_surface,
+    tissue_at,
+)
 from endoforge.sim.kernels.types import (
     LOOK_ROWS,
     MAX_LAMPS,
@@ -30,12 +52,11 @@ from endoforge.sim.kernels.types import (
     vec3,
     vec4,
 )
+from endoforge.sim.light import GLINT_ROW, SCATTER_ROW
 
 TILE_MM = texture.TILE_MM
 BUBBLE_TILE_MM = 22.0
 """The length of wall that one repeat of the bubbles covers."""
-TEXELS_PER_MM = texture.SIZE / TILE_MM
-TOP_LEVEL = texture.LEVELS - 1
 LOG2_SHARPNESS = 9
 """The Blinn-Phong exponent of the wet surface is 2 to this power."""
 LEAST_SHINE2 = 0.973
@@ -44,79 +65,13 @@ WET_ROUGHNESS = 1.1
 """The film of mucus is this much bumpier than the tissue under it."""
 GLINT = 8.0
 """Light that the film throws back, against what tissue of albedo 1 does."""
-WRAP = 0.25
-"""Light that enters the tissue and leaves beside it brightens what looks away ("wrap" lighting)."""
-NEAR_MM2 = 9.0
-"""Added to squared distances: a lamp is a few millimetres wide, not a point."""
-PAIRS = 0x00FF00FF
-"""The bytes of a texel that are interpolated together."""
+CALM = 3
+"""The finest mip level of the detail that ripples of the film have: they are smooth."""
+RIPPLE_SLOPE = 0.6
+"""Ripples are so much as steep as the slopes of the detail at that level."""
 DETAIL_ZERO, DETAIL_SCALE = vec4(*texture.DETAIL_ZERO), vec4(*texture.DETAIL_SCALE)
-FINE_ZERO, FINE_SCALE = vec4(*texture.FINE_ZERO), vec4(*texture.FINE_SCALE)
 BUBBLE_ZERO, BUBBLE_SCALE = vec4(*texture.BUBBLE_ZERO), vec4(*texture.BUBBLE_SCALE)
 COAT_ROWS, COAT_COLUMNS = NS // 2, NA // 2
-POLYP_SCALE = 2.6
-"""The detail of a polyp's surface is this much finer than the wall's."""
-
-
-@qd.func
-def mix_pairs(one, other, part):
-    """Mix (256 - part) / 256 of `one` and part / 256 of `other`, two bytes 16 bits apart each."""
-    pairs = one * (qd.u32(256) - part) + other * part
-    return ((pairs + qd.u32(0x00800080)) >> 8) & PAIRS
-
-
-@qd.func
-def texel(table: qd.template(), u, v, level):
-    """Look a tileable texture up at (u, v) in repeats, bilinearly in a mip level: (4,) in 0..1.
-
-    A texel is four bytes; two are interpolated at once, with weights of 8 bits.
-    """
-    # The levels before this one have 4/3 of what their largest has over it: a geometric series.
-    n = texture.SIZE >> level
-    first = (4 * (texture.SIZE * texture.SIZE - n * n)) // 3
-    fu = u * qd.cast(n, qd.f32)
-    fv = v * qd.cast(n, qd.f32)
-    floor_u = qd.floor(fu)
-    floor_v = qd.floor(fv)
-    iu = qd.cast(floor_u, qd.i32)
-    iv = qd.cast(floor_v, qd.i32)
-    # Weights of 8 bits, so that two bytes at 16 bits apart can share a multiplication.
-    a = qd.cast(qd.cast((fu - floor_u) * 256.0, qd.i32), qd.u32)
-    b = qd.cast(qd.cast((fv - floor_v) * 256.0, qd.i32), qd.u32)
-    last = n - 1
-    i0 = iu & last
-    i1 = (iu + 1) & last
-    j0 = (iv & last) * n + first
-    j1 = ((iv + 1) & last) * n + first
-    t00 = qd.cast(table[j0 + i0], qd.u32)
-    t01 = qd.cast(table[j0 + i1], qd.u32)
-    t10 = qd.cast(table[j1 + i0], qd.u32)
-    t11 = qd.cast(table[j1 + i1], qd.u32)
-    even = mix_pairs(
-        mix_pairs(t00 & PAIRS, t01 & PAIRS, a), mix_pairs(t10 & PAIRS, t11 & PAIRS, a), b
-    )
-    odd = mix_pairs(
-        mix_pairs((t00 >> 8) & PAIRS, (t01 >> 8) & PAIRS, a),
-        mix_pairs((t10 >> 8) & PAIRS, (t11 >> 8) & PAIRS, a),
-        b,
-    )
-    x = qd.cast(qd.cast(even & 255, qd.i32), qd.f32)
-    y = qd.cast(qd.cast(odd & 255, qd.i32), qd.f32)
-    z = qd.cast(qd.cast(even >> 16, qd.i32), qd.f32)
-    w = qd.cast(qd.cast(odd >> 16, qd.i32), qd.f32)
-    return vec4(x, y, z, w) * (1.0 / 255.0)
-
-
-@qd.func
-def mip_level(millimetres):
-    """Pick the level whose texels are about as large as a pixel's footprint on the surface.
-
-    Levels aren't blended: that would take a second look-up.
-    """
-    texels = qd.max(millimetres * TEXELS_PER_MM, 1.0)
-    # A float's exponent is the whole part of its logarithm to base 2.
-    exponent = (qd.bit_cast(texels, qd.i32) >> 23) - 127
-    return qd.math.clamp(exponent, 0, TOP_LEVEL)
 
 
 @qd.func
@@ -228,6 +183,12 @@ def wall_patch(scenes: SceneArrays, shared, ray, hit, n):
     facing = qd.max(-n.dot(ray.direction), 0.15)
     # A fold's flank climbs over hardly any s: the radius counts as way, or it would be smeared.
     radius = wall_radius(hit)
+    differs = scenes.looks[shared.scene * LOOK_ROWS + FIRST_ROW]
+    tissue = vec4(0.0, 1.0, 0.0, 0.0)
+    vessels = mucosa.w
+    if differs.x > 0.0:
+        tissue = tissue_at(scenes, shared.scene, hit.c.x, a)
+        vessels *= tissue.y
     return Patch(
         u=(hit.c.x - 0.9 * radius) * (1.0 / TILE_MM) + turn.x,
         v=a + radius * 0.015 + turn.y,
@@ -238,9 +199,15 @@ def wall_patch(scenes: SceneArrays, shared, ray, hit, n):
         mucosa=mucosa.xyz,
         tint=vec3(1.0),
         pattern=0.0,
-        vessels=mucosa.w,
+        vessels=vessels,
         mucus=0.0,
         on_polyp=0,
+        tissue=tissue,
+        layer=qd.cast(differs.y, qd.i32),
+        pits=0.0,
+        scale=0.0,
+        spots=0.0,
+        erosion=0.0,
     )
 
 
@@ -284,12 +251,20 @@ def polyp_patch(scenes: SceneArrays, view: View, shared, ray, hit, wall):
         patch.mucus = view.polyps[row + 5].y * qd.max(1.0 - 0.8 * low, 0.0)
         patch.footprint *= POLYP_SCALE
         patch.on_polyp = 1
+        own = view.polyps[row + SURFACE_ROW]
+        marks = view.polyps[row + SURFACE_ROW + 1]
+        if own.y + own.w + marks.x + marks.w > 0.0 or marks.y != 0.0:
+            height = wall_radius(hit) - qd.sqrt(hit.c.y * hit.c.y + hit.c.z * hit.c.z)
+            patch = polyp_surface(patch, wall.vessels, own, marks, low, height)
     patch.mucus = qd.max(patch.mucus, slough(view.polyps, row, point_at(ray, hit.t)))
     # The wall's crevices shade the foot of a polyp only, and little sticks to its top.
     gap = wall_radius(hit) - qd.sqrt(hit.c.y * hit.c.y + hit.c.z * hit.c.z)
     at_foot = qd.math.clamp(1.0 - 0.4 * gap, 0.0, 1.0)
     patch.coat.x *= at_foot
     patch.coat.z *= at_foot
+    if patch.pits > 0.0:
+        # Dye gathers in the pits of a polyp as it does in the wall's grooves.
+        at_foot = qd.max(at_foot, patch.pits)
     patch.coat.w *= at_foot
     return patch
 
@@ -346,14 +321,19 @@ def fine_surface(scenes: SceneArrays, scene, patch, t, albedo):
 
 
 @qd.func
-def cover_up(scenes: SceneArrays, scene, albedo, coat, detail):
+def cover_up(scenes: SceneArrays, scene, albedo, coat, detail, marks):
     """Lay stain, stool and fluid on the mucosa; returns (albedo, bump factor, gloss factor)."""
     rough = 1.0
     wet = 1.0
-    if coat.w > 0.0:
+    in_pits = scenes.looks[scene * LOOK_ROWS + FIRST_ROW].w
+    if coat.w > 0.0 and in_pits > 0.0:
+        albedo = dyed(albedo, coat.w, in_pits, detail, marks)
+    elif coat.w > 0.0:
         stain = scenes.looks[scene * LOOK_ROWS + 5].xyz
         albedo *= 1.0 + (stain - 1.0) * qd.min(coat.w * (1.0 + 0.5 * detail.y), 1.0)
-    if coat.z > 1.0:
+    if scenes.looks[scene * LOOK_ROWS + 3].w > 0.0:
+        albedo, rough, wet = residue_over(scenes, scene, albedo, coat, detail.y)
+    elif coat.z > 1.0:
         # Shallow fluid only tints.
         depth = coat.z - 1.0
         fluid = scenes.looks[scene * LOOK_ROWS + 4].xyz
@@ -389,6 +369,27 @@ def foam_over(scenes: SceneArrays, patch, bare):
 
 
 @qd.func
+def rippled(scenes: SceneArrays, patch, still, film):
+    """Lay ripples on the film of mucus, longer around the wall than along it, in wet patches.
+
+    `film` is the row GLINT_ROW of `sim.light.LightSettings.table_rows`.
+    """
+    finish = still
+    scale = film.y
+    near = texel(
+        scenes.detail,
+        patch.u * scale + 0.37,
+        patch.v * (0.6 * scale) + 0.61,
+        qd.max(mip_level(patch.footprint * scale), CALM),
+    )
+    near = (near - DETAIL_ZERO) * DETAIL_SCALE
+    ripples = near.z * patch.along_u + 0.7 * near.w * patch.along_v
+    finish.film = finish.film * (1.0 - film.x) + (film.x * RIPPLE_SLOPE) * ripples
+    finish.gloss *= 1.0 - film.w * (1.0 - qd.math.clamp(1.0 + 3.0 * near.y, 0.0, 2.0))
+    return finish
+
+
+@qd.func
 def finished(scenes: SceneArrays, scene, patch, t):
     """Make the `Finish` of a patch at distance t: its mucosa, and what lies on it."""
     style = scenes.looks[scene * LOOK_ROWS + 1]
@@ -396,7 +397,12 @@ def finished(scenes: SceneArrays, scene, patch, t):
     detail = texel(scenes.detail, patch.u, patch.v, mip_level(patch.footprint))
     detail = (detail - DETAIL_ZERO) * DETAIL_SCALE
     albedo = mucosa_albedo(scenes, scene, patch, detail)
-    albedo, relief = fine_surface(scenes, scene, patch, t, albedo)
+    relief = vec2(0.0)
+    marks = vec3(0.0)
+    if scenes.looks[scene * LOOK_ROWS + FIRST_ROW].x + patch.pits + patch.erosion > 0.0:
+        albedo, relief, marks = living_surface(scenes, scene, patch, t, detail, albedo)
+    else:
+        albedo, relief = fine_surface(scenes, scene, patch, t, albedo)
     # Flatter with distance: bumps of less than a pixel would glitter.
     slope = style.z * (1.0 + 1.3 * patch.pattern) / (1.0 + 0.02 * t)
     if patch.mucus > 0.0:
@@ -405,14 +411,19 @@ def finished(scenes: SceneArrays, scene, patch, t):
     rough = 1.0
     wet = 1.0
     # Most of a wall is clean, and skips this.
-    if patch.coat.w != 0.0 or patch.coat.z > 0.0:
-        albedo, rough, wet = cover_up(scenes, scene, albedo, patch.coat, detail)
+    if patch.coat.w != 0.0 or patch.coat.z != 0.0:
+        albedo, rough, wet = cover_up(scenes, scene, albedo, patch.coat, detail, marks)
+    if marks.z > 0.0:
+        wet += 0.6 * marks.z
     bump = slope * rough * (detail.z * patch.along_u + detail.w * patch.along_v)
     pitted = rough * (relief.x * patch.along_u + relief.y * patch.along_v)
     # The tissue glows from below its surface, which evens small pits out; the film shows them all,
     # and breaks one large glint into many.
     bump += 0.6 * pitted
     finish = Finish(albedo=albedo, bump=bump, film=WET_ROUGHNESS * bump + pitted, gloss=wet)
+    film = light_row(scenes, scene, GLINT_ROW)
+    if film.x + film.w > 0.0:
+        finish = rippled(scenes, patch, finish, film)
     if patch.coat.w < 0.0:
         finish = foam_over(scenes, patch, finish)
     return finish
@@ -438,24 +449,42 @@ def lit(lamps, ray, t, n, n_wet):
 
 
 @qd.func
-def shade(scenes: SceneArrays, view: View, shared, ray, hit, n, lamps):
-    """Work out the linear radiance (3,) of a hit whose unit normal is n."""
+def shade(scenes: SceneArrays, view: View, shared, ray, hit, n, lamps, shadow):
+    """Work out the linear radiance (3,) of a hit whose unit normal is n.
+
+    `shadow` has the share of its light that each lamp keeps, and that all light does.
+    """
     style = scenes.looks[shared.scene * LOOK_ROWS + 1]
     patch = wall_patch(scenes, shared, ray, hit, n)
     if hit.instance > 0:
         patch = polyp_patch(scenes, view, shared, ray, hit, patch)
     finish = finished(scenes, shared.scene, patch, hit.t)
-    albedo = finish.albedo
+    albedo = marked(scenes, view, shared, ray, hit, finish.albedo)
     # Two normals: diffuse light comes from the tissue, glints from the film on it.
     tissue = n + finish.bump
     tissue = tissue / qd.sqrt(tissue.dot(tissue) + 1e-9)
     wet = n + finish.film
-    occlusion = qd.math.clamp(1.0 - 0.085 * patch.coat.x, 0.3, 1.25)
-    diffuse, glint = lit(lamps, ray, hit.t, tissue, wet)
     share = 1.0 / qd.cast(lamps.number, qd.f32)
-    # Light that the lumen's walls pass on: weak, and redder with every bounce. It falls off over
-    # 30 mm (900 is the square), about the lumen's width.
-    t = hit.t
-    scattered = scenes.looks[shared.scene * LOOK_ROWS + 7].z * occlusion / (t * t + 900.0)
-    light = vec3(diffuse * share * occlusion) + albedo * vec3(0.30, 0.16, 0.12) * scattered
-    return albedo * light + vec3(1.0, 0.98, 0.94) * (GLINT * share * glint * style.y * finish.gloss)
+    radiance = vec3(0.0)
+    scatter = light_row(scenes, shared.scene, SCATTER_ROW)
+    if scatter.w > 0.0:
+        diffuse, glint = scope_light(scenes, shared.scene, lamps, ray, hit.t, tissue, wet, shadow)
+        occlusion = occluded(patch.coat.x, scatter.z) * shadow.w
+        t = hit.t
+        scattered = scenes.looks[shared.scene * LOOK_ROWS + 7].z / (t * t + 900.0)
+        light = vec3(diffuse * share) + albedo * vec3(0.30, 0.16, 0.12) * scattered
+        light = (light + bounced(albedo, t, scatter.y)) * occlusion
+        shine = GLINT * share * glint * style.y * finish.gloss
+        radiance = albedo * light + vec3(1.0, 0.98, 0.94) * shine
+    else:
+        occlusion = qd.math.clamp(1.0 - 0.085 * patch.coat.x, 0.3, 1.25)
+        diffuse, glint = lit(lamps, ray, hit.t, tissue, wet)
+        # Light that the lumen's walls pass on: weak, and redder with every bounce. It falls off
+        # over 30 mm (900 is the square), about the lumen's width.
+        t = hit.t
+        scattered = scenes.looks[shared.scene * LOOK_ROWS + 7].z * occlusion / (t * t + 900.0)
+        light = vec3(diffuse * share * occlusion) + albedo * vec3(0.30, 0.16, 0.12) * scattered
+        radiance = albedo * light + vec3(1.0, 0.98, 0.94) * (
+            GLINT * share * glint * style.y * finish.gloss
+        )
+    return radiance

@@ -40,7 +40,7 @@ PER_BLOCK = LUMA_PER_BLOCK + 2 * CHROMA_PER_BLOCK
 """Numbers that one takes in `develop.DarkroomBuffers.planes`."""
 POLYP_ROWS = POLYP_COLUMNS // 4
 """Rows of four numbers a polyp: see `sim.polyps.Polyp.table_row`."""
-LOOK_ROWS = 8
+LOOK_ROWS = 9
 """Rows of four numbers a look: see `SceneArrays.looks`."""
 STATS = 6
 """Numbers a polyp in `Target.stats`."""
@@ -73,13 +73,16 @@ class SceneArrays:
                 radius nearby in mm | unit binormal, 0
     wall        radius in mm, safe step in mm per mm of gap, dR/ds, dR/dangle / R (mm per mm both)
     coat        on every second sample: crevice (radius less its blurred self, mm), tone, cover
-                (stool 0..1, fluid 1..2), stain (below 0: foam)
+                (stool 0..1, fluid 1..2; see `scene` for soft residue), stain (below 0: foam)
     looks       LOOK_ROWS each: mucosa's albedo RGB, vessels 0..1 | tone, gloss, bump (strengths),
                 tangent of a tile's half angle | shift of the texture u, v in repeats, number of
-                lamps, rad per pixel | stool's albedo RGB, 0 | fluid's albedo RGB, 0 | factor of
+                lamps, rad per pixel | stool's albedo RGB, 1 if residue is
+                soft else 0 | fluid's albedo RGB, its clarity 0..1 | factor of
                 a stain on the albedo RGB, 0 | capillaries, mottling, pits (strengths), repeats of
                 the fine surface in one of the detail | its shift u, v in repeats, share of the
-                scattered light, 0
+                scattered light, 0 | 1 unless `sim.tissue.Tissue.is_plain`, layer of the
+                wall in `surfaces.KINDS`, hue (strength), share of a dye in pits
+    tissue      on every eighth sample: see `sim.tissue.tissue_table`
     sensors     SENSOR_ROWS each: see `sim.sensor.CameraSettings.table_rows`
     lamps       3 each: right, down in mm from the lens, 0, 0
     rays        unit directions in camera axes (right, down, forward), of a grid that is padded to
@@ -87,13 +90,14 @@ class SceneArrays:
     screens     a pixel each: 0 where the picture shows, else 1 << 24 | B << 16 | G << 8 | R
     detail      `sim.texture.detail_texture`
     bubbles     `sim.texture.bubble_texture`
-    fine        `sim.texture.fine_texture`
+    fine        `sim.surfaces.surface_textures`
     """
 
     centreline: Vec4Array
     wall: Vec4Array
     coat: Vec4Array
     looks: Vec4Array
+    tissue: Vec4Array
     sensors: Vec4Array
     lamps: Vec4Array
     rays: Vec4Array
@@ -110,8 +114,8 @@ class View:
     cameras  CAMERA_ROWS rows each: position, s | right, scene | down, frame seed | forward, bit
              mask of the polyps that may be near | movement during the exposure in mm along right,
              down, forward, 0 | turn during the exposure in rad, 0 | peristalsis: share
-             of the radius, turns at s = 0, 0, 0 | metered pose: position, s | right, 0 | down, 0 |
-             forward, 0
+             of the radius, turns at s = 0, time in s, 0 | metered pose: position, s | right, 0 |
+             down, 0 | forward, 0 | instruments: see `sim.instrument_rows`
     polyps   POLYP_ROWS rows a polyp, MAX_POLYPS polyps a camera
     """
 
@@ -131,6 +135,8 @@ class Target:
     radiance           linear RGB before exposure, distance along the ray in mm (FAR_MM: nothing
                        is met; 0: the screen covers the pixel)
     normals            unit normal of the surface in camera axes, 0 (or of no use: one element)
+    shadows            per lattice ray: the share of its light that each lamp keeps there, and
+                       that all light does (or of no use, where the scene has no shadows)
     image              R | G << 8 | B << 16 | instance << 24
     stats              per frame and polyp: visible pixels, unoccluded pixels, x0, y0, x1, y1
     """
@@ -142,6 +148,7 @@ class Target:
     gain: FloatArray
     radiance: Vec4Array
     normals: Vec4Array
+    shadows: Vec4Array
     image: IntArray
     stats: IntArray
 
@@ -233,6 +240,10 @@ class Patch:
     mucosa, tint            albedo RGB of the bare mucosa, and a factor on it
     pattern, vessels, mucus strengths
     on_polyp                1 on a polyp that has a surface of its own, 0 on the wall
+    tissue                  blood, vessels, film, pigment: see `SceneArrays.tissue`
+    layer                   of the fine surface, in `surfaces.KINDS`
+    pits, scale             strength of a polyp's own, 0: the wall's; repeats in one of the detail
+    spots, erosion          of a polyp: see `sim.polyp_surface.PolypSurface`
     """
 
     u: qd.f32
@@ -247,6 +258,12 @@ class Patch:
     vessels: qd.f32
     mucus: qd.f32
     on_polyp: qd.i32
+    tissue: vec4
+    layer: qd.i32
+    pits: qd.f32
+    scale: qd.f32
+    spots: qd.f32
+    erosion: qd.f32
 
 
 @qd.dataclass

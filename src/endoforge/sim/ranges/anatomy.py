@@ -19,6 +19,16 @@ class AnatomyRanges:
     """of the haustral folds: 1 is as high as they get"""
     fold_spacing_mm: Annotated[Range, within(8, 80)] = (15.0, 32.0)
     """between neighbouring folds, drawn for every fold"""
+    fold_thickness: Annotated[Range, within(0.5, 3)] = (1.0, 1.0)
+    """multiplies how thick the folds of a run are, each of them more or less"""
+    fold_roundness: ShareRange = (0.0, 0.0)
+    """from narrow crests to thick round ones"""
+    extra_folds: ShareRange = (0.0, 0.0)
+    """share of the folds that have a double, a branch or a part of a fold beside them"""
+    wrinkles: ShareRange = (0.0, 0.0)
+    """small ridges across the wall where it isn't stretched"""
+    collapse: ShareRange = (0.0, 0.0)
+    """how far stretches of the colon close for want of air, in pleats"""
     peristalsis: Annotated[Range, within(0, 0.1)] = (0.0, 0.05)
     """waves of contraction: share of the calibre by which they narrow and widen it"""
     breathing_mm: Annotated[Range, within(0, 3)] = (0.2, 1.5)

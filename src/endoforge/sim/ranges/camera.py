@@ -43,3 +43,27 @@ class CameraRanges:
     """unsharp mask of the video processor"""
     jpeg: Nuisance = Nuisance(probability=0.5, strength=(0.1, 0.8))
     """block and chroma artefacts: 0 none, 1 quality 20"""
+    exposure_error: Annotated[Range, within(0, 3)] = (0.0, 0.0)
+    """by how many stops the automatic exposure strays, now too bright, now too dark: deviation"""
+    exposure_drift_s: Annotated[Range, within(0.1, 60)] = (2.0, 2.0)
+    """how long it stays on one side"""
+    metered: Annotated[Range, within(0.05, 1)] = (1.0, 1.0)
+    """share of the half diagonal, from the middle, that the automatic exposure looks at"""
+    hardness: ShareRange = (0.0, 0.0)
+    """highlights: 0 roll off softly into white, 1 clip, each colour by itself"""
+    black_level: Annotated[Range, within(0, 0.3)] = (0.0, 0.0)
+    """share of white that black is shown as"""
+    steadiness: ShareRange = (0.0, 0.0)
+    """how well the processor keeps the brightness that each picture is shown with: 1 exactly"""
+    compression: ShareRange = (0.0, 0.0)
+    """the reverse of `contrast`: what is dark is lifted, and what is bright held back"""
+    softness: Annotated[Range, within(0, 3)] = (0.0, 0.0)
+    """radius in degrees of a blur that all of the picture has: cheap optics"""
+    oversharp: ShareRange = (0.0, 0.0)
+    """halos of a processor that sharpens too much, beyond `sharpening`"""
+    colour_noise: Annotated[Range, within(0, 0.3)] = (0.0, 0.0)
+    """standard deviation of red and of blue by themselves"""
+    colour_mode: Nuisance = Nuisance(probability=0.0, strength=(0.7, 1.0))
+    """one of the processor's modes (`sim.light.COLOUR_MODES`), in place of white light"""
+    haze_colour: ShareRange = (0.0, 0.0)
+    """how salmon the veil of haze is, as walls light it: 0 is white as smoke"""

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic.dataclasses import dataclass
 
-from endoforge.sim.ranges.values import STRICT, Range, ShareRange, within
+from endoforge.sim.ranges.values import STRICT, Nuisance, Range, Share, ShareRange, within
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -31,3 +31,17 @@ class MucosaRanges:
     """depth of pits and grooves, on which many small glints lie"""
     surface_repeat_mm: Annotated[Range, within(8, 100)] = (14.0, 50.0)
     """length of the wall after which net, mottling and pits repeat: the less, the finer"""
+    branching: Share = 0.0
+    """share whose vessels branch from stems, and whose pits are grooves around the colon"""
+    vessel_patches: ShareRange = (0.0, 0.0)
+    """how much vessels differ by segment and patch: at 1 some have none"""
+    hue: ShareRange = (0.0, 0.0)
+    """how much the colour differs within a run: redder folds and patches, yellower flat parts"""
+    inflamed: Nuisance = Nuisance(probability=0.0, strength=(0.2, 1.0))
+    """patches of swollen, red mucosa that hides its vessels, with red spots, as of colitis"""
+    melanosis: Nuisance = Nuisance(probability=0.0, strength=(0.2, 1.0))
+    """brown, as a leopard is"""
+    film: Nuisance = Nuisance(probability=0.0, strength=(0.2, 1.0))
+    """thin mucus, which bile tints yellow, in patches"""
+    dye_in_pits: ShareRange = (0.0, 0.0)
+    """how much of a dye gathers in the finest pits, and there is opaque"""
