@@ -186,11 +186,12 @@ def _uneven_head(polyp: Polyp, q: Array) -> Array:
     per_mm = 0.67 * uneven.crowded / polyp.half_width_mm
     turns = q * per_mm + np.asarray(polyp.centre) - np.asarray(polyp.base)
     x, y, z = np.sin(2 * np.pi * (turns + q * [[0, 0, 0.2 * per_mm]])).T
-    uneasy = bare + polyp.lobe_mm * (x * y + z)
-    uneasy = uneasy - uneven.crease_mm * (bulges(turns) - 0.5)
-    uneasy = uneasy / (1 + 5 * per_mm * uneven.crease_mm)
+    uneven_one = bare + polyp.lobe_mm * (x * y + z)
+    uneven_one = uneven_one - uneven.crease_mm * (bulges(turns) - 0.5)
+    steep = 1 + 5 * per_mm * (polyp.lobe_mm + uneven.crease_mm)
+    uneven_one = uneven_one / steep
     reach = 2 * polyp.lobe_mm + uneven.crease_mm
-    distance: Array = np.where(bare < reach + 1, uneasy, bare - reach)
+    distance: Array = np.where(bare < reach + steep * polyp.blend_mm, uneven_one, bare - reach)
     radius = uneven.crater_mm
     if radius > 0:
         top = np.asarray(polyp.axis) * (polyp.half_height_mm + 0.3 * radius)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ HERE, THERE = np.array([0.0, 0.0, 106.0]), np.array([0.0, 16.0, 124.0])
 NEAR = still(look_at(HERE, THERE, np.array([0.0, 1.0, 0.0]), 106.0))
 """A view of what sits on the tube's lower side."""
 HEADS = ((0.0, 0.5, 0.0, 3.0), (3.0, 1.0, 2.0, 2.0), (-2.5, 1.5, 2.5, 2.2), (0.5, 1.5, -3.5, 1.8))
-NO_USUAL = {"share_ip": 0.0, "share_isp": 0.0, "share_is": 0.0, "share_iia": 0.0}
+NO_USUAL: dict[str, Any] = dict.fromkeys(("share_ip", "share_isp", "share_is", "share_iia"), 0.0)
 ALL_KINDS = PolypRanges(
     share_iib=0.2, share_iic=0.2, share_iia_iic=0.2, share_lst_g=0.3, share_lst_ng=0.3,
     share_mass=0.3, uneven=(0.2, 1.0), cauliflower=0.4, ulcerated=0.4, long_stalks=0.5,
@@ -80,7 +81,7 @@ SHAPES: dict[str, Callable[[], Polyp]] = {
     "ulcer": lambda: mass(crater_mm=3.0),
     "level": lambda: flat(0.03),
     "sunk": lambda: flat(1.2, hollow=0.8),
-    "carpet": lambda: flat(0.8, nodule_mm=1.0),
+    "carpet": lambda: flat(0.5, nodule_mm=0.5),
     "stalked egg": lambda: replace(
         egg(), centre=(2.0, 9.0, 124.0), base=(0.0, 21.0, 126.0), stalk_mm=1.5
     ),
@@ -106,7 +107,7 @@ def test_each_shape_is_what_the_twin_sees(renderer: Renderer, name: str) -> None
     instance = frames.instance[0].numpy()
     assert (truth.instance == 1).sum() > 60
     inside = ~near_an_edge(truth)
-    assert (instance == truth.instance)[inside].mean() > 0.994
+    assert (instance == truth.instance)[inside].mean() > 0.998
     error = np.abs(frames.depth[0].numpy() - truth.depth) / truth.depth
     assert np.median(error) < 5e-4
     assert (error > 0.02)[inside].mean() < 0.006

@@ -20,6 +20,7 @@ from endoforge.sim.scene import Scene, make_scene
 from endoforge.sim.streams import run_seed
 
 from .layout import Picture, captioned, grid, matrix, with_scale
+from .scores import is_open, shows_one
 from .studio import (
     FOV_RAD,
     SURFACE,
@@ -35,6 +36,8 @@ from .studio import (
 
 SEGMENT_SEED, POLYP_SEED, NUISANCE_SEED, TRUTH_SEED, RANDOM_SEED = 4, 33, 12, 3, 2026
 SIZES_MM = (6.0, 10.0, 18.0)
+USUAL = KINDS[:4]
+"""Those that come in all sizes; `shapes` shows the others."""
 STRENGTHS = (0.0, 0.3, 0.6, 1.0)
 ON_THE_WALL = ("highlights", "bubbles", "stool", "fluid")
 COLOURING = ("blood", "dye", "diverticula")
@@ -116,7 +119,7 @@ def _towards(
 
 
 def polyp_sheet(
-    studio: Studio, kinds: Sequence[Paris] = KINDS, sizes_mm: Sequence[float] = SIZES_MM
+    studio: Studio, kinds: Sequence[Paris] = USUAL, sizes_mm: Sequence[float] = SIZES_MM
 ) -> Picture:
     """Each Paris kind (rows) at each size (columns), as the scope finds it."""
     rows = [[_portrait(studio, kind, size) for size in sizes_mm] for kind in kinds]
@@ -127,7 +130,7 @@ def polyp_sheet(
 
 def _portrait(studio: Studio, kind: Paris, size_mm: float) -> Picture:
     """The best of many views from aside of polyps of that kind and size."""
-    shares = {f"share_{name.lower()}": float(name == kind) for name in KINDS}
+    shares = {f"share_{name.lower()}": float(name == kind) for name in USUAL}
     seed = POLYP_SEED + KINDS.index(kind)
     scene = make_scene(seed, plain_ranges(count=(14, 14), diameter_mm=(size_mm, size_mm), **shares))
     lumen, rng, share = Lumen(scene), np.random.default_rng(seed), 0.011 * size_mm
@@ -136,33 +139,8 @@ def _portrait(studio: Studio, kind: Paris, size_mm: float) -> Picture:
         for polyp in scene.polyps
         for state in views_of(lumen, polyp, viewing_distance(size_mm, share, FOV_RAD), rng)
     ]
-    state = studio.best(scene, states, partial(_shows_one, share=share))
+    state = studio.best(scene, states, partial(shows_one, share=share))
     return studio.tile_of(studio.take(scene, [state])[0])
-
-
-def _shows_one(taken: Taken, share: float) -> float:
-    """How well the largest polyp in the picture is seen: whole, in the middle, of that share."""
-    height, width = taken.instance.shape
-    views = [view for view in taken.views if view.box_px is not None]
-    if not views:
-        return -100.0
-    best = max(views, key=lambda view: float((taken.instance == view.instance).sum()))
-    assert best.box_px is not None
-    x0, y0, x1, y1 = best.box_px
-    fills = float((taken.instance == best.instance).mean())
-    middle = np.hypot((x0 + x1) / width - 1, (y0 + y1) / height - 1)
-    cut = x0 <= 1 or y0 <= 1 or x1 >= width - 1 or y1 >= height - 1
-    room = float(np.median(taken.depth)) / 25.0
-    return float(
-        3.0 * best.visibility - 2.0 * abs(np.log(fills / share)) - 1.2 * middle - 3.0 * cut
-        + min(room, 1.0) - 0.5 * (len(views) - 1) + _open(taken)
-    )  # fmt: skip
-
-
-def _open(taken: Taken) -> float:
-    """0..1: how much of the picture is neither right before the lens nor dark."""
-    brightness = taken.rgb.mean(axis=2)
-    return float(((taken.depth > 9) & (brightness > 25) & (brightness < 235)).mean())
 
 
 def nuisance_sheet(
@@ -214,7 +192,7 @@ def _telling_view(
         tells *= 1.0 - max(covered - 0.3, 0.0)
         if not evenly:
             tells *= 15.0 / max(float(np.median(shots[0].depth)), 6.0)
-        return tells * (1.0 + 0.3 * polyp) * _open(shots[0]) ** 3 * _open(shots[-1]) ** 3
+        return tells * (1.0 + 0.3 * polyp) * is_open(shots[0]) ** 3 * is_open(shots[-1]) ** 3
 
     return states[max(range(len(states)), key=score)]
 
@@ -287,7 +265,7 @@ def _shows_several(taken: Taken) -> float:
             shares.append(float((taken.instance == view.instance).mean()))
     seen = sum(min(share, 0.03) ** 0.5 for share in sorted(shares)[-3:])
     deep = min(float(np.percentile(taken.depth, 95)) / DEPTHS_MM[1], 1.0)
-    return float(seen * deep * _open(taken) ** 2)
+    return float(seen * deep * is_open(taken) ** 2)
 
 
 def _instances(taken: Taken) -> Picture:

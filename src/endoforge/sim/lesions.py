@@ -67,8 +67,8 @@ def made_uneven(rng: np.random.Generator, polyp: Polyp, ranges: PolypRanges) -> 
             along=triple(_across(rng, axis)),
             egg=0.0 if polyp.paris == "IIa" else strength * rng.uniform(-0.35, 0.3),
             lobed=strength * rng.uniform(0.0, 0.13),
-            crease_mm=rng.uniform(0.08, 0.2) * smaller if creased else 0.0,
-            crowded=rng.uniform(1.0, 2.2) if creased else rng.uniform(0.6, 1.3),
+            crease_mm=rng.uniform(0.04, 0.13) * smaller if creased else 0.0,
+            crowded=rng.uniform(0.8, 1.8) if creased else rng.uniform(0.6, 1.3),
             crater_mm=rng.uniform(0.4, 0.65) * width if ulcerated else 0.0,
         ),
     )
@@ -127,7 +127,7 @@ def grow_mass(
     heads = np.concatenate([spots + wall - centre, sizes[:, None]], axis=1)
     width, height = half_axes_around(heads, away)
     small = float(sizes.min())
-    creased = rng.random() < max(ranges.cauliflower, 0.0)
+    creased = rng.random() < ranges.cauliflower
     return replace(
         polyp,
         centre=triple(centre),
@@ -137,8 +137,8 @@ def grow_mass(
         uneven=Uneven(
             along=triple(first),
             lobed=rng.uniform(0.0, 0.03),
-            crease_mm=rng.uniform(0.12, 0.3) * small if creased else 0.0,
-            crowded=rng.uniform(1.3, 2.6),
+            crease_mm=rng.uniform(0.06, 0.2) * small if creased else 0.0,
+            crowded=rng.uniform(1.2, 2.4),
             crater_mm=rng.uniform(0.5, 0.9) * most if rng.random() < ranges.ulcerated else 0.0,
             heads=tuple((a, b, c, r) for a, b, c, r in heads.tolist()),
             join_mm=rng.uniform(0.12, 0.5) * small,
@@ -154,8 +154,9 @@ def passable(polyp: Polyp, anatomy: Anatomy) -> bool:
     columns = angle_to_diamond(np.arctan2(xy[:, 1], xy[:, 0])) * NUM_AROUND / 4
     column = columns.astype(int) % NUM_AROUND
     heads, bulge = np.array(polyp.uneven.heads), polyp.uneven.crease_mm + 2 * polyp.lobe_mm
-    for s_mm in polyp.s_mm + np.arange(-polyp.bound_mm, polyp.bound_mm, 4.0):
-        row = min(max(line.row(s_mm), 0), len(anatomy.radius) - 1)
+    sections = polyp.s_mm + np.arange(-polyp.bound_mm, polyp.bound_mm, 4.0)
+    for s_mm in sections.tolist():
+        row = int(line.row(s_mm))
         near = anatomy.radius[max(row - 4, 0) : row + 5].min(axis=0)[column]
         world = line.to_world(np.full(len(xy), s_mm), xy[:, 0], xy[:, 1])
         beside = heads_distance(heads, world - np.asarray(polyp.centre)) - bulge
@@ -200,12 +201,12 @@ def _profile(rng: np.random.Generator, paris: Paris, width: float) -> Flat:
     if paris == "IIb":
         return Flat(height_mm=0.03, margin_mm=width * rng.uniform(0.25, 0.6))
     if paris == "IIc":
-        return Flat(rng.uniform(0.3, 0.7), width * rng.uniform(0.16, 0.26), rng.uniform(0.9, 1.0))
+        return Flat(rng.uniform(0.2, 0.5), width * rng.uniform(0.22, 0.34), rng.uniform(0.9, 1.0))
     if paris == "IIa+IIc":
-        return Flat(rng.uniform(0.8, 1.7), width * rng.uniform(0.2, 0.3), rng.uniform(0.5, 0.85))
+        return Flat(rng.uniform(0.5, 1.3), width * rng.uniform(0.25, 0.36), rng.uniform(0.5, 0.85))
     margin = width * rng.uniform(0.2, 0.5)
     if paris == "LST-NG":
-        return Flat(rng.uniform(0.6, 2.0), margin, rng.choice([0.0, 0.4]))
+        return Flat(rng.uniform(0.4, 1.5), margin, rng.choice([0.0, 0.4]))
     nodule = rng.uniform(0.6, 1.6)
     # A nodule is half a turn wide: from 2.5 to 6 mm, the higher the wider.
     return Flat(rng.uniform(0.3, 1.2), margin, 0.0, nodule, 0.5 / (1.5 + 2.8 * nodule))

@@ -18,7 +18,8 @@ POLYP_COLUMNS numbers, is rows of four to the kernels:
     of the wall's colour
 40  margin in mm | top -1..1 | spots -1..1 | erosion 0..1
 44  heads of a mass, a row each: x, y, z off the centre in mm | radius in mm. Of a flat lesion:
-    height in mm | margin in mm | hollow 0..1 | nodules in mm || half the number of nodules per mm
+    height in mm | margin in mm | hollow 0..1 | nodules in mm || half the number of nodules per mm |
+    part of a step that is safe
 """
 
 from collections.abc import Sequence

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from endoforge.sim.anatomy import WAVE_MM, WAVE_S, Anatomy
 from endoforge.sim.polyp_surface import PLAIN, PolypSurface
 from endoforge.sim.ranges.polyps import MOST_POLYPS
-from endoforge.sim.shapes import MOST_HEADS, SMOOTH, Flat, Uneven, grown_by
+from endoforge.sim.shapes import MOST_HEADS, SMOOTH, STEEP, Flat, Uneven, grown_by
 
 Paris = Literal["Ip", "Isp", "Is", "IIa", "IIb", "IIc", "IIa+IIc", "LST-G", "LST-NG", "mass"]
 KINDS: tuple[Paris, ...] = get_args(Paris)
@@ -137,7 +137,7 @@ class Polyp:
         if self.flat:
             flat = self.flat
             rest = [flat.height_mm, flat.margin_mm, flat.hollow, flat.nodule_mm]
-            rest.append(flat.nodules_per_mm)
+            rest += [flat.nodules_per_mm, 1 / (1 + flat.slope)]
         unused = [0.0] * (POLYP_COLUMNS - FIRST_HEAD_COLUMN - len(rest))
         return [*bends, *self.surface.table_rows(), *rest, *unused]
 
@@ -152,12 +152,14 @@ class Polyp:
     def _bends_mm(self) -> float:
         """How far beyond the bare head it bends the surface, by the kernel's distance.
 
-        That is taken shorter across creases.
+        That is taken shorter across lobes and creases.
         """
-        uneven, bulges = self.uneven, 2 * self.lobe_mm
+        uneven = self.uneven
         # As in `kernels.lesions.uneven_distance`, which shortens distances by as much.
-        steep = 1 + 5.0 * 0.67 * uneven.crowded / self.half_width_mm * uneven.crease_mm
-        return self.blend_mm * steep + bulges + uneven.crease_mm + 0.5 * uneven.join_mm
+        per_mm = 0.67 * uneven.crowded / self.half_width_mm
+        steep = 1 + STEEP * per_mm * (self.lobe_mm + uneven.crease_mm)
+        bulges = 2 * self.lobe_mm + uneven.crease_mm + 0.5 * uneven.join_mm
+        return self.blend_mm * steep + bulges
 
     @property
     def shell_mm(self) -> float:

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 MOST_HEADS = 9
 """Heads of one mass at most: each has a row in the kernel's table."""
-BULGE_MM = 1.0
-"""Nearer than this to a head its bulges are worked out; further off they are only allowed for."""
+STEEP = 5.0
+"""Slope of lobes and creases of 1 mm that come once a mm: distances are shortened for it."""
 
 Triple = tuple[float, float, float]
 Vector = NDArray[np.float64]
@@ -60,6 +60,12 @@ class Flat:
     hollow: float = 0.0
     nodule_mm: float = 0.0
     nodules_per_mm: float = 0.13
+
+    @property
+    def slope(self) -> float:
+        """About the steepest it is, in mm per mm of wall."""
+        rise = 1.5 * (self.height_mm + self.nodule_mm) / self.margin_mm
+        return rise + 12.0 * self.nodule_mm * self.nodules_per_mm
 
 
 def grown_by(half_axes: Triple, egg: float, needed_mm: float) -> float:

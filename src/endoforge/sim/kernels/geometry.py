@@ -8,7 +8,13 @@ import quadrants as qd
 
 from endoforge.sim import anatomy, centreline, polyps, wall
 from endoforge.sim.camera import WAVE_ROW
-from endoforge.sim.kernels.lesions import flat_height, form_of, uneven_distance, wave
+from endoforge.sim.kernels.lesions import (
+    flat_distance,
+    flat_height,
+    form_of,
+    uneven_distance,
+    wave,
+)
 from endoforge.sim.kernels.types import (
     CAMERA_ROWS,
     LOOK_ROWS,
@@ -268,8 +274,7 @@ def from_wall(view: View, b, k, value, d_wall):
     """Make of a `polyp_value` the distance in mm to polyp k, whatever it is, `d_wall` mm off."""
     d = value
     if is_flat(view, b, k):
-        # Outside of its region a flat lesion is nowhere.
-        d = qd.select(value < 0.0, d_wall + value, 1e6)
+        d = flat_distance(view.polyps, (b * NP + k) * POLYP_ROWS, value, d_wall)
     return d
 
 

@@ -5,7 +5,7 @@
 
 import quadrants as qd
 
-from endoforge.sim.shapes import BULGE_MM
+from endoforge.sim.shapes import STEEP
 
 FIRST_HEAD = 11
 """The row of a polyp at which the heads of a mass begin, or the profile of a flat lesion."""
@@ -81,14 +81,16 @@ def uneven_distance(polyps: qd.template(), row, q, along, across):
         d = k0 * (k0 - 1.0) / (qd.sqrt(e1 + g * r6.y) + 1e-6) * (1.0 - 0.4 * qd.abs(r8.x))
     lobes = polyps[row + 4].w
     reach = 2.0 * lobes + r8.y
-    if d < reach + BULGE_MM:
+    steep = 1.0 + STEEP * r6.z * (lobes + r8.y)
+    # As far as it can bend the wall: where bulges ended sooner, a ring would show in that.
+    if d < reach + steep * polyps[row + 4].x:
         turns = q * r6.z + (polyps[row].xyz - polyps[row + 2].xyz)
         low = wave(turns.x) * wave(turns.y) + wave(turns.z + 0.2 * r6.z * q.z)
         d += lobes * low
         if r8.y > 0.0:
             d -= r8.y * (bulges(turns) - MEAN_BULGE)
-            # Creases are steep: what is left of a step is safe across them.
-            d *= 1.0 / (1.0 + 5.0 * r6.z * r8.y)
+        # Lobes and creases are steep: a step of what is left of it is safe across them.
+        d *= 1.0 / steep
     else:
         d -= reach
     if r8.z > 0.0:
@@ -122,6 +124,19 @@ def flat_height(polyps: qd.template(), row, p, outline):
             turns = (p - polyps[row].xyz) * polyps[row + FIRST_HEAD + 1].x
             height += profile.w * rise * bulges(turns + polyps[row + 1].xyz)
     return height
+
+
+@qd.func
+def flat_distance(polyps: qd.template(), row, value, d_wall):
+    """Give the distance in mm to a flat lesion where the wall is `d_wall` mm away.
+
+    `value` is its height, below 0. Where the profile is steep it is less than what is left.
+    """
+    d = d_wall + value
+    # On neither side of the surface more than `d_wall`: all of the region is the lesion's.
+    d = qd.min(d, d * polyps[row + FIRST_HEAD + 1].y)
+    # Outside of its region a flat lesion is nowhere.
+    return qd.select(value < 0.0, d, 1e6)
 
 
 @qd.func
