@@ -97,9 +97,9 @@ def test_tools_lie_where_the_twin_sees_them(renderer: Renderer, kind: ToolKind) 
     before = twin < depth
     assert (seen.instance[0].numpy() == np.where(before, 0, instance)).mean() > 0.996
     # The normals of what is seen look back at the lens.
-    facing = np.einsum(
-        "hwc,hwc->hw", seen.normals[0].numpy(), scene.lens(WIDTH, HEIGHT).rays(HEIGHT, WIDTH)
-    )
+    assert seen.normals is not None
+    lens_rays = scene.lens(WIDTH, HEIGHT).rays(HEIGHT, WIDTH)
+    facing = np.einsum("hwc,hwc->hw", seen.normals[0].numpy(), lens_rays)
     assert (facing[before & (off < 2e-3)] < 0.05).mean() > 0.99
 
 

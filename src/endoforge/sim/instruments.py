@@ -33,7 +33,7 @@ INSTRUMENT_ROWS = MARK_ROW + 4 * MOST_MARKS
 
 SHEATHS: tuple[Colour, ...] = (
     (0.82, 0.82, 0.80), (0.55, 0.58, 0.60), (0.76, 0.73, 0.64), (0.10, 0.22, 0.55),
-    (0.62, 0.72, 0.80), (0.08, 0.35, 0.40), (0.66, 0.52, 0.38), (0.30, 0.31, 0.33),
+    (0.62, 0.72, 0.80), (0.22, 0.37, 0.38), (0.66, 0.52, 0.38), (0.30, 0.31, 0.33),
 )  # fmt: skip
 """Linear RGB of plastic tubes: white, clear, yellowish, blue, bluish, green, brown, grey."""
 TIPS: tuple[Colour, ...] = (

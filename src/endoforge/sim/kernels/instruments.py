@@ -209,7 +209,7 @@ def through_cap(view: View, b, ray, lamps, light):
         veil = 0.06 * looks.w * (0.7 + 0.5 * along)
         drops = qd.sin(2.3 * t * x + 1.3 * t * y) * qd.sin(2.9 * t * y - 0.9 * off)
         veil += 0.12 * shape.w * qd.math.clamp(drops + 0.2 * off, 0.0, 1.0)
-        result *= 1.0 - 0.45 * behind - edge * (0.3 + 0.5 * qd.max(-looks.z, 0.0))
+        result *= 1.0 - 0.45 * behind - edge * (0.3 + 0.4 * qd.max(-looks.z, 0.0))
         result += vec3(1.0, 0.97, 0.92) * (diffuse * behind * veil)
         result += vec3(edge * (0.05 * diffuse + 0.5 * glint) * qd.max(looks.z, 0.05))
     return result
