@@ -113,7 +113,7 @@ def test_each_shape_is_what_the_twin_sees(renderer: Renderer, name: str) -> None
     error = np.abs(frames.depth[0].numpy() - truth.depth) / truth.depth
     assert np.median(error) < 5e-4
     assert (error > 0.02)[inside].mean() < 0.006 + some
-    assert np.abs(frames.stats[0, 0, 2:].numpy() - truth.box(1)).max() <= 1
+    assert np.abs(frames.stats[0, 0, 2:].numpy() - truth.box(1)).max() <= (2 if some else 1)
 
 
 def test_a_mass_is_one_polyp_with_one_box(renderer: Renderer) -> None:
