@@ -153,8 +153,8 @@ def _log_summary(source: SimulatedSource) -> None:
     # Those it begins with, and one more each time that as many frames as a run has were shown.
     runs = RUNS_AT_ONCE + (frames - 1) // VIEWS_A_RUN
     log.info(
-        "training on %s simulated frames of %d runs (%d colons, %d looks of each) on %s: %d runs at "
-        "a time, %s views of each",
+        "training on %s simulated frames of %d runs (%d colons, %d looks of each) on %s: %d runs "
+        "at a time, %s views of each",
         f"{frames:,}", runs, -(-runs // LOOKS), LOOKS, source.engine.name, RUNS_AT_ONCE,
         f"{VIEWS_A_RUN:,}",
     )  # fmt: skip
