@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from endoforge.core.errors import UserError
+from endoforge.sim.dressing import dressed
 from endoforge.sim.engine import Engine
 from endoforge.sim.flight import plan_flight
-from endoforge.sim.footage import ANYWHERE, choose_steps, make_footage, shows_polyp
+from endoforge.sim.footage import ANYWHERE, Footage, choose_steps, make_footages, shows_polyp
 from endoforge.sim.labels import MIN_VISIBLE_PX
 from endoforge.sim.packing import SCENE_ARRAYS, scene_arrays
 from endoforge.sim.polyps import KINDS
@@ -20,6 +21,10 @@ from endoforge.sim.renderer import CameraShot, Renderer
 from endoforge.sim.scene import make_scene
 
 SIZE = (96, 64)
+
+
+def make_footage(seed: int, ranges: Randomization, size: tuple[int, int], views: int) -> Footage:
+    return next(make_footages([seed], ranges, size, views))
 
 
 def test_rows_of_a_flight_are_those_of_its_states() -> None:
@@ -56,6 +61,28 @@ def test_footage_holds_the_scene_and_follows_from_its_seed() -> None:
     kinds = [KINDS[kind] for kind in one.kinds[: len(scene.polyps)]]
     assert kinds == [polyp.paris for polyp in scene.polyps]
     assert one.seed == 4
+
+
+def test_looks_of_a_colon_share_its_shapes_and_differ_in_all_else(cpu: Engine) -> None:
+    ranges = replace(Randomization(), polyps=PolypRanges(like_wall=0.0))
+    first, other, again = make_footages([4, 5, 5], ranges, SIZE, 8)
+    for name in ("centreline", "wall"):
+        assert np.array_equal(first.arrays[name], other.arrays[name])
+    for name in ("looks", "sensors", "rays"):
+        assert not np.array_equal(first.arrays[name], other.arrays[name])
+    assert np.array_equal(first.kinds, other.kinds)
+    assert (first.seed, other.seed) == (4, 5)
+    for name, array in other.arrays.items():
+        assert np.array_equal(array, again.arrays[name])
+    # Places and shapes of polyps as they are at rest, and their colours.
+    scene = make_scene(4, ranges)
+    dress = dressed(scene, 5)
+    assert [p.centre for p in dress.polyps] == [p.centre for p in scene.polyps]
+    assert [p.lobes for p in dress.polyps] == [p.lobes for p in scene.polyps]
+    assert all(a.tint != b.tint for a, b in zip(dress.polyps, scene.polyps, strict=True))
+    assert dress.nuisances.stool == scene.nuisances.stool
+    # And the camera is that of the seed's own scene.
+    assert replace(dress.camera, defocus=0.0) == replace(make_scene(5, ranges).camera, defocus=0.0)
 
 
 def test_steps_are_all_different_and_mostly_show_a_polyp() -> None:

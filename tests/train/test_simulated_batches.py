@@ -14,15 +14,16 @@ from numpy.typing import NDArray
 
 from endoforge.data.loader import Batch, Shard
 from endoforge.sim import stage as stage_module
-from endoforge.sim.bakery import Recipe
+from endoforge.sim.bakery import LOOKS, Recipe
+from endoforge.sim.dressing import dressed
 from endoforge.sim.engine import Engine, start_engine
-from endoforge.sim.flight import plan_flight
+from endoforge.sim.flight import Flight, plan_flight
 from endoforge.sim.footage import Footage
 from endoforge.sim.labels import MIN_VISIBLE_PX, polyp_views, visible_boxes
 from endoforge.sim.polyps import KINDS, MAX_POLYPS
 from endoforge.sim.randomization import Randomization
 from endoforge.sim.renderer import CameraShot, Renderer
-from endoforge.sim.scene import make_scene
+from endoforge.sim.scene import Scene, make_scene
 from endoforge.sim.simulator import FrameTruth, Simulator
 from endoforge.sim.streams import run_seed, training_seed, validation_seed
 from endoforge.train import simulated_validation as validation_module
@@ -44,7 +45,20 @@ def cpu() -> Engine:
 
 @cache
 def made(seed: int, run: int) -> Footage:
-    return Recipe(seed, Randomization(), SIZE, VIEWS).make(run)
+    return of_colon(seed, run // LOOKS)[run % LOOKS]
+
+
+@cache
+def of_colon(seed: int, colon: int) -> list[Footage]:
+    return list(Recipe(seed, Randomization(), SIZE, VIEWS).make(colon))
+
+
+@cache
+def scene_of(seed: int, run: int) -> tuple[Scene, Flight]:
+    """The scene of a run, in its own look, and the flight through its colon."""
+    colon = make_scene(training_seed(seed, run - run % LOOKS))
+    scene = dressed(colon, training_seed(seed, run)) if run % LOOKS else colon
+    return scene, plan_flight(colon)
 
 
 class BakeryHere:
@@ -184,8 +198,8 @@ def test_frames_and_boxes_are_those_of_the_renderer_and_its_labels(cpu: Engine) 
         beat, place = divmod(position, VIEWS)
         run, view = (column[place] for column in simulated.stage.timetable.order(beat))
         footage = made(1, int(run))
-        scene = make_scene(footage.seed)
-        [state] = plan_flight(scene).states([int(footage.steps[view])])
+        scene, flight = scene_of(1, int(run))
+        [state] = flight.states([int(footage.steps[view])])
         noise_seed = int(footage.arrays["cameras"][view, 2, 3])
         renderer.load([scene])
         frames = renderer.render([CameraShot(state, 0, noise_seed)])
@@ -235,7 +249,7 @@ def test_kinds_are_those_of_the_polyps_that_have_the_boxes() -> None:
     runs, _ = simulated.stage.timetable.order(0)
     seen = 0
     for row, run in enumerate(runs.tolist()):
-        of_run = [KINDS.index(polyp.paris) for polyp in make_scene(made(1, run).seed).polyps]
+        of_run = [KINDS.index(polyp.paris) for polyp in scene_of(1, run)[0].polyps]
         places = visible_boxes(simulated.stage.show(positions[[row]]).stats, 32).polyps[0]
         for column in range(int(frames.num_boxes[row])):
             assert frames.kinds[row, column] == of_run[int(places[column])]
