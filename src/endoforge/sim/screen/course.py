@@ -28,7 +28,7 @@ def draw_course(
     on_left = rng.random() < 0.75
     x0 = gap if on_left else width - w - gap
     if on_left and free > w:
-        x0 = rng.uniform(gap, free - w + 0.25 * w * rng.random())
+        x0 = rng.uniform(gap, max(gap, free - w + 0.25 * w * rng.random()))
     # The text stands at the top left.
     y0 = height - h - gap if on_left or rng.random() < 0.5 else gap
     course_in(drawing, rng, (round(x0), round(y0), round(x0 + w), round(y0 + h)), (x0, y0, w, h))
