@@ -70,7 +70,7 @@ def test_screens_and_recordings(studio: object) -> None:
 def test_every_part_of_screens_and_recordings_has_a_row() -> None:
     from dataclasses import fields
 
-    from endoforge.sim.ranges.screen import RecordingRanges, ScreenRanges
+    from endoforge.sim.ranges.screen_ranges import RecordingRanges, ScreenRanges
 
     pictures = importlib.import_module("gallery.pictures")
     assert list(pictures.ON_SCREEN) == [field.name for field in fields(ScreenRanges)]

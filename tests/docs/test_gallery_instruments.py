@@ -10,7 +10,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from endoforge.sim.ranges.instruments import InstrumentRanges
+from endoforge.sim.ranges.instruments_ranges import InstrumentRanges
 
 TOOLS = Path(__file__).parents[2] / "tools"
 TILE = (96, 54)

@@ -10,8 +10,8 @@ from endoforge.sim.camera import CameraState, Pose, look_at
 from endoforge.sim.nuisances import Nuisances
 from endoforge.sim.polyps import Polyp
 from endoforge.sim.randomization import Randomization
-from endoforge.sim.ranges.camera import CameraRanges
-from endoforge.sim.ranges.mucosa import MucosaRanges
+from endoforge.sim.ranges.camera_ranges import CameraRanges
+from endoforge.sim.ranges.mucosa_ranges import MucosaRanges
 from endoforge.sim.scene import Scene, make_look
 from endoforge.sim.sensor import CameraSettings
 

@@ -17,7 +17,7 @@ from endoforge.sim.centreline import (
     make_course,
 )
 from endoforge.sim.nuisances import Nuisances
-from endoforge.sim.ranges.anatomy import AnatomyRanges
+from endoforge.sim.ranges.anatomy_ranges import AnatomyRanges
 from endoforge.sim.wall import COLUMN_ANGLES, Array, Grid
 
 SEEDS = range(8)

@@ -12,7 +12,7 @@ from endoforge.sim.centreline import ALONG_STEP_MM, NUM_ALONG
 from endoforge.sim.deposits import STOOL_FROM, STOOL_MM, Deposits, lay_deposits
 from endoforge.sim.deposits import _down as gravity
 from endoforge.sim.nuisances import Nuisances
-from endoforge.sim.ranges.anatomy import AnatomyRanges
+from endoforge.sim.ranges.anatomy_ranges import AnatomyRanges
 from endoforge.sim.scene import make_scene
 from endoforge.sim.wall import COLUMN_ANGLES, NUM_AROUND, Array, Grid
 

@@ -14,7 +14,7 @@ from endoforge.sim.itinerary import STEP_S, Planner, viewing_distance
 from endoforge.sim.lumen import POLYP_CLEARANCE_MM, WALL_CLEARANCE_MM, Lumen
 from endoforge.sim.nuisances import Nuisances
 from endoforge.sim.randomization import Randomization
-from endoforge.sim.ranges.motion import MotionRanges
+from endoforge.sim.ranges.motion_ranges import MotionRanges
 from endoforge.sim.scene import Scene, make_scene
 from endoforge.sim.wall import COLUMN_ANGLES
 from tests.sim.reference import Reference

@@ -15,8 +15,8 @@ from endoforge.sim.labels import MIN_VISIBLE_PX
 from endoforge.sim.packing import SCENE_ARRAYS, scene_arrays
 from endoforge.sim.polyps import KINDS
 from endoforge.sim.randomization import Randomization
-from endoforge.sim.ranges.motion import MotionRanges
-from endoforge.sim.ranges.polyps import PolypRanges
+from endoforge.sim.ranges.motion_ranges import MotionRanges
+from endoforge.sim.ranges.polyps_ranges import PolypRanges
 from endoforge.sim.renderer import CameraShot, Renderer
 from endoforge.sim.scene import make_scene
 
@@ -63,7 +63,7 @@ def test_footage_holds_the_scene_and_follows_from_its_seed() -> None:
     assert one.seed == 4
 
 
-def test_looks_of_a_colon_share_its_shapes_and_differ_in_all_else(cpu: Engine) -> None:
+def test_looks_of_a_colon_share_its_shapes_and_differ_in_all_else() -> None:
     ranges = replace(Randomization(), polyps=PolypRanges(like_wall=0.0))
     first, other, again = make_footages([4, 5, 5], ranges, SIZE, 8)
     for name in ("centreline", "wall"):

@@ -24,7 +24,7 @@ from endoforge.sim.instruments import (
 )
 from endoforge.sim.packing import Movers
 from endoforge.sim.randomization import Randomization
-from endoforge.sim.ranges.instruments import InstrumentRanges
+from endoforge.sim.ranges.instruments_ranges import InstrumentRanges
 from endoforge.sim.ranges.values import Nuisance
 from endoforge.sim.renderer import CameraShot, RenderedFrames, Renderer
 from endoforge.sim.scene import Scene, make_scene

@@ -17,7 +17,7 @@ from endoforge.sim.lumen import POLYP_CLEARANCE_MM, Lumen, head_distance
 from endoforge.sim.nuisances import Nuisances
 from endoforge.sim.polyps import KINDS, Polyp
 from endoforge.sim.randomization import Randomization
-from endoforge.sim.ranges.polyps import PolypRanges
+from endoforge.sim.ranges.polyps_ranges import PolypRanges
 from endoforge.sim.renderer import CameraShot, RenderedFrames, Renderer
 from endoforge.sim.scene import Scene, make_scene
 from endoforge.sim.shapes import Flat, Uneven, half_axes_around

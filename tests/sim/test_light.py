@@ -17,9 +17,9 @@ from endoforge.sim.light import (
     make_light_settings,
 )
 from endoforge.sim.randomization import Randomization
-from endoforge.sim.ranges.camera import CameraRanges
-from endoforge.sim.ranges.lens import LensRanges
-from endoforge.sim.ranges.light import LightRanges
+from endoforge.sim.ranges.camera_ranges import CameraRanges
+from endoforge.sim.ranges.lens_ranges import LensRanges
+from endoforge.sim.ranges.light_ranges import LightRanges
 from endoforge.sim.ranges.values import Nuisance
 from endoforge.sim.renderer import CameraShot, RenderedFrames, Renderer
 from endoforge.sim.scene import Scene, make_scene

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from endoforge.sim.anatomy import make_anatomy
 from endoforge.sim.camera import CameraState, look_at
 from endoforge.sim.engine import Engine
+from endoforge.sim.growth import make_polyps
 from endoforge.sim.nuisances import Nuisances
-from endoforge.sim.polyps import make_polyps
 from endoforge.sim.randomization import Randomization
-from endoforge.sim.ranges.anatomy import AnatomyRanges
-from endoforge.sim.ranges.polyps import PolypRanges
+from endoforge.sim.ranges.anatomy_ranges import AnatomyRanges
+from endoforge.sim.ranges.polyps_ranges import PolypRanges
 from endoforge.sim.renderer import CameraShot, RenderedFrames, Renderer
 from endoforge.sim.scene import Scene, make_scene
 from tests.sim.scenes import along_z, ball, still, tube

@@ -11,8 +11,8 @@ from endoforge.sim.engine import Engine
 from endoforge.sim.lookalikes import NO_LOOKALIKES, Lookalikes, Relief, make_lookalikes
 from endoforge.sim.nuisances import Nuisances
 from endoforge.sim.randomization import Randomization
-from endoforge.sim.ranges.anatomy import AnatomyRanges
-from endoforge.sim.ranges.lookalikes import LookalikeRanges
+from endoforge.sim.ranges.anatomy_ranges import AnatomyRanges
+from endoforge.sim.ranges.lookalikes_ranges import LookalikeRanges
 from endoforge.sim.ranges.values import Nuisance
 from endoforge.sim.renderer import CameraShot, Renderer
 from endoforge.sim.scene import make_scene

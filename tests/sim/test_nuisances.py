@@ -7,7 +7,7 @@ import pytest
 
 from endoforge.sim.nuisances import Nuisances, make_nuisances
 from endoforge.sim.randomization import Randomization
-from endoforge.sim.ranges.nuisances import NuisanceRanges
+from endoforge.sim.ranges.nuisances_ranges import NuisanceRanges
 from endoforge.sim.ranges.values import Nuisance
 from endoforge.sim.scene import make_scene
 from endoforge.sim.sensor import LONGEST_EXPOSURE_S

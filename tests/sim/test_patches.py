@@ -6,7 +6,7 @@ import pytest
 from endoforge.sim.anatomy import make_anatomy
 from endoforge.sim.centreline import NUM_ALONG
 from endoforge.sim.nuisances import Nuisances
-from endoforge.sim.ranges.anatomy import AnatomyRanges
+from endoforge.sim.ranges.anatomy_ranges import AnatomyRanges
 from endoforge.sim.wall import NUM_AROUND, patches
 
 

@@ -10,7 +10,7 @@ from endoforge.sim.camera import CameraState
 from endoforge.sim.display import MOST_INSETS, Display, Recorder, make_display, make_recording
 from endoforge.sim.engine import start_engine
 from endoforge.sim.randomization import Randomization
-from endoforge.sim.ranges.screen import RecordingRanges, ScreenRanges
+from endoforge.sim.ranges.screen_ranges import RecordingRanges, ScreenRanges
 from endoforge.sim.ranges.values import Nuisance
 from endoforge.sim.renderer import CameraShot, RenderedFrames, Renderer
 from endoforge.sim.scene import Scene

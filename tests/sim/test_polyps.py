@@ -19,8 +19,8 @@ from endoforge.sim.polyps import (
     swells,
 )
 from endoforge.sim.randomization import Randomization
-from endoforge.sim.ranges.anatomy import AnatomyRanges
-from endoforge.sim.ranges.polyps import PolypRanges
+from endoforge.sim.ranges.anatomy_ranges import AnatomyRanges
+from endoforge.sim.ranges.polyps_ranges import PolypRanges
 from endoforge.sim.scene import Scene
 from endoforge.sim.wall import Array
 from tests.sim.reference import Reference, polyp_distance

@@ -7,7 +7,7 @@ import pytest
 
 from endoforge.sim.anatomy import Anatomy, make_anatomy
 from endoforge.sim.nuisances import Nuisances
-from endoforge.sim.ranges.anatomy import AnatomyRanges
+from endoforge.sim.ranges.anatomy_ranges import AnatomyRanges
 from endoforge.sim.wall import COLUMN_ANGLES, MIN_RADIUS_MM, FoldStyle, _Crescent
 
 PLAIN = AnatomyRanges(fold_thickness=(1.0, 1.0), fold_roundness=(0.0, 0.0), extra_folds=(0.0, 0.0),

@@ -9,8 +9,8 @@ from endoforge.sim.anatomy import make_anatomy
 from endoforge.sim.engine import Engine
 from endoforge.sim.nuisances import Nuisances
 from endoforge.sim.randomization import Randomization
-from endoforge.sim.ranges.anatomy import AnatomyRanges
-from endoforge.sim.ranges.residue import ResidueRanges
+from endoforge.sim.ranges.anatomy_ranges import AnatomyRanges
+from endoforge.sim.ranges.residue_ranges import ResidueRanges
 from endoforge.sim.ranges.values import Nuisance
 from endoforge.sim.renderer import CameraShot, Renderer
 from endoforge.sim.residue import CLEAN, FILM, MUCUS, MUCUS_MM, Residue, make_residue

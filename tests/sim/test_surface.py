@@ -11,7 +11,7 @@ from endoforge.sim.camera import CameraState
 from endoforge.sim.engine import Engine
 from endoforge.sim.polyp_surface import PolypSurface
 from endoforge.sim.randomization import Randomization
-from endoforge.sim.ranges.polyp_surface import PolypSurfaceRanges
+from endoforge.sim.ranges.polyp_surface_ranges import PolypSurfaceRanges
 from endoforge.sim.ranges.values import Nuisance
 from endoforge.sim.renderer import CameraShot, Renderer
 from endoforge.sim.scene import Scene, make_scene

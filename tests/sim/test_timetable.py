@@ -52,8 +52,9 @@ def test_shares_that_are_not_whole_are_refused() -> None:
 
 
 def test_a_batch_mixes_many_runs() -> None:
-    """64 of 1,024 frames, 32 of each of 32 runs: 32 * (1 - (31/32)^64) = 27.8 runs, about."""
-    runs, _ = Timetable(1).order(40)
-    assert len(runs) == 1024
-    mixed = [len(set(runs[first : first + 64].tolist())) for first in range(0, 1024, 64)]
-    assert 26 < np.mean(mixed) < 30
+    """64 of 256 frames, 4 of each of 64 runs: 64 * (1 - (3/4)^4) = 43.8 runs, about."""
+    timetable = Timetable(1)
+    beats = [timetable.order(beat)[0] for beat in range(40, 56)]
+    assert {len(runs) for runs in beats} == {256}
+    mixed = [len(set(runs[:64].tolist())) for runs in beats]
+    assert 42 < np.mean(mixed) < 46

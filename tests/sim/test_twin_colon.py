@@ -10,8 +10,8 @@ from endoforge.sim.engine import Engine
 from endoforge.sim.lookalikes import NO_LOOKALIKES
 from endoforge.sim.lumen import Lumen
 from endoforge.sim.randomization import Randomization
-from endoforge.sim.ranges.lookalikes import LookalikeRanges
-from endoforge.sim.ranges.residue import ResidueRanges
+from endoforge.sim.ranges.lookalikes_ranges import LookalikeRanges
+from endoforge.sim.ranges.residue_ranges import ResidueRanges
 from endoforge.sim.ranges.values import Nuisance
 from endoforge.sim.renderer import Renderer
 from endoforge.sim.scene import Scene, make_scene

@@ -9,7 +9,7 @@ import pytest
 from endoforge.sim.anatomy import Anatomy, make_anatomy, straight_anatomy
 from endoforge.sim.centreline import ALONG_STEP_MM, NUM_ALONG, SEGMENTS
 from endoforge.sim.nuisances import Nuisances
-from endoforge.sim.ranges.anatomy import AnatomyRanges
+from endoforge.sim.ranges.anatomy_ranges import AnatomyRanges
 from endoforge.sim.wall import (
     ANATOMY,
     CAP_MM,

@@ -7,7 +7,7 @@ import numpy as np
 from endoforge.sim.camera import CameraState
 from endoforge.sim.flight import fly
 from endoforge.sim.lumen import Lumen
-from endoforge.sim.ranges.instruments import InstrumentRanges
+from endoforge.sim.ranges.instruments_ranges import InstrumentRanges
 from endoforge.sim.ranges.values import Nuisance
 from endoforge.sim.scene import Scene, make_scene
 from endoforge.sim.streams import run_seed

@@ -22,7 +22,7 @@ from endoforge.sim.centreline import (
 from endoforge.sim.deposits import Deposits, lay_deposits, no_deposits
 from endoforge.sim.lookalikes import NO_LOOKALIKES, Lookalikes, add_lookalikes
 from endoforge.sim.nuisances import Nuisances
-from endoforge.sim.ranges.anatomy import AnatomyRanges
+from endoforge.sim.ranges.anatomy_ranges import AnatomyRanges
 from endoforge.sim.ranges.values import draw
 from endoforge.sim.relief import relax
 from endoforge.sim.residue import CLEAN, Residue

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from endoforge.sim.ranges.screen import RecordingRanges, ScreenRanges
+from endoforge.sim.ranges.screen_ranges import RecordingRanges, ScreenRanges
 from endoforge.sim.ranges.values import draw_nuisance
 from endoforge.sim.streams import Stream, stream
 

@@ -21,7 +21,7 @@ from endoforge.sim.lesions import (
     tinted,
 )
 from endoforge.sim.polyps import KINDS, Paris, Polyp
-from endoforge.sim.ranges.polyps import PolypRanges
+from endoforge.sim.ranges.polyps_ranges import PolypRanges
 from endoforge.sim.ranges.values import draw
 from endoforge.sim.shapes import triple
 from endoforge.sim.streams import Stream, stream

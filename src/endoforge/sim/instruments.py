@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from endoforge.sim.ranges.instruments import InstrumentRanges
+from endoforge.sim.ranges.instruments_ranges import InstrumentRanges
 from endoforge.sim.ranges.values import draw_nuisance
 from endoforge.sim.streams import Stream, stream
 

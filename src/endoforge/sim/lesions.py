@@ -9,7 +9,7 @@ import numpy as np
 
 from endoforge.sim.anatomy import Anatomy
 from endoforge.sim.polyps import Paris, Polyp
-from endoforge.sim.ranges.polyps import PolypRanges
+from endoforge.sim.ranges.polyps_ranges import PolypRanges
 from endoforge.sim.ranges.values import draw
 from endoforge.sim.shapes import (
     MOST_HEADS,

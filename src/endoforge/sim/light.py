@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from endoforge.sim.ranges.camera import CameraRanges
-from endoforge.sim.ranges.lens import LensRanges
-from endoforge.sim.ranges.light import LightRanges
+from endoforge.sim.ranges.camera_ranges import CameraRanges
+from endoforge.sim.ranges.lens_ranges import LensRanges
+from endoforge.sim.ranges.light_ranges import LightRanges
 from endoforge.sim.ranges.values import draw, draw_nuisance
 from endoforge.sim.streams import Stream, stream
 

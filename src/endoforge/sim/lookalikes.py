@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from endoforge.sim.centreline import ALONG_STEP_MM, NUM_ALONG
-from endoforge.sim.ranges.lookalikes import LookalikeRanges
+from endoforge.sim.ranges.lookalikes_ranges import LookalikeRanges
 from endoforge.sim.ranges.values import draw_nuisance
 from endoforge.sim.streams import Stream, stream
 from endoforge.sim.wall import COLUMN_ANGLES, MIN_RADIUS_MM, NUM_AROUND, Cecum, Grid, patches

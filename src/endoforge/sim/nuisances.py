@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 
-from endoforge.sim.ranges.nuisances import NuisanceRanges
+from endoforge.sim.ranges.nuisances_ranges import NuisanceRanges
 from endoforge.sim.ranges.values import draw_nuisance
 from endoforge.sim.streams import Stream, stream
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from endoforge.sim.ranges.polyp_surface import PolypSurfaceRanges
+from endoforge.sim.ranges.polyp_surface_ranges import PolypSurfaceRanges
 from endoforge.sim.ranges.values import draw, draw_nuisance
 from endoforge.sim.streams import Stream, stream
 from endoforge.sim.surfaces import FIRST_OF_LESIONS, KINDS

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from endoforge.sim.anatomy import WAVE_MM, WAVE_S, Anatomy
 from endoforge.sim.polyp_surface import PLAIN, PolypSurface
-from endoforge.sim.ranges.polyps import MOST_POLYPS
+from endoforge.sim.ranges.polyps_ranges import MOST_POLYPS
 from endoforge.sim.shapes import MOST_HEADS, SMOOTH, STEEP, Flat, Uneven, grown_by
 
 Paris = Literal["Ip", "Isp", "Is", "IIa", "IIb", "IIc", "IIa+IIc", "LST-G", "LST-NG", "mass"]

@@ -17,19 +17,19 @@ from endoforge.core.errors import UserError
 from endoforge.core.parsing import parse_toml
 from endoforge.core.reading import MOST_NAMES_BYTES, read_regular
 from endoforge.core.text import decode_text
-from endoforge.sim.ranges.anatomy import AnatomyRanges
-from endoforge.sim.ranges.camera import CameraRanges
-from endoforge.sim.ranges.instruments import InstrumentRanges
-from endoforge.sim.ranges.lens import LensRanges
-from endoforge.sim.ranges.light import LightRanges
-from endoforge.sim.ranges.lookalikes import LookalikeRanges
-from endoforge.sim.ranges.motion import MotionRanges
-from endoforge.sim.ranges.mucosa import MucosaRanges
-from endoforge.sim.ranges.nuisances import NuisanceRanges
-from endoforge.sim.ranges.polyp_surface import PolypSurfaceRanges
-from endoforge.sim.ranges.polyps import PolypRanges
-from endoforge.sim.ranges.residue import ResidueRanges
-from endoforge.sim.ranges.screen import RecordingRanges, ScreenRanges
+from endoforge.sim.ranges.anatomy_ranges import AnatomyRanges
+from endoforge.sim.ranges.camera_ranges import CameraRanges
+from endoforge.sim.ranges.instruments_ranges import InstrumentRanges
+from endoforge.sim.ranges.lens_ranges import LensRanges
+from endoforge.sim.ranges.light_ranges import LightRanges
+from endoforge.sim.ranges.lookalikes_ranges import LookalikeRanges
+from endoforge.sim.ranges.motion_ranges import MotionRanges
+from endoforge.sim.ranges.mucosa_ranges import MucosaRanges
+from endoforge.sim.ranges.nuisances_ranges import NuisanceRanges
+from endoforge.sim.ranges.polyp_surface_ranges import PolypSurfaceRanges
+from endoforge.sim.ranges.polyps_ranges import PolypRanges
+from endoforge.sim.ranges.residue_ranges import ResidueRanges
+from endoforge.sim.ranges.screen_ranges import RecordingRanges, ScreenRanges
 from endoforge.sim.ranges.values import STRICT
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from endoforge.sim.centreline import ALONG_STEP_MM, NUM_ALONG
-from endoforge.sim.ranges.anatomy import AnatomyRanges
+from endoforge.sim.ranges.anatomy_ranges import AnatomyRanges
 from endoforge.sim.ranges.values import draw
 from endoforge.sim.streams import Stream, smooth_noise, stream
 from endoforge.sim.wall import COLUMN_ANGLES, MIN_RADIUS_MM, NUM_AROUND, Array, Grid, patches

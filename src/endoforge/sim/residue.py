@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from endoforge.sim.centreline import NUM_ALONG
-from endoforge.sim.ranges.residue import ResidueRanges
+from endoforge.sim.ranges.residue_ranges import ResidueRanges
 from endoforge.sim.ranges.values import draw, draw_nuisance
 from endoforge.sim.streams import Stream, stream
 from endoforge.sim.wall import NUM_AROUND, Array, Grid, patches

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from endoforge.sim.display import PICTURE_ROWS
 from endoforge.sim.light import LIGHT_ROWS, MOST_OVERSHARP, LightSettings
 from endoforge.sim.nuisances import Nuisances
-from endoforge.sim.ranges.camera import CameraRanges
+from endoforge.sim.ranges.camera_ranges import CameraRanges
 from endoforge.sim.ranges.values import draw, draw_nuisance
 from endoforge.sim.streams import Stream, stream
 

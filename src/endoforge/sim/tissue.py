@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from endoforge.sim.anatomy import Anatomy
 from endoforge.sim.centreline import NUM_ALONG, SEGMENTS
-from endoforge.sim.ranges.mucosa import MucosaRanges
+from endoforge.sim.ranges.mucosa_ranges import MucosaRanges
 from endoforge.sim.ranges.values import draw, draw_nuisance
 from endoforge.sim.streams import Stream, stream
 from endoforge.sim.wall import NUM_AROUND, Grid, along_segments, patches

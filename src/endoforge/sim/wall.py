@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoforge.sim.centreline import ALONG_STEP_MM, NUM_ALONG, SEGMENTS
-from endoforge.sim.ranges.anatomy import AnatomyRanges
+from endoforge.sim.ranges.anatomy_ranges import AnatomyRanges
 from endoforge.sim.ranges.values import draw
 from endoforge.sim.streams import Stream, smooth_noise, stream
 
