@@ -258,12 +258,12 @@ def test_kinds_are_those_of_the_polyps_that_have_the_boxes() -> None:
 
 
 def test_the_end_of_an_epoch_tells_what_was_shown(caplog: pytest.LogCaptureFixture) -> None:
-    simulated = loader(max_boxes=1, batches_an_epoch=20)
+    simulated = loader(max_boxes=1, batches_an_epoch=60)
     with caplog.at_level("INFO"):
         batches = list(simulated.batches(0))
     with_box = sum(int((batch.num_boxes > 0).sum()) for batch in batches)
-    assert f"simulated 100 frames in this process, {with_box:.1f} % with boxes" in caplog.text
-    more = [batch.num_boxes.sum() for batch in loader(batches_an_epoch=20).batches(0)]
+    assert f"simulated 300 frames in this process, {with_box:.1f} % with boxes" in caplog.text
+    more = [batch.num_boxes.sum() for batch in loader(batches_an_epoch=60).batches(0)]
     left_out = sum(more) - sum(batch.num_boxes.sum() for batch in batches)
     assert left_out > 0
     assert f"left out {left_out} boxes over --max-boxes" in caplog.text
@@ -313,7 +313,7 @@ def test_the_validation_set_is_what_datagen_would_record(
     assert len({name for name, _ in named}) == 12
     assert len({content for _, content in named}) == 12
     assert validation.num_runs == 2
-    assert validation.fingerprint.startswith("9a073a89cf2a6d954030"), "states that are kept say so"
+    assert validation.fingerprint.startswith("3f2f64dd82edacffa0bc"), "states that are kept say so"
     assert (VALIDATION_RUNS, VALIDATION_FRAMES) == (12, 50)
 
 
@@ -321,7 +321,7 @@ def test_paris_kinds_are_classes_by_name(cpu: Engine, monkeypatch: pytest.Monkey
     monkeypatch.setattr("endoforge.train.simulated_validation.VALIDATION_RUNS", 1)
     monkeypatch.setattr("endoforge.train.simulated_validation.VALIDATION_FRAMES", 40)
     names = simulated_classes("paris")
-    assert names == ("IIa", "Ip", "Is", "Isp")
+    assert names == tuple(sorted(KINDS))
     assert simulated_classes("label") == ("polyp",)
     pack = simulated_validation(cpu, Randomization(), SIZE, 32, names).inputs
     simulator = Simulator(validation_seed(0), size=SIZE, max_frames=40, renderer="cpu")

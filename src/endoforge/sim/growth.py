@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from endoforge.sim.anatomy import Anatomy
-from endoforge.sim.lesions import (
+from endoforge.sim.lesion_growth import (
     FLAT_KINDS,
     grow_flat,
     grow_mass,
@@ -40,7 +40,7 @@ MARGIN_MM = 35.0
 
 
 @dataclass(frozen=True)
-class Chance:
+class _Chance:
     """The two random streams: of the usual shapes, and of the others."""
 
     usual: np.random.Generator
@@ -52,7 +52,7 @@ def make_polyps(seed: int, anatomy: Anatomy, ranges: PolypRanges) -> tuple[Polyp
 
     Those that no place is found for are left out.
     """
-    chance = Chance(stream(seed, Stream.POLYPS), stream(seed, Stream.POLYP_SHAPES))
+    chance = _Chance(stream(seed, Stream.POLYPS), stream(seed, Stream.POLYP_SHAPES))
     rng = chance.usual
     wanted = int(rng.integers(ranges.count[0], ranges.count[1] + 1))
     shares = np.array(ranges.weights)
@@ -82,7 +82,7 @@ def _apart(one: Polyp, other: Polyp) -> bool:
     return distance > one.bound_mm + other.bound_mm + 2.0
 
 
-def _diameter(chance: Chance, paris: Paris, ranges: PolypRanges) -> float:
+def _diameter(chance: _Chance, paris: Paris, ranges: PolypRanges) -> float:
     """Draw the largest width of a polyp of a kind."""
     if paris == "mass":
         return draw(chance.shapes, ranges.mass_mm)
@@ -99,7 +99,7 @@ def _skewed(rng: np.random.Generator, least: float, most: float, least_of_kind: 
     return min(max(diameter, least_of_kind), max(most, least))
 
 
-def _place(chance: Chance, anatomy: Anatomy, ranges: PolypRanges) -> tuple[float, float]:
+def _place(chance: _Chance, anatomy: Anatomy, ranges: PolypRanges) -> tuple[float, float]:
     """Draw a position and an angle: anywhere, on a fold's crest, or in the lee of one.
 
     In the lee the wall falls away behind the crest; on it the wall stands out farthest.
@@ -123,7 +123,7 @@ def _place(chance: Chance, anatomy: Anatomy, ranges: PolypRanges) -> tuple[float
 
 
 def _grow(
-    chance: Chance, paris: Paris, diameter: float, anatomy: Anatomy, ranges: PolypRanges
+    chance: _Chance, paris: Paris, diameter: float, anatomy: Anatomy, ranges: PolypRanges
 ) -> Polyp | None:
     """Draw a polyp somewhere, or None if it would fill the lumen there or drown in a pool."""
     rng = chance.usual

@@ -36,12 +36,12 @@ from endoforge.sim.tool_shapes import (
     METAL,
     SHEATH,
     TIP,
+    AimedPolyp,
     Capsule,
-    Target,
     jet_capsules,
     tool_capsules,
 )
-from endoforge.sim.treatment import Clip
+from endoforge.sim.treatment import HaemoClip
 
 Array = NDArray[np.float64]
 IN_SIGHT_MM = 70.0
@@ -184,19 +184,21 @@ def _near(places: Array) -> Array:
     return np.asarray(close * np.clip(ahead, 0, 1))
 
 
-def _target(near: Array, places: Array, polyps: NDArray[np.float32], axes: Array) -> Target | None:
+def _target(
+    near: Array, places: Array, polyps: NDArray[np.float32], axes: Array
+) -> AimedPolyp | None:
     best = int(near.argmax())
     if near[best] < 0.5:
         return None
     row = polyps[best]
-    return Target(places[best], axes @ row[4:7], float(row[7]), float(row[3]))
+    return AimedPolyp(places[best], axes @ row[4:7], float(row[7]), float(row[3]))
 
 
 def _in_world(capsules: list[Capsule], axes: Array) -> list[Capsule]:
     return [Capsule(c.start @ axes, c.end @ axes, c.radius_mm, c.material) for c in capsules]
 
 
-def _clip_capsules(clip: Clip) -> list[Capsule]:
+def _clip_capsules(clip: HaemoClip) -> list[Capsule]:
     """A clip whose foot is the origin: its body, and two jaws that hold a fold of mucosa."""
     axis, across = np.array(clip.axis), np.array(clip.across)
     neck = 3.2 * axis

@@ -155,7 +155,7 @@ class Polyp:
         That is taken shorter across lobes and creases.
         """
         uneven = self.uneven
-        # As in `kernels.lesions.uneven_distance`, which shortens distances by as much.
+        # As in `kernels.lesion_shapes.uneven_distance`, which shortens distances by as much.
         per_mm = 0.67 * uneven.crowded / self.half_width_mm
         steep = 1 + STEEP * per_mm * (self.lobe_mm + uneven.crease_mm)
         bulges = 2 * self.lobe_mm + uneven.crease_mm + 0.5 * uneven.join_mm

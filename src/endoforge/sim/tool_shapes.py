@@ -36,7 +36,7 @@ class Capsule:
 
 
 @dataclass(frozen=True)
-class Target:
+class AimedPolyp:
     """The polyp that a tool is for: its centre, unit axis away from the wall, and half-axes."""
 
     centre: Vector
@@ -45,7 +45,7 @@ class Target:
     half_height_mm: float
 
 
-def tool_capsules(tool: Tool, out: float, target: Target | None) -> list[Capsule]:
+def tool_capsules(tool: Tool, out: float, target: AimedPolyp | None) -> list[Capsule]:
     """The capsules of a tool that is `out` so far, from 0 to 1, at most TOOL_PARTS of them."""
     mouth = np.array([*tool.channel, 0.0])
     aimed = None if target is None else _reachable(tool, mouth, target)
@@ -75,7 +75,7 @@ def jet_capsules(jet: Jet) -> list[Capsule]:
     ]
 
 
-def _reachable(tool: Tool, mouth: Vector, target: Target) -> Vector | None:
+def _reachable(tool: Tool, mouth: Vector, target: AimedPolyp) -> Vector | None:
     """Where the tube ends at a polyp, or None if it can't get there."""
     from_mouth = target.centre - mouth
     before = _unit(from_mouth)
@@ -105,7 +105,7 @@ def _tube(tool: Tool, mouth: Vector, end: Vector) -> tuple[list[Capsule], Vector
     return [*tube, ring], ahead
 
 
-def _snare(tool: Tool, end: Vector, ahead: Vector, target: Target | None) -> list[Capsule]:
+def _snare(tool: Tool, end: Vector, ahead: Vector, target: AimedPolyp | None) -> list[Capsule]:
     """The loop: around a polyp's foot, or free, then tilted towards the camera."""
     if target is not None:
         centre, normal = _ring_centre(target), target.axis
@@ -137,7 +137,7 @@ def _forceps(tool: Tool, end: Vector, ahead: Vector) -> list[Capsule]:
     return parts
 
 
-def _ring_centre(target: Target) -> Vector:
+def _ring_centre(target: AimedPolyp) -> Vector:
     return target.centre - 0.35 * target.half_height_mm * target.axis
 
 

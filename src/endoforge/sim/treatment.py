@@ -57,7 +57,7 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Clip:
+class HaemoClip:
     """A clip on the wall at (`s_mm`, `angle`): its foot, the unit direction in which it stands,
     and the unit direction across its jaws; it is `length_mm` long and has a colour."""
 
@@ -75,7 +75,7 @@ class Treatment:
     """What treatment left on the wall."""
 
     marks: tuple[Mark, ...] = ()
-    clips: tuple[Clip, ...] = ()
+    clips: tuple[HaemoClip, ...] = ()
 
 
 Place = tuple[float, float]
@@ -266,7 +266,7 @@ def _put(mark: Mark, anatomy: Anatomy) -> Mark:
 
 def _clip(
     rng: np.random.Generator, anatomy: Anatomy, wall: _Wall, defects: Sequence[Place]
-) -> Clip:
+) -> HaemoClip:
     """A clip on a defect if there is one, else anywhere."""
     s_mm, angle = wall._free(rng, 3.0)
     if defects and rng.random() < 0.7:
@@ -283,7 +283,7 @@ def _clip(
     fx, fy, fz = foot.tolist()
     ax, ay, az = axis.tolist()
     cx, cy, cz = across.tolist()
-    return Clip(
+    return HaemoClip(
         float(s_mm), float(angle), (fx, fy, fz), (ax, ay, az), (cx, cy, cz),
         float(rng.uniform(5.0, 9.0)), metal[int(rng.integers(4))],
     )  # fmt: skip

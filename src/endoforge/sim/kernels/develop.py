@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import quadrants as qd
 
 from endoforge.sim.kernels.geometry import scene_of
-from endoforge.sim.kernels.light import scrambled
+from endoforge.sim.kernels.lighting import scrambled
 from endoforge.sim.kernels.tone import (
     add_colour_noise,
     compressed,

@@ -8,7 +8,7 @@ import quadrants as qd
 
 from endoforge.sim import anatomy, centreline, polyps, wall
 from endoforge.sim.camera import WAVE_ROW
-from endoforge.sim.kernels.lesions import (
+from endoforge.sim.kernels.lesion_shapes import (
     flat_distance,
     flat_height,
     form_of,

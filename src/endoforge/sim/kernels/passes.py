@@ -27,10 +27,10 @@ from endoforge.sim.kernels.geometry import (
     shared_by,
     wall_gap,
 )
-from endoforge.sim.kernels.instruments import before_it_all
-from endoforge.sim.kernels.light import light_row, stray_gain
+from endoforge.sim.kernels.lighting import light_row, stray_gain
 from endoforge.sim.kernels.shading import lamps_at, shade
 from endoforge.sim.kernels.shadow import shadow_at
+from endoforge.sim.kernels.tool_tracing import before_it_all
 from endoforge.sim.kernels.trace import (
     first_polyp,
     meet,

@@ -16,9 +16,8 @@ from endoforge.sim.kernels.geometry import (
     point_at,
     polyp_distance,
 )
-from endoforge.sim.kernels.instruments import marked
-from endoforge.sim.kernels.lesions import fade_in, form_of, slough
-from endoforge.sim.kernels.light import (
+from endoforge.sim.kernels.lesion_shapes import fade_in, form_of, slough
+from endoforge.sim.kernels.lighting import (
     NEAR_MM2,
     WRAP,
     bounced,
@@ -26,9 +25,9 @@ from endoforge.sim.kernels.light import (
     occluded,
     scope_light,
 )
-from endoforge.sim.kernels.residue import residue_over
+from endoforge.sim.kernels.residue_coat import residue_over
 from endoforge.sim.kernels.texels import mip_level, texel
-from endoforge.sim.kernels.tissue import (
+from endoforge.sim.kernels.tissue_shading import (
     FINE_SCALE,
     FINE_ZERO,
     FIRST_ROW,
@@ -39,6 +38,7 @@ from endoforge.sim.kernels.tissue import (
     polyp_surface,
     tissue_at,
 )
+from endoforge.sim.kernels.tool_tracing import marked
 from endoforge.sim.kernels.types import (
     LOOK_ROWS,
     MAX_LAMPS,

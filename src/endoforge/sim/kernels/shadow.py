@@ -8,7 +8,7 @@ it (a screen-space test), or a polyp's head, taken as its ellipsoid.
 import quadrants as qd
 
 from endoforge.sim.kernels.geometry import NP, scene_of
-from endoforge.sim.kernels.light import light_row
+from endoforge.sim.kernels.lighting import light_row
 from endoforge.sim.kernels.types import (
     CAMERA_ROWS,
     CELL,
