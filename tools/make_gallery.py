@@ -9,7 +9,7 @@ from gallery.sheets import SHEETS
 from gallery.studio import Studio
 
 OUT = Path(__file__).parents[1] / "docs" / "images" / "gallery"
-MOST_BYTES = 3_000_000
+MOST_BYTES = 6_500_000
 TILES = {"segments": (448, 252), "polyps": (400, 225)}
 """(width, height) in pixels, where it isn't the usual one."""
 

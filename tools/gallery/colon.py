@@ -21,6 +21,8 @@ from .studio import Studio, Taken, ahead, facing, plain_ranges, spread
 
 FOLD_SEED, LOOKALIKE_SEED, RESIDUE_SEED = 8, 4, 9
 STRENGTHS = (0.0, 0.3, 0.6, 1.0)
+MATT = 0.1
+"""Gloss that hides no small shape under glints."""
 FOLDS = {
     "fold_thickness": ("1 to 2.5\ntimes", 1.0, 1.5),
     "fold_roundness": ("crests", 0.0, 1.0),
@@ -74,6 +76,7 @@ def lookalike_sheet(
 ) -> Picture:
     """What looks like a polyp but is none (rows), from none to all there is (columns)."""
     base = make_scene(LOOKALIKE_SEED, plain_ranges(count=(0, 0)))
+    base = replace(base, look=replace(base.look, gloss=MATT))
     rows = [_lookalike(studio, base, name, strengths) for name in names]
     return _sheet(rows, {name: LOOKALIKES[name] for name in names}, strengths)
 
@@ -120,7 +123,7 @@ def _with_residue(name: str, strength: float) -> Randomization:
     plain = plain_ranges(count=(0, 0))
     always = Nuisance(probability=1.0, strength=(strength, strength))
     residue: dict[str, Any] = {"soft": 1.0}
-    nuisances: dict[str, Nuisance] = {}
+    nuisances: dict[str, Any] = {}
     if name == "soft":
         nuisances["stool"] = always
     elif name == "clarity":
@@ -139,7 +142,7 @@ def _changed(one: Taken, other: Taken) -> float:
     """How differently two pictures look, where neither is right before the lens nor dark."""
     bright = (one.rgb.mean(axis=2) > 40) & (one.rgb.mean(axis=2) < 225) & (one.depth > 9)
     apart = np.abs(one.rgb.astype(float) - other.rgb).mean(axis=2)
-    return float(np.minimum(apart, 60.0)[bright].sum()) / bright.size
+    return float(np.minimum(apart, 60.0)[bright].sum() / bright.size)
 
 
 def _sheet(

@@ -50,7 +50,10 @@ def light_sheet(
     """Each part of the light (rows) from none to all there is (columns)."""
     base = _wet(make_scene(SCENE_SEED, plain_ranges()))
     rows = [_strengths(studio, base, name, strengths) for name in names]
-    labels = [f"{name.replace('_', ' ')}\n{about}" for name, about in names.items()]
+    labels = [
+        f"{name.removesuffix('_error').replace('_', ' ')}\n{about}"
+        for name, about in names.items()
+    ]
     headings = ["none" if strength == 0 else f"strength {strength:g}" for strength in strengths]
     return matrix(rows, labels, headings)
 
@@ -78,6 +81,9 @@ def light_at(name: str, strength: float) -> LightSettings:
     # Glints are seen where there are some: on ripples.
     if name in GLINTING:
         plain = replace(plain, ripples=1.0)
+    # A film of many drops, well out of focus.
+    if name in IN_THE_LENS:
+        plain = replace(plain, seed=9, film_blur_deg=2.5)
     if name == "glints":
         return replace(plain, glint_deg=2.0 + 6.0 * strength)
     change: dict[str, Any] = {name: strength * MOST.get(name, 1.0)}

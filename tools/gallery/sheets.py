@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
 
 import cv2
 import matplotlib
@@ -15,12 +16,18 @@ from endoforge.sim.flight import fly
 from endoforge.sim.itinerary import viewing_distance
 from endoforge.sim.lumen import Lumen
 from endoforge.sim.polyps import KINDS, Paris
-from endoforge.sim.randomization import Randomization
+from endoforge.sim.randomization import load_randomization
 from endoforge.sim.scene import Scene, make_scene
 from endoforge.sim.streams import run_seed
 
+from .colon import COLON_SHEETS
+from .instruments import instrument_sheet
 from .layout import Picture, captioned, grid, matrix, with_scale
+from .light import LIGHT_SHEETS
+from .mucosa import MUCOSA_SHEETS
+from .pictures import recording_sheet, screen_sheet
 from .scores import is_open, shows_one
+from .shapes import shape_sheet
 from .studio import (
     FOV_RAD,
     SURFACE,
@@ -58,6 +65,7 @@ ABOUT = {
 }  # fmt: skip
 DEPTHS_MM = (0.0, 80.0)
 APART_S, FAR_AWAY_MM = 8.0, 1000.0
+REAL_FOOTAGE = Path(__file__).parents[2] / "docs" / "examples" / "real.toml"
 INSTANCE_COLOURS = matplotlib.colormaps["Set2"].colors  # type: ignore[attr-defined]
 
 
@@ -296,13 +304,13 @@ def _normals(taken: Taken) -> Picture:
 
 
 def random_sheet(studio: Studio, count: int = 24, columns: int = 4) -> Picture:
-    """Frames of the default randomisation: a run each, a moment of it each, none picked."""
+    """Frames of the ranges for real footage: a run each, a moment of it each, none picked."""
     tiles = [_random_tile(studio, number) for number in range(count)]
     return grid(tiles, [""] * count, columns)
 
 
 def _random_tile(studio: Studio, number: int) -> Picture:
-    scene = make_scene(run_seed(RANDOM_SEED, number), Randomization())
+    scene = make_scene(run_seed(RANDOM_SEED, number), load_randomization(REAL_FOOTAGE))
     states = fly(scene)
     moment = int(np.random.default_rng([RANDOM_SEED, number]).integers(len(states)))
     return studio.tile_of(studio.take(scene, [states[moment]])[0])
@@ -310,13 +318,21 @@ def _random_tile(studio: Studio, number: int) -> Picture:
 
 SHEETS: dict[str, Callable[[Studio], Picture]] = {
     "segments": segment_sheet,
+    **COLON_SHEETS,
     "surface": partial(nuisance_sheet, names=tuple(SURFACE)),
+    "tissue": MUCOSA_SHEETS["tissue"],
     "polyps": polyp_sheet,
+    "shapes": shape_sheet,
+    "lesions": MUCOSA_SHEETS["lesions"],
     "nuisances-wall": partial(nuisance_sheet, names=ON_THE_WALL),
     "nuisances-colour": partial(nuisance_sheet, names=COLOURING),
     "red-out": red_out_sheet,
     "nuisances-light": partial(nuisance_sheet, names=OF_THE_LIGHT),
     "nuisances-camera": partial(nuisance_sheet, names=OF_THE_CAMERA),
+    **LIGHT_SHEETS,
+    "screens": screen_sheet,
+    "recordings": recording_sheet,
+    "instruments": instrument_sheet,
     "truth": truth_sheet,
     "random": random_sheet,
 }

@@ -154,7 +154,8 @@ def with_strength(scene: Scene, name: str, strength: float) -> Scene:
     )
     look = make_look(scene.seed, scene.ranges, nuisances)
     if name in SURFACE:
-        look = replace(look, **{**dict.fromkeys(SURFACE, 0.0), name: strength})
+        surface: dict[str, Any] = {**dict.fromkeys(SURFACE, 0.0), name: strength}
+        look = replace(look, **surface)
     if name == "scattered":
         look = replace(look, scattered=strength)
     return replace(
