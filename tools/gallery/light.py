@@ -51,8 +51,7 @@ def light_sheet(
     base = _wet(make_scene(SCENE_SEED, plain_ranges()))
     rows = [_strengths(studio, base, name, strengths) for name in names]
     labels = [
-        f"{name.removesuffix('_error').replace('_', ' ')}\n{about}"
-        for name, about in names.items()
+        f"{name.removesuffix('_error').replace('_', ' ')}\n{about}" for name, about in names.items()
     ]
     headings = ["none" if strength == 0 else f"strength {strength:g}" for strength in strengths]
     return matrix(rows, labels, headings)
