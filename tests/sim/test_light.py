@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from endoforge.sim.camera import CameraState, look_at
+from endoforge.sim.display import PICTURE_ROWS
 from endoforge.sim.engine import Engine
 from endoforge.sim.light import (
     COLOUR_MODES,
@@ -23,7 +24,7 @@ from endoforge.sim.ranges.light_ranges import LightRanges
 from endoforge.sim.ranges.values import Nuisance
 from endoforge.sim.renderer import CameraShot, RenderedFrames, Renderer
 from endoforge.sim.scene import Scene, make_scene
-from endoforge.sim.sensor import LIGHT_ROW, SENSOR_ROWS
+from endoforge.sim.sensor import LIGHT_ROW, PICTURE_ROW, SENSOR_ROWS
 from tests.sim.scenes import along_z, ball, still, tube
 
 Light = NDArray[np.float64]
@@ -253,7 +254,8 @@ def test_by_default_light_is_plain() -> None:
     assert scene.camera.light.is_plain
     assert scene.camera.table_rows().shape == (SENSOR_ROWS, 4)
     assert scene.camera.light.table_rows(120.0).shape == (LIGHT_ROWS, 4)
-    assert SENSOR_ROWS == LIGHT_ROW + LIGHT_ROWS
+    assert PICTURE_ROW == LIGHT_ROW + LIGHT_ROWS
+    assert SENSOR_ROWS == PICTURE_ROW + PICTURE_ROWS
     ranges = replace(Randomization(), light=LightRanges(falloff=(0.5, 0.5), ripples=(1.0, 1.0)))
     other = make_scene(3, ranges)
     assert other.camera.light == replace(scene.camera.light, falloff=0.5, ripples=1.0)

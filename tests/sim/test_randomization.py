@@ -179,4 +179,11 @@ def test_the_ranges_for_real_footage_are_valid_and_wider():
     assert real != Randomization()
     assert real.polyps.redness[0] < Randomization().polyps.redness[0]
     default = Randomization().nuisances
-    assert replace(real.nuisances, highlights=default.highlights) == default
+    own = {name: getattr(default, name) for name in ("highlights", "haze", "narrow_band")}
+    assert replace(real.nuisances, **own) == default
+    # Modes of processors stand for narrow bands, and are drawn more often.
+    assert real.camera.colour_mode.probability > default.narrow_band.probability
+    plain = Randomization()
+    for part in ("anatomy", "polyps", "polyp_surface", "mucosa", "lookalikes", "residue", "light",
+                 "lens", "camera", "screen", "recording", "instruments"):  # fmt: skip
+        assert getattr(real, part) != getattr(plain, part), part

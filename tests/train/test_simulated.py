@@ -122,7 +122,8 @@ def test_stopped_and_resumed_it_ends_as_if_never_stopped(config, recorder, tmp_p
 def test_it_says_what_it_learns_from_and_goes_on_with_more_steps(config, recorder, caplog):
     with caplog.at_level("INFO"):
         train(config(batch_size=8))
-    assert "training on 48 simulated frames of 6 runs on cpu: 3 runs at a time" in caplog.text
+    learned = "48 simulated frames of 6 runs (2 colons, 4 looks of each) on cpu: 3 runs at a time"
+    assert f"training on {learned}" in caplog.text
     assert "validating on 8 simulated frames of 2 runs" in caplog.text
     assert "simulated 24 frames" in caplog.text
     assert recorder.plan.steps_per_epoch == 3

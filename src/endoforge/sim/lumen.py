@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from endoforge.sim.centreline import ALONG_STEP_MM
 from endoforge.sim.polyps import Polyp
 from endoforge.sim.scene import Scene
-from endoforge.sim.shapes import heads_distance
+from endoforge.sim.shapes import SMOOTH, heads_distance
 from endoforge.sim.wall import NUM_AROUND, angle_to_diamond
 
 WALL_CLEARANCE_MM = 2.5
@@ -194,7 +194,9 @@ def head_distance(polyp: Polyp, world: Array) -> Array:
     """The distance (N,) mm of positions (N, 3) to a polyp's head, all that is uneven filled."""
     away = world - np.asarray(polyp.centre)
     uneven, smaller = polyp.uneven, min(polyp.half_width_mm, polyp.half_height_mm)
-    bulges = max(LOBES * smaller, 2 * polyp.lobe_mm + uneven.crease_mm)
+    bulges = LOBES * smaller
+    if uneven != SMOOTH:
+        bulges = max(bulges, 2 * polyp.lobe_mm + uneven.crease_mm)
     if uneven.heads:
         return heads_distance(np.array(uneven.heads), away) - bulges - 0.5 * uneven.join_mm
     along = away @ np.asarray(polyp.axis)
