@@ -20,6 +20,7 @@ from endoforge.sim.lumen import Lumen
 from endoforge.view import live_recording
 from endoforge.view.commands import run_command
 from endoforge.view.from_viewers import Drag, SeedChoice, SpeedChoice, Steer, Switch
+from tests.plain_ranges import PLAIN
 
 from .conftest import SEED
 
@@ -96,11 +97,10 @@ def test_a_data_run_goes_on_where_it_was_though_the_camera_has_jpeg(tmp_path, wa
 
 def _jpeg_of(seed):
     from endoforge.sim.nuisances import make_nuisances
-    from endoforge.sim.randomization import Randomization
     from endoforge.sim.sensor import make_camera_settings
     from endoforge.sim.streams import run_seed
 
-    ranges, run = Randomization(), run_seed(seed, 0)
+    ranges, run = PLAIN, run_seed(seed, 0)
     nuisances = make_nuisances(run, ranges.nuisances)
     return make_camera_settings(run, ranges.camera, nuisances).jpeg > 0
 
