@@ -117,6 +117,7 @@ def detector() -> FakeDetector:
 def small_config(folder: Path, **flags: Any) -> SimViewConfig:
     """Everything under `folder`."""
     values: dict[str, Any] = {
+        "randomization": "plain",
         "resolution": "96x64",
         "renderer": "cpu",
         "device": "cpu",

@@ -30,6 +30,7 @@ FRAMES = 6
 def datagen(root, **flags):
     values: dict[str, Any] = {
         "seed": SEED,
+        "randomization": "plain",
         "output_root": str(root),
         "resolution": "96x64",
         "renderer": "cpu",
@@ -78,6 +79,15 @@ def test_a_data_run_is_byte_for_byte_datagens(watch, tmp_path):
     again = tmp_path / "from_manifest"
     datagen(again, from_manifest=str(run_dir / "run_manifest.json"))
     assert contents(only_run(again)) == contents(run_dir)
+
+
+@pytest.mark.parametrize("ranges", [None, "real"])
+def test_a_data_run_is_drawn_from_the_ranges_of_the_view(watch, tmp_path, ranges):
+    watched = watch(max_frames=2, randomization=ranges)
+    run_command(watched.session, Switch("data_run"))
+    run_dir = recorded(watched)
+    datagen(tmp_path / "again", max_frames=2, randomization=ranges)
+    assert contents(run_dir) == contents(only_run(tmp_path / "again"))
 
 
 def test_a_data_run_goes_on_where_it_was_though_the_camera_has_jpeg(tmp_path, watch):
