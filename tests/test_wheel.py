@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from endoforge.sim.randomization import NAMED, load_randomization, randomization_toml
+
 ROOT = Path(__file__).parents[1]
 
 RIGHT = """
@@ -97,6 +99,15 @@ def test_the_examples_of_the_page_are_well_typed(python: Path, tmp_path: Path) -
     code = "\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL))
     seen = checked(python, code, tmp_path)
     assert seen.returncode == 0, seen.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMED)
+def test_it_brings_the_ranges_that_go_by_name(python: Path, tmp_path: Path, name: str) -> None:
+    words = ["-m", "endoforge", "datagen", "--randomization", name, "--print-randomization"]
+    printed = subprocess.run([str(python), *words], cwd=tmp_path, env={}, capture_output=True)
+    assert printed.returncode == 0, printed.stderr
+    assert printed.stdout.decode() == randomization_toml(load_randomization(name)) + "\n"
 
 
 @pytest.mark.slow
