@@ -9,6 +9,7 @@ from endoforge.sim.camera import look_at
 from endoforge.sim.engine import Engine
 from endoforge.sim.lookalikes import NO_LOOKALIKES
 from endoforge.sim.lumen import Lumen
+from endoforge.sim.randomization import Randomization
 from endoforge.sim.ranges.values import Nuisance
 from endoforge.sim.renderer import Renderer
 from endoforge.sim.scene import Scene, make_scene
@@ -44,10 +45,8 @@ def full_scene(seed: int) -> Scene:
     return without_overlay(make_scene(seed, ranges))
 
 
-@pytest.mark.parametrize("seed", [2, 6])
-def test_a_colon_with_all_of_it_matches_the_twin(cpu: Engine, seed: int) -> None:
-    """From the lane, towards a polyp: what stands before it hides it from both alike."""
-    scene = full_scene(seed)
+def check_towards_a_polyp(cpu: Engine, scene: Scene) -> None:
+    """From the lane: what stands before the polyp hides it from both alike."""
     lumen = Lumen(scene)
     polyp = scene.polyps[0]
     place = np.array([polyp.s_mm - 25.0])
@@ -55,3 +54,15 @@ def test_a_colon_with_all_of_it_matches_the_twin(cpu: Engine, seed: int) -> None
     state = still(look_at(here, np.asarray(polyp.centre), np.array([0.1, 1.0, 0.2]), place[0]))
     truth = Reference(scene, state.time_s).render(state.pose, scene.lens(WIDTH, HEIGHT))
     check(Renderer(WIDTH, HEIGHT, cpu), Moment(scene, state, truth))
+
+
+@pytest.mark.parametrize("seed", [2, 6])
+def test_a_colon_with_all_of_it_matches_the_twin(cpu: Engine, seed: int) -> None:
+    check_towards_a_polyp(cpu, full_scene(seed))
+
+
+@pytest.mark.parametrize("seed", [1, 3, 5])
+def test_a_colon_of_the_default_ranges_matches_the_twin(cpu: Engine, seed: int) -> None:
+    """But for the screen and what an endoscopist does, of which the twin knows nothing."""
+    ranges = replace(Randomization(), screen=PLAIN.screen, instruments=PLAIN.instruments)
+    check_towards_a_polyp(cpu, without_overlay(make_scene(seed, ranges)))
