@@ -14,7 +14,7 @@ from endoforge.sim.anatomy import WAVE_MM, WAVE_S
 from endoforge.sim.camera import Pose
 from endoforge.sim.centreline import ALONG_STEP_MM, NUM_ALONG
 from endoforge.sim.optics import Lens
-from endoforge.sim.polyps import Polyp
+from endoforge.sim.polyps import LABELLED_STALK, Polyp
 from endoforge.sim.scene import Scene
 from endoforge.sim.shapes import SMOOTH
 from endoforge.sim.wall import NUM_AROUND
@@ -115,8 +115,14 @@ class Reference:
             marching[marching] = (distance > 0.004) & (t[marching] < FAR_MM)
             if not marching.any():
                 break
-        _, parts, _ = self.distances(pose.position + rays * t[:, None], s)
-        return t, np.where(t < FAR_MM, parts.argmin(axis=0), 0)
+        points = pose.position + rays * t[:, None]
+        _, parts, _ = self.distances(points, s)
+        instance = np.where(t < FAR_MM, parts.argmin(axis=0), 0)
+        for k, polyp in enumerate(map(self._carried, self.scene.polyps), start=1):
+            if polyp.stalk_mm > 0:
+                beyond = _head_distance(polyp, points) > LABELLED_STALK * polyp.half_width_mm
+                instance[(instance == k) & beyond] = 0
+        return t, instance
 
     def _wave(self, s: Array) -> Array:
         """Peristalsis: the share by which the wall is wider."""
@@ -157,11 +163,15 @@ class Reference:
 
 def polyp_distance(polyp: Polyp, p: Array) -> Array:
     """(N,) distance to a polyp: its head, and its stalk."""
-    q = p - np.asarray(polyp.centre)
-    distance = _smooth_head(polyp, q) if polyp.uneven == SMOOTH else _uneven_head(polyp, q)
+    distance = _head_distance(polyp, p)
     if polyp.stalk_mm > 0:
         distance = _with_stalk(polyp, p, distance)
     return distance
+
+
+def _head_distance(polyp: Polyp, p: Array) -> Array:
+    q = p - np.asarray(polyp.centre)
+    return _smooth_head(polyp, q) if polyp.uneven == SMOOTH else _uneven_head(polyp, q)
 
 
 def _smooth_head(polyp: Polyp, q: Array) -> Array:

@@ -29,6 +29,11 @@ POLYP_COLUMNS = 44 + 4 * MOST_HEADS
 """Numbers a polyp in the kernel's table: rows of four."""
 FIRST_HEAD_COLUMN = 44
 """Where the heads of a mass begin, or the profile of a flat lesion."""
+LABELLED_STALK = 0.3
+"""What of a stalk is labelled with its polyp: so much from the head, in half-widths of that.
+
+Clinicians box the head: the stalk is mucosa drawn out, and no lesion.
+"""
 
 Vector = NDArray[np.float64]
 

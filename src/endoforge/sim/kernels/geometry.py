@@ -207,8 +207,8 @@ def wall_frame(scenes: SceneArrays, row, c, slopes):
 
 
 @qd.func
-def polyp_distance(view: View, b, k, p):
-    """Measure the distance in mm from p to polyp k: its head, and its stalk if it has one.
+def head_distance(view: View, b, k, p):
+    """Measure the distance in mm from p to the head of polyp k.
 
     Of a flat lesion it is the distance to the body that cuts its region out of the wall.
 
@@ -219,7 +219,6 @@ def polyp_distance(view: View, b, k, p):
     row = (b * NP + k) * POLYP_ROWS
     r0 = view.polyps[row]
     r1 = view.polyps[row + 1]
-    r2 = view.polyps[row + 2]
     q = p - r0.xyz
     r6 = view.polyps[row + 6]
     along = q.dot(r1.xyz)
@@ -236,13 +235,22 @@ def polyp_distance(view: View, b, k, p):
         if d < 1.0:
             # They go with the polyp: its base doesn't move against its head.
             w = r6.z
-            turn = r0.xyz - r2.xyz
+            turn = r0.xyz - view.polyps[row + 2].xyz
             lobes = wave(q.x * w + turn.x) * wave(q.y * w + turn.y) + wave(q.z * 1.2 * w + turn.z)
             d += view.polyps[row + 4].w * lobes
     else:
         d = uneven_distance(view.polyps, row, q, along, across)
+    return d
+
+
+@qd.func
+def polyp_distance(view: View, b, k, p):
+    """Measure the distance in mm from p to polyp k: its head, and its stalk if it has one."""
+    d = head_distance(view, b, k, p)
+    row = (b * NP + k) * POLYP_ROWS
+    r2 = view.polyps[row + 2]
     if r2.w > 0.0:
-        stalk = r0.xyz - r2.xyz
+        stalk = view.polyps[row].xyz - r2.xyz
         pa = p - r2.xyz
         h = qd.math.clamp(pa.dot(stalk) / stalk.dot(stalk), 0.0, 1.0)
         z = pa - stalk * h
@@ -252,6 +260,16 @@ def polyp_distance(view: View, b, k, p):
         join = qd.max(neck - qd.abs(d - ds), 0.0)
         d = qd.min(d, ds) - join * join * (0.25 / neck)
     return d
+
+
+@qd.func
+def down_the_stalk(view: View, b, k, p):
+    """Give how far p, on polyp k, is from its head in half-widths of that; 0 without a stalk."""
+    row = (b * NP + k) * POLYP_ROWS
+    far = 0.0
+    if view.polyps[row + 2].w > 0.0:
+        far = qd.max(head_distance(view, b, k, p), 0.0) / view.polyps[row + 1].w
+    return far
 
 
 @qd.func

@@ -33,6 +33,7 @@ from endoforge.sim.kernels.shadow import shadow_at
 from endoforge.sim.kernels.tool_tracing import before_it_all
 from endoforge.sim.kernels.trace import (
     first_polyp,
+    label_of,
     meet,
     meets_polyp,
     newton,
@@ -295,7 +296,8 @@ def drawn(
             shadow = shadow_at(target, corner.x, corner.y, y, x, 1.0 / hit.t)
         light = shade(scenes, view, shared, ray, hit, unit, lamps, shadow)
         radiance = vec4(light.x, light.y, light.z, hit.t)
-    return before_it_all(scenes, view, shared, ray, lamps, radiance, hit.instance, unit)
+    label = label_of(view, shared, ray, hit)
+    return before_it_all(scenes, view, shared, ray, lamps, radiance, label, unit)
 
 
 @qd.kernel

@@ -11,6 +11,7 @@ from endoforge.sim.kernels.geometry import (
     NP,
     blended,
     blended_normal,
+    down_the_stalk,
     guess_s,
     is_flat,
     locate,
@@ -23,6 +24,7 @@ from endoforge.sim.kernels.geometry import (
     wall_slopes,
 )
 from endoforge.sim.kernels.types import FAR_MM, POLYP_ROWS, Hit, SceneArrays, View, vec4
+from endoforge.sim.polyps import LABELLED_STALK
 
 MAX_STEPS = 64
 OVER_RELAXED = 1.3
@@ -202,6 +204,17 @@ def meet(scenes: SceneArrays, view: View, shared, ray, guess, t_free, tile_mask)
 
 
 @qd.func
+def label_of(view: View, shared, ray, hit):
+    """Give the instance that a hit is labelled with: none on a stalk, off its polyp's head."""
+    label = hit.instance
+    if label > 0:
+        place = point_at(ray, hit.t)
+        if down_the_stalk(view, shared.number, label - 1, place) > LABELLED_STALK:
+            label = 0
+    return label
+
+
+@qd.func
 def first_polyp(view: View, b, ray, mask, t_limit):
     """Find the distance to the first masked polyp, unblended, or t_limit: enough to meter.
 
@@ -249,7 +262,7 @@ def meets_solid(scenes: SceneArrays, view: View, shared, ray, k):
         c, _row = locate(scenes, shared.scene, point_at(ray, t), ray.direction, s)
         gap, _safe = wall_gap(scenes, shared.scene, c, shared.swell)
         # The part of a polyp that is sunk in the wall was never to be seen: it doesn't count.
-        if gap >= 0.0:
+        if gap >= 0.0 and down_the_stalk(view, b, k, point_at(ray, t)) <= LABELLED_STALK:
             met = 1
     return met
 
