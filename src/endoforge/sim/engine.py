@@ -8,7 +8,9 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from endoforge.core.choices import RendererName
 from endoforge.core.errors import UserError
@@ -68,6 +70,33 @@ def wait(engine: Engine) -> None:
     """Return when all kernels that were started have ended."""
     if engine.name != "cpu":
         _quadrants().sync()
+
+
+def pin(engine: Engine, memory: NDArray[np.uint8]) -> bool:
+    """Keep `memory` (N,) where it is, so that a CUDA device copies from it at its full speed.
+
+    Returns whether it is so kept: then `unpin` it before it is given back.
+    """
+    if engine.name != "cuda":
+        return False
+    runtime = _cuda_runtime()
+    if int(runtime.cudaHostRegister(memory.ctypes.data, memory.nbytes, 0)) == 0:
+        return True
+    log.debug("%d MB can't be pinned: copies from there are slower", memory.nbytes // 2**20)
+    # The next launch would report the error that the driver keeps.
+    with contextlib.suppress(RuntimeError):
+        torch.zeros(1, device=engine.device)
+    return False
+
+
+def unpin(memory: NDArray[np.uint8]) -> None:
+    """Undo a `pin`."""
+    _cuda_runtime().cudaHostUnregister(memory.ctypes.data)
+
+
+def _cuda_runtime() -> Any:
+    cuda: Any = torch.cuda
+    return cuda.cudart()
 
 
 def settle(engine: Engine) -> None:

@@ -134,7 +134,8 @@ class Target:
     gain               per frame: exposure over the metered light
     radiance           linear RGB before exposure, distance along the ray in mm (FAR_MM: nothing
                        is met; 0: the screen covers the pixel)
-    normals            unit normal of the surface in camera axes, 0 (or of no use: one element)
+    normals            unit normal of the surface in the world's axes, and s there; in the end,
+                       if they are asked for, in camera axes, 0
     shadows            per lattice ray: the share of its light that each lamp keeps there, and
                        that all light does (or of no use, where the scene has no shadows)
     image              R | G << 8 | B << 16 | instance << 24
