@@ -106,7 +106,7 @@ def in_camera_axes(view: View, b, unit):
     return vec4(unit.dot(right), unit.dot(down), unit.dot(forward), 0.0)
 
 
-@qd.kernel
+@qd.kernel(fastcache=True)
 def find_surfaces(
     scenes: SceneArrays,
     view: View,
@@ -154,7 +154,7 @@ def find_surfaces(
                     target.radiance[pixel] = vec4(0.0, 0.0, 0.0, t)
 
 
-@qd.kernel
+@qd.kernel(fastcache=True)
 def shade_surfaces(
     scenes: SceneArrays,
     view: View,
@@ -199,7 +199,7 @@ def shade_surfaces(
                     target.image[pixel] = label << 24
 
 
-@qd.kernel
+@qd.kernel(fastcache=True)
 def add_instruments(
     scenes: SceneArrays,
     view: View,

@@ -101,7 +101,7 @@ def shaded_by_ball(at, lamp, width):
     return hidden * qd.math.clamp(8.0 * part, 0.0, 1.0)
 
 
-@qd.kernel
+@qd.kernel(fastcache=True)
 def cast_shadows(scenes: SceneArrays, view: View, target: Target, size: FrameSize, batch: qd.i32):
     """Work out each lamp's share of light, and that of all light, at every ray of the lattice."""
     rows = size.tiles_y * (TILE // CELL) + 1
