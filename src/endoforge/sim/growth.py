@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from endoforge.sim.anatomy import Anatomy
+from endoforge.sim.encircling import grow_around
 from endoforge.sim.lesion_growth import (
     FLAT_KINDS,
     grow_flat,
@@ -59,8 +60,9 @@ def make_polyps(seed: int, anatomy: Anatomy, ranges: PolypRanges) -> tuple[Polyp
     placed: list[Polyp] = []
     for kind in rng.choice(len(KINDS), size=wanted, p=shares / shares.sum()):
         diameter = _diameter(chance, KINDS[kind], ranges)
+        around = KINDS[kind] == "mass" and _happens(chance.shapes, ranges.encircling)
         for _ in range(PLACE_TRIES):
-            polyp = _grow(chance, KINDS[kind], diameter, anatomy, ranges)
+            polyp = _grow(chance, KINDS[kind], diameter, anatomy, ranges, around=around)
             if polyp is not None and all(_apart(polyp, other) for other in placed):
                 placed.append(polyp)
                 break
@@ -80,6 +82,11 @@ def _some_like_wall(seed: int, polyps: Sequence[Polyp], share: float) -> tuple[P
 def _apart(one: Polyp, other: Polyp) -> bool:
     distance = float(np.linalg.norm(one.bound_centre - other.bound_centre))
     return distance > one.bound_mm + other.bound_mm + 2.0
+
+
+def _happens(rng: np.random.Generator, share: float) -> bool:
+    """Whether what so many have is so here; nothing is drawn where none has it."""
+    return share > 0 and bool(rng.random() < share)
 
 
 def _diameter(chance: _Chance, paris: Paris, ranges: PolypRanges) -> float:
@@ -123,9 +130,18 @@ def _place(chance: _Chance, anatomy: Anatomy, ranges: PolypRanges) -> tuple[floa
 
 
 def _grow(
-    chance: _Chance, paris: Paris, diameter: float, anatomy: Anatomy, ranges: PolypRanges
+    chance: _Chance,
+    paris: Paris,
+    diameter: float,
+    anatomy: Anatomy,
+    ranges: PolypRanges,
+    *,
+    around: bool,
 ) -> Polyp | None:
-    """Draw a polyp somewhere, or None if it would fill the lumen there or drown in a pool."""
+    """Draw a polyp somewhere, or None if it would fill the lumen there or drown in a pool.
+
+    `around`: a mass that goes around the lumen.
+    """
     rng = chance.usual
     s_mm, angle = _place(chance, anatomy, ranges)
     wall, away, along = anatomy.wall_at(s_mm, angle)
@@ -162,7 +178,8 @@ def _grow(
         **appearance(rng, ranges),
     )
     drowned = anatomy.fluid_at(s_mm, angle) > 0.3
-    shaped = _shaped(chance.shapes, polyp, anatomy, ranges)
+    shape = grow_around if around else _shaped
+    shaped = shape(chance.shapes, polyp, anatomy, ranges)
     return None if drowned or shaped is None or _fills_lumen(shaped, anatomy) else shaped
 
 

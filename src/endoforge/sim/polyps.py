@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from endoforge.sim.anatomy import WAVE_MM, WAVE_S, Anatomy
 from endoforge.sim.polyp_surface import PLAIN, PolypSurface
 from endoforge.sim.ranges.polyps_ranges import MOST_POLYPS
-from endoforge.sim.shapes import MOST_HEADS, SMOOTH, STEEP, Flat, Uneven, grown_by
+from endoforge.sim.shapes import MOST_HEADS, SMOOTH, STEEP, Band, Flat, Uneven, grown_by
 
 Paris = Literal["Ip", "Isp", "Is", "IIa", "IIb", "IIc", "IIa+IIc", "LST-G", "LST-NG", "mass"]
 KINDS: tuple[Paris, ...] = get_args(Paris)
@@ -68,6 +68,11 @@ class Polyp:
     flat: Flat | None = None
 
     @property
+    def band(self) -> Band | None:
+        """The region that it is if it goes around the lumen."""
+        return self.flat.band if self.flat else None
+
+    @property
     def diameter_mm(self) -> float:
         """The largest width of the head, as an endoscopist gives it."""
         return 2 * max(self.half_width_mm * self.uneven.stretch, self.half_height_mm)
@@ -105,6 +110,8 @@ class Polyp:
 
     @property
     def _head_mm(self) -> float:
+        if self.band:
+            return self.band.bound_mm
         half = self.diameter_mm / 2
         return half if self.uneven == SMOOTH else half + self._grown_mm - self._bends_mm
 
@@ -138,14 +145,18 @@ class Polyp:
             flat = self.flat
             rest = [flat.height_mm, flat.margin_mm, flat.hollow, flat.nodule_mm]
             rest += [flat.nodules_per_mm, 1 / (1 + flat.slope)]
+        if self.band:
+            band = self.band
+            rest += [band.round_mm, 0.0]
+            rest += [band.half_length_mm, band.turn, band.middle_mm, band.radius_mm]
         unused = [0.0] * (POLYP_COLUMNS - FIRST_HEAD_COLUMN - len(rest))
         return [*bends, *self.surface.table_rows(), *rest, *unused]
 
     @property
     def form(self) -> float:
-        """0 for a plain head, 1 for an uneven one, the number of heads of a mass, -1 if flat."""
+        """What it is: see `packing`."""
         if self.flat:
-            return -1.0
+            return -2.0 if self.band else -1.0
         return float(len(self.uneven.heads) or self.uneven != SMOOTH)
 
     @property
@@ -165,10 +176,11 @@ class Polyp:
     def shell_mm(self) -> float:
         """How much larger than the head an ellipsoid is that holds all of what the head bends.
 
-        Added to both half-axes; 0 for a polyp with a stalk, which a sphere bounds. Measured by the
-        kernel's first-order distance, which is short of the true one off the axes.
+        Added to both half-axes; 0 for a polyp with a stalk, or around the lumen, which a sphere
+        bounds. Measured by the kernel's first-order distance, which is short of the true one off
+        the axes.
         """
-        if self.stalk_mm > 0:
+        if self.stalk_mm > 0 or self.band:
             return 0.0
         wide, high = self.half_width_mm, self.half_height_mm
         if self.uneven != SMOOTH:

@@ -21,6 +21,7 @@ from endoforge.sim.kernels.geometry import (
     NP,
     bounding_sphere,
     guess_s,
+    is_around,
     locate,
     point_at,
     scene_of,
@@ -275,6 +276,12 @@ def predicted(cell, y, x):
 
 
 @qd.func
+def on_the_wall(view: View, shared, instance):
+    """Tell whether what is met is the wall, be it that of a mass around the lumen."""
+    return instance == 0 or is_around(view, shared.number, qd.max(instance - 1, 0))
+
+
+@qd.func
 def drawn(
     scenes: SceneArrays, view: View, target: Target, shared, ray, guess, cell, lamps, corner, y, x
 ):
@@ -291,7 +298,7 @@ def drawn(
         unit = towards(hit.normal / length, ray.direction)
         shadow = vec4(1.0)
         shades = light_row(scenes, shared.scene, SHADE_ROW)
-        if shades.x + shades.y > 0.0 and hit.instance == 0:
+        if shades.x + shades.y > 0.0 and on_the_wall(view, shared, hit.instance):
             shadow = shadow_at(target, corner.x, corner.y, y, x, 1.0 / hit.t)
         light = shade(scenes, view, shared, ray, hit, unit, lamps, shadow)
         radiance = vec4(light.x, light.y, light.z, hit.t)

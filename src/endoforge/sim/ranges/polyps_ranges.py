@@ -48,6 +48,8 @@ class PolypRanges:
     """how stretched, tilted, egg-shaped and lobed heads are"""
     cauliflower: Share = 0.0
     """share of heads and masses that creases cut into bulges"""
+    encircling: Share = 0.0
+    """share of masses that go around the lumen: a third of the way and more, up to all of it"""
     ulcerated: Share = 0.0
     """share of masses, and of Is of 10 mm or more, that have a crater with slough in it"""
     long_stalks: Share = 0.0
