@@ -42,7 +42,8 @@ class Polyp:
     `stalk_mm` from `base` to `centre`. `blend_mm` is the width over which it merges into the wall.
     `tint` multiplies the mucosa's colour; `pattern` (of pits), `lobes`, `mucus` and `vessels` are
     strengths 0..1. `surface` is what it looks like from near. One that is `like_wall` has the
-    colour and the surface of the wall instead. `uneven` says how the head differs from that
+    colour and the surface of the wall instead. `group` counts, from 1, the groups of small ones
+    that stand close together, 0 is for one by itself. `uneven` says how the head differs from that
     ellipsoid. One that is `flat` has no body: its head only cuts out the region of the wall that it
     is.
     """
@@ -63,6 +64,7 @@ class Polyp:
     mucus: float
     vessels: float
     like_wall: bool = False
+    group: int = 0
     surface: PolypSurface = PLAIN
     uneven: Uneven = SMOOTH
     flat: Flat | None = None
