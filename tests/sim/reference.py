@@ -89,7 +89,8 @@ class Reference:
         for polyp in self.polyps:
             distance = polyp_distance(polyp, p)
             if polyp.flat:
-                height = flat_height(polyp, p, distance)
+                # One around the lumen is the wall.
+                height = 1e-6 if polyp.band else flat_height(polyp, p, distance)
                 distance = np.where(distance < 0, parts[0] - height, 1e6)
             h = np.maximum(polyp.blend_mm - np.abs(blended - distance), 0)
             blended = np.minimum(blended, distance) - h**2 / (4 * polyp.blend_mm)
@@ -193,6 +194,8 @@ def _uneven_head(polyp: Polyp, q: Array) -> Array:
     """A stretched egg, or merged balls; with lobes and creases; less a crater."""
     uneven = polyp.uneven
     bare = _balls(polyp, q) if uneven.heads else _egg(polyp, q)
+    if polyp.band:
+        bare = _band(polyp, q)
     per_mm = 0.67 * uneven.crowded / polyp.half_width_mm
     turns = q * per_mm + np.asarray(polyp.centre) - np.asarray(polyp.base)
     x, y, z = np.sin(2 * np.pi * (turns + q * [[0, 0, 0.2 * per_mm]])).T
@@ -237,6 +240,21 @@ def _balls(polyp: Polyp, q: Array) -> Array:
         h = np.maximum(join - np.abs(merged - ball), 0)
         merged = np.minimum(merged, ball) - h**2 / (4 * join)
     return merged
+
+
+def _band(polyp: Polyp, q: Array) -> Array:
+    """A tube's wall from one angle to another, over so much of its length, with round corners."""
+    band, axis, along = polyp.band, np.asarray(polyp.axis), np.asarray(polyp.uneven.along)
+    assert band is not None
+    frame = np.stack([axis, np.cross(along, axis), along], axis=1)
+    x, y, ahead = ((q - band.middle_mm * axis) @ frame).T
+    off, angle = np.hypot(x, y), np.arctan2(y, x)
+    length = np.abs(ahead) - band.half_length_mm
+    side = off * (np.cos(angle) - band.turn)
+    corner = np.maximum(band.round_mm - np.abs(length - side), 0)
+    within = np.maximum(length, side) + corner**2 / (4 * band.round_mm)
+    distance: Array = np.maximum(within, off - 1.5 * band.radius_mm)
+    return distance
 
 
 def bulges(turns: Array) -> Array:

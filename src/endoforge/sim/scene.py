@@ -19,6 +19,7 @@ from endoforge.sim.display import (
     make_display,
     make_recording,
 )
+from endoforge.sim.encircling import with_masses
 from endoforge.sim.growth import make_polyps
 from endoforge.sim.instruments import Instruments, make_instruments, make_strengths
 from endoforge.sim.light import make_light_settings
@@ -191,6 +192,7 @@ def make_scene(seed: int, ranges: Randomization = _DEFAULT) -> Scene:
     strengths = make_strengths(seed, ranges.instruments)
     # After the polyps, for much of it is done to them: none grows elsewhere because of it.
     polyps = make_polyps(seed, anatomy, ranges.polyps)
+    anatomy = with_masses(anatomy, polyps)
     anatomy, polyps, treatment = treat(seed, strengths, anatomy, polyps)
     surfaces = draw_surfaces(seed, len(polyps), ranges.polyp_surface)
     light = make_light_settings(seed, ranges.light, ranges.camera, ranges.lens)

@@ -6,7 +6,7 @@ many registers that few of its threads could run on a GPU at a time.
 
 import quadrants as qd
 
-from endoforge.sim.kernels.geometry import locate, point_at, shared_by
+from endoforge.sim.kernels.geometry import is_around, locate, point_at, shared_by
 from endoforge.sim.kernels.lighting import light_row
 from endoforge.sim.kernels.passes import IN_A_TILE, grid_ray, is_open, lens_ray
 from endoforge.sim.kernels.shading import lamps_at, shade
@@ -72,6 +72,12 @@ def predicted(cell, y, x):
 
 
 @qd.func
+def on_the_wall(view: View, shared, instance):
+    """Tell whether what is met is the wall, be it that of a mass around the lumen."""
+    return instance == 0 or is_around(view, shared.number, qd.max(instance - 1, 0))
+
+
+@qd.func
 def looked_at(
     scenes: SceneArrays,
     view: View,
@@ -88,7 +94,7 @@ def looked_at(
     """Shade what the ray of pixel (y, x) meets: (linear RGB, distance). `unit` is its normal."""
     shadow = vec4(1.0)
     shades = light_row(scenes, shared.scene, SHADE_ROW)
-    if shades.x + shades.y > 0.0 and hit.instance == 0:
+    if shades.x + shades.y > 0.0 and on_the_wall(view, shared, hit.instance):
         columns = size.tiles_x * IN_A_TILE + 1
         rows = size.tiles_y * IN_A_TILE + 1
         corner = (shared.number * rows + y // CELL) * columns + x // CELL

@@ -279,6 +279,12 @@ def is_flat(view: View, b, k):
 
 
 @qd.func
+def is_around(view: View, b, k):
+    """Tell whether polyp k is a mass around the lumen: a part of the wall itself."""
+    return form_of(view.polyps, (b * NP + k) * POLYP_ROWS) < -1.5
+
+
+@qd.func
 def polyp_value(view: View, b, k, p):
     """Measure the distance in mm from p to polyp k; of a flat one, its height there, below 0."""
     d = polyp_distance(view, b, k, p)
@@ -395,6 +401,9 @@ def touch(view: View, b, ray, mask, t_limit, epsilon):
         if rest & 1:
             t, leave = span(view, b, ray, k)
             leave = qd.min(leave, t_limit)
+            # What is a part of the wall bends nothing.
+            if is_around(view, b, k):
+                leave = -1.0
             blend = view.polyps[(b * NP + k) * POLYP_ROWS + 4].x
             for _step in range(24):
                 if t > leave:

@@ -13,6 +13,7 @@ from endoforge.sim.kernels.geometry import (
     blended_normal,
     down_the_stalk,
     guess_s,
+    is_around,
     is_flat,
     locate,
     point_at,
@@ -163,6 +164,22 @@ def meet_polyps(scenes: SceneArrays, view: View, shared, ray, entry, t_wall, mas
 
 
 @qd.func
+def mass_there(view: View, b, p, mask):
+    """Find the number of the masked mass around the lumen that the wall at p is part of, or 0."""
+    instance = 0
+    k = 0
+    rest = mask
+    while rest != 0:
+        if rest & 1:
+            if is_around(view, b, k):
+                if polyp_distance(view, b, k, p) < 0.0:
+                    instance = k + 1
+        rest = rest >> 1
+        k += 1
+    return instance
+
+
+@qd.func
 def meet(scenes: SceneArrays, view: View, shared, ray, guess, t_free, tile_mask):
     """Find the `Hit` of what the ray meets first; its normal isn't a unit vector.
 
@@ -197,6 +214,8 @@ def meet(scenes: SceneArrays, view: View, shared, ray, guess, t_free, tile_mask)
     step = newton(gap, hit.normal, ray.direction, hit.t)
     hit.t += step
     hit.c.x += hit.c.w * step
+    if hit.instance == 0:
+        hit.instance = mass_there(view, shared.number, point_at(ray, hit.t), tile_mask)
     if hit.t >= FAR_MM:
         hit.t = FAR_MM
         hit.instance = 0
