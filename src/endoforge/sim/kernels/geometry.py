@@ -33,6 +33,8 @@ NP = polyps.MAX_POLYPS
 ALONG_PER_MM = 1.0 / centreline.ALONG_STEP_MM
 AROUND_PER_UNIT = NA / 4.0
 TURNS_PER_MM = 1.0 / anatomy.WAVE_MM
+SETTLED_MM = 2.0
+"""A step of `locate` so long is still exact within a hundredth of a millimetre in most bends."""
 
 
 @qd.func
@@ -66,24 +68,30 @@ def point_at(ray, t):
 def locate(scenes: SceneArrays, scene, p, direction, s_guess):
     """Find the curve coordinates of p near `s_guess`: (s, x, y, ds/dt along `direction`).
 
-    Returns them and the row of the centreline that was read. It is one Newton step from that row:
-    exact where the line is straight.
+    Returns them and the row of the centreline that was read. It is one Newton step from that row,
+    exact where the line is straight; a step that leads far off along a bend is taken again.
     """
-    j = qd.math.clamp(qd.cast(s_guess * ALONG_PER_MM + 0.5, qd.i32), 0, NS - 1)
-    row = (scene * NS + j) * 4
-    r0 = scenes.centreline[row]
-    r1 = scenes.centreline[row + 1]
-    r2 = scenes.centreline[row + 2]
-    r3 = scenes.centreline[row + 3]
-    q = p - r0.xyz
-    x = q.dot(r2.xyz)
-    y = q.dot(r3.xyz)
-    # Off the axis of a bend, one mm of centreline spans 1 - curvature . offset mm. Inside the colon
-    # that is above 0.25 (`centreline.MOST_BENT`); the bound keeps this finite at the bend's own
-    # centre, where s is undefined.
-    stretch = 1.0 / qd.max(1.0 - r0.w * x - r1.w * y, 0.2)
-    s = qd.cast(j, qd.f32) * (1.0 / ALONG_PER_MM) + q.dot(r1.xyz) * stretch
-    return vec4(s, x, y, direction.dot(r1.xyz) * stretch), row
+    s = s_guess
+    row = 0
+    x, y, along, stretch = 0.0, 0.0, 0.0, 1.0
+    for _twice in range(2):
+        j = qd.math.clamp(qd.cast(s * ALONG_PER_MM + 0.5, qd.i32), 0, NS - 1)
+        row = (scene * NS + j) * 4
+        r0 = scenes.centreline[row]
+        r1 = scenes.centreline[row + 1]
+        q = p - r0.xyz
+        x = q.dot(scenes.centreline[row + 2].xyz)
+        y = q.dot(scenes.centreline[row + 3].xyz)
+        # Off the axis of a bend, one mm of centreline spans 1 - curvature . offset mm. Inside the
+        # colon that is above 0.25 (`centreline.MOST_BENT`); the bound keeps this finite at the
+        # bend's own centre, where s is undefined.
+        stretch = 1.0 / qd.max(1.0 - r0.w * x - r1.w * y, 0.2)
+        step = q.dot(r1.xyz) * stretch
+        along = direction.dot(r1.xyz)
+        s = qd.cast(j, qd.f32) * (1.0 / ALONG_PER_MM) + step
+        if qd.abs(step) < SETTLED_MM:
+            break
+    return vec4(s, x, y, along * stretch), row
 
 
 @qd.func

@@ -26,7 +26,7 @@ from endoforge.sim.kernels.lighting import (
     occluded,
     scope_light,
 )
-from endoforge.sim.kernels.residue_coat import residue_over
+from endoforge.sim.kernels.residue_coat import MUCUS, residue_over
 from endoforge.sim.kernels.texels import mip_level, texel
 from endoforge.sim.kernels.tissue_shading import (
     FINE_SCALE,
@@ -354,9 +354,9 @@ def cover_up(scenes: SceneArrays, scene, albedo, coat, detail, marks):
         albedo *= 1.0 + (stain - 1.0) * qd.min(coat.w * (1.0 + 0.5 * detail.y), 1.0)
     if scenes.looks[scene * LOOK_ROWS + 3].w > 0.0:
         albedo, rough, wet = residue_over(scenes, scene, albedo, coat, detail.y)
-    elif coat.z > 1.0:
+    elif coat.z < -MUCUS:
         # Shallow fluid only tints.
-        depth = coat.z - 1.0
+        depth = -coat.z - MUCUS
         fluid = scenes.looks[scene * LOOK_ROWS + 4].xyz
         albedo += (fluid - albedo) * qd.min(0.3 + 0.8 * depth, 1.0)
         rough = 0.12
