@@ -1,8 +1,8 @@
 """AP of TinyDet and of Ultralytics' YOLO11n on unseen simulated runs, each trained from scratch on
 the same runs, for as many epochs.
 
-    endoforge datagen --seed 1 --runs 40 --output-root assets/seen
-    endoforge datagen --seed 2 --runs 12 --output-root assets/unseen
+    endoforge datagen --randomization plain --seed 1 --runs 40 --output-root assets/seen
+    endoforge datagen --randomization plain --seed 2 --runs 12 --output-root assets/unseen
     python benchmarks/accuracy.py assets/seen assets/unseen --detectors tinydet yolo11n
 
 With `--real ROOT` on real frames too, of which neither learns anything.

@@ -9,6 +9,7 @@ from endoforge import __version__
 from endoforge.sim.engine import start_engine
 from endoforge.sim.flight import fly, thin
 from endoforge.sim.labels import MIN_VISIBLE_PX
+from endoforge.sim.randomization import load_randomization
 from endoforge.sim.renderer import CameraShot, Renderer
 from endoforge.sim.scene import Scene, make_scene
 
@@ -53,7 +54,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("renderers", nargs=2, metavar="RENDERER", help="such as: cpu cuda")
     arguments = parser.parse_args()
-    scenes = [make_scene(seed) for seed in range(1, NUM_SCENES + 1)]
+    plain = load_randomization("plain")
+    scenes = [make_scene(seed, plain) for seed in range(1, NUM_SCENES + 1)]
     one, other = (frames_of(scenes, name) for name in arguments.renderers)
     result = {
         "benchmark": "agreement",

@@ -6,6 +6,7 @@ import json
 import numpy as np
 
 from endoforge import __version__
+from endoforge.sim.randomization import load_randomization
 from endoforge.sim.simulator import Simulator
 from endoforge.sim.streams import run_seed
 
@@ -24,6 +25,7 @@ def main() -> None:
     for run in range(flags.runs):
         simulator = Simulator(
             run_seed(flags.seed, run),
+            randomization=load_randomization("plain"),
             size=SIZE,
             max_frames=flags.max_frames,
             renderer=flags.renderer,

@@ -17,7 +17,7 @@ def main() -> None:
     parser.add_argument("--max-frames", type=int, default=100)
     parser.add_argument("--workers", type=int)
     flags = vars(parser.parse_args())
-    renderer, rate = frames_per_second(DatagenConfig(**flags))
+    renderer, rate = frames_per_second(DatagenConfig(randomization="plain", **flags))
     result = {
         "benchmark": "datagen",
         "version": __version__,

@@ -46,7 +46,7 @@ def main() -> None:
     sampler = Sampler()
     sampler.start()
     with tempfile.TemporaryDirectory() as folder:
-        config = DatagenConfig(seed=0, output_root=folder, **vars(arguments))
+        config = DatagenConfig(seed=0, randomization="plain", output_root=folder, **vars(arguments))
         report = generate(config)
     sampler.done.set()
     sampler.join()

@@ -1,6 +1,7 @@
 """Fit the weights of the heuristic detector to simulated runs, and write them into its source.
 
-    endoforge datagen --seed 100 --runs 48 --max-frames 24 --resolution 320x180 --output-root seen
+    endoforge datagen --randomization plain --seed 100 --runs 48 --max-frames 24 \\
+        --resolution 320x180 --output-root seen
     python benchmarks/fit_heuristic.py seen
     ruff format src/endoforge/detect/classical/regression.py
 

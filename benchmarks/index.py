@@ -26,6 +26,7 @@ def record_sample(root: Path) -> Path:
     config = DatagenConfig(
         seed=0,
         renderer="cpu",
+        randomization="plain",
         resolution="96x64",
         max_frames=SAMPLE_FRAMES,
         output_root=str(root),

@@ -1,6 +1,7 @@
 """How long it takes to review predicted labels in the browser: a scripted annotator counts.
 
-    endoforge datagen --seed 5 --runs 2 --max-frames 50 --output-root assets/truth
+    endoforge datagen --randomization plain --seed 5 --runs 2 --max-frames 50 \\
+        --output-root assets/truth
     python benchmarks/labelling.py assets/truth
 
 Shows the frames of simulated runs to a detector, writes what it found as predictions, opens them in

@@ -27,6 +27,7 @@ def record_sample(root: Path) -> Path:
     config = DatagenConfig(
         seed=0,
         renderer="cpu",
+        randomization="plain",
         max_frames=SAMPLE_FRAMES,
         output_root=str(root),
         resolution="640x360",

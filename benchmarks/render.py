@@ -6,6 +6,7 @@ import json
 from endoforge import __version__
 from endoforge.bench.render_speed import frames_per_second, seconds_per_scene
 from endoforge.sim.engine import start_engine
+from endoforge.sim.randomization import load_randomization
 from endoforge.sim.scene import make_scene
 
 SIZES = ((640, 360), (256, 256))
@@ -18,7 +19,8 @@ def main() -> None:
     parser.add_argument("--batch", type=int, nargs="+", default=[1])
     arguments = parser.parse_args()
     engine = start_engine(arguments.renderer)
-    scenes = [make_scene(seed) for seed in range(1, NUM_SCENES + 1)]
+    plain = load_randomization("plain")
+    scenes = [make_scene(seed, plain) for seed in range(1, NUM_SCENES + 1)]
     rates = {
         f"{width}x{height} batch {batch}": round(
             frames_per_second(scenes, (width, height), engine, batch), 1

@@ -23,7 +23,7 @@ from endoforge.data.loader import Batch
 from endoforge.detect.tinydet import TinyDetConfig
 from endoforge.sim.bakery import Recipe
 from endoforge.sim.engine import settle
-from endoforge.sim.randomization import Randomization
+from endoforge.sim.randomization import load_randomization
 from endoforge.sim.timetable import RUNS_AT_ONCE, VIEWS_A_RUN
 from endoforge.train.simulated import engine_on, num_workers
 from endoforge.train.simulated_batches import SimulatedLoader, simulated_classes
@@ -103,7 +103,7 @@ def main() -> None:
     flags = parser.parse_args()
     device = pick_device(flags.device)
     size = parse_size(flags.size, "--size")
-    recipe = Recipe(0, Randomization(), size, VIEWS_A_RUN)
+    recipe = Recipe(0, load_randomization("plain"), size, VIEWS_A_RUN)
     loader = SimulatedLoader(
         engine_on(device),
         recipe,

@@ -54,6 +54,7 @@ def record(arguments: argparse.Namespace, root: Path) -> None:
         from_s=arguments.begin,
         to_s=arguments.end,
         resolution=arguments.resolution,
+        randomization="plain",
         output_root=str(root),
         renderer=arguments.renderer,
         resume=root.is_dir() and bool(find_runs(root)),

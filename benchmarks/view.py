@@ -80,6 +80,7 @@ def save_fresh_weights(path: Path) -> None:
 def start(arguments: argparse.Namespace, folder: str, checkpoint: Path) -> "subprocess.Popen[str]":
     """The server, as a user starts it."""
     flags = ["--headless", "--port", "0", "--seed", str(arguments.seed), "--output-root", folder]
+    flags += ["--randomization", "plain"]
     for flag in ("renderer", "device", "resolution"):
         flags += [f"--{flag}", getattr(arguments, flag)]
     return subprocess.Popen(

@@ -38,6 +38,7 @@ from endoforge.core.errors import UserError
 
 CHECKPOINT = "checkpoints/tinydet.safetensors"
 RUNS = "assets/datasets/captures"
+PLAIN = ("--randomization", "plain")
 VISIT_EVERY_S, VISIT_S = 20.0, 8.0
 RECORD_EVERY_S, RECORD_S = 45.0, 20.0
 TRAINING_EVERY_S = 120.0
@@ -144,9 +145,10 @@ class Hour:
         save_fresh_weights(self.checkpoint)
         make = [sys.executable, "-m", "endoforge", "datagen", "--runs", "4", "--max-frames", "20"]
         make += ["--resolution", "160x96", "--seed", "1", "--output-root", str(folder / RUNS)]
+        make += PLAIN
         subprocess.run(make, check=True, capture_output=True)
         command = [sys.executable, "-m", "endoforge", "sim-view", "--headless", "--port", "0"]
-        command += ["--resolution", "320x180", "--seed", "7", "--checkpoint", CHECKPOINT]
+        command += ["--resolution", "320x180", "--seed", "7", "--checkpoint", CHECKPOINT, *PLAIN]
         self.process = subprocess.Popen(
             command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )

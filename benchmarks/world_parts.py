@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from endoforge import __version__
 from endoforge.core.parsing import parse_toml
-from endoforge.sim.randomization import parse_randomization, randomization_toml
+from endoforge.sim.randomization import parse_randomization, randomization_toml, ranges_file
 from real import measured
 
 OFF: dict[str, Any] = {"probability": 0.0, "strength": [0.0, 0.0]}
@@ -113,7 +113,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="for the ranges and weights of the trainings")
     parser.add_argument("roots", type=Path, nargs="*", help="capture runs to measure on")
-    parser.add_argument("--ranges", type=Path, default=Path("docs/examples/real.toml"))
+    parser.add_argument("--ranges", default="real", help="a name, or a file")
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--jobs", type=int, default=1, help="trainings side by side")
     parser.add_argument("--noise", type=float, default=0.01, help="deviation between two seeds")
@@ -137,9 +137,9 @@ def plackett_burman() -> NDArray[np.int64]:
     return np.array([*turned, np.zeros(11, np.int64)])
 
 
-def write_ranges(ranges: Path, row: NDArray[np.int64], folder: Path) -> None:
-    """Write the ranges of one training: those of the file, less the parts that it lacks."""
-    tables = parse_toml(ranges.read_text("utf-8"))
+def write_ranges(ranges: str, row: NDArray[np.int64], folder: Path) -> None:
+    """Write the ranges of one training: those of `--ranges`, less the parts that it lacks."""
+    tables = parse_toml(ranges_file(ranges).read_text("utf-8"))
     for has, without in zip(row, PARTS.values(), strict=True):
         for table, fields in without.items():
             if not has:

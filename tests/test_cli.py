@@ -31,6 +31,7 @@ POSITIONAL = {
     "select": "RUNS...",
 }
 SMALL = ["--resolution", "160x96", "--renderer", "cpu"]
+SIMULATE = ["--simulate", "--steps", "40", "--epochs", "2", "--device", "cpu"]
 
 
 @pytest.fixture(autouse=True)
@@ -93,6 +94,18 @@ def test_the_randomization_that_is_printed_can_be_read_back(
     assert run("datagen", "--print-randomization", "--randomization", tmp_path / "ranges.toml") == 0
     assert capsys.readouterr().out == printed
     assert [path.name for path in tmp_path.iterdir()] == ["ranges.toml"]
+
+
+def test_ranges_that_come_with_the_package_are_printed_by_name(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The same ranges but for what differs: numbers, not what is said."""
+    printed = []
+    for words in ([], ["--randomization", "plain"], ["--randomization", "real"]):
+        assert run("datagen", "--print-randomization", *words) == 0
+        printed.append(tomllib.loads(capsys.readouterr().out))
+    valves = [ranges["lookalikes"]["valve"]["probability"] for ranges in printed]
+    assert valves == [0.5, 0.0, 0.7]
 
 
 def test_out_to_another_format_and_back_and_looked_at(
@@ -206,6 +219,9 @@ def test_every_flag_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> Non
         (["datagen", "--run-range", "0:2"], ["--run-range", "--seed"]),
         (["datagen", "--polyps", "9"], ["--polyps 9", "12-20"]),
         (["datagen", "--randomization", "no.toml"], ["no.toml"]),
+        (["datagen", "--randomization", "rael"], ["rael", "plain, real"]),
+        (["sim-view", "--randomization", "rael"], ["rael", "plain, real"]),
+        (["train", *SIMULATE, "--randomization", "rael"], ["rael", "plain, real"]),
         (["datagen", "--from-manifest", "no.json"], ["no.json"]),
         (["datagen", "--resume"], ["--resume", "--seed"]),
         (["sim-view", "--port", "99999"], ["--port 99999", "8765"]),

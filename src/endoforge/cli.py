@@ -279,6 +279,7 @@ def _sim_view(config: Any) -> None:
         _datagen(
             DatagenConfig(
                 seed=config.seed,
+                randomization=config.randomization,
                 output_root=config.output_root,
                 max_frames=config.max_frames,
                 resolution=config.resolution,

@@ -14,6 +14,7 @@ from endoforge.core.errors import UserError
 from endoforge.datagen.config import DatagenConfig
 from endoforge.sim.engine import start_engine
 from endoforge.sim.scene import make_scene
+from tests.plain_ranges import PLAIN
 
 CPU = torch.device("cpu")
 
@@ -63,7 +64,7 @@ def test_detecting_has_detections_to_decode_and_leaves_the_threads_as_they_were(
 def test_rendering_and_recording_measure_what_they_are_given(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     engine = start_engine("cpu")
-    assert render_speed.frames_per_second([make_scene(1)], (64, 64), engine, 2) > 0
+    assert render_speed.frames_per_second([make_scene(1, PLAIN)], (64, 64), engine, 2) > 0
     assert render_speed.seconds_per_scene(range(1)) > 0
     config = DatagenConfig(max_frames=2, resolution="64x64", renderer="cpu", output_root="kept")
     renderer, rate = record_speed.frames_per_second(config)

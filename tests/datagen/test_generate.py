@@ -85,7 +85,7 @@ def test_what_is_written_is_what_the_format_says(tmp_path: Path) -> None:
         names |= {(polyp["polyp_id"], polyp["diameter_mm"]) for polyp in polyps}
     assert times == sorted(set(times))
     sizes = [
-        2 * max(polyp["half_width_mm"], polyp["half_height_mm"])
+        2 * max(polyp["half_width_mm"] * polyp["uneven"]["stretch"], polyp["half_height_mm"])
         for polyp in ours["scene"]["polyps"]
     ]
     assert names

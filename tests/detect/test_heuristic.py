@@ -198,7 +198,12 @@ def test_the_best_path_follows_the_edge_around_and_bends_with_it():
 def test_on_simulated_frames_it_is_far_better_than_a_box_in_the_middle(tmp_path):
     generate(
         DatagenConfig(
-            seed=4242, runs=3, max_frames=12, resolution="320x180", output_root=str(tmp_path)
+            seed=4242,
+            runs=3,
+            max_frames=12,
+            resolution="320x180",
+            randomization="plain",
+            output_root=str(tmp_path),
         )
     )
     frames = index_root(tmp_path).frames

@@ -118,6 +118,13 @@ def test_a_row_changes_what_it_names_and_nothing_else(sheets: ModuleType, name: 
     assert one.look == other.look or part == "look"
 
 
+def test_a_sheet_shows_one_part_on_the_plain_world(sheets: ModuleType) -> None:
+    ranges, plain = sheets.plain_ranges(), load_randomization("plain")
+    for part in ("anatomy", "polyp_surface", "lookalikes", "residue", "screen", "recording",
+                 "motion", "instruments", "light", "lens"):  # fmt: skip
+        assert getattr(ranges, part) == getattr(plain, part), part
+
+
 def test_the_page_shows_exactly_the_pictures_that_the_command_writes(sheets: ModuleType) -> None:
     shown = re.findall(r"\(images/gallery/([\w-]+)\.jpg\)", (DOCS / "gallery.md").read_text())
     assert shown == list(sheets.SHEETS)

@@ -270,6 +270,7 @@ def test_lesions_of_a_simulated_stretch(checkpoint, tmp_path):
     generate(
         DatagenConfig(
             seed=3,
+            randomization="plain",
             fps=10,
             from_s=60,
             to_s=61,

@@ -24,6 +24,7 @@ from endoforge.sim.nuisances import Nuisances
 from endoforge.sim.renderer import CameraShot, Renderer
 from endoforge.sim.scene import Scene, make_scene
 from endoforge.sim.wall import COLUMN_ANGLES
+from tests.plain_ranges import PLAIN
 from tests.sim.reference import Reference, ReferenceFrame
 from tests.sim.scenes import along_z, ball, still, tube, without_overlay
 
@@ -75,7 +76,7 @@ def scene_of(name: str, seed: int) -> Scene:
     if name == "balls":
         # One hangs free, one half in the wall, one mostly hidden behind the first.
         return tube(ball(125.0, y=2.0), ball(130.0, y=18.0, radius=6.0), ball(160.0, y=14.0))
-    scene = without_overlay(make_scene(seed))
+    scene = without_overlay(make_scene(seed, PLAIN))
     if name.startswith("wave"):
         return replace(scene, anatomy=replace(scene.anatomy, peristalsis=0.05))
     if name in ("diverticulum", "pool"):

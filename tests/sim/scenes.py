@@ -9,17 +9,16 @@ from endoforge.sim.anatomy import straight_anatomy
 from endoforge.sim.camera import CameraState, Pose, look_at
 from endoforge.sim.nuisances import Nuisances
 from endoforge.sim.polyps import Polyp
-from endoforge.sim.randomization import Randomization
-from endoforge.sim.ranges.camera_ranges import CameraRanges
-from endoforge.sim.ranges.mucosa_ranges import MucosaRanges
 from endoforge.sim.scene import Scene, make_look
 from endoforge.sim.sensor import CameraSettings
+from tests.plain_ranges import PLAIN
 
 CLEAN = Nuisances()
 """Nothing that fools detectors."""
-SMOOTH = Randomization(
-    mucosa=MucosaRanges(capillaries=(0.0, 0.0), mottling=(0.0, 0.0), pits=(0.0, 0.0)),
-    camera=CameraRanges(scattered=(1.0, 1.0)),
+SMOOTH = replace(
+    PLAIN,
+    mucosa=replace(PLAIN.mucosa, capillaries=(0.0, 0.0), mottling=(0.0, 0.0), pits=(0.0, 0.0)),
+    camera=replace(PLAIN.camera, scattered=(1.0, 1.0)),
 )
 """A wall without its fine surface, which passes all its light on."""
 PLAIN_CAMERA = CameraSettings(

@@ -14,10 +14,10 @@ import pytest
 
 from endoforge.core.errors import UserError
 from endoforge.sim.bakery import LOOKS, Bakery, Recipe
-from endoforge.sim.randomization import Randomization
 from endoforge.sim.streams import training_seed
+from tests.plain_ranges import PLAIN
 
-RECIPE = Recipe(7, Randomization(), (64, 64), 8)
+RECIPE = Recipe(7, PLAIN, (64, 64), 8)
 
 
 @pytest.fixture

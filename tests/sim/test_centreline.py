@@ -17,15 +17,15 @@ from endoforge.sim.centreline import (
     make_course,
 )
 from endoforge.sim.nuisances import Nuisances
-from endoforge.sim.ranges.anatomy_ranges import AnatomyRanges
 from endoforge.sim.wall import COLUMN_ANGLES, Array, Grid
+from tests.plain_ranges import PLAIN
 
 SEEDS = range(8)
 
 
 @pytest.fixture(scope="module", params=SEEDS)
 def colon(request: pytest.FixtureRequest) -> Anatomy:
-    return make_anatomy(request.param, AnatomyRanges(), Nuisances())
+    return make_anatomy(request.param, PLAIN.anatomy, Nuisances())
 
 
 def rows_of(colon: Anatomy) -> int:
@@ -33,7 +33,7 @@ def rows_of(colon: Anatomy) -> int:
 
 
 def test_the_table_of_the_longest_colon_holds_it() -> None:
-    longest = AnatomyRanges().length_mm[1]
+    longest = PLAIN.anatomy.length_mm[1]
     assert longest <= (NUM_ALONG - 1) * ALONG_STEP_MM
     assert len(COURSE) == len(SEGMENTS)
 

@@ -12,16 +12,16 @@ from endoforge.sim.centreline import ALONG_STEP_MM, NUM_ALONG
 from endoforge.sim.deposits import STOOL_FROM, STOOL_MM, Deposits, lay_deposits
 from endoforge.sim.deposits import _down as gravity
 from endoforge.sim.nuisances import Nuisances
-from endoforge.sim.ranges.anatomy_ranges import AnatomyRanges
 from endoforge.sim.scene import make_scene
 from endoforge.sim.wall import COLUMN_ANGLES, NUM_AROUND, Array, Grid
+from tests.plain_ranges import PLAIN
 
 SEEDS = range(6)
 
 
 @pytest.fixture(scope="module")
 def clean() -> Anatomy:
-    return make_anatomy(4, AnatomyRanges(), Nuisances())
+    return make_anatomy(4, PLAIN.anatomy, Nuisances())
 
 
 def laid(colon: Anatomy, nuisances: Nuisances, seed: int = 0) -> tuple[Grid, Deposits]:
@@ -43,8 +43,8 @@ def test_what_is_only_a_colour_or_foam_does_not_move_the_wall(clean: Anatomy) ->
 
 def test_a_nuisance_of_the_wall_leaves_the_polyps_colon_as_it_is() -> None:
     """Deposits have their own random stream: the mucosa below is the same colon's."""
-    one = make_anatomy(3, AnatomyRanges(), Nuisances())
-    other = make_anatomy(3, AnatomyRanges(), Nuisances(stool=1.0, fluid=1.0))
+    one = make_anatomy(3, PLAIN.anatomy, Nuisances())
+    other = make_anatomy(3, PLAIN.anatomy, Nuisances(stool=1.0, fluid=1.0))
     assert (one.centreline.points == other.centreline.points).all()
     assert (other.radius <= one.radius).all()
     assert (other.radius < one.radius - 0.5).mean() > 0.01
@@ -105,7 +105,7 @@ def test_the_middle_of_a_pool_is_a_level_plane() -> None:
     """
     pools = 0
     for seed in range(12):
-        colon = make_anatomy(seed, AnatomyRanges(), Nuisances())
+        colon = make_anatomy(seed, PLAIN.anatomy, Nuisances())
         radius, deposits = laid(colon, Nuisances(fluid=0.12), seed)  # one pool, if it stays
         wet = deposits.fluid > 0.05
         if not wet.any():
@@ -122,7 +122,7 @@ def test_the_middle_of_a_pool_is_a_level_plane() -> None:
 
 
 def test_pools_of_a_real_colon_are_level_across_and_deepest_where_it_is_lowest() -> None:
-    colon = make_anatomy(4, AnatomyRanges(), Nuisances())
+    colon = make_anatomy(4, PLAIN.anatomy, Nuisances())
     radius, deposits = laid(colon, Nuisances(fluid=1.0), 2)
     wet = deposits.fluid > 0.05
     assert 0.01 < wet.mean() < 0.4
@@ -164,7 +164,7 @@ def test_blood_is_red_and_dye_is_blue_and_gathers_in_grooves(clean: Anatomy) -> 
 
 def test_the_coat_says_what_lies_where() -> None:
     """Cover: under fluid its depth over 7 mm below -0.15; stain below 0 where there is foam."""
-    scene = make_scene(1)
+    scene = make_scene(1, PLAIN)
     fluid = np.zeros((NUM_ALONG, NUM_AROUND), np.float32)
     foam, stool = fluid.copy(), fluid.copy()
     fluid[400:500, 20:60], foam[600:700, 20:60], stool[800:900, 20:60] = 3.5, 0.7, 0.4

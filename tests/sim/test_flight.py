@@ -13,10 +13,9 @@ from endoforge.sim.flight import CAPTURE_INTERVAL_S, CLOSE_MM, fly, thin
 from endoforge.sim.itinerary import STEP_S, Planner, viewing_distance
 from endoforge.sim.lumen import POLYP_CLEARANCE_MM, WALL_CLEARANCE_MM, Lumen
 from endoforge.sim.nuisances import Nuisances
-from endoforge.sim.randomization import Randomization
-from endoforge.sim.ranges.motion_ranges import MotionRanges
 from endoforge.sim.scene import Scene, make_scene
 from endoforge.sim.wall import COLUMN_ANGLES
+from tests.plain_ranges import PLAIN
 from tests.sim.reference import Reference
 from tests.sim.scenes import ball, tube
 
@@ -26,7 +25,7 @@ Array = NDArray[np.float64]
 
 @pytest.fixture(scope="module", params=SEEDS)
 def flight(request: pytest.FixtureRequest) -> tuple[Scene, list[CameraState]]:
-    scene = make_scene(request.param)
+    scene = make_scene(request.param, PLAIN)
     return scene, fly(scene)
 
 
@@ -126,7 +125,7 @@ def test_velocity_is_that_of_the_positions(flight: tuple[Scene, list[CameraState
 
 def test_turning_to_the_right_is_a_turn_about_down() -> None:
     """With a steady hand: what it looks at next lies turn x forward aside of what it does now."""
-    scene = make_scene(0)
+    scene = make_scene(0, PLAIN)
     motion = replace(scene.ranges.motion, jitter_deg=(0.0, 0.0))
     states = fly(replace(scene, ranges=replace(scene.ranges, motion=motion)))
     errors, sizes = [], []
@@ -141,7 +140,7 @@ def test_turning_to_the_right_is_a_turn_about_down() -> None:
 
 
 def test_metering_lags_behind() -> None:
-    scene = make_scene(2)
+    scene = make_scene(2, PLAIN)
     lag = 3 * STEP_S  # half a capture interval: the captures before lie on the same grid
     states = fly(replace(scene, camera=replace(scene.camera, lag_s=lag)))
     by_time = {round(state.time_s / STEP_S): state.pose for state in states}
@@ -159,7 +158,7 @@ def test_inspected_polyps_are_seen_from_close_by_and_near_the_middle() -> None:
     """Of the cameras within 3 diameters of a polyp, most look at it, and some are very near."""
     nearest, looking = [], []
     for seed in SEEDS:
-        scene = make_scene(seed)
+        scene = make_scene(seed, PLAIN)
         states = fly(scene)
         for polyp in scene.polyps:
             away = np.array(polyp.centre) - positions(states)
@@ -178,7 +177,7 @@ def distances_wanted(share: tuple[float, float]) -> Array:
     the distance at which its box fills 1 % of the picture."""
     found = []
     for seed in SEEDS:
-        ranges = replace(Randomization(), motion=MotionRanges(picture_share=share, inspected=1.0))
+        ranges = replace(PLAIN, motion=replace(PLAIN.motion, picture_share=share, inspected=1.0))
         scene = make_scene(seed, ranges)
         planner = Planner(scene, Lumen(scene), np.random.default_rng(seed))
         stops = [leg for leg in planner.legs() if leg.xy_mm is not None and leg.aim_mm is not None]
@@ -204,7 +203,7 @@ def test_inspections_come_as_near_as_the_share_of_the_picture_asks() -> None:
 
 
 def test_red_out_strength_brings_the_tip_to_the_wall() -> None:
-    scene = make_scene(4)
+    scene = make_scene(4, PLAIN)
 
     def touching(strength: float) -> int:
         states = fly(replace(scene, polyps=(), nuisances=Nuisances(red_out=strength)))
@@ -222,19 +221,19 @@ def test_red_out_strength_brings_the_tip_to_the_wall() -> None:
 
 def test_a_run_with_little_red_out_has_one_moment_of_it() -> None:
     for seed in range(6):
-        scene = replace(make_scene(seed), polyps=(), nuisances=Nuisances(red_out=1e-6))
+        scene = replace(make_scene(seed, PLAIN), polyps=(), nuisances=Nuisances(red_out=1e-6))
         planner = Planner(scene, Lumen(scene), np.random.default_rng(seed))
         assert planner.touches_in + planner.touches_out == 1
 
 
 def test_the_same_seed_flies_the_same_and_another_seed_another_flight() -> None:
-    one, again, other = (fly(make_scene(seed)) for seed in (5, 5, 6))
+    one, again, other = (fly(make_scene(seed, PLAIN)) for seed in (5, 5, 6))
     assert (positions(one) == positions(again)).all()
     assert len(one) != len(other) or (positions(one) != positions(other)).any()
 
 
 def test_thinning_keeps_captures_as_they_are_and_spreads_them() -> None:
-    states = fly(make_scene(1))
+    states = fly(make_scene(1, PLAIN))
     few = thin(states, 5)
     assert [states.index(state) for state in few] == [
         round(part * (len(states) - 1) / 4) for part in range(5)
@@ -280,7 +279,7 @@ def test_a_course_through_the_wall_is_drawn_back_towards_the_lane() -> None:
 def test_it_finds_its_way_past_a_polyp_that_fills_half_of_the_lumen() -> None:
     """25 mm across in a tube of 36 mm: it reaches to 1 mm beyond the axis, and 17 mm are left."""
     giant = replace(
-        make_scene(1).polyps[0],
+        make_scene(1, PLAIN).polyps[0],
         s_mm=300.0,
         angle=0.0,
         centre=(11.5, 0.0, 300.0),

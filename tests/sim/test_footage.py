@@ -15,10 +15,9 @@ from endoforge.sim.labels import MIN_VISIBLE_PX
 from endoforge.sim.packing import SCENE_ARRAYS, scene_arrays
 from endoforge.sim.polyps import KINDS
 from endoforge.sim.randomization import Randomization
-from endoforge.sim.ranges.motion_ranges import MotionRanges
-from endoforge.sim.ranges.polyps_ranges import PolypRanges
 from endoforge.sim.renderer import CameraShot, Renderer
 from endoforge.sim.scene import make_scene
+from tests.plain_ranges import PLAIN
 
 SIZE = (96, 64)
 
@@ -28,15 +27,15 @@ def make_footage(seed: int, ranges: Randomization, size: tuple[int, int], views:
 
 
 def test_rows_of_a_flight_are_those_of_its_states() -> None:
-    flight = plan_flight(make_scene(3))
+    flight = plan_flight(make_scene(3, PLAIN))
     steps = [0, 1, 5, 700, len(flight) - 1]
     rows = np.stack([state.rows for state in flight.states(steps)])
     assert np.array_equal(flight.rows(np.array(steps)), rows)
 
 
 def test_a_view_is_rendered_as_the_shot_of_its_moment_is(cpu: Engine) -> None:
-    footage = make_footage(3, Randomization(), SIZE, 6)
-    scene = make_scene(3)
+    footage = make_footage(3, PLAIN, SIZE, 6)
+    scene = make_scene(3, PLAIN)
     states = plan_flight(scene).states(footage.steps.tolist())
     noise_seeds = footage.arrays["cameras"][:, 2, 3].astype(int).tolist()
     renderer = Renderer(*SIZE, cpu, 6)
@@ -49,8 +48,8 @@ def test_a_view_is_rendered_as_the_shot_of_its_moment_is(cpu: Engine) -> None:
 
 
 def test_footage_holds_the_scene_and_follows_from_its_seed() -> None:
-    one, again = (make_footage(4, Randomization(), SIZE, 8) for _ in range(2))
-    scene = make_scene(4)
+    one, again = (make_footage(4, PLAIN, SIZE, 8) for _ in range(2))
+    scene = make_scene(4, PLAIN)
     expected = scene_arrays(scene, *SIZE)
     assert tuple(expected) == SCENE_ARRAYS
     assert set(one.arrays) == {*SCENE_ARRAYS, "cameras", "polyps"}
@@ -64,7 +63,7 @@ def test_footage_holds_the_scene_and_follows_from_its_seed() -> None:
 
 
 def test_looks_of_a_colon_share_its_shapes_and_differ_in_all_else() -> None:
-    ranges = replace(Randomization(), polyps=PolypRanges(like_wall=0.0))
+    ranges = replace(PLAIN, polyps=replace(PLAIN.polyps, like_wall=0.0))
     first, other, again = make_footages([4, 5, 5], ranges, SIZE, 8)
     for name in ("centreline", "wall"):
         assert np.array_equal(first.arrays[name], other.arrays[name])
@@ -113,7 +112,7 @@ def test_a_flight_that_is_too_short_is_named() -> None:
 
 
 def test_a_colon_without_polyps_has_footage_too() -> None:
-    ranges = replace(Randomization(), polyps=PolypRanges(count=(0, 0)))
+    ranges = replace(PLAIN, polyps=replace(PLAIN.polyps, count=(0, 0)))
     footage = make_footage(1, ranges, SIZE, 8)
     assert len(set(footage.steps.tolist())) == 8
     assert not footage.kinds.any()
@@ -126,7 +125,7 @@ def test_what_shows_a_polyp_is_told_without_rendering(cpu: Engine) -> None:
     renderer = Renderer(*size, cpu, count)
     told, true = [], []
     for seed in (1, 2, 3):
-        scene = make_scene(seed)
+        scene = make_scene(seed, PLAIN)
         flight = plan_flight(scene)
         shows = shows_polyp(scene, flight, scene.optics(*size))
         steps = np.random.default_rng(seed).choice(len(flight), count, replace=False)
@@ -140,7 +139,9 @@ def test_what_shows_a_polyp_is_told_without_rendering(cpu: Engine) -> None:
 
 
 def test_ranges_that_leave_no_time_for_so_many_views_are_named() -> None:
-    motion = MotionRanges(insertion_mm_s=(900, 900), withdrawal_mm_s=(900, 900), inspected=0.0)
-    ranges = replace(Randomization(), motion=motion, polyps=PolypRanges(count=(0, 0)))
+    motion = replace(
+        PLAIN.motion, insertion_mm_s=(900, 900), withdrawal_mm_s=(900, 900), inspected=0.0
+    )
+    ranges = replace(PLAIN, motion=motion, polyps=replace(PLAIN.polyps, count=(0, 0)))
     with pytest.raises(UserError, match=r"lower the speeds of \[motion\]"):
         make_footage(1, ranges, SIZE, 1024)

@@ -23,12 +23,11 @@ from endoforge.sim.instruments import (
     make_instruments,
 )
 from endoforge.sim.packing import Movers
-from endoforge.sim.randomization import Randomization
-from endoforge.sim.ranges.instruments_ranges import InstrumentRanges
 from endoforge.sim.ranges.values import Nuisance
 from endoforge.sim.renderer import CameraShot, RenderedFrames, Renderer
 from endoforge.sim.scene import Scene, make_scene
 from endoforge.sim.treatment import Mark, Treatment
+from tests.plain_ranges import PLAIN
 from tests.sim.instruments_reference import marched, tinted
 from tests.sim.scenes import along_z, ball, still, tube
 
@@ -160,8 +159,8 @@ def test_a_mark_tints_the_wall_and_nothing_else(renderer: Renderer) -> None:
 
 
 def test_a_lift_raises_the_wall_and_the_polyp_on_it() -> None:
-    ranges = Randomization(instruments=InstrumentRanges(lift=ALWAYS))
-    plain, lifted = make_scene(7), make_scene(7, ranges)
+    ranges = replace(PLAIN, instruments=replace(PLAIN.instruments, lift=ALWAYS))
+    plain, lifted = make_scene(7, PLAIN), make_scene(7, ranges)
     raised = plain.anatomy.radius - lifted.anatomy.radius
     assert raised.min() >= 0
     assert 3.0 < raised.max() < 12.0
@@ -176,8 +175,11 @@ def test_a_lift_raises_the_wall_and_the_polyp_on_it() -> None:
 
 
 def test_marks_lie_on_the_wall_and_clips_stand_on_it() -> None:
-    ranges = Randomization(
-        instruments=InstrumentRanges(ulcers=ALWAYS, scars=ALWAYS, tattoo=ALWAYS, clips=ALWAYS)
+    ranges = replace(
+        PLAIN,
+        instruments=replace(
+            PLAIN.instruments, ulcers=ALWAYS, scars=ALWAYS, tattoo=ALWAYS, clips=ALWAYS
+        ),
     )
     scene = make_scene(11, ranges)
     assert len(scene.treatment.marks) >= 8
@@ -192,7 +194,7 @@ def test_marks_lie_on_the_wall_and_clips_stand_on_it() -> None:
 
 
 def test_by_default_there_is_nothing_of_all_this() -> None:
-    scene = make_scene(3)
+    scene = make_scene(3, PLAIN)
     assert scene.instruments == Instruments()
     assert scene.treatment == Treatment()
     assert Carried.of(scene) is None
@@ -206,8 +208,11 @@ def test_by_default_there_is_nothing_of_all_this() -> None:
 
 def test_a_frames_tool_does_not_depend_on_its_batch() -> None:
     """Frames one by one, and all at once in another order, have the same rows."""
-    ranges = Randomization(
-        instruments=InstrumentRanges(snare=ALWAYS, forceps=ALWAYS, jet=ALWAYS, clips=ALWAYS)
+    ranges = replace(
+        PLAIN,
+        instruments=replace(
+            PLAIN.instruments, snare=ALWAYS, forceps=ALWAYS, jet=ALWAYS, clips=ALWAYS
+        ),
     )
     scene = make_scene(5, ranges)
     flight = plan_flight(scene)

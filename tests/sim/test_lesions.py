@@ -16,11 +16,11 @@ from endoforge.sim.labels import polyp_views
 from endoforge.sim.lumen import POLYP_CLEARANCE_MM, Lumen, head_distance
 from endoforge.sim.nuisances import Nuisances
 from endoforge.sim.polyps import KINDS, Polyp
-from endoforge.sim.randomization import Randomization
 from endoforge.sim.ranges.polyps_ranges import PolypRanges
 from endoforge.sim.renderer import CameraShot, RenderedFrames, Renderer
 from endoforge.sim.scene import Scene, make_scene
 from endoforge.sim.shapes import Flat, Uneven, half_axes_around
+from tests.plain_ranges import PLAIN
 from tests.sim.moments import near_an_edge
 from tests.sim.reference import Reference, polyp_distance
 from tests.sim.scenes import ball, still, tube
@@ -31,7 +31,7 @@ NEAR = still(look_at(HERE, THERE, np.array([0.0, 1.0, 0.0]), 106.0))
 """A view of what sits on the tube's lower side."""
 HEADS = ((0.0, 0.5, 0.0, 3.0), (3.0, 1.0, 2.0, 2.0), (-2.5, 1.5, 2.5, 2.2), (0.5, 1.5, -3.5, 1.8))
 NO_USUAL: dict[str, Any] = dict.fromkeys(("share_ip", "share_isp", "share_is", "share_iia"), 0.0)
-ALL_KINDS = PolypRanges(
+ALL_KINDS = replace(PLAIN.polyps,
     share_iib=0.2, share_iic=0.2, share_iia_iic=0.2, share_lst_g=0.3, share_lst_ng=0.3,
     share_mass=0.3, uneven=(0.2, 1.0), cauliflower=0.4, ulcerated=0.4, long_stalks=0.5,
     on_folds=0.2,
@@ -158,7 +158,7 @@ def test_a_flat_lesion_behind_a_ball_is_partly_hidden(renderer: Renderer) -> Non
 
 
 def scene_of(seed: int, ranges: PolypRanges = ALL_KINDS) -> tuple[Polyp, ...]:
-    anatomy = make_anatomy(seed, Randomization().anatomy, Nuisances())
+    anatomy = make_anatomy(seed, PLAIN.anatomy, Nuisances())
     return make_polyps(seed, anatomy, ranges)
 
 
@@ -201,7 +201,9 @@ def test_a_camera_keeps_clear_of_more_than_the_twin_has(grown: list[Polyp]) -> N
 
 
 def test_flat_ones_are_never_like_the_wall_in_all() -> None:
-    ranges = PolypRanges(like_wall=1.0, **{**NO_USUAL, "share_iib": 1.0, "share_lst_ng": 1.0})
+    ranges = replace(
+        PLAIN.polyps, like_wall=1.0, **{**NO_USUAL, "share_iib": 1.0, "share_lst_ng": 1.0}
+    )
     polyps = scene_of(3, ranges)
     assert {polyp.paris for polyp in polyps} == {"IIb", "LST-NG"}
     for polyp in polyps:
@@ -209,8 +211,8 @@ def test_flat_ones_are_never_like_the_wall_in_all() -> None:
 
 
 def test_a_scope_flies_past_masses() -> None:
-    ranges = PolypRanges(count=(8, 8), mass_mm=(25.0, 45.0), **NO_USUAL, share_mass=1.0)
-    scene = make_scene(2, replace(Randomization(), polyps=ranges))
+    ranges = replace(PLAIN.polyps, count=(8, 8), mass_mm=(25.0, 45.0), **NO_USUAL, share_mass=1.0)
+    scene = make_scene(2, replace(PLAIN, polyps=ranges))
     assert len(scene.polyps) >= 3
     states = fly(scene)
     places = np.array([state.pose.position for state in states])
@@ -221,7 +223,9 @@ def test_a_scope_flies_past_masses() -> None:
 
 
 def test_long_stalks_are_long_and_stay_in_the_lumen() -> None:
-    ranges = PolypRanges(long_stalks=1.0, **{**NO_USUAL, "share_ip": 1.0}, diameter_mm=(6.0, 12.0))
+    ranges = replace(
+        PLAIN.polyps, long_stalks=1.0, **{**NO_USUAL, "share_ip": 1.0}, diameter_mm=(6.0, 12.0)
+    )
     polyps = [polyp for seed in range(3) for polyp in scene_of(seed, ranges)]
     ways = [np.linalg.norm(np.subtract(p.centre, p.base)) / p.diameter_mm for p in polyps]
     assert len(polyps) > 15
@@ -231,10 +235,10 @@ def test_long_stalks_are_long_and_stay_in_the_lumen() -> None:
 
 def test_on_folds_they_grow_where_the_wall_stands_out() -> None:
     def crests(share: float) -> float:
-        ranges = PolypRanges(on_folds=share, behind_folds=0.0)
+        ranges = replace(PLAIN.polyps, on_folds=share, behind_folds=0.0)
         found = []
         for seed in range(3):
-            anatomy = make_anatomy(seed, Randomization().anatomy, Nuisances())
+            anatomy = make_anatomy(seed, PLAIN.anatomy, Nuisances())
             polyps = make_polyps(seed, anatomy, ranges)
             found += [anatomy.crest_at(polyp.s_mm, polyp.angle) for polyp in polyps]
         return float(np.median(found))
@@ -245,8 +249,8 @@ def test_on_folds_they_grow_where_the_wall_stands_out() -> None:
 
 def test_the_usual_ones_stay_where_the_others_share_is_none() -> None:
     """Shapes come from a stream of their own: uneven heads grow at the same places."""
-    smooth = scene_of(4, PolypRanges())
-    uneven = scene_of(4, PolypRanges(uneven=(0.3, 0.3)))
+    smooth = scene_of(4, PLAIN.polyps)
+    uneven = scene_of(4, replace(PLAIN.polyps, uneven=(0.3, 0.3)))
     assert [polyp.paris for polyp in smooth] == [polyp.paris for polyp in uneven]
     same = sum(one.s_mm == other.s_mm for one, other in zip(smooth, uneven, strict=True))
     assert same >= len(smooth) - 2

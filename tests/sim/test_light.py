@@ -17,14 +17,11 @@ from endoforge.sim.light import (
     LightSettings,
     make_light_settings,
 )
-from endoforge.sim.randomization import Randomization
-from endoforge.sim.ranges.camera_ranges import CameraRanges
-from endoforge.sim.ranges.lens_ranges import LensRanges
-from endoforge.sim.ranges.light_ranges import LightRanges
 from endoforge.sim.ranges.values import Nuisance
 from endoforge.sim.renderer import CameraShot, RenderedFrames, Renderer
 from endoforge.sim.scene import Scene, make_scene
 from endoforge.sim.sensor import LIGHT_ROW, PICTURE_ROW, SENSOR_ROWS
+from tests.plain_ranges import PLAIN
 from tests.sim.scenes import along_z, ball, still, tube
 
 Light = NDArray[np.float64]
@@ -90,7 +87,7 @@ def light_of(renderer: Renderer, scene: Scene, state: CameraState | None = None)
 def test_each_changes_the_picture_and_no_label(renderer: Renderer, name: str) -> None:
     scene = wet(ball(130.0, y=8.0))
     if name == "crevices":
-        scene = replace(make_scene(1), camera=scene.camera)
+        scene = replace(make_scene(1, PLAIN), camera=scene.camera)
     state = None if name != "crevices" else still(_in_the_lumen(scene))
     plain = shot(renderer, with_light(scene), state)
     changed = shot(renderer, with_light(scene, **FIELDS[name]), state)
@@ -240,8 +237,8 @@ def test_a_spot_meter_sees_the_middle_alone(renderer: Renderer) -> None:
 
 
 def test_as_many_runs_as_said_have_a_colour_mode_and_all_modes_come() -> None:
-    camera = CameraRanges(colour_mode=Nuisance(probability=0.5, strength=(0.6, 0.9)))
-    drawn = [make_light_settings(seed, LightRanges(), camera, LensRanges()) for seed in range(300)]
+    camera = replace(PLAIN.camera, colour_mode=Nuisance(probability=0.5, strength=(0.6, 0.9)))
+    drawn = [make_light_settings(seed, PLAIN.light, camera, PLAIN.lens) for seed in range(300)]
     some = [each for each in drawn if each.mode_strength > 0]
     assert 120 < len(some) < 180
     assert min(each.mode_strength for each in some) >= 0.6
@@ -250,13 +247,13 @@ def test_as_many_runs_as_said_have_a_colour_mode_and_all_modes_come() -> None:
 
 def test_by_default_light_is_plain() -> None:
     """And the ranges of the light leave the rest of a run as it was."""
-    scene = make_scene(3)
+    scene = make_scene(3, PLAIN)
     assert scene.camera.light.is_plain
     assert scene.camera.table_rows().shape == (SENSOR_ROWS, 4)
     assert scene.camera.light.table_rows(120.0).shape == (LIGHT_ROWS, 4)
     assert PICTURE_ROW == LIGHT_ROW + LIGHT_ROWS
     assert SENSOR_ROWS == PICTURE_ROW + PICTURE_ROWS
-    ranges = replace(Randomization(), light=LightRanges(falloff=(0.5, 0.5), ripples=(1.0, 1.0)))
+    ranges = replace(PLAIN, light=replace(PLAIN.light, falloff=(0.5, 0.5), ripples=(1.0, 1.0)))
     other = make_scene(3, ranges)
     assert other.camera.light == replace(scene.camera.light, falloff=0.5, ripples=1.0)
     assert replace(other.camera, light=scene.camera.light) == scene.camera

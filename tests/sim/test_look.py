@@ -14,11 +14,9 @@ from endoforge.sim.camera import CameraState, look_at
 from endoforge.sim.engine import Engine
 from endoforge.sim.growth import make_polyps
 from endoforge.sim.nuisances import Nuisances
-from endoforge.sim.randomization import Randomization
-from endoforge.sim.ranges.anatomy_ranges import AnatomyRanges
-from endoforge.sim.ranges.polyps_ranges import PolypRanges
 from endoforge.sim.renderer import CameraShot, RenderedFrames, Renderer
 from endoforge.sim.scene import Scene, make_scene
+from tests.plain_ranges import PLAIN
 from tests.sim.scenes import along_z, ball, still, tube
 
 Light = NDArray[np.float64]
@@ -195,12 +193,10 @@ def test_a_polyp_like_the_wall_has_its_colour_and_none_of_its_own(renderer: Rend
 
 def test_as_many_polyps_are_like_the_wall_as_is_said() -> None:
     """And nothing else about them depends on it."""
-    anatomies = {
-        seed: make_anatomy(seed, AnatomyRanges(), Nuisances(fluid=0.0)) for seed in range(6)
-    }
+    anatomies = {seed: make_anatomy(seed, PLAIN.anatomy, Nuisances(fluid=0.0)) for seed in range(6)}
 
     def polyps(share: float) -> list[Any]:
-        ranges = PolypRanges(like_wall=share)
+        ranges = replace(PLAIN.polyps, like_wall=share)
         return [p for seed, each in anatomies.items() for p in make_polyps(seed, each, ranges)]
 
     none, some, whole = polyps(0.0), polyps(0.4), polyps(1.0)
@@ -214,7 +210,7 @@ def test_as_many_polyps_are_like_the_wall_as_is_said() -> None:
 
 def test_ranges_of_the_surface_and_the_light_leave_the_rest_of_a_run() -> None:
     """Each draws from a stream of its own."""
-    ranges = Randomization()
+    ranges = PLAIN
     mucosa = replace(
         ranges.mucosa,
         capillaries=(1.0, 1.0),

@@ -10,32 +10,30 @@ from endoforge.sim.camera import look_at
 from endoforge.sim.engine import Engine
 from endoforge.sim.lookalikes import NO_LOOKALIKES, Lookalikes, Relief, make_lookalikes
 from endoforge.sim.nuisances import Nuisances
-from endoforge.sim.randomization import Randomization
-from endoforge.sim.ranges.anatomy_ranges import AnatomyRanges
-from endoforge.sim.ranges.lookalikes_ranges import LookalikeRanges
 from endoforge.sim.ranges.values import Nuisance
 from endoforge.sim.renderer import CameraShot, Renderer
 from endoforge.sim.scene import make_scene
 from endoforge.sim.wall import COLUMN_ANGLES, MIN_RADIUS_MM, Grid
+from tests.plain_ranges import PLAIN
 from tests.sim.scenes import ball, still, tube
 
 NAMES = [field.name for field in fields(Lookalikes)]
 
 
 def wall_with(lookalikes: Lookalikes, seed: int = 4) -> tuple[Grid, Grid]:
-    colon = make_anatomy(seed, AnatomyRanges(), Nuisances(), lookalikes)
+    colon = make_anatomy(seed, PLAIN.anatomy, Nuisances(), lookalikes)
     return colon.radius, colon.blush
 
 
 def test_without_strength_the_wall_is_as_it_was() -> None:
     radius, blush = wall_with(NO_LOOKALIKES)
-    assert (radius == make_anatomy(4, AnatomyRanges(), Nuisances()).radius).all()
+    assert (radius == make_anatomy(4, PLAIN.anatomy, Nuisances()).radius).all()
     assert (blush == 0).all()
 
 
 def test_by_default_ranges_of_probability_0_there_are_none() -> None:
     never = Nuisance(probability=0.0, strength=(1.0, 1.0))
-    ranges = LookalikeRanges(**dict.fromkeys(NAMES, never))
+    ranges = replace(PLAIN.lookalikes, **dict.fromkeys(NAMES, never))
     assert all(make_lookalikes(seed, ranges) == NO_LOOKALIKES for seed in range(20))
 
 
@@ -112,8 +110,8 @@ def test_a_blush_colours_the_wall_as_much_as_it_says(cpu: Engine) -> None:
 def test_lookalikes_have_no_label() -> None:
     """A scene with all of them has the polyps of one without, and no other."""
     always = Nuisance(probability=1.0, strength=(1.0, 1.0))
-    ranges = replace(Randomization(), lookalikes=LookalikeRanges(**dict.fromkeys(NAMES, always)))
-    scene, plain = make_scene(3, ranges), make_scene(3)
+    ranges = replace(PLAIN, lookalikes=replace(PLAIN.lookalikes, **dict.fromkeys(NAMES, always)))
+    scene, plain = make_scene(3, ranges), make_scene(3, PLAIN)
     assert len(scene.polyps) == len(plain.polyps)
     assert scene.parameters()["lookalikes"] == dict.fromkeys(NAMES, 1.0)
     assert (scene.anatomy.centreline.points == plain.anatomy.centreline.points).all()

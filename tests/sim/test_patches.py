@@ -6,8 +6,8 @@ import pytest
 from endoforge.sim.anatomy import make_anatomy
 from endoforge.sim.centreline import NUM_ALONG
 from endoforge.sim.nuisances import Nuisances
-from endoforge.sim.ranges.anatomy_ranges import AnatomyRanges
 from endoforge.sim.wall import NUM_AROUND, patches
+from tests.plain_ranges import PLAIN
 
 
 @pytest.mark.parametrize("columns", [9.0, 50.0, 100.0, 200.0])
@@ -18,6 +18,6 @@ def test_patches_of_any_size_cover_the_wall(columns: float) -> None:
 
 
 def test_a_colon_with_dye_can_be_made() -> None:
-    dyed = make_anatomy(3, AnatomyRanges(), Nuisances(dye=0.9))
+    dyed = make_anatomy(3, PLAIN.anatomy, Nuisances(dye=0.9))
     assert dyed.deposits.stain.shape == (NUM_ALONG, NUM_AROUND)
     assert dyed.deposits.stain.max() == 1.0

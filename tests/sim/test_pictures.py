@@ -9,13 +9,12 @@ from numpy.typing import NDArray
 from endoforge.sim.camera import CameraState
 from endoforge.sim.display import MOST_INSETS, Display, Recorder, make_display, make_recording
 from endoforge.sim.engine import start_engine
-from endoforge.sim.randomization import Randomization
-from endoforge.sim.ranges.screen_ranges import RecordingRanges, ScreenRanges
 from endoforge.sim.ranges.values import Nuisance
 from endoforge.sim.renderer import CameraShot, RenderedFrames, Renderer
 from endoforge.sim.scene import Scene
 from endoforge.sim.screen import COVERED, make_screen
 from endoforge.sim.screen.insets import INSET_BIT
+from tests.plain_ranges import PLAIN
 from tests.sim.scenes import PLAIN_CAMERA, along_z, ball, still, tube
 
 SIZES = [(320, 256), (256, 256), (101, 67), (64, 64), (360, 640), (640, 360)]
@@ -40,18 +39,18 @@ def turning(rad_s: float = 1.0) -> CameraState:
 
 def test_by_default_there_is_none_of_it() -> None:
     for seed in range(5):
-        assert make_display(seed, Randomization().screen) == Display()
-        assert make_recording(seed, Randomization().recording) == Recorder()
+        assert make_display(seed, PLAIN.screen) == Display()
+        assert make_recording(seed, PLAIN.recording) == Recorder()
 
 
 def test_ranges_are_drawn_apart_from_each_other() -> None:
     always = Nuisance(probability=1.0, strength=(0.3, 0.6))
-    one = make_display(3, replace(ScreenRanges(), panels=always))
-    both = make_display(3, replace(ScreenRanges(), panels=always, stretched=always))
+    one = make_display(3, replace(PLAIN.screen, panels=always))
+    both = make_display(3, replace(PLAIN.screen, panels=always, stretched=always))
     assert 0.3 <= one.panels == both.panels <= 0.6
     assert one.stretch == 1.0
     assert both.stretch != 1.0
-    soft = make_recording(3, replace(RecordingRanges(), soft=always))
+    soft = make_recording(3, replace(PLAIN.recording, soft=always))
     assert replace(soft, soft=0.0) == Recorder()
 
 

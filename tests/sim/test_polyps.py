@@ -18,18 +18,17 @@ from endoforge.sim.polyps import (
     polyp_table,
     swells,
 )
-from endoforge.sim.randomization import Randomization
-from endoforge.sim.ranges.anatomy_ranges import AnatomyRanges
 from endoforge.sim.ranges.polyps_ranges import PolypRanges
 from endoforge.sim.scene import Scene
 from endoforge.sim.wall import Array
+from tests.plain_ranges import PLAIN
 from tests.sim.reference import Reference, polyp_distance
 from tests.sim.scenes import PLAIN_CAMERA, ball, tube
 
 SEEDS = range(10)
 
 
-DEFAULT = PolypRanges()
+DEFAULT = PLAIN.polyps
 USUAL: tuple[Paris, ...] = ("Ip", "Isp", "Is", "IIa")
 """Kinds that there are by default."""
 
@@ -37,9 +36,9 @@ USUAL: tuple[Paris, ...] = ("Ip", "Isp", "Is", "IIa")
 def scene_of(seed: int, ranges: PolypRanges = DEFAULT, fluid: float = 0.6) -> Scene:
     """A colon at rest with pools and polyps; looks and camera don't matter."""
     nuisances = Nuisances(fluid=fluid)
-    anatomy = make_anatomy(seed, AnatomyRanges(peristalsis=(0.0, 0.0)), nuisances)
+    anatomy = make_anatomy(seed, replace(PLAIN.anatomy, peristalsis=(0.0, 0.0)), nuisances)
     polyps = make_polyps(seed, anatomy, ranges)
-    return Scene(seed, Randomization(), anatomy, polyps, tube().look, nuisances, PLAIN_CAMERA)
+    return Scene(seed, PLAIN, anatomy, polyps, tube().look, nuisances, PLAIN_CAMERA)
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +151,7 @@ def test_behind_folds_they_grow_where_the_wall_falls_away() -> None:
     """In the lee the radius grows along the colon, and the scope, on its way in, can't see it."""
 
     def slopes(share: float) -> float:
-        scenes = [scene_of(seed, PolypRanges(behind_folds=share)) for seed in range(3)]
+        scenes = [scene_of(seed, replace(PLAIN.polyps, behind_folds=share)) for seed in range(3)]
         found = [s.anatomy.slopes_at(p.s_mm, p.angle)[0] for s in scenes for p in s.polyps]
         return float(np.median(found))
 
@@ -169,13 +168,19 @@ def test_they_grow_all_around_and_all_along(scenes: list[Scene]) -> None:
 
 
 def test_ranges_are_kept() -> None:
-    ranges = PolypRanges(
-        count=(3, 3), diameter_mm=(10.0, 12.0), share_ip=1.0, share_isp=0, share_is=0, share_iia=0
+    ranges = replace(
+        PLAIN.polyps,
+        count=(3, 3),
+        diameter_mm=(10.0, 12.0),
+        share_ip=1.0,
+        share_isp=0,
+        share_is=0,
+        share_iia=0,
     )
     polyps = scene_of(1, ranges).polyps
     assert [polyp.paris for polyp in polyps] == ["Ip"] * 3
     assert all(10 <= 2 * polyp.half_width_mm <= 12 for polyp in polyps)
-    assert scene_of(1, PolypRanges(count=(0, 0))).polyps == ()
+    assert scene_of(1, replace(PLAIN.polyps, count=(0, 0))).polyps == ()
 
 
 def points_about(polyp: Polyp, number: int = 60_000) -> Array:
@@ -220,7 +225,7 @@ def test_the_table_has_a_row_each_and_the_rest_far_away() -> None:
 
 @pytest.fixture(scope="module")
 def pulsing() -> Anatomy:
-    ranges = AnatomyRanges(peristalsis=(0.05, 0.05))
+    ranges = replace(PLAIN.anatomy, peristalsis=(0.05, 0.05))
     return make_anatomy(6, ranges, Nuisances())
 
 
@@ -229,7 +234,7 @@ def test_peristalsis_carries_polyps_with_the_wall_under_them(
     pulsing: Anatomy, time_s: float
 ) -> None:
     """Outwards, by the share by which the wall is wider there, of its radius there."""
-    polyps = make_polyps(6, pulsing, PolypRanges())
+    polyps = make_polyps(6, pulsing, PLAIN.polyps)
     shifts = polyp_shifts(swells(polyps, pulsing), time_s)
     assert shifts.shape == (len(polyps), 3)
     line = pulsing.centreline

@@ -11,11 +11,15 @@ import pytest
 
 from endoforge.core.errors import UserError
 from endoforge.sim.randomization import (
+    NAMED,
     Randomization,
+    chosen_randomization,
     load_randomization,
     parse_randomization,
     randomization_toml,
+    ranges_file,
 )
+from endoforge.sim.ranges.polyps_ranges import PolypRanges
 from endoforge.sim.ranges.values import Nuisance, draw, draw_nuisance
 
 CHANGED = replace(
@@ -24,6 +28,11 @@ CHANGED = replace(
     nuisances=replace(
         Randomization().nuisances, stool=Nuisance(probability=0.1, strength=(0.2, 0.3))
     ),
+)
+
+
+NO_KIND = "[polyps]\n" + "\n".join(
+    f"{field.name} = 0" for field in fields(PolypRanges) if field.name.startswith("share_")
 )
 
 
@@ -122,7 +131,7 @@ def test_the_toml_parses_to_the_values() -> None:
         ("[polyps]\ncount = [0, 99]", r"polyps\.count.*b <= 24"),
         ("[polyps]\ncount = 12", r"polyps\.count"),
         ("[polyps]\ncounts = [1, 2]", r"polyps\.counts"),
-        ("[polyps]\nshare_ip = 0\nshare_isp = 0\nshare_is = 0\nshare_iia = 0", "must be above 0"),
+        (NO_KIND, "must be above 0"),
         ("[anatomy]\nperistalsis = [0.0, 0.5]", r"anatomy\.peristalsis.*0\.1"),
         ("[anatomy]\nlength_mm = [100, 1600]", r"anatomy\.length_mm.*600"),
         ("[camera]\nfov_deg = [100, 190]", r"camera\.fov_deg.*170"),
@@ -174,16 +183,66 @@ def test_a_nuisance_takes_as_many_numbers_whether_it_is_there_or_not() -> None:
     assert after[0] == after[1]
 
 
-def test_the_ranges_for_real_footage_are_valid_and_wider():
-    real = load_randomization(Path(__file__).parents[2] / "docs/examples/real.toml")
-    assert real != Randomization()
-    assert real.polyps.redness[0] < Randomization().polyps.redness[0]
-    default = Randomization().nuisances
-    own = {name: getattr(default, name) for name in ("highlights", "haze", "narrow_band")}
-    assert replace(real.nuisances, **own) == default
-    # Modes of processors stand for narrow bands, and are drawn more often.
-    assert real.camera.colour_mode.probability > default.narrow_band.probability
-    plain = Randomization()
-    for part in ("anatomy", "polyps", "polyp_surface", "mucosa", "lookalikes", "residue", "light",
-                 "lens", "camera", "screen", "recording", "instruments"):  # fmt: skip
-        assert getattr(real, part) != getattr(plain, part), part
+PARTS = ("anatomy", "polyps", "polyp_surface", "mucosa", "lookalikes", "residue", "light", "lens",
+         "camera", "screen", "recording", "instruments")  # fmt: skip
+"""The tables in which the rich world has ranges of its own."""
+
+
+def is_off(leaf: Any) -> bool:
+    """Whether nothing of it is there: `fold_thickness` and `metered` mean nothing by a 1."""
+    if isinstance(leaf, Nuisance):
+        return leaf.probability == 0
+    return leaf in (0.0, (0.0, 0.0), (1.0, 1.0))
+
+
+def test_the_rich_world_is_the_default_one_and_the_plain_one_has_none_of_it() -> None:
+    """What is off in the plain world are the parts of the rich one: all of them are on."""
+    plain, default, real = (
+        leaves(ranges)
+        for ranges in (load_randomization("plain"), Randomization(), load_randomization("real"))
+    )
+    parts = [name for name, leaf in plain.items() if is_off(leaf)]
+    assert len(parts) > 75
+    assert {name.split(".")[0] for name in parts} == set(PARTS)
+    for name in parts:
+        assert not is_off(default[name]), name
+        assert not is_off(real[name]), name
+
+
+def test_the_default_ranges_lie_within_those_for_real_footage() -> None:
+    """Those are for training, and are wider than an ordinary examination."""
+    plain, default, real = (
+        leaves(ranges)
+        for ranges in (load_randomization("plain"), Randomization(), load_randomization("real"))
+    )
+    rarer = [name for name, leaf in plain.items() if isinstance(leaf, Nuisance) and is_off(leaf)]
+    assert len(rarer) > 40
+    for name in rarer:
+        assert default[name].probability < real[name].probability, name
+        assert default[name].strength[1] <= real[name].strength[1], name
+    for name in ("screen.panels", "screen.stills", "screen.twin", "recording.interlaced",
+                 "camera.colour_mode", "nuisances.narrow_band"):  # fmt: skip
+        assert default[name].probability <= 0.05, name
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_named_ranges_say_all_so_that_they_stay_when_the_defaults_change(name: str) -> None:
+    said = tomllib.loads(ranges_file(name).read_text(encoding="utf-8"))
+    assert said == json.loads(json.dumps(asdict(load_randomization(name))))
+
+
+def test_a_name_means_the_ranges_of_the_package_and_a_path_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("real").write_text("[polyps]\ncount = [3, 5]\n")
+    assert load_randomization("real").polyps.diameter_mm == (4.0, 30.0)
+    for path in ("./real", Path("real"), tmp_path / "real"):
+        assert load_randomization(path).polyps.count == (3, 5)
+    assert chosen_randomization(None) == Randomization()
+    assert chosen_randomization("./real") == load_randomization("./real")
+
+
+def test_a_word_that_is_neither_name_nor_file_is_answered_with_the_names() -> None:
+    with pytest.raises(UserError, match=r"rael: can't be read .*: plain, real$"):
+        load_randomization("rael")

@@ -7,11 +7,9 @@ import pytest
 
 from endoforge.sim.anatomy import Anatomy, make_anatomy
 from endoforge.sim.nuisances import Nuisances
-from endoforge.sim.ranges.anatomy_ranges import AnatomyRanges
 from endoforge.sim.wall import COLUMN_ANGLES, MIN_RADIUS_MM, FoldStyle, _Crescent
+from tests.plain_ranges import PLAIN
 
-PLAIN = AnatomyRanges(fold_thickness=(1.0, 1.0), fold_roundness=(0.0, 0.0), extra_folds=(0.0, 0.0),
-                      wrinkles=(0.0, 0.0), collapse=(0.0, 0.0))  # fmt: skip
 CHANGES = {
     "fold_thickness": (2.0, 2.0),
     "fold_roundness": (1.0, 1.0),
@@ -22,7 +20,7 @@ CHANGES = {
 
 
 def colon(**changes: tuple[float, float]) -> Anatomy:
-    return make_anatomy(5, replace(PLAIN, **changes), Nuisances())
+    return make_anatomy(5, replace(PLAIN.anatomy, **changes), Nuisances())
 
 
 @pytest.mark.parametrize("name", CHANGES)

@@ -17,6 +17,7 @@ from endoforge.sim.flight import fly, thin
 from endoforge.sim.packing import scene_arrays
 from endoforge.sim.renderer import CameraShot, RenderedFrames, Renderer
 from endoforge.sim.scene import Scene, make_scene
+from tests.plain_ranges import PLAIN
 from tests.sim.scenes import PLAIN_CAMERA, along_z, ball, still, tube, without_overlay
 
 
@@ -83,7 +84,7 @@ def test_normals_in_a_straight_tube_point_at_its_axis(cpu: Engine) -> None:
 
 
 def test_normals_are_unit_and_face_the_camera(cpu: Engine) -> None:
-    scene = make_scene(6)
+    scene = make_scene(6, PLAIN)
     renderer = Renderer(128, 72, cpu, 6, normals=True)
     renderer.load([scene])
     frames = renderer.render([CameraShot(state) for state in thin(fly(scene), 6)])
@@ -149,7 +150,7 @@ def test_peristalsis_carries_a_polyp_outwards(cpu: Engine) -> None:
 
 
 def test_boxes_hold_exactly_the_pixels_of_the_instance_image(cpu: Engine) -> None:
-    scene = make_scene(5)
+    scene = make_scene(5, PLAIN)
     states = thin(fly(scene), 24)
     renderer = Renderer(320, 180, cpu, len(states))
     renderer.load([scene])
@@ -166,7 +167,7 @@ def test_boxes_hold_exactly_the_pixels_of_the_instance_image(cpu: Engine) -> Non
 
 
 def test_nothing_reaches_under_the_screen(cpu: Engine) -> None:
-    scene = make_scene(5)
+    scene = make_scene(5, PLAIN)
     scene = replace(scene, nuisances=replace(scene.nuisances, overlay=1.0))
     states = thin(fly(scene), 40)
     renderer = Renderer(192, 108, cpu, len(states), normals=True)
@@ -189,7 +190,7 @@ def test_nothing_reaches_under_the_screen(cpu: Engine) -> None:
 
 
 def test_the_lattice_changes_no_more_than_a_few_pixels(cpu: Engine) -> None:
-    scene = without_overlay(make_scene(2))
+    scene = without_overlay(make_scene(2, PLAIN))
     renderer = Renderer(320, 180, cpu)
     renderer.load([scene])
     shares = []
@@ -206,7 +207,7 @@ STRAY_PIXELS = 6561574981356523761
 
 def test_no_stray_pixel_widens_a_box(cpu: Engine) -> None:
     """Rays along a fold's edge once ran out of steps beside a polyp and counted as its pixels."""
-    scene = without_overlay(make_scene(STRAY_PIXELS))
+    scene = without_overlay(make_scene(STRAY_PIXELS, PLAIN))
     states = thin(fly(scene), 60)
     renderer = Renderer(320, 180, cpu, len(states))
     renderer.load([scene])
@@ -224,7 +225,7 @@ def test_no_stray_pixel_widens_a_box(cpu: Engine) -> None:
 
 def test_a_batch_renders_what_single_shots_render(cpu: Engine) -> None:
     """Scenes with their own lenses, screens, noise, and with JPEG and without, in any order."""
-    scenes = [make_scene(seed) for seed in (1, 2, 3)]
+    scenes = [make_scene(seed, PLAIN) for seed in (1, 2, 3)]
     for k, jpeg in enumerate((0.0, 0.6, 0.0)):
         camera = replace(scenes[k].camera, jpeg=jpeg, fov_deg=110.0 + 25 * k)
         scenes[k] = replace(scenes[k], camera=camera)
@@ -248,7 +249,7 @@ def test_a_batch_renders_what_single_shots_render(cpu: Engine) -> None:
 
 
 def test_other_noise_seeds_give_other_noise_and_the_same_labels(cpu: Engine) -> None:
-    scene = make_scene(1)
+    scene = make_scene(1, PLAIN)
     scene = replace(scene, camera=replace(scene.camera, read_noise=0.02, jpeg=0.0))
     state = fly(scene)[90]
     renderer = Renderer(128, 72, cpu, 3)
@@ -291,7 +292,7 @@ def test_a_large_frame_metered_close_to_the_wall_is_exposed_as_a_small_one(cpu: 
 def test_sizes_that_no_tile_divides_are_rendered_whole(
     cpu: Engine, width: int, height: int
 ) -> None:
-    scene = without_overlay(make_scene(1))
+    scene = without_overlay(make_scene(1, PLAIN))
     renderer = Renderer(width, height, cpu)
     renderer.load([scene])
     odd = renderer.render([CameraShot(fly(scene)[3])])
@@ -337,7 +338,7 @@ def test_jpeg_can_be_switched_off_and_on_and_left_out(cpu: Engine) -> None:
 
 def test_hidden_pixels_need_not_be_counted(cpu: Engine) -> None:
     """The rest stays: what can be seen of each polyp, and its box."""
-    scene = make_scene(3)
+    scene = make_scene(3, PLAIN)
     renderer = Renderer(160, 96, cpu)
     renderer.load([scene])
     for state in thin(fly(scene), 12):

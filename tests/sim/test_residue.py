@@ -8,13 +8,11 @@ import pytest
 from endoforge.sim.anatomy import make_anatomy
 from endoforge.sim.engine import Engine
 from endoforge.sim.nuisances import Nuisances
-from endoforge.sim.randomization import Randomization
-from endoforge.sim.ranges.anatomy_ranges import AnatomyRanges
-from endoforge.sim.ranges.residue_ranges import ResidueRanges
 from endoforge.sim.ranges.values import Nuisance
 from endoforge.sim.renderer import CameraShot, Renderer
 from endoforge.sim.residue import CLEAN, FILM, MUCUS, MUCUS_MM, Residue, make_residue
 from endoforge.sim.scene import Scene, make_scene
+from tests.plain_ranges import PLAIN
 from tests.sim.reference import residue_over
 from tests.sim.scenes import along_z, still, tube
 
@@ -24,26 +22,26 @@ SIZE = (96, 64)
 
 
 def test_without_strength_residue_is_as_it_was() -> None:
-    one = make_anatomy(4, AnatomyRanges(), Nuisances(stool=0.6, fluid=0.5))
-    other = make_anatomy(4, AnatomyRanges(), Nuisances(stool=0.6, fluid=0.5), residue=CLEAN)
+    one = make_anatomy(4, PLAIN.anatomy, Nuisances(stool=0.6, fluid=0.5))
+    other = make_anatomy(4, PLAIN.anatomy, Nuisances(stool=0.6, fluid=0.5), residue=CLEAN)
     assert (one.radius == other.radius).all()
     assert (one.deposits.stool == other.deposits.stool).all()
     assert (one.deposits.mucus == 0).all()
 
 
 def test_runs_are_soft_as_often_as_the_ranges_say() -> None:
-    ranges = ResidueRanges(soft=0.4, bile=NEVER, mucus=NEVER)
+    ranges = replace(PLAIN.residue, soft=0.4, bile=NEVER, mucus=NEVER)
     soft = [make_residue(seed, ranges).soft for seed in range(300)]
     assert np.mean(soft) == pytest.approx(0.4, abs=0.1)
-    none = ResidueRanges(soft=0.0, bile=NEVER, mucus=NEVER)
+    none = replace(PLAIN.residue, soft=0.0, bile=NEVER, mucus=NEVER)
     assert not any(make_residue(seed, none).soft for seed in range(50))
     always = Nuisance(probability=1.0, strength=(0.5, 0.5))
     assert all(make_residue(seed, replace(none, bile=always)).soft for seed in range(9))
 
 
 def test_amounts_are_shares_and_keep_off_the_fluid() -> None:
-    colon = make_anatomy(4, AnatomyRanges(), Nuisances(stool=0.6, fluid=0.8), residue=SOFT)
-    clean = make_anatomy(4, AnatomyRanges(), Nuisances(fluid=0.8))
+    colon = make_anatomy(4, PLAIN.anatomy, Nuisances(stool=0.6, fluid=0.8), residue=SOFT)
+    clean = make_anatomy(4, PLAIN.anatomy, Nuisances(fluid=0.8))
     deposits = colon.deposits
     for amount in (deposits.stool, deposits.mucus):
         assert amount.min() >= 0
@@ -58,10 +56,10 @@ def test_amounts_are_shares_and_keep_off_the_fluid() -> None:
 
 def test_bile_only_tints() -> None:
     bile = replace(SOFT, mucus=0.0)
-    colon = make_anatomy(4, AnatomyRanges(), Nuisances(), residue=bile)
+    colon = make_anatomy(4, PLAIN.anatomy, Nuisances(), residue=bile)
     assert 0.05 < (colon.deposits.stool > 0.1).mean() < 0.8
     assert colon.deposits.stool.max() < FILM
-    assert (colon.radius == make_anatomy(4, AnatomyRanges(), Nuisances()).radius).all()
+    assert (colon.radius == make_anatomy(4, PLAIN.anatomy, Nuisances()).radius).all()
 
 
 def test_more_stool_covers_more() -> None:
@@ -69,7 +67,7 @@ def test_more_stool_covers_more() -> None:
         float(
             (
                 make_anatomy(
-                    4, AnatomyRanges(), Nuisances(stool=strength), residue=SOFT
+                    4, PLAIN.anatomy, Nuisances(stool=strength), residue=SOFT
                 ).deposits.stool
                 > FILM
             ).mean()
@@ -136,10 +134,10 @@ def test_soft_residue_changes_no_label() -> None:
     """The polyps of a seed are where they are, whatever lies beside them."""
     always = Nuisance(probability=1.0, strength=(1.0, 1.0))
     ranges = replace(
-        Randomization(), residue=ResidueRanges(soft=1.0, bile=always, mucus=always, clarity=(1, 1))
+        PLAIN, residue=replace(PLAIN.residue, soft=1.0, bile=always, mucus=always, clarity=(1, 1))
     )
     soft = make_scene(2, ranges)
     assert soft.look.soft_residue == 1.0
     assert soft.look.clarity == 1.0
     assert soft.parameters()["residue"]["mucus"] == 1.0
-    assert len(soft.polyps) == len(make_scene(2).polyps)
+    assert len(soft.polyps) == len(make_scene(2, PLAIN).polyps)

@@ -12,15 +12,15 @@ from endoforge.sim.centreline import ALONG_STEP_MM, NUM_ALONG
 from endoforge.sim.labels import MIN_VISIBLE_PX, polyp_views
 from endoforge.sim.optics import Lens
 from endoforge.sim.polyps import MAX_POLYPS
-from endoforge.sim.randomization import Randomization
 from endoforge.sim.scene import make_scene
 from endoforge.sim.streams import run_seed, smooth_noise
 from endoforge.sim.wall import COLUMN_ANGLES, NUM_AROUND, angle_to_diamond
+from tests.plain_ranges import PLAIN
 from tests.sim.scenes import along_z, ball, still, tube
 
 
 def test_the_same_seed_gives_the_same_scene_and_another_seed_another() -> None:
-    one, again, other = make_scene(5), make_scene(5), make_scene(6)
+    one, again, other = make_scene(5, PLAIN), make_scene(5, PLAIN), make_scene(6, PLAIN)
     assert one.parameters() == again.parameters()
     assert (one.anatomy.radius == again.anatomy.radius).all()
     assert (one.tables.coat == again.tables.coat).all()
@@ -67,7 +67,7 @@ def counts(rows: list[tuple[int, int, int, int, int, int]]) -> NDArray[np.int32]
 
 
 def test_the_label_rule() -> None:
-    scene = make_scene(1)
+    scene = make_scene(1, PLAIN)
     state = still(look_at(np.zeros(3), np.array([0.0, 0, 1]), np.array([0.0, 1, 0]), 0.0))
     assert MIN_VISIBLE_PX == 128
     views = list(
@@ -149,7 +149,7 @@ def test_safe_steps_never_pass_through_the_wall(seed: int) -> None:
 
     Taken on the unrolled wall, along s and around at the radius where the step ends.
     """
-    scene = make_scene(seed)
+    scene = make_scene(seed, PLAIN)
     table = scene.tables.wall.reshape(NUM_ALONG, NUM_AROUND, 4)
     radius, safe = table[..., 0], table[..., 1]
     rows = np.random.default_rng(seed).integers(60, 1400, 4000)
@@ -167,7 +167,7 @@ def test_safe_steps_never_pass_through_the_wall(seed: int) -> None:
 
 
 def test_ranges_narrowed_to_a_point_give_that_point() -> None:
-    ranges = Randomization()
+    ranges = PLAIN
     polyps = replace(ranges.polyps, count=(5, 5), diameter_mm=(6.0, 6.0))
     anatomy = replace(ranges.anatomy, length_mm=(1300.0, 1300.0), peristalsis=(0.02, 0.02))
     camera = replace(ranges.camera, fov_deg=(133.0, 133.0), lamps=(3, 3))

@@ -10,14 +10,13 @@ import torch
 from endoforge.sim.camera import CameraState
 from endoforge.sim.engine import Engine
 from endoforge.sim.polyp_surface import PolypSurface
-from endoforge.sim.randomization import Randomization
-from endoforge.sim.ranges.polyp_surface_ranges import PolypSurfaceRanges
 from endoforge.sim.ranges.values import Nuisance
 from endoforge.sim.renderer import CameraShot, Renderer
 from endoforge.sim.scene import Scene, make_scene
 from endoforge.sim.surfaces import FIRST_OF_LESIONS, KINDS, LAYER_TEXELS, surface_textures
 from endoforge.sim.texture import FINE_SCALE, FINE_ZERO, SIZE, fine_texture
 from endoforge.sim.tissue import Tissue, draw_tissue, tissue_table
+from tests.plain_ranges import PLAIN
 from tests.sim.scenes import along_z, ball, still, tube
 from tests.sim.surface_reference import wall_albedo, wall_points
 
@@ -170,7 +169,7 @@ def test_grooves_run_around_the_colon() -> None:
 
 
 def test_tables_of_the_tissue_stay_within_what_is_promised() -> None:
-    anatomy = make_scene(3).anatomy
+    anatomy = make_scene(3, PLAIN).anatomy
     nothing = tissue_table(3, Tissue(branching=True), anatomy)
     assert (nothing == [0, 1, 0, 0]).all()
     strong = Tissue(branching=True, **dict.fromkeys(PARTS, 1.0))
@@ -185,7 +184,7 @@ def test_tables_of_the_tissue_stay_within_what_is_promised() -> None:
 
 def test_strengths_come_from_their_ranges_and_leave_the_rest_of_a_run() -> None:
     on = Nuisance(probability=1.0, strength=(0.5, 0.5))
-    ranges = Randomization()
+    ranges = PLAIN
     mucosa = replace(
         ranges.mucosa,
         branching=1.0,
@@ -196,7 +195,7 @@ def test_strengths_come_from_their_ranges_and_leave_the_rest_of_a_run() -> None:
         film=on,
         dye_in_pits=(0.2, 0.2),
     )
-    surface = PolypSurfaceRanges(own_pits=on, top=(0.25, 0.25), erosion=on, red_spots=on)
+    surface = replace(PLAIN.polyp_surface, own_pits=on, top=(0.25, 0.25), erosion=on, red_spots=on)
     one = make_scene(4, ranges)
     other = make_scene(4, replace(ranges, mucosa=mucosa, polyp_surface=surface))
     assert one.look.tissue == Tissue() == draw_tissue(4, ranges.mucosa)

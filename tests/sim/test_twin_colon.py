@@ -9,12 +9,10 @@ from endoforge.sim.camera import look_at
 from endoforge.sim.engine import Engine
 from endoforge.sim.lookalikes import NO_LOOKALIKES
 from endoforge.sim.lumen import Lumen
-from endoforge.sim.randomization import Randomization
-from endoforge.sim.ranges.lookalikes_ranges import LookalikeRanges
-from endoforge.sim.ranges.residue_ranges import ResidueRanges
 from endoforge.sim.ranges.values import Nuisance
 from endoforge.sim.renderer import Renderer
 from endoforge.sim.scene import Scene, make_scene
+from tests.plain_ranges import PLAIN
 from tests.sim.moments import HEIGHT, WIDTH, Moment
 from tests.sim.reference import Reference
 from tests.sim.scenes import still, without_overlay
@@ -25,7 +23,7 @@ ALWAYS = Nuisance(probability=1.0, strength=(1.0, 1.0))
 
 
 def full_scene(seed: int) -> Scene:
-    plain = Randomization()
+    plain = PLAIN
     ranges = replace(
         plain,
         anatomy=replace(
@@ -38,8 +36,10 @@ def full_scene(seed: int) -> Scene:
             collapse=(0.5, 0.5),
         ),
         nuisances=replace(plain.nuisances, stool=ALWAYS),
-        lookalikes=LookalikeRanges(**dict.fromkeys(NO_LOOKALIKES.__dataclass_fields__, ALWAYS)),
-        residue=ResidueRanges(soft=1.0, bile=ALWAYS, mucus=ALWAYS),
+        lookalikes=replace(
+            PLAIN.lookalikes, **dict.fromkeys(NO_LOOKALIKES.__dataclass_fields__, ALWAYS)
+        ),
+        residue=replace(PLAIN.residue, soft=1.0, bile=ALWAYS, mucus=ALWAYS),
     )
     return without_overlay(make_scene(seed, ranges))
 

@@ -1,6 +1,7 @@
 """The wall: calibres, folds, pouches, ends."""
 
 import math
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -9,7 +10,6 @@ import pytest
 from endoforge.sim.anatomy import Anatomy, make_anatomy, straight_anatomy
 from endoforge.sim.centreline import ALONG_STEP_MM, NUM_ALONG, SEGMENTS
 from endoforge.sim.nuisances import Nuisances
-from endoforge.sim.ranges.anatomy_ranges import AnatomyRanges
 from endoforge.sim.wall import (
     ANATOMY,
     CAP_MM,
@@ -25,6 +25,7 @@ from endoforge.sim.wall import (
     patches,
     pit,
 )
+from tests.plain_ranges import PLAIN
 
 SEEDS = range(6)
 s_all = np.arange(NUM_ALONG) * ALONG_STEP_MM
@@ -34,7 +35,7 @@ SCOPE_MM = 10.0
 
 @pytest.fixture(scope="module", params=SEEDS)
 def colon(request: pytest.FixtureRequest) -> Anatomy:
-    return make_anatomy(request.param, AnatomyRanges(), Nuisances())
+    return make_anatomy(request.param, PLAIN.anatomy, Nuisances())
 
 
 def smooth_tube(radius_mm: float = 20.0) -> np.ndarray:
@@ -55,7 +56,7 @@ def test_segments_differ_in_calibre_as_in_people() -> None:
     """From narrow to wide: sigmoid, descending, transverse, ascending, cecum."""
     mean: dict[str, list[float]] = {name: [] for name in SEGMENTS}
     for seed in SEEDS:
-        colon = make_anatomy(seed, AnatomyRanges(), Nuisances())
+        colon = make_anatomy(seed, PLAIN.anatomy, Nuisances())
         segment = np.array([colon.segment(s) for s in s_all])
         inside = (s_all > 2 * CAP_MM) & (s_all < colon.length_mm - 2 * CAP_MM)
         for name in SEGMENTS:
@@ -73,7 +74,7 @@ def test_the_transverse_colon_is_triangular_and_the_descending_round() -> None:
     def third(name: str) -> float:
         parts = []
         for seed in SEEDS:
-            colon = make_anatomy(seed, AnatomyRanges(), Nuisances())
+            colon = make_anatomy(seed, PLAIN.anatomy, Nuisances())
             rows = [row for row, s in enumerate(s_all[:1500]) if colon.segment(s) == name]
             ring = np.percentile(colon.radius[rows].reshape(len(rows), -1), 50, axis=0)
             wave = np.exp(3j * COLUMN_ANGLES)
@@ -122,7 +123,7 @@ def test_folds_are_raised_into_the_lumen_and_higher_with_their_strength() -> Non
     calibre = np.full(NUM_ALONG, 20.0)
 
     def wall(height: float) -> np.ndarray:
-        ranges = AnatomyRanges(fold_height=(height, height))
+        ranges = replace(PLAIN.anatomy, fold_height=(height, height))
         return make_wall(np.random.default_rng(3), ranges, calibre, ends, 1400.0, 0.0)[0]
 
     flat, half, high = wall(0.0), wall(0.5), wall(1.0)
@@ -138,7 +139,7 @@ def test_folds_are_raised_into_the_lumen_and_higher_with_their_strength() -> Non
 def test_folds_are_as_far_apart_as_they_are_drawn() -> None:
     """Of 25 mm each (times the segment's spacing), in the transverse colon 26 mm."""
     ends = np.array([20.0, 21, 22, 1300, 1301, 1400])
-    ranges = AnatomyRanges(fold_height=(1.0, 1.0), fold_spacing_mm=(25.0, 25.0))
+    ranges = replace(PLAIN.anatomy, fold_height=(1.0, 1.0), fold_spacing_mm=(25.0, 25.0))
     calibre = np.full(NUM_ALONG, 20.0)
     wall, _ = make_wall(np.random.default_rng(5), ranges, calibre, ends, 1400.0, 0.0)
     body = wall[round(100 / ALONG_STEP_MM) : round(1200 / ALONG_STEP_MM)].mean(axis=1)
@@ -180,7 +181,7 @@ def test_diverticula_pit_outwards_most_in_the_sigmoid() -> None:
     share = dict.fromkeys(SEGMENTS, 0)
     for seed in SEEDS:
         none, many = (
-            make_anatomy(seed, AnatomyRanges(), Nuisances(diverticula=strength))
+            make_anatomy(seed, PLAIN.anatomy, Nuisances(diverticula=strength))
             for strength in (0.0, 1.0)
         )
         before_cecum = s_all < none.length_mm - 90
@@ -196,8 +197,8 @@ def test_diverticula_pit_outwards_most_in_the_sigmoid() -> None:
 
 def test_more_diverticula_with_more_strength() -> None:
     def pits(strength: float) -> int:
-        none = make_anatomy(2, AnatomyRanges(), Nuisances())
-        some = make_anatomy(2, AnatomyRanges(), Nuisances(diverticula=strength))
+        none = make_anatomy(2, PLAIN.anatomy, Nuisances())
+        some = make_anatomy(2, PLAIN.anatomy, Nuisances(diverticula=strength))
         rows = s_all < none.length_mm - 90
         deep = ((some.radius - none.radius)[rows] > 1.5).astype(np.uint8)
         return int(cv2.connectedComponents(deep)[0]) - 1

@@ -33,6 +33,7 @@ from endoforge.train.simulated_validation import (
     VALIDATION_RUNS,
     simulated_validation,
 )
+from tests.plain_ranges import PLAIN
 
 SIZE = (64, 64)
 RUNS_AT_ONCE, VIEWS = 3, 12
@@ -50,13 +51,13 @@ def made(seed: int, run: int) -> Footage:
 
 @cache
 def of_colon(seed: int, colon: int) -> list[Footage]:
-    return list(Recipe(seed, Randomization(), SIZE, VIEWS).make(colon))
+    return list(Recipe(seed, PLAIN, SIZE, VIEWS).make(colon))
 
 
 @cache
 def scene_of(seed: int, run: int) -> tuple[Scene, Flight]:
     """The scene of a run, in its own look, and the flight through its colon."""
-    colon = make_scene(training_seed(seed, run - run % LOOKS))
+    colon = make_scene(training_seed(seed, run - run % LOOKS), PLAIN)
     scene = dressed(colon, training_seed(seed, run)) if run % LOOKS else colon
     return scene, plan_flight(colon)
 
@@ -101,7 +102,7 @@ def loader(seed: int = 1, **others: Any) -> InArrays:
         "workers": 1,
         "runs_at_once": RUNS_AT_ONCE,
     }
-    recipe = Recipe(seed, Randomization(), SIZE, VIEWS)
+    recipe = Recipe(seed, PLAIN, SIZE, VIEWS)
     return InArrays(start_engine("cpu"), recipe, **(fields | others))
 
 
@@ -298,12 +299,14 @@ def test_the_validation_set_is_what_datagen_would_record(
         return named[-1]
 
     monkeypatch.setattr(validation_module, "_identity", spy)
-    validation = simulated_validation(cpu, Randomization(), SIZE, 32, ("polyp",))
+    validation = simulated_validation(cpu, PLAIN, SIZE, 32, ("polyp",))
     pack = validation.inputs
     assert (len(pack), pack.images.shape) == (12, (12, 64, 64, 3))
     frames: list[tuple[NDArray[np.uint8], NDArray[np.float32]]] = []
     for run in range(2):
-        simulator = Simulator(validation_seed(run), size=SIZE, max_frames=6, renderer="cpu")
+        simulator = Simulator(
+            validation_seed(run), randomization=PLAIN, size=SIZE, max_frames=6, renderer="cpu"
+        )
         for batch in simulator:
             told = [truth.boxes for truth in batch.labels]
             frames += zip(batch.rgb.numpy().copy(), told, strict=True)
@@ -323,8 +326,10 @@ def test_paris_kinds_are_classes_by_name(cpu: Engine, monkeypatch: pytest.Monkey
     names = simulated_classes("paris")
     assert names == tuple(sorted(KINDS))
     assert simulated_classes("label") == ("polyp",)
-    pack = simulated_validation(cpu, Randomization(), SIZE, 32, names).inputs
-    simulator = Simulator(validation_seed(0), size=SIZE, max_frames=40, renderer="cpu")
+    pack = simulated_validation(cpu, PLAIN, SIZE, 32, names).inputs
+    simulator = Simulator(
+        validation_seed(0), randomization=PLAIN, size=SIZE, max_frames=40, renderer="cpu"
+    )
     told = [truth.kinds for batch in simulator for truth in batch.labels]
     assert [[names[place] for place in own] for own in pack.classes] == told
     assert len({kind for own in told for kind in own}) > 1

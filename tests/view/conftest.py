@@ -19,6 +19,7 @@ from endoforge.view.encoding import Packet
 from endoforge.view.painter import PaintedPicture, Painter
 from endoforge.view.session import Session
 from endoforge.view.world import Colon, bake_colon
+from tests.plain_ranges import PLAIN
 
 SIZE = (96, 64)
 SEED = 3
@@ -26,7 +27,7 @@ SEED = 3
 
 @pytest.fixture(scope="session")
 def colon() -> Colon:
-    return bake_colon(SEED, SIZE, None)
+    return bake_colon(SEED, PLAIN, SIZE, None)
 
 
 @pytest.fixture(scope="session")
@@ -116,6 +117,7 @@ def detector() -> FakeDetector:
 def small_config(folder: Path, **flags: Any) -> SimViewConfig:
     """Everything under `folder`."""
     values: dict[str, Any] = {
+        "randomization": "plain",
         "resolution": "96x64",
         "renderer": "cpu",
         "device": "cpu",

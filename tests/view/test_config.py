@@ -54,6 +54,7 @@ def test_only_where_no_weights_are_named_the_packaged_ones_stand_in(packaged, tm
         ({"resolution": "big"}, "--resolution"),
         ({"infer_obj_thresh": 1.5}, "--infer-obj-thresh 1.5"),
         ({"infer_iou_thresh": float("nan")}, "--infer-iou-thresh nan"),
+        ({"randomization": 7}, "--randomization 7"),
         ({"device": "tpu"}, "--device tpu"),
         ({"port": 70000}, "--port 70000"),
         ({"host": " "}, "--host"),
@@ -74,6 +75,7 @@ def test_headless_datagen_is_datagen(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr("endoforge.datagen.generate.generate", note)
     flags = ["--seed", "5", "--max-frames", "7", "--output-root", str(tmp_path)]
     flags += ["--resolution", "96x64", "--renderer", "cpu"]
+    flags += ["--randomization", "plain"]
     assert cli.run(["sim-view", "--mode", "datagen", "--headless", *flags]) == 2
     assert cli.run(["datagen", *flags]) == 2
     assert seen[0] == seen[1]

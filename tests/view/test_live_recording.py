@@ -20,6 +20,7 @@ from endoforge.sim.lumen import Lumen
 from endoforge.view import live_recording
 from endoforge.view.commands import run_command
 from endoforge.view.from_viewers import Drag, SeedChoice, SpeedChoice, Steer, Switch
+from tests.plain_ranges import PLAIN
 
 from .conftest import SEED
 
@@ -29,6 +30,7 @@ FRAMES = 6
 def datagen(root, **flags):
     values: dict[str, Any] = {
         "seed": SEED,
+        "randomization": "plain",
         "output_root": str(root),
         "resolution": "96x64",
         "renderer": "cpu",
@@ -79,6 +81,15 @@ def test_a_data_run_is_byte_for_byte_datagens(watch, tmp_path):
     assert contents(only_run(again)) == contents(run_dir)
 
 
+@pytest.mark.parametrize("ranges", [None, "real"])
+def test_a_data_run_is_drawn_from_the_ranges_of_the_view(watch, tmp_path, ranges):
+    watched = watch(max_frames=2, randomization=ranges)
+    run_command(watched.session, Switch("data_run"))
+    run_dir = recorded(watched)
+    datagen(tmp_path / "again", max_frames=2, randomization=ranges)
+    assert contents(run_dir) == contents(only_run(tmp_path / "again"))
+
+
 def test_a_data_run_goes_on_where_it_was_though_the_camera_has_jpeg(tmp_path, watch):
     """Seeds differ in whether their camera codes as JPEG; live pictures don't, recorded ones do."""
     watched = watch(max_frames=3)
@@ -96,11 +107,10 @@ def test_a_data_run_goes_on_where_it_was_though_the_camera_has_jpeg(tmp_path, wa
 
 def _jpeg_of(seed):
     from endoforge.sim.nuisances import make_nuisances
-    from endoforge.sim.randomization import Randomization
     from endoforge.sim.sensor import make_camera_settings
     from endoforge.sim.streams import run_seed
 
-    ranges, run = Randomization(), run_seed(seed, 0)
+    ranges, run = PLAIN, run_seed(seed, 0)
     nuisances = make_nuisances(run, ranges.nuisances)
     return make_camera_settings(run, ranges.camera, nuisances).jpeg > 0
 

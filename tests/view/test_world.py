@@ -10,6 +10,7 @@ from endoforge.sim.streams import run_seed
 from endoforge.view.from_viewers import Steer
 from endoforge.view.steering import NOTHING, Pilot, Place, colon_axes, turned
 from endoforge.view.world import World, bake_colon
+from tests.plain_ranges import PLAIN
 
 from .conftest import SEED, SIZE
 
@@ -43,13 +44,13 @@ def test_between_two_steps_it_is_between_two_poses(colon):
 
 
 def test_a_colon_is_run_0_of_its_seed_and_the_same_every_time(colon):
-    again = bake_colon(SEED, SIZE, None)
+    again = bake_colon(SEED, PLAIN, SIZE, None)
     assert colon.run.seed == run_seed(SEED, 0)
     np.testing.assert_array_equal(again.flight.position, colon.flight.position)
     np.testing.assert_array_equal(again.tables["wall"], colon.tables["wall"])
-    captures = fly(make_scene(run_seed(SEED, 0)))
+    captures = fly(make_scene(run_seed(SEED, 0), PLAIN))
     assert [state.time_s for state in colon.run.states] == [state.time_s for state in captures]
-    assert bake_colon(SEED + 1, SIZE, None).run.seed != colon.run.seed
+    assert bake_colon(SEED + 1, PLAIN, SIZE, None).run.seed != colon.run.seed
 
 
 @pytest.mark.parametrize("free", [False, True])

@@ -1,13 +1,13 @@
 """The sheet of instruments and of what treatment leaves on the wall."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from endoforge.sim.camera import CameraState
 from endoforge.sim.flight import fly
 from endoforge.sim.lumen import Lumen
-from endoforge.sim.ranges.instruments_ranges import InstrumentRanges
 from endoforge.sim.ranges.values import Nuisance
 from endoforge.sim.scene import Scene, make_scene
 from endoforge.sim.streams import run_seed
@@ -38,7 +38,7 @@ def _example(studio: Studio, name: str, number: int) -> Picture:
     always = Nuisance(probability=1.0, strength=(0.5, 1.0))
     ranges = plain_ranges()
     bare = make_scene(run_seed(SEED, number), ranges)
-    held = type(ranges)(**{**vars(ranges), "instruments": InstrumentRanges(**{name: always})})
+    held = replace(ranges, instruments=replace(ranges.instruments, **{name: always}))
     scene = make_scene(bare.seed, held)
     states = _close_ups(scene) if name in ON_THE_WALL else fly(scene)[len(fly(scene)) // 2 :]
     some = states[:: max(len(states) // studio.tries, 1)]

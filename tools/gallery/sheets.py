@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 
 import cv2
 import matplotlib
@@ -65,7 +64,6 @@ ABOUT = {
 }  # fmt: skip
 DEPTHS_MM = (0.0, 80.0)
 APART_S, FAR_AWAY_MM = 8.0, 1000.0
-REAL_FOOTAGE = Path(__file__).parents[2] / "docs" / "examples" / "real.toml"
 INSTANCE_COLOURS = matplotlib.colormaps["Set2"].colors  # type: ignore[attr-defined]
 
 
@@ -310,7 +308,7 @@ def random_sheet(studio: Studio, count: int = 24, columns: int = 4) -> Picture:
 
 
 def _random_tile(studio: Studio, number: int) -> Picture:
-    scene = make_scene(run_seed(RANDOM_SEED, number), load_randomization(REAL_FOOTAGE))
+    scene = make_scene(run_seed(RANDOM_SEED, number), load_randomization("real"))
     states = fly(scene)
     moment = int(np.random.default_rng([RANDOM_SEED, number]).integers(len(states)))
     return studio.tile_of(studio.take(scene, [states[moment]])[0])

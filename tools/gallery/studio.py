@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import cv2
@@ -13,11 +13,10 @@ from endoforge.sim.anatomy import make_anatomy
 from endoforge.sim.camera import CameraState, Pose, look_at
 from endoforge.sim.engine import start_engine
 from endoforge.sim.labels import PolypView, polyp_views
-from endoforge.sim.lookalikes import Lookalikes
 from endoforge.sim.lumen import Lumen
 from endoforge.sim.nuisances import Nuisances
 from endoforge.sim.polyps import Polyp
-from endoforge.sim.randomization import Randomization, parse_randomization
+from endoforge.sim.randomization import Randomization, load_randomization, parse_randomization
 from endoforge.sim.renderer import CameraShot, Renderer
 from endoforge.sim.scene import Scene, make_look
 from endoforge.sim.sensor import LONGEST_EXPOSURE_S
@@ -122,15 +121,15 @@ def plain_ranges(**polyps: Any) -> Randomization:
         "jpeg": off, "contrast": [0.2, 0.2], "scattered": [0.75, 0.75],
     }  # fmt: skip
     mucosa = {name: [strength, strength] for name, strength in SURFACE.items()}
+    changes: dict[str, dict[str, Any]] = {
+        "nuisances": nuisances,
+        "camera": camera,
+        "mucosa": mucosa,
+        "polyps": {"like_wall": 0.0, **polyps},
+    }
+    plain = asdict(load_randomization("plain"))
     return parse_randomization(
-        {
-            "nuisances": nuisances,
-            "camera": camera,
-            "mucosa": mucosa,
-            "lookalikes": {field.name: off for field in fields(Lookalikes)},
-            "residue": {"soft": 0.0, "bile": off, "mucus": off},
-            "polyps": {"like_wall": 0.0, **polyps},
-        }
+        {table: {**ranges, **changes.get(table, {})} for table, ranges in plain.items()}
     )
 
 

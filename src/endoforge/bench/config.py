@@ -11,7 +11,8 @@ from endoforge.core.choices import DeviceName
 class BenchConfig:
     """Measure rendering, recording, training and detecting on this machine, in about a minute.
 
-    Times depend on what else the machine does: compare figures taken side by side.
+    What is rendered is the plain world (--randomization plain). Times depend on what else the
+    machine does: compare figures taken side by side.
     """
 
     device: DeviceName = "auto"

@@ -19,6 +19,7 @@ from endoforge.bench import detect_speed, record_speed, render_speed, train_spee
 from endoforge.bench.config import BenchConfig
 from endoforge.datagen.config import DatagenConfig
 from endoforge.sim.engine import Engine, start_engine
+from endoforge.sim.randomization import load_randomization
 from endoforge.sim.scene import make_scene
 
 log = logging.getLogger(__name__)
@@ -91,7 +92,8 @@ def _machine(device: torch.device, engine: Engine) -> dict[str, str]:
 def _rendering(engine: Engine) -> list[Figure]:
     seconds = render_speed.seconds_per_scene(range(20, 25))
     batch = RENDER_BATCH_CPU if engine.name == "cpu" else RENDER_BATCH_GPU
-    scenes = [make_scene(seed) for seed in range(1, RENDER_SCENES + 1)]
+    plain = load_randomization("plain")
+    scenes = [make_scene(seed, plain) for seed in range(1, RENDER_SCENES + 1)]
     rates = [
         Figure(
             f"render {width}x{height}, batch {batch}",
@@ -105,7 +107,7 @@ def _rendering(engine: Engine) -> list[Figure]:
 
 
 def _recording(engine: Engine) -> list[Figure]:
-    config = DatagenConfig(max_frames=DATAGEN_FRAMES, renderer=engine.name)
+    config = DatagenConfig(randomization="plain", max_frames=DATAGEN_FRAMES, renderer=engine.name)
     renderer, rate = record_speed.frames_per_second(config)
     return [Figure(f"datagen {config.resolution}, to disk", rate, "frames/s", renderer)]
 

@@ -58,8 +58,9 @@ class DatagenConfig:
     polyps: Annotated[str | None, arg(metavar="MIN-MAX")] = None
     """Polyps a run, such as 12-20; in place of the randomisation's."""
 
-    randomization: Annotated[str | None, arg(metavar="FILE.toml")] = None
-    """Ranges that runs are drawn from, in place of the defaults that the file names."""
+    randomization: Annotated[str | None, arg(metavar="NAME|FILE.toml")] = None
+    """Ranges that runs are drawn from: plain, real, or a file's, in place of the defaults that it
+    names."""
 
     print_randomization: bool = False
     """Print the ranges in effect as TOML, and do nothing else."""

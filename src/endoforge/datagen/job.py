@@ -18,7 +18,7 @@ from endoforge.core.reading import MOST_LABEL_BYTES, read_regular
 from endoforge.core.text import as_utf8
 from endoforge.datagen.config import SAVED, DatagenConfig
 from endoforge.sim.clock import CAPTURES, Clock
-from endoforge.sim.randomization import Randomization, load_randomization, parse_randomization
+from endoforge.sim.randomization import Randomization, chosen_randomization, parse_randomization
 from endoforge.sim.streams import run_seed
 
 log = logging.getLogger(__name__)
@@ -98,11 +98,10 @@ def make_job(config: DatagenConfig) -> RunJob:
 
 
 def randomization_of(config: DatagenConfig) -> Randomization:
-    """The ranges in effect: the manifest's, or the file's or the defaults with `--polyps`."""
+    """The ranges in effect: the manifest's, or those chosen or the defaults with `--polyps`."""
     if config.from_manifest is not None:
         return _again(config, Path(config.from_manifest)).data_set.randomization
-    file = config.randomization
-    ranges = Randomization() if file is None else load_randomization(Path(file))
+    ranges = chosen_randomization(config.randomization)
     if config.polyp_count is None:
         return ranges
     try:

@@ -14,7 +14,7 @@ class DemoConfig:
     """The whole journey on this machine: simulate, prune, train, evaluate, report.
 
     Simulates colons, trains a detector on some of them, and measures it on others that it never
-    saw. Takes a few minutes on two CPU cores; ends with an HTML report.
+    saw, all of the plain world. Takes a few minutes on two CPU cores; ends with an HTML report.
     """
 
     output_root: Annotated[str, arg(metavar="FOLDER")] = "demo"

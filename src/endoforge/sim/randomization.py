@@ -1,12 +1,15 @@
 """What differs from run to run: one dataclass of ranges, each drawn from anew for every run.
 
 `endoforge datagen --print-randomization` prints it as TOML; a file with some of it replaces those
-parts (`--randomization file.toml`); every manifest holds the whole of it.
+parts (`--randomization file.toml`), and `ranges/` has files that go by name (`--randomization
+real`); every manifest holds the whole of it.
 """
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import asdict
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +35,17 @@ from endoforge.sim.ranges.residue_ranges import ResidueRanges
 from endoforge.sim.ranges.screen_ranges import RecordingRanges, ScreenRanges
 from endoforge.sim.ranges.values import STRICT
 
+NAMED = ("plain", "real")
+"""What can be written in place of a file's name, for ranges that come with EndoForge."""
+
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Randomization:
     """All ranges that runs are drawn from: `Randomization()` is what `datagen` takes by default.
 
     Units stand in the names; shares are 0..1. A range that a run couldn't bear is a ValueError
-    (pydantic's ValidationError) that names it. `load_randomization` reads one from TOML.
+    (pydantic's ValidationError) that names it. `load_randomization` reads one from TOML, or gets
+    one that comes with EndoForge: `load_randomization("plain")`.
     """
 
     anatomy: AnatomyRanges = AnatomyRanges()
@@ -57,13 +64,32 @@ class Randomization:
     lens: LensRanges = LensRanges()
 
 
-def load_randomization(path: Path) -> Randomization:
-    """Read the default ranges with what the TOML file `path` says in their place.
+def ranges_file(given: str | os.PathLike[str]) -> Path:
+    """The file that `given` names: itself, or the one of the package for a word of `NAMED`."""
+    if given in NAMED:
+        return Path(str(resources.files("endoforge") / "sim" / "ranges" / f"{given}.toml"))
+    return Path(given)
 
-    Raises UserError, which names the file and the first thing that is wrong.
+
+def chosen_randomization(given: str | os.PathLike[str] | None) -> Randomization:
+    """Follow the one rule of `--randomization`: the default ranges where nothing is given."""
+    return Randomization() if given is None else load_randomization(given)
+
+
+def load_randomization(given: str | os.PathLike[str]) -> Randomization:
+    """Read the default ranges with what a TOML file says in their place.
+
+    `given` is a word of `NAMED`, or the file's path: a file that happens to have such a name is
+    meant by "./plain". Raises UserError, which names the file and the first thing that is wrong.
     """
+    path = ranges_file(given)
     try:
         text = decode_text(read_regular(path, MOST_NAMES_BYTES))
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{path}: can't be read ({error.strerror}); ranges that come with EndoForge, and need "
+            f"no file: {', '.join(NAMED)}"
+        ) from error
     except OSError as error:
         raise UserError(f"{path}: can't be read ({error.strerror})") from error
     except UnicodeDecodeError as error:

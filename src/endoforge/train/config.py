@@ -43,8 +43,9 @@ class TrainConfig:
     steps: Annotated[int | None, arg(metavar="INT")] = None
     """With --simulate: training steps in all, split evenly into the --epochs."""
 
-    randomization: Annotated[str | None, arg(metavar="FILE.toml")] = None
-    """With --simulate: ranges that runs are drawn from, in place of the defaults that it names."""
+    randomization: Annotated[str | None, arg(metavar="NAME|FILE.toml")] = None
+    """With --simulate: ranges that runs are drawn from: plain, real, or a file's, in place of the
+    defaults that it names."""
 
     ckpt_dir: Annotated[str, arg(metavar="FOLDER")] = "checkpoints"
     """Folder for the weights and the state to resume from."""

@@ -16,6 +16,7 @@ from endoforge.core.outputs import (
 )
 from endoforge.core.reading import MOST_LABEL_BYTES, read_regular
 from endoforge.detect.packaged import PACKAGED
+from endoforge.sim.randomization import ranges_file
 from endoforge.train.checkpoint import FILE_NAMES, held
 from endoforge.train.config import DEBUG_NAME, TrainConfig
 
@@ -80,6 +81,7 @@ def _manifest_to_write(config: TrainConfig) -> str | None:
 def _refuse_one_file_twice(config: TrainConfig) -> None:
     """Raise UserError if two outputs are one file, or an output is a file that is read."""
     start = config.demo_checkpoint if config.demo_checkpoint != PACKAGED else None
+    ranges = config.randomization
     written = [Path(config.ckpt_dir) / name for name in FILE_NAMES]
     if start is not None and Path(start).resolve() in [path.resolve() for path in written]:
         raise UserError(
@@ -90,7 +92,7 @@ def _refuse_one_file_twice(config: TrainConfig) -> None:
         | {
             "--debug-batch": Path(config.ckpt_dir) / DEBUG_NAME if config.debug_batch else None,
             "--demo-checkpoint": start,
-            "--randomization": config.randomization,
+            "--randomization": ranges and ranges_file(ranges),
             "--split-manifest": config.split_manifest,
             "--metrics-out": config.metrics_out,
             "--status-file": config.status_file,

@@ -4,7 +4,6 @@ import hashlib
 import json
 import logging
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import torch
 
@@ -19,7 +18,7 @@ from endoforge.data.pack import LabelledInputs
 from endoforge.data.split import fingerprint
 from endoforge.sim.bakery import LOOKS, Recipe
 from endoforge.sim.engine import Engine, start_engine
-from endoforge.sim.randomization import Randomization, load_randomization
+from endoforge.sim.randomization import Randomization, chosen_randomization
 from endoforge.sim.timetable import RUNS_AT_ONCE, VIEWS_A_RUN
 from endoforge.train.config import TrainConfig
 from endoforge.train.recorded import log_dropped, log_unknown, pack_validation, real_index, usable
@@ -89,9 +88,7 @@ def load_simulated(
         ("--val-target-size", config.val_input_size),
     ):
         check_render_size(f"{flag} {size[0]}x{size[1]}", size, when="with --simulate ")
-    ranges = Randomization()
-    if config.randomization is not None:
-        ranges = load_randomization(Path(config.randomization))
+    ranges = chosen_randomization(config.randomization)
     engine = engine_on(device)
     recipe = Recipe(config.seed, ranges, config.input_size, VIEWS_A_RUN)
     classes = simulated_classes(config.label)

@@ -46,6 +46,9 @@ class SimViewConfig:
     seed: Annotated[int | None, arg(metavar="INT")] = None
     """Base seed of the first colon, as of datagen. Default: POLYP_SEED if set, else the time."""
 
+    randomization: Annotated[str | None, arg(metavar="NAME|FILE.toml")] = None
+    """Ranges that colons are drawn from, as of datagen: plain, real, or a file's."""
+
     output_root: Annotated[str, arg(metavar="FOLDER")] = "assets/datasets/captures"
     """Folder that gets recorded runs (made if it isn't there)."""
 
@@ -92,6 +95,8 @@ class SimViewConfig:
             self._check_source(source)
         if self.seed is not None:
             checks.check_seed("--seed", self.seed)
+        if self.randomization is not None:
+            checks.check_path("--randomization", self.randomization)
         if self.max_frames is not None:
             checks.check_at_least("--max-frames", self.max_frames, 1, example="200")
         checks.check_render_size(f"--resolution {self.resolution}", self.size)

@@ -85,6 +85,7 @@ class Recording:
             size=(colon.run.lens.width, colon.run.lens.height),
             max_frames=max_frames,
             saved=(),
+            randomization=colon.run.scene.ranges,
         )
         self._recorder: RunRecorder | None = None
         self._states: list[CameraState] = []

@@ -13,6 +13,7 @@ from endoforge.core.errors import UserError
 from endoforge.core.machine import cpu_cores
 from endoforge.detect.detections import Detector
 from endoforge.detect.heuristic import HeuristicDetector
+from endoforge.sim.randomization import chosen_randomization
 from endoforge.view.clip import ClipMaker
 from endoforge.view.config import SimViewConfig
 from endoforge.view.encoding import Encoding, Packet
@@ -56,6 +57,7 @@ class Session:
         make_heuristic: Callable[[], Detector] = HeuristicDetector,
     ) -> None:
         self.config, self.seed = config, seed
+        self.ranges = chosen_randomization(config.randomization)
         self.events = Events()
         self.shared = SharedWorld()
         self.on_packet: Callable[[Packet], None] = lambda _: None
@@ -301,7 +303,7 @@ class Session:
                     return
                 seed, at_s = wanted
             try:
-                colon = bake_colon(seed, self.config.size, self.config.max_frames)
+                colon = bake_colon(seed, self.ranges, self.config.size, self.config.max_frames)
             except Exception as error:
                 log.debug("baking failed", exc_info=True)
                 self._tell("error", f"seed {seed}: {type(error).__name__}: {error}")

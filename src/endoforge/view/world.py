@@ -55,9 +55,11 @@ class Colon:
         )
 
 
-def bake_colon(base_seed: int, size: tuple[int, int], max_frames: int | None) -> Colon:
+def bake_colon(
+    base_seed: int, ranges: Randomization, size: tuple[int, int], max_frames: int | None
+) -> Colon:
     """The colon of a base seed; takes some tenths of a second, in any thread."""
-    scene = make_scene(run_seed(base_seed, 0), Randomization())
+    scene = make_scene(run_seed(base_seed, 0), ranges)
     flight = plan_flight(scene)
     run = bake_flight(scene, flight, size, max_frames)
     return Colon(base_seed, run, flight, Movers.of([scene]), scene_arrays(scene, *size))

@@ -1,7 +1,9 @@
 """Jobs: fixed commands, numbers in range, logs, and a stop that lets them save."""
 
+import shlex
 import signal
 import sys
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -47,6 +49,17 @@ def fake(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("fake")
+@pytest.mark.parametrize("ranges", ["real", "my own.toml", None])
+def test_datagen_draws_from_the_ranges_of_the_view(tmp_path, ranges):
+    jobs = Jobs(small_config(tmp_path, randomization=ranges))
+    jobs.start("datagen", {"runs": 2})
+    words = shlex.split(jobs.as_json()["datagen"]["command"])
+    given = [after for word, after in pairwise(words) if word == "--randomization"]
+    assert given == [ranges] * (ranges is not None)
+    jobs.close(5)
+
+
+@pytest.mark.usefixtures("fake")
 def test_a_job_runs_is_followed_and_stops(jobs, tmp_path):
     assert jobs.as_json()["datagen"]["state"] == "idle"
     jobs.start("datagen", {"runs": 2, "seed": 9})
@@ -60,7 +73,7 @@ def test_a_job_runs_is_followed_and_stops(jobs, tmp_path):
         shown["command"].split()
         == (
             f"endoforge datagen --output-root {folder} --resolution 96x64 --renderer cpu "
-            "--runs 2 --max-frames 60 --seed 9"
+            "--randomization plain --runs 2 --max-frames 60 --seed 9"
         ).split()
     )
     part = job.log_from(6)

@@ -9,11 +9,11 @@ from endoforge.sim.ranges.values import STRICT, Nuisance
 class NuisanceRanges:
     """What fools detectors."""
 
-    highlights: Nuisance = Nuisance(probability=1.0, strength=(0.1, 0.8))
+    highlights: Nuisance = Nuisance(probability=1.0, strength=(0.2, 0.9))
     """specular glints on wet mucosa"""
     bubbles: Nuisance = Nuisance(probability=0.5, strength=(0.1, 0.9))
     """bubbles and foam on the wall"""
-    stool: Nuisance = Nuisance(probability=0.5, strength=(0.05, 0.7))
+    stool: Nuisance = Nuisance(probability=0.4, strength=(0.05, 0.6))
     """residue that sticks to the wall"""
     fluid: Nuisance = Nuisance(probability=0.45, strength=(0.1, 0.9))
     """pools on the lower side"""
@@ -31,7 +31,7 @@ class NuisanceRanges:
     """from the scope's motion during the exposure: 1 is 1/25 s"""
     overlay: Nuisance = Nuisance(probability=0.75, strength=(0.2, 1.0))
     """black mask around an octagonal or round picture, burned-in text, a coloured inset"""
-    haze: Nuisance = Nuisance(probability=0.25, strength=(0.05, 0.6))
+    haze: Nuisance = Nuisance(probability=0.15, strength=(0.05, 0.5))
     """a veil of vapour or smoke before the lens"""
-    narrow_band: Nuisance = Nuisance(probability=0.06, strength=(0.7, 1.0))
+    narrow_band: Nuisance = Nuisance(probability=0.03, strength=(0.7, 1.0))
     """lit by narrow bands of green and blue, shown as brown and teal"""

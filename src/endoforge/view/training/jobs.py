@@ -118,7 +118,8 @@ class Jobs:
         config = self.config
         if kind == "datagen":
             place = ["--output-root", config.output_root, "--resolution", config.resolution]
-            return ["datagen", *place, "--renderer", config.renderer]
+            ranges = ["--randomization", config.randomization] if config.randomization else []
+            return ["datagen", *place, "--renderer", config.renderer, *ranges]
         checkpoint = Path(config.first_weights)
         if checkpoint.name != WEIGHTS_NAME:
             raise UserError(
