@@ -26,14 +26,18 @@ LONG_FILES = (
     "test_processes.py",
     "test_kills.py",
 )
+SLOW_MARKS = ("slow", "browser")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that take minutes go first, so that no process is left alone with one at the end.
+    """Files that take minutes go first, then those with a slow test: none is left alone at the end.
+
+    So long as xdist doesn't put files with many tests first (--no-loadscope-reorder).
 
     What uses WebGPU isn't traced for coverage: it is tinygrad's Python, which takes twice as long.
     """
-    items.sort(key=lambda item: item.path.name not in LONG_FILES)
+    slow = {item.path for item in items for mark in SLOW_MARKS if item.get_closest_marker(mark)}
+    items.sort(key=lambda item: (item.path.name not in LONG_FILES, item.path not in slow))
     for item in items:
         if "webgpu" in getattr(item, "fixturenames", ()):
             item.add_marker("no_cover")
