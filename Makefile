@@ -17,6 +17,8 @@ STAMP  := $(VENV)/.endoforge-env
 FUZZ_SECONDS ?= 3600
 LOWEST := .venv-lowest
 TORCH  ?=
+# Files in the order of tests/conftest.py, the longest first; else xdist begins with those of most tests.
+SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: env demo test test-lowest fuzz golden figures flags gallery view-shots clean
 .DEFAULT_GOAL := env
@@ -45,7 +47,7 @@ test: env
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --cov --cov-report=
+	$(BIN)/pytest $(SIDE_BY_SIDE) --cov --cov-report=
 	@echo "branch coverage: files below 80 %, and in all"
 	@$(BIN)/coverage report --sort=cover | awk '$$NF + 0 < 80 || /^TOTAL/'
 
@@ -62,7 +64,7 @@ LOWEST_TESTS := \
 # TORCH=2.13.0 takes another torch: of its lowest, PyPI has CUDA builds alone for Linux, 4 GB. PYTHON
 # must be 3.11, for the oldest NumPy knows none that is newer.
 test-lowest: $(LOWEST)/.torch-$(TORCH)
-	$(LOWEST)/bin/pytest -q -n auto --maxprocesses 4 --dist loadfile -m "not slow" $(LOWEST_TESTS)
+	$(LOWEST)/bin/pytest -q $(SIDE_BY_SIDE) -m "not slow" $(LOWEST_TESTS)
 
 $(LOWEST)/.torch-$(TORCH): pyproject.toml constraints.txt tools/lowest_versions.py
 	$(PYTHON) -m venv --clear $(LOWEST)

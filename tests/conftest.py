@@ -26,14 +26,18 @@ LONG_FILES = (
     "test_processes.py",
     "test_kills.py",
 )
+SLOW_MARKS = ("slow", "browser")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that take minutes go first, so that no process is left alone with one at the end.
+    """Files that take minutes go first, then those with a slow test: none is left alone at the end.
+
+    So long as xdist doesn't put files with many tests first (--no-loadscope-reorder).
 
     What uses WebGPU isn't traced for coverage: it is tinygrad's Python, which takes twice as long.
     """
-    items.sort(key=lambda item: item.path.name not in LONG_FILES)
+    slow = {item.path for item in items for mark in SLOW_MARKS if item.get_closest_marker(mark)}
+    items.sort(key=lambda item: (item.path.name not in LONG_FILES, item.path not in slow))
     for item in items:
         if "webgpu" in getattr(item, "fixturenames", ()):
             item.add_marker("no_cover")
@@ -53,7 +57,8 @@ def _own_cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
     """Nothing is read from the user's cache, or written to it.
 
     Where several processes test side by side, they share one, in which the renderer's kernels are
-    compiled once, before anything else.
+    compiled once, before anything else: a process keeps those that it compiles when it ends, so
+    that else each would compile all.
     """
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("cache")
@@ -68,11 +73,20 @@ def _own_cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 
 
 def compile_kernels(output: Path) -> None:
-    """By recording a frame with everything."""
+    """By recording a frame with everything, and one with the picture alone, side by side.
+
+    The kernel that draws is another with normals than without; either takes half a minute.
+    """
     words = ["datagen", "--runs", "1", "--max-frames", "1", "--resolution", "96x64"]
-    more = ["--save", "instance,depth,normals,pose", "--renderer", "cpu", "--seed", "3"]
-    command = [sys.executable, "-m", "endoforge", *words, *more, "--output-root", str(output)]
-    subprocess.run(command, check=True, capture_output=True)
+    more = ["--renderer", "cpu", "--seed", "3", "--output-root", str(output)]
+    command = [sys.executable, "-m", "endoforge", *words, *more]
+    children = [
+        subprocess.Popen([*command, *saved], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        for saved in (["--save", "instance,depth,normals,pose"], [])
+    ]
+    for child in children:
+        _, said = child.communicate()
+        assert child.returncode == 0, said.decode()
 
 
 @pytest.fixture(autouse=True)

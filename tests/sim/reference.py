@@ -14,7 +14,7 @@ from endoforge.sim.anatomy import WAVE_MM, WAVE_S
 from endoforge.sim.camera import Pose
 from endoforge.sim.centreline import ALONG_STEP_MM, NUM_ALONG
 from endoforge.sim.optics import Lens
-from endoforge.sim.polyps import Polyp
+from endoforge.sim.polyps import LABELLED_STALK, Polyp
 from endoforge.sim.scene import Scene
 from endoforge.sim.shapes import SMOOTH
 from endoforge.sim.wall import NUM_AROUND
@@ -89,7 +89,8 @@ class Reference:
         for polyp in self.polyps:
             distance = polyp_distance(polyp, p)
             if polyp.flat:
-                height = flat_height(polyp, p, distance)
+                # One around the lumen is the wall.
+                height = 1e-6 if polyp.band else flat_height(polyp, p, distance)
                 distance = np.where(distance < 0, parts[0] - height, 1e6)
             h = np.maximum(polyp.blend_mm - np.abs(blended - distance), 0)
             blended = np.minimum(blended, distance) - h**2 / (4 * polyp.blend_mm)
@@ -115,8 +116,14 @@ class Reference:
             marching[marching] = (distance > 0.004) & (t[marching] < FAR_MM)
             if not marching.any():
                 break
-        _, parts, _ = self.distances(pose.position + rays * t[:, None], s)
-        return t, np.where(t < FAR_MM, parts.argmin(axis=0), 0)
+        points = pose.position + rays * t[:, None]
+        _, parts, _ = self.distances(points, s)
+        instance = np.where(t < FAR_MM, parts.argmin(axis=0), 0)
+        for k, polyp in enumerate(map(self._carried, self.scene.polyps), start=1):
+            if polyp.stalk_mm > 0:
+                beyond = _head_distance(polyp, points) > LABELLED_STALK * polyp.half_width_mm
+                instance[(instance == k) & beyond] = 0
+        return t, instance
 
     def _wave(self, s: Array) -> Array:
         """Peristalsis: the share by which the wall is wider."""
@@ -157,11 +164,15 @@ class Reference:
 
 def polyp_distance(polyp: Polyp, p: Array) -> Array:
     """(N,) distance to a polyp: its head, and its stalk."""
-    q = p - np.asarray(polyp.centre)
-    distance = _smooth_head(polyp, q) if polyp.uneven == SMOOTH else _uneven_head(polyp, q)
+    distance = _head_distance(polyp, p)
     if polyp.stalk_mm > 0:
         distance = _with_stalk(polyp, p, distance)
     return distance
+
+
+def _head_distance(polyp: Polyp, p: Array) -> Array:
+    q = p - np.asarray(polyp.centre)
+    return _smooth_head(polyp, q) if polyp.uneven == SMOOTH else _uneven_head(polyp, q)
 
 
 def _smooth_head(polyp: Polyp, q: Array) -> Array:
@@ -183,6 +194,8 @@ def _uneven_head(polyp: Polyp, q: Array) -> Array:
     """A stretched egg, or merged balls; with lobes and creases; less a crater."""
     uneven = polyp.uneven
     bare = _balls(polyp, q) if uneven.heads else _egg(polyp, q)
+    if polyp.band:
+        bare = _band(polyp, q)
     per_mm = 0.67 * uneven.crowded / polyp.half_width_mm
     turns = q * per_mm + np.asarray(polyp.centre) - np.asarray(polyp.base)
     x, y, z = np.sin(2 * np.pi * (turns + q * [[0, 0, 0.2 * per_mm]])).T
@@ -227,6 +240,21 @@ def _balls(polyp: Polyp, q: Array) -> Array:
         h = np.maximum(join - np.abs(merged - ball), 0)
         merged = np.minimum(merged, ball) - h**2 / (4 * join)
     return merged
+
+
+def _band(polyp: Polyp, q: Array) -> Array:
+    """A tube's wall from one angle to another, over so much of its length, with round corners."""
+    band, axis, along = polyp.band, np.asarray(polyp.axis), np.asarray(polyp.uneven.along)
+    assert band is not None
+    frame = np.stack([axis, np.cross(along, axis), along], axis=1)
+    x, y, ahead = ((q - band.middle_mm * axis) @ frame).T
+    off, angle = np.hypot(x, y), np.arctan2(y, x)
+    length = np.abs(ahead) - band.half_length_mm
+    side = off * (np.cos(angle) - band.turn)
+    corner = np.maximum(band.round_mm - np.abs(length - side), 0)
+    within = np.maximum(length, side) + corner**2 / (4 * band.round_mm)
+    distance: Array = np.maximum(within, off - 1.5 * band.radius_mm)
+    return distance
 
 
 def bulges(turns: Array) -> Array:

@@ -163,7 +163,7 @@ def test_blood_is_red_and_dye_is_blue_and_gathers_in_grooves(clean: Anatomy) -> 
 
 
 def test_the_coat_says_what_lies_where() -> None:
-    """Cover: 1 to 2 under fluid, its depth over 7 mm above 1; stain below 0 where there is foam."""
+    """Cover: under fluid its depth over 7 mm below -0.15; stain below 0 where there is foam."""
     scene = make_scene(1, PLAIN)
     fluid = np.zeros((NUM_ALONG, NUM_AROUND), np.float32)
     foam, stool = fluid.copy(), fluid.copy()
@@ -171,7 +171,7 @@ def test_the_coat_says_what_lies_where() -> None:
     deposits = Deposits(fluid, stool, foam, 0 * fluid, (1, 1, 1), 0.0, (1, 1, 1))
     scene = replace(scene, anatomy=replace(scene.anatomy, deposits=deposits))
     coat = scene.tables.coat.reshape(NUM_ALONG // 2, NUM_AROUND // 2, 4)
-    np.testing.assert_allclose(coat[205:245, 12:28, 2], 1.5)
+    np.testing.assert_allclose(coat[205:245, 12:28, 2], -0.65)
     np.testing.assert_allclose(coat[305:345, 12:28, 3], -0.7)
     np.testing.assert_allclose(coat[405:445, 12:28, 2], 0.4)
     assert (coat[:190, :, 2:] == 0).all()

@@ -53,7 +53,7 @@ class Recipe:
 class Bakery:
     """Makes runs of a recipe in `workers` processes, AHEAD of each before they are asked for.
 
-    Their arrays lie in memory that the processes share: it is taken when the bakery opens, at the
+    Their arrays lie in `memory` that the processes share: it is taken when the bakery opens, at the
     first run that is asked for. Close it in the end.
     """
 
@@ -115,13 +115,13 @@ class Bakery:
             layout, slot_bytes = _layout(next(self.recipe.make(0)).arrays)
             num_slots = AHEAD * self.workers * LOOKS
             # A run is over ten megabytes: through a pipe it would be pickled and copied twice.
-            memory = SharedMemory(slot_bytes * num_slots, "in which runs are handed over")
-            self._slots = _slots(memory, layout, num_slots)
+            self.memory = SharedMemory(slot_bytes * num_slots, "in which runs are handed over")
+            self._slots = _slots(self.memory, layout, num_slots)
             self._pool = ProcessPoolExecutor(
                 self.workers,
                 context,
                 _start,
-                (self.recipe, memory, layout, num_slots, self._stopping),
+                (self.recipe, self.memory, layout, num_slots, self._stopping),
             )
             with starting_children():
                 self._pool.submit(os.getpid)  # starts them all

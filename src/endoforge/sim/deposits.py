@@ -20,6 +20,8 @@ from endoforge.sim.wall import COLUMN_ANGLES, NUM_AROUND, Array, Grid, patches
 
 POOL_REACH_MM = 75.0
 """A pool goes no farther from its middle than this."""
+NO_POOL_MM = np.float32(5.0)
+"""Pools' surfaces are taken to lie no farther than this below the wall."""
 STOOL_FROM = 0.35
 """Amounts of stool up to this only stain."""
 STOOL_MM = 1.3
@@ -31,7 +33,8 @@ class Deposits:
     """Amounts on the wall, each (NUM_ALONG, NUM_AROUND).
 
     `fluid` depth in mm; `stool` and `foam` 0..1; `stain` 0..1 of what `stain_colour` (linear RGB
-    that multiplies the mucosa's) says: blood or dye; dye gathers in grooves. `mucus` 0..1.
+    that multiplies the mucosa's) says: blood or dye; dye gathers in grooves. `mucus` 0..1. `shore`
+    is by how many mm the wall lies under the next pool's surface, below 0 where above it.
     """
 
     fluid: Grid
@@ -42,6 +45,7 @@ class Deposits:
     in_grooves: float
     fluid_colour: tuple[float, float, float]
     mucus: Grid = field(default_factory=lambda: np.zeros((NUM_ALONG, NUM_AROUND), np.float32))
+    shore: Grid = field(default_factory=lambda: np.full((NUM_ALONG, NUM_AROUND), -NO_POOL_MM))
 
 
 def lay_deposits(
@@ -60,7 +64,8 @@ def lay_deposits(
     shade = rng.uniform(0.25, 0.75)
     fluid_colour = (0.66 * shade, rng.uniform(0.38, 0.52) * shade, rng.uniform(0.06, 0.2) * shade)
     low = _lowness(line, down)
-    pooled = _pools(rng, line, radius, down, nuisances.fluid)
+    surface = _surfaces(rng, line, radius, down, nuisances.fluid)
+    pooled: Grid = np.minimum(radius, surface)
     fluid = np.maximum(radius - pooled, 0)
     dry = fluid < 0.2
     if residue.soft and soft_rng is not None:
@@ -74,6 +79,7 @@ def lay_deposits(
         thick = np.asarray(cv2.GaussianBlur(thick, (5, 5), 1.0) * dry, np.float32)
     covered = pooled - STOOL_MM * np.minimum(thick, 0.25 * pooled)
     deposits = Deposits(fluid, stool, foam, stain, colour, grooves, fluid_colour)
+    deposits = replace(deposits, shore=radius - surface)
     if residue.soft and soft_rng is not None:
         covered, deposits = _lay_residue(soft_rng, low, dry, covered, deposits, residue)
     return covered, deposits
@@ -109,14 +115,14 @@ def _lowness(line: Centreline, down: Array) -> Grid:
     return np.asarray(cosine, np.float32)
 
 
-def _pools(
+def _surfaces(
     rng: np.random.Generator, line: Centreline, radius: Grid, down: Array, strength: float
 ) -> Grid:
-    """The wall with level pools in it: each is a horizontal plane that cuts the low side off.
+    """The radius of level pools' surfaces: each is a horizontal plane that cuts the low side off.
 
     In the cross-section at s the plane lies `level` mm from the centreline, downwards.
     """
-    pooled = radius.copy()
+    surface = radius + NO_POOL_MM
     height = line.points @ down
     x, y = line.normals @ down, line.binormals @ down
     across = np.maximum(np.hypot(x, y), 0.05)
@@ -134,12 +140,12 @@ def _pools(
         first = max(row - int(POOL_REACH_MM / ALONG_STEP_MM), 0)
         rows = slice(first, min(row + int(POOL_REACH_MM / ALONG_STEP_MM), NUM_ALONG))
         away = (np.arange(rows.start, rows.stop) - row) * ALONG_STEP_MM / POOL_REACH_MM
-        depth = (level - height[rows]) / across[rows] + 20.0 * away**8
-        depth = np.maximum(depth, 0.4 * room[rows])
+        # Even a pool that fills the colon ends in a slope: at a cliff a march would overshoot.
+        depth = np.maximum((level - height[rows]) / across[rows], 0.4 * room[rows]) + 20.0 * away**8
         cosine = np.cos(COLUMN_ANGLES[None, :] - to_low[rows, None])
         plane = depth[:, None] / np.maximum(cosine, 0.05)
-        pooled[rows] = np.minimum(pooled[rows], plane.astype(np.float32))
-    return pooled
+        surface[rows] = np.minimum(surface[rows], plane.astype(np.float32))
+    return surface
 
 
 def _spots(rng: np.random.Generator, strength: float, size_mm: float, low: Grid) -> Grid:

@@ -2,13 +2,18 @@
 
 import atexit
 import contextlib
+import hashlib
 import importlib
 import io
 import logging
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from endoforge.core.choices import RendererName
 from endoforge.core.errors import UserError
@@ -70,6 +75,33 @@ def wait(engine: Engine) -> None:
         _quadrants().sync()
 
 
+def pin(engine: Engine, memory: NDArray[np.uint8]) -> bool:
+    """Keep `memory` (N,) where it is, so that a CUDA device copies from it at its full speed.
+
+    Returns whether it is so kept: then `unpin` it before it is given back.
+    """
+    if engine.name != "cuda":
+        return False
+    runtime = _cuda_runtime()
+    if int(runtime.cudaHostRegister(memory.ctypes.data, memory.nbytes, 0)) == 0:
+        return True
+    log.debug("%d MB can't be pinned: copies from there are slower", memory.nbytes // 2**20)
+    # The next launch would report the error that the driver keeps.
+    with contextlib.suppress(RuntimeError):
+        torch.zeros(1, device=engine.device)
+    return False
+
+
+def unpin(memory: NDArray[np.uint8]) -> None:
+    """Undo a `pin`."""
+    _cuda_runtime().cudaHostUnregister(memory.ctypes.data)
+
+
+def _cuda_runtime() -> Any:
+    cuda: Any = torch.cuda
+    return cuda.cudart()
+
+
 def settle(engine: Engine) -> None:
     """Return when all that torch has started on the engine's device has ended.
 
@@ -103,9 +135,37 @@ def _start(name: RendererName) -> None:
         quadrants.init(
             arch=getattr(quadrants, name), log_level=quadrants.ERROR, enable_fallback=False
         )
+    _index_kernels(quadrants.lang.impl.get_runtime(), fingerprint(Path(__file__).parent))
     if _running is None:
         atexit.register(keep_compiled)
     _running = name
+
+
+def fingerprint(folder: Path) -> str:
+    """Twelve hexadecimal digits that follow from the text of all Python files under `folder`."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _index_kernels(runtime: Any, sources: str) -> None:
+    """Have quadrants index its kernels in a folder of these sources; without one if that can't be.
+
+    A kernel that is in the index is taken from the disk without being read, which saves seconds.
+    It is found by the text of its functions alone, while they take numbers from everywhere in
+    `sim`: so another text of anything there has another index. The kernels stay in one folder for
+    all, where they lie by what they were read to be. Their keeper notes it when it is first asked.
+    """
+    runtime.prog.dump_cache_data_to_disk()
+    config = runtime.prog.config()
+    index = Path(config.offline_cache_file_path) / f"endoforge-{sources}"
+    try:
+        index.mkdir(parents=True, exist_ok=True)
+        runtime.src_ll_cache = os.access(index, os.W_OK)
+    except OSError:
+        runtime.src_ll_cache = False
+    config.offline_cache_file_path = str(index)
 
 
 def _quadrants() -> Any:

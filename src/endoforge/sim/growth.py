@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from endoforge.sim.anatomy import Anatomy
+from endoforge.sim.encircling import grow_around
 from endoforge.sim.lesion_growth import (
     FLAT_KINDS,
     grow_flat,
@@ -20,7 +21,7 @@ from endoforge.sim.lesion_growth import (
     passable,
     tinted,
 )
-from endoforge.sim.polyps import KINDS, Paris, Polyp
+from endoforge.sim.polyps import KINDS, MAX_POLYPS, Paris, Polyp
 from endoforge.sim.ranges.polyps_ranges import PolypRanges
 from endoforge.sim.ranges.values import draw
 from endoforge.sim.shapes import triple
@@ -33,6 +34,12 @@ MOST_BLEND_MM = 2.0
 """Width over which a polyp merges into the wall at most, flat ones aside."""
 PLACE_TRIES = 200
 """Places that a polyp is tried at before it is left out: a colon may have no room for it."""
+MOST_GROUPS, GROUP_SIZE, GROUP_TRIES = 3, (3, 12), 60
+"""Groups of small ones of a run at most; how many are in one; places tried for one of them."""
+GROUP_MM = (5.0, 13.0)
+"""Standard deviation of their places about the middle of their group."""
+APART_MM, APART_IN_GROUP_MM = 2.0, 0.2
+"""What polyps leave free between them."""
 LEE_TRIES = 24
 """Places of which the one with the steepest wall counts as the lee of a fold."""
 MARGIN_MM = 35.0
@@ -59,11 +66,14 @@ def make_polyps(seed: int, anatomy: Anatomy, ranges: PolypRanges) -> tuple[Polyp
     placed: list[Polyp] = []
     for kind in rng.choice(len(KINDS), size=wanted, p=shares / shares.sum()):
         diameter = _diameter(chance, KINDS[kind], ranges)
+        around = KINDS[kind] == "mass" and _happens(chance.shapes, ranges.encircling)
         for _ in range(PLACE_TRIES):
-            polyp = _grow(chance, KINDS[kind], diameter, anatomy, ranges)
-            if polyp is not None and all(_apart(polyp, other) for other in placed):
+            place = _place(chance, anatomy, ranges)
+            polyp = _grow_at(chance, KINDS[kind], diameter, place, anatomy, ranges, around=around)
+            if polyp is not None and _apart(polyp, placed, APART_MM):
                 placed.append(polyp)
                 break
+    _add_clusters(seed, placed, anatomy, ranges)
     placed.sort(key=lambda polyp: polyp.s_mm)
     return _some_like_wall(seed, placed, ranges.like_wall)
 
@@ -77,9 +87,53 @@ def _some_like_wall(seed: int, polyps: Sequence[Polyp], share: float) -> tuple[P
     )
 
 
-def _apart(one: Polyp, other: Polyp) -> bool:
-    distance = float(np.linalg.norm(one.bound_centre - other.bound_centre))
-    return distance > one.bound_mm + other.bound_mm + 2.0
+def _add_clusters(seed: int, placed: list[Polyp], anatomy: Anatomy, ranges: PolypRanges) -> None:
+    """Add the groups of small ones of a seed, as many as there is room for."""
+    rng = stream(seed, Stream.CLUSTERS)
+    if not _happens(rng, ranges.clusters):
+        return
+    for number in range(1, int(rng.integers(1, MOST_GROUPS + 1)) + 1):
+        group = _cluster(rng, placed, anatomy, ranges)
+        if len(group) >= GROUP_SIZE[0]:
+            placed += [replace(polyp, group=number) for polyp in group]
+
+
+def _cluster(
+    rng: np.random.Generator, placed: Sequence[Polyp], anatomy: Anatomy, ranges: PolypRanges
+) -> list[Polyp]:
+    """Draw small polyps of one look around one place, at most as many as a scene has room for."""
+    middle, turn = _anywhere(rng, anatomy)
+    spread, look = draw(rng, GROUP_MM), appearance(rng, ranges)
+    wanted = min(int(rng.integers(GROUP_SIZE[0], GROUP_SIZE[1] + 1)), MAX_POLYPS - len(placed))
+    group: list[Polyp] = []
+    for _ in range(wanted):
+        diameter = draw(rng, DIMINUTIVE_MM)
+        for _ in range(GROUP_TRIES):
+            along, around = rng.normal(0.0, spread, 2)
+            angle = turn + around / anatomy.radius_at(middle, turn)
+            place = middle + along, (angle + np.pi) % (2 * np.pi) - np.pi
+            polyp = _grow_at(_Chance(rng, rng), "Is", diameter, place, anatomy, ranges)
+            if (
+                polyp is not None
+                and _apart(polyp, placed, APART_MM)
+                and _apart(polyp, group, APART_IN_GROUP_MM)
+            ):
+                group.append(replace(polyp, **look))
+                break
+    return group
+
+
+def _apart(polyp: Polyp, others: Sequence[Polyp], free_mm: float) -> bool:
+    return all(
+        float(np.linalg.norm(polyp.bound_centre - other.bound_centre))
+        > polyp.bound_mm + other.bound_mm + free_mm
+        for other in others
+    )
+
+
+def _happens(rng: np.random.Generator, share: float) -> bool:
+    """Whether what so many have is so here; nothing is drawn where none has it."""
+    return share > 0 and bool(rng.random() < share)
 
 
 def _diameter(chance: _Chance, paris: Paris, ranges: PolypRanges) -> float:
@@ -107,27 +161,35 @@ def _place(chance: _Chance, anatomy: Anatomy, ranges: PolypRanges) -> tuple[floa
     rng = chance.usual
     in_lee = rng.random() < ranges.behind_folds
 
-    def anywhere() -> tuple[float, float]:
-        return (
-            rng.uniform(MARGIN_MM, anatomy.length_mm - MARGIN_MM),
-            rng.uniform(-np.pi, np.pi),
-        )
-
     if chance.shapes.random() < ranges.on_folds:
-        tries = [anywhere() for _ in range(LEE_TRIES)]
+        tries = [_anywhere(rng, anatomy) for _ in range(LEE_TRIES)]
         return max(tries, key=lambda place: anatomy.crest_at(*place))
     if not in_lee:
-        return anywhere()
-    tries = [anywhere() for _ in range(LEE_TRIES)]
+        return _anywhere(rng, anatomy)
+    tries = [_anywhere(rng, anatomy) for _ in range(LEE_TRIES)]
     return max(tries, key=lambda place: anatomy.slopes_at(*place)[0])
 
 
-def _grow(
-    chance: _Chance, paris: Paris, diameter: float, anatomy: Anatomy, ranges: PolypRanges
+def _anywhere(rng: np.random.Generator, anatomy: Anatomy) -> tuple[float, float]:
+    return rng.uniform(MARGIN_MM, anatomy.length_mm - MARGIN_MM), rng.uniform(-np.pi, np.pi)
+
+
+def _grow_at(
+    chance: _Chance,
+    paris: Paris,
+    diameter: float,
+    place: tuple[float, float],
+    anatomy: Anatomy,
+    ranges: PolypRanges,
+    *,
+    around: bool = False,
 ) -> Polyp | None:
-    """Draw a polyp somewhere, or None if it would fill the lumen there or drown in a pool."""
+    """Draw a polyp at a place, or None if it would fill the lumen there or drown in a pool.
+
+    `around`: a mass that goes around the lumen.
+    """
     rng = chance.usual
-    s_mm, angle = _place(chance, anatomy, ranges)
+    s_mm, angle = place
     wall, away, along = anatomy.wall_at(s_mm, angle)
     half_width, stalk, base = diameter / 2, 0.0, wall
     half_height, centre, blend = half_width, wall, MOST_BLEND_MM
@@ -162,7 +224,8 @@ def _grow(
         **appearance(rng, ranges),
     )
     drowned = anatomy.fluid_at(s_mm, angle) > 0.3
-    shaped = _shaped(chance.shapes, polyp, anatomy, ranges)
+    shape = grow_around if around else _shaped
+    shaped = shape(chance.shapes, polyp, anatomy, ranges)
     return None if drowned or shaped is None or _fills_lumen(shaped, anatomy) else shaped
 
 

@@ -29,7 +29,7 @@ from endoforge.sim.instruments import (
     Instruments,
     Tool,
 )
-from endoforge.sim.polyps import polyp_shifts, swells
+from endoforge.sim.polyps import MAX_POLYPS, polyp_shifts, swells
 from endoforge.sim.scene import Scene
 from endoforge.sim.tool_shapes import (
     CLIP,
@@ -61,11 +61,13 @@ LEAST_OUT = 0.04
 class Carried:
     """What instruments and marks of a scene are in the kernels' numbers, at rest.
 
+    `held` (MAX_POLYPS,) is 1 for polyps that a tool may be for: one around the lumen is none.
     `mark_rows` (M, 4, 4); the capsules of C clips about their `clip_feet` (C, 3) mm, and their
     colours `clip_metal` (C, 3); how peristalsis carries both, (., 5) as of `polyps.swells`.
     """
 
     instruments: Instruments
+    held: Array
     mark_rows: Array
     mark_swells: Array
     clips: list[list[Capsule]]
@@ -88,8 +90,11 @@ class Carried:
             ]
             for m in treated.marks
         ]
+        held = np.ones(MAX_POLYPS)
+        held[: len(scene.polyps)] = [polyp.band is None for polyp in scene.polyps]
         return Carried(
             instruments=things,
+            held=held,
             mark_rows=np.array(marks).reshape(-1, 4, 4),
             mark_swells=swells(treated.marks, scene.anatomy),
             clips=[_clip_capsules(clip) for clip in treated.clips],
@@ -141,7 +146,7 @@ class Carried:
         if not (tools or jet or self.clips):
             return
         places = np.einsum("nij,nkj->nki", axes, polyps[:, :, :3] - eyes[:, None])
-        near = _near(places)
+        near = _near(places) * self.held
         shares = BETWEEN + (INSPECTING - BETWEEN) * near.max(axis=1)
         outs = np.array([tool.rhythm.out(times_s, tool.share * shares) for tool in tools])
         runs = (

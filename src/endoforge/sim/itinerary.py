@@ -5,6 +5,7 @@ stopped at, turned to and come close to, and now and then with the tip against t
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,9 +79,18 @@ class Planner:
 
     def _insertion(self) -> list[Leg]:
         stops = self._touches(self.touches_in)
-        stops += [self._glance(p) for p in self.polyps if self.rng.random() < GLANCED_AT]
+        stops += [self._glance(polyp) for polyp in self._some_polyps(GLANCED_AT)]
         stops.sort(key=lambda leg: leg.s_mm[0])
         return self._joined(stops, FIRST_MM, self.deepest_mm, self.motion.insertion_mm_s)
+
+    def _some_polyps(self, share: float) -> Iterator[Polyp]:
+        """Draw a share of the polyps, and of those that stand in a group no more than one."""
+        groups = set()
+        for polyp in self.polyps:
+            if polyp.group not in groups and self.rng.random() < share:
+                yield polyp
+                if polyp.group:
+                    groups.add(polyp.group)
 
     def _around_the_cecum(self) -> list[Leg]:
         num_steps = _steps(self.rng.uniform(4.0, 8.0))
@@ -89,9 +99,7 @@ class Planner:
 
     def _withdrawal(self) -> list[Leg]:
         stops = self._touches(self.touches_out)
-        for polyp in self.polyps:
-            if self.rng.random() < self.motion.inspected:
-                stops.append(self._inspection(polyp))
+        stops += [self._inspection(polyp) for polyp in self._some_polyps(self.motion.inspected)]
         stops.sort(key=lambda leg: -leg.s_mm[0])
         return self._joined(stops, self.deepest_mm, FIRST_MM, self.motion.withdrawal_mm_s)
 
@@ -171,7 +179,8 @@ class Planner:
         Each is the best of SPOT_TRIES: clear, with nothing in between, no further than need be.
         """
         scale = np.tile(np.linspace(1.0, 1.7, SPOT_TRIES), len(shares))
-        wanted = [viewing_distance(polyp.diameter_mm, share, self.fov_rad) for share in shares]
+        width = self._width_mm(polyp)
+        wanted = [viewing_distance(width, share, self.fov_rad) for share in shares]
         target_s, target_xy = self.lumen.from_world(np.asarray(polyp.centre), polyp.s_mm)
         distance = scale * np.repeat(wanted, SPOT_TRIES)
         s_mm, xy_mm = self._places_before(target_s, target_xy, distance)
@@ -183,6 +192,14 @@ class Planner:
         best = cost.reshape(-1, SPOT_TRIES).argmin(axis=1)
         best += np.arange(len(shares)) * SPOT_TRIES
         return np.concatenate([s_mm[best, None], xy_mm[best]], axis=1)
+
+    def _width_mm(self, polyp: Polyp) -> float:
+        """The width of a polyp, or of the group that it stands in as seen from above it."""
+        if not polyp.group:
+            return polyp.diameter_mm
+        members = [other for other in self.polyps if other.group == polyp.group]
+        ways = [np.linalg.norm(np.subtract(other.centre, polyp.centre)) for other in members]
+        return float(max(ways)) + polyp.diameter_mm
 
     def _places_before(
         self, target_s: float, target_xy: Array, distance_mm: Array

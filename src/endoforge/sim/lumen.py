@@ -94,6 +94,8 @@ class Lumen:
         least: Array = self._look_up(self.room, s_mm, xy_mm) - np.hypot(*xy_mm.T)
         wall = least + WALL_CLEARANCE_MM
         for polyp, carried in zip(self.polyps, self.carried_mm.tolist(), strict=True):
+            if polyp.band:
+                continue  # a part of the wall
             reach = 2.5 * (polyp.bound_mm + POLYP_CLEARANCE_MM + 4.0)
             (near,) = np.nonzero(np.abs(s_mm - polyp.s_mm) < reach)
             if len(near) and polyp.flat:

@@ -13,13 +13,14 @@ POLYP_COLUMNS numbers, is rows of four to the kernels:
     the centre to the base at which the bounding sphere's centre lies
 28  direction it is stretched along, unit | 1 / stretch^2 - 1
 32  egg's share, or width of a mass's joins in mm | creases in mm | crater's radius in mm | form:
-    0 plain, 1 uneven, n > 1 a mass of n heads, -1 flat
+    0 plain, 1 uneven, n > 1 a mass of n heads, -1 flat, -2 a mass around the lumen
 36  layer of its pits in `surfaces.KINDS` | pits 0..1 | repeats of them in one of the detail | share
     of the wall's colour
 40  margin in mm | top -1..1 | spots -1..1 | erosion 0..1
 44  heads of a mass, a row each: x, y, z off the centre in mm | radius in mm. Of a flat lesion:
     height in mm | margin in mm | hollow 0..1 | nodules in mm || half the number of nodules per mm |
-    part of a step that is safe
+    part of a step that is safe | of a mass around the lumen, see `shapes.Band`: rounding in mm | 0
+    || half length in mm | turn | middle in mm | radius in mm
 """
 
 from collections.abc import Sequence

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from endoforge.sim.anatomy import WAVE_MM, WAVE_S, Anatomy
 from endoforge.sim.polyp_surface import PLAIN, PolypSurface
 from endoforge.sim.ranges.polyps_ranges import MOST_POLYPS
-from endoforge.sim.shapes import MOST_HEADS, SMOOTH, STEEP, Flat, Uneven, grown_by
+from endoforge.sim.shapes import MOST_HEADS, SMOOTH, STEEP, Band, Flat, Uneven, grown_by
 
 Paris = Literal["Ip", "Isp", "Is", "IIa", "IIb", "IIc", "IIa+IIc", "LST-G", "LST-NG", "mass"]
 KINDS: tuple[Paris, ...] = get_args(Paris)
@@ -29,6 +29,11 @@ POLYP_COLUMNS = 44 + 4 * MOST_HEADS
 """Numbers a polyp in the kernel's table: rows of four."""
 FIRST_HEAD_COLUMN = 44
 """Where the heads of a mass begin, or the profile of a flat lesion."""
+LABELLED_STALK = 0.3
+"""What of a stalk is labelled with its polyp: so much from the head, in half-widths of that.
+
+Clinicians box the head: the stalk is mucosa drawn out, and no lesion.
+"""
 
 Vector = NDArray[np.float64]
 
@@ -42,7 +47,8 @@ class Polyp:
     `stalk_mm` from `base` to `centre`. `blend_mm` is the width over which it merges into the wall.
     `tint` multiplies the mucosa's colour; `pattern` (of pits), `lobes`, `mucus` and `vessels` are
     strengths 0..1. `surface` is what it looks like from near. One that is `like_wall` has the
-    colour and the surface of the wall instead. `uneven` says how the head differs from that
+    colour and the surface of the wall instead. `group` counts, from 1, the groups of small ones
+    that stand close together, 0 is for one by itself. `uneven` says how the head differs from that
     ellipsoid. One that is `flat` has no body: its head only cuts out the region of the wall that it
     is.
     """
@@ -63,9 +69,15 @@ class Polyp:
     mucus: float
     vessels: float
     like_wall: bool = False
+    group: int = 0
     surface: PolypSurface = PLAIN
     uneven: Uneven = SMOOTH
     flat: Flat | None = None
+
+    @property
+    def band(self) -> Band | None:
+        """The region that it is if it goes around the lumen."""
+        return self.flat.band if self.flat else None
 
     @property
     def diameter_mm(self) -> float:
@@ -105,6 +117,8 @@ class Polyp:
 
     @property
     def _head_mm(self) -> float:
+        if self.band:
+            return self.band.bound_mm
         half = self.diameter_mm / 2
         return half if self.uneven == SMOOTH else half + self._grown_mm - self._bends_mm
 
@@ -138,14 +152,18 @@ class Polyp:
             flat = self.flat
             rest = [flat.height_mm, flat.margin_mm, flat.hollow, flat.nodule_mm]
             rest += [flat.nodules_per_mm, 1 / (1 + flat.slope)]
+        if self.band:
+            band = self.band
+            rest += [band.round_mm, 0.0]
+            rest += [band.half_length_mm, band.turn, band.middle_mm, band.radius_mm]
         unused = [0.0] * (POLYP_COLUMNS - FIRST_HEAD_COLUMN - len(rest))
         return [*bends, *self.surface.table_rows(), *rest, *unused]
 
     @property
     def form(self) -> float:
-        """0 for a plain head, 1 for an uneven one, the number of heads of a mass, -1 if flat."""
+        """What it is: see `packing`."""
         if self.flat:
-            return -1.0
+            return -2.0 if self.band else -1.0
         return float(len(self.uneven.heads) or self.uneven != SMOOTH)
 
     @property
@@ -165,10 +183,11 @@ class Polyp:
     def shell_mm(self) -> float:
         """How much larger than the head an ellipsoid is that holds all of what the head bends.
 
-        Added to both half-axes; 0 for a polyp with a stalk, which a sphere bounds. Measured by the
-        kernel's first-order distance, which is short of the true one off the axes.
+        Added to both half-axes; 0 for a polyp with a stalk, or around the lumen, which a sphere
+        bounds. Measured by the kernel's first-order distance, which is short of the true one off
+        the axes.
         """
-        if self.stalk_mm > 0:
+        if self.stalk_mm > 0 or self.band:
             return 0.0
         wide, high = self.half_width_mm, self.half_height_mm
         if self.uneven != SMOOTH:

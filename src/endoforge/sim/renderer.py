@@ -12,7 +12,7 @@ from endoforge.core.signals import held_interrupts
 from endoforge.sim.camera import CameraState
 from endoforge.sim.darkroom import Darkroom
 from endoforge.sim.engine import Engine, settle, wait
-from endoforge.sim.kernels import passes, shadow
+from endoforge.sim.kernels import drawing, passes, shadow
 from endoforge.sim.kernels.types import (
     CAMERA_ROWS,
     CELL,
@@ -190,9 +190,9 @@ class Renderer:
             passes.cone_march(scenes, view, target, size, count)
             passes.trace_lattice(scenes, view, target, size, count)
             shadow.cast_shadows(scenes, view, target, size, count)
-            passes.draw_pixels(
-                scenes, view, target, use_lattice, self.normals, self._span, size, count
-            )
+            drawing.find_surfaces(scenes, view, target, use_lattice, self._span, size, count)
+            drawing.shade_surfaces(scenes, view, target, self._span, size, count)
+            drawing.add_instruments(scenes, view, target, self.normals, size, count)
             passes.count_polyps(scenes, view, target, hidden, size, count)
             self._darkroom.develop(count)
             wait(self.engine)
@@ -219,7 +219,7 @@ class Renderer:
             light=self._zeros(METERED * self.batch_size, dtype=torch.int32),
             gain=self._zeros(self.batch_size),
             radiance=self._zeros(pixels, 4),
-            normals=self._zeros(pixels if self.normals else 1, 4),
+            normals=self._zeros(pixels, 4),
             shadows=self._zeros(self.batch_size * lattice, 4),
             image=self._zeros(pixels, dtype=torch.int32),
             stats=self._zeros(self.batch_size * MAX_POLYPS * STATS, dtype=torch.int32),

@@ -18,7 +18,8 @@ FILM = 0.35
 """Amounts of stool up to this are a film; `deposits.STOOL_FROM` is the same for hard stool."""
 MUCUS = 0.15
 """The most mucus is -MUCUS of cover to the kernels, and fluid lies below that: in this order the
-edge of a pool, where covers are interpolated, passes for a little froth and not for stool."""
+edge of a pool, where covers are interpolated, passes for a little froth, or nothing, and not for
+stool."""
 MUCUS_MM = 0.5
 """Thickness of the thickest mucus."""
 Colour = tuple[float, float, float]

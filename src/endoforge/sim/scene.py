@@ -19,6 +19,7 @@ from endoforge.sim.display import (
     make_display,
     make_recording,
 )
+from endoforge.sim.encircling import with_masses
 from endoforge.sim.growth import make_polyps
 from endoforge.sim.instruments import Instruments, make_instruments, make_strengths
 from endoforge.sim.light import make_light_settings
@@ -42,6 +43,10 @@ FLUID_MM = 7.0
 """Fluid of this depth hides what is under it."""
 COAT_STEP = 2
 """The coat's table has every second row and column of the wall's."""
+SHORE = 3.0
+"""Samples of the wall's table over which a pool's edge goes from dry to wet."""
+SHALLOW = 0.1
+"""The depth, in FLUID_MM, that a pool shows at its edge."""
 
 
 _PLAIN_TISSUE = Tissue()
@@ -191,6 +196,7 @@ def make_scene(seed: int, ranges: Randomization = _DEFAULT) -> Scene:
     strengths = make_strengths(seed, ranges.instruments)
     # After the polyps, for much of it is done to them: none grows elsewhere because of it.
     polyps = make_polyps(seed, anatomy, ranges.polyps)
+    anatomy = with_masses(anatomy, polyps)
     anatomy, polyps, treatment = treat(seed, strengths, anatomy, polyps)
     surfaces = draw_surfaces(seed, len(polyps), ranges.polyp_surface)
     light = make_light_settings(seed, ranges.light, ranges.camera, ranges.lens)
@@ -275,9 +281,9 @@ def _coat_table(scene: Scene) -> NDArray[np.float32]:
     """The crevice, tone, cover and stain on every second sample of the wall.
 
     Crevice is the radius less its mean over about 7 mm: deep places get less of the scattered
-    light. Cover is stool from 0 to 1, and from 1 to 2 fluid on top, up to FLUID_MM deep. Stain is
-    0..1; below 0 it is foam. Where residue is soft, cover is mucus from 0 to -MUCUS, and fluid
-    below that. Blush counts as tone, whatever its strength.
+    light. Cover is stool from 0 to 1; below -MUCUS it is fluid, up to FLUID_MM deep, and between
+    the two mucus, if residue is soft. Stain is 0..1; below 0 it is foam. Blush counts as tone,
+    whatever its strength.
     """
     deposits, size = scene.anatomy.deposits, (NUM_AROUND // COAT_STEP, NUM_ALONG // COAT_STEP)
     rng = stream(scene.seed, Stream.TONE)
@@ -287,12 +293,11 @@ def _coat_table(scene: Scene) -> NDArray[np.float32]:
     if scene.anatomy.blush.any():
         # 0.9 as in `kernels.shading.mucosa_albedo`.
         tone += scene.anatomy.blush / np.float32(0.9 * max(scene.look.tone, 0.02))
-    depth = np.minimum(deposits.fluid / FLUID_MM, 1)
+    wet, depth = _wetness(deposits)
+    dry = deposits.stool
     if scene.look.soft_residue:
-        dry = deposits.stool - MUCUS * deposits.mucus
-        cover = np.where(deposits.fluid > 0.05, -MUCUS - depth, dry)
-    else:
-        cover = np.where(deposits.fluid > 0.05, 1 + depth, deposits.stool)
+        dry = dry - MUCUS * deposits.mucus
+    cover = dry + wet * (-MUCUS - dry) - depth
     stain = np.where(deposits.foam > 0, -deposits.foam, deposits.stain)
     fine = [cv2.resize(grid, size, interpolation=cv2.INTER_AREA) for grid in (tone, cover, stain)]
     grooves = np.clip(0.3 + 0.35 * crevice, 0, 1) if deposits.in_grooves else 1.0
@@ -300,6 +305,23 @@ def _coat_table(scene: Scene) -> NDArray[np.float32]:
     grooves = grooves + (1 - grooves) * scene.look.tissue.dye_in_pits
     fine[2] = np.where(fine[2] > 0, fine[2] * grooves, fine[2])
     return np.stack([crevice, *fine], axis=-1).astype(np.float32).reshape(-1, 4)
+
+
+def _wetness(deposits: Deposits) -> tuple[Grid, Grid]:
+    """How wet each place is, 1 from the shore of a pool on, and how deep (of FLUID_MM, at most 1).
+
+    Across a shore wetness and depth rise evenly, over SHORE samples to each side. They are read
+    between coarse samples, where a step would show as teeth.
+    """
+    under = np.where(deposits.fluid > 0, deposits.fluid, deposits.shore)
+    wrapped = np.concatenate([under[:, -1:], under, under[:, :1]], axis=1)
+    along, around = np.gradient(wrapped)
+    steepness = np.hypot(along, around)[:, 1:-1]
+    samples = under / np.maximum(steepness, 1e-3)
+    wet = np.clip(1 + samples / SHORE, 0, 1)
+    shallow = SHALLOW * np.clip(samples / SHORE, 0, 1)
+    depth = np.maximum(np.minimum(deposits.fluid / FLUID_MM, 1), shallow)
+    return np.asarray(wet, np.float32), np.asarray(depth, np.float32)
 
 
 def _crevice(radius: Grid) -> Grid:

@@ -10,6 +10,9 @@ MOST_HEADS = 9
 STEEP = 5.0
 """Slope of lobes and creases of 1 mm that come once a mm: distances are shortened for it."""
 
+BEYOND = 1.5
+"""A mass around the lumen ends so many of its radii off the lumen's middle."""
+
 Triple = tuple[float, float, float]
 Vector = NDArray[np.float64]
 
@@ -47,12 +50,49 @@ SMOOTH = Uneven()
 
 
 @dataclass(frozen=True)
+class Band:
+    """The region of a mass that goes around the lumen, as it lies about the polyp's centre.
+
+    The middle of the lumen lies `middle_mm` up the polyp's axis, the wall about `radius_mm` off
+    that. The region reaches `half_length_mm` either way along `Uneven.along`, and around as far as
+    the angle off the axis whose cosine is below `turn`, seen from the middle: above 1 it closes to
+    a ring. Its corners are cut round over `round_mm`.
+    """
+
+    half_length_mm: float
+    turn: float
+    middle_mm: float
+    radius_mm: float
+    round_mm: float
+
+    @property
+    def bound_mm(self) -> float:
+        """The radius of the ball about the polyp's centre that holds it."""
+        farthest = BEYOND * self.radius_mm
+        top = min(self.turn, 1.0) * farthest
+        across2 = farthest**2 + self.middle_mm**2 + 2 * self.middle_mm * top
+        return float(np.hypot(self.half_length_mm, np.sqrt(across2)))
+
+    def distance(self, from_centre: Vector, along: Vector, axis: Vector) -> Vector:
+        """The distance (N,) mm of places (N, 3) off the polyp's centre to it, below 0 inside."""
+        out = from_centre - self.middle_mm * axis
+        ahead = out @ along
+        off = np.linalg.norm(out - ahead[:, None] * along, axis=1)
+        length, side = np.abs(ahead) - self.half_length_mm, out @ axis - self.turn * off
+        corner = np.maximum(self.round_mm - np.abs(length - side), 0)
+        within = np.maximum(length, side) + corner**2 / (4 * self.round_mm)
+        distance: Vector = np.maximum(within, off - BEYOND * self.radius_mm)
+        return distance
+
+
+@dataclass(frozen=True)
 class Flat:
     """A lesion that is but a region of the wall, raised by up to `height_mm`.
 
     The region is what of the wall lies in the polyp's head. It rises over `margin_mm` from its
     outline inwards, and behind such a rim falls again by the share `hollow`. `nodule_mm` is the
-    height of a carpet of nodules on it, `nodules_per_mm` their number along a mm, halved.
+    height of a carpet of nodules on it, `nodules_per_mm` their number along a mm, halved. With a
+    `band` it is a mass around the lumen, whose region that is; `encircling` has raised the wall.
     """
 
     height_mm: float
@@ -60,6 +100,7 @@ class Flat:
     hollow: float = 0.0
     nodule_mm: float = 0.0
     nodules_per_mm: float = 0.13
+    band: Band | None = None
 
     @property
     def slope(self) -> float:

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from endoforge.core.progress import progress
+from endoforge.core.shared_memory import SharedMemory
 from endoforge.sim.bakery import Bakery, Recipe
-from endoforge.sim.engine import Engine, settle
+from endoforge.sim.engine import Engine, pin, settle, unpin
 from endoforge.sim.footage import Footage
 from endoforge.sim.kernels.types import STATS
 from endoforge.sim.packing import SCENE_ARRAYS
@@ -34,8 +35,9 @@ PIXELS_AT_ONCE_CPU, PIXELS_AT_ONCE_GPU = 2**18, 2**25
 class Shown:
     """N frames on the device, copies that are the caller's own.
 
-    `rgb` (N, H, W, 3) uint8; `stats` (N, MAX_POLYPS, 6) int32 as of `RenderedFrames`; `kinds`
-    (N, MAX_POLYPS) int64, places in `polyps.KINDS`.
+    `rgb` (N, H, W, 3) uint8; `stats` (N, MAX_POLYPS, 6) int32 as of `RenderedFrames`, but its
+    unoccluded pixels, which are not looked for; `kinds` (N, MAX_POLYPS) int64, places in
+    `polyps.KINDS`.
     """
 
     rgb: Tensor
@@ -56,6 +58,8 @@ class FootageStage:
         self.renderer = Renderer(*recipe.size, engine, _frames_at_once(engine, recipe.size))
         self._bakery, self._workers = Bakery(recipe, workers), workers
         self._coming: Generator[Footage] | None = None
+        self._memory: SharedMemory | None = None
+        self._pinned = False
         self._tables: dict[str, Tensor] = {}
         self._kinds: list[NDArray[np.int64]] = []
         self._beat = 0
@@ -84,6 +88,7 @@ class FootageStage:
     def close(self) -> None:
         """End the processes that make runs; asked for more frames, it starts them anew."""
         self._leave()
+        self._let_go()
         self._bakery.close()
 
     def _shoot(self, places: NDArray[np.int64]) -> Shown:
@@ -97,7 +102,7 @@ class FootageStage:
         polyps = self._tables["polyps"][slots, views_there]
         self._settle()
         # Above, torch wrote what the kernels are about to read.
-        frames = self.renderer.render_rows(cameras, polyps)
+        frames = self.renderer.render_rows(cameras, polyps, hidden=False)
         # Cloned, for the renderer draws over its buffers with the next batch.
         return Shown(frames.rgb.clone(), frames.stats.clone(), self._tables["kinds"][slots])
 
@@ -136,9 +141,21 @@ class FootageStage:
         arrays = {**footage.arrays, "kinds": footage.kinds}
         if not self._tables:
             self._make_room(arrays)
+        self._hold(self._bakery.memory)
         for name, array in arrays.items():
             slot = self._tables[name][run % self.timetable.runs_at_once]
             slot.copy_(torch.from_numpy(array))
+
+    def _hold(self, memory: SharedMemory) -> None:
+        """Pin the memory in which runs arrive, once."""
+        if memory is not self._memory:
+            self._let_go()
+            self._memory, self._pinned = memory, pin(self.engine, memory.bytes)
+
+    def _let_go(self) -> None:
+        if self._memory is not None and self._pinned:
+            unpin(self._memory.bytes)
+        self._memory, self._pinned = None, False
 
     def _make_room(self, arrays: dict[str, NDArray[Any]]) -> None:
         for name, array in arrays.items():

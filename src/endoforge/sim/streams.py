@@ -49,6 +49,7 @@ class Stream(IntEnum):
     COLOUR_MODE = 52
     LENS = 53
     POLYP_SHAPES = 20
+    CLUSTERS = 21
 
 
 def stream(seed: int, part: Stream) -> np.random.Generator:

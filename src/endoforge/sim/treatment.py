@@ -142,8 +142,9 @@ class _Wall:
         """A cushion under the mucosa, half of them under a polyp."""
         on_polyp, chosen = rng.random() < 0.5, rng.random()
         place, least = self._free(rng, 12.0), 6.0
-        if on_polyp and self.polyps:
-            polyp = self.polyps[int(chosen * len(self.polyps))]
+        polyp = self.polyps[int(chosen * len(self.polyps))] if on_polyp and self.polyps else None
+        # No cushion is as wide as a mass around the lumen.
+        if polyp and not polyp.band:
             place, least = (polyp.s_mm, polyp.angle), 1.3 * polyp.half_width_mm + 3.0
         wide = max(rng.uniform(6.0, 14.0), least)
         high = min(wide * rng.uniform(0.3, 0.7), 0.36 * self.anatomy.radius_at(*place))

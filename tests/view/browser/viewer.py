@@ -46,7 +46,7 @@ class Viewer:
                 *flags,
             ],
             cwd=folder,
-            env=environment(),
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -96,12 +96,6 @@ def renderers_of(viewer: Viewer) -> list[int]:
         if parent == viewer.process.pid and b"spawn_main" in words:
             found.append(int(folder.name))
     return found
-
-
-def environment() -> dict[str, str]:
-    """Ours, with the user's cache of compiled kernels: quadrants keeps none in another place."""
-    ours = {name: value for name, value in os.environ.items() if name != "XDG_CACHE_HOME"}
-    return ours | {"PYTHONUNBUFFERED": "1"}
 
 
 def write_checkpoint(path: Path) -> None:

@@ -5,6 +5,7 @@ kernels themselves. They hold no state: every array is a torch tensor of the cal
 """
 
 import os
+import warnings
 
 from endoforge.core.signals import held_interrupts
 
@@ -13,10 +14,14 @@ os.environ.setdefault("ENABLE_QUADRANTS_HEADER_PRINT", "false")
 # In notebooks it announces how it passes on the prints of kernels; ours print nothing.
 os.environ.setdefault("QD_ENABLE_PYBUF", "0")
 
+# It warns of each number that kernels take from a module; `engine.fingerprint` sees to those.
+warnings.filterwarnings("ignore", r"\[PURE\.VIOLATION\]")
+
 # Its decorators ask for the source of whom they decorate, and drop every exception meanwhile.
 with held_interrupts():
     from endoforge.sim.kernels import (
         develop,
+        drawing,
         geometry,
         glare,
         jpeg,
@@ -32,6 +37,7 @@ with held_interrupts():
 
 __all__ = [
     "develop",
+    "drawing",
     "geometry",
     "glare",
     "jpeg",

@@ -137,7 +137,7 @@ def in_pixels(motion, right, down):
     return vec2((c * u - b * v) * scale, (a * v - b * u) * scale)
 
 
-@qd.kernel
+@qd.kernel(fastcache=True)
 def find_flow(room: DarkroomBuffers, size: FrameSize, batch: qd.i32):
     """Find how the picture moves in each tile: a point P that a camera sees which moves by m and
     turns by w moves by -m - w x P.
@@ -175,7 +175,7 @@ def row_light(room: DarkroomBuffers, row, left, x, right):
     return vec4(rgb.x, rgb.y, rgb.z, wp + wq + wr)
 
 
-@qd.kernel
+@qd.kernel(fastcache=True)
 def spread_light(room: DarkroomBuffers, size: FrameSize, batch: qd.i32):
     """Spread the light as the lens does: over 3 x 3 pixels of a Gaussian.
 
@@ -328,7 +328,7 @@ def add_noise(room: DarkroomBuffers, place, variance, red, green, blue):
     return red, green, blue
 
 
-@qd.kernel
+@qd.kernel(fastcache=True)
 def expose(room: DarkroomBuffers, size: FrameSize, batch: qd.i32):
     """Blur the light, weigh it by vignette, gain and white balance, respond to it, add noise."""
     width = size.width
@@ -475,7 +475,7 @@ def sharpened(own, total, amount):
     return qd.select(luma < 0, 0, qd.select(luma > LUMA_TOP, LUMA_TOP, luma))
 
 
-@qd.kernel
+@qd.kernel(fastcache=True)
 def sharpen(room: DarkroomBuffers, size: FrameSize, batch: qd.i32):
     """Add luma's difference to a Gaussian of 1 px, unless that is small: the unsharp mask.
 

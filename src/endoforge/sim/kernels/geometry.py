@@ -33,6 +33,8 @@ NP = polyps.MAX_POLYPS
 ALONG_PER_MM = 1.0 / centreline.ALONG_STEP_MM
 AROUND_PER_UNIT = NA / 4.0
 TURNS_PER_MM = 1.0 / anatomy.WAVE_MM
+SETTLED_MM = 2.0
+"""A step of `locate` so long is still exact within a hundredth of a millimetre in most bends."""
 
 
 @qd.func
@@ -66,24 +68,30 @@ def point_at(ray, t):
 def locate(scenes: SceneArrays, scene, p, direction, s_guess):
     """Find the curve coordinates of p near `s_guess`: (s, x, y, ds/dt along `direction`).
 
-    Returns them and the row of the centreline that was read. It is one Newton step from that row:
-    exact where the line is straight.
+    Returns them and the row of the centreline that was read. It is one Newton step from that row,
+    exact where the line is straight; a step that leads far off along a bend is taken again.
     """
-    j = qd.math.clamp(qd.cast(s_guess * ALONG_PER_MM + 0.5, qd.i32), 0, NS - 1)
-    row = (scene * NS + j) * 4
-    r0 = scenes.centreline[row]
-    r1 = scenes.centreline[row + 1]
-    r2 = scenes.centreline[row + 2]
-    r3 = scenes.centreline[row + 3]
-    q = p - r0.xyz
-    x = q.dot(r2.xyz)
-    y = q.dot(r3.xyz)
-    # Off the axis of a bend, one mm of centreline spans 1 - curvature . offset mm. Inside the colon
-    # that is above 0.25 (`centreline.MOST_BENT`); the bound keeps this finite at the bend's own
-    # centre, where s is undefined.
-    stretch = 1.0 / qd.max(1.0 - r0.w * x - r1.w * y, 0.2)
-    s = qd.cast(j, qd.f32) * (1.0 / ALONG_PER_MM) + q.dot(r1.xyz) * stretch
-    return vec4(s, x, y, direction.dot(r1.xyz) * stretch), row
+    s = s_guess
+    row = 0
+    x, y, along, stretch = 0.0, 0.0, 0.0, 1.0
+    for _twice in range(2):
+        j = qd.math.clamp(qd.cast(s * ALONG_PER_MM + 0.5, qd.i32), 0, NS - 1)
+        row = (scene * NS + j) * 4
+        r0 = scenes.centreline[row]
+        r1 = scenes.centreline[row + 1]
+        q = p - r0.xyz
+        x = q.dot(scenes.centreline[row + 2].xyz)
+        y = q.dot(scenes.centreline[row + 3].xyz)
+        # Off the axis of a bend, one mm of centreline spans 1 - curvature . offset mm. Inside the
+        # colon that is above 0.25 (`centreline.MOST_BENT`); the bound keeps this finite at the
+        # bend's own centre, where s is undefined.
+        stretch = 1.0 / qd.max(1.0 - r0.w * x - r1.w * y, 0.2)
+        step = q.dot(r1.xyz) * stretch
+        along = direction.dot(r1.xyz)
+        s = qd.cast(j, qd.f32) * (1.0 / ALONG_PER_MM) + step
+        if qd.abs(step) < SETTLED_MM:
+            break
+    return vec4(s, x, y, along * stretch), row
 
 
 @qd.func
@@ -207,8 +215,8 @@ def wall_frame(scenes: SceneArrays, row, c, slopes):
 
 
 @qd.func
-def polyp_distance(view: View, b, k, p):
-    """Measure the distance in mm from p to polyp k: its head, and its stalk if it has one.
+def head_distance(view: View, b, k, p):
+    """Measure the distance in mm from p to the head of polyp k.
 
     Of a flat lesion it is the distance to the body that cuts its region out of the wall.
 
@@ -219,7 +227,6 @@ def polyp_distance(view: View, b, k, p):
     row = (b * NP + k) * POLYP_ROWS
     r0 = view.polyps[row]
     r1 = view.polyps[row + 1]
-    r2 = view.polyps[row + 2]
     q = p - r0.xyz
     r6 = view.polyps[row + 6]
     along = q.dot(r1.xyz)
@@ -236,13 +243,22 @@ def polyp_distance(view: View, b, k, p):
         if d < 1.0:
             # They go with the polyp: its base doesn't move against its head.
             w = r6.z
-            turn = r0.xyz - r2.xyz
+            turn = r0.xyz - view.polyps[row + 2].xyz
             lobes = wave(q.x * w + turn.x) * wave(q.y * w + turn.y) + wave(q.z * 1.2 * w + turn.z)
             d += view.polyps[row + 4].w * lobes
     else:
         d = uneven_distance(view.polyps, row, q, along, across)
+    return d
+
+
+@qd.func
+def polyp_distance(view: View, b, k, p):
+    """Measure the distance in mm from p to polyp k: its head, and its stalk if it has one."""
+    d = head_distance(view, b, k, p)
+    row = (b * NP + k) * POLYP_ROWS
+    r2 = view.polyps[row + 2]
     if r2.w > 0.0:
-        stalk = r0.xyz - r2.xyz
+        stalk = view.polyps[row].xyz - r2.xyz
         pa = p - r2.xyz
         h = qd.math.clamp(pa.dot(stalk) / stalk.dot(stalk), 0.0, 1.0)
         z = pa - stalk * h
@@ -255,9 +271,25 @@ def polyp_distance(view: View, b, k, p):
 
 
 @qd.func
+def down_the_stalk(view: View, b, k, p):
+    """Give how far p, on polyp k, is from its head in half-widths of that; 0 without a stalk."""
+    row = (b * NP + k) * POLYP_ROWS
+    far = 0.0
+    if view.polyps[row + 2].w > 0.0:
+        far = qd.max(head_distance(view, b, k, p), 0.0) / view.polyps[row + 1].w
+    return far
+
+
+@qd.func
 def is_flat(view: View, b, k):
     """Tell whether polyp k is a flat lesion, which has no surface but the wall's, raised."""
     return form_of(view.polyps, (b * NP + k) * POLYP_ROWS) < 0.0
+
+
+@qd.func
+def is_around(view: View, b, k):
+    """Tell whether polyp k is a mass around the lumen: a part of the wall itself."""
+    return form_of(view.polyps, (b * NP + k) * POLYP_ROWS) < -1.5
 
 
 @qd.func
@@ -377,6 +409,9 @@ def touch(view: View, b, ray, mask, t_limit, epsilon):
         if rest & 1:
             t, leave = span(view, b, ray, k)
             leave = qd.min(leave, t_limit)
+            # What is a part of the wall bends nothing.
+            if is_around(view, b, k):
+                leave = -1.0
             blend = view.polyps[(b * NP + k) * POLYP_ROWS + 4].x
             for _step in range(24):
                 if t > leave:

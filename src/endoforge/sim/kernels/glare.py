@@ -31,7 +31,7 @@ GHOST_SHARE = 0.03
 """The share that a ghost shows at 1."""
 
 
-@qd.kernel
+@qd.kernel(fastcache=True)
 def find_bright(room: DarkroomBuffers, size: FrameSize, batch: qd.i32):
     """Average each tile's exposed light beyond BURNT, and all of it, over its open pixels."""
     for b, ty, tx in qd.ndrange(batch, size.tiles_y, size.tiles_x):
@@ -114,7 +114,7 @@ def film_at(lens, film, place, time_s):
     return amount * there
 
 
-@qd.kernel
+@qd.kernel(fastcache=True)
 def spread_glare(room: DarkroomBuffers, size: FrameSize, batch: qd.i32):
     """Add up what each tile gets of astray light, and the film there: (RGB, film)."""
     for b, ty, tx in qd.ndrange(batch, size.tiles_y, size.tiles_x):

@@ -84,7 +84,7 @@ def covering_chroma(colour):
     return (b - luma) * (1.0 / 1.772), (r - luma) * (1.0 / 1.402)
 
 
-@qd.kernel
+@qd.kernel(fastcache=True)
 def fill_planes(room: DarkroomBuffers, size: FrameSize, batch: qd.i32):
     """Average chroma over 2 x 2 pixels; beyond the frame's edge all repeats its last pixels.
 
@@ -119,7 +119,7 @@ def fill_planes(room: DarkroomBuffers, size: FrameSize, batch: qd.i32):
             room.planes[cr_plane + place] = cr * 0.25
 
 
-@qd.kernel
+@qd.kernel(fastcache=True)
 def transform_columns(room: DarkroomBuffers, back: qd.template(), size: FrameSize, batch: qd.i32):
     """Transform the columns of all blocks, or back.
 
@@ -145,7 +145,7 @@ def transform_columns(room: DarkroomBuffers, back: qd.template(), size: FrameSiz
                 room.planes[place + k * stride] = v[k]
 
 
-@qd.kernel
+@qd.kernel(fastcache=True)
 def quantise_rows(room: DarkroomBuffers, size: FrameSize, batch: qd.i32):
     """Transform the rows of all blocks, round them to the quantisation's steps, and back.
 
@@ -173,7 +173,7 @@ def quantise_rows(room: DarkroomBuffers, size: FrameSize, batch: qd.i32):
                 room.planes[place + k] = v[k]
 
 
-@qd.kernel
+@qd.kernel(fastcache=True)
 def show(room: DarkroomBuffers, size: FrameSize, batch: qd.i32):
     """Write luma, and chroma between its four nearest samples, to the image.
 

@@ -5,7 +5,7 @@
 
 import quadrants as qd
 
-from endoforge.sim.shapes import STEEP
+from endoforge.sim.shapes import BEYOND, STEEP
 
 FIRST_HEAD = 11
 """The row of a polyp at which the heads of a mass begin, or the profile of a flat lesion."""
@@ -37,7 +37,9 @@ def bulges(turns):
 
 @qd.func
 def form_of(polyps: qd.template(), row):
-    """Read what the polyp at `row` is: 0 plain, 1 uneven, n > 1 a mass of n heads, -1 flat."""
+    """Read what the polyp at `row` is: 0 plain, 1 uneven, n > 1 a mass of n heads, -1 flat, -2 a
+    mass around the lumen.
+    """
     return polyps[row + 8].w
 
 
@@ -57,8 +59,25 @@ def mass_distance(polyps: qd.template(), row, q):
 
 
 @qd.func
+def band_distance(polyps: qd.template(), row, q):
+    """Measure the distance in mm from q, off the centre, to a `sim.shapes.Band`, below 0 inside."""
+    band = polyps[row + FIRST_HEAD + 2]
+    rounding = polyps[row + FIRST_HEAD + 1].z
+    axis = polyps[row + 1].xyz
+    out = q - axis * band.z
+    ahead = out.dot(polyps[row + 7].xyz)
+    off = qd.sqrt(qd.max(out.dot(out) - ahead * ahead, 0.0))
+    d = qd.abs(ahead) - band.x
+    side = out.dot(axis) - band.y * off
+    h = qd.max(rounding - qd.abs(d - side), 0.0)
+    d = qd.max(d, side) + h * h * (0.25 / rounding)
+    # Beyond the wall and its pouches lie other parts of the colon.
+    return qd.max(d, off - BEYOND * band.w)
+
+
+@qd.func
 def uneven_distance(polyps: qd.template(), row, q, along, across):
-    """Measure the distance in mm from q, off the centre, to an uneven head, or to a mass.
+    """Measure the distance in mm from q, off the centre, to an uneven head, a mass or a band.
 
     `along` is q's part along the axis, `across` the square of what is across it.
     """
@@ -68,6 +87,8 @@ def uneven_distance(polyps: qd.template(), row, q, along, across):
     d = 0.0
     if r8.w > 1.5:
         d = mass_distance(polyps, row, q)
+    elif r8.w < -1.5:
+        d = band_distance(polyps, row, q)
     else:
         # As `polyp_distance`, on a head made one of revolution: w is 1 / stretch^2 - 1.
         long = q.dot(r7.xyz)
@@ -150,6 +171,11 @@ def slough(polyps: qd.template(), row, p):
     """Give how much slough lies at p, 0..1: all over the crater of an ulcerated polyp."""
     covered = 0.0
     radius = polyps[row + 8].z
+    if form_of(polyps, row) < -1.5:
+        profile = polyps[row + FIRST_HEAD]
+        inside = -band_distance(polyps, row, p - polyps[row].xyz) / profile.y
+        ulcer = qd.math.clamp(4.0 * profile.z - 1.4, 0.0, 1.0)
+        covered = ulcer * qd.math.clamp(1.5 * (inside - RIM), 0.0, 1.0)
     if radius > 0.0:
         depth = crater_depth(polyps, row, p - polyps[row].xyz)
         covered = qd.math.clamp(1.0 + 5.0 * depth / radius, 0.0, 1.0)

@@ -5,12 +5,12 @@
 2. `cone_march`: tiles of TILE x TILE pixels march a cone to a distance that is free for all their
    rays, and note the polyps that the cone may meet.
 3. `trace_lattice`: every CELL-th pixel traces the wall.
-4. `draw_pixels`: each pixel predicts its hit from the lattice, checks it with one evaluation, and
+4. `drawing`: each pixel predicts its hit from the lattice, checks it with one evaluation, and
    traces only where the check fails or a polyp may be near; then it is shaded.
 5. `count_polyps`: the pixels and boxes of the polyps, and how many each would have with nothing
    before it.
 
-What the camera makes of the light is in `develop`. Most of the time goes into `draw_pixels`, which
+What the camera makes of the light is in `develop`. Most of the time goes into drawing, which
 looks for polyps and shades; the passes before it are there to spare it steps.
 """
 
@@ -28,16 +28,11 @@ from endoforge.sim.kernels.geometry import (
     wall_gap,
 )
 from endoforge.sim.kernels.lighting import light_row, stray_gain
-from endoforge.sim.kernels.shading import lamps_at, shade
-from endoforge.sim.kernels.shadow import shadow_at
-from endoforge.sim.kernels.tool_tracing import before_it_all
 from endoforge.sim.kernels.trace import (
     first_polyp,
-    meet,
     meets_polyp,
     newton,
     on_wall,
-    towards,
     trace_wall,
 )
 from endoforge.sim.kernels.types import (
@@ -49,17 +44,14 @@ from endoforge.sim.kernels.types import (
     METERED,
     STATS,
     TILE,
-    Cell,
     FrameSize,
     Ray,
     SceneArrays,
     Target,
     View,
     vec2,
-    vec3,
-    vec4,
 )
-from endoforge.sim.light import DRIFT_ROW, SHADE_ROW
+from endoforge.sim.light import DRIFT_ROW
 from endoforge.sim.sensor import SENSOR_ROWS
 
 EXPOSURE = 1.9
@@ -106,7 +98,7 @@ def is_open(scenes: SceneArrays, shared, y, x, size: FrameSize):
     return scenes.screens[(shared.scene * size.height + y) * size.width + x] == 0
 
 
-@qd.kernel
+@qd.kernel(fastcache=True)
 def meter(scenes: SceneArrays, view: View, target: Target, size: FrameSize, batch: qd.i32):
     """Sum the light that comes back along the middle ray of every METER_STEP-th open tile.
 
@@ -140,7 +132,7 @@ def meter(scenes: SceneArrays, view: View, target: Target, size: FrameSize, batc
             qd.atomic_add(target.light[METERED * b + 2], 1)
 
 
-@qd.kernel
+@qd.kernel(fastcache=True)
 def set_gain(scenes: SceneArrays, view: View, target: Target, batch: qd.i32):
     """Set each frame's gain: the exposure that its camera aims at, over the metered light."""
     for b in range(batch):
@@ -183,7 +175,7 @@ def polyps_in_cone(view: View, b, ray, spread):
     return mask
 
 
-@qd.kernel
+@qd.kernel(fastcache=True)
 def cone_march(scenes: SceneArrays, view: View, target: Target, size: FrameSize, batch: qd.i32):
     """March a cone for each tile; its half angle is that of the lens's widest tile."""
     for b, ty, tx in qd.ndrange(batch, size.tiles_y, size.tiles_x):
@@ -208,7 +200,7 @@ def cone_march(scenes: SceneArrays, view: View, target: Target, size: FrameSize,
         target.tile_mask[tile] = polyps_in_cone(view, b, ray, spread)
 
 
-@qd.kernel
+@qd.kernel(fastcache=True)
 def trace_lattice(scenes: SceneArrays, view: View, target: Target, size: FrameSize, batch: qd.i32):
     """Trace the wall along every CELL-th ray of the padded grid."""
     rows = size.tiles_y * IN_A_TILE + 1
@@ -232,130 +224,7 @@ def trace_lattice(scenes: SceneArrays, view: View, target: Target, size: FrameSi
         target.lattice[(b * rows + i) * columns + j] = vec2(1.0 / t, c.x + c.w * step)
 
 
-@qd.func
-def cell_at(target: Target, b, cell_y, cell_x, size: FrameSize, use_lattice: qd.template()):
-    """Read what the passes before have found for a square of pixels.
-
-    The wall between the lattice's rays is taken for one bent sheet if both diagonals have about the
-    same middle and no corner is much farther than another.
-    """
-    tile = (b * size.tiles_y + cell_y // IN_A_TILE) * size.tiles_x + cell_x // IN_A_TILE
-    columns = size.tiles_x * IN_A_TILE + 1
-    place = (b * (size.tiles_y * IN_A_TILE + 1) + cell_y) * columns + cell_x
-    a00 = target.lattice[place]
-    a01 = target.lattice[place + 1]
-    a10 = target.lattice[place + columns]
-    a11 = target.lattice[place + columns + 1]
-    smooth = 0
-    t_free = target.tile_t[tile]
-    if qd.static(use_lattice):
-        # 0 for a plane; the limits are set so that a fold's edge between the four rays fails.
-        twist = qd.abs(a00.x + a11.x - a01.x - a10.x)
-        farthest = qd.min(qd.min(a00.x, a01.x), qd.min(a10.x, a11.x))
-        nearest = qd.max(qd.max(a00.x, a01.x), qd.max(a10.x, a11.x))
-        if twist < 0.04 * (farthest + nearest) and nearest < 1.6 * farthest:
-            smooth = 1
-        # Even where it isn't smooth, nothing lies much nearer than the nearest of the four.
-        t_free = qd.max(t_free, 0.9 / nearest)
-    polyps = target.tile_mask[tile]
-    return Cell(a00=a00, a01=a01, a10=a10, a11=a11, smooth=smooth, t_free=t_free, polyps=polyps)
-
-
-@qd.func
-def predicted(cell, y, x):
-    """Predict (1 / distance, s) of pixel (y, x) of a cell, from its corner on; (0, 0): unknown."""
-    guess = vec2(0.0)
-    if cell.smooth:
-        across = qd.cast(x, qd.f32) * (1.0 / CELL)
-        below = qd.cast(y, qd.f32) * (1.0 / CELL)
-        upper = cell.a00 + (cell.a01 - cell.a00) * across
-        lower = cell.a10 + (cell.a11 - cell.a10) * across
-        guess = upper + (lower - upper) * below
-    return guess
-
-
-@qd.func
-def drawn(
-    scenes: SceneArrays, view: View, target: Target, shared, ray, guess, cell, lamps, corner, y, x
-):
-    """Follow and shade a pixel's ray: (linear RGB and distance, instance, unit normal).
-
-    `corner` is the place of its cell in the lattice and how many of them are in a row, `y` and `x`
-    the pixel's place in the cell.
-    """
-    hit = meet(scenes, view, shared, ray, guess, cell.t_free, cell.polyps)
-    radiance = vec4(0.0, 0.0, 0.0, hit.t)
-    unit = vec3(0.0)
-    if hit.t < FAR_MM:
-        length = qd.sqrt(hit.normal.dot(hit.normal) + 1e-9)
-        unit = towards(hit.normal / length, ray.direction)
-        shadow = vec4(1.0)
-        shades = light_row(scenes, shared.scene, SHADE_ROW)
-        if shades.x + shades.y > 0.0 and hit.instance == 0:
-            shadow = shadow_at(target, corner.x, corner.y, y, x, 1.0 / hit.t)
-        light = shade(scenes, view, shared, ray, hit, unit, lamps, shadow)
-        radiance = vec4(light.x, light.y, light.z, hit.t)
-    return before_it_all(scenes, view, shared, ray, lamps, radiance, hit.instance, unit)
-
-
-@qd.kernel
-def draw_pixels(
-    scenes: SceneArrays,
-    view: View,
-    target: Target,
-    use_lattice: qd.template(),
-    with_normals: qd.template(),
-    span: qd.template(),
-    size: FrameSize,
-    batch: qd.i32,
-):
-    """Draw pixels, one thread a square of `span` x `span`: CELL, or 1 where threads are plenty.
-
-    On a CPU a whole cell shares what is read of its camera and its lattice.
-    """
-    for b, i, j in qd.ndrange(
-        batch, (size.height + span - 1) // span, (size.width + span - 1) // span
-    ):
-        shared = shared_by(scenes, view, b)
-        here = view.cameras[b * CAMERA_ROWS]
-        right = view.cameras[b * CAMERA_ROWS + 1].xyz
-        down = view.cameras[b * CAMERA_ROWS + 2].xyz
-        forward = view.cameras[b * CAMERA_ROWS + 3].xyz
-        lamps = lamps_at(scenes, shared.scene, right, down)
-        cell_y = i * span // CELL
-        cell_x = j * span // CELL
-        cell = cell_at(target, b, cell_y, cell_x, size, use_lattice)
-        columns = size.tiles_x * IN_A_TILE + 1
-        corner = qd.Vector(
-            [(b * (size.tiles_y * IN_A_TILE + 1) + cell_y) * columns + cell_x, columns]
-        )
-        for yy in range(span):
-            for xx in range(span):
-                y = i * span + yy
-                x = j * span + xx
-                if y < size.height and x < size.width:
-                    radiance = vec4(0.0)
-                    instance = 0
-                    unit = vec3(0.0)
-                    # Under the mask nothing is traced, and much of a frame may be covered.
-                    if is_open(scenes, shared, y, x, size):
-                        local = lens_ray(scenes, shared, y, x, size)
-                        direction = right * local.x + down * local.y + forward * local.z
-                        ray = Ray(origin=here.xyz, direction=direction, s=here.w)
-                        guess = predicted(cell, y - cell_y * CELL, x - cell_x * CELL)
-                        radiance, instance, unit = drawn(
-                            scenes, view, target, shared, ray, guess, cell, lamps,
-                            corner, y - cell_y * CELL, x - cell_x * CELL,
-                        )  # fmt: skip
-                    pixel = (b * size.height + y) * size.width + x
-                    target.radiance[pixel] = radiance
-                    target.image[pixel] = instance << 24
-                    if qd.static(with_normals):
-                        seen = vec3(unit.dot(right), unit.dot(down), unit.dot(forward))
-                        target.normals[pixel] = vec4(seen.x, seen.y, seen.z, 0.0)
-
-
-@qd.kernel
+@qd.kernel(fastcache=True)
 def count_polyps(
     scenes: SceneArrays,
     view: View,

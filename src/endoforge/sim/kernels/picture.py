@@ -107,7 +107,7 @@ def inset_code(room: DarkroomBuffers, size: FrameSize, table, first, screen, num
     return code
 
 
-@qd.kernel
+@qd.kernel(fastcache=True)
 def repeat_picture(room: DarkroomBuffers, size: FrameSize, batch: qd.i32):
     """Show the picture again in the screen's insets."""
     width = size.width
@@ -169,7 +169,7 @@ def at_moment(room: DarkroomBuffers, size: FrameSize, first, screen, y, x, shift
     return total
 
 
-@qd.kernel
+@qd.kernel(fastcache=True)
 def mix_moments(room: DarkroomBuffers, size: FrameSize, batch: qd.i32):
     """Read what is on the screen, each pixel, field and colour as of its own moment.
 
@@ -238,7 +238,7 @@ def smeared(room: DarkroomBuffers, size: FrameSize, row, x, reach):
     return total * (1.0 / SMEAR)
 
 
-@qd.kernel
+@qd.kernel(fastcache=True)
 def record(room: DarkroomBuffers, size: FrameSize, batch: qd.i32):
     """Soften or sharpen what is on the screen, smear its chroma, and take it all for picture."""
     width = size.width

@@ -13,6 +13,7 @@ from endoforge.sim.kernels.geometry import (
     NP,
     NS,
     diamond_angle,
+    down_the_stalk,
     point_at,
     polyp_distance,
 )
@@ -25,7 +26,7 @@ from endoforge.sim.kernels.lighting import (
     occluded,
     scope_light,
 )
-from endoforge.sim.kernels.residue_coat import residue_over
+from endoforge.sim.kernels.residue_coat import MUCUS, residue_over
 from endoforge.sim.kernels.texels import mip_level, texel
 from endoforge.sim.kernels.tissue_shading import (
     FINE_SCALE,
@@ -53,6 +54,7 @@ from endoforge.sim.kernels.types import (
     vec4,
 )
 from endoforge.sim.light import GLINT_ROW, SCATTER_ROW
+from endoforge.sim.polyps import LABELLED_STALK
 
 TILE_MM = texture.TILE_MM
 BUBBLE_TILE_MM = 22.0
@@ -227,6 +229,23 @@ def flat_patch(view: View, shared, ray, hit, wall):
 
 
 @qd.func
+def stalk_surface(polyp, wall_vessels, far):
+    """Make a polyp's patch the wall's mucosa down its stalk, `far` of `down_the_stalk`."""
+    patch = polyp
+    if far > 0.0:
+        own = qd.math.clamp(1.5 - far / LABELLED_STALK, 0.0, 1.0)
+        patch.tint = 1.0 + (patch.tint - 1.0) * own
+        patch.pattern *= own
+        patch.mucus *= own
+        patch.vessels = wall_vessels + (patch.vessels - wall_vessels) * own
+        if patch.pits > 0.0:
+            patch.pits = qd.max(patch.pits * own, 1e-3)
+        patch.spots *= own
+        patch.erosion *= own
+    return patch
+
+
+@qd.func
 def polyp_patch(scenes: SceneArrays, view: View, shared, ray, hit, wall):
     """Map the polyp that was hit, by angle from its axis; `wall` is the patch of the wall there.
 
@@ -238,9 +257,8 @@ def polyp_patch(scenes: SceneArrays, view: View, shared, ray, hit, wall):
         patch = flat_patch(view, shared, ray, hit, wall)
     elif view.polyps[row + 5].w == 0.0:
         turn = scenes.looks[shared.scene * LOOK_ROWS + 2]
-        u, v, along_u, along_v, low = polyp_place(
-            view, shared.number, hit.instance, point_at(ray, hit.t), turn
-        )
+        p = point_at(ray, hit.t)
+        u, v, along_u, along_v, low = polyp_place(view, shared.number, hit.instance, p, turn)
         patch.u = u
         patch.v = v
         patch.along_u = along_u
@@ -256,6 +274,9 @@ def polyp_patch(scenes: SceneArrays, view: View, shared, ray, hit, wall):
         if own.y + own.w + marks.x + marks.w > 0.0 or marks.y != 0.0:
             height = wall_radius(hit) - qd.sqrt(hit.c.y * hit.c.y + hit.c.z * hit.c.z)
             patch = polyp_surface(patch, wall.vessels, own, marks, low, height)
+        patch = stalk_surface(
+            patch, wall.vessels, down_the_stalk(view, shared.number, hit.instance - 1, p)
+        )
     patch.mucus = qd.max(patch.mucus, slough(view.polyps, row, point_at(ray, hit.t)))
     # The wall's crevices shade the foot of a polyp only, and little sticks to its top.
     gap = wall_radius(hit) - qd.sqrt(hit.c.y * hit.c.y + hit.c.z * hit.c.z)
@@ -333,9 +354,9 @@ def cover_up(scenes: SceneArrays, scene, albedo, coat, detail, marks):
         albedo *= 1.0 + (stain - 1.0) * qd.min(coat.w * (1.0 + 0.5 * detail.y), 1.0)
     if scenes.looks[scene * LOOK_ROWS + 3].w > 0.0:
         albedo, rough, wet = residue_over(scenes, scene, albedo, coat, detail.y)
-    elif coat.z > 1.0:
+    elif coat.z < -MUCUS:
         # Shallow fluid only tints.
-        depth = coat.z - 1.0
+        depth = -coat.z - MUCUS
         fluid = scenes.looks[scene * LOOK_ROWS + 4].xyz
         albedo += (fluid - albedo) * qd.min(0.3 + 0.8 * depth, 1.0)
         rough = 0.12

@@ -8,6 +8,7 @@ it (a screen-space test), or a polyp's head, taken as its ellipsoid.
 import quadrants as qd
 
 from endoforge.sim.kernels.geometry import NP, scene_of
+from endoforge.sim.kernels.lesion_shapes import form_of
 from endoforge.sim.kernels.lighting import light_row
 from endoforge.sim.kernels.types import (
     CAMERA_ROWS,
@@ -101,7 +102,7 @@ def shaded_by_ball(at, lamp, width):
     return hidden * qd.math.clamp(8.0 * part, 0.0, 1.0)
 
 
-@qd.kernel
+@qd.kernel(fastcache=True)
 def cast_shadows(scenes: SceneArrays, view: View, target: Target, size: FrameSize, batch: qd.i32):
     """Work out each lamp's share of light, and that of all light, at every ray of the lattice."""
     rows = size.tiles_y * (TILE // CELL) + 1
@@ -156,7 +157,9 @@ def cast_shadows(scenes: SceneArrays, view: View, target: Target, size: FrameSiz
                         width = view.polyps[row + 1].w
                         from_middle = place - view.polyps[row].xyz
                         # Far beside its shadow's longest sliver, most are done with.
-                        if from_middle.dot(from_middle) < 3600.0:
+                        # The wall's own shadows are those of a mass around the lumen.
+                        ball = form_of(view.polyps, row) > -1.5
+                        if from_middle.dot(from_middle) < 3600.0 and ball:
                             at = rounded(view, row, place)
                             near = qd.max(qd.sqrt(at.dot(at)) / width - 1.0, 0.0) / FOOT_REACH
                             foot = qd.max(foot, 1.0 / ((1.0 + near * near) * (1.0 + near * near)))

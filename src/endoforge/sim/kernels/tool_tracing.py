@@ -216,6 +216,13 @@ def through_cap(view: View, b, ray, lamps, light):
 
 
 @qd.func
+def has_instruments(view: View, b):
+    """Tell (0, 1) whether anything may stand before what frame b's rays meet."""
+    counts = instrument_row(view, b, COUNT_ROW)
+    return counts.x + counts.y + counts.z + instrument_row(view, b, CAP_ROW).x > 0.0
+
+
+@qd.func
 def before_it_all(scenes: SceneArrays, view: View, shared, ray, lamps, radiance, instance, unit):
     """Put instruments before what a ray meets: (radiance and distance, instance, unit normal)."""
     b = shared.number

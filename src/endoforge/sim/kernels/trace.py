@@ -11,7 +11,9 @@ from endoforge.sim.kernels.geometry import (
     NP,
     blended,
     blended_normal,
+    down_the_stalk,
     guess_s,
+    is_around,
     is_flat,
     locate,
     point_at,
@@ -23,6 +25,7 @@ from endoforge.sim.kernels.geometry import (
     wall_slopes,
 )
 from endoforge.sim.kernels.types import FAR_MM, POLYP_ROWS, Hit, SceneArrays, View, vec4
+from endoforge.sim.polyps import LABELLED_STALK
 
 MAX_STEPS = 64
 OVER_RELAXED = 1.3
@@ -161,6 +164,22 @@ def meet_polyps(scenes: SceneArrays, view: View, shared, ray, entry, t_wall, mas
 
 
 @qd.func
+def mass_there(view: View, b, p, mask):
+    """Find the number of the masked mass around the lumen that the wall at p is part of, or 0."""
+    instance = 0
+    k = 0
+    rest = mask
+    while rest != 0:
+        if rest & 1:
+            if is_around(view, b, k):
+                if polyp_distance(view, b, k, p) < 0.0:
+                    instance = k + 1
+        rest = rest >> 1
+        k += 1
+    return instance
+
+
+@qd.func
 def meet(scenes: SceneArrays, view: View, shared, ray, guess, t_free, tile_mask):
     """Find the `Hit` of what the ray meets first; its normal isn't a unit vector.
 
@@ -195,10 +214,23 @@ def meet(scenes: SceneArrays, view: View, shared, ray, guess, t_free, tile_mask)
     step = newton(gap, hit.normal, ray.direction, hit.t)
     hit.t += step
     hit.c.x += hit.c.w * step
+    if hit.instance == 0:
+        hit.instance = mass_there(view, shared.number, point_at(ray, hit.t), tile_mask)
     if hit.t >= FAR_MM:
         hit.t = FAR_MM
         hit.instance = 0
     return hit
+
+
+@qd.func
+def label_of(view: View, shared, ray, hit):
+    """Give the instance that a hit is labelled with: none on a stalk, off its polyp's head."""
+    label = hit.instance
+    if label > 0:
+        place = point_at(ray, hit.t)
+        if down_the_stalk(view, shared.number, label - 1, place) > LABELLED_STALK:
+            label = 0
+    return label
 
 
 @qd.func
@@ -249,7 +281,7 @@ def meets_solid(scenes: SceneArrays, view: View, shared, ray, k):
         c, _row = locate(scenes, shared.scene, point_at(ray, t), ray.direction, s)
         gap, _safe = wall_gap(scenes, shared.scene, c, shared.swell)
         # The part of a polyp that is sunk in the wall was never to be seen: it doesn't count.
-        if gap >= 0.0:
+        if gap >= 0.0 and down_the_stalk(view, b, k, point_at(ray, t)) <= LABELLED_STALK:
             met = 1
     return met
 

@@ -73,7 +73,7 @@ class SceneArrays:
                 radius nearby in mm | unit binormal, 0
     wall        radius in mm, safe step in mm per mm of gap, dR/ds, dR/dangle / R (mm per mm both)
     coat        on every second sample: crevice (radius less its blurred self, mm), tone, cover
-                (stool 0..1, fluid 1..2; see `scene` for soft residue), stain (below 0: foam)
+                (stool 0..1, fluid and mucus below 0: see `scene`), stain (below 0: foam)
     looks       LOOK_ROWS each: mucosa's albedo RGB, vessels 0..1 | tone, gloss, bump (strengths),
                 tangent of a tile's half angle | shift of the texture u, v in repeats, number of
                 lamps, rad per pixel | stool's albedo RGB, 1 if residue is
@@ -134,7 +134,8 @@ class Target:
     gain               per frame: exposure over the metered light
     radiance           linear RGB before exposure, distance along the ray in mm (FAR_MM: nothing
                        is met; 0: the screen covers the pixel)
-    normals            unit normal of the surface in camera axes, 0 (or of no use: one element)
+    normals            unit normal of the surface in the world's axes, and s there; in the end,
+                       if they are asked for, in camera axes, 0
     shadows            per lattice ray: the share of its light that each lamp keeps there, and
                        that all light does (or of no use, where the scene has no shadows)
     image              R | G << 8 | B << 16 | instance << 24

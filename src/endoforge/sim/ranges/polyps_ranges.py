@@ -48,8 +48,12 @@ class PolypRanges:
     """how stretched, tilted, egg-shaped and lobed heads are"""
     cauliflower: Share = 0.12
     """share of heads and masses that creases cut into bulges"""
+    encircling: Share = 0.12
+    """share of masses that go around the lumen: a third of the way and more, up to all of it"""
     ulcerated: Share = 0.08
     """share of masses, and of Is of 10 mm or more, that have a crater with slough in it"""
+    clusters: Share = 0.04
+    """share of the runs in which groups of 3 to 12 diminutive ones stand close together"""
     long_stalks: Share = 0.2
     """share of Ip that hang on stalks of 1.5 to 4 times the head's width"""
     behind_folds: Share = 0.25

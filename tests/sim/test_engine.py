@@ -1,0 +1,84 @@
+"""Kernels on disk: one that is there is taken without being read, unless anything has changed."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from endoforge.sim import engine, kernels
+
+ROOT = Path(__file__).parents[2]
+
+TAKEN = """
+import sys
+from endoforge import cli
+from tests.sim.test_engine import declared
+
+assert cli.run(sys.argv[1:]) == 0
+used = [kernel._primal for kernel in declared() if kernel._primal.compiled_kernel_data_by_key]
+print(len(used), sum(kernel.src_ll_cache_observations.cache_loaded for kernel in used))
+"""
+
+
+def declared() -> list[Any]:
+    """All kernels of `sim.kernels`, each once."""
+    found = [
+        value
+        for module in vars(kernels).values()
+        if isinstance(module, ModuleType)
+        for value in vars(module).values()
+        if getattr(value, "_is_wrapped_kernel", False)
+    ]
+    return list({id(kernel): kernel for kernel in found}.values())
+
+
+def test_the_second_process_reads_no_kernel(tmp_path):
+    words = ["datagen", "--runs", "1", "--max-frames", "1", "--resolution", "64x64"]
+    words += ["--renderer", "cpu", "--output-root", str(tmp_path)]
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", TAKEN, *words],
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "PURE" not in done.stderr
+    used, taken = map(int, done.stdout.splitlines()[-1].split())
+    assert used == taken > 10
+
+
+def test_each_kernel_may_be_taken_without_being_read():
+    assert len(declared()) > 15
+    assert [kernel.__name__ for kernel in declared() if not kernel.is_pure] == []
+
+
+def test_the_fingerprint_follows_every_text(tmp_path):
+    (tmp_path / "inner").mkdir()
+    for name in ("a.py", "inner/b.py"):
+        (tmp_path / name).write_text("N = 1\n")
+    first = engine.fingerprint(tmp_path)
+    assert engine.fingerprint(tmp_path) == first
+    (tmp_path / "c.txt").write_text("not code")
+    assert engine.fingerprint(tmp_path) == first
+    (tmp_path / "inner/b.py").write_text("N = 2\n")
+    assert engine.fingerprint(tmp_path) != first
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_without_a_folder_there_is_no_index(tmp_path, there):
+    cache = tmp_path / "cache"
+    if not there:
+        cache.write_text("a file where the folder should be")
+    config = SimpleNamespace(offline_cache_file_path=str(cache))
+    prog = SimpleNamespace(dump_cache_data_to_disk=lambda: None, config=lambda: config)
+    runtime = SimpleNamespace(prog=prog, src_ll_cache=True)
+    engine._index_kernels(runtime, "abc")
+    assert runtime.src_ll_cache == there
+    assert config.offline_cache_file_path == str(cache / "endoforge-abc")
