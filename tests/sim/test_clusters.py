@@ -9,16 +9,14 @@ import pytest
 from endoforge.sim.itinerary import Planner
 from endoforge.sim.lumen import Lumen
 from endoforge.sim.polyps import MAX_POLYPS
-from endoforge.sim.randomization import Randomization
-from endoforge.sim.ranges.motion_ranges import MotionRanges
-from endoforge.sim.ranges.polyps_ranges import PolypRanges
 from endoforge.sim.scene import Scene, make_scene
+from tests.plain_ranges import PLAIN
 
 
 def scene_of(seed: int, clusters: float, count: int = 6) -> Scene:
-    polyps = PolypRanges(count=(count, count), clusters=clusters)
-    motion = MotionRanges(inspected=1.0)
-    return make_scene(seed, replace(Randomization(), polyps=polyps, motion=motion))
+    polyps = replace(PLAIN.polyps, count=(count, count), clusters=clusters)
+    motion = replace(PLAIN.motion, inspected=1.0)
+    return make_scene(seed, replace(PLAIN, polyps=polyps, motion=motion))
 
 
 @pytest.fixture(scope="module")

@@ -13,11 +13,10 @@ from endoforge.sim.flight import fly
 from endoforge.sim.labels import polyp_views
 from endoforge.sim.lumen import Lumen
 from endoforge.sim.polyps import Polyp
-from endoforge.sim.randomization import Randomization
-from endoforge.sim.ranges.polyps_ranges import PolypRanges
 from endoforge.sim.renderer import CameraShot, Renderer
 from endoforge.sim.scene import Scene, make_scene
 from endoforge.sim.shapes import Band, Flat, Uneven
+from tests.plain_ranges import PLAIN
 from tests.sim.moments import near_an_edge
 from tests.sim.reference import Reference, polyp_distance
 from tests.sim.scenes import ball, still, tube
@@ -72,8 +71,8 @@ def renderer(cpu: Engine) -> Renderer:
 
 @pytest.fixture(scope="module")
 def masses() -> list[Scene]:
-    ranges = PolypRanges(ulcerated=0.5, **ONLY_MASSES)
-    return [make_scene(seed, replace(Randomization(), polyps=ranges)) for seed in (1, 2)]
+    ranges = replace(PLAIN.polyps, ulcerated=0.5, **ONLY_MASSES)
+    return [make_scene(seed, replace(PLAIN, polyps=ranges)) for seed in (1, 2)]
 
 
 def test_the_wall_is_raised_where_a_mass_is_and_nowhere_else() -> None:
@@ -133,7 +132,7 @@ def test_the_outline_that_raises_the_wall_is_the_twins(masses: list[Scene]) -> N
 
 def test_they_narrow_the_lumen_and_a_scope_flies_through(masses: list[Scene]) -> None:
     for scene in masses:
-        bare = make_scene(scene.seed).anatomy
+        bare = make_scene(scene.seed, PLAIN).anatomy
         assert len(scene.polyps) >= 4
         for polyp in scene.polyps:
             assert polyp.band is not None
@@ -155,8 +154,8 @@ def test_some_close_and_some_are_crescents(masses: list[Scene]) -> None:
 
 
 def test_without_a_share_all_masses_are_on_one_side() -> None:
-    ranges = PolypRanges(**{**ONLY_MASSES, "encircling": 0.0})
-    scene = make_scene(1, replace(Randomization(), polyps=ranges))
+    ranges = replace(PLAIN.polyps, **{**ONLY_MASSES, "encircling": 0.0})
+    scene = make_scene(1, replace(PLAIN, polyps=ranges))
     assert scene.polyps
     assert all(polyp.uneven.heads and polyp.band is None for polyp in scene.polyps)
-    assert (scene.anatomy.radius == make_scene(1).anatomy.radius).all()
+    assert (scene.anatomy.radius == make_scene(1, PLAIN).anatomy.radius).all()

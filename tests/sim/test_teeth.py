@@ -13,11 +13,11 @@ from endoforge.sim.engine import Engine, wait
 from endoforge.sim.kernels.geometry import locate
 from endoforge.sim.kernels.types import SceneArrays, Vec4Array, vec3
 from endoforge.sim.nuisances import Nuisances
-from endoforge.sim.ranges.anatomy_ranges import AnatomyRanges
 from endoforge.sim.renderer import Renderer
 from endoforge.sim.residue import MUCUS
 from endoforge.sim.scene import make_scene
 from endoforge.sim.wall import NUM_AROUND
+from tests.plain_ranges import PLAIN
 from tests.sim.scenes import tube
 
 
@@ -31,7 +31,7 @@ def locate_all(scenes: SceneArrays, points: Vec4Array, found: Vec4Array, count: 
 
 def test_a_place_in_a_bend_is_found_from_8_mm_off(cpu: Engine) -> None:
     """As far as the straight guess of a ray's start is off there: a fold's edge had teeth."""
-    scene = make_scene(5)
+    scene = make_scene(5, PLAIN)
     line = scene.anatomy.centreline
     tightest = int(np.hypot(*line.curvature.T)[: line.row(line.length_mm - 40)].argmax())
     s = np.linspace(-20, 20, 81) + tightest * ALONG_STEP_MM
@@ -50,7 +50,7 @@ def test_a_place_in_a_bend_is_found_from_8_mm_off(cpu: Engine) -> None:
 
 def test_no_pool_ends_in_a_cliff() -> None:
     """Also where it fills the colon, it gets shallow towards its ends: marches overshoot cliffs."""
-    colon = make_anatomy(4, AnatomyRanges(), Nuisances())
+    colon = make_anatomy(4, PLAIN.anatomy, Nuisances())
     ends: list[float] = []
     for seed in range(12):
         rng = np.random.default_rng(seed)
