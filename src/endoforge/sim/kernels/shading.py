@@ -13,8 +13,8 @@ from endoforge.sim.kernels.geometry import (
     NP,
     NS,
     diamond_angle,
+    outline_distance,
     point_at,
-    polyp_distance,
 )
 from endoforge.sim.kernels.lesion_shapes import fade_in, form_of, slough
 from endoforge.sim.kernels.lighting import (
@@ -218,7 +218,7 @@ def flat_patch(view: View, shared, ray, hit, wall):
     row = (shared.number * NP + hit.instance - 1) * POLYP_ROWS
     if view.polyps[row + 5].w == 0.0:
         p = point_at(ray, hit.t)
-        own = fade_in(view.polyps, row, polyp_distance(view, shared.number, hit.instance - 1, p))
+        own = fade_in(view.polyps, row, outline_distance(view, shared.number, hit.instance - 1, p))
         patch.tint = 1.0 + own * (view.polyps[row + 3].xyz - 1.0)
         patch.pattern = own * view.polyps[row + 3].w
         patch.vessels *= 1.0 + own * (0.5 * view.polyps[row + 5].x - 1.0)
