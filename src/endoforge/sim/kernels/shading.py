@@ -13,6 +13,7 @@ from endoforge.sim.kernels.geometry import (
     NP,
     NS,
     diamond_angle,
+    is_around,
     outline_distance,
     point_at,
 )
@@ -223,6 +224,14 @@ def flat_patch(view: View, shared, ray, hit, wall):
         patch.pattern = own * view.polyps[row + 3].w
         patch.vessels *= 1.0 + own * (0.5 * view.polyps[row + 5].x - 1.0)
         patch.mucus = own * view.polyps[row + 5].y
+        if is_around(view, shared.number, hit.instance - 1):
+            # As large as that, it is seen from near: pits, spots and raw places are its own.
+            pits = view.polyps[row + SURFACE_ROW]
+            marks = view.polyps[row + SURFACE_ROW + 1]
+            patch = polyp_surface(patch, wall.vessels, pits, marks, 1.0, 1e3)
+            patch.pits *= own
+            patch.spots *= own
+            patch.erosion *= own
     return patch
 
 
