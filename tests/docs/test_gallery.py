@@ -77,6 +77,11 @@ def test_every_part_of_screens_and_recordings_has_a_row() -> None:
     assert list(pictures.BY_RECORDER) == [field.name for field in fields(RecordingRanges)]
 
 
+@pytest.mark.usefixtures("sheets")
+def test_rarities(studio: object) -> None:
+    check(importlib.import_module("gallery.rarities").rarity_sheet(studio, 1), columns=1, rows=3)
+
+
 def test_red_out(sheets: ModuleType, studio: object) -> None:
     check(sheets.red_out_sheet(studio, strengths=(1.0,)), columns=4, rows=1)
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from endoforge.sim.camera import look_at
 from endoforge.sim.encircling import outline, with_masses
@@ -12,6 +13,7 @@ from endoforge.sim.engine import Engine
 from endoforge.sim.flight import fly
 from endoforge.sim.labels import polyp_views
 from endoforge.sim.lumen import Lumen
+from endoforge.sim.polyp_surface import PolypSurface
 from endoforge.sim.polyps import Polyp
 from endoforge.sim.renderer import CameraShot, Renderer
 from endoforge.sim.scene import Scene, make_scene
@@ -116,6 +118,25 @@ def test_a_ring_is_one_polyp_with_one_box_around_the_way_on(renderer: Renderer) 
     instance = frames.instance[0].numpy()
     assert (instance[(y0 + y1) // 2, (x0 + x1) // 2 - 8 : (x0 + x1) // 2 + 8] == 0).any()
     assert instance[y0:y1, x0:x1].mean() > 0.5
+
+
+def test_its_own_surface_and_an_ulcer_show_on_it_alone(renderer: Renderer) -> None:
+    plain, bare = grown_on(crescent()), picture(renderer, grown_on(crescent()))
+    [polyp] = plain.polyps
+    assert polyp.flat is not None
+    on_it = renderer.render([CameraShot(NEAR)]).instance[0].numpy() == 1
+    ulcer = replace(polyp, flat=replace(polyp.flat, hollow=0.7))
+    raw = replace(polyp, surface=PolypSurface(erosion=1.0))
+    for other in (ulcer, raw):
+        # On the wall of the plain one: heights are those that it was raised by.
+        changed = np.abs(picture(renderer, replace(plain, polyps=(other,))) - bare).max(axis=2)
+        assert (changed[on_it] > 12).mean() > 0.2
+        assert (changed[~on_it] > 12).mean() < 0.02
+
+
+def picture(renderer: Renderer, scene: Scene) -> NDArray[np.int64]:
+    renderer.load([scene])
+    return renderer.render([CameraShot(NEAR)]).rgb[0].numpy().astype(np.int64)
 
 
 def test_the_outline_that_raises_the_wall_is_the_twins(masses: list[Scene]) -> None:

@@ -25,6 +25,7 @@ from .layout import Picture, captioned, grid, matrix, with_scale
 from .light import LIGHT_SHEETS
 from .mucosa import MUCOSA_SHEETS
 from .pictures import recording_sheet, screen_sheet
+from .rarities import rarity_sheet
 from .scores import is_open, shows_one
 from .shapes import shape_sheet
 from .studio import (
@@ -322,6 +323,7 @@ SHEETS: dict[str, Callable[[Studio], Picture]] = {
     "polyps": polyp_sheet,
     "shapes": shape_sheet,
     "lesions": MUCOSA_SHEETS["lesions"],
+    "rarities": rarity_sheet,
     "nuisances-wall": partial(nuisance_sheet, names=ON_THE_WALL),
     "nuisances-colour": partial(nuisance_sheet, names=COLOURING),
     "red-out": red_out_sheet,

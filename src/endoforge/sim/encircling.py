@@ -66,7 +66,7 @@ def grow_around(
         height_mm=height,
         margin_mm=min(height / rng.uniform(0.8, 1.8), 0.5 * half),
         hollow=rng.uniform(0.5, 0.85) if ulcerated else rng.uniform(0.0, 0.3),
-        nodule_mm=rng.uniform(0.1, 0.3) * wide,
+        nodule_mm=rng.uniform(0.08, 0.24) * wide,
         nodules_per_mm=0.5 / wide,
         band=band,
     )
@@ -135,7 +135,8 @@ def heights(polyp: Polyp, wall: Vector) -> Array:
     along = np.asarray(polyp.uneven.along)
     out = q - band.middle_mm * axis
     ahead = (out @ along)[:, None] * along
-    inner = (band.radius_mm - flat.height_mm) / np.linalg.norm(out - ahead, axis=1)
+    top = band.radius_mm - flat.height_mm - flat.nodule_mm
+    inner = top / np.linalg.norm(out - ahead, axis=1)
     turns = (ahead + inner[:, None] * (out - ahead)) * flat.nodules_per_mm + axis
     height = flat.height_mm * (1 - flat.hollow * _smooth(inside - RIM))
     return np.asarray(rise * (height + flat.nodule_mm * bulges(turns)))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from endoforge.core.choices import RendererName
 from endoforge.core.errors import UserError
+from endoforge.core.folders import make_folder
 from endoforge.core.forks import refuse_fork
 
 log = logging.getLogger(__name__)
@@ -161,9 +162,9 @@ def _index_kernels(runtime: Any, sources: str) -> None:
     config = runtime.prog.config()
     index = Path(config.offline_cache_file_path) / f"endoforge-{sources}"
     try:
-        index.mkdir(parents=True, exist_ok=True)
+        make_folder(index)
         runtime.src_ll_cache = os.access(index, os.W_OK)
-    except OSError:
+    except (OSError, UserError):
         runtime.src_ll_cache = False
     config.offline_cache_file_path = str(index)
 

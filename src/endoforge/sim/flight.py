@@ -23,6 +23,7 @@ from endoforge.sim.camera import (
 from endoforge.sim.itinerary import STEP_S, Leg, Planner
 from endoforge.sim.lumen import Lumen, smooth
 from endoforge.sim.ranges.values import draw
+from endoforge.sim.retroflexion import turned
 from endoforge.sim.scene import Scene
 from endoforge.sim.stops import Check, go_on
 from endoforge.sim.streams import Stream, smooth_noise, stream
@@ -226,7 +227,7 @@ def _axes(
     rng: np.random.Generator,
 ) -> Array:
     """The camera's right, down and forward (N, 3, 3) at every step."""
-    _, normal, binormal, tangent = lumen.frames(s_mm).transpose(1, 0, 2)
+    _, normal, binormal, tangent = _turned_frames(lumen, legs, s_mm).transpose(1, 0, 2)
     forward = _unit(smooth(_directions(lumen, legs, s_mm, position, rng), TURN_S / STEP_S))
     jitter = np.radians(draw(rng, scene.ranges.motion.jitter_deg))
     across = np.stack([_tremor(rng, len(s_mm)) for _ in range(2)], axis=1) * jitter
@@ -247,7 +248,7 @@ def _directions(
     """Unit vectors (N, 3) to where the scope wants to look, with sudden changes."""
     ahead_s = np.minimum(s_mm + LOOK_AHEAD_MM, lumen.length_mm - 5.0)
     ahead = _unit(lumen.to_world(ahead_s, lumen.lane_at(ahead_s)) - position)
-    _, normal, binormal, _ = lumen.frames(s_mm).transpose(1, 0, 2)
+    _, normal, binormal, tangent = _turned_frames(lumen, legs, s_mm).transpose(1, 0, 2)
     count = len(s_mm)
     tilt, spiral = _spiral(rng, count)
     error = [AIM_ERROR_RAD * _noise(rng, count, 1.2) for _ in range(2)]
@@ -256,13 +257,30 @@ def _directions(
     for leg in legs:
         start, end = end, end + len(leg.s_mm)
         part = slice(start, end)
-        if leg.aim_mm is None:
+        if leg.turn:
+            straight, (x, y) = tangent[part], [0.5 * e[part] for e in error]
+        elif leg.aim_mm is None:
             aside = np.tan(np.clip(leg.look_rad * tilt[part], 0.0, MOST_ASIDE_RAD))
             straight, (x, y) = ahead[part], aside * spiral[:, part]
         else:
             straight, (x, y) = _unit(leg.aim_mm - position[part]), [e[part] for e in error]
         directions[part] = straight + x[:, None] * normal[part] + y[:, None] * binormal[part]
     return _unit(directions)
+
+
+def _turned_frames(lumen: Lumen, legs: list[Leg], s_mm: Array) -> Array:
+    """The `Lumen.frames`, turned as legs bend the tip: with it, for at half a turn there is no
+    shortest way from one direction to the other.
+    """
+    frames = lumen.frames(s_mm)
+    end = 0
+    for leg in legs:
+        start, end = end, end + len(leg.s_mm)
+        if leg.turn:
+            angle = leg.turn.angle_rad
+            towards = np.tile(leg.turn.towards, (len(angle), 1))
+            frames[start:end, 1:] = turned(frames[start:end, 1:], angle, towards)
+    return frames
 
 
 def _spiral(rng: np.random.Generator, count: int) -> tuple[Array, Array]:

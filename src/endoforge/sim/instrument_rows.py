@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from endoforge.sim.centreline import Centreline
 from endoforge.sim.instruments import (
     CAP_ROW,
     COUNT_ROW,
@@ -27,9 +28,11 @@ from endoforge.sim.instruments import (
     PART_ROW,
     Cap,
     Instruments,
+    Shaft,
     Tool,
 )
 from endoforge.sim.polyps import MAX_POLYPS, polyp_shifts, swells
+from endoforge.sim.retroflexion import shaft_capsules
 from endoforge.sim.scene import Scene
 from endoforge.sim.tool_shapes import (
     CLIP,
@@ -67,6 +70,7 @@ class Carried:
     """
 
     instruments: Instruments
+    line: Centreline
     held: Array
     mark_rows: Array
     mark_swells: Array
@@ -94,6 +98,7 @@ class Carried:
         held[: len(scene.polyps)] = [polyp.band is None for polyp in scene.polyps]
         return Carried(
             instruments=things,
+            line=scene.anatomy.centreline,
             held=held,
             mark_rows=np.array(marks).reshape(-1, 4, 4),
             mark_swells=swells(treated.marks, scene.anatomy),
@@ -115,6 +120,7 @@ class Carried:
         rows = np.zeros((len(cameras), INSTRUMENT_ROWS, 4))
         self._write_marks(rows, eyes, times_s)
         self._write_parts(rows, eyes, axes, polyps, times_s)
+        self._write_shaft(rows, eyes, axes[:, 2], cameras[:, 0, 3].astype(float))
         if self.instruments.cap is not None:
             rows[:, CAP_ROW : CAP_ROW + 2] = _cap_rows(self.instruments.cap)
         return rows
@@ -164,6 +170,19 @@ class Carried:
             if jet is not None and runs[frame] > 0.5:
                 groups[2] = _in_world(jet_capsules(jet), to_camera)
             _write_groups(row, groups)
+
+    def _write_shaft(self, rows: Array, eyes: Array, forward: Array, s_mm: Array) -> None:
+        """Put the shaft in the place of a tool, which isn't out while the tip looks back."""
+        shaft = self.instruments.shaft
+        if shaft is None:
+            return
+        for frame, row in enumerate(rows):
+            place = float(s_mm[frame])
+            capsules = shaft_capsules(shaft, self.line, eyes[frame], forward[frame], place)
+            if capsules:
+                clips = _capsules_of(row, 1)
+                _write_shaft_materials(row, shaft)
+                _write_groups(row, [capsules, clips, []])
 
     def _clips_near(self, row: Array, eye: Array, time_s: float) -> list[Capsule]:
         if not self.clips:
@@ -216,6 +235,18 @@ def _write_materials(row: Array, tool: Tool) -> None:
     row[MATERIAL_ROW + SHEATH] = [*tool.sheath, 2.0 if tool.coil else 0.0]
     row[MATERIAL_ROW + TIP] = [*tool.tip, 0.0]
     row[MATERIAL_ROW + METAL] = [0.48, 0.48, 0.50, 1.0]
+
+
+def _write_shaft_materials(row: Array, shaft: Shaft) -> None:
+    row[MATERIAL_ROW + SHEATH] = [*shaft.colour, 0.0]
+    row[MATERIAL_ROW + TIP] = [0.85, 0.85, 0.82, 0.0]
+
+
+def _capsules_of(row: Array, group: int) -> list[Capsule]:
+    """The capsules of one group that a frame's rows hold."""
+    first = PART_ROW + 2 * int(row[COUNT_ROW, :group].sum())
+    parts = row[first : first + 2 * int(row[COUNT_ROW, group])].reshape(-1, 2, 4)
+    return [Capsule(a[:3], b[:3], float(a[3]), int(b[3])) for a, b in parts.copy()]
 
 
 def _write_groups(row: Array, groups: list[list[Capsule]]) -> None:

@@ -124,6 +124,18 @@ class Jet:
 
 
 @dataclass(frozen=True)
+class Shaft:
+    """The scope's own shaft, black with white rings, of a run in which the tip looks back.
+
+    `radius_mm` is its thickness halved, `bend_mm` the radius by which it bends.
+    """
+
+    radius_mm: float
+    bend_mm: float
+    colour: Colour
+
+
+@dataclass(frozen=True)
 class Strengths:
     """How much a run has of each, from 0, nothing, to 1; `InstrumentRanges` says of what."""
 
@@ -146,6 +158,7 @@ class Instruments:
     tools: tuple[Tool, ...] = ()
     cap: Cap | None = None
     jet: Jet | None = None
+    shaft: Shaft | None = None
 
 
 def make_strengths(seed: int, ranges: InstrumentRanges) -> Strengths:
@@ -155,8 +168,11 @@ def make_strengths(seed: int, ranges: InstrumentRanges) -> Strengths:
     return Strengths(**{name: draw_nuisance(rng, getattr(ranges, name)) for name in names})
 
 
-def make_instruments(seed: int, strengths: Strengths) -> Instruments:
-    """Draw the instruments of a seed that have a strength above 0."""
+def make_instruments(seed: int, strengths: Strengths, retroflexion: float = 0.0) -> Instruments:
+    """Draw the instruments of a seed that have a strength above 0.
+
+    Its own shaft is seen in the share `retroflexion` of the runs.
+    """
     rng = stream(seed, Stream.TOOLS)
     # A scope has one channel, at its lower right or lower left.
     side = rng.choice([-1.0, 1.0])
@@ -168,6 +184,7 @@ def make_instruments(seed: int, strengths: Strengths) -> Instruments:
         tools=tuple(tool for tool in tools if tool.share > 0),
         cap=_cap(seed, strengths.cap) if strengths.cap > 0 else None,
         jet=_jet(seed, strengths.jet) if strengths.jet > 0 else None,
+        shaft=_shaft(seed, retroflexion),
     )
 
 
@@ -220,6 +237,18 @@ def _jet(seed: int, share: float) -> Jet:
         nozzle=(float(4.5 * np.cos(clock)), float(4.5 * np.sin(clock))),
         lean=(float(rng.normal(0, 0.08)), float(rng.normal(0, 0.08))),
         radius_mm=float(rng.uniform(0.25, 0.5)),
+    )
+
+
+def _shaft(seed: int, share: float) -> Shaft | None:
+    rng = stream(seed, Stream.SHAFT)
+    if rng.random() >= share:
+        return None
+    grey = float(rng.uniform(0.012, 0.05))
+    return Shaft(
+        radius_mm=float(rng.uniform(4.8, 6.3)),
+        bend_mm=float(rng.uniform(8.5, 11.0)),
+        colour=(grey, grey, 1.1 * grey),
     )
 
 

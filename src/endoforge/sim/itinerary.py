@@ -11,12 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from endoforge.sim.instruments import Shaft
 from endoforge.sim.lumen import Lumen
 from endoforge.sim.polyps import Polyp
 from endoforge.sim.ranges.values import draw
+from endoforge.sim.retroflexion import Turn
 from endoforge.sim.scene import Scene
 from endoforge.sim.stops import Check, go_on
-from endoforge.sim.streams import smooth_noise
+from endoforge.sim.streams import Stream, smooth_noise, stream
 
 STEP_S = 0.055
 """The flight's grid in time: a sixth of the capture interval."""
@@ -34,6 +36,12 @@ LIFT_RAD = (0.4, 1.45)
 """Views of a polyp in an inspection: from along the wall (0) to straight from above."""
 SPOT_TRIES = 40
 """Places drawn for each spot, of which the best is taken."""
+RETROFLEXION_MM, RETROFLEXION_S = (45.0, 95.0), ((2.5, 4.0), (6.0, 14.0), (2.0, 3.5))
+"""Where along the rectum the tip is bent round; how long it takes, stays so, and takes back."""
+RETROFLEXION_RAD = (2.7, 3.1)
+"""By how much it is bent."""
+SET_OFF_MM = 8.0
+"""How far off the middle the tip is then."""
 MOST_SLIP_MM = 5.0
 """How far it slips back during a pause."""
 
@@ -45,13 +53,14 @@ class Leg:
     """A part of the way, at n steps of STEP_S.
 
     `s_mm` (n,); `xy_mm` (n, 2) off the centreline, or None: as it comes; `aim_mm` (3,) the world
-    position that it looks at, or None: ahead, and up to `look_rad` aside.
+    position that it looks at, or None: ahead, and up to `look_rad` aside, or as its `turn` says.
     """
 
     s_mm: Array
     look_rad: float = 0.0
     xy_mm: Array | None = None
     aim_mm: Array | None = None
+    turn: Turn | None = None
 
 
 class Planner:
@@ -66,6 +75,7 @@ class Planner:
         self.motion = scene.ranges.motion
         self.fov_rad = math.radians(scene.camera.fov_deg)
         self.polyps = scene.polyps
+        self.seed, self.shaft = scene.seed, scene.instruments.shaft
         self.look_rad = math.radians(draw(rng, self.motion.look_around_deg))
         self.deepest_mm = lumen.deepest()
         strength = scene.nuisances.red_out
@@ -100,6 +110,8 @@ class Planner:
     def _withdrawal(self) -> list[Leg]:
         stops = self._touches(self.touches_out)
         stops += [self._inspection(polyp) for polyp in self._some_polyps(self.motion.inspected)]
+        if self.shaft:
+            stops += self._retroflexion(self.shaft, stream(self.seed, Stream.RETROFLEXION))
         stops.sort(key=lambda leg: -leg.s_mm[0])
         return self._joined(stops, self.deepest_mm, FIRST_MM, self.motion.withdrawal_mm_s)
 
@@ -156,6 +168,33 @@ class Planner:
         wall = self.lumen.to_world(place[:1] + self.rng.uniform(0, 2), out[best] * toward[[best]])
         off = np.tile(room[best] * toward[best], (num_steps, 1))
         return Leg(place, xy_mm=off, aim_mm=wall[0])
+
+    def _retroflexion(self, shaft: Shaft, rng: np.random.Generator) -> list[Leg]:
+        """The leg in which the tip is bent round in the rectum; none where there is no room.
+
+        The tip is set off to one side, with the shaft at the other.
+        """
+        s_mm = rng.uniform(*RETROFLEXION_MM, SPOT_TRIES)
+        angle = rng.uniform(-np.pi, np.pi, SPOT_TRIES)
+        towards = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        beside = 2 * shaft.bend_mm - SET_OFF_MM + shaft.radius_mm
+        room = self.lumen.gap(s_mm, SET_OFF_MM * towards)
+        for before in (0.0, 8.0, 16.0):
+            room = np.minimum(room, self.lumen.wall_radius(s_mm - before, -towards) - beside)
+        best = int(room.argmax())
+        if room[best] < 0:
+            return []
+        turn_in, stay, turn_out = (_steps(draw(rng, span)) for span in RETROFLEXION_S)
+        ramps = [np.linspace(0, 1, turn_in), np.ones(stay), np.linspace(1, 0, turn_out)]
+        share = 0.5 - 0.5 * np.cos(np.pi * np.concatenate(ramps))
+        count = len(share)
+        bent = draw(rng, RETROFLEXION_RAD) + 0.06 * smooth_noise(rng, count, 1.5 / STEP_S)
+        off = SET_OFF_MM * share[:, None] * towards[best]
+        lane = self.lumen.lane_at(s_mm[best : best + 1])
+        # In and out by some millimetres, as the shaft is moved.
+        place = s_mm[best] + 2.5 * share * smooth_noise(rng, count, 2.0 / STEP_S)
+        turn = Turn(np.minimum(share * bent, np.pi), towards[best])
+        return [Leg(place, xy_mm=off + (1 - share[:, None]) * lane, turn=turn)]
 
     def _inspection(self, polyp: Polyp) -> Leg:
         """The leg that goes nearer to a polyp and further away again, from one side and another.

@@ -211,7 +211,7 @@ def make_scene(seed: int, ranges: Randomization = _DEFAULT) -> Scene:
         nuisances=nuisances,
         display=make_display(seed, ranges.screen),
         recording=make_recording(seed, ranges.recording),
-        instruments=make_instruments(seed, strengths),
+        instruments=make_instruments(seed, strengths, ranges.motion.retroflexion),
         treatment=treatment,
         camera=make_camera_settings(seed, ranges.camera, nuisances, light),
     )

@@ -35,6 +35,8 @@ class Stream(IntEnum):
     TOOLS = 72
     CAP = 73
     JET = 74
+    SHAFT = 75
+    RETROFLEXION = 76
     FOLDS = 30
     LOOKALIKES = 31
     RESIDUE = 32

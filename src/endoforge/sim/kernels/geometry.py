@@ -9,6 +9,7 @@ import quadrants as qd
 from endoforge.sim import anatomy, centreline, polyps, wall
 from endoforge.sim.camera import WAVE_ROW
 from endoforge.sim.kernels.lesion_shapes import (
+    around_outline,
     flat_distance,
     flat_height,
     form_of,
@@ -290,6 +291,18 @@ def is_flat(view: View, b, k):
 def is_around(view: View, b, k):
     """Tell whether polyp k is a mass around the lumen: a part of the wall itself."""
     return form_of(view.polyps, (b * NP + k) * POLYP_ROWS) < -1.5
+
+
+@qd.func
+def outline_distance(view: View, b, k, p):
+    """Measure how far in mm p is off the outline of flat lesion k, below 0 inside."""
+    row = (b * NP + k) * POLYP_ROWS
+    d = 0.0
+    if is_around(view, b, k):
+        d = around_outline(view.polyps, row, p)
+    else:
+        d = polyp_distance(view, b, k, p)
+    return d
 
 
 @qd.func

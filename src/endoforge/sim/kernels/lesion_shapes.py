@@ -76,8 +76,22 @@ def band_distance(polyps: qd.template(), row, q):
 
 
 @qd.func
+def around_outline(polyps: qd.template(), row, p):
+    """Measure about how far p is off the outline of a mass around the lumen, below 0 inside.
+
+    By itself, for whatever `uneven_distance` asks costs rays that look for other polyps.
+    """
+    q = p - polyps[row].xyz
+    per_mm = polyps[row + 6].z
+    lobes = polyps[row + 4].w
+    turns = q * per_mm + (polyps[row].xyz - polyps[row + 2].xyz)
+    low = wave(turns.x) * wave(turns.y) + wave(turns.z + 0.2 * per_mm * q.z)
+    return (band_distance(polyps, row, q) + lobes * low) / (1.0 + STEEP * per_mm * lobes)
+
+
+@qd.func
 def uneven_distance(polyps: qd.template(), row, q, along, across):
-    """Measure the distance in mm from q, off the centre, to an uneven head, a mass or a band.
+    """Measure the distance in mm from q, off the centre, to an uneven head, or to a mass.
 
     `along` is q's part along the axis, `across` the square of what is across it.
     """
@@ -87,8 +101,6 @@ def uneven_distance(polyps: qd.template(), row, q, along, across):
     d = 0.0
     if r8.w > 1.5:
         d = mass_distance(polyps, row, q)
-    elif r8.w < -1.5:
-        d = band_distance(polyps, row, q)
     else:
         # As `polyp_distance`, on a head made one of revolution: w is 1 / stretch^2 - 1.
         long = q.dot(r7.xyz)

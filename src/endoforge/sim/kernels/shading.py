@@ -14,8 +14,9 @@ from endoforge.sim.kernels.geometry import (
     NS,
     diamond_angle,
     down_the_stalk,
+    is_around,
+    outline_distance,
     point_at,
-    polyp_distance,
 )
 from endoforge.sim.kernels.lesion_shapes import fade_in, form_of, slough
 from endoforge.sim.kernels.lighting import (
@@ -220,11 +221,19 @@ def flat_patch(view: View, shared, ray, hit, wall):
     row = (shared.number * NP + hit.instance - 1) * POLYP_ROWS
     if view.polyps[row + 5].w == 0.0:
         p = point_at(ray, hit.t)
-        own = fade_in(view.polyps, row, polyp_distance(view, shared.number, hit.instance - 1, p))
+        own = fade_in(view.polyps, row, outline_distance(view, shared.number, hit.instance - 1, p))
         patch.tint = 1.0 + own * (view.polyps[row + 3].xyz - 1.0)
         patch.pattern = own * view.polyps[row + 3].w
         patch.vessels *= 1.0 + own * (0.5 * view.polyps[row + 5].x - 1.0)
         patch.mucus = own * view.polyps[row + 5].y
+        if is_around(view, shared.number, hit.instance - 1):
+            # As large as that, it is seen from near: pits, spots and raw places are its own.
+            pits = view.polyps[row + SURFACE_ROW]
+            marks = view.polyps[row + SURFACE_ROW + 1]
+            patch = polyp_surface(patch, wall.vessels, pits, marks, 1.0, 1e3)
+            patch.pits *= own
+            patch.spots *= own
+            patch.erosion *= own
     return patch
 
 

@@ -16,6 +16,7 @@ from endoforge.sim.kernels.geometry import (
     is_around,
     is_flat,
     locate,
+    outline_distance,
     point_at,
     polyp_distance,
     span,
@@ -24,6 +25,7 @@ from endoforge.sim.kernels.geometry import (
     wall_gap,
     wall_slopes,
 )
+from endoforge.sim.kernels.lesion_shapes import around_outline
 from endoforge.sim.kernels.types import FAR_MM, POLYP_ROWS, Hit, SceneArrays, View, vec4
 from endoforge.sim.polyps import LABELLED_STALK
 
@@ -172,7 +174,7 @@ def mass_there(view: View, b, p, mask):
     while rest != 0:
         if rest & 1:
             if is_around(view, b, k):
-                if polyp_distance(view, b, k, p) < 0.0:
+                if around_outline(view.polyps, (b * NP + k) * POLYP_ROWS, p) < 0.0:
                     instance = k + 1
         rest = rest >> 1
         k += 1
@@ -301,7 +303,7 @@ def meets_flat(scenes: SceneArrays, view: View, shared, ray, k):
         c, _row = locate(scenes, shared.scene, point_at(ray, t), ray.direction, s)
         gap, _safe = wall_gap(scenes, shared.scene, c, shared.swell)
         # From the lumen into the wall: folds that stand before it are gone through.
-        if gap < 0.0 and outside == 1 and polyp_distance(view, b, k, point_at(ray, t)) < 0.0:
+        if gap < 0.0 and outside == 1 and outline_distance(view, b, k, point_at(ray, t)) < 0.0:
             met = 1
         outside = qd.select(gap < 0.0, 0, 1)
         step = qd.max(0.7 * qd.abs(gap), least)

@@ -25,5 +25,7 @@ class MotionRanges:
     """share of the polyps that the scope turns to and comes close to"""
     inspection_s: Annotated[Range, within(1e-3, 120)] = (6.0, 15.0)
     """time spent on one"""
+    retroflexion: Share = 0.08
+    """share of the runs in which it looks back in the rectum, at its own shaft"""
     picture_share: Annotated[Range, within(1e-3, 4)] = (0.05, 1.2)
     """what its box would fill of the picture if nothing kept the scope away; 1 is all of it"""
