@@ -184,7 +184,7 @@ def test_a_nuisance_takes_as_many_numbers_whether_it_is_there_or_not() -> None:
 
 
 PARTS = ("anatomy", "polyps", "polyp_surface", "mucosa", "lookalikes", "residue", "light", "lens",
-         "camera", "screen", "recording", "instruments")  # fmt: skip
+         "camera", "screen", "recording", "instruments", "motion")  # fmt: skip
 """The tables in which the rich world has ranges of its own."""
 
 

@@ -11,12 +11,11 @@ from endoforge.sim.engine import Engine
 from endoforge.sim.flight import Flight, plan_flight
 from endoforge.sim.instruments import COUNT_ROW, TOOL_PARTS, Instruments, Shaft
 from endoforge.sim.packing import Movers
-from endoforge.sim.randomization import Randomization
-from endoforge.sim.ranges.motion_ranges import MotionRanges
 from endoforge.sim.renderer import CameraShot, Renderer
 from endoforge.sim.retroflexion import shaft_capsules, turned
 from endoforge.sim.scene import Scene, make_scene
 from endoforge.sim.tool_shapes import SHEATH, TIP
+from tests.plain_ranges import PLAIN
 from tests.sim.instruments_reference import marched
 from tests.sim.scenes import still, tube
 
@@ -30,7 +29,7 @@ SEED = 74
 
 
 def scene_of(share: float) -> Scene:
-    return make_scene(SEED, replace(Randomization(), motion=MotionRanges(retroflexion=share)))
+    return make_scene(SEED, replace(PLAIN, motion=replace(PLAIN.motion, retroflexion=share)))
 
 
 @pytest.fixture(scope="module")

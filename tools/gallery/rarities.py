@@ -1,6 +1,7 @@
 """The sheet of what few colons have: masses around the lumen, groups of polyps, a look back."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -9,8 +10,6 @@ from endoforge.sim.camera import CameraState
 from endoforge.sim.flight import plan_flight
 from endoforge.sim.lumen import Lumen
 from endoforge.sim.polyps import Polyp
-from endoforge.sim.randomization import Randomization
-from endoforge.sim.ranges.motion_ranges import MotionRanges
 from endoforge.sim.scene import Scene, make_scene
 from endoforge.sim.streams import run_seed
 
@@ -51,8 +50,8 @@ def _group(studio: Studio, seed: int, _number: int) -> Picture:
 def _look_back(studio: Studio, seed: int, _number: int) -> Picture:
     """The middle of the time in which the scope looks back; the next run's if it has no room."""
     ranges = plain_ranges()
-    motion = MotionRanges(retroflexion=1.0)
-    scene = make_scene(seed, Randomization(**{**vars(ranges), "motion": motion}))
+    motion = replace(ranges.motion, retroflexion=1.0)
+    scene = make_scene(seed, replace(ranges, motion=motion))
     flight = plan_flight(scene)
     tangents = flight.lumen.frames(flight.s_mm)[:, 3]
     (back,) = np.nonzero((flight.axes[:, 2] * tangents).sum(axis=1) < -0.85)
