@@ -21,6 +21,7 @@ from endoforge.sim.kernels.geometry import (
     NP,
     bounding_sphere,
     guess_s,
+    is_flat,
     locate,
     point_at,
     scene_of,
@@ -291,7 +292,11 @@ def drawn(
         unit = towards(hit.normal / length, ray.direction)
         shadow = vec4(1.0)
         shades = light_row(scenes, shared.scene, SHADE_ROW)
-        if shades.x + shades.y > 0.0 and hit.instance == 0:
+        # Heads cast their own shadows about them; what is flat lies in those of the wall.
+        of_wall = hit.instance == 0
+        if hit.instance > 0:
+            of_wall = is_flat(view, shared.number, hit.instance - 1)
+        if shades.x + shades.y > 0.0 and of_wall:
             shadow = shadow_at(target, corner.x, corner.y, y, x, 1.0 / hit.t)
         light = shade(scenes, view, shared, ray, hit, unit, lamps, shadow)
         radiance = vec4(light.x, light.y, light.z, hit.t)

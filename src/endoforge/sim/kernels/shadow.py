@@ -8,6 +8,7 @@ it (a screen-space test), or a polyp's head, taken as its ellipsoid.
 import quadrants as qd
 
 from endoforge.sim.kernels.geometry import NP, scene_of
+from endoforge.sim.kernels.lesion_shapes import form_of
 from endoforge.sim.kernels.lighting import light_row
 from endoforge.sim.kernels.types import (
     CAMERA_ROWS,
@@ -151,8 +152,9 @@ def cast_shadows(scenes: SceneArrays, view: View, target: Target, size: FrameSiz
                 p = 0
                 mask = qd.cast(view.cameras[camera + 3].w, qd.i32)
                 while mask != 0:
-                    if mask & 1:
-                        row = (b * NP + p) * POLYP_ROWS
+                    row = (b * NP + p) * POLYP_ROWS
+                    # What is flat casts none of its own: it bends the wall by little.
+                    if mask & 1 and form_of(view.polyps, row) >= 0.0:
                         width = view.polyps[row + 1].w
                         from_middle = place - view.polyps[row].xyz
                         # Far beside its shadow's longest sliver, most are done with.
