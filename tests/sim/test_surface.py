@@ -10,6 +10,7 @@ import torch
 from endoforge.sim.camera import CameraState
 from endoforge.sim.engine import Engine
 from endoforge.sim.polyp_surface import PolypSurface
+from endoforge.sim.polyps import Polyp
 from endoforge.sim.randomization import Randomization
 from endoforge.sim.ranges.polyp_surface_ranges import PolypSurfaceRanges
 from endoforge.sim.ranges.values import Nuisance
@@ -18,8 +19,10 @@ from endoforge.sim.scene import Scene, make_scene
 from endoforge.sim.surfaces import FIRST_OF_LESIONS, KINDS, LAYER_TEXELS, surface_textures
 from endoforge.sim.texture import FINE_SCALE, FINE_ZERO, SIZE, fine_texture
 from endoforge.sim.tissue import Tissue, draw_tissue, tissue_table
+from tests.sim.reference import polyp_distance
 from tests.sim.scenes import along_z, ball, still, tube
 from tests.sim.surface_reference import wall_albedo, wall_points
+from tests.sim.test_lesions import flat
 
 SIZE_PX = (160, 96)
 RADIUS_MM = 20.0
@@ -104,9 +107,14 @@ def test_tissue_is_a_matter_of_colour_alone(renderer: Renderer) -> None:
     assert (light != other).mean() > 0.5
 
 
+@pytest.mark.parametrize("shape", [ball(125.0, y=16.0, radius=6.0), flat(0.5)], ids=["Is", "flat"])
 @pytest.mark.parametrize("name", SURFACES)
-def test_a_polyps_surface_is_seen_on_it_and_nowhere_else(renderer: Renderer, name: str) -> None:
-    polyp = replace(ball(125.0, y=16.0, radius=6.0), tint=(0.9, 0.6, 0.7), mucus=0.3)
+def test_a_polyps_surface_is_seen_on_it_and_nowhere_else(
+    renderer: Renderer, name: str, shape: Polyp
+) -> None:
+    if shape.flat and name == "margin":
+        return  # a flat lesion has a margin of its own
+    polyp = replace(shape, tint=(0.9, 0.6, 0.7), mucus=0.3)
     before, depth, instance = light_of(renderer, with_tissue(tube(polyp)))
     own = replace(polyp, surface=SURFACES[name])
     after, depth_after, instance_after = light_of(renderer, with_tissue(tube(own)))
@@ -120,6 +128,26 @@ def test_a_polyps_surface_is_seen_on_it_and_nowhere_else(renderer: Renderer, nam
         assert np.percentile(change[:, GREEN], 5) < 0.85
     if name in ("pale top", "white spots", "wall_part"):
         assert np.percentile(change[:, GREEN], 95) > 1.08
+
+
+def test_a_flat_lesions_colour_passes_into_the_walls_at_its_margin(renderer: Renderer) -> None:
+    """Its share of the way from the outline in, less the wall's part, by the twin's distances."""
+    own = replace(flat(0.5), tint=(0.8, 0.5, 0.6), vessels=2.0, pattern=0.0)
+    bare = {"vessels": 0.0, "capillaries": 0.0, "mottling": 0.0, "tone": 0.0, "bump": 0.0}
+    before, depth, instance = light_of(
+        renderer, with_tissue(tube(replace(own, tint=(1.0, 1.0, 1.0))), bare)
+    )
+    coloured = replace(own, surface=PolypSurface(wall_part=0.4))
+    after, _, _ = light_of(renderer, with_tissue(tube(coloured), bare))
+    on = (instance.numpy() > 0) & (before.min(axis=-1) > 1e-6)
+    pose = state().pose
+    rays = tube().lens(*SIZE_PX).rays(SIZE_PX[1], SIZE_PX[0])[on]
+    points = pose.position + rays @ pose.axes * depth[on, None]
+    assert own.flat is not None
+    inside = np.clip(-polyp_distance(own, points) / own.flat.margin_mm, 0, 1)
+    expected = 1 + 0.6 * inside[:, None] * (np.array(own.tint) - 1)
+    assert inside.min() < 0.1 < 0.99 < inside.max()
+    np.testing.assert_allclose(after[on] / before[on], expected, atol=0.01)
 
 
 def test_a_polyp_that_is_like_the_wall_has_no_surface_of_its_own(renderer: Renderer) -> None:
