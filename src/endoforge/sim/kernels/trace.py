@@ -26,8 +26,8 @@ from endoforge.sim.kernels.types import FAR_MM, POLYP_ROWS, Hit, SceneArrays, Vi
 
 MAX_STEPS = 64
 LATE_STEPS = 32
-"""After MAX_STEPS a ray that still creeps along an edge goes on in so many coarser ones, or it would
-end in the air."""
+"""After MAX_STEPS a ray that still creeps along an edge goes on in so many coarser ones, or it
+would end in the air."""
 OVER_RELAXED = 1.3
 """Steps on the wall go this much beyond the safe one; `newton` pulls an overshoot back."""
 POLYP_RELAXED = 1.35
