@@ -67,7 +67,7 @@ GRAIN_SIZE = 128
 MOST_TAPS = 32
 """Samples of a blurred pixel's light at most."""
 LEAST_OF_RED = (0.22, 0.06)
-"""What green and blue of bare mucosa are of red, linear, in the reddest picture there is."""
+"""The least shares of red that green and blue of bare mucosa have in a picture, in linear light."""
 USUAL_OF_RED, USUAL_SATURATION = (0.25, 0.15), 1.2
 """More saturated than that, they are to be at least so much of it."""
 
