@@ -13,6 +13,7 @@ from endoforge.sim.instrument_rows import Carried
 from endoforge.sim.instruments import (
     COUNT_ROW,
     MARK_ROW,
+    MATERIAL_ROW,
     PART_ROW,
     Instruments,
     Jet,
@@ -28,7 +29,7 @@ from endoforge.sim.renderer import CameraShot, RenderedFrames, Renderer
 from endoforge.sim.scene import Scene, make_scene
 from endoforge.sim.treatment import Mark, Treatment
 from tests.plain_ranges import PLAIN
-from tests.sim.instruments_reference import marched, tinted
+from tests.sim.instruments_reference import marched, part_light, tinted
 from tests.sim.scenes import along_z, ball, still, tube
 
 WIDTH, HEIGHT = 96, 72
@@ -100,6 +101,29 @@ def test_tools_lie_where_the_twin_sees_them(renderer: Renderer, kind: ToolKind) 
     lens_rays = scene.lens(WIDTH, HEIGHT).rays(HEIGHT, WIDTH)
     facing = np.einsum("hwc,hwc->hw", seen.normals[0].numpy(), lens_rays)
     assert (facing[before & (off < 2e-3)] < 0.05).mean() > 0.99
+
+
+@pytest.mark.parametrize("kind", ["snare", "forceps", "needle"])
+def test_tools_are_as_bright_as_the_twin_says(renderer: Renderer, kind: ToolKind) -> None:
+    scene, state = with_tool(tube(), kind), still(along_z())
+    shown(renderer, scene, state)
+    movers = Movers.of([scene])
+    cameras, _ = movers.at(
+        np.zeros(1, np.intp), state.rows[None], np.zeros(1), np.zeros(1, np.int64)
+    )
+    rows = cameras[0, INSTRUMENT_ROW:]
+    rays = scene.lens(WIDTH, HEIGHT).rays(HEIGHT, WIDTH).reshape(-1, 3) @ state.pose.axes
+    radiance = renderer.target.radiance.view(-1, 4).numpy().astype(np.float64)
+    seen = np.abs(marched(rows, rays) / radiance[:, 3] - 1) < 1e-3
+    hits = rays[seen] * radiance[seen, 3:]
+    lamps = np.array([[*place, 0.0] for place in scene.camera.lamps]) @ state.pose.axes
+    expected, parts = part_light(rows, hits, lamps, scene.look.scattered)
+    plain = rows[MATERIAL_ROW + rows[PART_ROW + 2 * parts + 1, 3].astype(int), 3] < 1.5
+    error = np.abs(radiance[seen, :3] / expected - 1).max(axis=1)[plain]
+    assert plain.sum() > 60
+    assert np.median(error) < 1e-3
+    # Where two capsules meet a hit may be on either.
+    assert (error > 0.03).mean() < 0.05
 
 
 def test_what_a_tool_covers_of_a_polyp_counts_as_hidden(renderer: Renderer) -> None:

@@ -16,8 +16,9 @@ from endoforge.sim.growth import make_polyps
 from endoforge.sim.nuisances import Nuisances
 from endoforge.sim.renderer import CameraShot, RenderedFrames, Renderer
 from endoforge.sim.scene import Scene, make_scene
+from endoforge.sim.sensor import with_plausible_colours
 from tests.plain_ranges import PLAIN
-from tests.sim.scenes import along_z, ball, still, tube
+from tests.sim.scenes import PLAIN_CAMERA, along_z, ball, still, tube
 
 Light = NDArray[np.float64]
 SIZE = (160, 96)
@@ -227,3 +228,20 @@ def test_ranges_of_the_surface_and_the_light_leave_the_rest_of_a_run() -> None:
     assert other.camera == replace(one.camera, contrast=0.3)
     assert other.polyps == one.polyps
     assert (other.anatomy.radius == one.anatomy.radius).all()
+
+
+def test_no_draw_of_hue_temperature_and_saturation_leaves_a_colour_out() -> None:
+    """What extreme ranges can't, all ranges at once don't either; usual cameras stay."""
+    camera = replace(PLAIN_CAMERA, white_balance=(1.2, 1.0, 0.8), saturation=1.45)
+    orange = (0.9, 0.27, 0.11)
+    shown = with_plausible_colours(camera, orange)
+    linear = np.array(orange) * shown.white_balance
+    grey = linear @ [0.2126, 0.7152, 0.0722]
+    red, green, blue = grey + shown.saturation * (linear - grey)
+    assert green / red > 0.219
+    assert blue / red > 0.059
+    assert shown.saturation < 1.2
+    salmon = (0.8, 0.36, 0.25)
+    assert with_plausible_colours(camera, salmon).saturation == pytest.approx(1.2, abs=0.15)
+    usual = replace(camera, saturation=1.2, white_balance=(1.1, 1.0, 0.9))
+    assert with_plausible_colours(usual, salmon) == usual

@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from endoforge.sim.camera import CameraState
 from endoforge.sim.engine import Engine
 from endoforge.sim.polyp_surface import PolypSurface
+from endoforge.sim.polyps import Polyp
 from endoforge.sim.ranges.values import Nuisance
 from endoforge.sim.renderer import CameraShot, Renderer
 from endoforge.sim.scene import Scene, make_scene
@@ -17,8 +19,10 @@ from endoforge.sim.surfaces import FIRST_OF_LESIONS, KINDS, LAYER_TEXELS, surfac
 from endoforge.sim.texture import FINE_SCALE, FINE_ZERO, SIZE, fine_texture
 from endoforge.sim.tissue import Tissue, draw_tissue, tissue_table
 from tests.plain_ranges import PLAIN
+from tests.sim.reference import polyp_distance
 from tests.sim.scenes import along_z, ball, still, tube
 from tests.sim.surface_reference import wall_albedo, wall_points
+from tests.sim.test_lesions import flat
 
 SIZE_PX = (160, 96)
 RADIUS_MM = 20.0
@@ -103,9 +107,14 @@ def test_tissue_is_a_matter_of_colour_alone(renderer: Renderer) -> None:
     assert (light != other).mean() > 0.5
 
 
+@pytest.mark.parametrize("shape", [ball(125.0, y=16.0, radius=6.0), flat(0.5)], ids=["Is", "flat"])
 @pytest.mark.parametrize("name", SURFACES)
-def test_a_polyps_surface_is_seen_on_it_and_nowhere_else(renderer: Renderer, name: str) -> None:
-    polyp = replace(ball(125.0, y=16.0, radius=6.0), tint=(0.9, 0.6, 0.7), mucus=0.3)
+def test_a_polyps_surface_is_seen_on_it_and_nowhere_else(
+    renderer: Renderer, name: str, shape: Polyp
+) -> None:
+    if shape.flat and name == "margin":
+        return  # a flat lesion has a margin of its own
+    polyp = replace(shape, tint=(0.9, 0.6, 0.7), mucus=0.3)
     before, depth, instance = light_of(renderer, with_tissue(tube(polyp)))
     own = replace(polyp, surface=SURFACES[name])
     after, depth_after, instance_after = light_of(renderer, with_tissue(tube(own)))
@@ -119,6 +128,62 @@ def test_a_polyps_surface_is_seen_on_it_and_nowhere_else(renderer: Renderer, nam
         assert np.percentile(change[:, GREEN], 5) < 0.85
     if name in ("pale top", "white spots", "wall_part"):
         assert np.percentile(change[:, GREEN], 95) > 1.08
+
+
+def marked_tint(polyp: Polyp, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N, 3) factors on the albedo at places (N, 3) in mm on a polyp in the tube along +z."""
+    surface = polyp.surface
+    height = RADIUS_MM - np.hypot(points[:, 0], points[:, 1])
+    own = np.full(len(points), 1 - surface.wall_part)
+    if surface.margin_mm > 0:
+        own *= np.clip(height / surface.margin_mm, 0, 1)
+    tint = 1 + own[:, None] * (np.array(polyp.tint) - 1)
+    axis, away = np.array(polyp.axis), points - polyp.centre
+    up = away @ axis / polyp.half_height_mm
+    out = np.linalg.norm(away - np.outer(away @ axis, axis), axis=1) / polyp.half_width_mm
+    top = 1.2 * surface.top * np.maximum(1 - 1.2 * (1 - up / np.hypot(up, out)), 0)[:, None]
+    more, less = np.maximum(top, 0), np.maximum(-top, 0)
+    taken = more / (1 + 0.6 * more) * np.array([0.10, 0.60, 0.45])
+    return np.asarray(tint * (1 - taken) * (1 + less * np.array([0.04, 0.26, 0.10])))
+
+
+@pytest.mark.parametrize("top", [0.8, -0.6])
+def test_margin_and_top_colour_a_polyp_as_the_twin_says(renderer: Renderer, top: float) -> None:
+    surface = PolypSurface(wall_part=0.3, margin_mm=3.0, top=top)
+    own = replace(
+        ball(125.0, y=17.0, radius=6.0), half_height_mm=5.0, tint=(0.8, 0.5, 0.6), pattern=0.0,
+        surface=surface, vessels=0.0,
+    )  # fmt: skip
+    bare = {"vessels": 0.0, "capillaries": 0.0, "mottling": 0.0, "tone": 0.0, "bump": 0.0}
+    colourless = replace(own, tint=(1.0, 1.0, 1.0), surface=PolypSurface())
+    before, depth, instance = light_of(renderer, with_tissue(tube(colourless), bare))
+    after, _, _ = light_of(renderer, with_tissue(tube(own), bare))
+    on = (instance.numpy() > 0) & (before.min(axis=-1) > 1e-6)
+    pose = state().pose
+    rays = tube().lens(*SIZE_PX).rays(SIZE_PX[1], SIZE_PX[0])[on]
+    expected = marked_tint(own, pose.position + rays @ pose.axes * depth[on, None])
+    assert np.ptp(expected[:, GREEN]) > 0.1
+    np.testing.assert_allclose(after[on] / before[on], expected, atol=0.02)
+
+
+def test_a_flat_lesions_colour_passes_into_the_walls_at_its_margin(renderer: Renderer) -> None:
+    """Its share of the way from the outline in, less the wall's part, by the twin's distances."""
+    own = replace(flat(0.5), tint=(0.8, 0.5, 0.6), vessels=2.0, pattern=0.0)
+    bare = {"vessels": 0.0, "capillaries": 0.0, "mottling": 0.0, "tone": 0.0, "bump": 0.0}
+    before, depth, instance = light_of(
+        renderer, with_tissue(tube(replace(own, tint=(1.0, 1.0, 1.0))), bare)
+    )
+    coloured = replace(own, surface=PolypSurface(wall_part=0.4))
+    after, _, _ = light_of(renderer, with_tissue(tube(coloured), bare))
+    on = (instance.numpy() > 0) & (before.min(axis=-1) > 1e-6)
+    pose = state().pose
+    rays = tube().lens(*SIZE_PX).rays(SIZE_PX[1], SIZE_PX[0])[on]
+    points = pose.position + rays @ pose.axes * depth[on, None]
+    assert own.flat is not None
+    inside = np.clip(-polyp_distance(own, points) / own.flat.margin_mm, 0, 1)
+    expected = 1 + 0.6 * inside[:, None] * (np.array(own.tint) - 1)
+    assert inside.min() < 0.1 < 0.99 < inside.max()
+    np.testing.assert_allclose(after[on] / before[on], expected, atol=0.02)
 
 
 def test_a_polyp_that_is_like_the_wall_has_no_surface_of_its_own(renderer: Renderer) -> None:

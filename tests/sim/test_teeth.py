@@ -2,23 +2,26 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import quadrants as qd
 import torch
 
 from endoforge.sim.anatomy import make_anatomy
+from endoforge.sim.camera import look_at
 from endoforge.sim.centreline import ALONG_STEP_MM, NUM_ALONG
 from endoforge.sim.deposits import lay_deposits
 from endoforge.sim.engine import Engine, wait
 from endoforge.sim.kernels.geometry import locate
 from endoforge.sim.kernels.types import SceneArrays, Vec4Array, vec3
 from endoforge.sim.nuisances import Nuisances
-from endoforge.sim.renderer import Renderer
+from endoforge.sim.renderer import CameraShot, Renderer
 from endoforge.sim.residue import MUCUS
 from endoforge.sim.scene import make_scene
 from endoforge.sim.wall import NUM_AROUND
 from tests.plain_ranges import PLAIN
-from tests.sim.scenes import tube
+from tests.sim.scenes import still, tube
+from tests.sim.test_lesions import flat
 
 
 @qd.kernel
@@ -46,6 +49,31 @@ def test_a_place_in_a_bend_is_found_from_8_mm_off(cpu: Engine) -> None:
         wait(cpu)
         error = np.abs(found[:, :3].numpy() - np.column_stack([s, x, y])).max(axis=1)
         assert error.max() < 0.2
+
+
+def test_a_flat_lesion_on_a_crest_has_no_holes(cpu: Engine) -> None:
+    """Rays that creep along the crest for long meet the lesion, too, not the bare wall behind."""
+    lesion = replace(
+        flat(0.6, nodule_mm=0.6),
+        centre=(0.0, 17.0, 124.0),
+        half_width_mm=40.0,
+        half_height_mm=14.0,
+    )
+    scene = tube(lesion)
+    z = np.arange(NUM_ALONG, dtype=np.float32)[:, None] * ALONG_STEP_MM
+    radius = scene.anatomy.radius - 5.0 * np.exp(-(((z - 124.0) / 8.0) ** 2))
+    radius = np.asarray(radius, np.float32)
+    renderer = Renderer(320, 180, cpu)
+    renderer.load([replace(scene, anatomy=replace(scene.anatomy, radius=radius))])
+    holes = 0
+    for y in (4.0, 7.0, 9.0):
+        here = np.array([0.0, y, 94.0])
+        pose = look_at(here, np.array([0.0, 14.0, 124.0]), np.array([0.0, 1.0, 0.0]), 94.0)
+        shown = renderer.render([CameraShot(still(pose))]).instance[0].numpy() == 1
+        assert shown.mean() > 0.5
+        around = cv2.boxFilter(shown.astype(np.float32), -1, (3, 3), normalize=False)
+        holes += int((~shown & (around >= 6)).sum())
+    assert holes <= 3
 
 
 def test_no_pool_ends_in_a_cliff() -> None:

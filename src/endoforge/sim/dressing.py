@@ -8,7 +8,7 @@ from endoforge.sim.light import make_light_settings
 from endoforge.sim.nuisances import make_nuisances
 from endoforge.sim.polyp_surface import draw_surfaces
 from endoforge.sim.scene import Scene, make_look
-from endoforge.sim.sensor import make_camera_settings
+from endoforge.sim.sensor import make_camera_settings, with_plausible_colours
 from endoforge.sim.streams import Stream, stream
 
 OF_THE_CAMERA = ("highlights", "defocus", "motion_blur", "overlay", "haze", "narrow_band")
@@ -34,13 +34,15 @@ def dressed(scene: Scene, seed: int) -> Scene:
         painted.pop("lobes")  # these are shape
         like_wall = bool(rng.random() < ranges.polyps.like_wall)
         polyps.append(replace(polyp, **painted, like_wall=like_wall, surface=surface))
+    look = make_look(seed, ranges, nuisances)
+    camera = make_camera_settings(seed, ranges.camera, nuisances, light)
     return replace(
         scene,
         seed=seed,
         polyps=tuple(polyps),
-        look=make_look(seed, ranges, nuisances),
+        look=look,
         nuisances=nuisances,
-        camera=make_camera_settings(seed, ranges.camera, nuisances, light),
+        camera=with_plausible_colours(camera, look.mucosa),
         display=make_display(seed, ranges.screen),
         recording=make_recording(seed, ranges.recording),
     )

@@ -32,7 +32,7 @@ from endoforge.sim.randomization import Randomization
 from endoforge.sim.ranges.values import draw
 from endoforge.sim.residue import MUCUS, Residue, beside, make_residue
 from endoforge.sim.screen import Screen, make_screen
-from endoforge.sim.sensor import CameraSettings, make_camera_settings
+from endoforge.sim.sensor import CameraSettings, make_camera_settings, with_plausible_colours
 from endoforge.sim.streams import Stream, stream
 from endoforge.sim.texture import TILE_MM
 from endoforge.sim.tissue import Tissue, draw_tissue, tissue_table
@@ -200,6 +200,8 @@ def make_scene(seed: int, ranges: Randomization = _DEFAULT) -> Scene:
     anatomy, polyps, treatment = treat(seed, strengths, anatomy, polyps)
     surfaces = draw_surfaces(seed, len(polyps), ranges.polyp_surface)
     light = make_light_settings(seed, ranges.light, ranges.camera, ranges.lens)
+    look = make_look(seed, ranges, nuisances)
+    camera = make_camera_settings(seed, ranges.camera, nuisances, light)
     return Scene(
         seed=seed,
         ranges=ranges,
@@ -207,13 +209,13 @@ def make_scene(seed: int, ranges: Randomization = _DEFAULT) -> Scene:
         polyps=tuple(
             replace(polyp, surface=surface) for polyp, surface in zip(polyps, surfaces, strict=True)
         ),
-        look=make_look(seed, ranges, nuisances),
+        look=look,
         nuisances=nuisances,
         display=make_display(seed, ranges.screen),
         recording=make_recording(seed, ranges.recording),
         instruments=make_instruments(seed, strengths, ranges.motion.retroflexion),
         treatment=treatment,
-        camera=make_camera_settings(seed, ranges.camera, nuisances, light),
+        camera=with_plausible_colours(camera, look.mucosa),
     )
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +66,10 @@ GRAIN_SIZE = 128
 """Pixels a side of the table of sensor noise, a power of two."""
 MOST_TAPS = 32
 """Samples of a blurred pixel's light at most."""
+LEAST_OF_RED = (0.22, 0.06)
+"""The least shares of red that green and blue of bare mucosa have in a picture, in linear light."""
+USUAL_OF_RED, USUAL_SATURATION = (0.25, 0.15), 1.2
+"""More saturated than that, they are to be at least so much of it."""
 
 
 PLAIN_LIGHT = LightSettings()
@@ -173,6 +177,32 @@ def make_camera_settings(
         narrow_band=nuisances.narrow_band,
         light=light,
     )
+
+
+def with_plausible_colours(
+    camera: CameraSettings, mucosa: tuple[float, float, float]
+) -> CameraSettings:
+    """The camera, no more saturated than a processor would be at mucosa of that linear RGB.
+
+    Each of the mucosa's hue, the light's temperature and the saturation may be extreme; all at once
+    they would leave no blue, or nothing but red.
+    """
+    most = _most_saturated(camera, mucosa, LEAST_OF_RED)
+    usual = max(_most_saturated(camera, mucosa, USUAL_OF_RED), USUAL_SATURATION)
+    return replace(camera, saturation=min(camera.saturation, most, usual))
+
+
+def _most_saturated(
+    camera: CameraSettings, mucosa: tuple[float, float, float], least: tuple[float, float]
+) -> float:
+    """The saturation at which green or blue is the `least` share of red."""
+    red, green, blue = (a * b for a, b in zip(mucosa, camera.white_balance, strict=True))
+    grey = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    reach = [
+        grey * (1 - share) / max(grey - colour + share * (red - grey), 1e-6)
+        for colour, share in zip((green, blue), least, strict=True)
+    ]
+    return min(reach)
 
 
 def _lamps(rng: np.random.Generator, ranges: CameraRanges) -> tuple[tuple[float, float], ...]:

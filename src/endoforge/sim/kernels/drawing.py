@@ -6,7 +6,7 @@ many registers that few of its threads could run on a GPU at a time.
 
 import quadrants as qd
 
-from endoforge.sim.kernels.geometry import is_around, locate, point_at, shared_by
+from endoforge.sim.kernels.geometry import is_flat, locate, point_at, shared_by
 from endoforge.sim.kernels.lighting import light_row
 from endoforge.sim.kernels.passes import IN_A_TILE, grid_ray, is_open, lens_ray
 from endoforge.sim.kernels.shading import lamps_at, shade
@@ -73,8 +73,8 @@ def predicted(cell, y, x):
 
 @qd.func
 def on_the_wall(view: View, shared, instance):
-    """Tell whether what is met is the wall, be it that of a mass around the lumen."""
-    return instance == 0 or is_around(view, shared.number, qd.max(instance - 1, 0))
+    """Tell whether what is met lies in the wall's shadows: heads cast their own about them."""
+    return instance == 0 or is_flat(view, shared.number, qd.max(instance - 1, 0))
 
 
 @qd.func

@@ -14,7 +14,6 @@ from endoforge.sim.kernels.geometry import (
     NS,
     diamond_angle,
     down_the_stalk,
-    is_around,
     outline_distance,
     point_at,
 )
@@ -222,18 +221,12 @@ def flat_patch(view: View, shared, ray, hit, wall):
     if view.polyps[row + 5].w == 0.0:
         p = point_at(ray, hit.t)
         own = fade_in(view.polyps, row, outline_distance(view, shared.number, hit.instance - 1, p))
-        patch.tint = 1.0 + own * (view.polyps[row + 3].xyz - 1.0)
-        patch.pattern = own * view.polyps[row + 3].w
-        patch.vessels *= 1.0 + own * (0.5 * view.polyps[row + 5].x - 1.0)
-        patch.mucus = own * view.polyps[row + 5].y
-        if is_around(view, shared.number, hit.instance - 1):
-            # As large as that, it is seen from near: pits, spots and raw places are its own.
-            pits = view.polyps[row + SURFACE_ROW]
-            marks = view.polyps[row + SURFACE_ROW + 1]
-            patch = polyp_surface(patch, wall.vessels, pits, marks, 1.0, 1e3)
-            patch.pits *= own
-            patch.spots *= own
-            patch.erosion *= own
+        patch.tint = view.polyps[row + 3].xyz
+        patch.pattern = view.polyps[row + 3].w
+        patch.vessels *= 0.5 * view.polyps[row + 5].x
+        patch.mucus = view.polyps[row + 5].y
+        surface, marks = view.polyps[row + SURFACE_ROW], view.polyps[row + SURFACE_ROW + 1]
+        patch = polyp_surface(patch, wall.vessels, surface, marks, 1.0 - own, own)
     return patch
 
 
@@ -281,8 +274,11 @@ def polyp_patch(scenes: SceneArrays, view: View, shared, ray, hit, wall):
         own = view.polyps[row + SURFACE_ROW]
         marks = view.polyps[row + SURFACE_ROW + 1]
         if own.y + own.w + marks.x + marks.w > 0.0 or marks.y != 0.0:
-            height = wall_radius(hit) - qd.sqrt(hit.c.y * hit.c.y + hit.c.z * hit.c.z)
-            patch = polyp_surface(patch, wall.vessels, own, marks, low, height)
+            inside = 1.0
+            if marks.x > 0.0:
+                height = wall_radius(hit) - qd.sqrt(hit.c.y * hit.c.y + hit.c.z * hit.c.z)
+                inside = qd.math.clamp(height / marks.x, 0.0, 1.0)
+            patch = polyp_surface(patch, wall.vessels, own, marks, low, inside)
         patch = stalk_surface(
             patch, wall.vessels, down_the_stalk(view, shared.number, hit.instance - 1, p)
         )

@@ -2,13 +2,13 @@
 
 Lamps stand beside the lens, so that what is near casts a sliver of shadow past its edge. A point is
 in the shadow of a lamp if on the way there something lies before it: the wall, as the lattice sees
-it (a screen-space test), or a polyp's head, taken as its ellipsoid.
+it (a screen-space test), or a polyp's head, taken as its ellipsoid; of a mass, each of its heads.
 """
 
 import quadrants as qd
 
 from endoforge.sim.kernels.geometry import NP, scene_of
-from endoforge.sim.kernels.lesion_shapes import form_of
+from endoforge.sim.kernels.lesion_shapes import FIRST_HEAD, form_of
 from endoforge.sim.kernels.lighting import light_row
 from endoforge.sim.kernels.types import (
     CAMERA_ROWS,
@@ -83,11 +83,21 @@ def shaded_by_wall(target: Target, first, rows, columns, y, x, point, lamp, acro
 
 
 @qd.func
-def rounded(view: View, row, point):
-    """Give a point about a polyp's middle, in the space where its head is a ball of its width."""
+def rounded(view: View, row, head, point):
+    """Give a point about a polyp's middle, in the space where its head is a ball, and its radius.
+
+    `head` is which of a mass's, about the middle of which it then is.
+    """
     away = point - view.polyps[row].xyz
-    axis = view.polyps[row + 1].xyz
-    return away + axis * (away.dot(axis) * (view.polyps[row + 1].w / view.polyps[row].w - 1.0))
+    width = view.polyps[row + 1].w
+    if form_of(view.polyps, row) > 1.5:
+        one = view.polyps[row + FIRST_HEAD + head]
+        away -= one.xyz
+        width = one.w
+    else:
+        axis = view.polyps[row + 1].xyz
+        away += axis * (away.dot(axis) * (view.polyps[row + 1].w / view.polyps[row].w - 1.0))
+    return away, width
 
 
 @qd.func
@@ -152,25 +162,28 @@ def cast_shadows(scenes: SceneArrays, view: View, target: Target, size: FrameSiz
                 p = 0
                 mask = qd.cast(view.cameras[camera + 3].w, qd.i32)
                 while mask != 0:
-                    if mask & 1:
-                        row = (b * NP + p) * POLYP_ROWS
-                        width = view.polyps[row + 1].w
-                        from_middle = place - view.polyps[row].xyz
+                    row = (b * NP + p) * POLYP_ROWS
+                    # What is flat casts none of its own: it bends the wall by little.
+                    if mask & 1 and form_of(view.polyps, row) >= 0.0:
                         # Far beside its shadow's longest sliver, most are done with.
-                        # The wall's own shadows are those of a mass around the lumen.
-                        ball = form_of(view.polyps, row) > -1.5
-                        if from_middle.dot(from_middle) < 3600.0 and ball:
-                            at = rounded(view, row, place)
-                            near = qd.max(qd.sqrt(at.dot(at)) / width - 1.0, 0.0) / FOOT_REACH
-                            foot = qd.max(foot, 1.0 / ((1.0 + near * near) * (1.0 + near * near)))
-                            for k in qd.static(range(MAX_LAMPS)):
-                                if k < number:
-                                    beside = scenes.lamps[scene * MAX_LAMPS + k]
-                                    lamp = here + axis_x * beside.x + axis_y * beside.y
-                                    hidden[k] = qd.max(
-                                        hidden[k],
-                                        shaded_by_ball(at, rounded(view, row, lamp), width),
-                                    )
+                        from_middle = place - view.polyps[row].xyz
+                        if from_middle.dot(from_middle) < 3600.0:
+                            for head in range(
+                                qd.max(qd.cast(form_of(view.polyps, row), qd.i32), 1)
+                            ):
+                                at, width = rounded(view, row, head, place)
+                                near = qd.max(qd.sqrt(at.dot(at)) / width - 1.0, 0.0) / FOOT_REACH
+                                foot = qd.max(
+                                    foot, 1.0 / ((1.0 + near * near) * (1.0 + near * near))
+                                )
+                                for k in qd.static(range(MAX_LAMPS)):
+                                    if k < number:
+                                        beside = scenes.lamps[scene * MAX_LAMPS + k]
+                                        lamp = here + axis_x * beside.x + axis_y * beside.y
+                                        lamp_at, _width = rounded(view, row, head, lamp)
+                                        hidden[k] = qd.max(
+                                            hidden[k], shaded_by_ball(at, lamp_at, width)
+                                        )
                     mask = mask >> 1
                     p += 1
                 left_over = 1.0 - shade.x * hidden

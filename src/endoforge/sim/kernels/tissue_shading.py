@@ -127,16 +127,14 @@ def living_surface(scenes: SceneArrays, scene, patch, t, detail, bare):
 
 
 @qd.func
-def polyp_surface(polyp, wall_vessels, pits, marks, low, gap):
+def polyp_surface(polyp, wall_vessels, pits, marks, low, inside):
     """Give a polyp's patch its own surface, of the rows of its `sim.polyp_surface.PolypSurface`.
 
     `wall_vessels` is the strength of those of the wall, `low` 0 at the polyp's top and 1 at its
-    equator, `gap` the height over the wall in mm.
+    equator, `inside` 0 at its margin's edge and 1 from its margin on.
     """
     patch = polyp
-    own = 1.0 - pits.w
-    if marks.x > 0.0:
-        own *= qd.math.clamp(gap / marks.x, 0.0, 1.0)
+    own = (1.0 - pits.w) * inside
     patch.tint = 1.0 + (patch.tint - 1.0) * own
     patch.pattern *= own
     patch.mucus *= own

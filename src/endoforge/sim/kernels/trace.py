@@ -30,6 +30,9 @@ from endoforge.sim.kernels.types import FAR_MM, POLYP_ROWS, Hit, SceneArrays, Vi
 from endoforge.sim.polyps import LABELLED_STALK
 
 MAX_STEPS = 64
+LATE_STEPS = 32
+"""After MAX_STEPS a ray that still creeps along an edge goes on in so many coarser ones, or it
+would end in the air."""
 OVER_RELAXED = 1.3
 """Steps on the wall go this much beyond the safe one; `newton` pulls an overshoot back."""
 POLYP_RELAXED = 1.35
@@ -50,7 +53,7 @@ def trace_wall(scenes: SceneArrays, shared, ray, t_start, s_start, epsilon):
     s = s_start
     c = vec4(0.0)
     last = 0
-    for _step in range(MAX_STEPS):
+    for k in range(MAX_STEPS + LATE_STEPS):
         c, row = locate(scenes, shared.scene, point_at(ray, t), ray.direction, s)
         last = row
         gap, safe = wall_gap(scenes, shared.scene, c, shared.swell)
@@ -58,6 +61,8 @@ def trace_wall(scenes: SceneArrays, shared, ray, t_start, s_start, epsilon):
             break
         # The part of a pixel ends the march of rays that graze the wall and would creep.
         step = safe * OVER_RELAXED + 0.25 * epsilon * t
+        if k >= MAX_STEPS:
+            step += epsilon * t * qd.cast(k - MAX_STEPS, qd.f32)
         t += step
         s = c.x + c.w * step
     return t, c, last
@@ -144,14 +149,15 @@ def meet_polyps(scenes: SceneArrays, view: View, shared, ray, entry, t_wall, mas
     step = 0.0
     met = 0
     d, instance, bent, c, slopes, row = 0.0, 0, 0, vec4(0.0), vec4(0.0), 0
-    for _step in range(MAX_STEPS):
+    for k in range(MAX_STEPS + LATE_STEPS):
         d, instance, bent, c, slopes, row = blended(
             scenes, view, shared, point_at(ray, t), ray.direction, s, mask
         )
         near = shared.pixel_angle * t
         # `before - d` over `step` is the speed at which the gap shrinks.
         straight = d < near and (before - d) * step > STRAIGHT * step * step
-        if qd.abs(d) < 0.1 * near or (d > -near and (d < 0.0 or straight)):
+        late = qd.select(k < MAX_STEPS, 0.0, qd.cast(k + 1 - MAX_STEPS, qd.f32))
+        if qd.abs(d) < 0.1 * near or (d > -near * (1.0 + late) and (d < 0.0 or straight)):
             met = 1
             break
         if t > t_wall and d > 0.0:
@@ -159,7 +165,7 @@ def meet_polyps(scenes: SceneArrays, view: View, shared, ray, entry, t_wall, mas
         before = d
         step = d
         if d > 0.0:
-            step = qd.max(POLYP_RELAXED * d, 0.1 * near)
+            step = qd.max(POLYP_RELAXED * d, qd.max(0.1, 0.5 * late) * near)
         t += step
         s = c.x + c.w * step
     return met, t, d, instance, bent, c, slopes, row
