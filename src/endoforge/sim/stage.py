@@ -34,8 +34,8 @@ PIXELS_AT_ONCE_CPU, PIXELS_AT_ONCE_GPU = 2**18, 2**25
 class Shown:
     """N frames on the device, copies that are the caller's own.
 
-    `rgb` (N, H, W, 3) uint8; `stats` (N, MAX_POLYPS, 6) int32 as of `RenderedFrames`; `kinds`
-    (N, MAX_POLYPS) int64, places in `polyps.KINDS`.
+    `rgb` (N, H, W, 3) uint8; `stats` (N, MAX_POLYPS, 6) int32 as of `RenderedFrames`, without
+    what is hidden; `kinds` (N, MAX_POLYPS) int64, places in `polyps.KINDS`.
     """
 
     rgb: Tensor
@@ -97,7 +97,8 @@ class FootageStage:
         polyps = self._tables["polyps"][slots, views_there]
         self._settle()
         # Above, torch wrote what the kernels are about to read.
-        frames = self.renderer.render_rows(cameras, polyps)
+        # Boxes go by what is seen: what is hidden of polyps would be looked for in vain.
+        frames = self.renderer.render_rows(cameras, polyps, hidden=False)
         # Cloned, for the renderer draws over its buffers with the next batch.
         return Shown(frames.rgb.clone(), frames.stats.clone(), self._tables["kinds"][slots])
 
