@@ -22,6 +22,7 @@ from endoforge.sim.kernels.geometry import (
     bounding_sphere,
     guess_s,
     locate,
+    lowest,
     point_at,
     scene_of,
     shared_by,
@@ -29,7 +30,7 @@ from endoforge.sim.kernels.geometry import (
 )
 from endoforge.sim.kernels.lighting import light_row, stray_gain
 from endoforge.sim.kernels.shading import lamps_at, shade
-from endoforge.sim.kernels.shadow import shadow_at
+from endoforge.sim.kernels.shadow import is_shaded, shadow_at
 from endoforge.sim.kernels.tool_tracing import before_it_all
 from endoforge.sim.kernels.trace import (
     first_polyp,
@@ -59,7 +60,7 @@ from endoforge.sim.kernels.types import (
     vec3,
     vec4,
 )
-from endoforge.sim.light import DRIFT_ROW, SHADE_ROW
+from endoforge.sim.light import DRIFT_ROW
 from endoforge.sim.sensor import SENSOR_ROWS
 
 EXPOSURE = 1.9
@@ -167,19 +168,17 @@ def polyps_in_cone(view: View, b, ray, spread):
     Done once a tile, that saves looking at all polyps for each of its 64 pixels.
     """
     mask = 0
-    k = 0
     rest = near_polyps(view, b)
     while rest != 0:
-        if rest & 1:
-            centre, bound = bounding_sphere(view, b, k)
-            v = centre - ray.origin
-            t_middle = v.dot(ray.direction)
-            off2 = v.dot(v) - t_middle * t_middle
-            reach = bound + spread * qd.max(t_middle + bound, 0.0) * 1.05
-            if t_middle > -bound and off2 < reach * reach and t_middle - bound < FAR_MM:
-                mask |= 1 << k
-        rest = rest >> 1
-        k += 1
+        k = lowest(rest)
+        rest &= rest - 1
+        centre, bound = bounding_sphere(view, b, k)
+        v = centre - ray.origin
+        t_middle = v.dot(ray.direction)
+        off2 = v.dot(v) - t_middle * t_middle
+        reach = bound + spread * qd.max(t_middle + bound, 0.0) * 1.05
+        if t_middle > -bound and off2 < reach * reach and t_middle - bound < FAR_MM:
+            mask |= 1 << k
     return mask
 
 
@@ -280,8 +279,8 @@ def drawn(
 ):
     """Follow and shade a pixel's ray: (linear RGB and distance, instance, unit normal).
 
-    `corner` is the place of its cell in the lattice and how many of them are in a row, `y` and `x`
-    the pixel's place in the cell.
+    `corner` is the place of its cell in the lattice, how many of them are in a row, and whether
+    there is any shadow in it; `y` and `x` are the pixel's place in the cell.
     """
     hit = meet(scenes, view, shared, ray, guess, cell.t_free, cell.polyps)
     radiance = vec4(0.0, 0.0, 0.0, hit.t)
@@ -290,8 +289,7 @@ def drawn(
         length = qd.sqrt(hit.normal.dot(hit.normal) + 1e-9)
         unit = towards(hit.normal / length, ray.direction)
         shadow = vec4(1.0)
-        shades = light_row(scenes, shared.scene, SHADE_ROW)
-        if shades.x + shades.y > 0.0 and hit.instance == 0:
+        if corner.z > 0 and hit.instance == 0:
             shadow = shadow_at(target, corner.x, corner.y, y, x, 1.0 / hit.t)
         light = shade(scenes, view, shared, ray, hit, unit, lamps, shadow)
         radiance = vec4(light.x, light.y, light.z, hit.t)
@@ -326,9 +324,9 @@ def draw_pixels(
         cell_x = j * span // CELL
         cell = cell_at(target, b, cell_y, cell_x, size, use_lattice)
         columns = size.tiles_x * IN_A_TILE + 1
-        corner = qd.Vector(
-            [(b * (size.tiles_y * IN_A_TILE + 1) + cell_y) * columns + cell_x, columns]
-        )
+        place = (b * (size.tiles_y * IN_A_TILE + 1) + cell_y) * columns + cell_x
+        shaded = is_shaded(scenes, target, shared.scene, place, columns)
+        corner = qd.Vector([place, columns, shaded])
         for yy in range(span):
             for xx in range(span):
                 y = i * span + yy
@@ -374,32 +372,32 @@ def count_polyps(
         # Only polyps that the tile's cone may meet are looked for; a row's sums go out at once, for
         # atomics on one polyp's numbers wait for each other.
         mask = target.tile_mask[(b * size.tiles_y + y // TILE) * size.tiles_x + tx]
-        k = 0
         while mask != 0:
-            if mask & 1:
-                shared = shared_by(scenes, view, b)
-                visible = 0
-                unoccluded = 0
-                first = size.width
-                last = 0
-                for x in range(tx * TILE, qd.min((tx + 1) * TILE, size.width)):
-                    pixel = (b * size.height + y) * size.width + x
-                    if (target.image[pixel] >> 24) & 255 == k + 1:
-                        visible += 1
-                        first = qd.min(first, x)
-                        last = x + 1
-                    elif hidden != 0:
-                        if is_open(scenes, shared, y, x, size):
-                            ray = grid_ray(scenes, view, shared, 0, y, x, size)
-                            unoccluded += meets_polyp(scenes, view, shared, ray, k)
-                place = (b * NP + k) * STATS
-                if visible + unoccluded > 0:
-                    qd.atomic_add(target.stats[place + 1], visible + unoccluded)
-                if visible > 0:
-                    qd.atomic_add(target.stats[place], visible)
-                    qd.atomic_min(target.stats[place + 2], first)
-                    qd.atomic_min(target.stats[place + 3], y)
-                    qd.atomic_max(target.stats[place + 4], last)
-                    qd.atomic_max(target.stats[place + 5], y + 1)
-            mask = mask >> 1
-            k += 1
+            k = lowest(mask)
+            shared = shared_by(scenes, view, b)
+            visible = 0
+            unoccluded = 0
+            first = size.width
+            last = 0
+            for x in range(tx * TILE, qd.min((tx + 1) * TILE, size.width)):
+                pixel = (b * size.height + y) * size.width + x
+                if (target.image[pixel] >> 24) & 255 == k + 1:
+                    visible += 1
+                    first = qd.min(first, x)
+                    last = x + 1
+                elif hidden != 0:
+                    if is_open(scenes, shared, y, x, size):
+                        ray = grid_ray(scenes, view, shared, 0, y, x, size)
+                        # What it looks for lies behind what the pixel shows, or nowhere.
+                        shown = target.radiance[pixel].w
+                        unoccluded += meets_polyp(scenes, view, shared, ray, k, shown)
+            place = (b * NP + k) * STATS
+            if visible + unoccluded > 0:
+                qd.atomic_add(target.stats[place + 1], visible + unoccluded)
+            if visible > 0:
+                qd.atomic_add(target.stats[place], visible)
+                qd.atomic_min(target.stats[place + 2], first)
+                qd.atomic_min(target.stats[place + 3], y)
+                qd.atomic_max(target.stats[place + 4], last)
+                qd.atomic_max(target.stats[place + 5], y + 1)
+            mask &= mask - 1
