@@ -183,6 +183,19 @@ def test_tables_of_the_tissue_stay_within_what_is_promised() -> None:
         assert 0 <= share.min() < share.max() <= 1
 
 
+@pytest.mark.parametrize(
+    ("tissue", "number"),
+    [
+        ({}, 0),
+        ({"branching": True}, 1),
+        ({"dye_in_pits": 0.5}, 1),
+        ({"branching": True, "hue": 0.5}, 2),
+    ],
+)
+def test_kernels_look_tissue_up_only_where_it_differs(tissue: dict[str, Any], number: int) -> None:
+    assert with_tissue(tube(), **tissue).tables.looks[8, 0] == number
+
+
 def test_strengths_come_from_their_ranges_and_leave_the_rest_of_a_run() -> None:
     on = Nuisance(probability=1.0, strength=(0.5, 0.5))
     ranges = Randomization()
