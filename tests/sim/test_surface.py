@@ -247,6 +247,30 @@ def test_tables_of_the_tissue_stay_within_what_is_promised() -> None:
         assert 0 <= share.min() < share.max() <= 1
 
 
+def test_what_a_run_lacks_leaves_the_rest_of_its_tissue() -> None:
+    anatomy, usual = make_scene(3).anatomy, Tissue(vessel_patches=0.8, hue=0.5, film=0.4)
+    table = tissue_table(3, usual, anatomy)
+    without_film = tissue_table(3, replace(usual, film=0.0), anatomy)
+    assert table[:, 2].any()
+    assert np.array_equal(without_film, table * np.array([1, 1, 0, 1], np.float32))
+    sore = tissue_table(3, replace(usual, inflamed=0.5), anatomy)
+    assert np.array_equal(sore[:, 2:], table[:, 2:])
+    assert (sore[:, 0] >= table[:, 0]).all()
+
+
+@pytest.mark.parametrize(
+    ("tissue", "number"),
+    [
+        ({}, 0),
+        ({"branching": True}, 1),
+        ({"dye_in_pits": 0.5}, 1),
+        ({"branching": True, "hue": 0.5}, 2),
+    ],
+)
+def test_kernels_look_tissue_up_only_where_it_differs(tissue: dict[str, Any], number: int) -> None:
+    assert with_tissue(tube(), **tissue).tables.looks[8, 0] == number
+
+
 def test_strengths_come_from_their_ranges_and_leave_the_rest_of_a_run() -> None:
     on = Nuisance(probability=1.0, strength=(0.5, 0.5))
     ranges = PLAIN

@@ -258,6 +258,12 @@ def test_kinds_are_those_of_the_polyps_that_have_the_boxes() -> None:
     assert seen > 5
 
 
+def test_what_is_hidden_of_polyps_is_not_looked_for() -> None:
+    stats = loader().stage.show(np.arange(VIEWS)).stats
+    assert (stats[..., 0] > 0).any()
+    assert torch.equal(stats[..., 1], stats[..., 0])
+
+
 def test_the_end_of_an_epoch_tells_what_was_shown(caplog: pytest.LogCaptureFixture) -> None:
     simulated = loader(max_boxes=1, batches_an_epoch=60)
     with caplog.at_level("INFO"):

@@ -274,7 +274,7 @@ def _look_rows(look: Look, deposits: Deposits, num_lamps: int) -> NDArray[np.flo
         [*deposits.stain_colour, 0.0],
         [look.capillaries, look.mottling, look.pits, repeats],
         [*look.surface_turn, look.scattered, 0.0],
-        [not tissue.is_plain, tissue.branching, tissue.hue, dye_in_pits],
+        [(not tissue.is_plain) + tissue.differs, tissue.branching, tissue.hue, dye_in_pits],
     ]
     return np.array(rows, np.float32)
 

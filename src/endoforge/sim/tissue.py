@@ -11,7 +11,7 @@ from endoforge.sim.centreline import NUM_ALONG, SEGMENTS
 from endoforge.sim.ranges.mucosa_ranges import MucosaRanges
 from endoforge.sim.ranges.values import draw, draw_nuisance
 from endoforge.sim.streams import Stream, stream
-from endoforge.sim.wall import NUM_AROUND, Grid, along_segments, patches
+from endoforge.sim.wall import NUM_AROUND, Array, Grid, along_segments, no_patches, patches
 
 TISSUE_STEP = 8
 """The table has every eighth row and column of the wall's: 6 mm along, 4 mm around."""
@@ -65,29 +65,51 @@ def tissue_table(seed: int, tissue: Tissue, anatomy: Anatomy) -> NDArray[np.floa
     Blood is about 0, where the mucosa is as its `Look` says, -1 pale to 2 inflamed; vessels a
     factor 0..1.5 on their strength; film and pigment 0..1.
     """
-    size = (NUM_AROUND // TISSUE_STEP, NUM_ALONG // TISSUE_STEP)
     if not tissue.differs:
-        return np.tile(np.array([0, 1, 0, 0], np.float32), (size[0] * size[1], 1))
+        samples = (NUM_AROUND // TISSUE_STEP) * (NUM_ALONG // TISSUE_STEP)
+        return np.tile(np.array([0, 1, 0, 0], np.float32), (samples, 1))
     rng = stream(seed, Stream.TISSUE_MAP)
     usual = {name: float(rng.normal()) for name in SEGMENTS}
     segment = along_segments(usual, anatomy.segment_ends)[:, None].astype(np.float32)
     broad, finer = patches(rng, 40.0, 42.0), patches(rng, 14.0, 16.0)
     blood = tissue.hue * (0.3 * segment + 0.45 * broad + 0.25 * finer)
-    sore = _spread(patches(rng, 45.0, 60.0) + 0.5 * patches(rng, 12.0, 14.0), tissue.inflamed)
+    sore = _spread(rng, [(45.0, 60.0, 1.0), (12.0, 14.0, 0.5)], tissue.inflamed)
     seen = 0.35 - 0.6 * segment + 0.8 * patches(rng, 50.0, 52.0) + 0.4 * patches(rng, 18.0, 20.0)
     vessels = 1 + tissue.vessel_patches * (np.clip(0.5 + 0.6 * seen, 0, 1.5) - 1)
-    film = _spread(patches(rng, 24.0, 26.0) + 0.7 * finer, tissue.film)
-    pigment = tissue.melanosis * np.clip(0.7 + 0.3 * segment + 0.25 * broad, 0, 1)
-    table = [blood + 2.0 * sore, vessels * (1 - 0.85 * np.minimum(sore, 1)), film, pigment]
-    coarse = [
-        cv2.resize(np.asarray(grid, np.float32), size, interpolation=cv2.INTER_AREA)
-        for grid in table
-    ]
-    return np.stack(coarse, axis=-1).astype(np.float32).reshape(-1, 4)
+    film = _spread(rng, [(24.0, 26.0, 1.0)], tissue.film, 0.7 * finer)
+    table = np.zeros((NUM_ALONG // TISSUE_STEP, NUM_AROUND // TISSUE_STEP, 4), np.float32)
+    if sore is not None:
+        blood += 2.0 * sore
+        vessels *= 1 - 0.85 * np.minimum(sore, 1)
+    table[..., 0], table[..., 1] = _coarse(blood), _coarse(vessels)
+    if film is not None:
+        table[..., 2] = _coarse(film)
+    if tissue.melanosis > 0:
+        share = np.clip(0.7 + 0.3 * segment + 0.25 * broad, 0, 1)
+        table[..., 3] = _coarse(tissue.melanosis * share)
+    return table.reshape(-1, 4)
 
 
-def _spread(noise: Grid, strength: float) -> Grid:
-    """Amounts 0..1 where noise passes a bar: the lower, the more of it there is."""
+def _coarse(grid: Grid | Array) -> Grid:
+    size = (NUM_AROUND // TISSUE_STEP, NUM_ALONG // TISSUE_STEP)
+    fine = np.asarray(grid, np.float32)
+    return np.asarray(cv2.resize(fine, size, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _spread(
+    rng: np.random.Generator,
+    sizes: list[tuple[float, float, float]],
+    strength: float,
+    besides: Grid | float = 0.0,
+) -> Grid | None:
+    """Amounts 0..1 where noise passes a bar: the lower, the more of it there is.
+
+    The noise is that of patches (mm along, columns, share), and `besides`. None if the strength
+    is 0: most runs have none, and a colon's looks each make a table.
+    """
     if strength == 0:
-        return np.zeros_like(noise)
+        for along_mm, columns, _share in sizes:
+            no_patches(rng, along_mm, columns)
+        return None
+    noise = sum((share * patches(rng, *size) for *size, share in sizes), start=besides)
     return np.asarray(np.clip(0.8 * (noise - 1.5 + 2.2 * strength), 0, 1) * (0.4 + 0.6 * strength))

@@ -155,9 +155,22 @@ def make_wall(
 
 def patches(rng: np.random.Generator, along_mm: float, columns: float) -> Grid:
     """Draw noise of about unit variance, in patches of about that size, seamless around."""
+    return _fine_patches(_coarse_patches(rng, along_mm, columns))
+
+
+def no_patches(rng: np.random.Generator, along_mm: float, columns: float) -> None:
+    """Draw what `patches` draws, where nothing comes of it: what is drawn next stays as it is."""
+    _coarse_patches(rng, along_mm, columns)
+
+
+def _coarse_patches(rng: np.random.Generator, along_mm: float, columns: float) -> Array:
     rows = int(NUM_ALONG * ALONG_STEP_MM / along_mm) + 1
-    around = int(NUM_AROUND / columns)
-    coarse = rng.normal(size=(rows, around)).astype(np.float32)
+    return rng.normal(size=(rows, int(NUM_AROUND / columns)))
+
+
+def _fine_patches(drawn: Array) -> Grid:
+    coarse = drawn.astype(np.float32)
+    around = coarse.shape[1]
     wrapped = np.pad(coarse, ((0, 0), (3, 3)), mode="wrap")
     factor = NUM_AROUND / around
     width = round(wrapped.shape[1] * factor)

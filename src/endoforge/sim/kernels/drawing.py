@@ -7,10 +7,9 @@ many registers that few of its threads could run on a GPU at a time.
 import quadrants as qd
 
 from endoforge.sim.kernels.geometry import is_flat, locate, point_at, shared_by
-from endoforge.sim.kernels.lighting import light_row
 from endoforge.sim.kernels.passes import IN_A_TILE, grid_ray, is_open, lens_ray
 from endoforge.sim.kernels.shading import lamps_at, shade
-from endoforge.sim.kernels.shadow import shadow_at
+from endoforge.sim.kernels.shadow import is_shaded, shadow_at
 from endoforge.sim.kernels.tool_tracing import before_it_all, has_instruments
 from endoforge.sim.kernels.trace import label_of, meet, on_wall, towards
 from endoforge.sim.kernels.types import (
@@ -26,7 +25,6 @@ from endoforge.sim.kernels.types import (
     vec2,
     vec4,
 )
-from endoforge.sim.light import SHADE_ROW
 
 
 @qd.func
@@ -79,26 +77,16 @@ def on_the_wall(view: View, shared, instance):
 
 @qd.func
 def looked_at(
-    scenes: SceneArrays,
-    view: View,
-    target: Target,
-    shared,
-    ray,
-    hit,
-    unit,
-    lamps,
-    y,
-    x,
-    size: FrameSize,
+    scenes: SceneArrays, view: View, target: Target, shared, ray, hit, unit, lamps, corner, y, x
 ):
-    """Shade what the ray of pixel (y, x) meets: (linear RGB, distance). `unit` is its normal."""
+    """Shade what a pixel's ray meets: (linear RGB, distance). `unit` is its normal.
+
+    `corner` is the place of its cell in the lattice, how many of them are in a row, and whether
+    there is any shadow in it; `y` and `x` are the pixel's place in the cell.
+    """
     shadow = vec4(1.0)
-    shades = light_row(scenes, shared.scene, SHADE_ROW)
-    if shades.x + shades.y > 0.0 and on_the_wall(view, shared, hit.instance):
-        columns = size.tiles_x * IN_A_TILE + 1
-        rows = size.tiles_y * IN_A_TILE + 1
-        corner = (shared.number * rows + y // CELL) * columns + x // CELL
-        shadow = shadow_at(target, corner, columns, y % CELL, x % CELL, 1.0 / hit.t)
+    if corner.z > 0 and on_the_wall(view, shared, hit.instance):
+        shadow = shadow_at(target, corner.x, corner.y, y, x, 1.0 / hit.t)
     light = shade(scenes, view, shared, ray, hit, unit, lamps, shadow)
     return vec4(light.x, light.y, light.z, hit.t)
 
@@ -179,6 +167,12 @@ def shade_surfaces(
         down = view.cameras[b * CAMERA_ROWS + 2].xyz
         forward = view.cameras[b * CAMERA_ROWS + 3].xyz
         lamps = lamps_at(scenes, shared.scene, right, down)
+        cell_y = i * span // CELL
+        cell_x = j * span // CELL
+        columns = size.tiles_x * IN_A_TILE + 1
+        first = (b * (size.tiles_y * IN_A_TILE + 1) + cell_y) * columns + cell_x
+        shaded = is_shaded(scenes, target, shared.scene, first, columns)
+        corner = qd.Vector([first, columns, shaded])
         for yy in range(span):
             for xx in range(span):
                 y = i * span + yy
@@ -197,8 +191,9 @@ def shade_surfaces(
                         hit = on_wall(scenes, shared, t, c, row)
                         hit.instance = (target.image[pixel] >> 24) & 255
                         target.radiance[pixel] = looked_at(
-                            scenes, view, target, shared, ray, hit, found.xyz, lamps, y, x, size
-                        )
+                            scenes, view, target, shared, ray, hit, found.xyz, lamps,
+                            corner, y - cell_y * CELL, x - cell_x * CELL,
+                        )  # fmt: skip
                         label = label_of(view, shared, ray, hit)
                     else:
                         target.normals[pixel] = vec4(0.0)

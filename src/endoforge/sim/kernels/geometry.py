@@ -60,6 +60,16 @@ def shared_by(scenes: SceneArrays, view: View, b):
 
 
 @qd.func
+def lowest(mask):
+    """Give the place of the lowest bit of a mask of polyps, which isn't 0.
+
+    It is the exponent of that bit as a float: to try one place after another costs more than what
+    is done for a polyp far off.
+    """
+    return (qd.bit_cast(qd.cast(mask & -mask, qd.f32), qd.i32) >> 23) - 127
+
+
+@qd.func
 def point_at(ray, t):
     """Give the point at distance t along the ray."""
     return ray.origin + ray.direction * t
@@ -344,21 +354,19 @@ def blended(scenes: SceneArrays, view: View, shared, p, direction, s_guess, mask
     nearest = d_wall
     instance = 0
     bent = 0
-    k = 0
     rest = mask
     while rest != 0:
-        if rest & 1:
-            d_polyp = from_wall(view, b, k, polyp_value(view, b, k, p), d_wall)
-            blend = view.polyps[(b * NP + k) * POLYP_ROWS + 4].x
-            if d_polyp < nearest:
-                nearest = d_polyp
-                instance = k + 1
-            h = qd.max(blend - qd.abs(d - d_polyp), 0.0)
-            if h > 0.0 or d_polyp < d_wall:
-                bent = 1
-            d = qd.min(d, d_polyp) - h * h * 0.25 / blend
-        rest = rest >> 1
-        k += 1
+        k = lowest(rest)
+        rest &= rest - 1
+        d_polyp = from_wall(view, b, k, polyp_value(view, b, k, p), d_wall)
+        blend = view.polyps[(b * NP + k) * POLYP_ROWS + 4].x
+        if d_polyp < nearest:
+            nearest = d_polyp
+            instance = k + 1
+        h = qd.max(blend - qd.abs(d - d_polyp), 0.0)
+        if h > 0.0 or d_polyp < d_wall:
+            bent = 1
+        d = qd.min(d, d_polyp) - h * h * 0.25 / blend
     return d, instance, bent, c, slopes, row
 
 
@@ -416,30 +424,28 @@ def touch(view: View, b, ray, mask, t_limit, epsilon):
     """
     kept = 0
     first = 1e9
-    k = 0
     rest = mask
     while rest != 0:
-        if rest & 1:
-            t, leave = span(view, b, ray, k)
-            leave = qd.min(leave, t_limit)
-            # What is a part of the wall bends nothing.
-            if is_around(view, b, k):
-                leave = -1.0
-            blend = view.polyps[(b * NP + k) * POLYP_ROWS + 4].x
-            for _step in range(24):
-                if t > leave:
-                    break
-                apart = polyp_distance(view, b, k, point_at(ray, t)) - blend
-                if apart < epsilon * t:
-                    break
-                # A little more than is safe, and a part of a pixel: what 24 steps don't decide
-                # counts as touched, which costs time but never a hit.
-                t += 1.2 * apart + epsilon * t
-            if t <= leave:
-                kept |= 1 << k
-                first = qd.min(first, t)
-        rest = rest >> 1
-        k += 1
+        k = lowest(rest)
+        rest &= rest - 1
+        t, leave = span(view, b, ray, k)
+        leave = qd.min(leave, t_limit)
+        # What is a part of the wall bends nothing.
+        if is_around(view, b, k):
+            leave = -1.0
+        blend = view.polyps[(b * NP + k) * POLYP_ROWS + 4].x
+        for _step in range(24):
+            if t > leave:
+                break
+            apart = polyp_distance(view, b, k, point_at(ray, t)) - blend
+            if apart < epsilon * t:
+                break
+            # A little more than is safe, and a part of a pixel: what 24 steps don't decide
+            # counts as touched, which costs time but never a hit.
+            t += 1.2 * apart + epsilon * t
+        if t <= leave:
+            kept |= 1 << k
+            first = qd.min(first, t)
     return kept, first
 
 
@@ -462,23 +468,21 @@ def blended_normal(view: View, b, p, mask, d_wall, wall_unit, step):
     """
     d = d_wall
     n = wall_unit
-    k = 0
     rest = mask
     while rest != 0:
-        if rest & 1:
-            value = polyp_value(view, b, k, p)
-            d_polyp = from_wall(view, b, k, value, d_wall)
-            blend = view.polyps[(b * NP + k) * POLYP_ROWS + 4].x
-            h = qd.max(blend - qd.abs(d - d_polyp), 0.0)
-            if h > 0.0 or d_polyp < d:
-                share = 0.5 * h / blend
-                if d_polyp < d:
-                    share = 1.0 - share
-                gradient = polyp_gradient(view, b, k, p, value, step)
-                if is_flat(view, b, k):
-                    gradient += wall_unit
-                n = n * (1.0 - share) + share * gradient
-            d = qd.min(d, d_polyp) - h * h * 0.25 / blend
-        rest = rest >> 1
-        k += 1
+        k = lowest(rest)
+        rest &= rest - 1
+        value = polyp_value(view, b, k, p)
+        d_polyp = from_wall(view, b, k, value, d_wall)
+        blend = view.polyps[(b * NP + k) * POLYP_ROWS + 4].x
+        h = qd.max(blend - qd.abs(d - d_polyp), 0.0)
+        if h > 0.0 or d_polyp < d:
+            share = 0.5 * h / blend
+            if d_polyp < d:
+                share = 1.0 - share
+            gradient = polyp_gradient(view, b, k, p, value, step)
+            if is_flat(view, b, k):
+                gradient += wall_unit
+            n = n * (1.0 - share) + share * gradient
+        d = qd.min(d, d_polyp) - h * h * 0.25 / blend
     return n

@@ -22,6 +22,7 @@ from endoforge.sim.kernels.geometry import (
     bounding_sphere,
     guess_s,
     locate,
+    lowest,
     point_at,
     scene_of,
     shared_by,
@@ -159,19 +160,17 @@ def polyps_in_cone(view: View, b, ray, spread):
     Done once a tile, that saves looking at all polyps for each of its 64 pixels.
     """
     mask = 0
-    k = 0
     rest = near_polyps(view, b)
     while rest != 0:
-        if rest & 1:
-            centre, bound = bounding_sphere(view, b, k)
-            v = centre - ray.origin
-            t_middle = v.dot(ray.direction)
-            off2 = v.dot(v) - t_middle * t_middle
-            reach = bound + spread * qd.max(t_middle + bound, 0.0) * 1.05
-            if t_middle > -bound and off2 < reach * reach and t_middle - bound < FAR_MM:
-                mask |= 1 << k
-        rest = rest >> 1
-        k += 1
+        k = lowest(rest)
+        rest &= rest - 1
+        centre, bound = bounding_sphere(view, b, k)
+        v = centre - ray.origin
+        t_middle = v.dot(ray.direction)
+        off2 = v.dot(v) - t_middle * t_middle
+        reach = bound + spread * qd.max(t_middle + bound, 0.0) * 1.05
+        if t_middle > -bound and off2 < reach * reach and t_middle - bound < FAR_MM:
+            mask |= 1 << k
     return mask
 
 
@@ -243,32 +242,32 @@ def count_polyps(
         # Only polyps that the tile's cone may meet are looked for; a row's sums go out at once, for
         # atomics on one polyp's numbers wait for each other.
         mask = target.tile_mask[(b * size.tiles_y + y // TILE) * size.tiles_x + tx]
-        k = 0
         while mask != 0:
-            if mask & 1:
-                shared = shared_by(scenes, view, b)
-                visible = 0
-                unoccluded = 0
-                first = size.width
-                last = 0
-                for x in range(tx * TILE, qd.min((tx + 1) * TILE, size.width)):
-                    pixel = (b * size.height + y) * size.width + x
-                    if (target.image[pixel] >> 24) & 255 == k + 1:
-                        visible += 1
-                        first = qd.min(first, x)
-                        last = x + 1
-                    elif hidden != 0:
-                        if is_open(scenes, shared, y, x, size):
-                            ray = grid_ray(scenes, view, shared, 0, y, x, size)
-                            unoccluded += meets_polyp(scenes, view, shared, ray, k)
-                place = (b * NP + k) * STATS
-                if visible + unoccluded > 0:
-                    qd.atomic_add(target.stats[place + 1], visible + unoccluded)
-                if visible > 0:
-                    qd.atomic_add(target.stats[place], visible)
-                    qd.atomic_min(target.stats[place + 2], first)
-                    qd.atomic_min(target.stats[place + 3], y)
-                    qd.atomic_max(target.stats[place + 4], last)
-                    qd.atomic_max(target.stats[place + 5], y + 1)
-            mask = mask >> 1
-            k += 1
+            k = lowest(mask)
+            shared = shared_by(scenes, view, b)
+            visible = 0
+            unoccluded = 0
+            first = size.width
+            last = 0
+            for x in range(tx * TILE, qd.min((tx + 1) * TILE, size.width)):
+                pixel = (b * size.height + y) * size.width + x
+                if (target.image[pixel] >> 24) & 255 == k + 1:
+                    visible += 1
+                    first = qd.min(first, x)
+                    last = x + 1
+                elif hidden != 0:
+                    if is_open(scenes, shared, y, x, size):
+                        ray = grid_ray(scenes, view, shared, 0, y, x, size)
+                        # What it looks for lies behind what the pixel shows, or nowhere.
+                        shown = target.radiance[pixel].w
+                        unoccluded += meets_polyp(scenes, view, shared, ray, k, shown)
+            place = (b * NP + k) * STATS
+            if visible + unoccluded > 0:
+                qd.atomic_add(target.stats[place + 1], visible + unoccluded)
+            if visible > 0:
+                qd.atomic_add(target.stats[place], visible)
+                qd.atomic_min(target.stats[place + 2], first)
+                qd.atomic_min(target.stats[place + 3], y)
+                qd.atomic_max(target.stats[place + 4], last)
+                qd.atomic_max(target.stats[place + 5], y + 1)
+            mask &= mask - 1

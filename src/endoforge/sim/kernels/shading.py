@@ -188,7 +188,7 @@ def wall_patch(scenes: SceneArrays, shared, ray, hit, n):
     differs = scenes.looks[shared.scene * LOOK_ROWS + FIRST_ROW]
     tissue = vec4(0.0, 1.0, 0.0, 0.0)
     vessels = mucosa.w
-    if differs.x > 0.0:
+    if differs.x > 1.0:
         tissue = tissue_at(scenes, shared.scene, hit.c.x, a)
         vessels *= tissue.y
     return Patch(

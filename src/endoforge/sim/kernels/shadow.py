@@ -38,6 +38,8 @@ POLYP_EDGE, POLYP_SOFT = 1.1, 0.45
 """The half widths off a polyp's middle at which its shadow begins, and over which it deepens."""
 FOOT_REACH = 0.22
 """The half widths from a polyp at which the wall has three quarters of its light back."""
+UNSHADED = 0.998
+"""A share of the light above this is taken for all of it: a byte doesn't show the difference."""
 MOST_FOOT = 0.75
 """What the nearness of a polyp takes of the light at `foot` 1."""
 
@@ -194,6 +196,24 @@ def cast_shadows(scenes: SceneArrays, view: View, target: Target, size: FrameSiz
 
 
 @qd.func
+def is_shaded(scenes: SceneArrays, target: Target, scene, first, columns):
+    """Tell (0, 1) whether the cell of the lattice at place `first` has any shadow to be seen.
+
+    Most have none, so that one look spares their pixels the mixing.
+    """
+    shade = light_row(scenes, scene, SHADE_ROW)
+    shaded = 0
+    if shade.x + shade.y > 0.0:
+        least = qd.min(
+            qd.min(target.shadows[first], target.shadows[first + 1]),
+            qd.min(target.shadows[first + columns], target.shadows[first + columns + 1]),
+        )
+        if qd.min(qd.min(least.x, least.y), qd.min(least.z, least.w)) < UNSHADED:
+            shaded = 1
+    return shaded
+
+
+@qd.func
 def shadow_at(target: Target, first, columns, y, x, nearness):
     """Mix a pixel's shadow from the four rays of the lattice about it, by nearness in depth.
 
@@ -207,8 +227,10 @@ def shadow_at(target: Target, first, columns, y, x, nearness):
     for k in qd.static(range(4)):
         place = first + (k // 2) * columns + k % 2
         share = qd.select(k % 2 == 1, u, 1.0 - u) * qd.select(k // 2 == 1, v, 1.0 - v)
-        apart = qd.abs(target.lattice[place].x - nearness) / nearness
-        weight = (share + 1e-3) / (0.02 + apart)
+        # As (share + 1e-3) / (0.02 + their difference over the nearness), times what is the same
+        # for all four.
+        apart = qd.abs(target.lattice[place].x - nearness)
+        weight = (share + 1e-3) / (0.02 * nearness + apart)
         total += weight * target.shadows[place]
         weights += weight
     return total / weights

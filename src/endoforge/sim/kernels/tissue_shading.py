@@ -118,7 +118,7 @@ def living_surface(scenes: SceneArrays, scene, patch, t, detail, bare):
         taken = net / (1.0 + 2.3 * net)
         albedo *= 1.0 - taken * vec3(0.6, 2.3, 1.75)
     film = 0.0
-    if differs.x > 0.0:
+    if differs.x > 1.0:
         albedo, film = tissue_colour(differs.z, patch, detail, near.y, albedo)
     if patch.erosion > 0.0:
         albedo = eroded(patch, detail, near.y, albedo)

@@ -8,6 +8,7 @@ import quadrants as qd
 
 from endoforge.sim.camera import CAMERA_ROWS, INSTRUMENT_ROW
 from endoforge.sim.instruments import CAP_ROW, COUNT_ROW, MARK_ROW, MATERIAL_ROW, PART_ROW
+from endoforge.sim.kernels.lesion_shapes import wave
 from endoforge.sim.kernels.types import LOOK_ROWS, MAX_LAMPS, SceneArrays, View, vec3, vec4
 
 PLASTIC_GLINT, METAL_GLINT = 1.5, 6.0
@@ -18,8 +19,11 @@ NEAR_MM2 = 9.0
 """As of the wall's light: a lamp is a few millimetres wide."""
 SPLASH_MM = 4.5
 """Radius of the splash where a jet meets the wall."""
+BENT = 1.24
+"""What is farthest from the middle of a mark that is a circle but for being bent, in radii."""
 RIM_MM = 0.6
 """Half the width of the edge of a cap."""
+TURNS_PER_RAD = 1.0 / 6.2831853
 WINDINGS_PER_RAD = 6.2831853 / 0.5
 """Wire that is wound to a tube is 0.5 mm thick."""
 
@@ -268,10 +272,10 @@ def marked(scenes: SceneArrays, view: View, shared, ray, hit, bare):
             middle = instrument_row(view, shared.number, MARK_ROW + 4 * k)
             q = (ray.direction * hit.t - middle.xyz) / middle.w
             d = qd.sqrt(q.dot(q) + 1e-9)
-            if d < 3.0:
+            rim = instrument_row(view, shared.number, MARK_ROW + 4 * k + 2)
+            form = instrument_row(view, shared.number, MARK_ROW + 4 * k + 3)
+            if d < mark_reach(rim.w, form):
                 inner = instrument_row(view, shared.number, MARK_ROW + 4 * k + 1)
-                rim = instrument_row(view, shared.number, MARK_ROW + 4 * k + 2)
-                form = instrument_row(view, shared.number, MARK_ROW + 4 * k + 3)
                 amount, at_rim = mark_amounts(
                     d, q.dot(hit.around), q.dot(hit.along), middle.w, form
                 )
@@ -283,23 +287,35 @@ def marked(scenes: SceneArrays, view: View, shared, ray, hit, bare):
 
 
 @qd.func
+def mark_reach(rim, form):
+    """Bound how many radii off its middle a mark shows; `rim` and `form` are as in its rows.
+
+    What a rim has left beyond it is less than a level of a byte.
+    """
+    return BENT * (1.0 + 0.35 * form.y + 0.6 * form.z + qd.select(rim > 0.0, 0.9, 0.0))
+
+
+@qd.func
 def mark_amounts(d, x, y, radius, form):
     """Work out how much of a mark's (inner, rim) colour lies at (x, y), in radii; d is |(x, y)|.
 
     `form` is softness, mottle, star, turn. No mark is quite round, and its edge is uneven.
     """
-    turn = form.w
+    turn = form.w * TURNS_PER_RAD
     cosine = x / d
     sine = y / d
     double = 2.0 * cosine * sine
     triple = cosine * (cosine * cosine - 3.0 * sine * sine)
-    oval = (cosine * cosine - sine * sine) * qd.sin(turn) + double * qd.cos(turn)
-    bent = 1.0 + 0.14 * oval + 0.10 * triple * qd.sin(2.0 * turn)
-    # Noise of two sizes, in mm: bent waves, or it would show rows.
-    a = x * radius + 1.1 * qd.sin(0.8 * y * radius + turn)
-    c = y * radius + 1.1 * qd.sin(0.7 * x * radius + 2.0 * turn)
-    coarse = qd.sin(0.9 * a + turn) * qd.sin(0.8 * c + 0.3 * a)
-    fine = qd.sin(2.6 * a + 1.9 * c) * qd.sin(2.2 * c - 1.3 * a + 2.0 * coarse)
+    oval = (cosine * cosine - sine * sine) * wave(turn) + double * wave(turn + 0.25)
+    bent = 1.0 + 0.14 * oval + 0.10 * triple * wave(2.0 * turn)
+    # Noise of two sizes: bent waves of so many rad per mm, or it would show rows.
+    a = TURNS_PER_RAD * x * radius
+    c = TURNS_PER_RAD * y * radius
+    bend = 1.1 * TURNS_PER_RAD
+    p = a + bend * wave(0.8 * c + turn)
+    q = c + bend * wave(0.7 * a + 2.0 * turn)
+    coarse = wave(0.9 * p + turn) * wave(0.8 * q + 0.3 * p)
+    fine = wave(2.6 * p + 1.9 * q) * wave(2.2 * q - 1.3 * p + 2.0 * TURNS_PER_RAD * coarse)
     noise = 0.6 * coarse + 0.4 * fine
     ray = 2.0 * triple * triple - 1.0
     edge = d / bent - 0.35 * form.y * noise - 0.6 * form.z * ray

@@ -16,6 +16,7 @@ from endoforge.sim.kernels.geometry import (
     is_around,
     is_flat,
     locate,
+    lowest,
     outline_distance,
     point_at,
     polyp_distance,
@@ -248,32 +249,31 @@ def first_polyp(view: View, b, ray, mask, t_limit):
     Flat lesions are as far as the wall.
     """
     first = t_limit
-    k = 0
     rest = mask
     while rest != 0:
-        if rest & 1:
-            t, leave = span(view, b, ray, k)
-            if is_flat(view, b, k):
-                leave = -1.0
-            # Few steps, coarse: the meter wants the light of a region, not of a pixel.
-            for _step in range(12):
-                if t > qd.min(leave, first):
-                    break
-                d = polyp_distance(view, b, k, point_at(ray, t))
-                if d < 0.02 * t:
-                    first = qd.min(first, t)
-                    break
-                t += d
-        rest = rest >> 1
-        k += 1
+        k = lowest(rest)
+        rest &= rest - 1
+        t, leave = span(view, b, ray, k)
+        if is_flat(view, b, k):
+            leave = -1.0
+        # Few steps, coarse: the meter wants the light of a region, not of a pixel.
+        for _step in range(12):
+            if t > qd.min(leave, first):
+                break
+            d = polyp_distance(view, b, k, point_at(ray, t))
+            if d < 0.02 * t:
+                first = qd.min(first, t)
+                break
+            t += d
     return first
 
 
 @qd.func
-def meets_solid(scenes: SceneArrays, view: View, shared, ray, k):
+def meets_solid(scenes: SceneArrays, view: View, shared, ray, k, t_free):
     """Tell (0, 1) whether the ray first meets polyp k, which isn't flat, on its lumen's side."""
     b = shared.number
-    t, leave = span(view, b, ray, k)
+    entry, leave = span(view, b, ray, k)
+    t = qd.max(entry, t_free)
     # Relative to its size: the count of pixels needs an outline, not a depth.
     near = 0.002 * view.polyps[(b * NP + k) * POLYP_ROWS + 4].y
     met = 0
@@ -295,10 +295,11 @@ def meets_solid(scenes: SceneArrays, view: View, shared, ray, k):
 
 
 @qd.func
-def meets_flat(scenes: SceneArrays, view: View, shared, ray, k):
+def meets_flat(scenes: SceneArrays, view: View, shared, ray, k, t_free):
     """Tell (0, 1) whether the ray enters the wall anywhere in the region of flat lesion k."""
     b = shared.number
-    t, leave = span(view, b, ray, k)
+    entry, leave = span(view, b, ray, k)
+    t = qd.max(entry, t_free)
     least = 0.02 * view.polyps[(b * NP + k) * POLYP_ROWS + 4].y
     s = guess_s(scenes, shared.scene, ray, t)
     met = 0
@@ -319,11 +320,14 @@ def meets_flat(scenes: SceneArrays, view: View, shared, ray, k):
 
 
 @qd.func
-def meets_polyp(scenes: SceneArrays, view: View, shared, ray, k):
-    """Tell (0, 1) whether the ray, all else away, first meets polyp k on its side in the lumen."""
+def meets_polyp(scenes: SceneArrays, view: View, shared, ray, k, t_free):
+    """Tell (0, 1) whether the ray, all else away, first meets polyp k on its side in the lumen.
+
+    Up to `t_free` it meets nothing.
+    """
     met = 0
     if is_flat(view, shared.number, k):
-        met = meets_flat(scenes, view, shared, ray, k)
+        met = meets_flat(scenes, view, shared, ray, k, t_free)
     else:
-        met = meets_solid(scenes, view, shared, ray, k)
+        met = meets_solid(scenes, view, shared, ray, k, t_free)
     return met

@@ -80,8 +80,9 @@ class SceneArrays:
                 soft else 0 | fluid's albedo RGB, its clarity 0..1 | factor of
                 a stain on the albedo RGB, 0 | capillaries, mottling, pits (strengths), repeats of
                 the fine surface in one of the detail | its shift u, v in repeats, share of the
-                scattered light, 0 | 1 unless `sim.tissue.Tissue.is_plain`, layer of the
-                wall in `surfaces.KINDS`, hue (strength), share of a dye in pits
+                scattered light, 0 | 0 if `sim.tissue.Tissue.is_plain`, 2 if it
+                `differs`, else 1, layer of the wall in `surfaces.KINDS`, hue (strength), share of
+                a dye in pits
     tissue      on every eighth sample: see `sim.tissue.tissue_table`
     sensors     SENSOR_ROWS each: see `sim.sensor.CameraSettings.table_rows`
     lamps       3 each: right, down in mm from the lens, 0, 0
