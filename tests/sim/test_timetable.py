@@ -52,9 +52,9 @@ def test_shares_that_are_not_whole_are_refused() -> None:
 
 
 def test_a_batch_mixes_many_runs() -> None:
-    """64 of 256 frames, 4 of each of 64 runs: 64 * (1 - (3/4)^4) = 43.8 runs, about."""
+    """64 of 384 frames, 6 of each of 64 runs: 64 * (1 - (5/6)^6) = 42.6 runs, about."""
     timetable = Timetable(1)
     beats = [timetable.order(beat)[0] for beat in range(40, 56)]
-    assert {len(runs) for runs in beats} == {256}
+    assert {len(runs) for runs in beats} == {384}
     mixed = [len(set(runs[:64].tolist())) for runs in beats]
-    assert 42 < np.mean(mixed) < 46
+    assert 41 < np.mean(mixed) < 45

@@ -17,6 +17,7 @@ from endoforge.sim.lesion_growth import (
     grow_flat,
     grow_mass,
     made_uneven,
+    off_wall,
     on_long_stalk,
     passable,
     tinted,
@@ -226,7 +227,9 @@ def _grow_at(
     drowned = anatomy.fluid_at(s_mm, angle) > 0.3
     shape = grow_around if around else _shaped
     shaped = shape(chance.shapes, polyp, anatomy, ranges)
-    return None if drowned or shaped is None or _fills_lumen(shaped, anatomy) else shaped
+    if drowned or shaped is None or _is_buried(shaped, anatomy) or _fills_lumen(shaped, anatomy):
+        return None
+    return shaped
 
 
 def _shaped(
@@ -252,6 +255,12 @@ def appearance(rng: np.random.Generator, ranges: PolypRanges) -> dict[str, Any]:
         "mucus": draw(rng, ranges.mucus),
         "vessels": rng.uniform(0.1, 0.8),
     }
+
+
+def _is_buried(polyp: Polyp, anatomy: Anatomy) -> bool:
+    """Whether the top of a head lies in the wall across, as in a cleft between folds."""
+    top = np.add(polyp.centre, polyp.half_height_mm * np.asarray(polyp.axis))
+    return polyp.flat is None and off_wall(anatomy, top, polyp.s_mm) < 0.5
 
 
 def _fills_lumen(polyp: Polyp, anatomy: Anatomy) -> bool:

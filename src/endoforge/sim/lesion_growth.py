@@ -90,7 +90,7 @@ def on_long_stalk(rng: np.random.Generator, polyp: Polyp, anatomy: Anatomy) -> P
     stalk = polyp.half_width_mm * rng.uniform(0.25, 0.4)
     centre = wall + length * way
     for part, room in ((0.5, 0.2 * stalk), (0.75, stalk), (1.0, 0.55 * polyp.half_height_mm)):
-        if _gap(anatomy, wall + part * length * way, polyp.s_mm) < room:
+        if off_wall(anatomy, wall + part * length * way, polyp.s_mm) < room:
             return None
     axis = _unit(0.5 * away + way)
     return replace(
@@ -220,7 +220,7 @@ def _telling_tint(rng: np.random.Generator, polyp: Polyp, ranges: PolypRanges) -
     return tinted(redness, draw(rng, ranges.paleness))
 
 
-def _gap(anatomy: Anatomy, place: Vector, s_mm: float) -> float:
+def off_wall(anatomy: Anatomy, place: Vector, s_mm: float) -> float:
     """How far in mm a place is off the wall, along the radius; the section is searched for it."""
     line = anatomy.centreline
     for _ in range(4):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 RUNS_AT_ONCE = 64
-"""Runs that are shown in turn: a batch of 64 frames shows about 44 of them, of some 16 colons."""
+"""Runs that are shown in turn: a batch of 64 frames shows about 43 of them, of some 16 colons."""
 VIEWS_A_RUN = 384
 """Views of a run that are shown, of some 6,000 moments. 10,000 frames/s take 26 new runs a second,
 seven colons."""
