@@ -16,7 +16,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ from endoforge.captures.index import index_root
 from endoforge.captures.schema import MANIFEST_NAME
 from endoforge.core.choices import DeviceName
 
+VALIDATED = 3
+"""Frames that a training reports on as it goes: it wants some, and none is chosen by them."""
 STARTS = {"nothing": 4e-3, "packaged": 1e-3}
 """What a training begins from, and its first learning rate: less where there is much to lose."""
 
@@ -93,13 +95,14 @@ def measured(trial: Trial) -> dict[str, Any]:
 
 
 def trained(trial: Trial, folder: Path) -> str:
-    """The last weights of the training; those of its best epoch would be chosen by `other`."""
-    root = folder / "runs"
+    """The last weights of the training: none are chosen."""
+    root, few = folder / "runs", folder / "validated"
     draw_frames(trial, root)
+    draw_frames(replace(trial, labels=VALIDATED), few)
     train_detector(
         TrainConfig(
             input_root=str(root),
-            real_val_dir=str(trial.other),
+            real_val_dir=str(few),
             ckpt_dir=str(folder / "checkpoints"),
             demo_checkpoint="packaged" if trial.start == "packaged" else None,
             epochs=trial.epochs,
