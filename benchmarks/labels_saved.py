@@ -158,7 +158,7 @@ def draw_curves(results: Sequence[dict[str, Any]], path: Path) -> None:
     axes.annotate(
         "no label at all",
         (axes.get_xlim()[1] * 0.7, unlabelled),
-        xytext=(0, 4),
+        xytext=(0, -12),
         textcoords="offset points",
         color="#666666",
         fontsize=9,
