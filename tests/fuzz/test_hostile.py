@@ -531,13 +531,15 @@ def png_of(width: int, height: int) -> bytes:
 
 def in_a_process(lines: list[list[str]]) -> list[tuple[int, str, int]]:
     """Of commands, one after another in a process of its own: of each the exit code, what it said,
-    and the most memory in kB that the process had until then.
+    and the most memory in kB that the process had until then. `getrusage` won't do: of a process
+    that was forked it counts what the one before it had.
     """
     code = (
-        "import json, resource, sys; from endoforge import cli\n"
+        "import json, sys; from pathlib import Path; from endoforge import cli\n"
         "for words in json.loads(sys.argv[1]):\n"
         "    code = cli.run(words)\n"
-        "    print('kB', code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+        "    status = Path('/proc/self/status').read_text()\n"
+        "    print('kB', code, status.split('VmHWM:')[1].split()[0])\n"
         "    print('---', flush=True)\n"
         "    print('---', flush=True, file=sys.stderr)\n"
     )

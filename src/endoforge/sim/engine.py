@@ -77,12 +77,10 @@ def wait(engine: Engine) -> None:
 
 
 def pin(engine: Engine, memory: NDArray[np.uint8]) -> bool:
-    """Keep `memory` (N,) where it is, so that a CUDA device copies from it at its full speed.
+    """Keep `memory` (N,) where it is, so that the CUDA `engine` copies from it at its full speed.
 
     Returns whether it is so kept: then `unpin` it before it is given back.
     """
-    if engine.name != "cuda":
-        return False
     runtime = _cuda_runtime()
     if int(runtime.cudaHostRegister(memory.ctypes.data, memory.nbytes, 0)) == 0:
         return True

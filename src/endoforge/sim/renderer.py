@@ -12,7 +12,7 @@ from endoforge.core.signals import held_interrupts
 from endoforge.sim.camera import CameraState
 from endoforge.sim.darkroom import Darkroom
 from endoforge.sim.engine import Engine, settle, wait
-from endoforge.sim.kernels import drawing, passes, shadow
+from endoforge.sim.kernels import passes, pixels, shadow
 from endoforge.sim.kernels.types import (
     CAMERA_ROWS,
     CELL,
@@ -190,9 +190,9 @@ class Renderer:
             passes.cone_march(scenes, view, target, size, count)
             passes.trace_lattice(scenes, view, target, size, count)
             shadow.cast_shadows(scenes, view, target, size, count)
-            drawing.find_surfaces(scenes, view, target, use_lattice, self._span, size, count)
-            drawing.shade_surfaces(scenes, view, target, self._span, size, count)
-            drawing.add_instruments(scenes, view, target, self.normals, size, count)
+            pixels.find_surfaces(scenes, view, target, use_lattice, self._span, size, count)
+            pixels.shade_surfaces(scenes, view, target, self._span, size, count)
+            pixels.add_instruments(scenes, view, target, self.normals, size, count)
             passes.count_polyps(scenes, view, target, hidden, size, count)
             self._darkroom.develop(count)
             wait(self.engine)

@@ -141,7 +141,8 @@ class FootageStage:
         arrays = {**footage.arrays, "kinds": footage.kinds}
         if not self._tables:
             self._make_room(arrays)
-        self._hold(self._bakery.memory)
+        if self.engine.name == "cuda":
+            self._hold(self._bakery.memory)
         for name, array in arrays.items():
             slot = self._tables[name][run % self.timetable.runs_at_once]
             slot.copy_(torch.from_numpy(array))

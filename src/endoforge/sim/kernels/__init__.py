@@ -21,13 +21,13 @@ warnings.filterwarnings("ignore", r"\[PURE\.VIOLATION\]")
 with held_interrupts():
     from endoforge.sim.kernels import (
         develop,
-        drawing,
         geometry,
         glare,
         jpeg,
         lighting,
         passes,
         picture,
+        pixels,
         shading,
         shadow,
         tone,
@@ -37,13 +37,13 @@ with held_interrupts():
 
 __all__ = [
     "develop",
-    "drawing",
     "geometry",
     "glare",
     "jpeg",
     "lighting",
     "passes",
     "picture",
+    "pixels",
     "shading",
     "shadow",
     "tone",

@@ -5,7 +5,7 @@
 2. `cone_march`: tiles of TILE x TILE pixels march a cone to a distance that is free for all their
    rays, and note the polyps that the cone may meet.
 3. `trace_lattice`: every CELL-th pixel traces the wall.
-4. `drawing`: each pixel predicts its hit from the lattice, checks it with one evaluation, and
+4. `pixels`: each pixel predicts its hit from the lattice, checks it with one evaluation, and
    traces only where the check fails or a polyp may be near; then it is shaded.
 5. `count_polyps`: the pixels and boxes of the polyps, and how many each would have with nothing
    before it.
