@@ -6,18 +6,19 @@ many registers that few of its threads could run on a GPU at a time.
 
 import quadrants as qd
 
-from endoforge.sim.kernels.geometry import is_flat, locate, point_at, shared_by
+from endoforge.sim.kernels.geometry import is_flat, locate, point_at, shared_by, wall_frame
 from endoforge.sim.kernels.passes import IN_A_TILE, grid_ray, is_open, lens_ray
-from endoforge.sim.kernels.shading import lamps_at, shade
+from endoforge.sim.kernels.shading import lamps_at, shade, wall_radius
 from endoforge.sim.kernels.shadow import is_shaded, shadow_at
 from endoforge.sim.kernels.tool_tracing import before_it_all, has_instruments
-from endoforge.sim.kernels.trace import label_of, meet, on_wall, towards
+from endoforge.sim.kernels.trace import label_of, meet, towards
 from endoforge.sim.kernels.types import (
     CAMERA_ROWS,
     CELL,
     FAR_MM,
     Cell,
     FrameSize,
+    Hit,
     Ray,
     SceneArrays,
     Target,
@@ -92,6 +93,19 @@ def looked_at(
 
 
 @qd.func
+def found_again(scenes: SceneArrays, shared, ray, met, found):
+    """Make the `Hit` that `find_surfaces` left: the wall's radius and t, and the normal and s.
+
+    Its place is found anew, exactly; its instance isn't known here, and its slopes aren't needed.
+    """
+    c, row = locate(scenes, shared.scene, point_at(ray, met.w), ray.direction, found.w)
+    _slope, around, along = wall_frame(scenes, row, c, vec4(0.0))
+    gap = met.x - qd.sqrt(c.y * c.y + c.z * c.z)
+    wall = vec4(gap, 0.0, 0.0, 0.0)
+    return Hit(t=met.w, c=c, wall=wall, normal=found.xyz, around=around, along=along, instance=0)
+
+
+@qd.func
 def in_camera_axes(view: View, b, unit):
     """Turn a vector of the world (3,) into camera axes, with a 0 behind it."""
     right = view.cameras[b * CAMERA_ROWS + 1].xyz
@@ -133,6 +147,7 @@ def find_surfaces(
                 if y < size.height and x < size.width:
                     pixel = (b * size.height + y) * size.width + x
                     t = 0.0
+                    radius = 0.0
                     # Under the mask nothing is traced, and much of a frame may be covered.
                     if is_open(scenes, shared, y, x, size):
                         local = lens_ray(scenes, shared, y, x, size)
@@ -141,11 +156,12 @@ def find_surfaces(
                         guess = predicted(cell, y - cell_y * CELL, x - cell_x * CELL)
                         hit = meet(scenes, view, shared, ray, guess, cell.t_free, cell.polyps)
                         t = hit.t
+                        radius = wall_radius(hit)
                         length = qd.sqrt(hit.normal.dot(hit.normal) + 1e-9)
                         unit = towards(hit.normal / length, direction)
                         target.normals[pixel] = vec4(unit.x, unit.y, unit.z, hit.c.x)
                         target.image[pixel] = hit.instance << 24
-                    target.radiance[pixel] = vec4(0.0, 0.0, 0.0, t)
+                    target.radiance[pixel] = vec4(radius, 0.0, 0.0, t)
 
 
 @qd.kernel(fastcache=True)
@@ -180,15 +196,13 @@ def shade_surfaces(
                 if y < size.height and x < size.width:
                     pixel = (b * size.height + y) * size.width + x
                     label = 0
-                    t = target.radiance[pixel].w
-                    if t > 0.0 and t < FAR_MM:
+                    met = target.radiance[pixel]
+                    if met.w > 0.0 and met.w < FAR_MM:
                         local = lens_ray(scenes, shared, y, x, size)
                         direction = right * local.x + down * local.y + forward * local.z
                         ray = Ray(origin=here.xyz, direction=direction, s=here.w)
                         found = target.normals[pixel]
-                        place = point_at(ray, t)
-                        c, row = locate(scenes, shared.scene, place, direction, found.w)
-                        hit = on_wall(scenes, shared, t, c, row)
+                        hit = found_again(scenes, shared, ray, met, found)
                         hit.instance = (target.image[pixel] >> 24) & 255
                         target.radiance[pixel] = looked_at(
                             scenes, view, target, shared, ray, hit, found.xyz, lamps,

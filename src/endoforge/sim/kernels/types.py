@@ -134,7 +134,8 @@ class Target:
                        `passes.LIGHT_PART`), and number of rays
     gain               per frame: exposure over the metered light
     radiance           linear RGB before exposure, distance along the ray in mm (FAR_MM: nothing
-                       is met; 0: the screen covers the pixel)
+                       is met; 0: the screen covers the pixel); until it is shaded, the wall's
+                       radius there in mm in place of R
     normals            unit normal of the surface in the world's axes, and s there; in the end,
                        if they are asked for, in camera axes, 0
     shadows            per lattice ray: the share of its light that each lamp keeps there, and
