@@ -211,6 +211,7 @@ def shade_surfaces(
                         label = label_of(view, shared, ray, hit)
                     else:
                         target.normals[pixel] = vec4(0.0)
+                        target.radiance[pixel] = vec4(0.0, 0.0, 0.0, met.w)
                     target.image[pixel] = label << 24
 
 
