@@ -99,11 +99,12 @@ def main() -> None:
     parser.add_argument("--size", default="256x256")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--randomization", default="plain", help="a name or a file of ranges")
     parser.add_argument("--workers", type=int, default=num_workers(1))
     flags = parser.parse_args()
     device = pick_device(flags.device)
     size = parse_size(flags.size, "--size")
-    recipe = Recipe(0, load_randomization("plain"), size, VIEWS_A_RUN)
+    recipe = Recipe(0, load_randomization(flags.randomization), size, VIEWS_A_RUN)
     loader = SimulatedLoader(
         engine_on(device),
         recipe,
@@ -138,6 +139,7 @@ def main() -> None:
         "version": __version__,
         "device": backend.device,
         "input": flags.size,
+        "randomization": flags.randomization,
         "batch_size": flags.batch_size,
         "steps": flags.steps,
         "cores": cpu_cores(),

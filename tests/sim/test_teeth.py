@@ -12,7 +12,9 @@ from endoforge.sim.camera import look_at
 from endoforge.sim.centreline import ALONG_STEP_MM, NUM_ALONG
 from endoforge.sim.deposits import lay_deposits
 from endoforge.sim.engine import Engine, wait
-from endoforge.sim.kernels.geometry import locate
+from endoforge.sim.kernels.geometry import (
+    locate,
+)
 from endoforge.sim.kernels.types import SceneArrays, Vec4Array, vec3
 from endoforge.sim.nuisances import Nuisances
 from endoforge.sim.renderer import CameraShot, Renderer

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from endoforge.sim.kernels import develop, glare, jpeg, picture, tone
-from endoforge.sim.kernels.types import PER_BLOCK, FrameSize
+from endoforge.sim.kernels import develop, glare, jpeg, picture, sharpening, tone
+from endoforge.sim.kernels.types import PER_BLOCK, DarkroomBuffers, FrameSize
 from endoforge.sim.light import CURVES
 from endoforge.sim.sensor import (
     CURVE_FIRST,
@@ -47,7 +47,7 @@ class Darkroom:
         pixels = batch_size * height * width
         tiles = batch_size * self.size.tiles_y * self.size.tiles_x
         planes = batch_size * PER_BLOCK * self.size.blocks_y * self.size.blocks_x
-        self.room: Any = develop.DarkroomBuffers(
+        self.room: Any = DarkroomBuffers(
             cameras=view.cameras,
             rays=scenes.rays,
             sensors=scenes.sensors,
@@ -79,7 +79,7 @@ class Darkroom:
         picture.repeat_picture(room, size, count)
         picture.mix_moments(room, size, count)
         picture.record(room, size, count)
-        develop.sharpen(room, size, count)
+        sharpening.sharpen(room, size, count)
         if self.with_jpeg:
             jpeg.fill_planes(room, size, count)
             jpeg.transform_columns(room, False, size, count)

@@ -14,7 +14,7 @@ from endoforge.sim.centreline import ALONG_STEP_MM
 from endoforge.sim.polyps import Polyp
 from endoforge.sim.ranges.polyps_ranges import PolypRanges
 from endoforge.sim.ranges.values import draw
-from endoforge.sim.shapes import STEEP, Band, Flat, Uneven, Vector, triple
+from endoforge.sim.shapes import RIM, STEEP, Band, Flat, Uneven, Vector, triple
 from endoforge.sim.wall import COLUMN_ANGLES, NUM_AROUND, Array, Grid, angle_to_diamond
 
 LENGTH_MM = (15.0, 60.0)
@@ -29,8 +29,6 @@ LEAST_FREE_MM = 4.4
 """Radius of the ball that passes through: as of a mass on one side."""
 BLEND_MM = 0.05
 """It bends nothing: this is only not nothing."""
-RIM = 0.8
-"""Margins from its outline to where its hollow begins: as of `kernels.lesion_shapes`."""
 
 
 def grow_around(

@@ -11,6 +11,8 @@ MOST_HEADS = 9
 STEEP = 5.0
 """Slope of lobes and creases of 1 mm that come once a mm: distances are shortened for it."""
 
+RIM = 0.8
+"""Margins from a flat lesion's outline to where its hollow begins."""
 BEYOND = 1.5
 """A mass around the lumen ends so many of its radii off the lumen's middle."""
 

@@ -1,7 +1,8 @@
 """The render kernels, one source for CPU, CUDA, Vulkan, Metal and AMD (quadrants).
 
-`types` holds what they read and write, `geometry` the distances, `shading` the light, `passes` the
-kernels themselves. They hold no state: every array is a torch tensor of the caller's.
+`types` holds what they read and write, `geometry` and `polyp_geometry` the distances, `patches` and
+`shading` what light meets, `passes` and `pixels` the kernels that draw. They hold no state: every
+array is a torch tensor of the caller's.
 """
 
 import os
@@ -26,10 +27,13 @@ with held_interrupts():
         jpeg,
         lighting,
         passes,
+        patches,
         picture,
         pixels,
+        polyp_geometry,
         shading,
         shadow,
+        sharpening,
         tone,
         trace,
         types,
@@ -42,10 +46,13 @@ __all__ = [
     "jpeg",
     "lighting",
     "passes",
+    "patches",
     "picture",
     "pixels",
+    "polyp_geometry",
     "shading",
     "shadow",
+    "sharpening",
     "tone",
     "trace",
     "types",

@@ -9,11 +9,23 @@
 import quadrants as qd
 
 from endoforge.sim.camera import WAVE_ROW
-from endoforge.sim.kernels.develop import DarkroomBuffers, respond
-from endoforge.sim.kernels.geometry import scene_of
+from endoforge.sim.kernels.develop import (
+    respond,
+)
+from endoforge.sim.kernels.geometry import (
+    scene_of,
+)
 from endoforge.sim.kernels.lighting import drawn_at
 from endoforge.sim.kernels.tone import SHOWN, tone_row
-from endoforge.sim.kernels.types import CAMERA_ROWS, TILE, FrameSize, vec2, vec3, vec4
+from endoforge.sim.kernels.types import (
+    CAMERA_ROWS,
+    TILE,
+    DarkroomBuffers,
+    FrameSize,
+    vec2,
+    vec3,
+    vec4,
+)
 from endoforge.sim.light import FILM_ROW, LENS_ROW, LEVEL_ROW, MOST_DROPS, MURK, TONE_ROW
 from endoforge.sim.sensor import CURVE_LENGTH
 

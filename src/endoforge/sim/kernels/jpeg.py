@@ -12,14 +12,20 @@ import math
 
 import quadrants as qd
 
-from endoforge.sim.kernels.develop import DarkroomBuffers, chroma, packed_rgb
-from endoforge.sim.kernels.geometry import scene_of
+from endoforge.sim.kernels.geometry import (
+    scene_of,
+)
+from endoforge.sim.kernels.sharpening import (
+    chroma,
+    packed_rgb,
+)
 from endoforge.sim.kernels.types import (
     BLOCK,
     CHROMA_PER_BLOCK,
     LUMA_PER_BLOCK,
     PER_BLOCK,
     TILE,
+    DarkroomBuffers,
     FrameSize,
 )
 from endoforge.sim.sensor import QUANTISATION_ROW, SENSOR_ROWS
@@ -88,7 +94,7 @@ def covering_chroma(colour):
 def fill_planes(room: DarkroomBuffers, size: FrameSize, batch: qd.i32):
     """Average chroma over 2 x 2 pixels; beyond the frame's edge all repeats its last pixels.
 
-    Luma within the frame is there already, from `develop.sharpen`.
+    Luma within the frame is there already, from `sharpening.sharpen`.
     """
     height = size.height
     width = size.width

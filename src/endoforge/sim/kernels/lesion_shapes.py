@@ -5,14 +5,12 @@
 
 import quadrants as qd
 
-from endoforge.sim.shapes import BEYOND, STEEP
+from endoforge.sim.shapes import BEYOND, RIM, STEEP
 
 FIRST_HEAD = 11
 """The row of a polyp at which the heads of a mass begin, or the profile of a flat lesion."""
 MEAN_BULGE = 0.5
 """About the mean of `bulges`: creases are cut as deep as bulges are raised."""
-RIM = 0.8
-"""Margins from a flat lesion's outline to where its hollow begins."""
 
 
 @qd.func

@@ -19,16 +19,18 @@ import quadrants as qd
 from endoforge.sim.camera import METER_ROW, WAVE_ROW
 from endoforge.sim.kernels.geometry import (
     NP,
-    bounding_sphere,
     guess_s,
     locate,
-    lowest,
     point_at,
     scene_of,
     shared_by,
     wall_gap,
 )
 from endoforge.sim.kernels.lighting import light_row, stray_gain
+from endoforge.sim.kernels.polyp_geometry import (
+    bounding_sphere,
+    lowest,
+)
 from endoforge.sim.kernels.trace import (
     first_polyp,
     meets_polyp,
@@ -75,16 +77,22 @@ def lens_ray(scenes: SceneArrays, shared, y, x, size: FrameSize):
 
 
 @qd.func
+def pose_ray(scenes: SceneArrays, shared, here, right, down, forward, y, x, size: FrameSize):
+    """Make the ray of grid point (y, x) for a pose that was read: position and s, and its axes."""
+    local = lens_ray(scenes, shared, y, x, size)
+    direction = right * local.x + down * local.y + forward * local.z
+    return Ray(origin=here.xyz, direction=direction, s=here.w)
+
+
+@qd.func
 def grid_ray(scenes: SceneArrays, view: View, shared, first_row, y, x, size: FrameSize):
     """Make the ray of grid point (y, x), for the pose in the camera's rows `first_row` on."""
-    local = lens_ray(scenes, shared, y, x, size)
     row = shared.number * CAMERA_ROWS + first_row
     here = view.cameras[row]
     right = view.cameras[row + 1].xyz
     down = view.cameras[row + 2].xyz
     forward = view.cameras[row + 3].xyz
-    direction = right * local.x + down * local.y + forward * local.z
-    return Ray(origin=here.xyz, direction=direction, s=here.w)
+    return pose_ray(scenes, shared, here, right, down, forward, y, x, size)
 
 
 @qd.func

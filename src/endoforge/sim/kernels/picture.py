@@ -7,8 +7,8 @@
 
 All scenes that have none of it pass through untouched: a thread asks its scene's rows and is done.
 What the recorder works on is the whole screen, words and ground included, so that it is all taken
-for picture by `develop.sharpen` afterwards. Instances stay where they are: those of the middle of
-the exposure, in which lines of the first field, green and the stronger picture are.
+for picture by `sharpening.sharpen` afterwards. Instances stay where they are: those of the middle
+of the exposure, in which lines of the first field, green and the stronger picture are.
 """
 
 import quadrants as qd
@@ -17,14 +17,24 @@ from endoforge.sim.display import INSET_ROWS, RECORDING_ROWS
 from endoforge.sim.kernels.develop import (
     LUMA_BITS,
     OPEN,
-    DarkroomBuffers,
-    chroma,
     coded_pixel,
+)
+from endoforge.sim.kernels.geometry import (
+    scene_of,
+)
+from endoforge.sim.kernels.jpeg import covering_chroma
+from endoforge.sim.kernels.sharpening import (
+    chroma,
     screen_luma,
 )
-from endoforge.sim.kernels.geometry import scene_of
-from endoforge.sim.kernels.jpeg import covering_chroma
-from endoforge.sim.kernels.types import TILE, FrameSize, vec2, vec3, vec4
+from endoforge.sim.kernels.types import (
+    TILE,
+    DarkroomBuffers,
+    FrameSize,
+    vec2,
+    vec3,
+    vec4,
+)
 from endoforge.sim.screen.insets import GREY, INSET_BIT, NARROW_BAND
 from endoforge.sim.sensor import LUMA_TOP, PICTURE_ROW, SENSOR_ROWS
 

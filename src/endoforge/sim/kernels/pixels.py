@@ -6,9 +6,23 @@ many registers that few of its threads could run on a GPU at a time.
 
 import quadrants as qd
 
-from endoforge.sim.kernels.geometry import is_flat, locate, point_at, shared_by, wall_frame
-from endoforge.sim.kernels.passes import IN_A_TILE, grid_ray, is_open, lens_ray
-from endoforge.sim.kernels.shading import lamps_at, shade, wall_radius
+from endoforge.sim.kernels.geometry import (
+    locate,
+    point_at,
+    shared_by,
+    wall_frame,
+)
+from endoforge.sim.kernels.passes import IN_A_TILE, grid_ray, is_open, pose_ray
+from endoforge.sim.kernels.patches import (
+    wall_radius,
+)
+from endoforge.sim.kernels.polyp_geometry import (
+    is_flat,
+)
+from endoforge.sim.kernels.shading import (
+    lamps_at,
+    shade,
+)
 from endoforge.sim.kernels.shadow import is_shaded, shadow_at
 from endoforge.sim.kernels.tool_tracing import before_it_all, has_instruments
 from endoforge.sim.kernels.trace import label_of, meet, towards
@@ -19,7 +33,6 @@ from endoforge.sim.kernels.types import (
     Cell,
     FrameSize,
     Hit,
-    Ray,
     SceneArrays,
     Target,
     View,
@@ -150,15 +163,13 @@ def find_surfaces(
                     radius = 0.0
                     # Under the mask nothing is traced, and much of a frame may be covered.
                     if is_open(scenes, shared, y, x, size):
-                        local = lens_ray(scenes, shared, y, x, size)
-                        direction = right * local.x + down * local.y + forward * local.z
-                        ray = Ray(origin=here.xyz, direction=direction, s=here.w)
+                        ray = pose_ray(scenes, shared, here, right, down, forward, y, x, size)
                         guess = predicted(cell, y - cell_y * CELL, x - cell_x * CELL)
                         hit = meet(scenes, view, shared, ray, guess, cell.t_free, cell.polyps)
                         t = hit.t
                         radius = wall_radius(hit)
                         length = qd.sqrt(hit.normal.dot(hit.normal) + 1e-9)
-                        unit = towards(hit.normal / length, direction)
+                        unit = towards(hit.normal / length, ray.direction)
                         target.normals[pixel] = vec4(unit.x, unit.y, unit.z, hit.c.x)
                         target.image[pixel] = hit.instance << 24
                     target.radiance[pixel] = vec4(radius, 0.0, 0.0, t)
@@ -198,9 +209,7 @@ def shade_surfaces(
                     label = 0
                     met = target.radiance[pixel]
                     if met.w > 0.0 and met.w < FAR_MM:
-                        local = lens_ray(scenes, shared, y, x, size)
-                        direction = right * local.x + down * local.y + forward * local.z
-                        ray = Ray(origin=here.xyz, direction=direction, s=here.w)
+                        ray = pose_ray(scenes, shared, here, right, down, forward, y, x, size)
                         found = target.normals[pixel]
                         hit = found_again(scenes, shared, ray, met, found)
                         hit.instance = (target.image[pixel] >> 24) & 255

@@ -7,7 +7,10 @@ it (a screen-space test), or a polyp's head, taken as its ellipsoid; of a mass, 
 
 import quadrants as qd
 
-from endoforge.sim.kernels.geometry import NP, scene_of
+from endoforge.sim.kernels.geometry import (
+    NP,
+    scene_of,
+)
 from endoforge.sim.kernels.lesion_shapes import FIRST_HEAD, form_of
 from endoforge.sim.kernels.lighting import light_row
 from endoforge.sim.kernels.types import (

@@ -6,7 +6,12 @@ It is looked up on the fine surface that is looked up anyway. A run without any 
 import quadrants as qd
 
 from endoforge.sim import surfaces, texture
-from endoforge.sim.kernels.geometry import ALONG_PER_MM, AROUND_PER_UNIT, NA, NS
+from endoforge.sim.kernels.geometry import (
+    ALONG_PER_MM,
+    AROUND_PER_UNIT,
+    NA,
+    NS,
+)
 from endoforge.sim.kernels.texels import mip_level, texel
 from endoforge.sim.kernels.types import LOOK_ROWS, SceneArrays, vec2, vec3, vec4
 from endoforge.sim.tissue import TISSUE_STEP

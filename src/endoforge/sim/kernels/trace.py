@@ -9,24 +9,26 @@ import quadrants as qd
 
 from endoforge.sim.kernels.geometry import (
     NP,
-    blended,
-    blended_normal,
-    down_the_stalk,
     guess_s,
-    is_around,
-    is_flat,
     locate,
-    lowest,
-    outline_distance,
     point_at,
-    polyp_distance,
-    span,
-    touch,
     wall_frame,
     wall_gap,
     wall_slopes,
 )
 from endoforge.sim.kernels.lesion_shapes import around_outline
+from endoforge.sim.kernels.polyp_geometry import (
+    blended,
+    blended_normal,
+    down_the_stalk,
+    is_around,
+    is_flat,
+    lowest,
+    outline_distance,
+    polyp_distance,
+    span,
+    touch,
+)
 from endoforge.sim.kernels.types import FAR_MM, POLYP_ROWS, Hit, SceneArrays, View, vec4
 from endoforge.sim.polyps import LABELLED_STALK
 
@@ -176,15 +178,13 @@ def meet_polyps(scenes: SceneArrays, view: View, shared, ray, entry, t_wall, mas
 def mass_there(view: View, b, p, mask):
     """Find the number of the masked mass around the lumen that the wall at p is part of, or 0."""
     instance = 0
-    k = 0
     rest = mask
     while rest != 0:
-        if rest & 1:
-            if is_around(view, b, k):
-                if around_outline(view.polyps, (b * NP + k) * POLYP_ROWS, p) < 0.0:
-                    instance = k + 1
-        rest = rest >> 1
-        k += 1
+        k = lowest(rest)
+        rest &= rest - 1
+        if is_around(view, b, k):
+            if around_outline(view.polyps, (b * NP + k) * POLYP_ROWS, p) < 0.0:
+                instance = k + 1
     return instance
 
 

@@ -1,4 +1,5 @@
-"""What the kernels read (`SceneArrays`, `View`) and write (`Target`), as flat arrays, and what a
+"""What the kernels read (`SceneArrays`, `View`), write (`Target`) and develop
+(`DarkroomBuffers`), as flat arrays, and what a
 thread hands on to its functions.
 
 quadrants flattens the dataclasses into kernel arguments; torch tensors pass without a copy. Its own
@@ -37,7 +38,7 @@ BLOCK = 16
 """Pixels a side of what JPEG codes together: four blocks of luma, one of Cb, one of Cr."""
 LUMA_PER_BLOCK, CHROMA_PER_BLOCK = BLOCK * BLOCK, (BLOCK // 2) ** 2
 PER_BLOCK = LUMA_PER_BLOCK + 2 * CHROMA_PER_BLOCK
-"""Numbers that one takes in `develop.DarkroomBuffers.planes`."""
+"""Numbers that one takes in `DarkroomBuffers.planes`."""
 POLYP_ROWS = POLYP_COLUMNS // 4
 """Rows of four numbers a polyp: see `sim.polyps.Polyp.table_row`."""
 LOOK_ROWS = 9
@@ -154,6 +155,48 @@ class Target:
     shadows: Vec4Array
     image: IntArray
     stats: IntArray
+
+
+@dataclass
+class DarkroomBuffers:
+    """What the passes read, write and hand on; `sim.darkroom` puts it together.
+
+    cameras, rays    as in `types.View`
+    sensors          SENSOR_ROWS rows a scene: see `sim.sensor.CameraSettings.table_rows`
+    screens          per scene and pixel: 0, or 0x01000000 | R | G << 8 | B << 16 that covers it
+    radiance         linear RGB before the gain; distance in mm, 0 where the screen covers it
+    gain             of each frame
+    image            R | G << 8 | B << 16 | instance << 24: the instance is left as it is
+    flow             2 rows a tile: pixels of motion, x and y, by rotation | by translation, times
+                     mm; pixels per radian, cosine off the axis, its change per pixel across, down
+    light            linear RGB after the lens, weighted | its weight
+    coded            luma, 12 bits | Cb, 8 bits | open, 1 bit | Cr, 8 bits
+    grain            `sim.darkroom.grain_table`
+    curve            `sim.darkroom.response_table`
+    disk             `sim.darkroom.disk_table`
+    bright           2 rows a tile: mean RGB of what burns out, 0 | mean RGB, 0
+    shown            per frame: sum of the tiles' luma steps before it is steadied, their number
+    glare            per tile: RGB that strays there, film on the lens 0..1
+    planes           per frame luma, Cb, Cr about 0 (these two at half size), in whole JPEG blocks
+    """
+
+    cameras: Vec4Array
+    rays: Vec4Array
+    sensors: Vec4Array
+    screens: IntArray
+    radiance: Vec4Array
+    gain: FloatArray
+    image: IntArray
+    flow: Vec4Array
+    light: Vec4Array
+    coded: IntArray
+    grain: IntArray
+    curve: IntArray
+    disk: Vec4Array
+    shown: IntArray
+    bright: Vec4Array
+    glare: Vec4Array
+    planes: FloatArray
 
 
 @qd.dataclass
