@@ -99,7 +99,7 @@ def test_a_device_that_nothing_renders_on_is_refused():
 
 
 def test_processes_that_train_share_the_cores(monkeypatch):
-    for cores, processes, workers in ((16, 1, 8), (16, 4, 4), (2, 1, 2), (2, 4, 1)):
+    for cores, processes, workers in ((64, 1, 16), (16, 1, 16), (16, 4, 4), (2, 1, 2), (2, 4, 1)):
         monkeypatch.setattr(simulated, "cpu_cores", lambda cores=cores: cores)
         assert num_workers(processes) == workers
 

@@ -84,6 +84,11 @@ class Source(Watched):
         session.encoding.frames.put = put  # type: ignore[method-assign, assignment]
         super().__init__(session)
 
+    @property
+    def shown(self) -> tuple[float, int]:
+        """The newest of the frames; before the first one (-1.0, -1)."""
+        return self.seen[-1] if self.seen else (-1.0, -1)
+
     def press(self, what: Switchable) -> None:
         run_command(self.session, Switch(what))
 
@@ -130,16 +135,16 @@ def test_a_file_can_be_sought_through_and_stepped(tmp_path, look_at):
     site.until(lambda: site.seen)
     site.press("pause")
     run_command(site.session, Seek(1.0))
-    site.until(lambda: site.seen[-1] == (1.0, 30))
+    site.until(lambda: site.shown == (1.0, 30))
     run_command(site.session, FrameStep(1))
-    site.until(lambda: site.seen[-1] == (1.033, 31))
+    site.until(lambda: site.shown == (1.033, 31))
     for number in (30, 29):
         run_command(site.session, FrameStep(-1))
-        site.until(lambda number=number: site.seen[-1][1] == number)
+        site.until(lambda number=number: site.shown[1] == number)
     assert site.state().world.paused
     run_command(site.session, SpeedChoice(4.0))
     site.press("pause")
-    site.until(lambda: site.seen[-1] == (1.967, 59))
+    site.until(lambda: site.shown == (1.967, 59))
     assert site.state().world.speed == 4.0
 
 
@@ -150,9 +155,9 @@ def test_a_loop_of_a_file_shows_its_part_again_and_again(tmp_path, look_at):
     site.press("pause")
     for number in (10, 40):
         run_command(site.session, Seek(number / 30))
-        site.until(lambda number=number: site.seen[-1][1] == number)
+        site.until(lambda number=number: site.shown[1] == number)
         site.press("loop")
-    site.until(lambda: site.seen[-1][1] == 10)
+    site.until(lambda: site.shown[1] == 10)
     assert site.state().world.loop == Loop(10 / 30, 40 / 30)
     site.seen.clear()
     run_command(site.session, SpeedChoice(4.0))
@@ -163,7 +168,7 @@ def test_a_loop_of_a_file_shows_its_part_again_and_again(tmp_path, look_at):
     assert numbers[29:31] == [10, 11], "after 11 to 39"
     site.press("loop")
     site.until(lambda: site.state().source.is_over)
-    assert site.seen[-1][1] == 59
+    assert site.shown[1] == 59
 
 
 def test_a_loop_goes_with_no_recording_and_with_no_stream(tmp_path, look_at, camera):
@@ -209,8 +214,8 @@ def test_the_simulator_is_a_source_too_and_leaves_no_renderer(
     for visit in (1, 2):
         run_command(site.session, SourceChoice(1))
         site.until(lambda: site.state().source is None and site.state().world.segment)
-        state, last = site.state(), site.seen[-1]
-        site.until(lambda last=last: site.seen[-1] != last)
+        state, last = site.state(), site.shown
+        site.until(lambda last=last: site.shown != last)
         assert (state.source_place, state.world.seed) == (1, "0")
         assert len(painters) == visit
         site.press("pause")
@@ -234,7 +239,7 @@ def test_a_world_is_there_again_as_it_was_left(tmp_path, look_at, make_painter):
     site.until(lambda: site.state().source is not None)
     run_command(site.session, SourceChoice(1))
     site.until(lambda: site.state().source is None)
-    site.until(lambda: site.seen[-1][0] == 20.0)
+    site.until(lambda: site.shown[0] == 20.0)
     world = site.state().world
     assert (world.place_s, world.paused) == (20.0, True)
 
@@ -423,7 +428,7 @@ def test_a_paused_camera_goes_on_with_what_is_now(look_at):
     site.until(lambda: site.seen)
     site.press("pause")
     time.sleep(0.1)
-    count, (paused_at, _) = len(site.seen), site.seen[-1]
+    count, (paused_at, _) = len(site.seen), site.shown
     time.sleep(0.3)
     assert len(site.seen) == count
     site.press("pause")

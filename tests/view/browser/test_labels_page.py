@@ -225,9 +225,13 @@ def test_what_cant_be_sent_is_kept_and_sent_later_even_by_the_next_page(browser,
     expect(page.locator("#label-problem")).to_contain_text("doesn't answer")
     assert len(boxes(run, 0)) == 1
     page.context.unroute("**/api/labels/*/*")
+    held: list[Any] = []
+    page.context.route("**/api/labels/*/*", lambda route: held.append(route))
     page.reload()
-    wait_until(lambda: boxes(run, 0) == [])
+    expect(page.locator("#label-saved")).to_have_text("Saving…")
+    held[0].continue_()
     saved(page)
+    assert boxes(run, 0) == []
     assert page.evaluate("localStorage.length") == 0
     page.context.close()
 

@@ -27,7 +27,7 @@ export class Saver {
     window.addEventListener("online", () => this.retry());
   }
 
-  /** Take up what an earlier page of the same runs has left. */
+  /** Take up what an earlier page of the same runs has left. Until then nothing is said of what is saved. */
   restore(root) {
     if (this.root) return;
     this.root = root;
@@ -36,6 +36,7 @@ export class Saver {
       if (entry) this.waiting.set(nameOf(entry), entry);
     }
     this.retry();
+    this.#tell();
   }
 
   /** The label of a frame as it was read: the next change begins from it. */
