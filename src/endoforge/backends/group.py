@@ -18,6 +18,14 @@ Value = TypeVar("Value")
 LONGEST_WAIT = timedelta(hours=6)
 """How long to wait for a process that loads or measures; one that died is noticed at once."""
 
+TALKING = "lost", "one of them ended; its own message says why"
+MEETING = (
+    "can't reach",
+    "one of them ended, or their hosts don't reach each other; of several network interfaces "
+    "GLOO_SOCKET_IFNAME, and for GPUs NCCL_SOCKET_IFNAME, name the one to use",
+)
+"""What may go wrong with other processes, and its mend."""
+
 
 class Group:
     """One of `size` processes that train together; a process alone is a group of one.
@@ -92,7 +100,7 @@ def joined(device: torch.device) -> Iterator[Group]:
     if not dist.is_torchelastic_launched():
         yield Group()
         return
-    with named_errors():
+    with named_errors(MEETING):
         if device.type == "cpu":
             dist.init_process_group("gloo", timeout=LONGEST_WAIT)
         else:
@@ -107,14 +115,14 @@ def joined(device: torch.device) -> Iterator[Group]:
 
 
 @contextmanager
-def named_errors() -> Iterator[None]:
-    """Raise UserError, which says that another process is gone, where talk with it broke off."""
+def named_errors(trouble: tuple[str, str] = TALKING) -> Iterator[None]:
+    """Raise UserError where talk with other processes broke off: the trouble and its mend."""
     try:
         yield
     except RuntimeError as error:
         # After the place in the library's source, and before its advice.
         reason = re.sub(r"^\[[^\]]*\] ", "", str(error)).splitlines()[0].split(". ")[0]
+        what, mend = trouble
         raise UserError(
-            f"lost the other processes of this training ({reason}): one of them ended; "
-            "its own message says why"
+            f"{what} the other processes of this training ({reason}): {mend}"
         ) from error

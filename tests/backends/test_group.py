@@ -1,0 +1,28 @@
+"""Processes that train together, where they can't meet."""
+
+import pytest
+import torch
+import torch.distributed as dist
+
+from endoforge.backends.group import joined
+from endoforge.core.errors import UserError
+
+
+def test_processes_that_cant_reach_each_other_hear_of_interfaces(monkeypatch):
+    """As gloo says it where a host's own name is a loopback address."""
+
+    def fail(*_args, **_more):
+        raise RuntimeError(
+            "Gloo connectFullMesh failed with [/w/pair.cc:152] timed out connecting: SO_ERROR: "
+            "Connection refused, remote=[127.0.0.1]:25495"
+        )
+
+    monkeypatch.setattr(dist, "is_torchelastic_launched", lambda: True)
+    monkeypatch.setattr(dist, "init_process_group", fail)
+    with (
+        pytest.raises(
+            UserError, match=r"can't reach the other .*Connection refused.*SOCKET_IFNAME"
+        ),
+        joined(torch.device("cpu")),
+    ):
+        pass
