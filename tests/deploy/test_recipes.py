@@ -22,7 +22,7 @@ SMALL_TRAINING = "--epochs 2 --batch-size 4 --target-size 64x32 --device cpu --v
 
 
 @pytest.fixture
-def stand_ins(tmp_path, monkeypatch) -> Path:
+def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """`srun` and `scontrol` as on a cluster of one node; the rest is real."""
     folder = tmp_path / "bin"
     folder.mkdir()
