@@ -23,7 +23,6 @@ import cv2
 import numpy as np
 
 from endoforge import __version__
-from endoforge.captures.index import find_runs
 from endoforge.captures.video import Video
 from endoforge.datagen.config import DatagenConfig
 from endoforge.datagen.generate import generate
@@ -57,7 +56,7 @@ def record(arguments: argparse.Namespace, root: Path) -> None:
         randomization="plain",
         output_root=str(root),
         renderer=arguments.renderer,
-        resume=root.is_dir() and bool(find_runs(root)),
+        resume=True,
     )
     generate(config)
 
