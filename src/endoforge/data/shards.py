@@ -1,0 +1,169 @@
+"""Shards: tar files in which a picture and the JSON of its label have one name."""
+
+import hashlib
+import tarfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from io import FileIO
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError
+
+from endoforge.captures.pictures import PICTURE_SUFFIXES
+from endoforge.captures.schema import MOST_SIDE, FrameLabel
+from endoforge.captures.tally import Tally, Unusable
+from endoforge.core.reading import MOST_LABEL_BYTES, MOST_PICTURE_BYTES, open_regular
+from endoforge.core.text import as_utf8
+
+SHARD_SUFFIX = ".tar"
+SPARSE = Unusable("stored with holes (write the shard without --sparse)")
+NO_LABEL = "no label"
+_OF_BAD_HEADERS = (ValueError, IndexError, KeyError, OverflowError, RecursionError)
+"""What `tarfile` raises for some, beside its own errors."""
+
+
+class ShardLabel(FrameLabel):
+    """A run's label, which says the size of its picture too."""
+
+    width: Annotated[int, Field(gt=0, le=MOST_SIDE)]
+    height: Annotated[int, Field(gt=0, le=MOST_SIDE)]
+
+
+@dataclass(frozen=True, slots=True)
+class PictureMember:
+    """A picture in a shard: `num_bytes` from `offset` on; `name` is its path there.
+
+    `fault` is why it can't be used.
+    """
+
+    name: str
+    offset: int
+    num_bytes: int
+    fault: Unusable | None = None
+
+
+@dataclass
+class ShardContent:
+    """What is in a shard: its pictures and labels by their names without an ending.
+
+    `digest` is a SHA-256 of names, sizes and labels. Of a shard with `damage`, which says where and
+    why, it is what comes before.
+    """
+
+    pictures: dict[str, PictureMember] = field(default_factory=dict)
+    labels: dict[str, ShardLabel | Unusable] = field(default_factory=dict)
+    digest: bytes = b""
+    damage: str | None = None
+
+    def pairs(self) -> Iterator[tuple[str, PictureMember, ShardLabel | Unusable]]:
+        """Every picture with its label, or with what is wrong with either."""
+        for key, picture in self.pictures.items():
+            label = self.labels.get(key, Unusable(NO_LABEL))
+            yield key, picture, picture.fault or label
+
+    def lone_labels(self) -> list[str]:
+        """The names of the labels that are of no picture."""
+        return sorted(self.labels.keys() - self.pictures.keys())
+
+
+def open_shard(shard: Path) -> AbstractContextManager[FileIO]:
+    """Open a shard, to read in it from anywhere; every reader of shards does so here.
+
+    Raises OSError for what isn't a regular file.
+    """
+    return open_regular(shard)
+
+
+def read_member(shard: Path, offset: int, num_bytes: int) -> bytes:
+    """Part of a shard; raises Unusable if it can't be read."""
+    if num_bytes > MOST_PICTURE_BYTES:
+        raise Unusable("image unreadable", f"larger than {MOST_PICTURE_BYTES // 10**9} GB")
+    try:
+        with open_shard(shard) as file:
+            file.seek(offset)
+            return file.read(num_bytes) or b""
+    except (OSError, MemoryError) as error:
+        raise Unusable("image unreadable", str(error) or "not enough memory") from error
+
+
+def read_shard(shard: Path, tally: Tally) -> ShardContent:
+    """All that a shard holds, but for the pixels; tallies files that are neither of the two.
+
+    Raises OSError if it can't be opened.
+    """
+    content, digest = ShardContent(), hashlib.sha256()
+    with open_shard(shard) as file:
+        try:
+            for archive, member in _members(file):
+                path = PurePosixPath(member.name)
+                if not member.isfile() or any(part.startswith(".") for part in path.parts):
+                    continue
+                digest.update(f"{path}\0{member.size}\0".encode(errors="surrogateescape"))
+                key = str(path.with_name(path.name.partition(".")[0]))
+                if path.suffix.lower() in PICTURE_SUFFIXES:
+                    fault = SPARSE if member.issparse() else None
+                    content.pictures[key] = PictureMember(
+                        str(path), member.offset_data, member.size, fault
+                    )
+                elif path.name.partition(".")[2] == "json":
+                    content.labels[key], data = _read_label(archive, member)
+                    digest.update(data)
+                else:
+                    where = f"{shard.name}: {member.name}"
+                    tally.drop("label: neither a picture nor .json", where)
+        except (OSError, MemoryError, tarfile.TarError, *_OF_BAD_HEADERS) as error:
+            content.damage = str(error) or "not enough memory"
+    content.digest = digest.digest()
+    return content
+
+
+class _Headers:
+    """A tar file, of which no header is read that says it has more than a label may."""
+
+    def __init__(self, file: FileIO) -> None:
+        self.seek, self.tell, self._read = file.seek, file.tell, file.read
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= MOST_LABEL_BYTES:
+            raise tarfile.ReadError(f"a header of {size} bytes")
+        return self._read(size) or b""
+
+
+def _members(file: FileIO) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
+    """The members of a tar file; raises ReadError where it is damaged or cut short."""
+    length = file.seek(0, 2)
+    file.seek(0)
+    headers: Any = _Headers(file)
+    with tarfile.open(fileobj=headers, mode="r:") as archive:
+        for member in archive:
+            if member.size < 0:
+                raise tarfile.ReadError(f"a member of {member.size} bytes")
+            if not member.issparse() and member.offset_data + member.size > length:
+                raise tarfile.ReadError(f"cut short in {member.name}")
+            yield archive, member
+        # To `tarfile` a header that is none is as good an end as the zeros that are one.
+        file.seek(archive.offset)
+        end = file.read(tarfile.BLOCKSIZE) or b""
+    if len(end) < tarfile.BLOCKSIZE:
+        raise tarfile.ReadError(f"cut short after {length} bytes")
+    if any(end):
+        raise tarfile.ReadError(f"a bad header at byte {archive.offset}")
+
+
+def _read_label(
+    archive: tarfile.TarFile, member: tarfile.TarInfo
+) -> tuple[ShardLabel | Unusable, bytes]:
+    """The label, or why there is none, and its bytes."""
+    if member.issparse():
+        return SPARSE, b""
+    if member.size > MOST_LABEL_BYTES:
+        return Unusable("label too large", f"{member.size} bytes"), b""
+    file = archive.extractfile(member)
+    assert file is not None  # it is a file
+    data = file.read()
+    try:
+        return ShardLabel.model_validate_json(as_utf8(data)), data
+    except ValidationError as error:
+        return Unusable("label isn't of a capture run", error.errors()[0]["msg"]), data
