@@ -10,6 +10,7 @@ from endoforge.captures.run_frames import FrameRecord
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.choices import ResizeMode
 from endoforge.core.errors import UserError
+from endoforge.data.decode_pictures import PictureFile
 from endoforge.data.frame_cache import load_decoded
 from endoforge.data.images import Images
 
@@ -61,7 +62,9 @@ def pack_frames(
     """
     if not frames:
         raise UserError(f"no {label} frames to load")
-    decoded = load_decoded(frames, size, resize_mode, label)
+    root = frames[0].run_path.parent
+    pictures = [PictureFile(root, f"{frame.run}/{frame.image}") for frame in frames]
+    decoded = load_decoded(root, pictures, size, resize_mode, label)
     tally = Tally(strict=strict)
     boxes: list[NDArray[np.float32]] = []
     classes: list[NDArray[np.int64]] = []
