@@ -53,6 +53,7 @@ start that finds new pictures adds one."""
 _FILE = re.compile(r"[0-9a-f]{16}\.(pixels|json)")
 _FOLDER = re.compile(r"[0-9a-f]{32}")
 
+
 @dataclass(frozen=True, eq=False)
 class Block:
     """N frames: `pixels` (N, H, W, 3) uint8, whose they are, and what became of each.

@@ -87,7 +87,10 @@ def decode_into(
     decode = partial(_decode, pictures, rows, mode)
     outcomes = []
     # Threads are enough: OpenCV lets go of Python's lock while it decodes and resizes.
-    with progress(f"decoding {label} frames", len(pictures), "frames") as advance, _threads() as pool:
+    with (
+        progress(f"decoding {label} frames", len(pictures), "frames") as advance,
+        _threads() as pool,
+    ):
         for outcome in pool.map(decode, range(len(pictures))):
             outcomes.append(outcome)
             advance()

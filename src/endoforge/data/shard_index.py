@@ -71,9 +71,8 @@ def index_shard(shard: Path, label_field: LabelField, *, strict: bool = False) -
     except OSError as error:
         tally.drop("shard: can't be read (none of its frames is used)", shard.name, str(error))
         return rows.index(b"", tally)
-    if content.damage is not None:
-        reason = "shard: damaged (the frames before that are used)"
-        tally.drop(reason, shard.name, content.damage)
+    for damage in content.damage:
+        tally.drop("shard: damaged (its whole frames are used)", shard.name, damage)
     for key, picture, label in content.pairs():
         parent = str(PurePosixPath(key).parent)
         run = shard.name if parent == "." else parent

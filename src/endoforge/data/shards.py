@@ -20,6 +20,10 @@ from endoforge.core.text import as_utf8
 SHARD_SUFFIX = ".tar"
 SPARSE = Unusable("stored with holes (write the shard without --sparse)")
 NO_LABEL = "no label"
+MOST_DAMAGE = 16
+"""Damaged places of a shard after which no more of it is read: it may be made to be slow."""
+BLOCKS_AT_ONCE = 2048
+_MAGIC, _MAGIC_AT = b"ustar", 257
 _OF_BAD_HEADERS = (ValueError, IndexError, KeyError, OverflowError, RecursionError)
 """What `tarfile` raises for some, beside its own errors."""
 
@@ -48,14 +52,14 @@ class PictureMember:
 class ShardContent:
     """What is in a shard: its pictures and labels by their names without an ending.
 
-    `digest` is a SHA-256 of names, sizes and labels. Of a shard with `damage`, which says where and
-    why, it is what comes before.
+    `digest` is a SHA-256 of names, sizes and labels. Where there is `damage`, which says where and
+    what, some of it may be lacking.
     """
 
     pictures: dict[str, PictureMember] = field(default_factory=dict)
     labels: dict[str, ShardLabel | Unusable] = field(default_factory=dict)
     digest: bytes = b""
-    damage: str | None = None
+    damage: list[str] = field(default_factory=list)
 
     def pairs(self) -> Iterator[tuple[str, PictureMember, ShardLabel | Unusable]]:
         """Every picture with its label, or with what is wrong with either."""
@@ -88,6 +92,18 @@ def read_member(shard: Path, offset: int, num_bytes: int) -> bytes:
         raise Unusable("image unreadable", str(error) or "not enough memory") from error
 
 
+def name_in(shard: Path, offset: int) -> str:
+    """The name of what begins at `offset` of a shard, for people; that number if nothing does."""
+    try:
+        with open_shard(shard) as file:
+            for _, member in _members(file, []):
+                if member.offset_data == offset:
+                    return member.name
+    except OSError:
+        pass  # gone
+    return f"byte {offset}"
+
+
 def read_shard(shard: Path, tally: Tally) -> ShardContent:
     """All that a shard holds, but for the pixels; tallies files that are neither of the two.
 
@@ -96,7 +112,7 @@ def read_shard(shard: Path, tally: Tally) -> ShardContent:
     content, digest = ShardContent(), hashlib.sha256()
     with open_shard(shard) as file:
         try:
-            for archive, member in _members(file):
+            for archive, member in _members(file, content.damage):
                 path = PurePosixPath(member.name)
                 if not member.isfile() or any(part.startswith(".") for part in path.parts):
                     continue
@@ -113,8 +129,8 @@ def read_shard(shard: Path, tally: Tally) -> ShardContent:
                 else:
                     where = f"{shard.name}: {member.name}"
                     tally.drop("label: neither a picture nor .json", where)
-        except (OSError, MemoryError, tarfile.TarError, *_OF_BAD_HEADERS) as error:
-            content.damage = str(error) or "not enough memory"
+        except (OSError, MemoryError, tarfile.TarError) as error:
+            content.damage.append(str(error) or "not enough memory")
     content.digest = digest.digest()
     return content
 
@@ -131,25 +147,59 @@ class _Headers:
         return self._read(size) or b""
 
 
-def _members(file: FileIO) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
-    """The members of a tar file; raises ReadError where it is damaged or cut short."""
+def _members(file: FileIO, damage: list[str]) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
+    """The members of a tar file; of what is wrong with it, a line is added to `damage` each.
+
+    After a bad header it goes on with the next good one; after MOST_DAMAGE it gives up.
+    """
     length = file.seek(0, 2)
-    file.seek(0)
     headers: Any = _Headers(file)
-    with tarfile.open(fileobj=headers, mode="r:") as archive:
-        for member in archive:
-            if member.size < 0:
-                raise tarfile.ReadError(f"a member of {member.size} bytes")
-            if not member.issparse() and member.offset_data + member.size > length:
-                raise tarfile.ReadError(f"cut short in {member.name}")
-            yield archive, member
-        # To `tarfile` a header that is none is as good an end as the zeros that are one.
-        file.seek(archive.offset)
-        end = file.read(tarfile.BLOCKSIZE) or b""
+    next_header: int | None = 0
+    while next_header is not None and len(damage) < MOST_DAMAGE:
+        file.seek(next_header)
+        try:
+            with tarfile.open(fileobj=headers, mode="r:") as archive:
+                for member in archive:
+                    _check_size(member, length)
+                    next_header = archive.offset
+                    yield archive, member
+                _check_end(file, archive.offset)
+                return
+        except (OSError, MemoryError, tarfile.TarError, *_OF_BAD_HEADERS) as error:
+            damage.append(str(error) or "not enough memory")
+        next_header = _next_header(file, next_header + tarfile.BLOCKSIZE)
+
+
+def _check_size(member: tarfile.TarInfo, length: int) -> None:
+    """Raise ReadError if a member can't be as large as it says, in a file of this length."""
+    if member.size < 0:
+        raise tarfile.ReadError(f"a member of {member.size} bytes")
+    if not member.issparse() and member.offset_data + member.size > length:
+        raise tarfile.ReadError(f"cut short in {member.name}")
+
+
+def _check_end(file: FileIO, offset: int) -> None:
+    """Raise ReadError if the file doesn't end at `offset`, where `tarfile` found no more members.
+
+    To that, a header that is none is as good an end as the zeros that are one.
+    """
+    file.seek(offset)
+    end = file.read(tarfile.BLOCKSIZE) or b""
     if len(end) < tarfile.BLOCKSIZE:
-        raise tarfile.ReadError(f"cut short after {length} bytes")
+        raise tarfile.ReadError(f"cut short after {offset + len(end)} bytes")
     if any(end):
-        raise tarfile.ReadError(f"a bad header at byte {archive.offset}")
+        raise tarfile.ReadError(f"a bad header at byte {offset}")
+
+
+def _next_header(file: FileIO, start: int) -> int | None:
+    """Where the first block from `start` on is that looks like a header; None if none does."""
+    file.seek(start)
+    while blocks := file.read(BLOCKS_AT_ONCE * tarfile.BLOCKSIZE):
+        for place in range(0, len(blocks), tarfile.BLOCKSIZE):
+            if blocks.startswith(_MAGIC, place + _MAGIC_AT):
+                return start + place
+        start += len(blocks)
+    return None
 
 
 def _read_label(

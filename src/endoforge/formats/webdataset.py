@@ -61,8 +61,8 @@ def read_webdataset(config: ImportConfig, tally: Tally) -> Source:
 
 def _read_shard(shard: Path, config: ImportConfig, tally: Tally) -> list[SourceFrame]:
     content = read_shard(shard, tally)
-    if content.damage is not None:
-        raise tarfile.ReadError(content.damage)
+    if content.damage:
+        raise tarfile.ReadError(content.damage[0])
     frames: list[SourceFrame] = []
     for _, picture, label in content.pairs():
         name, blob = picture.name, Blob(shard, picture.offset, picture.num_bytes)
