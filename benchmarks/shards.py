@@ -3,8 +3,9 @@ images/s of the batches beside those of the same frames as a folder of runs (`--
 
 Memory: shards of tiny JPEGs with a box each, of 200 frames a run, written here; the source is
 loaded by a process of its own, as `train` does, and an epoch of batches is read, as long as
-`--most-steps` has it. Speed: `datagen`'s pictures over and over, as runs and as shards that
-`convert` makes of them; first and later epochs, each from when the command starts, in pairs."""
+`--most-steps` has it. Speed: pictures of smooth noise as PNG, 640x360, as runs and as shards that
+`convert` makes of them; in pairs, the seconds from the start to the end of the first epoch, and of
+an epoch after that, without the steps that a training does meanwhile."""
 
 import argparse
 import gc
@@ -28,26 +29,26 @@ from endoforge import __version__
 
 FRAMES_A_RUN, FRAMES_A_SHARD = 200, 1000
 SIDE = 32
+WIDTH, HEIGHT = 640, 360
 CONFIG = {"target_size": "32x32", "batch_size": 256, "device": "cpu"}
 REPEATS = 3
 
 
-def tiny_label(number: int) -> bytes:
-    """The label of a tiny picture: one box."""
+def label_of(number: int, suffix: str, size: tuple[int, int]) -> dict[str, Any]:
+    """The label of a frame in a shard: one box."""
     polyp = {"center_world": [0, 0, 0], "bbox_norm": [0.25, 0.25, 0.75, 0.75], "label": "polyp"}
-    label = {
+    return {
         "frame_id": number,
         "sim_time": number / 30,
         "unix_time": 0.0,
-        "image": f"images/frame_{number:05d}.jpg",
+        "image": f"images/frame_{number:05d}{suffix}",
         "image_present": True,
         "camera_active": True,
         "polyp_seed": 0,
         "polyp_labels": [polyp],
-        "width": SIDE,
-        "height": SIDE,
+        "width": size[0],
+        "height": size[1],
     }
-    return json.dumps(label).encode()
 
 
 def write_tiny_shards(folder: Path, num_frames: int) -> None:
@@ -55,7 +56,10 @@ def write_tiny_shards(folder: Path, num_frames: int) -> None:
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (256, 8, 8, 3), np.uint8)
     pictures = [cv2.imencode(".jpg", cv2.resize(one, (SIDE, SIDE)))[1].tobytes() for one in noise]
-    labels = [tiny_label(number) for number in range(FRAMES_A_RUN)]
+    labels = [
+        json.dumps(label_of(number, ".jpg", (SIDE, SIDE))).encode()
+        for number in range(FRAMES_A_RUN)
+    ]
     folder.mkdir()
     for first in range(0, num_frames, FRAMES_A_SHARD):
         path = folder / f"all-{first // FRAMES_A_SHARD:06d}.tar"
@@ -136,6 +140,22 @@ def memory(counts: list[int], most_steps: int) -> Iterator[dict[str, Any]]:
             }
 
 
+def write_runs(root: Path, num_frames: int) -> None:
+    """Runs of pictures no two of which are the same."""
+    rng = np.random.default_rng(0)
+    small = rng.integers(0, 200, (20, HEIGHT // 16, WIDTH // 16, 3), np.uint8)
+    smooth = [cv2.resize(one, (WIDTH, HEIGHT)) for one in small]
+    for frame in range(num_frames):
+        number = frame % FRAMES_A_RUN
+        run = root / f"run_{1764161446512 + frame // FRAMES_A_RUN}"
+        for folder in ("images", "labels"):
+            (run / folder).mkdir(parents=True, exist_ok=True)
+        grain = rng.integers(0, 6, (HEIGHT, WIDTH, 3), np.uint8)
+        cv2.imwrite(str(run / f"images/frame_{number:05d}.png"), smooth[frame % 20] + grain)
+        text = json.dumps(label_of(number, ".png", (WIDTH, HEIGHT)))
+        (run / f"labels/frame_{number:05d}.json").write_text(text)
+
+
 def speed(num_frames: int, size: str) -> dict[str, Any]:
     """Seconds from a start to the end of its first epoch, and of a later epoch, both ways."""
     import torch
@@ -145,13 +165,12 @@ def speed(num_frames: int, size: str) -> dict[str, Any]:
     from endoforge.formats.converting import run_convert
     from endoforge.train.config import TrainConfig
     from endoforge.train.sources import training_source
-    from pack import record_sample, write_root
 
     times: dict[str, list[float]] = {"runs first": [], "shards first": [], "runs": [], "shards": []}
     with tempfile.TemporaryDirectory() as folder:
         os.environ["XDG_CACHE_HOME"] = str(Path(folder) / "own")
         root = Path(folder) / "captures"
-        write_root(root, record_sample(Path(folder) / "sample"), num_frames, 10)
+        write_runs(root, num_frames)
         shards = Path(folder) / "shards"
         run_convert(ConvertConfig(format="webdataset", paths=(str(root), str(shards))))
         time.sleep(3)

@@ -1,6 +1,8 @@
 """Trainings on shards as `convert` writes them, against those on the runs that they were of."""
 
+import gc
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ import torch
 from endoforge.backends.group import Group
 from endoforge.cli import run
 from endoforge.core.errors import UserError
+from endoforge.data import shard_cache
+from endoforge.data.stream import StreamLoader
 from endoforge.formats import webdataset
 from endoforge.formats.config import ConvertConfig
 from endoforge.formats.converting import run_convert
@@ -312,3 +316,40 @@ def test_a_polyp_is_what_there_is_to_find_where_no_frame_has_a_box(load, tmp_pat
     assert source.class_names == ("polyp",)
     assert "no box in the 3 training frames" in caplog.text
     assert "no box in the 1 validation frames" in caplog.text
+
+
+def test_what_a_frame_costs_in_memory(config, tmp_path, monkeypatch):
+    """Less than 16 bytes, whatever is known of it: what is held are counts of shards and runs."""
+    monkeypatch.setattr(shard_cache, "SETTLED_S", 0.0)
+    for module in (survey, streamed):
+        monkeypatch.setattr(module, "MOST_VALIDATION_FRAMES", 40)
+    members = {name.removeprefix("x/"): data for name, data in frames_of("x", [7] * 250).items()}
+
+    def read(folder: Path) -> tuple[StreamedSource, StreamLoader]:
+        settings = config(input_root=str(folder), target_size="16x8", batch_size=64)
+        source = training_source(settings, CPU, Group())
+        assert isinstance(source, StreamedSource)
+        batches = source.batches()
+        assert sum(batch.num_all for batch in batches.batches(0)) == len(source.train)
+        batches.close()
+        return source, batches
+
+    held: list[tuple[int, int]] = []
+    for count in (2, 10):
+        folder = tmp_path / str(count)
+        for number in range(count):
+            named = {f"run_{number % 2}/{number}_{name}": data for name, data in members.items()}
+            write_shard(folder / f"{number:02d}.tar", named)
+        read(folder)  # so that the cache knows the shards, and all modules are there
+        gc.collect()
+        tracemalloc.start()
+        try:
+            alive = read(folder)
+            gc.collect()
+            held.append((len(alive[0].train), tracemalloc.get_traced_memory()[0]))
+        finally:
+            tracemalloc.stop()
+        del alive
+    (few, few_bytes), (many, many_bytes) = held
+    assert (few, many) == (250, 1250)
+    assert many_bytes - few_bytes < 16 * (many - few)
