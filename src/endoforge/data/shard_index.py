@@ -1,10 +1,11 @@
 """Which frames of a shard can be used, where they lie in it, and what is in their boxes."""
 
 import hashlib
+import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,9 +75,8 @@ def index_shard(shard: Path, label_field: LabelField, *, strict: bool = False) -
     for damage in content.damage:
         tally.drop("shard: damaged (its whole frames are used)", shard.name, damage)
     for key, picture, label in content.pairs():
-        parent = str(PurePosixPath(key).parent)
-        run = shard.name if parent == "." else parent
-        where = f"{run}/{PurePosixPath(picture.name).name}"
+        run = posixpath.dirname(key) or shard.name
+        where = f"{run}/{posixpath.basename(picture.name)}"
         try:
             if not isinstance(label, ShardLabel):
                 raise label

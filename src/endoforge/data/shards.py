@@ -1,12 +1,13 @@
 """Shards: tar files in which a picture and the JSON of its label have one name."""
 
 import hashlib
+import posixpath
 import tarfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from io import FileIO
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
@@ -96,7 +97,7 @@ def name_in(shard: Path, offset: int) -> str:
     """The name of what begins at `offset` of a shard, for people; that number if nothing does."""
     try:
         with open_shard(shard) as file:
-            for _, member in _members(file, []):
+            for member in _members(file, []):
                 if member.offset_data == offset:
                     return member.name
     except OSError:
@@ -112,19 +113,23 @@ def read_shard(shard: Path, tally: Tally) -> ShardContent:
     content, digest = ShardContent(), hashlib.sha256()
     with open_shard(shard) as file:
         try:
-            for archive, member in _members(file, content.damage):
-                path = PurePosixPath(member.name)
-                if not member.isfile() or any(part.startswith(".") for part in path.parts):
+            for member in _members(file, content.damage):
+                # As text: paths as objects take as long as the headers.
+                parts = [part for part in member.name.split("/") if part not in ("", ".")]
+                is_hidden = not parts or any(part.startswith(".") for part in parts)
+                if is_hidden or not member.isfile():
                     continue
-                digest.update(f"{path}\0{member.size}\0".encode(errors="surrogateescape"))
-                key = str(path.with_name(path.name.partition(".")[0]))
-                if path.suffix.lower() in PICTURE_SUFFIXES:
+                name = "/".join(parts)
+                digest.update(f"{name}\0{member.size}\0".encode(errors="surrogateescape"))
+                stem, _, ending = parts[-1].partition(".")
+                key = "/".join([*parts[:-1], stem])
+                if posixpath.splitext(name)[1].lower() in PICTURE_SUFFIXES:
                     fault = SPARSE if member.issparse() else None
                     content.pictures[key] = PictureMember(
-                        str(path), member.offset_data, member.size, fault
+                        name, member.offset_data, member.size, fault
                     )
-                elif path.name.partition(".")[2] == "json":
-                    content.labels[key], data = _read_label(archive, member)
+                elif ending == "json":
+                    content.labels[key], data = _read_label(file, member)
                     digest.update(data)
                 else:
                     where = f"{shard.name}: {member.name}"
@@ -147,7 +152,7 @@ class _Headers:
         return self._read(size) or b""
 
 
-def _members(file: FileIO, damage: list[str]) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
+def _members(file: FileIO, damage: list[str]) -> Iterator[tarfile.TarInfo]:
     """The members of a tar file; of what is wrong with it, a line is added to `damage` each.
 
     After a bad header it goes on with the next good one; after MOST_DAMAGE it gives up.
@@ -162,7 +167,7 @@ def _members(file: FileIO, damage: list[str]) -> Iterator[tuple[tarfile.TarFile,
                 for member in archive:
                     _check_size(member, length)
                     next_header = archive.offset
-                    yield archive, member
+                    yield member
                 _check_end(file, archive.offset)
                 return
         except (OSError, MemoryError, tarfile.TarError, *_OF_BAD_HEADERS) as error:
@@ -202,17 +207,14 @@ def _next_header(file: FileIO, start: int) -> int | None:
     return None
 
 
-def _read_label(
-    archive: tarfile.TarFile, member: tarfile.TarInfo
-) -> tuple[ShardLabel | Unusable, bytes]:
+def _read_label(file: FileIO, member: tarfile.TarInfo) -> tuple[ShardLabel | Unusable, bytes]:
     """The label, or why there is none, and its bytes."""
     if member.issparse():
         return SPARSE, b""
     if member.size > MOST_LABEL_BYTES:
         return Unusable("label too large", f"{member.size} bytes"), b""
-    file = archive.extractfile(member)
-    assert file is not None  # it is a file
-    data = file.read()
+    file.seek(member.offset_data)
+    data = file.read(member.size) or b""
     try:
         return ShardLabel.model_validate_json(as_utf8(data)), data
     except ValidationError as error:
