@@ -64,6 +64,7 @@ def test_what_cant_be_used_is_counted_and_named(shard):
             "run_1/d.png": picture(1),
             "run_1/d.json": b"{}",
             **unreviewed,
+            ".": b"?",
             **pair("run_1/f", 1, [[0.5, 0, 0.25, 1]]),
             "run_1/g.txt": b"?",
         }
@@ -147,6 +148,25 @@ def test_what_is_no_tar_file_has_no_frame(data: bytes, tmp_path):
     index = index_shard(path, "label")
     assert len(index) == 0
     assert index.tally.counts == {"shard: damaged (its whole frames are used)": 1}
+
+
+def test_nothing_is_lost_in_silence_whatever_byte_is_wrong(shard):
+    """Of the header blocks and the labels; of pictures only decoding can tell."""
+    path = shard(frames_of("run_1", range(3)))
+    data = path.read_bytes()
+    whole = index_shard(path, "label")
+    pictures = {k for at, size in whole.places.tolist() for k in range(at, at + size)}
+    rng = np.random.default_rng(0)
+    lost = 0
+    for place in rng.choice(sorted(set(range(len(data))) - pictures), 300, replace=False):
+        spoilt = bytearray(data)
+        spoilt[place] ^= int(rng.integers(1, 256))
+        path.write_bytes(spoilt)
+        index = index_shard(path, "label")
+        assert len(index) == 3 or index.tally.counts, place
+        assert len(index) >= 2
+        lost += len(index) < 3
+    assert lost > 50
 
 
 def test_a_shard_that_is_made_to_be_damaged_is_given_up(tmp_path):

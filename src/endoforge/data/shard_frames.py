@@ -14,7 +14,7 @@ from endoforge.core.errors import UserError
 from endoforge.data.decode_pictures import Identity, file_state
 from endoforge.data.shard_cache import ShardCache
 from endoforge.data.shard_index import ShardIndex
-from endoforge.data.shards import read_member
+from endoforge.data.shards import name_in, read_member
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,10 @@ class ShardPicture:
         """Its name and the shard's state; None where there is no such shard."""
         state = file_state(self.root / self.shard)
         return state and (f"{self.shard}\0{self.offset}+{self.num_bytes}", *state)
+
+    def told_name(self) -> str:
+        """Its name and its shard's, for people."""
+        return f"{name_in(self.root / self.shard, self.offset)} in {self.shard}"
 
     def read(self) -> NDArray[np.uint8]:
         """(H, W, 3) uint8 RGB; raises Unusable if it can't be, or isn't of the label's size."""

@@ -6,6 +6,7 @@ import tarfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from io import FileIO
 from pathlib import Path
 from typing import Annotated, Any
@@ -94,15 +95,18 @@ def read_member(shard: Path, offset: int, num_bytes: int) -> bytes:
 
 
 def name_in(shard: Path, offset: int) -> str:
-    """The name of what begins at `offset` of a shard, for people; that number if nothing does."""
+    """The name of the picture that begins at `offset` of a shard, for people."""
+    return _names_in(shard).get(offset, f"byte {offset}")
+
+
+@lru_cache(maxsize=4)  # where one picture is bad, others of its shard may be
+def _names_in(shard: Path) -> dict[int, str]:
+    """The names in a shard by where what they name begins; none, if it is gone."""
     try:
         with open_shard(shard) as file:
-            for member in _members(file, []):
-                if member.offset_data == offset:
-                    return member.name
+            return {member.offset_data: member.name for member in _members(file, [])}
     except OSError:
-        pass  # gone
-    return f"byte {offset}"
+        return {}
 
 
 def read_shard(shard: Path, tally: Tally) -> ShardContent:

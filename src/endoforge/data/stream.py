@@ -19,7 +19,6 @@ from endoforge.data.letterbox import resize_picture
 from endoforge.data.loader import Batch, Shard, check_any_batch
 from endoforge.data.pack import largest_boxes
 from endoforge.data.shard_frames import ShardFrames, ShardOrder, ShardPart
-from endoforge.data.shards import name_in
 
 log = logging.getLogger(__name__)
 
@@ -238,12 +237,9 @@ class StreamLoader:
 
         Raises UserError if that is asked for.
         """
-        shard = self.frames.shards[part.number]
-        name = "another"
-        if len(self._unusable) < EXAMPLES_KEPT or self._strict:
-            name = name_in(self.frames.root / shard, int(part.index.places[at, 0]))
         detail = f" ({unusable.detail})" if unusable.detail else ""
-        fault = f"frame: {unusable.reason}", f"{name} in {shard}{detail}"
+        told = f"{self.frames.picture(part, at).told_name()}{detail}"
+        fault = f"frame: {unusable.reason}", told
         Tally(strict=self._strict).drop(*fault)
         with self._lock:
             if len(self._unusable) < EXAMPLES_KEPT:

@@ -11,13 +11,11 @@ import torch
 from numpy.typing import NDArray
 
 from endoforge.backends.group import Group
-from endoforge.captures.tally import Tally, Unusable
+from endoforge.captures.tally import Tally
 from endoforge.core.errors import UserError
 from endoforge.data.classes import Classes
-from endoforge.data.frame_cache import load_decoded
-from endoforge.data.pack import LabelledInputs, largest_boxes
+from endoforge.data.pack import LabelledInputs, LabelledPicture, load_inputs
 from endoforge.data.shard_frames import ShardFrames, ShardPicture
-from endoforge.data.shards import name_in
 from endoforge.data.split import fingerprint
 from endoforge.data.stream import WINDOW_FRAMES, StreamLoader
 from endoforge.formats.writing import ALL
@@ -199,70 +197,43 @@ def _real(config: TrainConfig, train: ShardSide) -> ValidationSide:
 
 def _decoded(config: TrainConfig, side: ShardSide) -> ValidationSide:
     """The frames of a side to validate on, decoded; of too many, evenly spaced ones."""
-    frames, size = side.frames, config.val_input_size
-    max_boxes = config.val_max_boxes or config.max_boxes
+    frames = side.frames
     places = np.arange(len(frames))
     if len(places) > MOST_VALIDATION_FRAMES:
         places = places[:: -(-len(places) // MOST_VALIDATION_FRAMES)]
     wanted = list(_frames_at(frames, places))
-    decoded = load_decoded(
+    inputs, kept, tally = load_inputs(
         frames.root,
-        [one.picture for one in wanted],
-        size,
-        config.val_resize_mode or config.resize_mode,
-        "validation",
+        [LabelledPicture(picture, boxes, classes) for _, picture, boxes, classes in wanted],
+        lambda place: wanted[place][1].told_name(),
+        class_names=frames.class_names,
+        size=config.val_input_size,
+        resize_mode=config.val_resize_mode or config.resize_mode,
+        max_boxes=config.val_max_boxes or config.max_boxes,
+        strict=config.strict,
+        label="validation",
     )
-    tally = Tally(strict=config.strict)
-    boxes: list[NDArray[np.float32]] = []
-    classes: list[NDArray[np.int64]] = []
-    kept: list[int] = []
-    for place, (one, outcome) in enumerate(zip(wanted, decoded.outcomes, strict=True)):
-        if isinstance(outcome, Unusable):
-            tally.drop(f"frame: {outcome.reason}", one.name(), outcome.detail)
-            continue
-        rows = largest_boxes(one.boxes, max_boxes, one.run, tally)
-        boxes.append(outcome.to_input(one.boxes[rows]))
-        classes.append(one.classes[rows])
-        kept.append(place)
-    if not kept:
-        raise UserError(f"no validation frame could be loaded: {'; '.join(tally.lines())}")
-    inputs = LabelledInputs(decoded.images.at(kept), boxes, classes, frames.class_names)
-    runs = {wanted[place].run for place in kept}
     return ValidationSide(
         inputs,
         side.fingerprint(),
-        SideCounts.of_inputs(inputs, len(runs)),
+        SideCounts.of_inputs(inputs, len({wanted[place][0] for place in kept})),
         frozenset(side.runs),
         tally,
         left_out=len(frames) - len(places),
     )
 
 
-@dataclass(frozen=True)
-class _ToValidate:
-    """A frame of a shard: its picture, run, (K, 4) boxes and (K,) classes of the side."""
-
-    picture: ShardPicture
-    run: str
-    boxes: NDArray[np.float32]
-    classes: NDArray[np.int64]
-
-    def name(self) -> str:
-        """What it is called, for people."""
-        shard = self.picture.shard
-        return f"{name_in(self.picture.root / shard, self.picture.offset)} in {shard}"
+_Wanted = tuple[str, ShardPicture, NDArray[np.float32], NDArray[np.int64]]
+"""A frame's run, its picture, its boxes (K, 4) and their classes (K,)."""
 
 
-def _frames_at(frames: ShardFrames, places: NDArray[np.int64]) -> Iterator[_ToValidate]:
+def _frames_at(frames: ShardFrames, places: NDArray[np.int64]) -> Iterator[_Wanted]:
     """The frames at rising places among all of a side."""
     shards = np.searchsorted(frames.firsts, places, side="right") - 1
     for number in np.unique(shards).tolist():
         part = frames.part(number)
+        index = part.index
         for row in part.rows[places[shards == number] - frames.firsts[number]].tolist():
-            here = part.index.boxes_of(row)
-            yield _ToValidate(
-                frames.picture(part, row),
-                part.index.runs[part.index.run_of[row]],
-                part.index.boxes[here],
-                part.classes[here],
-            )
+            here = index.boxes_of(row)
+            run = index.runs[index.run_of[row]]
+            yield run, frames.picture(part, row), index.boxes[here], part.classes[here]
