@@ -14,6 +14,7 @@ from endoforge.backends.group import Group
 from endoforge.cli import run
 from endoforge.core.errors import UserError
 from endoforge.data import shard_cache
+from endoforge.data.shard_index import ShardIndex, index_shard
 from endoforge.data.stream import StreamLoader
 from endoforge.formats import webdataset
 from endoforge.formats.config import ConvertConfig
@@ -353,3 +354,25 @@ def test_what_a_frame_costs_in_memory(config, tmp_path, monkeypatch):
     (few, few_bytes), (many, many_bytes) = held
     assert (few, many) == (250, 1250)
     assert many_bytes - few_bytes < 16 * (many - few)
+
+
+def test_a_survey_that_was_interrupted_goes_on(load, shards, monkeypatch):
+    monkeypatch.setattr(shard_cache, "SETTLED_S", 0.0)
+    monkeypatch.setattr(shard_cache, "FORMAT", -1)  # so that no other test has put them there
+    seen: list[str] = []
+
+    def interrupted_at(number: int) -> None:
+        def read(path: Path, *args: Any, **settings: Any) -> ShardIndex:
+            if len(seen) == number:
+                raise KeyboardInterrupt
+            seen.append(path.name)
+            return index_shard(path, *args, **settings)
+
+        monkeypatch.setattr(shard_cache, "index_shard", read)
+
+    interrupted_at(2)
+    with pytest.raises(KeyboardInterrupt):
+        load()
+    interrupted_at(-1)
+    load()
+    assert seen == sorted(path.name for path in shards.iterdir())
