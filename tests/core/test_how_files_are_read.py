@@ -12,10 +12,7 @@ ALLOWED = {
     ("detect/packaged.py", "safe_open"): "after `check_weights_file`, which opens it as regular",
     ("detect/weights.py", "safe_open"): "after `check_weights_file`, which opens it as regular",
     ("train/saved.py", "load"): "of bytes that were read as a regular file",
-    (
-        "formats/webdataset.py",
-        "open",
-    ): "of a file that was opened as regular, and of what it writes",
+    ("data/shards.py", "open"): "of a file that was opened as regular",
     ("data/blocks.py", "memmap"): "of the cache's pixels, whose size and time its table tells",
     ("data/decode_pictures.py", "memmap"): "a file without a name that it has just made",
     ("train/loop.py", "open"): "no file: the training's folder",

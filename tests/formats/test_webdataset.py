@@ -81,3 +81,19 @@ def test_pixels_that_disagree_with_shares_win_and_are_counted(foreign, shard):
     assert foreign.imported() == [[("polyp", pytest.approx([10, 20, 40, 25]))]]
     assert report.left_out.counts == {"label: bbox_px and bbox_norm disagree (the pixels count)": 1}
     assert "frame_00000.png (box 1: 10 20 40 25, not 0.5" in report.left_out.lines()[0]
+
+
+@pytest.mark.parametrize("place", ["header", "end"])
+def test_a_tar_file_that_is_damaged_behind_whole_pictures_is_refused(place, foreign, shard):
+    """Python's `tarfile` takes either for the end of a whole one."""
+    shard(json.dumps(label()).encode(), json.dumps(label()).encode())
+    path = foreign.images / "all-000000.tar"
+    with tarfile.open(path) as archive:
+        bad = archive.getmembers()[2].offset
+        last = archive.getmembers()[3]
+        end = last.offset_data + -(-last.size // 512) * 512
+    data = path.read_bytes()
+    path.write_bytes(data[:bad] + b"????" + data[bad + 4 :] if place == "header" else data[:end])
+    words = f"a bad header at byte {bad}" if place == "header" else "cut short after"
+    with pytest.raises(UserError, match=f"all-000000.tar: not a whole tar file \\({words}"):
+        foreign.bring_in("webdataset", output_root=str(foreign.root / "again"))

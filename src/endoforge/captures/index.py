@@ -89,6 +89,11 @@ def find_runs(root: Path) -> list[Path]:
         return sorted(folders, key=_run_order)
     if (root / "labels").is_dir():
         return [root.resolve()]
+    if shards := len(list(root.glob("*.tar"))):
+        raise UserError(
+            f"no capture runs in {root}, but {shards} shards (*.tar), which only train reads: "
+            f"`endoforge import --format webdataset --images {root}` makes runs of them"
+        )
     if within := sorted(one for one in _subfolders(root) if _run_folders(one)):
         names = ", ".join(printable(str(one)) for one in within[:MOST_NAMED])
         more = f" and {len(within) - MOST_NAMED} more" if len(within) > MOST_NAMED else ""

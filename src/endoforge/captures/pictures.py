@@ -19,6 +19,8 @@ from PIL.WebPImagePlugin import WebPImageFile
 from endoforge.captures.tally import Unusable
 from endoforge.core.reading import MOST_PICTURE_BYTES, open_regular, read_regular
 
+PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
+"""Endings of the files that `read_picture` reads."""
 MOST_PIXELS = 2**27
 """Pictures of more are left out by every command: decoded, this many take 400 MB."""
 

@@ -135,7 +135,7 @@ def usable_frames(
             num_bytes = _image_bytes(folders, label, image)
             boxes = _usable_boxes(folders, label, image, sizes, tally, where)
             polyps = label.seen_polyps
-            classes = _class_names(polyps, label_field)
+            classes = classes_of(polyps, label_field)
             note_namelessness(polyps, tally, where)
         except Unusable as unusable:
             tally.drop(f"frame: {unusable.reason}", where, unusable.detail)
@@ -267,7 +267,7 @@ def _score(polyp: PolypLabel) -> float | None:
     return polyp.score if is_number else None
 
 
-def _class_names(polyps: tuple[PolypLabel, ...], label_field: LabelField) -> tuple[str, ...]:
+def classes_of(polyps: tuple[PolypLabel, ...], label_field: LabelField) -> tuple[str, ...]:
     """The class of each polyp; raises Unusable if one has none, for it would be background."""
     if label_field == "label":
         return tuple(polyp.class_name for polyp in polyps)

@@ -38,7 +38,7 @@ from endoforge.core.folders import (
 )
 from endoforge.core.parsing import parse_json
 from endoforge.core.reading import MOST_LIST_BYTES, first_line, read_regular
-from endoforge.data.decode_pictures import Mapped, Outcome, map_new
+from endoforge.data.decode_pictures import Identity, Mapped, Outcome, file_state, map_new
 from endoforge.data.letterbox import Placement
 
 log = logging.getLogger(__name__)
@@ -52,12 +52,6 @@ start that finds new pictures adds one."""
 
 _FILE = re.compile(r"[0-9a-f]{16}\.(pixels|json)")
 _FOLDER = re.compile(r"[0-9a-f]{32}")
-
-State = tuple[int, int, int]
-"""What tells whether a file was changed: its size in bytes, mtime and ctime in ns."""
-
-Identity = tuple[str, int, int, int]
-"""A picture file's path relative to the root, and its state."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,7 +197,7 @@ class BlockFolder:
 
     def _is_useful(self, block: Block) -> bool:
         return any(
-            identity and file_state(self._root / identity[0]) == identity[1:]
+            identity and file_state(self._root / identity[0].partition("\0")[0]) == identity[1:]
             for identity in block.identities
         )
 
@@ -261,15 +255,6 @@ def _entries(folder: Path) -> list[Path]:
 
 def _tables(folder: Path) -> list[Path]:
     return [path for path in _entries(folder) if path.suffix == ".json"]
-
-
-def file_state(path: Path | str) -> State | None:
-    """The state of the file at `path`; None if there is no such file."""
-    try:
-        found = os.stat(path)  # noqa: PTH116  # for any path, and fast
-    except OSError:
-        return None
-    return found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _clear(folder: Path, useful: Container[str]) -> None:

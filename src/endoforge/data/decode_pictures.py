@@ -1,18 +1,19 @@
-"""Picture files into rows of one array, by all cores."""
+"""Pictures into rows of one array, by all cores."""
 
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
-from typing import IO, Any
+from pathlib import Path
+from typing import IO, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from endoforge.captures.pictures import read_picture
-from endoforge.captures.run_frames import FrameRecord
 from endoforge.captures.tally import Unusable
 from endoforge.core.choices import ResizeMode
 from endoforge.core.errors import UserError
@@ -25,18 +26,72 @@ Outcome = Placement | Unusable
 """Where a picture lies in its input, or why there is none."""
 
 
+State = tuple[int, int, int]
+"""What tells whether a file was changed: its size in bytes, mtime and ctime in ns."""
+
+Identity = tuple[str, int, int, int]
+"""What names a picture under its root, and the state of its file.
+
+The name is the file's path relative to the root; of a picture within a file, NUL and its place
+follow.
+"""
+
+
+class Picture(Protocol):
+    """A picture that lies somewhere below a root."""
+
+    @property
+    def identity(self) -> Identity | None:
+        """Its name and its file's state; None where there is no such file."""
+        ...
+
+    def read(self) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8 RGB; raises Unusable if it can't be decoded."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFile:
+    """A picture that is a file of its own: `name` is its path relative to `root`."""
+
+    root: Path
+    name: str
+
+    @property
+    def identity(self) -> Identity | None:
+        """Its name and its file's state; None where there is no such file."""
+        state = file_state(f"{self.root}/{self.name}")
+        return state and (self.name, *state)
+
+    def read(self) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8 RGB; raises Unusable if it can't be decoded."""
+        return read_picture(self.root / self.name)
+
+
+def file_state(path: Path | str) -> State | None:
+    """The state of the file at `path`; None if there is no such file."""
+    try:
+        found = os.stat(path)  # noqa: PTH116  # for any path, and fast
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
 def decode_into(
-    rows: NDArray[np.uint8], frames: Sequence[FrameRecord], mode: ResizeMode, label: str
+    rows: NDArray[np.uint8], pictures: Sequence[Picture], mode: ResizeMode, label: str
 ) -> list[Outcome]:
-    """Decode and resize the picture of each frame into its row of `rows`, (N, H, W, 3).
+    """Decode and resize each picture into its row of `rows`, (N, H, W, 3).
 
     The row of one that can't be decoded stays as it is. `label` names the frames in the progress.
     """
-    decode = partial(_decode, frames, rows, mode)
+    decode = partial(_decode, pictures, rows, mode)
     outcomes = []
     # Threads are enough: OpenCV lets go of Python's lock while it decodes and resizes.
-    with progress(f"decoding {label} frames", len(frames), "frames") as advance, _threads() as pool:
-        for outcome in pool.map(decode, range(len(frames))):
+    with (
+        progress(f"decoding {label} frames", len(pictures), "frames") as advance,
+        _threads() as pool,
+    ):
+        for outcome in pool.map(decode, range(len(pictures))):
             outcomes.append(outcome)
             advance()
     return outcomes
@@ -53,11 +108,11 @@ def _threads() -> Iterator[ThreadPoolExecutor]:
 
 
 def _decode(
-    frames: Sequence[FrameRecord], rows: NDArray[np.uint8], mode: ResizeMode, row: int
+    pictures: Sequence[Picture], rows: NDArray[np.uint8], mode: ResizeMode, row: int
 ) -> Outcome:
     """Decode one picture into its row; run in a thread, it returns what went wrong."""
     try:
-        picture = read_picture(frames[row].image_path)
+        picture = pictures[row].read()
     except Unusable as unusable:
         return unusable
     size = rows.shape[2], rows.shape[1]

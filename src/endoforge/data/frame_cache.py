@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from endoforge.captures.run_frames import FrameRecord
 from endoforge.captures.tally import Unusable
 from endoforge.core.choices import ResizeMode
-from endoforge.data.blocks import Block, BlockFolder, Identity, file_state
-from endoforge.data.decode_pictures import Outcome, decode_into, unnamed_array
+from endoforge.data.blocks import Block, BlockFolder
+from endoforge.data.decode_pictures import Identity, Outcome, Picture, decode_into, unnamed_array
 from endoforge.data.images import Images
 
 log = logging.getLogger(__name__)
@@ -34,15 +33,19 @@ class Decoded:
 
 
 def load_decoded(
-    frames: Sequence[FrameRecord], size: tuple[int, int], resize_mode: ResizeMode, label: str
+    root: Path,
+    pictures: Sequence[Picture],
+    size: tuple[int, int],
+    resize_mode: ResizeMode,
+    label: str,
 ) -> Decoded:
-    """Frames of one root, resized to `size` (width, height); `label` names them in messages.
+    """Pictures below `root`, resized to `size` (width, height); `label` names them in messages.
 
     Only those are decoded that the cache doesn't hold as they are now. Raises UserError if there is
     no room for them, neither in the cache nor in a temporary file.
     """
-    folder = BlockFolder(frames[0].run_path.parent, size, resize_mode)
-    identities = _identities(frames)
+    folder = BlockFolder(root, size, resize_mode)
+    identities = _identities(pictures)
     places = _find(folder.read(), identities)
     missing = _gaps(places)
     if missing:  # only then is anybody waited for: a start with all its frames takes no lock
@@ -51,26 +54,25 @@ def load_decoded(
             places = _find(blocks, identities)
             missing = _gaps(places)
             if missing:
-                wanted = [(frames[k], identities[k]) for k in missing]
+                wanted = [(pictures[k], identities[k]) for k in missing]
                 block = _decode(folder, wanted, size, resize_mode, label)
                 for row, k in enumerate(missing):
                     places[k] = block, row
     folder.mark_used()
-    _log(folder, len(frames), len(missing), label)
+    _log(folder, len(pictures), len(missing), label)
     return _gather([place for place in places if place])
 
 
-def _identities(frames: Sequence[FrameRecord]) -> list[Identity | None]:
+def _identities(pictures: Sequence[Picture]) -> list[Identity | None]:
     """What names each picture in the blocks; None for one that can't be told or changed just now.
 
     Such a one may change again within a tick of its file system's clock, with no trace of it.
     """
     settled_ns = time.time_ns() - SETTLED_S * 1e9
     identities: list[Identity | None] = []
-    for frame in frames:
-        state = file_state(f"{frame.run_path}/{frame.image}")
-        settled = state is not None and max(state[1:]) < settled_ns
-        identities.append((f"{frame.run}/{frame.image}", *state) if state and settled else None)
+    for identity in (picture.identity for picture in pictures):
+        settled = identity is not None and max(identity[2:]) < settled_ns
+        identities.append(identity if settled else None)
     return identities
 
 
@@ -90,20 +92,20 @@ def _gaps(places: Sequence[_Place | None]) -> list[int]:
 
 def _decode(
     folder: BlockFolder,
-    wanted: Sequence[tuple[FrameRecord, Identity | None]],
+    wanted: Sequence[tuple[Picture, Identity | None]],
     size: tuple[int, int],
     resize_mode: ResizeMode,
     label: str,
 ) -> Block:
     """A new block of the folder; with a warning, one that isn't kept if it can't be."""
-    frames = [frame for frame, _ in wanted]
+    pictures = [picture for picture, _ in wanted]
     try:
-        path, pixels = folder.new_pixels(len(frames))
+        path, pixels = folder.new_pixels(len(pictures))
     except OSError as error:
         _warn(folder, label, error)
-        path, pixels = None, unnamed_array((len(frames), size[1], size[0], 3))
+        path, pixels = None, unnamed_array((len(pictures), size[1], size[0], 3))
     try:
-        outcomes = decode_into(pixels, frames, resize_mode, label)
+        outcomes = decode_into(pixels, pictures, resize_mode, label)
         identities = [
             None if _may_heal(outcome) else identity
             for (_, identity), outcome in zip(wanted, outcomes, strict=True)

@@ -105,11 +105,7 @@ class Loader:
         most = max(1, int(self.num_boxes.max()))
         self.boxes = _pad(pack.boxes, np.zeros((len(pack), most, 4), np.float32))
         self.classes = _pad(pack.classes, np.zeros((len(pack), most), np.int64))
-        if len(self) == 0:
-            raise UserError(
-                f"--batch-size {batch_size} with --drop-last leaves no batch of {len(pack)} "
-                "frames: lower --batch-size or leave out --drop-last"
-            )
+        check_any_batch(len(self), batch_size, len(pack))
 
     def __len__(self) -> int:
         """The number of batches in an epoch."""
@@ -159,6 +155,15 @@ class Loader:
         images = torch.from_numpy(self.pack.images[indices])
         # Only from pinned memory does a GPU copy while it computes.
         return images.pin_memory() if self._device.type == "cuda" else images
+
+
+def check_any_batch(num_batches: int, batch_size: int, num_frames: int) -> None:
+    """Raise UserError if an epoch has no batch."""
+    if num_batches == 0:
+        raise UserError(
+            f"--batch-size {batch_size} with --drop-last leaves no batch of {num_frames} "
+            "frames: lower --batch-size or leave out --drop-last"
+        )
 
 
 def _upload(images: Images, device: torch.device) -> Tensor | None:

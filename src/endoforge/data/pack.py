@@ -1,7 +1,8 @@
 """Frames as inputs of one size, their pixels on disk, not in memory, and their boxes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from endoforge.captures.run_frames import FrameRecord
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.choices import ResizeMode
 from endoforge.core.errors import UserError
+from endoforge.data.decode_pictures import Picture, PictureFile
 from endoforge.data.frame_cache import load_decoded
 from endoforge.data.images import Images
 
@@ -61,24 +63,74 @@ def pack_frames(
     """
     if not frames:
         raise UserError(f"no {label} frames to load")
-    decoded = load_decoded(frames, size, resize_mode, label)
+    root = frames[0].run_path.parent
+    labelled = [
+        LabelledPicture(
+            PictureFile(root, f"{frame.run}/{frame.image}"),
+            frame.boxes,
+            np.array([class_names.index(name) for name in frame.classes], np.int64),
+        )
+        for frame in frames
+    ]
+    inputs, kept, tally = load_inputs(
+        root,
+        labelled,
+        lambda place: frames[place].key,
+        class_names=class_names,
+        size=size,
+        resize_mode=resize_mode,
+        max_boxes=max_boxes,
+        strict=strict,
+        label=label,
+    )
+    kept_frames = [frames[place] for place in kept]
+    return Pack(inputs.images, inputs.boxes, inputs.classes, class_names, kept_frames, tally)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class LabelledPicture:
+    """A picture with its boxes (K, 4) float32 xyxy in 0..1 and their classes (K,) int64."""
+
+    picture: Picture
+    boxes: NDArray[np.float32]
+    classes: NDArray[np.int64]
+
+
+def load_inputs(
+    root: Path,
+    labelled: Sequence[LabelledPicture],
+    name_of: Callable[[int], str],
+    *,
+    class_names: tuple[str, ...],
+    size: tuple[int, int],
+    resize_mode: ResizeMode,
+    max_boxes: int,
+    strict: bool,
+    label: str,
+) -> tuple[LabelledInputs, list[int], Tally]:
+    """Pictures below `root` as inputs, the places of those that could be decoded, and the others.
+
+    `name_of` gives the name of the one at a place; else as `pack_frames`.
+    """
+    pictures = [one.picture for one in labelled]
+    decoded = load_decoded(root, pictures, size, resize_mode, label)
     tally = Tally(strict=strict)
     boxes: list[NDArray[np.float32]] = []
     classes: list[NDArray[np.int64]] = []
     kept: list[int] = []
-    for place, (frame, outcome) in enumerate(zip(frames, decoded.outcomes, strict=True)):
+    for place, (one, outcome) in enumerate(zip(labelled, decoded.outcomes, strict=True)):
         if isinstance(outcome, Unusable):
-            tally.drop(f"frame: {outcome.reason}", frame.key, outcome.detail)
+            tally.drop(f"frame: {outcome.reason}", name_of(place), outcome.detail)
         else:
-            rows = largest_boxes(frame.boxes, max_boxes, frame.key, tally)
-            numbers = [class_names.index(name) for name in frame.classes]
-            boxes.append(outcome.to_input(frame.boxes[rows]))
-            classes.append(np.array(numbers, np.int64)[rows])
+            rows = np.arange(len(one.boxes))
+            if len(rows) > max_boxes:
+                rows = largest_boxes(one.boxes, max_boxes, name_of(place), tally)
+            boxes.append(outcome.to_input(one.boxes[rows]))
+            classes.append(one.classes[rows])
             kept.append(place)
     if not kept:
         raise UserError(f"no {label} frame could be loaded: {'; '.join(tally.lines())}")
-    kept_frames = [frames[place] for place in kept]
-    return Pack(decoded.images.at(kept), boxes, classes, class_names, kept_frames, tally)
+    return LabelledInputs(decoded.images.at(kept), boxes, classes, class_names), kept, tally
 
 
 def largest_boxes(

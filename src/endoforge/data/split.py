@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -79,7 +80,7 @@ def split_by_run(
     if stratify:
         held_out = stratified_runs(index.frames, val_ratio, seed, groups)
     else:
-        held_out = _pick_runs(sizes, val_ratio * len(index.frames), seed)
+        held_out = pick_runs(sizes, val_ratio * len(index.frames), seed)
     train = [frame for frame in index.frames if names[frame.run] not in held_out]
     val = [frame for frame in index.frames if names[frame.run] in held_out]
     warn_of_shared_pictures(train, val, "the split", digests)
@@ -105,7 +106,7 @@ def _what_was_dropped(index: CaptureIndex) -> str:
     return f" (dropped: {'; '.join(index.tally.lines())})" if index.dropped else ""
 
 
-def _pick_runs(sizes: Counter[str], target: float, seed: int) -> set[str]:
+def pick_runs(sizes: Counter[str], target: float, seed: int) -> set[str]:
     """The runs whose frames together come nearest to `target`; at least one, and not all.
 
     `sums[i]` has bit n set if some of the first i runs, shuffled, have n frames together.
@@ -114,9 +115,11 @@ def _pick_runs(sizes: Counter[str], target: float, seed: int) -> set[str]:
     # shift of a large integer adds a run to all sums at once.
     names = sorted(sizes)
     np.random.default_rng(seed).shuffle(names)
+    # The nearest sum isn't over this: it would come nearer without one of its runs.
+    useful = (1 << math.floor(target) + max(sizes.values()) + 1) - 1
     sums = [1]
     for name in names:
-        sums.append(sums[-1] | sums[-1] << sizes[name])
+        sums.append((sums[-1] | sums[-1] << sizes[name]) & useful)
     bits = enumerate(reversed(f"{sums[-1]:b}"))
     reachable = [n for n, bit in bits if bit == "1" and 0 < n < sizes.total()]
     left = min(reachable, key=lambda n: abs(n - target))

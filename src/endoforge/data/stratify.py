@@ -40,10 +40,15 @@ def stratified_runs(
     by_run: dict[str, list[FrameRecord]] = {}
     for frame in frames:
         by_run.setdefault((groups or {}).get(frame.run, frame.run), []).append(frame)
+    return pick_stratified({run: group_counts(own) for run, own in by_run.items()}, ratio, seed)
+
+
+def pick_stratified(by_run: Mapping[str, Counts], ratio: float, seed: int) -> set[str]:
+    """As `stratified_runs` does, of runs by how many frames (3,) each has of each of GROUPS."""
     rng = np.random.default_rng(seed)
     choices = sorted(by_run)
     rng.shuffle(choices)
-    counts = np.stack([group_counts(by_run[name]) for name in choices])
+    counts = np.stack([by_run[name] for name in choices])
     wanted = ratio * counts.sum(axis=0)
     if len(choices) <= TRIED_ONE_BY_ONE:
         picked = _best_of_all(counts, wanted)

@@ -4,10 +4,11 @@ import re
 from collections import Counter, defaultdict
 from pathlib import Path, PurePosixPath
 
+from endoforge.captures.pictures import PICTURE_SUFFIXES
 from endoforge.core.errors import UserError
 from endoforge.formats.pairing import Pairing
 from endoforge.formats.searching import search
-from endoforge.formats.source import PICTURE_SUFFIXES, Pictures, refuse_unreadable, stem_of
+from endoforge.formats.source import Pictures, refuse_unreadable, stem_of
 
 _MASK = (
     r"(?:masks?|gts?|ground[ _-]?truths?|labels?|annotations?|annot?s?|seg|segm|segmented"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from endoforge.captures.pictures import PICTURE_SUFFIXES
 from endoforge.captures.schema import Corners, FrameLabel, PolypLabel
 from endoforge.captures.tally import EXAMPLES_KEPT, Tally, Unusable
 from endoforge.core.errors import UserError
@@ -20,7 +21,6 @@ from endoforge.formats.spellings import Paths, is_in_its_folder, nearest
 
 log = logging.getLogger(__name__)
 
-PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 MOST_COMPARED = 20
 """Labels for which a similar name is looked for; it takes a while where pictures are many."""
 UNCLEAR = "several labels or pictures fit its name"

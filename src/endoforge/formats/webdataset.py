@@ -4,26 +4,23 @@ import io
 import json
 import math
 import tarfile
-from io import FileIO
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, BinaryIO
-
-from pydantic import Field, ValidationError
+from typing import Any, BinaryIO
 
 from endoforge.captures.label_boxes import (
     normalised_corners,
     note_disagreement,
     note_namelessness,
 )
-from endoforge.captures.schema import MOST_SIDE, FrameLabel, PolypLabel
+from endoforge.captures.schema import FrameLabel, PolypLabel
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.errors import UserError
 from endoforge.core.files import create_file
-from endoforge.core.reading import MOST_LABEL_BYTES, open_regular, read_regular
+from endoforge.core.reading import MOST_LABEL_BYTES, read_regular
 from endoforge.core.text import as_utf8
+from endoforge.data.shards import NO_LABEL, SHARD_SUFFIX, ShardLabel, read_shard
 from endoforge.formats.config import ImportConfig
 from endoforge.formats.source import (
-    PICTURE_SUFFIXES,
     Blob,
     Moment,
     NamedBox,
@@ -36,9 +33,6 @@ from endoforge.formats.writing import Converted, Writer
 
 SHARD_FRAMES = 1000
 """Frames in one tar file."""
-SPARSE = Unusable("stored with holes (write the shard without --sparse)")
-_OF_BAD_HEADERS = (ValueError, IndexError, KeyError, OverflowError, RecursionError)
-"""What `tarfile` raises for some, beside its own errors."""
 
 
 def read_webdataset(config: ImportConfig, tally: Tally) -> Source:
@@ -48,14 +42,14 @@ def read_webdataset(config: ImportConfig, tally: Tally) -> Source:
     """
     assert config.images is not None
     folder = folder_of("--images", config.images)
-    shards = files_below(folder, [".tar"])
+    shards = files_below(folder, [SHARD_SUFFIX])
     if not shards:
         raise UserError(f"--images {folder}: no shard in it (*.tar)")
     frames: dict[str, SourceFrame] = {}
     for shard in shards:
         try:
             found = _read_shard(shard, config, tally)
-        except (OSError, MemoryError, tarfile.TarError, *_OF_BAD_HEADERS) as error:
+        except (OSError, tarfile.ReadError) as error:
             raise UserError(f"{shard}: not a whole tar file ({error})") from error
         for frame in found:
             if frame.name in frames:
@@ -65,79 +59,27 @@ def read_webdataset(config: ImportConfig, tally: Tally) -> Source:
     return Source(found_frames, tuple(sorted({b.name for f in found_frames for b in f.boxes})))
 
 
-class _Label(FrameLabel):
-    width: Annotated[int, Field(gt=0, le=MOST_SIDE)]
-    height: Annotated[int, Field(gt=0, le=MOST_SIDE)]
-
-
-class _Headers:
-    """A tar file, of which no header is read that says it has more than a label may."""
-
-    def __init__(self, file: FileIO) -> None:
-        self.seek, self.tell, self._read = file.seek, file.tell, file.read
-
-    def read(self, size: int) -> bytes:
-        if not 0 <= size <= MOST_LABEL_BYTES:
-            raise tarfile.ReadError(f"a header of {size} bytes")
-        return self._read(size) or b""
-
-
 def _read_shard(shard: Path, config: ImportConfig, tally: Tally) -> list[SourceFrame]:
-    pictures: dict[str, tuple[str, Blob | Unusable]] = {}
-    labels: dict[str, _Label | Unusable] = {}
-    with open_regular(shard) as file, _opened(file) as archive:
-        for member in archive:
-            if member.size < 0:
-                raise tarfile.ReadError(f"a member of {member.size} bytes")
-            path = PurePosixPath(member.name)
-            if not member.isfile() or any(part.startswith(".") for part in path.parts):
-                continue
-            key = str(path.with_name(path.name.partition(".")[0]))
-            if path.suffix.lower() in PICTURE_SUFFIXES:
-                blob = Blob(shard, member.offset_data, member.size)
-                pictures[key] = str(path), SPARSE if member.issparse() else blob
-            elif path.name.partition(".")[2] == "json":
-                labels[key] = _read_label(archive, member)
-            else:
-                tally.drop("label: neither a picture nor .json", f"{shard.name}: {member.name}")
+    content = read_shard(shard, tally)
+    if content.damage:
+        raise tarfile.ReadError(content.damage[0])
     frames: list[SourceFrame] = []
-    for key, (name, blob_or_fault) in pictures.items():
-        label = labels.get(key)
-        fault = next((one for one in (blob_or_fault, label) if isinstance(one, Unusable)), None)
-        if fault is not None:
-            tally.drop(f"picture: {fault.reason}", name, fault.detail)
-            continue
-        assert isinstance(blob_or_fault, Blob)
-        if isinstance(label, _Label):
-            frames.append(_frame(name, blob_or_fault, label, tally))
+    for _, picture, label in content.pairs():
+        name, blob = picture.name, Blob(shard, picture.offset, picture.num_bytes)
+        if isinstance(label, ShardLabel):
+            frames.append(_frame(name, blob, label, tally))
+        elif label.reason != NO_LABEL:
+            tally.drop(f"picture: {label.reason}", name, label.detail)
         elif config.unlabelled == "background":
-            frames.append(SourceFrame(name, blob_or_fault))
+            frames.append(SourceFrame(name, blob))
         else:
             tally.drop("picture: no label (--unlabelled background keeps such)", name)
-    for key in sorted(labels.keys() - pictures.keys()):
+    for key in content.lone_labels():
         tally.drop("label: no picture of its name", f"{shard.name}: {key}.json")
     return frames
 
 
-def _opened(file: FileIO) -> tarfile.TarFile:
-    headers: Any = _Headers(file)
-    return tarfile.open(fileobj=headers, mode="r:")
-
-
-def _read_label(archive: tarfile.TarFile, member: tarfile.TarInfo) -> _Label | Unusable:
-    if member.issparse():
-        return SPARSE
-    if member.size > MOST_LABEL_BYTES:
-        return Unusable("label too large", f"{member.size} bytes")
-    file = archive.extractfile(member)
-    assert file is not None  # it is a file
-    try:
-        return _Label.model_validate_json(as_utf8(file.read()))
-    except ValidationError as error:
-        return Unusable("label isn't of a capture run", error.errors()[0]["msg"])
-
-
-def _frame(name: str, blob: Blob, label: _Label, tally: Tally) -> SourceFrame:
+def _frame(name: str, blob: Blob, label: ShardLabel, tally: Tally) -> SourceFrame:
     """The picture with its boxes, or with the fault of one; tallies those that disagree."""
     try:
         boxes = _boxes(label, tally, name)
@@ -157,7 +99,7 @@ def _frame(name: str, blob: Blob, label: _Label, tally: Tally) -> SourceFrame:
     )
 
 
-def _boxes(label: _Label, tally: Tally, name: str) -> tuple[NamedBox, ...]:
+def _boxes(label: ShardLabel, tally: Tally, name: str) -> tuple[NamedBox, ...]:
     size = label.width, label.height
     boxes: list[NamedBox] = []
     note_namelessness(label.polyp_labels, tally, name)

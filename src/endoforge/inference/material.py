@@ -12,13 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoforge.captures.addresses import live_address
-from endoforge.captures.pictures import decode_picture, is_upright, read_bytes
+from endoforge.captures.pictures import (
+    PICTURE_SUFFIXES,
+    decode_picture,
+    is_upright,
+    read_bytes,
+)
 from endoforge.captures.schema import MANIFEST_NAME
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.captures.video import SUFFIXES, Video
 from endoforge.core.errors import UserError
 from endoforge.core.text import printable
-from endoforge.formats.source import PICTURE_SUFFIXES, files_below
+from endoforge.formats.source import files_below
 from endoforge.inference.drawings import drawings_around, holds_drawings
 from endoforge.inference.live_input import LiveInput
 from endoforge.inference.run_clock import FrameMoment, RunClock

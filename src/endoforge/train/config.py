@@ -35,7 +35,7 @@ class TrainConfig:
     """
 
     input_root: Annotated[str, arg(metavar="FOLDER")] = DEFAULT_INPUT_ROOT
-    """Folder that holds the capture runs (run_* folders)."""
+    """Folder that holds the capture runs (run_* folders), or shards of them (*.tar) and no runs."""
 
     simulate: bool = False
     """Learn from frames that are rendered as they are needed, no two the same; no --input-root."""

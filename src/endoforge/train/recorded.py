@@ -1,8 +1,11 @@
 """The recorded frames of a training: found, split, packed, and summed up for the user."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import torch
 
@@ -25,9 +28,27 @@ from endoforge.data.split import (
 from endoforge.data.twins import Digests, group_lines, seeds_of_both
 from endoforge.train.config import TrainConfig
 from endoforge.train.saved import Facts
-from endoforge.train.summary import dropped_by_side, lines_on_missing_boxes, summary_lines
+from endoforge.train.summary import (
+    OfSide,
+    SideCounts,
+    dropped_by_side,
+    lines_on_missing_boxes,
+    summary_lines,
+)
 
 log = logging.getLogger(__name__)
+
+
+class FoundFrames(Protocol):
+    """Frames on disk for both sides, each known by a fingerprint from other sets of frames."""
+
+    @property
+    def train_fingerprint(self) -> str: ...
+    @property
+    def val_fingerprint(self) -> str: ...
+
+
+FoundT = TypeVar("FoundT", bound=FoundFrames)
 
 
 @dataclass(frozen=True)
@@ -78,20 +99,28 @@ def load_recorded(config: TrainConfig, device: torch.device, group: Group) -> Re
     UserError where a side has no frame that can be used, naming where it looked, and where the
     processes found different data.
     """
-    if group.is_main:  # its turn to decode; the others then find the frames in the cache
-        source = _load(config, device, group.shard, writes=True)
+    source = in_turn(group, partial(_load, config, device, group.shard, writes=group.is_main))
+    for line in lines_on_missing_boxes(SideCounts.of(source.train), source.val, config.label):
+        log.warning("%s", line)
+    return source
+
+
+def in_turn(group: Group, load: Callable[[], FoundT]) -> FoundT:
+    """Load in the main process, then in the others, which find in the caches what it put there.
+
+    Raises UserError where the processes found different data.
+    """
+    if not group.is_main:
         group.from_main(None)
-    else:
+    source = load()
+    if group.is_main:
         group.from_main(None)
-        source = _load(config, device, group.shard, writes=False)
     found = group.gather((source.train_fingerprint, source.val_fingerprint))
     if any(one != found[0] for one in found):
         raise UserError(
             "the processes of this training see different data: give all machines the same "
             "--input-root, and a --split-manifest if its frames come from a split"
         )
-    for line in lines_on_missing_boxes(source.train, source.val, config.label):
-        log.warning("%s", line)
     return source
 
 
@@ -119,8 +148,14 @@ def _load(
     val = pack_validation(config, split.val, classes)
     log_dropped(train.tally)
     log_dropped(val.tally)
-    dropped = dropped_by_side(split, index, real, train, val)
-    for line in summary_lines(train, val, dropped, split.left_out):
+    dropped = dropped_by_side(
+        index.tally,
+        {frame.run for frame in split.train},
+        {frame.run for frame in split.val} if real is None else set(),
+        [("training", train.tally), ("validation", val.tally), *of_validation(real)],
+    )
+    sides = SideCounts.of(train), SideCounts.of(val)
+    for line in summary_lines(*sides, val.class_names, dropped, split.left_out):
         log.info("%s", line)
     log_unknown(val, classes)
     return RecordedSource(
@@ -139,6 +174,11 @@ def pack_validation(config: TrainConfig, frames: list[FrameRecord], classes: Cla
         strict=config.strict,
         label="validation",
     )
+
+
+def of_validation(real: CaptureIndex | None) -> list[OfSide]:
+    """What the index of real runs dropped, if there is one."""
+    return [("validation", real.tally)] if real else []
 
 
 def log_unknown(val: LabelledInputs, classes: Classes) -> None:

@@ -1,5 +1,6 @@
-"""Where the frames of a training come from: recorded runs, or the simulator."""
+"""Where the frames of a training come from: recorded runs, shards of them, or the simulator."""
 
+from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -12,6 +13,8 @@ from endoforge.train.config import TrainConfig
 from endoforge.train.recorded import load_recorded
 from endoforge.train.saved import Facts
 from endoforge.train.simulated import load_simulated
+from endoforge.train.streamed import load_streamed
+from endoforge.train.survey import shards_in
 
 
 class TrainingSource(Protocol):
@@ -46,6 +49,8 @@ def training_source(config: TrainConfig, device: torch.device, group: Group) -> 
     Tells the user what was found. Raises UserError for frames, sizes and devices that can't be
     used.
     """
-    if config.steps is None:  # which --simulate needs, and nothing else may have
-        return load_recorded(config, device, group)
-    return load_simulated(config, config.steps, device, group)
+    if config.steps is not None:  # which --simulate needs, and nothing else may have
+        return load_simulated(config, config.steps, device, group)
+    if shards := shards_in(Path(config.input_root)):
+        return load_streamed(config, shards, device, group)
+    return load_recorded(config, device, group)

@@ -1,58 +1,92 @@
 """What a training starts from, for people: both sides of the split beside each other."""
 
 from collections import Counter
+from collections.abc import Container, Iterable
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from endoforge.captures.index import CaptureIndex
 from endoforge.captures.schema import DEFAULT_CLASS
+from endoforge.captures.tally import Tally
 from endoforge.core.choices import LabelField
-from endoforge.data.classes import boxes_by_class
+from endoforge.data.classes import Classes, boxes_by_class
 from endoforge.data.pack import LabelledInputs, Pack
-from endoforge.data.split import Split
 
 SIDES = ("training", "validation", "neither")
 Dropped = Counter[tuple[str, str]]
 """How much was dropped, by reason and side."""
+OfSide = tuple[str, Tally]
+"""A side, and what was dropped of it."""
+
+
+@dataclass(frozen=True)
+class SideCounts:
+    """What one side of a split has: runs, frames, of these with one box and with more, and boxes of
+    each class by its name."""
+
+    runs: int
+    frames: int
+    with_one: int
+    with_more: int
+    boxes: Counter[str]
+
+    @classmethod
+    def of(cls, pack: Pack) -> "SideCounts":
+        """Those of a pack."""
+        return cls.of_inputs(pack, len({frame.run for frame in pack.frames}))
+
+    @classmethod
+    def of_inputs(cls, inputs: LabelledInputs, runs: int) -> "SideCounts":
+        """Those of inputs that are frames of so many runs."""
+        numbers = np.array([len(boxes) for boxes in inputs.boxes], np.int64)
+        one, more = int((numbers == 1).sum()), int((numbers > 1).sum())
+        return cls(runs, len(inputs), one, more, boxes_by_class(inputs))
+
+    def share(self, number: int) -> str:
+        """So many of the frames, and what share of them that is."""
+        return f"{number:,} ({100 * number / self.frames:.1f} %)"
 
 
 def dropped_by_side(
-    split: Split, index: CaptureIndex, real: CaptureIndex | None, train: Pack, val: Pack
+    found: Tally, train_runs: Container[str], val_runs: Container[str], sides: Iterable[OfSide]
 ) -> Dropped:
-    """What the indexes and the packs dropped; what `real`, if any, dropped is of validation.
+    """What was dropped by side: `sides` say of which one a tally is.
 
-    What `index` dropped is of the side that has frames of its run; of neither, if none or both do.
+    What is `found` before the split is of the side that has frames of its run; of neither, if none
+    or both do.
     """
-    train_runs = {frame.run for frame in split.train}
-    val_runs = {frame.run for frame in split.val} if real is None else set()
     dropped: Dropped = Counter()
-    for (reason, run), number in index.tally.by_run.items():
+    for (reason, run), number in found.by_run.items():
         in_train, in_val = run in train_runs, run in val_runs
         side = "neither" if in_train == in_val else "training" if in_train else "validation"
         dropped[reason, side] += number
-    tallies = [("training", train.tally), ("validation", val.tally)]
-    tallies += [("validation", real.tally)] if real else []
-    for side, tally in tallies:
+    for side, tally in sides:
         for reason, number in tally.counts.items():
             dropped[reason, side] += number
     return dropped
 
 
-def summary_lines(train: Pack, val: Pack, dropped: Dropped, left_out: int) -> list[str]:
-    """A table of both sides beside each other, with what was dropped of each and why."""
-    packs = (train, val)
-    counts = [_box_counts(pack) for pack in packs]
+def summary_lines(
+    train: SideCounts, val: SideCounts, class_names: Classes, dropped: Dropped, left_out: int
+) -> list[str]:
+    """A table of both sides beside each other, with what was dropped of each and why.
+
+    `class_names` are those of both sides.
+    """
+    sides = (train, val)
     rows = [
         ("", *SIDES[:2]),
-        ("runs", *(f"{len({frame.run for frame in pack.frames}):,}" for pack in packs)),
-        ("frames", *(f"{len(pack):,}" for pack in packs)),
-        ("with boxes", *(_share(each > 0) for each in counts)),
-        ("  one box", *(_share(each == 1) for each in counts)),
-        ("  more boxes", *(_share(each > 1) for each in counts)),
-        ("empty (no box)", *(_share(each == 0) for each in counts)),
-        ("boxes", *(f"{each.sum():,}" for each in counts)),
-        *_class_rows(packs),
+        ("runs", *(f"{side.runs:,}" for side in sides)),
+        ("frames", *(f"{side.frames:,}" for side in sides)),
+        ("with boxes", *(side.share(side.with_one + side.with_more) for side in sides)),
+        ("  one box", *(side.share(side.with_one) for side in sides)),
+        ("  more boxes", *(side.share(side.with_more) for side in sides)),
+        (
+            "empty (no box)",
+            *(side.share(side.frames - side.with_one - side.with_more) for side in sides),
+        ),
+        ("boxes", *(f"{side.boxes.total():,}" for side in sides)),
+        *_class_rows(sides, class_names),
         *_dropped_rows("dropped", "frame: ", dropped),
         *_dropped_rows("boxes dropped", "box: ", dropped),
     ]
@@ -69,13 +103,13 @@ def summary_lines(train: Pack, val: Pack, dropped: Dropped, left_out: int) -> li
 
 
 def lines_on_missing_boxes(
-    train: LabelledInputs | None, val: LabelledInputs, field: LabelField
+    train: SideCounts | None, val: LabelledInputs, field: LabelField
 ) -> list[str]:
     """A line for each side without any box; `train` is None if frames are made as needed."""
     lines = []
-    if train is not None and not boxes_by_class(train):
+    if train is not None and not train.boxes.total():
         lines.append(
-            f"no box in the {len(train):,} training frames (--label {field}): a detector that is "
+            f"no box in the {train.frames:,} training frames (--label {field}): a detector that is "
             "shown no polyp learns to find none; look at the labels"
         )
     if not boxes_by_class(val):
@@ -86,13 +120,13 @@ def lines_on_missing_boxes(
     return lines
 
 
-def _class_rows(packs: tuple[Pack, Pack]) -> list[tuple[str, ...]]:
+def _class_rows(
+    sides: tuple[SideCounts, SideCounts], class_names: Classes
+) -> list[tuple[str, ...]]:
     """The boxes of each class, unless all are of the default one."""
-    names = packs[1].class_names  # validation's hold training's
-    if names == (DEFAULT_CLASS,):
+    if class_names == (DEFAULT_CLASS,):
         return []
-    counts = [boxes_by_class(pack) for pack in packs]
-    return [(f"  {name}", *(f"{each[name]:,}" for each in counts)) for name in names]
+    return [(f"  {name}", *(f"{side.boxes[name]:,}" for side in sides)) for name in class_names]
 
 
 def _dropped_rows(title: str, kind: str, dropped: Dropped) -> list[tuple[str, ...]]:
@@ -110,11 +144,3 @@ def _dropped_rows(title: str, kind: str, dropped: Dropped) -> list[tuple[str, ..
         shown = [train, val, neither] if neither else [train, val]
         rows.append((name, *(f"{number:,}" for number in shown)))
     return rows
-
-
-def _box_counts(pack: Pack) -> NDArray[np.int64]:
-    return np.array([len(boxes) for boxes in pack.boxes], np.int64)
-
-
-def _share(members: NDArray[np.bool_]) -> str:
-    return f"{members.sum():,} ({100 * members.mean():.1f} %)"
