@@ -1,5 +1,6 @@
 """`datagen --ray`: the same bytes, whatever dies, and one line for what can't be."""
 
+import errno
 import logging
 import os
 import signal
@@ -7,21 +8,24 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from endoforge import cli
+from endoforge import __version__, cli
 from endoforge.captures.index import index_root
 from endoforge.core.errors import UserError
 from endoforge.datagen.config import DatagenConfig
 from endoforge.datagen.generate import generate
-from endoforge.datagen.on_ray import MOST_TRIES, _Foreman
+from endoforge.datagen.job import make_job
+from endoforge.datagen.job_report import DatagenReport
+from endoforge.datagen.on_ray import MOST_TRIES, _Foreman, _renderer, _seats
 from endoforge.datagen.ray_cluster import QUIET
 from endoforge.datagen.ray_crew import _fault
-from endoforge.datagen.ray_worker import BatchMade
+from endoforge.datagen.ray_worker import BatchMade, RunFailed, RunMade, RunOrder
+from endoforge.datagen.resume import EarlierRuns
 
 from .conftest import data_set, job
 
@@ -87,6 +91,7 @@ class Killer(logging.Handler):
         os.kill(self.processes[index], signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_a_dead_worker_costs_its_run_alone_and_the_bytes_are_those_without_ray(
     address: str,
     tmp_path: Path,
@@ -168,7 +173,7 @@ def test_workers_that_cannot_make_the_same_runs_are_left_out_by_name(
 
 def test_faults_of_a_worker_are_told_with_the_mend() -> None:
     facts = {"node": "n (10.0.0.1)", "version": "", "sees": True, "writes": False}
-    fine = facts | {"version": cli.__version__, "python": sys.version.split()[0], "writes": True}
+    fine = facts | {"version": __version__, "python": sys.version.split()[0], "writes": True}
     root = Path("/shared")
     assert _fault(fine, root) is None
     assert "n (10.0.0.1) has Python 3.9.1, this is" in str(_fault(fine | {"python": "3.9.1"}, root))
@@ -210,6 +215,7 @@ def left_of_ray(folder: Path, but: str = "nothing") -> list[str]:
     return left
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at /proc")
 def test_interrupted_then_killed_and_resumed_it_is_what_it_would_have_been(
     tmp_path: Path, whole: dict[int, dict[str, Any]]
@@ -252,6 +258,7 @@ sys.exit(cli.run(sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 def test_an_address_where_no_cluster_is_takes_a_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -300,3 +307,123 @@ def test_a_renderer_that_the_cluster_lacks_is_named(address: str, tmp_path: Path
     with pytest.raises(UserError, match="--renderer cuda: the Ray cluster has no GPU"):
         generate(config)
     assert not list(tmp_path.iterdir())
+
+
+class FakeCrew:
+    """One worker, who says of each run that he is given what `news` has next."""
+
+    def __init__(self, *news: Sequence[object]) -> None:
+        self.told = list(news)
+        self.given: list[RunOrder] = []
+        self.is_busy = False
+        self.stopped = False
+
+    @property
+    def has_idle(self) -> bool:
+        return not self.is_busy
+
+    def hire(self, num_waiting: int) -> None:
+        pass
+
+    def give(self, order: RunOrder) -> None:
+        self.given.append(order)
+        self.is_busy = True
+
+    def news(self) -> Iterator[tuple[RunOrder, object]]:
+        self.is_busy = False
+        for one in self.told.pop(0):
+            yield self.given[-1], one
+
+    def stop(self) -> dict[int, int]:
+        self.stopped = True
+        return {}
+
+    def dismiss(self) -> None:
+        pass
+
+
+def overseen(root: Path, crew: FakeCrew, seen: list[tuple[int, int | None]]) -> DatagenReport:
+    """What a foreman reports who has runs 0 and 1 made by the crew."""
+    job = make_job(DatagenConfig(seed=1, runs=2, output_root=str(root)))
+    report = DatagenReport(root, "cpu")
+
+    def advance(count: int = 1, *, total: int | None = None) -> None:
+        seen.append((count, total))
+
+    foreman = _Foreman(job, EarlierRuns(), [0, 1], report, advance)
+    foreman.oversee(crew)  # type: ignore[arg-type]
+    return report
+
+
+def made(root: Path, frames: int) -> RunMade:
+    return RunMade(DatagenReport(root, "cpu", [root / f"run_{frames}"], frames, 1, 2))
+
+
+def test_errors_of_a_run_are_tried_again_and_the_total_is_foreseen(tmp_path: Path) -> None:
+    seen: list[tuple[int, int | None]] = []
+    broken = RunFailed("ZeroDivisionError: x", 3, None)
+    crew = FakeCrew(
+        [BatchMade(2, 10), broken],
+        [BatchMade(7, 7), made(tmp_path, 10)],
+        [BatchMade(4, 4), made(tmp_path, 4)],
+    )
+    report = overseen(tmp_path, crew, seen)
+    assert [(order.run_index, order.again) for order in crew.given] == [
+        (0, False),
+        (0, True),
+        (1, False),
+    ]
+    # Run 1 is taken to be as long as run 0, until it is known; run 0 had 3 frames before.
+    assert seen == [(2, 20), (7, 20), (4, 14)]
+    assert (report.frames, report.boxes, report.lost) == (14, 4, [])
+
+
+def test_a_full_disk_ends_the_job_in_one_line_however_often_it_was_tried(tmp_path: Path) -> None:
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/shared/run_1/images/x.png")
+    crew = FakeCrew(
+        [RunFailed("ZeroDivisionError: x", 0, None)],
+        [BatchMade(4, 9), RunFailed(str(full), 5, full)],
+    )
+    with pytest.raises(
+        UserError,
+        match=r"^/shared/run_1/images/x.png: no space left on the disk; 5 whole frames .* "
+        "--seed 1 --resume goes on",
+    ):
+        overseen(tmp_path, crew, [])
+    assert crew.stopped
+
+
+def test_what_the_user_must_mend_ends_the_job_at_the_first_try(tmp_path: Path) -> None:
+    crew = FakeCrew([RunFailed("UserError: no", 0, UserError("no (on node n)"))])
+    with pytest.raises(UserError, match=r"^no \(on node n\)$"):
+        overseen(tmp_path, crew, [])
+    assert len(crew.given) == 1
+    assert crew.stopped
+
+
+class FakeRay:
+    def __init__(self, **resources: float) -> None:
+        self.cluster_resources = lambda: resources
+
+
+@pytest.mark.parametrize(
+    ("resources", "wanted", "renderer", "seats"),
+    [
+        ({"CPU": 6.0}, "auto", "cpu", 6),
+        ({"CPU": 6.0, "GPU": 2.0, "accelerator_type:H100": 1.0}, "auto", "cuda", 2),
+        (
+            {"CPU": 6.0, "GPU": 4.0, "accelerator_type:AMD-Instinct-MI300X": 1.0},
+            "auto",
+            "amdgpu",
+            4,
+        ),
+        ({"CPU": 6.0, "GPU": 2.0}, "cpu", "cpu", 6),
+        ({"CPU": 6.0, "GPU": 2.0}, "cuda", "cuda", 2),
+    ],
+)
+def test_workers_are_as_many_as_what_renders(
+    resources: dict[str, float], wanted: Any, renderer: str, seats: int
+) -> None:
+    ray = FakeRay(**resources)
+    assert _renderer(ray, wanted, "auto") == renderer
+    assert _seats(ray, renderer) == seats

@@ -174,6 +174,8 @@ class Crew:
         except self._ray.exceptions.RayError as error:
             self._part_with(worker)
             news = WorkerLost(f"its worker on {worker.node} was lost: {_short(error)}")
+        if isinstance(news, RunFailed):
+            news = _named(news, worker.node)
         order = worker.order
         if not isinstance(news, BatchMade):  # the last word on the run
             worker.order = None
@@ -251,12 +253,20 @@ def _fault(facts: dict[str, Any], root: Path) -> str | None:
     return None
 
 
+def _named(failed: RunFailed, node: str) -> RunFailed:
+    """The same, with the node in what people read."""
+    ends, reason = failed.ends_the_job, f"{failed.reason} (on {node})"
+    if isinstance(ends, UserError):
+        ends = UserError(f"{ends} (on {node})")
+    return replace(failed, reason=reason, ends_the_job=ends)
+
+
 def _short(error: Exception) -> str:
     """What became of a worker, in some words; Ray has paragraphs."""
     text = str(error)
     if "OutOfMemory" in type(error).__name__ or "running low on memory" in text:
         return "its node ran out of memory"
-    if "node" in text and "died" in text and "NodeDied" in type(error).__name__:
+    if "node has died" in text or "NodeDied" in type(error).__name__:
         return "its node is gone"
     cause = getattr(error, "cause", None)
     if cause is not None:
