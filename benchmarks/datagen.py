@@ -1,7 +1,8 @@
 """Frames per second of `datagen`, from seeds to PNG and JSON on disk; --compare: and on Ray.
 
 `--compare` takes turns between datagen alone and a Ray of this machine with one and with two
-workers, and gives of each the seconds until the first frame, and the frames a second from then on.
+workers, and gives of each the seconds until every worker has a frame on disk, and the frames a
+second from then on.
 """
 
 import argparse
@@ -34,8 +35,9 @@ def main() -> None:
     parser.add_argument("--max-frames", type=int, default=100)
     parser.add_argument("--workers", type=int)
     parser.add_argument("--compare", action="store_true")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="of --compare")
     flags = vars(parser.parse_args())
-    compare = flags.pop("compare")
+    compare, rounds = flags.pop("compare"), flags.pop("rounds")
     config = DatagenConfig(randomization="plain", **flags)
     result = {
         "benchmark": "datagen_on_ray" if compare else "datagen",
@@ -44,14 +46,14 @@ def main() -> None:
         "cpus": os.cpu_count(),
     }
     if compare:
-        result |= compared(config)
+        result |= compared(config, rounds)
     else:
         renderer, rate = frames_per_second(config)
         result |= {"renderer": renderer, "frames_per_s": round(rate, 1)}
     print(json.dumps(result))
 
 
-def compared(config: DatagenConfig) -> dict[str, Any]:
+def compared(config: DatagenConfig, rounds: int) -> dict[str, Any]:
     """Of each way the median over rounds: frames/s, seconds before, and the rate by `alone`'s."""
     rates: dict[str, list[float]] = {way: [] for way in WAYS}
     before: dict[str, list[float]] = {way: [] for way in WAYS}
@@ -59,12 +61,12 @@ def compared(config: DatagenConfig) -> dict[str, Any]:
         for way, settings in WAYS.items():  # compiles the kernels
             first = replace(config, runs=1, max_frames=4, seed=0, **settings)
             generate(replace(first, output_root=str(folder / f"first_{way}")))
-        for k in range(ROUNDS):
+        for k in range(rounds):
             for way, settings in WAYS.items():
                 root = folder / f"{way}_{k}"
                 started = time.time()
                 generate(replace(config, seed=1 + k, output_root=str(root), **settings))
-                rate, first_at = _pace(root)
+                rate, first_at = _pace(root, settings.get("workers", 1))
                 rates[way].append(rate)
                 before[way].append(first_at - started)
     return {
@@ -82,10 +84,15 @@ def compared(config: DatagenConfig) -> dict[str, Any]:
     }
 
 
-def _pace(root: Path) -> tuple[float, float]:
-    """Frames a second after the first one, and when that was written."""
-    times = sorted(path.stat().st_mtime for path in root.glob("run_*/labels/*.json"))
-    return (len(times) - 1) / (times[-1] - times[0]), times[0]
+def _pace(root: Path, workers: int) -> tuple[float, float]:
+    """Frames a second once each of the first runs, one a worker, has a frame; and when it had."""
+    runs = sorted(
+        sorted(path.stat().st_mtime for path in run.glob("labels/*.json"))
+        for run in root.glob("run_*")
+    )
+    begun = runs[workers - 1][0]
+    after = [moment for run in runs for moment in run if moment > begun]
+    return len(after) / (max(after) - begun), begun
 
 
 if __name__ == "__main__":

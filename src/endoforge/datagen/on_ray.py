@@ -22,7 +22,7 @@ from endoforge.core.temporary import temporary_beside
 from endoforge.datagen.job import RunJob
 from endoforge.datagen.job_report import DatagenReport, LostRun
 from endoforge.datagen.output import USUAL_FRAMES
-from endoforge.datagen.ray_cluster import cluster
+from endoforge.datagen.ray_cluster import cluster, hushed
 from endoforge.datagen.ray_crew import Crew, WorkerLost, write_probe
 from endoforge.datagen.ray_worker import BatchMade, RunFailed, RunMade, RunOrder
 from endoforge.datagen.recording import explain
@@ -56,6 +56,7 @@ def record_on_ray(job: RunJob, address: str, most_workers: int | None) -> Datage
         with (
             _probe(job.output_root) as probe,
             progress("simulating", expected, "frames", FIRST) as advance,
+            hushed(),
         ):
             crew = Crew(ray, probe, most, on_gpu=job.renderer in ON_A_GPU)
             _Foreman(job, found, todo, report, advance).oversee(crew)
@@ -131,10 +132,9 @@ class _Foreman:
         self._wanted: dict[int, int] = {}
         """Frames that this job makes of each run that was begun."""
         self._earlier = {
-            index: frozenset(map(frame_number, _names(there.run_dir / "labels")))
-            for index, there in found.unfinished.items()
+            index: _frames_in(there.run_dir) for index, there in found.unfinished.items()
         }
-        self._before = frozenset(_names(job.output_root))
+        self._before = frozenset(path.name for path in job.output_root.glob("run_*"))
 
     def oversee(self, crew: Crew) -> None:
         """Have all runs made; whatever ends it, workers stop, and what is safe is said."""
@@ -160,9 +160,17 @@ class _Foreman:
         if there is None and again:
             job = self._job
             there = run_begun(job.output_root, job.data_set, index, self._before)
+        earlier = self._earlier.get(index, frozenset())
+        if there is not None and again:
+            self._count_untold(index, len(_frames_in(there.run_dir) - earlier))
         self._tries[index] += 1
         self._by_others[index] = self._frames[index]
-        return RunOrder(self._job, index, there, self._earlier.get(index, frozenset()), again)
+        return RunOrder(self._job, index, there, earlier, again)
+
+    def _count_untold(self, index: int, frames: int) -> None:
+        """A worker that was lost may have written more frames than it told."""
+        self._advance(max(0, frames - self._frames[index]))
+        self._frames[index] = frames
 
     def _hear(self, index: int, news: BatchMade | RunMade | RunFailed | WorkerLost) -> None:
         if isinstance(news, BatchMade):
@@ -199,5 +207,5 @@ class _Foreman:
         return known + round((self._num_runs - len(self._wanted)) * known / len(self._wanted))
 
 
-def _names(folder: Path) -> list[str]:
-    return [path.name for path in folder.glob("*")]
+def _frames_in(run_dir: Path) -> frozenset[int | None]:
+    return frozenset(frame_number(path.name) for path in (run_dir / "labels").glob("frame_*.json"))

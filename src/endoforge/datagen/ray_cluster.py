@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import io
 import logging
 import os
 import socket
@@ -52,8 +53,7 @@ def cluster(address: str, num_cpus: int) -> Iterator[Any]:
     settings = QUIET | (OF_OUR_OWN if address == "local" else BOUNDED)
     before = dict(os.environ)
     os.environ.update(settings)
-    quiet: Any = _Hush(sys.stdout)
-    with contextlib.redirect_stdout(quiet):
+    with hushed():
         try:
             with held_interrupts():  # half-started, Ray would leave processes behind
                 ray = _ray()
@@ -66,7 +66,8 @@ def cluster(address: str, num_cpus: int) -> Iterator[Any]:
         try:
             yield ray
         finally:
-            with held_interrupts():
+            # It prints here what it has kept of its threads' lines, since they say the same.
+            with held_interrupts(), contextlib.redirect_stdout(io.StringIO()):
                 ray.shutdown()
 
 
@@ -144,8 +145,19 @@ def _unseen_stderr() -> Iterator[None]:
                 log.debug("ray: %s", line)
 
 
+@contextlib.contextmanager
+def hushed() -> Iterator[None]:
+    """What Ray's threads print goes to the debug log; for what puts another stdout in place, too.
+
+    As a bar does, so that lines stand above it.
+    """
+    quiet: Any = _Hush(sys.stdout)
+    with contextlib.redirect_stdout(quiet):
+        yield
+
+
 class _Hush:
-    """A stream that Ray's threads don't reach: what they print goes to the debug log."""
+    """A stream that Ray's threads don't reach."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
