@@ -70,7 +70,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 def run(argv: list[str]) -> int:
     """Run the command line and return its exit code.
 
-    0 done, 1 bug, 2 usage, 3 done but for a part of a video, 130 interrupted.
+    0 done, 1 bug or runs that no worker could make, 2 usage, 3 done but for a part of a video,
+    130 interrupted.
     """
     debug = "--debug" in argv
     # PyTorch's threads wait for each other in busy loops; where another program wants the same
