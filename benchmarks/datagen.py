@@ -1,12 +1,30 @@
-"""Frames per second of `datagen`, from seeds to PNG and JSON on disk."""
+"""Frames per second of `datagen`, from seeds to PNG and JSON on disk; --compare: and on Ray.
+
+`--compare` takes turns between datagen alone and a Ray of this machine with one and with two
+workers, and gives of each the seconds until every worker has a frame on disk, and the frames a
+second from then on.
+"""
 
 import argparse
 import json
 import os
+import statistics
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 from endoforge import __version__
-from endoforge.bench.record_speed import frames_per_second
+from endoforge.bench.record_speed import ROUNDS, frames_per_second
+from endoforge.core.folders import scratch_folder
 from endoforge.datagen.config import DatagenConfig
+from endoforge.datagen.generate import generate
+
+WAYS: dict[str, dict[str, Any]] = {
+    "alone": {},
+    "ray_1": {"ray": "local", "workers": 1},
+    "ray_2": {"ray": "local", "workers": 2},
+}
 
 
 def main() -> None:
@@ -16,17 +34,65 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--max-frames", type=int, default=100)
     parser.add_argument("--workers", type=int)
+    parser.add_argument("--compare", action="store_true")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="of --compare")
     flags = vars(parser.parse_args())
-    renderer, rate = frames_per_second(DatagenConfig(randomization="plain", **flags))
+    compare, rounds = flags.pop("compare"), flags.pop("rounds")
+    config = DatagenConfig(randomization="plain", **flags)
     result = {
-        "benchmark": "datagen",
+        "benchmark": "datagen_on_ray" if compare else "datagen",
         "version": __version__,
         **flags,
-        "renderer": renderer,
         "cpus": os.cpu_count(),
-        "frames_per_s": round(rate, 1),
     }
+    if compare:
+        result |= compared(config, rounds)
+    else:
+        renderer, rate = frames_per_second(config)
+        result |= {"renderer": renderer, "frames_per_s": round(rate, 1)}
     print(json.dumps(result))
+
+
+def compared(config: DatagenConfig, rounds: int) -> dict[str, Any]:
+    """Of each way the median over rounds: frames/s, seconds before, and the rate by `alone`'s."""
+    rates: dict[str, list[float]] = {way: [] for way in WAYS}
+    before: dict[str, list[float]] = {way: [] for way in WAYS}
+    with scratch_folder() as folder:
+        for way, settings in WAYS.items():  # compiles the kernels
+            first = replace(config, runs=1, max_frames=4, seed=0, **settings)
+            generate(replace(first, output_root=str(folder / f"first_{way}")))
+        for k in range(rounds):
+            for way, settings in WAYS.items():
+                root = folder / f"{way}_{k}"
+                started = time.time()
+                generate(replace(config, seed=1 + k, output_root=str(root), **settings))
+                rate, first_at = _pace(root, settings.get("workers", 1))
+                rates[way].append(rate)
+                before[way].append(first_at - started)
+    return {
+        "frames_per_s": {way: round(statistics.median(rates[way]), 2) for way in WAYS},
+        "seconds_before": {way: round(statistics.median(before[way]), 1) for way in WAYS},
+        "ratio": {
+            way: round(
+                statistics.median(
+                    mine / alone for mine, alone in zip(rates[way], rates["alone"], strict=True)
+                ),
+                2,
+            )
+            for way in WAYS
+        },
+    }
+
+
+def _pace(root: Path, workers: int) -> tuple[float, float]:
+    """Frames a second once each of the first runs, one a worker, has a frame; and when it had."""
+    runs = sorted(
+        sorted(path.stat().st_mtime for path in run.glob("labels/*.json"))
+        for run in root.glob("run_*")
+    )
+    begun = runs[workers - 1][0]
+    after = [moment for run in runs for moment in run if moment > begun]
+    return len(after) / (max(after) - begun), begun
 
 
 if __name__ == "__main__":

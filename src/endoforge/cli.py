@@ -42,9 +42,10 @@ class Command:
     summary: str
     config: str
     """`module:ClassName`, imported when the command is parsed."""
-    run: Callable[[Any], None] | str
-    """A function, or `module:function` of which the result has `lines()` to print, and perhaps
-    `incomplete`: whether it lacks a part of a video that couldn't be decoded."""
+    run: Callable[[Any], int | None] | str
+    """A function, whose result is the exit code (None: 0), or `module:function` of which the result
+    has `lines()` to print, and perhaps `incomplete`: whether it lacks a part of a video that
+    couldn't be decoded."""
     in_processes: bool = False
     """Whether torchrun may start several processes of it."""
 
@@ -69,7 +70,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 def run(argv: list[str]) -> int:
     """Run the command line and return its exit code.
 
-    0 done, 1 bug, 2 usage, 3 done but for a part of a video, 130 interrupted.
+    0 done, 1 bug or runs that no worker could make, 2 usage, 3 done but for a part of a video,
+    130 interrupted.
     """
     debug = "--debug" in argv
     # PyTorch's threads wait for each other in busy loops; where another program wants the same
@@ -148,8 +150,7 @@ def _dispatch(argv: list[str]) -> int:
             log.warning(line)
     config = with_environment(config, os.environ)
     if callable(command.run):
-        command.run(config)
-        return EXIT_OK
+        return command.run(config) or EXIT_OK
     report = named(command.run)(config)
     _print(report.lines())
     return EXIT_INCOMPLETE if getattr(report, "incomplete", False) else EXIT_OK
@@ -237,13 +238,20 @@ def one_line(complaint: str) -> str:
     return message
 
 
-def _datagen(config: Any) -> None:
+def _datagen(config: Any) -> int:
     if config.print_randomization:
         ranges = named("endoforge.datagen.job:randomization_of")(config)
         _print(named("endoforge.sim.randomization:randomization_toml")(ranges).splitlines())
-        return
+        return EXIT_OK
     generate = named("endoforge.datagen.generate:generate")
-    _print(generate(replace(config, seed=_seed(config))).lines())
+    seed = _seed(config)
+    report = generate(replace(config, seed=seed))
+    _print(report.lines())
+    if not report.lost:
+        return EXIT_OK
+    lost = ", ".join(str(one.run_index) for one in report.lost)
+    line = f"endoforge: error: not complete: runs {lost}; the same command with --seed {seed}"
+    return _fail(f"{line} --resume goes on", EXIT_BUG)
 
 
 def _seed(config: Any) -> int | None:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from endoforge.captures.recorder import RunRecorder
-from endoforge.datagen.generate import in_parallel
 from endoforge.datagen.output import Output
+from endoforge.datagen.recording import in_parallel
 from endoforge.sim.renderer import CameraShot, RenderedFrames, Renderer
 
 from .conftest import job

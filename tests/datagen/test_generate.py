@@ -50,7 +50,7 @@ def test_no_part_of_a_data_set_depends_on_how_it_is_made(
     job(tmp_path / "parts", run_range="2:4", workers=5, **flags)
     job(tmp_path / "parts", run_range="0:2", runs=4, **flags)
     # As on a GPU: three runs share their batches of 7, which cross from run to run.
-    monkeypatch.setattr("endoforge.datagen.generate.default_batch_size", lambda _: 7)
+    monkeypatch.setattr("endoforge.datagen.recording.default_batch_size", lambda _: 7)
     monkeypatch.setattr(simulator, "_runs_a_group", lambda _: 3)
     job(tmp_path / "groups", runs=4, workers=3, **flags)
     plain = data_set(tmp_path / "plain")

@@ -17,6 +17,9 @@ MOST_RUNS = 1_000_000
 SAVED = ("instance", "depth", "normals", "pose")
 """What --save can name, in the order in which it is kept."""
 
+OF_NO_CLUSTER = ("metal", "vulkan")
+"""Renderers that --ray can't have: a cluster counts CPUs and the GPUs of CUDA and ROCm."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DatagenConfig:
@@ -53,7 +56,12 @@ class DatagenConfig:
     """Record runs A to B - 1 of the data set only: a part for one of several jobs."""
 
     workers: Annotated[int | None, arg(metavar="INT")] = None
-    """Threads that prepare scenes and write files. Default: one a CPU core."""
+    """Threads that prepare scenes and write files. Default: one a CPU core. With --ray the
+    cluster's workers, each of a CPU core or a GPU; default: as many as it has."""
+
+    ray: Annotated[str | None, arg(metavar="ADDRESS|local")] = None
+    """Have workers of the Ray cluster at HOST:PORT make the runs; auto: of the one that this
+    machine is part of; local: of one that is started here and ended afterwards."""
 
     polyps: Annotated[str | None, arg(metavar="MIN-MAX")] = None
     """Polyps a run, such as 12-20; in place of the randomisation's."""
@@ -102,6 +110,8 @@ class DatagenConfig:
         checks.check_render_size(f"--resolution {self.resolution}", self.size)
         if self.prune_output_root is not None and not self.prune_empty:
             raise UserError("--prune-output-root: needs --prune-empty")
+        if self.ray is not None:
+            self._check_ray(self.ray)
         if self.from_manifest is not None:
             self._refuse_what_the_manifest_says()
         # Each raises UserError for what it can't read.
@@ -112,7 +122,7 @@ class DatagenConfig:
         checks.check_text("--resolution", self.resolution)
         checks.check_path("--output-root", self.output_root)
         for check, flags in (
-            (checks.check_text, ("run_range", "polyps", "save")),
+            (checks.check_text, ("run_range", "polyps", "save", "ray")),
             (checks.check_path, ("prune_output_root", "randomization", "from_manifest")),
         ):
             for flag in flags:
@@ -167,6 +177,23 @@ class DatagenConfig:
     def num_workers(self) -> int:
         """The number of threads that prepare and write."""
         return self.workers or cpu_cores()
+
+    def _check_ray(self, address: str) -> None:
+        if address.startswith("ray://"):
+            raise UserError(
+                f"--ray {address}: works from a machine of the cluster alone; run the command "
+                "there, with --ray auto"
+            )
+        port = re.fullmatch(r"[^\s/]+:(\d{1,5})", address)
+        if address not in ("local", "auto") and not (port and 0 < int(port[1]) < 2**16):
+            raise UserError(f"--ray {address}: expected HOST:PORT, auto or local")
+        if self.renderer in OF_NO_CLUSTER:
+            raise UserError(
+                f"--renderer {self.renderer}: Ray can't say which worker has it; with --ray choose "
+                "from auto, cpu, cuda, amdgpu"
+            )
+        if self.from_manifest is not None:
+            raise UserError("--ray: --from-manifest makes one run; leave one of them out")
 
     def _refuse_what_the_manifest_says(self) -> None:
         defaults = {field.name: field.default for field in fields(DatagenConfig)}

@@ -1,36 +1,27 @@
-"""The loop of `datagen`: scenes are baked ahead, rendered in batches, and written behind."""
+"""`datagen`: from flags to capture runs, in this process or on a cluster."""
 
 import logging
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from functools import partial
-from threading import Event
-from typing import TypeVar
+from contextlib import closing
 
 from endoforge.captures.config import PruneConfig
 from endoforge.captures.prune import prune_empty
-from endoforge.core.errors import UserError, is_full
+from endoforge.core.errors import UserError
 from endoforge.core.outputs import check_output_folder, refuse_within
 from endoforge.core.progress import progress
 from endoforge.datagen.config import DatagenConfig
 from endoforge.datagen.job import RunJob, make_job
 from endoforge.datagen.job_report import DatagenReport
-from endoforge.datagen.output import USUAL_FRAMES, Output
-from endoforge.datagen.resume import EarlierRuns, find_runs
-from endoforge.sim.engine import Engine, start_engine
-from endoforge.sim.renderer import Renderer
-from endoforge.sim.simulator import BakedRun, bake, default_batch_size, render_runs
-from endoforge.sim.stops import check_of
+from endoforge.datagen.on_ray import record_on_ray
+from endoforge.datagen.output import USUAL_FRAMES
+from endoforge.datagen.recording import explain, record, renderer_of
+from endoforge.datagen.resume import runs_to_make
+from endoforge.sim.engine import start_engine
 
 log = logging.getLogger(__name__)
 
 FIRST = "preparing kernels and runs"
 """What the progress says until the first frames come: kernels may have to be compiled."""
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 def generate(config: DatagenConfig) -> DatagenReport:
@@ -41,20 +32,21 @@ def generate(config: DatagenConfig) -> DatagenReport:
     Raises UserError, before anything is rendered, if a folder can't be written, the renderer isn't
     there, or the settings don't fit what is to be resumed; and later if the disk is full. Whatever
     ends it, frames and labels on disk are whole, and `resume` goes on.
+
+    With `config.ray` the workers of a Ray cluster make the runs: UserError too if it can't be
+    reached, or none of its workers can make them. Runs that end each worker that makes them are
+    the report's `lost`.
     """
     if not isinstance(config, DatagenConfig):
         raise UserError(f"record_runs takes a DatagenConfig, not {config!r}")
     job = make_job(config)
     _check_outputs(config)
-    engine = start_engine(job.renderer)
-    report = DatagenReport(job.output_root, engine.name)
-    found = find_runs(job.output_root, job.data_set, engine.name) if job.resume else EarlierRuns()
-    todo = [index for index in job.run_indices if index not in found.complete]
-    report.complete_before = len(job.run_indices) - len(todo)
     started = time.monotonic()
-    log.info("base seed %d, renderer %s", job.data_set.base_seed, engine.name)
-    _record(job, engine, found, todo, report)
-    report.seconds = time.monotonic() - started
+    if config.ray is None:
+        report = _record_here(job)
+    else:
+        report = record_on_ray(job, config.ray, config.workers)
+    report.seconds = report.seconds or time.monotonic() - started
     if config.prune_empty:
         pruning = PruneConfig(input=config.output_root, output=config.pruned_root)
         report.pruned = prune_empty(pruning)
@@ -69,60 +61,23 @@ def _check_outputs(config: DatagenConfig) -> None:
         check_output_folder(flag, copies)
 
 
-def _record(
-    job: RunJob, engine: Engine, found: EarlierRuns, todo: list[int], report: DatagenReport
-) -> None:
-    data_set = job.data_set
-    batch_size = default_batch_size(engine)
-    renderer = Renderer(*data_set.size, engine, batch_size, normals="normals" in data_set.saved)
-    expected = len(todo) * (data_set.max_frames or USUAL_FRAMES)
-    stopping = Event()
-    with (
-        ThreadPoolExecutor(job.workers) as pool,
-        progress("simulating", expected, "frames", FIRST) as advance,
-    ):
-        output = Output(job, found, pool, report, advance)
-        try:
-            baked = in_parallel(pool, partial(_bake, job, stopping), todo, 2 * job.workers)
-            for batch in render_runs(renderer, output.opened(baked, len(todo))):
-                output.put(batch)
-            output.settle()
-        except BaseException as error:
-            stopping.set()
-            pool.shutdown(cancel_futures=True)
-            _explain(job, output.close(), error)
-            raise
-
-
-def _bake(job: RunJob, stopping: Event, run_index: int) -> tuple[int, BakedRun]:
-    data_set = job.data_set
-    seed = data_set.seed_of(run_index)
-    settings = data_set.randomization, data_set.size, data_set.max_frames, data_set.clock
-    return run_index, bake(seed, *settings, check_of(stopping))
-
-
-def _explain(job: RunJob, frames: int, error: BaseException) -> None:
-    """Log what is safe and how to go on; raises UserError in place of a full disk."""
-    safe = f"{frames} whole frames of this job are in {job.output_root}"
-    go_on = f"the same command with {job.resume_flags} goes on"
-    full = next((one for one in (error, error.__cause__) if is_full(one)), None)
-    if isinstance(full, OSError):
-        place = full.filename or job.output_root
-        raise UserError(
-            f"{place}: no space left on the disk; {safe}; make space, then {go_on}"
-        ) from error
-    if not isinstance(error, UserError):  # which would come again
-        log.warning("unfinished: %s; %s", safe, go_on)
-
-
-def in_parallel(
-    pool: Executor, make: Callable[[Item], Result], items: Iterable[Item], ahead: int
-) -> Iterator[Result]:
-    """Yield `make(item)` of each, in order, made in the pool; at most `ahead` are begun."""
-    begun: deque[Future[Result]] = deque()
-    for item in items:
-        if len(begun) == ahead:
-            yield begun.popleft().result()
-        begun.append(pool.submit(make, item))
-    while begun:
-        yield begun.popleft().result()
+def _record_here(job: RunJob) -> DatagenReport:
+    engine = start_engine(job.renderer)
+    report = DatagenReport(job.output_root, engine.name)
+    found, todo = runs_to_make(job, engine.name, report)
+    started = time.monotonic()
+    log.info("base seed %d, renderer %s", job.data_set.base_seed, engine.name)
+    renderer = renderer_of(job, engine)
+    expected = len(todo) * (job.data_set.max_frames or USUAL_FRAMES)
+    try:
+        with (
+            progress("simulating", expected, "frames", FIRST) as advance,
+            closing(record(job, renderer, found, todo, report, advance)) as batches,
+        ):
+            for _ in batches:
+                pass
+    except BaseException as error:
+        explain(job, report.on_disk, error)
+        raise
+    report.seconds = time.monotonic() - started
+    return report

@@ -7,6 +7,16 @@ from endoforge.captures.prune import PruneReport
 from endoforge.captures.schema import FrameLabel
 
 
+@dataclass(frozen=True)
+class LostRun:
+    """A run that isn't complete, since something ended each worker that made it."""
+
+    run_index: int
+    tries: int
+    reason: str
+    """What ended the last one."""
+
+
 @dataclass
 class DatagenReport:
     """What a job wrote: frames and boxes; `run_dirs` are the runs that it finished."""
@@ -21,6 +31,10 @@ class DatagenReport:
     """Runs that an earlier job had finished, and that were left as they are."""
     resumed: int = 0
     """Runs that an earlier job had begun."""
+    on_disk: int = 0
+    """Whole frames that this job put on disk, with those that it was ended before counting."""
+    lost: list[LostRun] = field(default_factory=list)
+    """Runs that workers of a cluster couldn't make, in order."""
     seconds: float = 0.0
     pruned: PruneReport | None = None
 
@@ -30,6 +44,13 @@ class DatagenReport:
         self.frames += 1
         self.frames_with_polyps += boxes > 0
         self.boxes += boxes
+
+    def add(self, part: "DatagenReport") -> None:
+        """Count what another report says was written."""
+        self.run_dirs += part.run_dirs
+        self.frames += part.frames
+        self.frames_with_polyps += part.frames_with_polyps
+        self.boxes += part.boxes
 
     def lines(self) -> list[str]:
         """The summary for people: a line or two, and those of pruning."""
@@ -43,5 +64,9 @@ class DatagenReport:
             lines.append(
                 f"  resumed: {self.complete_before} runs were complete already, "
                 f"{self.resumed} had been begun"
+            )
+        for one in self.lost:
+            lines.append(
+                f"  not complete: run {one.run_index}, tried {one.tries} times: {one.reason}"
             )
         return lines + (self.pruned.lines() if self.pruned else [])

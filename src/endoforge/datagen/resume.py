@@ -12,7 +12,8 @@ from endoforge.captures.schema import MANIFEST_NAME, RunManifest
 from endoforge.core.errors import UserError
 from endoforge.core.reading import MOST_LABEL_BYTES, read_regular
 from endoforge.core.text import as_utf8
-from endoforge.datagen.job import DataSet
+from endoforge.datagen.job import DataSet, RunJob
+from endoforge.datagen.job_report import DatagenReport
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,19 @@ class EarlierRuns:
 
     complete: dict[int, Path] = field(default_factory=dict)
     unfinished: dict[int, Unfinished] = field(default_factory=dict)
+
+
+def runs_to_make(
+    job: RunJob, renderer: str, report: DatagenReport
+) -> tuple[EarlierRuns, list[int]]:
+    """What earlier jobs left that this one is to go on with, and the runs that it has to make.
+
+    Those that are complete already are counted in `report`. Raises UserError as `find_runs`.
+    """
+    found = find_runs(job.output_root, job.data_set, renderer) if job.resume else EarlierRuns()
+    todo = [index for index in job.run_indices if index not in found.complete]
+    report.complete_before = len(job.run_indices) - len(todo)
+    return found, todo
 
 
 def find_runs(root: Path, data_set: DataSet, renderer: str) -> EarlierRuns:
@@ -59,6 +73,21 @@ def find_runs(root: Path, data_set: DataSet, renderer: str) -> EarlierRuns:
     return found
 
 
+def run_begun(
+    root: Path, data_set: DataSet, run_index: int, before: frozenset[str]
+) -> Unfinished | None:
+    """The folder under `root` in which a worker that is gone began a run; None if there is none.
+
+    Folders whose names are in `before` were there before the job, and aren't looked at.
+    """
+    begun = [
+        Unfinished(run_dir, manifest)
+        for run_dir, manifest, ours in _manifests(root, before)
+        if (ours["base_seed"], ours["run_index"]) == (data_set.base_seed, run_index)
+    ]
+    return begun[-1] if begun else None
+
+
 def seed_to_resume(root: Path) -> int:
     """The base seed of the data set with unfinished runs under `root`.
 
@@ -76,10 +105,16 @@ def seed_to_resume(root: Path) -> int:
     return int(seeds.pop())
 
 
-def _manifests(root: Path) -> Iterator[tuple[Path, RunManifest, dict[str, Any]]]:
-    """Yield the runs that this tool wrote, oldest first: folder, manifest, our part of it."""
+def _manifests(
+    root: Path, ignored: frozenset[str] = frozenset()
+) -> Iterator[tuple[Path, RunManifest, dict[str, Any]]]:
+    """Yield the runs that this tool wrote, oldest first: folder, manifest, our part of it.
+
+    Folders of `ignored` names are left out.
+    """
     unreadable = 0
-    for run_dir in sorted(root.glob("run_*"), key=lambda path: (len(path.name), path.name)):
+    there = (path for path in root.glob("run_*") if path.name not in ignored)
+    for run_dir in sorted(there, key=lambda path: (len(path.name), path.name)):
         try:
             data = read_regular(run_dir / MANIFEST_NAME, MOST_LABEL_BYTES)
             manifest = RunManifest.model_validate_json(as_utf8(data))
