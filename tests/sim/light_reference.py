@@ -6,6 +6,7 @@ import numpy as np
 
 from endoforge.sim.camera import Pose
 from endoforge.sim.scene import Scene
+from tests.sim.glare_reference import stray_stops
 from tests.sim.patch_reference import Array, Hits, Patch
 from tests.sim.surface_reference import finished
 
@@ -38,6 +39,23 @@ def radiance(scene: Scene, pose: Pose, patch: Patch, hits: Hits) -> Array:
     lit = lit + albedo**2 * [0.60, 0.50, 0.45] * (light.bounces / (t**2 + 2500))[:, None]
     shine = 8 * glint * left * look.gloss * finish.gloss
     return np.asarray(albedo * lit * deep[:, None] + shine[:, None] * [1.0, 0.98, 0.94])
+
+
+def metered_gain(scene: Scene, width: int, height: int, time_s: float) -> float:
+    """The gain of the automatic exposure on the axis of a bare straight tube of 20 mm.
+
+    Every sixteenth ray each way is metered, as if the only lamp were the lens.
+    """
+    light, lens = scene.camera.light, scene.lens(width, height)
+    rays = lens.rays(height, width)[4::16, 4::16]
+    rays = rays[: -(-height // 8) // 2, : -(-width // 8) // 2].reshape(-1, 3)
+    if light.metered < 1:
+        spot = math.radians(light.metered * scene.camera.fov_deg / 2)
+        rays = rays[np.arccos(rays[:, 2]) <= spot]
+    sine = np.hypot(rays[:, 0], rays[:, 1])
+    back = np.minimum(sine / ((20 / sine) ** 2 + 9), 0.06)
+    aimed = 1.9 * scene.camera.exposure * 2 ** stray_stops(light, time_s)
+    return float(aimed / np.sqrt((back**2).mean()))
 
 
 def _unit(v: Array) -> Array:

@@ -91,31 +91,37 @@ def wall_patch(scene: Scene, hits: Hits, radius_mm: float = 20.0) -> Patch:
     """Places of the wall of the straight tube."""
     look, tissue, outward = scene.look, scene.look.tissue, hits.outward
     s, around = hits.places[:, 2], angle_to_diamond(_wall_angle(scene, hits))
-    coat = _table(scene.tables.coat, s, around, COAT_STEP).T
-    ones = np.ones(len(s))
-    living = (0 * ones, ones, 0 * ones, 0 * ones)
+    crevice, tone, cover, stain = _table(scene.tables.coat, s, around, COAT_STEP).T
+    zeros = np.zeros(len(s))
+    blood, seen, film, pigment = zeros, zeros + 1, zeros, zeros
     if tissue.differs:
-        living = tuple(_table(scene.tables.tissue, s, around, TISSUE_STEP).T)
+        blood, seen, film, pigment = _table(scene.tables.tissue, s, around, TISSUE_STEP).T
     facing = np.maximum(-(hits.normals * hits.rays).sum(axis=1), 0.15)
     repeats = TILE_MM / look.surface_repeat_mm
     if tissue.branching:
         repeats = max(round(4 * repeats), 1) / 4
     along = np.broadcast_to([0.0, 0.0, 1.0], hits.places.shape)
     return Patch(
-        (s - 0.9 * radius_mm) / TILE_MM + look.turn_u,
-        around + 0.015 * radius_mm + look.turn_v,
-        along,
-        np.cross(along, outward),
-        hits.distance * hits.pixel_angle / facing,
-        *coat,
-        *living,
-        vessels=look.vessels * living[1],
+        u=(s - 0.9 * radius_mm) / TILE_MM + look.turn_u,
+        v=around + 0.015 * radius_mm + look.turn_v,
+        along_u=along,
+        along_v=np.cross(along, outward),
+        footprint_mm=hits.distance * hits.pixel_angle / facing,
+        crevice=crevice,
+        tone=tone,
+        cover=cover,
+        stain=stain,
+        blood=blood,
+        seen=seen,
+        film=film,
+        pigment=pigment,
+        vessels=look.vessels * seen,
         tint=np.ones((len(s), 3)),
-        pattern=0 * ones,
-        mucus=0 * ones,
-        pits=0 * ones,
-        spots=0 * ones,
-        erosion=0 * ones,
+        pattern=zeros,
+        mucus=zeros,
+        pits=zeros,
+        spots=zeros,
+        erosion=zeros,
         layer=int(tissue.branching),
         repeats=repeats,
     )
@@ -239,7 +245,7 @@ def _slough(polyp: Polyp, hits: Hits) -> Array:
         return np.zeros(len(hits.places))
     top = polyp.centre + np.asarray(polyp.axis) * (polyp.half_height_mm + 0.3 * radius)
     depth = radius - np.linalg.norm(hits.places - top, axis=1)
-    return np.clip(1 + 5 * depth / radius, 0, 1)
+    return np.asarray(np.clip(1 + 5 * depth / radius, 0, 1))
 
 
 def bled(albedo: Array, blood: Array) -> Array:
@@ -251,7 +257,8 @@ def bled(albedo: Array, blood: Array) -> Array:
 
 def _wall_angle(scene: Scene, hits: Hits) -> Array:
     line = scene.anatomy.centreline
-    return np.arctan2(hits.places @ line.binormals[100], hits.places @ line.normals[100])
+    x, y = hits.places @ line.normals[100], hits.places @ line.binormals[100]
+    return np.asarray(np.arctan2(y, x))
 
 
 def _table(table: NDArray[np.float32], s: Array, around: Array, step: int) -> Array:

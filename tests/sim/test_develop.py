@@ -40,6 +40,17 @@ def develop(
     time_s: float = 0.0,
 ) -> Image:
     """(B, H, W, 4) uint8: frame k through scene k's camera; the instance is 7 everywhere."""
+    return develop_all(frames, settings, lens, screens, time_s)[0]
+
+
+def develop_all(
+    frames: list[Exposure],
+    settings: list[CameraSettings],
+    lens: Lens,
+    screens: NDArray[np.int32] | None = None,
+    time_s: float = 0.0,
+) -> tuple[Image, Any]:
+    """The same, and the `DarkroomBuffers` that it was developed in."""
     height, width, count = lens.height, lens.width, len(frames)
     grid = lens.rays(-(-height // TILE) * TILE + 1, -(-width // TILE) * TILE + 1).reshape(-1, 3)
     cameras = np.zeros((count, CAMERA_ROWS, 4), np.float32)
@@ -66,9 +77,10 @@ def develop(
         image=torch.full((count * height * width,), INSTANCE << 24, dtype=torch.int32),
     )
     with_jpeg = any(each.jpeg > 0 for each in settings)
-    Darkroom(world, view, target, count, height, width, with_jpeg=with_jpeg).develop(count)
+    darkroom = Darkroom(world, view, target, count, height, width, with_jpeg=with_jpeg)
+    darkroom.develop(count)
     pixels: Image = target.image.numpy().view(np.uint8).reshape(count, height, width, 4)
-    return pixels
+    return pixels, darkroom.room
 
 
 def flat_light(lens: Lens, value: float, distance: float = 16.0) -> Exposure:
