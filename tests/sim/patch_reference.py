@@ -16,7 +16,7 @@ from endoforge.sim.surfaces import KINDS
 from endoforge.sim.texture import LEVELS, SIZE, TILE_MM
 from endoforge.sim.tissue import TISSUE_STEP
 from endoforge.sim.wall import NUM_AROUND, angle_to_diamond
-from tests.sim.reference import head_distance, polyp_distance
+from tests.sim.reference import band_distance, head_distance, polyp_distance
 
 Array = NDArray[np.float64]
 FINER = 2.6
@@ -240,7 +240,10 @@ def _down_the_stalk(patch: Patch, wall: Patch, polyp: Polyp, hits: Hits) -> Patc
 
 def _slough(polyp: Polyp, hits: Hits) -> Array:
     """How much slough lies in the crater of an ulcerated polyp, 0..1."""
-    radius = polyp.uneven.crater_mm
+    radius, flat = polyp.uneven.crater_mm, polyp.flat
+    if flat and polyp.band:
+        inside = -band_distance(polyp, hits.places - polyp.centre) / flat.margin_mm
+        return np.clip(4 * flat.hollow - 1.4, 0, 1) * np.clip(1.5 * (inside - 0.8), 0, 1)
     if radius == 0:
         return np.zeros(len(hits.places))
     top = polyp.centre + np.asarray(polyp.axis) * (polyp.half_height_mm + 0.3 * radius)

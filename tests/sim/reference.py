@@ -196,7 +196,7 @@ def _uneven_head(polyp: Polyp, q: Array) -> Array:
     uneven = polyp.uneven
     bare = _balls(polyp, q) if uneven.heads else _egg(polyp, q)
     if polyp.band:
-        bare = _band(polyp, q)
+        bare = band_distance(polyp, q)
     per_mm = 0.67 * uneven.crowded / polyp.half_width_mm
     turns = q * per_mm + np.asarray(polyp.centre) - np.asarray(polyp.base)
     x, y, z = np.sin(2 * np.pi * (turns + q * [[0, 0, 0.2 * per_mm]])).T
@@ -243,7 +243,7 @@ def _balls(polyp: Polyp, q: Array) -> Array:
     return merged
 
 
-def _band(polyp: Polyp, q: Array) -> Array:
+def band_distance(polyp: Polyp, q: Array) -> Array:
     """A tube's wall from one angle to another, over so much of its length, with round corners."""
     band, axis, along = polyp.band, np.asarray(polyp.axis), np.asarray(polyp.uneven.along)
     assert band is not None

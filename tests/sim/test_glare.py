@@ -3,14 +3,16 @@
 from dataclasses import replace
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from endoforge.sim.light import LightSettings
 from endoforge.sim.optics import Lens
 from tests.sim.develop_reference import Exposure, developed
 from tests.sim.glare_reference import film, tiled_glare
-from tests.sim.test_develop import PLAIN, develop, develop_all, scenery
+from tests.sim.test_develop import PLAIN, develop, develop_all, flat_light, scenery
 
 pytestmark = pytest.mark.usefixtures("cpu")
 LENS = Lens(140, 92, 120.0)
@@ -68,3 +70,52 @@ def test_the_picture_behind_it_is_the_twins(name: str) -> None:
     error = np.abs(out - truth)
     assert np.median(error) <= 1.0
     assert np.percentile(error, 95) < 6
+
+
+def test_what_burns_out_glows_over_what_is_around_it_and_nowhere_else() -> None:
+    lens = Lens(160, 128, 120.0)
+    frame = flat_light(lens, 0.05)
+    frame.radiance[56:72, 72:88, :3] = 5.0
+    plain, glowing = (
+        develop([frame], [replace(PLAIN, light=LightSettings(bloom=bloom))], lens)[0, ..., 1]
+        for bloom in (0.0, 1.0)
+    )
+    added = glowing.astype(int) - plain.astype(int)
+    assert added[64, 64] > added[64, 50] > added[64, 44] >= 0
+    assert added[64, 64] > 10
+    assert (added[:, :24] == 0).all()
+    assert (added >= 0).all()
+
+
+def test_a_ghost_lies_on_the_other_side_of_the_middle() -> None:
+    lens = Lens(160, 128, 120.0)
+    frame = flat_light(lens, 0.02)
+    frame.radiance[16:32, 16:32, :3] = 6.0
+    plain, ghostly = (
+        develop([frame], [replace(PLAIN, light=LightSettings(ghosts=ghosts))], lens)[0, ..., 1]
+        for ghosts in (0.0, 1.0)
+    )
+    y, x = np.nonzero(ghostly.astype(int) - plain > 4)
+    assert abs(y.mean() - (127 - 23.5)) < 3
+    assert abs(x.mean() - (159 - 23.5)) < 3
+
+
+def test_drops_blur_patches_and_the_lens_is_clean_without_them() -> None:
+    """Of a fine chequer's contrast they leave little where they lie, and all elsewhere."""
+    lens = Lens(160, 128, 120.0)
+    frame = flat_light(lens, 0.1)
+    y, x = np.mgrid[:128, :160]
+    frame.radiance[(y // 4 + x // 4) % 2 == 0, :3] = 0.6
+
+    def contrast(time_s: float = 5.0, **light: Any) -> NDArray[np.float64]:
+        settings = replace(PLAIN, light=LightSettings(film_change_s=10.0, **light))
+        out = develop([frame], [settings], lens, time_s=time_s)[0, ..., 1].astype(float)
+        return np.asarray(cv2.blur(np.abs(out - cv2.blur(out, (9, 9))), (9, 9)))
+
+    clean = contrast()
+    films = [contrast(drops=1.0, film_blur_deg=3.0, seed=seed) / clean for seed in range(8)]
+    wet = [float((film < 0.6).mean()) for film in films]
+    assert 3 <= np.count_nonzero(wet) < 8
+    assert 0.02 < np.mean(wet) < 0.6
+    # A film comes and goes: at the turn from one to the next the lens is clean.
+    assert (contrast(20.0, drops=1.0, film_blur_deg=3.0) / clean).min() > 0.95

@@ -18,12 +18,14 @@ from endoforge.sim.polyps import Polyp
 from endoforge.sim.renderer import CameraShot, Renderer
 from endoforge.sim.residue import FILM
 from endoforge.sim.scene import Scene
+from endoforge.sim.shapes import Flat
 from endoforge.sim.tissue import Tissue
 from endoforge.sim.wall import NUM_AROUND
 from tests.sim.light_reference import radiance
 from tests.sim.patch_reference import hits_of, polyp_patch, wall_patch
 from tests.sim.reference import polyp_distance
 from tests.sim.scenes import still, tube
+from tests.sim.test_encircling import crescent
 from tests.sim.test_lesions import flat, mass, on_the_wall
 
 Array = NDArray[np.float64]
@@ -172,6 +174,11 @@ SOLID = replace(on_the_wall(108.0), tint=(0.9, 0.6, 0.7), pattern=0.8, vessels=0
 SPOTTED = replace(SOLID, surface=PolypSurface(kind="round", pits=0.3, repeat_mm=12.0))
 LEVEL = replace(flat(0.5), centre=(0.0, 20.0, 108.0), tint=(0.9, 0.6, 0.7), mucus=0.0)
 ULCER = replace(mass(crater_mm=3.0), centre=(0.0, 19.0, 108.0), base=(0.0, 20.0, 108.0))
+ROUND = replace(
+    crescent(), centre=(0.0, 10.0, 112.0), base=(0.0, 20.0, 112.0), vessels=0.5,
+    flat=Flat(6.0, 4.0, 0.6, 0.0, 0.06, crescent().band),
+)  # fmt: skip
+"""The region of an ulcerated mass around the lumen; the wall isn't raised there."""
 HANGING = replace(
     SOLID, half_width_mm=4.0, half_height_mm=3.0, centre=(1.0, 14.0, 112.0), stalk_mm=1.5,
     base=(0.0, 21.0, 110.0), mucus=0.8, surface=replace(SPOTTED.surface, spots=0.9, erosion=0.5),
@@ -198,6 +205,7 @@ POLYPS: dict[str, tuple[Polyp, Polyp]] = {
     "pits of a flat one": surfaced(LEVEL, kind="gyri", pits=0.8, repeat_mm=12.0),
     "erosion of a flat one": surfaced(LEVEL, erosion=0.9),
     "slough": (ULCER, replace(ULCER, uneven=replace(ULCER.uneven, crater_mm=0.0))),
+    "slough around the lumen": (ROUND, replace(ROUND, flat=crescent().flat)),
     "stalk": (HANGING, replace(HANGING, stalk_mm=0.0)),
 }
 """Polyps that have something, and the same without it."""
