@@ -243,7 +243,8 @@ def _slough(polyp: Polyp, hits: Hits) -> Array:
     radius, flat = polyp.uneven.crater_mm, polyp.flat
     if flat and polyp.band:
         inside = -band_distance(polyp, hits.places - polyp.centre) / flat.margin_mm
-        return np.clip(4 * flat.hollow - 1.4, 0, 1) * np.clip(1.5 * (inside - 0.8), 0, 1)
+        ulcer = np.clip(4 * flat.hollow - 1.4, 0, 1)
+        return np.asarray(ulcer * np.clip(1.5 * (inside - 0.8), 0, 1))
     if radius == 0:
         return np.zeros(len(hits.places))
     top = polyp.centre + np.asarray(polyp.axis) * (polyp.half_height_mm + 0.3 * radius)
