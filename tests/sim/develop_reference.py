@@ -16,6 +16,7 @@ from endoforge.sim.sensor import (
     MOST_TAPS,
     CameraSettings,
 )
+from tests.sim.glare_reference import smooth_glare, tiled_glare
 
 Array = NDArray[np.float64]
 SPREAD = 0.1664
@@ -60,10 +61,8 @@ class Exposure:
     rotation: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
-def blurred(
-    frame: Exposure, focal_px: float, aperture_mm: float, softness_rad: float = 0.0
-) -> Array:
-    """(H, W, 3) linear light after lens and motion."""
+def blurred(frame: Exposure, focal_px: float, aperture_mm: float, softness_rad: Array) -> Array:
+    """(H, W, 3) linear light after lens and motion; `softness_rad` (H, W) blurs all distances."""
     distance = frame.radiance[..., 3]
     is_open = (distance > 0).astype(np.float64)
     psf = (SPREAD, 1 - 2 * SPREAD, SPREAD)
@@ -77,7 +76,7 @@ def blurred(
     disk = disk_table()
     for y, x in np.argwhere(is_open > 0):
         circle = focal_px * aperture_mm * abs(1 / distance[y, x] - 1 / FOCUS_MM)
-        circle += focal_px * softness_rad
+        circle += focal_px * softness_rad[y, x]
         path = paths[y, x]
         length = float(np.hypot(*path))
         total = light[y, x]
@@ -96,14 +95,22 @@ def blurred(
 
 
 def developed(
-    frame: Exposure, settings: CameraSettings, focal_px: float, aperture_mm: float
+    frame: Exposure,
+    settings: CameraSettings,
+    focal_px: float,
+    aperture_mm: float,
+    time_s: float = 0.0,
 ) -> Array:
     """(H, W, 3) float RGB 0..255 without noise and JPEG; 0 where the screen covers it."""
     corner = 1 - np.cos(np.radians(settings.fov_deg / 2))
     dim = 1 - settings.vignette * (1 - frame.rays[..., 2:]) / corner
     processor = settings.light
-    light = blurred(frame, focal_px, aperture_mm, np.radians(processor.softness))
-    colour = light * frame.gain * dim * np.array(settings.white_balance)
+    tiles = tiled_glare(frame.radiance, frame.gain, processor, time_s)
+    glare = smooth_glare(tiles, *frame.radiance.shape[:2])
+    soft = np.radians(processor.softness) + np.radians(processor.film_blur_deg) * glare[..., 3]
+    light = blurred(frame, focal_px, aperture_mm, soft) * frame.gain * dim
+    light = light * (1 - 0.35 * glare[..., 3:]) + glare[..., :3]
+    colour = light * np.array(settings.white_balance)
     grey = np.clip(colour @ np.array([0.2126, 0.7152, 0.0722]), 1e-3, 1)
     colour = colour * (4 * grey[..., None]) ** -max(processor.compression - settings.contrast, 0.0)
     share = processor.mode_strength

@@ -121,7 +121,7 @@ class Reference:
         instance = np.where(t < FAR_MM, parts.argmin(axis=0), 0)
         for k, polyp in enumerate(map(self._carried, self.scene.polyps), start=1):
             if polyp.stalk_mm > 0:
-                beyond = _head_distance(polyp, points) > LABELLED_STALK * polyp.half_width_mm
+                beyond = head_distance(polyp, points) > LABELLED_STALK * polyp.half_width_mm
                 instance[(instance == k) & beyond] = 0
         return t, instance
 
@@ -164,13 +164,14 @@ class Reference:
 
 def polyp_distance(polyp: Polyp, p: Array) -> Array:
     """(N,) distance to a polyp: its head, and its stalk."""
-    distance = _head_distance(polyp, p)
+    distance = head_distance(polyp, p)
     if polyp.stalk_mm > 0:
         distance = _with_stalk(polyp, p, distance)
     return distance
 
 
-def _head_distance(polyp: Polyp, p: Array) -> Array:
+def head_distance(polyp: Polyp, p: Array) -> Array:
+    """(N,) distance to a polyp's head."""
     q = p - np.asarray(polyp.centre)
     return _smooth_head(polyp, q) if polyp.uneven == SMOOTH else _uneven_head(polyp, q)
 
@@ -195,7 +196,7 @@ def _uneven_head(polyp: Polyp, q: Array) -> Array:
     uneven = polyp.uneven
     bare = _balls(polyp, q) if uneven.heads else _egg(polyp, q)
     if polyp.band:
-        bare = _band(polyp, q)
+        bare = band_distance(polyp, q)
     per_mm = 0.67 * uneven.crowded / polyp.half_width_mm
     turns = q * per_mm + np.asarray(polyp.centre) - np.asarray(polyp.base)
     x, y, z = np.sin(2 * np.pi * (turns + q * [[0, 0, 0.2 * per_mm]])).T
@@ -242,7 +243,7 @@ def _balls(polyp: Polyp, q: Array) -> Array:
     return merged
 
 
-def _band(polyp: Polyp, q: Array) -> Array:
+def band_distance(polyp: Polyp, q: Array) -> Array:
     """A tube's wall from one angle to another, over so much of its length, with round corners."""
     band, axis, along = polyp.band, np.asarray(polyp.axis), np.asarray(polyp.uneven.along)
     assert band is not None
@@ -296,39 +297,3 @@ def _with_stalk(polyp: Polyp, p: Array, head: Array) -> Array:
 def _dot(a: Array, b: Array) -> Array:
     product: Array = (a * b).sum(axis=-1)
     return product
-
-
-def residue_over(
-    mucosa: Array,
-    cover: float,
-    tone: Array,
-    grain: Array,
-    stool: tuple[float, float, float],
-    fluid: tuple[float, float, float, float],
-) -> Array:
-    """(N, 3) albedo of mucosa (3,) under soft residue, at (N,) tones and grains of the wall.
-
-    `cover` is the coat's: stool above 0, mucus below it, and below -0.15 fluid, whose colour and
-    clarity `fluid` is.
-    """
-    grain, tone = grain[:, None], tone[:, None]
-    stool_rgb, fluid_rgb = np.array(stool), np.array(fluid[:3])
-    if cover < -0.15:
-        depth = -cover - 0.15
-        tint = np.minimum(0.5 + 1.5 * depth, 1)
-        hidden = np.minimum(0.3 + 0.8 * depth, 1) * (1 - fluid[3])
-        tinted = mucosa * (1 - tint + tint * _hue(fluid_rgb / mucosa))
-        return np.asarray((1 - hidden) * tinted + hidden * fluid_rgb + 0 * grain)
-    if cover < 0:
-        hidden = np.minimum(-1.3 * cover / 0.15, 0.8) * np.clip(0.9 + 0.8 * grain, 0, 1)
-        return np.asarray((1 - hidden) * mucosa + hidden * np.array([0.92, 0.62, 0.42]))
-    film = 0.85 * np.minimum(cover / 0.35, 1) * np.clip(0.8 + 0.6 * grain, 0, 1)
-    tinted = mucosa * (1 - film + film * _hue(stool_rgb / mucosa))
-    other = np.clip(0.5 * tone, -0.4, 0.4)
-    clump = stool_rgb * (1 + 0.5 * grain) * (1 + other * np.array([0.3, 1.0, 0.5]))
-    hidden = np.clip(5 * (cover - 0.39 + 0.12 * grain), 0, 1)
-    return np.asarray((1 - hidden) * tinted + hidden * clump)
-
-
-def _hue(share: Array) -> Array:
-    return np.asarray(0.25 + 0.75 * share / share.max())

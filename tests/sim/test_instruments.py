@@ -15,6 +15,7 @@ from endoforge.sim.instruments import (
     MARK_ROW,
     MATERIAL_ROW,
     PART_ROW,
+    Cap,
     Instruments,
     Jet,
     Rhythm,
@@ -29,7 +30,13 @@ from endoforge.sim.renderer import CameraShot, RenderedFrames, Renderer
 from endoforge.sim.scene import Scene, make_scene
 from endoforge.sim.treatment import Mark, Treatment
 from tests.plain_ranges import PLAIN
-from tests.sim.instruments_reference import marched, part_light, tinted
+from tests.sim.instruments_reference import (
+    marched,
+    part_light,
+    through_cap,
+    tinted,
+    under_water,
+)
 from tests.sim.scenes import along_z, ball, still, tube
 
 WIDTH, HEIGHT = 96, 72
@@ -78,18 +85,31 @@ def shown(renderer: Renderer, scene: Scene, state: CameraState) -> RenderedFrame
     return renderer.render([CameraShot(state)])
 
 
+def rows_of(scene: Scene, state: CameraState, seed: int = 0) -> NDArray[np.float32]:
+    """A frame's rows of `sim.instrument_rows`."""
+    cameras, _ = Movers.of([scene]).at(
+        np.zeros(1, np.intp), state.rows[None], np.array([state.time_s]), np.full(1, seed)
+    )
+    return np.asarray(cameras[0, INSTRUMENT_ROW:])
+
+
+def light_of(
+    renderer: Renderer, scene: Scene, state: CameraState, seed: int = 0
+) -> NDArray[np.float64]:
+    """(H, W, 4): linear light, and distance in mm."""
+    renderer.load([scene])
+    renderer.render([CameraShot(state, noise_seed=seed)])
+    return np.asarray(renderer.target.radiance.view(HEIGHT, WIDTH, 4).numpy(), np.float64)
+
+
 @pytest.mark.parametrize("kind", ["snare", "forceps", "needle"])
 def test_tools_lie_where_the_twin_sees_them(renderer: Renderer, kind: ToolKind) -> None:
     scene, state = with_tool(tube(ball(125.0, y=2.0)), kind), still(along_z())
     bare = shown(renderer, tube(ball(125.0, y=2.0)), state)
     depth, instance = bare.depth[0].numpy().copy(), bare.instance[0].numpy().copy()
     seen = shown(renderer, scene, state)
-    movers = Movers.of([scene])
-    cameras, _ = movers.at(
-        np.zeros(1, np.intp), state.rows[None], np.zeros(1), np.zeros(1, np.int64)
-    )
     rays = scene.lens(WIDTH, HEIGHT).rays(HEIGHT, WIDTH).reshape(-1, 3) @ state.pose.axes
-    twin = marched(cameras[0, INSTRUMENT_ROW:], rays).reshape(HEIGHT, WIDTH)
+    twin = marched(rows_of(scene, state), rays).reshape(HEIGHT, WIDTH)
     nearest = np.minimum(twin, depth)
     off = np.abs(seen.depth[0].numpy() / nearest - 1)
     assert (twin < depth).mean() > 0.02
@@ -103,27 +123,73 @@ def test_tools_lie_where_the_twin_sees_them(renderer: Renderer, kind: ToolKind) 
     assert (facing[before & (off < 2e-3)] < 0.05).mean() > 0.99
 
 
-@pytest.mark.parametrize("kind", ["snare", "forceps", "needle"])
-def test_tools_are_as_bright_as_the_twin_says(renderer: Renderer, kind: ToolKind) -> None:
-    scene, state = with_tool(tube(), kind), still(along_z())
-    shown(renderer, scene, state)
-    movers = Movers.of([scene])
-    cameras, _ = movers.at(
-        np.zeros(1, np.intp), state.rows[None], np.zeros(1), np.zeros(1, np.int64)
-    )
-    rows = cameras[0, INSTRUMENT_ROW:]
-    rays = scene.lens(WIDTH, HEIGHT).rays(HEIGHT, WIDTH).reshape(-1, 3) @ state.pose.axes
-    radiance = renderer.target.radiance.view(-1, 4).numpy().astype(np.float64)
+@pytest.mark.parametrize(
+    ("kind", "wound"),
+    [("snare", False), ("forceps", False), ("needle", False), ("forceps", True)],
+)
+def test_tools_are_as_bright_as_the_twin_says(
+    renderer: Renderer, kind: ToolKind, wound: bool
+) -> None:
+    carried = replace(tool(kind), coil=wound, radius_mm=2.0 if wound else 1.2)
+    scene, state = replace(tube(), instruments=Instruments(tools=(carried,))), still(along_z())
+    radiance = light_of(renderer, scene, state).reshape(-1, 4)
+    rows, lens = rows_of(scene, state), scene.lens(WIDTH, HEIGHT)
+    rays = lens.rays(HEIGHT, WIDTH).reshape(-1, 3) @ state.pose.axes
     seen = np.abs(marched(rows, rays) / radiance[:, 3] - 1) < 1e-3
     hits = rays[seen] * radiance[seen, 3:]
     lamps = np.array([[*place, 0.0] for place in scene.camera.lamps]) @ state.pose.axes
-    expected, parts = part_light(rows, hits, lamps, scene.look.scattered)
-    plain = rows[MATERIAL_ROW + rows[PART_ROW + 2 * parts + 1, 3].astype(int), 3] < 1.5
-    error = np.abs(radiance[seen, :3] / expected - 1).max(axis=1)[plain]
-    assert plain.sum() > 60
-    assert np.median(error) < 1e-3
+    expected, parts = part_light(rows, hits, lamps, scene.look.scattered, 1 / lens.focal_px)
+    coiled = rows[MATERIAL_ROW + rows[PART_ROW + 2 * parts + 1, 3].astype(int), 3] > 1.5
+    error = np.abs(radiance[seen, :3] / expected - 1).max(axis=1)
+    assert seen.sum() > 60
+    assert coiled.sum() > 60 or not wound
+    assert np.median(error[coiled == wound]) < 1e-3
     # Where two capsules meet a hit may be on either.
     assert (error > 0.03).mean() < 0.05
+
+
+CAPS = {
+    "bright": Cap(0.9, 6.0, 5.0, (0.6, -0.4), 0.9, 0.8, 0.0, 0.0),
+    "dark": Cap(0.7, 5.4, 4.0, (-0.5, 0.3), -0.8, 0.5, 0.0, 0.0),
+    "fogged": Cap(1.0, 6.5, 5.5, (0.2, 0.2), 0.3, 1.0, 1.0, 0.0),
+}
+
+
+@pytest.mark.parametrize("name", CAPS)
+def test_a_cap_shows_what_the_twin_sees_through_it(renderer: Renderer, name: str) -> None:
+    scene, state, cap = tube(ball(122.0, y=3.0)), still(along_z()), CAPS[name]
+    capped = replace(scene, instruments=Instruments(cap=cap))
+    bare, seen = (light_of(renderer, each, state)[..., :3].copy() for each in (scene, capped))
+    rays = scene.lens(WIDTH, HEIGHT).rays(HEIGHT, WIDTH).reshape(-1, 3)
+    lamps = np.array([[*place, 0.0] for place in scene.camera.lamps])
+    expected = through_cap(cap, rays, lamps, bare.reshape(-1, 3)).reshape(bare.shape)
+    lit = np.maximum(bare, 1e-9)
+    behind = np.abs(expected / lit - bare / lit).max(axis=2) > 0.02
+    assert 0.1 < behind.mean() < 0.9
+    error = np.abs(seen - expected).max(axis=2) / np.maximum(expected, lit).min(axis=2)
+    assert error.max() < 1e-3
+
+
+@pytest.mark.parametrize("lean", [(0.05, -0.1), (0.3, 0.25)])
+def test_a_jet_and_its_splash_are_the_twins(renderer: Renderer, lean: tuple[float, float]) -> None:
+    """A jet that runs all the time, from below the lens; over a ball in its way."""
+    scene, state, seed = tube(ball(118.0, y=6.0)), still(along_z()), 7
+    jet = Jet(1.0, STEADY, (-1.5, 3.0), lean, 0.5)
+    jetting = replace(scene, instruments=Instruments(jet=jet))
+    bare, seen = (light_of(renderer, each, state, seed).copy() for each in (scene, jetting))
+    rays = scene.lens(WIDTH, HEIGHT).rays(HEIGHT, WIDTH).reshape(-1, 3) @ state.pose.axes
+    lamps = np.array([[*place, 0.0] for place in scene.camera.lamps]) @ state.pose.axes
+    flat = bare.reshape(-1, 4)
+    expected = under_water(
+        rows_of(jetting, state, seed), rays * flat[:, 3:], lamps, flat[:, :3], float(seed)
+    ).reshape(HEIGHT, WIDTH, 3)
+    met = flat[:, 3].reshape(HEIGHT, WIDTH) < 250
+    wet = met & (np.abs(expected / np.maximum(bare[..., :3], 1e-12) - 1).max(axis=2) > 0.02)
+    assert 0.02 < wet.mean() < 0.6
+    error = np.abs(seen[..., :3] / np.maximum(expected, 1e-12) - 1).max(axis=2)
+    assert (seen[..., 3] == bare[..., 3]).all()
+    assert np.percentile(error[met], 99.5) < 1e-3
+    assert error[met].max() < 0.01
 
 
 def test_what_a_tool_covers_of_a_polyp_counts_as_hidden(renderer: Renderer) -> None:

@@ -22,6 +22,7 @@ from endoforge.sim.renderer import CameraShot, RenderedFrames, Renderer
 from endoforge.sim.scene import Scene, make_scene
 from endoforge.sim.sensor import LIGHT_ROW, PICTURE_ROW, SENSOR_ROWS
 from tests.plain_ranges import PLAIN
+from tests.sim.light_reference import metered_gain
 from tests.sim.scenes import along_z, ball, still, tube
 
 Light = NDArray[np.float64]
@@ -224,6 +225,18 @@ def test_the_exposures_error_has_its_deviation_and_is_smooth(renderer: Renderer)
     close = np.log2(gains(scene, [10 + 0.04 * k for k in range(50)]) / right)
     assert np.abs(np.diff(close)).max() < 0.06
     assert np.ptp(close) > 0.02
+
+
+@pytest.mark.parametrize(("drift_s", "seed"), [(2.0, 77), (0.7, 3)])
+def test_the_exposure_is_the_twins(renderer: Renderer, drift_s: float, seed: int) -> None:
+    """Of rays along the tube: those that look straight at its wall are metered coarsely."""
+    light = {"exposure_drift_s": drift_s, "seed": seed, "metered": 0.6}
+    for error in (0.0, 0.8):
+        scene = with_light(tube(), exposure_error=error, **light)
+        renderer.load([scene])
+        renderer.render([CameraShot(still(along_z(), 3.3))])
+        gain = float(renderer.target.gain[0])
+        assert gain == pytest.approx(metered_gain(scene, *SIZE, 3.3), rel=2e-3)
 
 
 def test_a_spot_meter_sees_the_middle_alone(renderer: Renderer) -> None:

@@ -13,8 +13,8 @@ from endoforge.sim.renderer import CameraShot, Renderer
 from endoforge.sim.residue import CLEAN, FILM, MUCUS, MUCUS_MM, Residue, make_residue
 from endoforge.sim.scene import Scene, make_scene
 from tests.plain_ranges import PLAIN
-from tests.sim.reference import residue_over
 from tests.sim.scenes import along_z, still, tube
+from tests.sim.surface_reference import soft_residue
 
 SOFT = Residue(soft=True, bile=0.8, mucus=0.8, clarity=0.5)
 NEVER = Nuisance(probability=0.0, strength=(1.0, 1.0))
@@ -122,11 +122,15 @@ def test_the_kernel_lays_residue_as_the_twin_does(
     grain, tone = (
         part.ravel() for part in np.meshgrid(np.linspace(-2, 2, 81), np.linspace(-3, 3, 61))
     )
-    fluid = (*scene.look.fluid, clarity)
-    possible = residue_over(mucosa, cover, tone, grain, scene.look.stool, fluid)
+
+    def twin(tone: np.ndarray, grain: np.ndarray) -> np.ndarray:
+        bare = np.broadcast_to(mucosa, (len(grain), 3))
+        return soft_residue(bare, np.full(len(grain), cover), tone, grain, scene.look)[0]
+
+    possible = twin(tone, grain)
     assert (albedo.min(axis=0) >= possible.min(axis=0) - 2e-3).all()
     assert (albedo.max(axis=0) <= possible.max(axis=0) + 2e-3).all()
-    middle = residue_over(mucosa, cover, np.zeros(1), np.zeros(1), scene.look.stool, fluid)[0]
+    middle = twin(np.zeros(1), np.zeros(1))[0]
     np.testing.assert_allclose(np.median(albedo, axis=0), middle, atol=0.06)
 
 

@@ -19,9 +19,10 @@ from endoforge.sim.surfaces import FIRST_OF_LESIONS, KINDS, LAYER_TEXELS, surfac
 from endoforge.sim.texture import FINE_SCALE, FINE_ZERO, SIZE, fine_texture
 from endoforge.sim.tissue import Tissue, draw_tissue, tissue_table
 from tests.plain_ranges import PLAIN
+from tests.sim.patch_reference import hits_of, wall_patch
 from tests.sim.reference import polyp_distance
 from tests.sim.scenes import along_z, ball, still, tube
-from tests.sim.surface_reference import wall_albedo, wall_points
+from tests.sim.surface_reference import mucosa
 from tests.sim.test_lesions import flat
 
 SIZE_PX = (160, 96)
@@ -82,9 +83,9 @@ def test_the_wall_is_as_bright_as_the_twin_says(
     lens = living.lens(*SIZE_PX)
     lit = (before.min(axis=-1) > 1e-6) & (depth < 120)
     rays = lens.rays(SIZE_PX[1], SIZE_PX[0])[lit]
-    points = wall_points(living, state().pose, rays, depth[lit].astype(float))
+    hits = hits_of(state().pose, rays, depth[lit].astype(float), 1 / lens.focal_px)
     albedos = [
-        wall_albedo(scene, points, 1 / lens.focal_px, RADIUS_MM) for scene in (plain, living)
+        mucosa(scene, wall_patch(scene, hits), hits.distance).albedo for scene in (plain, living)
     ]
     error = np.abs(after[lit] / before[lit] / (albedos[1] / albedos[0]) - 1)
     # A pixel on the edge between two mip levels may go to either one.
