@@ -192,7 +192,7 @@ class Renderer:
             shadow.cast_shadows(scenes, view, target, size, count)
             pixels.find_surfaces(scenes, view, target, use_lattice, self._span, size, count)
             pixels.shade_surfaces(scenes, view, target, self._span, size, count)
-            pixels.add_instruments(scenes, view, target, self.normals, size, count)
+            pixels.add_instruments(scenes, view, target, self.normals, self._span, size, count)
             passes.count_polyps(scenes, view, target, hidden, size, count)
             self._darkroom.develop(count)
             wait(self.engine)
