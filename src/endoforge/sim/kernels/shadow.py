@@ -13,6 +13,7 @@ from endoforge.sim.kernels.geometry import (
 )
 from endoforge.sim.kernels.lesion_shapes import FIRST_HEAD, form_of
 from endoforge.sim.kernels.lighting import light_row
+from endoforge.sim.kernels.polyp_geometry import lowest
 from endoforge.sim.kernels.types import (
     CAMERA_ROWS,
     CELL,
@@ -117,6 +118,23 @@ def shaded_by_ball(at, lamp, width):
     return hidden * qd.math.clamp(8.0 * part, 0.0, 1.0)
 
 
+@qd.func
+def is_looked_at(scenes: SceneArrays, scene, i, j, size: FrameSize):
+    """Tell (0, 1) whether any pixel of the four cells about ray (i, j) of the lattice is open.
+
+    Of most that aren't covered, the first pixel is.
+    """
+    seen = 0
+    for y in range(qd.max((i - 1) * CELL, 0), qd.min((i + 1) * CELL, size.height)):
+        for x in range(qd.max((j - 1) * CELL, 0), qd.min((j + 1) * CELL, size.width)):
+            if scenes.screens[(scene * size.height + y) * size.width + x] == 0:
+                seen = 1
+                break
+        if seen == 1:
+            break
+    return seen
+
+
 @qd.kernel(fastcache=True)
 def cast_shadows(scenes: SceneArrays, view: View, target: Target, size: FrameSize, batch: qd.i32):
     """Work out each lamp's share of light, and that of all light, at every ray of the lattice."""
@@ -129,7 +147,7 @@ def cast_shadows(scenes: SceneArrays, view: View, target: Target, size: FrameSiz
             first = b * rows * columns
             nearness = target.lattice[first + i * columns + j].x
             light = vec4(1.0)
-            if nearness * FAR_MM > 1.0:
+            if nearness * FAR_MM > 1.0 and is_looked_at(scenes, scene, i, j, size):
                 grid = scene * (size.tiles_y * TILE + 1)
                 row_length = size.tiles_x * TILE + 1
                 left = qd.max(j - 1, 0)
@@ -164,12 +182,12 @@ def cast_shadows(scenes: SceneArrays, view: View, target: Target, size: FrameSiz
                         hidden[k] = shaded_by_wall(
                             target, first, rows, columns, y, x, point, lamp, across, down
                         )
-                p = 0
                 mask = qd.cast(view.cameras[camera + 3].w, qd.i32)
                 while mask != 0:
-                    row = (b * NP + p) * POLYP_ROWS
+                    row = (b * NP + lowest(mask)) * POLYP_ROWS
+                    mask &= mask - 1
                     # What is flat casts none of its own: it bends the wall by little.
-                    if mask & 1 and form_of(view.polyps, row) >= 0.0:
+                    if form_of(view.polyps, row) >= 0.0:
                         # Far beside its shadow's longest sliver, most are done with.
                         from_middle = place - view.polyps[row].xyz
                         if from_middle.dot(from_middle) < 3600.0:
@@ -189,8 +207,6 @@ def cast_shadows(scenes: SceneArrays, view: View, target: Target, size: FrameSiz
                                         hidden[k] = qd.max(
                                             hidden[k], shaded_by_ball(at, lamp_at, width)
                                         )
-                    mask = mask >> 1
-                    p += 1
                 left_over = 1.0 - shade.x * hidden
                 light = vec4(
                     left_over.x, left_over.y, left_over.z, 1.0 - shade.y * MOST_FOOT * foot
