@@ -226,16 +226,18 @@ def mixed_colours(first, second, third):
 
 
 @qd.func
-def surroundings(room: DarkroomBuffers, size: FrameSize, first, y, x, step):
-    """Sum 5 x 5 pixels around, `step` px apart, binomially: luma, Cb and Cr."""
-    weights = vec3(6.0, 4.0, 1.0)
-    total = vec3(0.0)
-    for k in qd.static(range(25)):
-        i = qd.math.clamp(y + (k // 5 - 2) * step, 0, size.height - 1)
-        j = qd.math.clamp(x + (k % 5 - 2) * step, 0, size.width - 1)
-        weight = weights[abs(k // 5 - 2)] * weights[abs(k % 5 - 2)] * (1.0 / 256.0)
-        total += weight * room.light[first + i * size.width + j].xyz
-    return total
+def row_around(room: DarkroomBuffers, size: FrameSize, first, y, x, step):
+    """Sum five pixels of row y around x, `step` px apart, binomially: luma, Cb and Cr, times 16.
+
+    Rows beyond the frame are its last ones.
+    """
+    row = first + qd.math.clamp(y, 0, size.height - 1) * size.width
+    a = room.light[row + qd.max(x - 2 * step, 0)].xyz
+    b = room.light[row + qd.max(x - step, 0)].xyz
+    c = room.light[row + x].xyz
+    d = room.light[row + qd.min(x + step, size.width - 1)].xyz
+    e = room.light[row + qd.min(x + 2 * step, size.width - 1)].xyz
+    return a + e + 4.0 * (b + d) + 6.0 * c
 
 
 @qd.func
@@ -257,21 +259,43 @@ def record(room: DarkroomBuffers, size: FrameSize, batch: qd.i32):
         ways = room.sensors[table + 1]
         if ways.w > 0.0:
             first = b * size.height * width
-            step = qd.cast(ways.y, qd.i32)
-            for y in range(ty * TILE, qd.min((ty + 1) * TILE, size.height)):
-                seen = room.light[first + y * width + x].xyz
+            end = qd.min((ty + 1) * TILE, size.height)
+            reach = ways.z * 0.04 * qd.cast(size.height, qd.f32)
+            step = 1
+            if ways.x != 0.0:
+                step = qd.cast(ways.y, qd.i32)
+            # Every `step`-th row of the column is on one way down it, so that each row's sum serves
+            # the five rows around it.
+            for way in range(step):
+                y = ty * TILE + way
+                s0 = vec3(0.0)
+                s1 = vec3(0.0)
+                s2 = vec3(0.0)
+                s3 = vec3(0.0)
                 if ways.x != 0.0:
-                    around = surroundings(room, size, first, y, x, step)
-                    luma = seen.x + ways.x * (around.x - seen.x)
-                    # Ringing is of luma alone.
-                    seen += qd.max(ways.x, 0.0) * (around - seen)
-                    seen.x = luma
-                if ways.z > 0.0:
-                    reach = ways.z * 0.04 * qd.cast(size.height, qd.f32)
-                    late = smeared(room, size, first + y * width, x, reach)
-                    seen.y = late.x
-                    seen.z = late.y
-                room.coded[first + y * width + x] = coded_yuv(seen)
+                    s0 = row_around(room, size, first, y - 2 * step, x, step)
+                    s1 = row_around(room, size, first, y - step, x, step)
+                    s2 = row_around(room, size, first, y, x, step)
+                    s3 = row_around(room, size, first, y + step, x, step)
+                while y < end:
+                    seen = room.light[first + y * width + x].xyz
+                    if ways.x != 0.0:
+                        s4 = row_around(room, size, first, y + 2 * step, x, step)
+                        around = (s0 + s4 + 4.0 * (s1 + s3) + 6.0 * s2) * (1.0 / 256.0)
+                        s0 = s1
+                        s1 = s2
+                        s2 = s3
+                        s3 = s4
+                        luma = seen.x + ways.x * (around.x - seen.x)
+                        # Ringing is of luma alone.
+                        seen += qd.max(ways.x, 0.0) * (around - seen)
+                        seen.x = luma
+                    if ways.z > 0.0:
+                        late = smeared(room, size, first + y * width, x, reach)
+                        seen.y = late.x
+                        seen.z = late.y
+                    room.coded[first + y * width + x] = coded_yuv(seen)
+                    y += step
 
 
 @qd.func

@@ -12,7 +12,7 @@ from endoforge.sim.kernels.geometry import (
     shared_by,
     wall_frame,
 )
-from endoforge.sim.kernels.passes import IN_A_TILE, grid_ray, is_open, pose_ray
+from endoforge.sim.kernels.passes import IN_A_TILE, is_open, pose_ray
 from endoforge.sim.kernels.patches import (
     wall_radius,
 )
@@ -230,26 +230,43 @@ def add_instruments(
     view: View,
     target: Target,
     with_normals: qd.template(),
+    span: qd.template(),
     size: FrameSize,
     batch: qd.i32,
 ):
-    """Put instruments before what `shade_surfaces` has shaded, and turn normals to camera axes."""
-    for b, y, x in qd.ndrange(batch, size.height, size.width):
-        pixel = (b * size.height + y) * size.width + x
-        radiance = target.radiance[pixel]
-        if radiance.w > 0.0 and has_instruments(view, b):
+    """Put instruments before what `shade_surfaces` has shaded, and turn normals to camera axes.
+
+    Its threads have as many pixels: where a frame shows none, all of them cost one look.
+    """
+    for b, i, j in qd.ndrange(
+        batch, (size.height + span - 1) // span, (size.width + span - 1) // span
+    ):
+        shown = has_instruments(view, b)
+        if shown or qd.static(with_normals):
             shared = shared_by(scenes, view, b)
-            ray = grid_ray(scenes, view, shared, 0, y, x, size)
+            here = view.cameras[b * CAMERA_ROWS]
             right = view.cameras[b * CAMERA_ROWS + 1].xyz
             down = view.cameras[b * CAMERA_ROWS + 2].xyz
+            forward = view.cameras[b * CAMERA_ROWS + 3].xyz
             lamps = lamps_at(scenes, shared.scene, right, down)
-            instance = (target.image[pixel] >> 24) & 255
-            unit = target.normals[pixel].xyz
-            radiance, instance, unit = before_it_all(
-                scenes, view, shared, ray, lamps, radiance, instance, unit
-            )
-            target.radiance[pixel] = radiance
-            target.image[pixel] = instance << 24
-            target.normals[pixel] = vec4(unit.x, unit.y, unit.z, 0.0)
-        if qd.static(with_normals):
-            target.normals[pixel] = in_camera_axes(view, b, target.normals[pixel].xyz)
+            for yy in range(span):
+                for xx in range(span):
+                    y = i * span + yy
+                    x = j * span + xx
+                    if y < size.height and x < size.width:
+                        pixel = (b * size.height + y) * size.width + x
+                        radiance = target.radiance[pixel]
+                        if shown and radiance.w > 0.0:
+                            ray = pose_ray(scenes, shared, here, right, down, forward, y, x, size)
+                            instance = (target.image[pixel] >> 24) & 255
+                            unit = target.normals[pixel].xyz
+                            radiance, instance, unit = before_it_all(
+                                scenes, view, shared, ray, lamps, radiance, instance, unit
+                            )
+                            target.radiance[pixel] = radiance
+                            target.image[pixel] = instance << 24
+                            target.normals[pixel] = vec4(unit.x, unit.y, unit.z, 0.0)
+                        if qd.static(with_normals):
+                            target.normals[pixel] = in_camera_axes(
+                                view, b, target.normals[pixel].xyz
+                            )
