@@ -15,10 +15,14 @@ from endoforge.core.errors import UserError, is_full
 from endoforge.core.outputs import check_output_folder, refuse_within
 from endoforge.core.progress import progress
 from endoforge.datagen.config import DatagenConfig
+from endoforge.datagen.destination import Destination
 from endoforge.datagen.job import RunJob, make_job
 from endoforge.datagen.job_report import DatagenReport
 from endoforge.datagen.output import USUAL_FRAMES, Output
-from endoforge.datagen.resume import EarlierRuns, find_runs
+from endoforge.datagen.resume import EarlierRuns
+from endoforge.roots.bucket import Bucket
+from endoforge.roots.checking import check_output_root
+from endoforge.roots.places import written_to
 from endoforge.sim.engine import Engine, start_engine
 from endoforge.sim.renderer import Renderer
 from endoforge.sim.simulator import BakedRun, bake, default_batch_size, render_runs
@@ -45,15 +49,15 @@ def generate(config: DatagenConfig) -> DatagenReport:
     if not isinstance(config, DatagenConfig):
         raise UserError(f"record_runs takes a DatagenConfig, not {config!r}")
     job = make_job(config)
-    _check_outputs(config)
+    destination = Destination(written_to(job.output_root), _check_outputs(config))
     engine = start_engine(job.renderer)
-    report = DatagenReport(job.output_root, engine.name)
-    found = find_runs(job.output_root, job.data_set, engine.name) if job.resume else EarlierRuns()
+    report = DatagenReport(destination.folder, engine.name, destination.address)
+    found = destination.earlier_runs(job.data_set, engine.name, resume=job.resume)
     todo = [index for index in job.run_indices if index not in found.complete]
     report.complete_before = len(job.run_indices) - len(todo)
     started = time.monotonic()
     log.info("base seed %d, renderer %s", job.data_set.base_seed, engine.name)
-    _record(job, engine, found, todo, report)
+    _record(job, engine, destination, found, todo, report)
     report.seconds = time.monotonic() - started
     if config.prune_empty:
         pruning = PruneConfig(input=config.output_root, output=config.pruned_root)
@@ -61,16 +65,23 @@ def generate(config: DatagenConfig) -> DatagenReport:
     return report
 
 
-def _check_outputs(config: DatagenConfig) -> None:
-    check_output_folder("--output-root", config.output_root)
+def _check_outputs(config: DatagenConfig) -> Bucket | None:
+    """The bucket that runs are put to; None if they stay in a folder."""
+    bucket = check_output_root("--output-root", config.output_root)
     if config.prune_empty:
         flag, copies = "--prune-output-root", config.pruned_root
         refuse_within(flag, copies, "--output-root", config.output_root)
         check_output_folder(flag, copies)
+    return bucket
 
 
 def _record(
-    job: RunJob, engine: Engine, found: EarlierRuns, todo: list[int], report: DatagenReport
+    job: RunJob,
+    engine: Engine,
+    destination: Destination,
+    found: EarlierRuns,
+    todo: list[int],
+    report: DatagenReport,
 ) -> None:
     data_set = job.data_set
     batch_size = default_batch_size(engine)
@@ -81,7 +92,7 @@ def _record(
         ThreadPoolExecutor(job.workers) as pool,
         progress("simulating", expected, "frames", FIRST) as advance,
     ):
-        output = Output(job, found, pool, report, advance)
+        output = Output(job, destination, found, pool, report, advance)
         try:
             baked = in_parallel(pool, partial(_bake, job, stopping), todo, 2 * job.workers)
             for batch in render_runs(renderer, output.opened(baked, len(todo))):
@@ -90,7 +101,7 @@ def _record(
         except BaseException as error:
             stopping.set()
             pool.shutdown(cancel_futures=True)
-            _explain(job, output.close(), error)
+            _explain(job, destination, output.close(), error)
             raise
 
 
@@ -101,13 +112,13 @@ def _bake(job: RunJob, stopping: Event, run_index: int) -> tuple[int, BakedRun]:
     return run_index, bake(seed, *settings, check_of(stopping))
 
 
-def _explain(job: RunJob, frames: int, error: BaseException) -> None:
+def _explain(job: RunJob, destination: Destination, frames: int, error: BaseException) -> None:
     """Log what is safe and how to go on; raises UserError in place of a full disk."""
-    safe = f"{frames} whole frames of this job are in {job.output_root}"
+    safe = f"{frames} whole frames of this job are in {destination}"
     go_on = f"the same command with {job.resume_flags} goes on"
     full = next((one for one in (error, error.__cause__) if is_full(one)), None)
     if isinstance(full, OSError):
-        place = full.filename or job.output_root
+        place = full.filename or destination.folder
         raise UserError(
             f"{place}: no space left on the disk; {safe}; make space, then {go_on}"
         ) from error

@@ -9,11 +9,16 @@ from endoforge.captures.schema import FrameLabel
 
 @dataclass
 class DatagenReport:
-    """What a job wrote: frames and boxes; `run_dirs` are the runs that it finished."""
+    """What a job wrote: frames and boxes; `run_dirs` are the runs that it finished.
+
+    Runs of object storage lie at `address` alone: of those, `num_put` says how many there are.
+    """
 
     output_root: Path
     renderer: str
+    address: str | None = None
     run_dirs: list[Path] = field(default_factory=list)
+    num_put: int = 0
     frames: int = 0
     frames_with_polyps: int = 0
     boxes: int = 0
@@ -34,8 +39,9 @@ class DatagenReport:
     def lines(self) -> list[str]:
         """The summary for people: a line or two, and those of pruning."""
         rate = self.frames / max(self.seconds, 1e-9)
+        num_runs = len(self.run_dirs) + self.num_put
         lines = [
-            f"{self.output_root}: {len(self.run_dirs)} runs, {self.frames} frames, "
+            f"{self.address or self.output_root}: {num_runs} runs, {self.frames} frames, "
             f"{self.frames_with_polyps} with polyps, {self.boxes} boxes "
             f"({self.seconds:.1f} s, {rate:.1f} frames/s, renderer {self.renderer})"
         ]
