@@ -201,7 +201,26 @@ def parse(name: str, args: list[str]) -> tuple[Any, General]:
             _print([])  # --help may still be on its way
             raise
         raise UserError(f"{one_line(complaint.getvalue())} (endoforge {name} --help)") from None
+    _refuse_addresses(both, parsed)
     return _part(config, parsed), _part(General, parsed)
+
+
+def _refuse_addresses(config: type[Any], parsed: Any) -> None:
+    """Raises UserError for an address of object storage in a flag that takes only files."""
+    from endoforge.roots.places import is_cloud_address
+
+    for name, hint in get_type_hints(config, include_extras=True).items():
+        value = getattr(parsed, name)
+        texts = value if isinstance(value, tuple) else (value,)
+        if "ADDRESS" in str(getattr(hint, "__metadata__", "")):
+            continue
+        for text in texts:
+            if isinstance(text, str) and is_cloud_address(text):
+                flag = f"--{(_named_otherwise(hint) or name).replace('_', '-')}"
+                raise UserError(
+                    f"{flag} {text}: is for folders and files of this machine; roots that take "
+                    "addresses have the word ADDRESS in --help"
+                )
 
 
 def _flags(config: type[Any]) -> set[str]:

@@ -39,7 +39,7 @@ class Store:
         data: bytes = self.client.get_object(Bucket=self.name, Key=key)["Body"].read()
         return data
 
-    def keys(self, prefix: str = "") -> set[str]:
+    def names(self, prefix: str = "") -> set[str]:
         pages = self.client.get_paginator("list_objects_v2").paginate(
             Bucket=self.name, Prefix=prefix
         )
@@ -99,8 +99,8 @@ def store(
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-config"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-credentials"))
     monkeypatch.setattr("endoforge.roots.bucket.FIRST_WAIT_S", 0.01)
-    monkeypatch.setattr("endoforge.roots.bucket.PATIENCE_S", 3.0)
-    monkeypatch.setattr("endoforge.roots.bucket.FIRST_PATIENCE_S", 1.0)
+    monkeypatch.setattr("endoforge.roots.bucket.PATIENCE_S", 20.0)
+    monkeypatch.setattr("endoforge.roots.bucket.FIRST_PATIENCE_S", 0.3)
     monkeypatch.setattr("endoforge.roots.bucket.LIBRARY_TRIES", 1)
     client = boto3.client(
         "s3",

@@ -74,6 +74,11 @@ def cloud_root(given: str | Path) -> CloudRoot | None:
     return CloudRoot(scheme, bucket, prefix)
 
 
+def is_cloud_address(text: str) -> bool:
+    """Whether `text` names a place in object storage, be it one that can be a root or not."""
+    return text.lower().startswith(tuple(f"{scheme}://" for scheme in SCHEMES))
+
+
 def is_plain_name(name: str) -> bool:
     """Whether an object's name can be a file's path in a folder, and leads nowhere else."""
     return not _PROBLEM.search(name) and all(

@@ -77,7 +77,7 @@ class CloudSaves:
         if local is not None and local != self._sent.get(STATE_NAME):
             self._refuse_both_changed(version)
             log.warning(
-                "going on from %s: its last save couldn't be put to %s, and is put now",
+                "%s: its last save isn't in %s yet, and is put now",
                 self._folder, self._bucket.root,
             )  # fmt: skip
         elif local is None or version != self._version:
@@ -116,8 +116,8 @@ class CloudSaves:
             raise self._lost
         if self._error is not None:
             raise UserError(
-                f"{self._error} The last save isn't there, but whole in {self._folder}: the same "
-                "command on this machine puts it"
+                f"{self._error}; the last save isn't there, but whole in {self._folder}, and the "
+                "same command on this machine puts it"
             ) from self._error
 
     def _is_ours(self, name: str) -> bool:
@@ -192,7 +192,7 @@ class CloudSaves:
             return error
         except Exception as error:  # whatever it is, it must not be lost with its thread
             log.error("can't put to %s: %s; the next save is tried", self._bucket.root, error)
-            return UserError(f"{self._bucket.flag} {self._bucket.root}: {error}.")
+            return UserError(f"{self._bucket.flag} {self._bucket.root}: {error}")
         finally:
             remove_tree(snapshot, within=self._folder)
         return None
