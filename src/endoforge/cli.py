@@ -26,6 +26,7 @@ from endoforge.core.logs import LogLevel, level_of, start_logging
 from endoforge.core.signals import end_on_interrupts, held_interrupts
 from endoforge.core.text import shortened
 from endoforge.habits import command_named, unread_log_level, without_separator
+from endoforge.roots.places import check_given
 
 log = logging.getLogger(__name__)
 
@@ -206,21 +207,15 @@ def parse(name: str, args: list[str]) -> tuple[Any, General]:
 
 
 def _refuse_addresses(config: type[Any], parsed: Any) -> None:
-    """Raises UserError for an address of object storage in a flag that takes only files."""
-    from endoforge.roots.places import is_cloud_address
-
+    """Raises UserError for an address of object storage that the flag can't take."""
     for name, hint in get_type_hints(config, include_extras=True).items():
+        notes = getattr(hint, "__metadata__", ())
+        shown = next((note.metavar for note in notes if getattr(note, "metavar", None)), None)
+        flag = f"--{(_named_otherwise(hint) or name).replace('_', '-')}"
         value = getattr(parsed, name)
-        texts = value if isinstance(value, tuple) else (value,)
-        if "ADDRESS" in str(getattr(hint, "__metadata__", "")):
-            continue
-        for text in texts:
-            if isinstance(text, str) and is_cloud_address(text):
-                flag = f"--{(_named_otherwise(hint) or name).replace('_', '-')}"
-                raise UserError(
-                    f"{flag} {text}: is for folders and files of this machine; roots that take "
-                    "addresses have the word ADDRESS in --help"
-                )
+        for text in value if isinstance(value, tuple) else (value,):
+            if isinstance(text, str):
+                check_given(flag, text, shown)
 
 
 def _flags(config: type[Any]) -> set[str]:

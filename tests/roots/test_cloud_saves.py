@@ -193,7 +193,7 @@ def test_two_saves_of_two_machines_are_not_taken_for_one(store, config, cut_off,
 
 def test_an_answer_that_is_lost_is_no_other_training(store, config, alone, monkeypatch):
     """The state came whole, but the machine never heard of it, as after a kill."""
-    whole, lost = CloudSaves._put, []
+    whole, lost = CloudSaves._put, list[int]()
 
     def put(self, snapshot):
         before = self._version

@@ -1,23 +1,34 @@
 """`datagen` into a bucket: each run put when it is complete, after any end gone on with."""
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from endoforge.captures.publishing import publish_run
+from endoforge.captures.recorder import RunRecorder
+from endoforge.captures.schema import FrameLabel, image_name
 from endoforge.cli import run
 from endoforge.core.errors import UserError
 from endoforge.core.folders import FolderLock
-from endoforge.datagen import generate as generating
 from endoforge.datagen.config import DatagenConfig
 from endoforge.datagen.generate import generate
 from endoforge.datagen.resume import seed_to_resume
 from endoforge.roots.fetching import fetch
+from endoforge.sim.simulator import render_runs
 from tests.datagen.conftest import SIZE, data_set
 from tests.roots.s3 import BROKEN, DENIED, SLOW_DOWN
 
-FLAGS = {"seed": 7, "runs": 3, "max_frames": 2, "resolution": SIZE, "renderer": "cpu"}
+FLAGS: dict[str, Any] = {
+    "seed": 7,
+    "runs": 3,
+    "max_frames": 2,
+    "resolution": SIZE,
+    "renderer": "cpu",
+}
 
 
 @pytest.fixture(scope="module")
@@ -110,10 +121,8 @@ def test_another_machine_makes_what_the_first_began(store, config, alone, other_
 
 
 def test_interrupted_it_goes_on_with_resume(store, config, alone, monkeypatch, tmp_path):
-    whole = generating.render_runs
-
     def interrupted(*args):
-        batches = whole(*args)
+        batches = render_runs(*args)
         yield next(batches)
         raise KeyboardInterrupt
 
@@ -127,37 +136,51 @@ def test_interrupted_it_goes_on_with_resume(store, config, alone, monkeypatch, t
     assert outgoing(store, tmp_path) == []
 
 
-def test_other_settings_are_refused_by_what_the_bucket_has(store, config, other_machine):
+def test_other_settings_are_refused_by_what_the_bucket_has(config, other_machine):
     generate(config(runs=1))
     other_machine("there")
     with pytest.raises(UserError, match=r"--resume: .*of the same base seed was made with"):
         generate(config(resume=True, max_frames=3))
 
 
-def test_of_two_machines_that_take_one_name_each_gets_its_own(store, config, tmp_path):
-    job = DatagenConfig(**(FLAGS | {"output_root": str(tmp_path / "one"), "runs": 2}))
-    first, second = generate(job).run_dirs
-    name = first.name
-    bucket = store.bucket("caps")
-    assert publish_run(first, bucket)
-    twin = second.with_name(name)
+def a_run(root, seed=1):
+    """A complete run of one small frame."""
+    recorder = RunRecorder.create(root, seed=seed, max_frames=None, extra={})
+    label = FrameLabel(
+        frame_id=0,
+        sim_time=0.0,
+        unix_time=0.0,
+        image=image_name(0),
+        image_present=True,
+        camera_active=True,
+        polyp_seed=0,
+        polyp_labels=[],
+    )
+    recorder.write(np.zeros((8, 8, 3), np.uint8), label)
+    recorder.finish()
+    return recorder.run_dir
+
+
+def test_of_two_machines_that_take_one_name_each_gets_its_own(store, tmp_path):
+    first, second = a_run(tmp_path / "one", seed=1), a_run(tmp_path / "two", seed=2)
+    twin = second.with_name(first.name)
     second.rename(twin)
-    address = publish_run(twin, bucket)
-    assert address == f"{bucket.root}/run_{int(name.removeprefix('run_')) + 1}"
-    assert {run["run_manifest.json"]["endoforge"]["run_index"] for run in runs_in(store).values()}
-    assert len(runs_in(store)) == 2
+    bucket = store.bucket("caps")
+    assert publish_run(first, bucket) == str(first)
+    following = f"run_{int(first.name.removeprefix('run_')) + 1}"
+    assert publish_run(twin, bucket) == f"{bucket.root}/{following}"
+    manifests = [store.get(f"caps/{name}/run_manifest.json") for name in (first.name, following)]
+    assert [json.loads(manifest)["seed"] for manifest in manifests] == [1, 2]
+    assert all(json.loads(manifest)["endoforge"]["complete"] for manifest in manifests)
+    assert len(store.names("caps/")) == 6
 
 
 def test_a_run_that_is_put_again_is_there_once(store, tmp_path):
-    [run_dir] = generate(
-        DatagenConfig(**(FLAGS | {"output_root": str(tmp_path / "one"), "runs": 1}))
-    ).run_dirs
-    import shutil
-
+    run_dir = a_run(tmp_path / "one")
     shutil.copytree(run_dir, tmp_path / "again" / run_dir.name)
     publish_run(run_dir, store.bucket("caps"))
     publish_run(tmp_path / "again" / run_dir.name, store.bucket("caps"))
-    assert len(runs_in(store)) == 1
+    assert len(store.names("caps/")) == 3
     assert not run_dir.exists()
 
 
@@ -165,14 +188,13 @@ def test_a_run_of_a_folder_stays(tmp_path):
     assert publish_run(tmp_path / "run_1", None) == str(tmp_path / "run_1")
 
 
-def test_a_run_that_another_process_puts_is_left_to_it(store, config, tmp_path):
-    [run_dir] = generate(
-        DatagenConfig(**(FLAGS | {"output_root": str(tmp_path / "one"), "runs": 1}))
-    ).run_dirs
+def test_a_run_that_another_process_puts_is_left_to_it(store, tmp_path):
+    run_dir = a_run(tmp_path)
     lock = FolderLock(run_dir)
     with pytest.raises(BlockingIOError):
         publish_run(run_dir, store.bucket("caps"))
     lock.release()
+    assert run_dir.is_dir()
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from tyro.conf import arg
 from endoforge.core.errors import UserError
 from endoforge.core.text import printable
 
-ROOT, FILE = "FOLDER|ADDRESS", "FILE|ADDRESS"
-"""How the help shows a flag that takes either; of one that doesn't, an address is refused."""
+ROOT, FILE, RUNS_AND_OUT = "FOLDER|ADDRESS", "FILE|ADDRESS", "RUNS|ADDRESS... OUT|ADDRESS"
+"""How the help shows flags that take either; of all others an address is refused."""
 RootFlag = Annotated[str, arg(metavar=ROOT)]
 OptionalRootFlag = Annotated[str | None, arg(metavar=ROOT)]
 
@@ -74,11 +74,6 @@ def cloud_root(given: str | Path) -> CloudRoot | None:
     return CloudRoot(scheme, bucket, prefix)
 
 
-def is_cloud_address(text: str) -> bool:
-    """Whether `text` names a place in object storage, be it one that can be a root or not."""
-    return text.lower().startswith(tuple(f"{scheme}://" for scheme in SCHEMES))
-
-
 def is_plain_name(name: str) -> bool:
     """Whether an object's name can be a file's path in a folder, and leads nowhere else."""
     return not _PROBLEM.search(name) and all(
@@ -96,6 +91,20 @@ def written_to(given: str | Path) -> Path:
     """The folder in which what a root shall hold is made: itself, or what is put from there."""
     root = cloud_root(given)
     return Path(given) if root is None else root.outgoing
+
+
+def check_given(flag: str, text: str, metavar: str | None) -> None:
+    """Raises UserError if `text` is an address that can't be one, or is of no use for the flag.
+
+    `metavar` is how the help shows what the flag takes.
+    """
+    if metavar in (ROOT, FILE, RUNS_AND_OUT):
+        cloud_root(text)
+    elif text.lower().startswith(tuple(f"{scheme}://" for scheme in SCHEMES)):
+        raise UserError(
+            f"{flag} {printable(text)}: is for folders and files of this machine; the flags that "
+            "take addresses have the word ADDRESS in --help"
+        )
 
 
 def refuse_cloud(flag: str, given: str | Path, why: str) -> None:

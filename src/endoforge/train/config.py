@@ -56,7 +56,7 @@ class TrainConfig:
     fresh: bool = False
     """Start over: remove the training that --ckpt-dir holds."""
 
-    demo_checkpoint: Annotated[str | None, arg(metavar="FILE")] = None
+    demo_checkpoint: Annotated[str | None, arg(metavar=FILE)] = None
     """Start a new training from these weights instead of random ones; the model alone is loaded.
     The word packaged stands for the weights that come with EndoForge."""
 
