@@ -136,9 +136,9 @@ def run_convert(config: ConvertConfig) -> ConvertReport:
 def _put(out: Path, bucket: Bucket) -> None:
     """Put all that lies in `out`, which goes then; what is put goes again if there is an error."""
     names = files_of(out)
-    log.info("putting %d files to %s", len(names), bucket.root)
     try:
-        put_files(bucket, out, [names])
+        with progress(f"putting to {bucket.root}", len(names), "files") as advance:
+            put_files(bucket, out, [names], on_put=advance)
     except BaseException:
         bucket.hurry.set()
         try:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from endoforge.core.errors import UserError
 from endoforge.core.files import NewFile
-from endoforge.roots.faults import Fault, fault_of
+from endoforge.roots.faults import Fault, fault_of, is_taken
 from endoforge.roots.places import CloudRoot
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 PATIENCE_S = 180.0
 """How long one object is tried for. A bucket whose limits are reached recovers within minutes."""
 FIRST_PATIENCE_S = 5.0
-"""And the first look: what is wrong there is mostly a wrong name, or no network."""
+"""And a server that can't be reached at the first look: mostly it has a wrong name."""
 FIRST_WAIT_S, MOST_WAIT_S = 0.2, 15.0
 LIBRARY_TRIES = 3
 """Of a part of a large object, before all of it is tried again; s3fs alone can be told."""
@@ -129,8 +129,10 @@ class Bucket:
         def once() -> bool:
             try:
                 self._files.pipe_file(self._key(name), data, mode="create")
-            except FileExistsError:
-                return False
+            except Exception as error:
+                if is_taken(error):
+                    return False
+                raise
             return True
 
         return self.stat(name) is None and self._tried("write", once, name)
@@ -157,8 +159,7 @@ class Bucket:
         self, doing: str, call: Callable[[], Given], name: str = "", *, first: bool = False
     ) -> Given:
         """What `call` gives; tried again, later and later, while what is wrong may pass."""
-        ends = time.monotonic() + (FIRST_PATIENCE_S if first else PATIENCE_S)
-        wait = FIRST_WAIT_S
+        started, wait = time.monotonic(), FIRST_WAIT_S
         while True:
             try:
                 return call()
@@ -166,8 +167,10 @@ class Bucket:
                 fault = fault_of(error)
                 if fault is None:
                     raise
-                too_late = self.hurry.is_set() or time.monotonic() + wait > ends
-                if too_late or not fault.may_pass:
+                hasty = first and fault.kind == "unreachable"
+                patience = FIRST_PATIENCE_S if hasty else PATIENCE_S
+                too_late = time.monotonic() + wait > started + patience
+                if too_late or self.hurry.is_set() or not fault.may_pass:
                     raise self._error(fault, doing, name) from error
                 log.debug("%s: %s; trying again", self._where(name), fault.said)
             self.hurry.wait(wait * random.uniform(0.5, 1.0))  # so that not all come back at once

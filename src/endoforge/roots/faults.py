@@ -131,6 +131,16 @@ def fault_of(error: BaseException) -> Fault | None:
     return Fault("credentials" if "credential" in said.lower() else "broken", said)
 
 
+def is_taken(error: BaseException) -> bool:
+    """Whether an error says that an object of the name is there, which was to be a new one."""
+    return any(
+        isinstance(one, FileExistsError)
+        or getattr(one, "code", None) in (409, 412)
+        or getattr(one, "status_code", None) in (409, 412)
+        for one in _chain(error)
+    )
+
+
 def _chain(error: BaseException) -> Iterator[BaseException]:
     seen: set[int] = set()
     one: BaseException | None = error

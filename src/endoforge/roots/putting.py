@@ -1,6 +1,6 @@
 """Files put as objects, several at a time, in an order by which whatever ends it leaves no half."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,11 +30,12 @@ def put_files(
     *,
     below: str = "",
     stopping: Event | None = None,
+    on_put: Callable[[], object] = lambda: None,
 ) -> None:
     """Put files of `folder` by their names from there, below `below`: a stage, then the next.
 
-    So the last stage is what others go by. Raises UserError for an object that can't be put, and
-    PutStopped once `stopping` is set; in both cases those on their way are let end.
+    So the last stage is what others go by. `on_put` is called after each object. Raises UserError
+    for one that can't be put, and PutStopped once `stopping` is set; in both cases those on their way are let end.
     """
     for stage in stages:
         with _at_once() as pool:
@@ -43,6 +44,7 @@ def put_files(
             ]
             for one in puts:
                 one.result()
+                on_put()
 
 
 @contextmanager

@@ -110,8 +110,12 @@ class CloudSaves:
             self._change.notify_all()
             if self._next is not None or self._is_putting:
                 log.info("putting the last save to %s", self._bucket.root)
-            while self._next is not None or self._is_putting:
-                self._change.wait(1.0)  # by turns, so that Ctrl-C is heard
+            try:
+                while self._next is not None or self._is_putting:
+                    self._change.wait(1.0)  # by turns, so that Ctrl-C is heard
+            except KeyboardInterrupt:
+                log.warning("not all is put: the last save is whole in %s", self._folder)
+                raise
         if self._lost is not None:
             raise self._lost
         if self._error is not None:
