@@ -100,7 +100,10 @@ class Proxy:
 
 
 def _pass_on(request: BaseHTTPRequestHandler, port: int, fault: Fault | None) -> None:
-    body = request.rfile.read(int(request.headers.get("Content-Length", 0)))
+    length = int(request.headers.get("Content-Length", 0))
+    body = request.rfile.read(length)
+    if len(body) < length:  # whoever wrote was killed
+        return
     behind = http.client.HTTPConnection("127.0.0.1", port)
     behind.request(request.command, request.path, body, dict(request.headers.items()))
     answer = behind.getresponse()
@@ -114,8 +117,8 @@ def _pass_on(request: BaseHTTPRequestHandler, port: int, fault: Fault | None) ->
             left_out += ["x-amz-checksum-crc32", "x-amz-checksum-type"]
         if name.lower() not in left_out:
             request.send_header(name, value)
-    length = answer.getheader("Content-Length") if request.command == "HEAD" else str(said)
-    request.send_header("Content-Length", length or "0")
+    told = answer.getheader("Content-Length") if request.command == "HEAD" else str(said)
+    request.send_header("Content-Length", told or "0")
     request.end_headers()
     if fault == BROKEN:  # in the midst of what is read
         request.wfile.write(data[: len(data) // 2])

@@ -1,5 +1,6 @@
 """Trainings whose frames and saves lie in a bucket: killed, cut off, and gone on with elsewhere."""
 
+import io
 import json
 import re
 import signal
@@ -7,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from endoforge.cli import run
 from endoforge.core.errors import UserError
@@ -100,7 +102,8 @@ def at_step(number, do):
 
 
 def test_it_ends_as_in_a_folder_and_all_is_put(store, config, alone):
-    train(config(ckpt_every_steps=2))
+    result = train(config(ckpt_every_steps=2))
+    assert f"weights  {store.address('ckpt')}/tinydet.safetensors" in result.lines()
     assert weights_in(store) == alone
     assert store.names("ckpt/") == {
         "ckpt/logs/metrics.jsonl",
@@ -271,7 +274,10 @@ def test_killed_and_gone_on_with_elsewhere(store, config, alone, tmp_path, monke
     process = start(settings)
 
     def is_begun():
-        return "ckpt/tinydet.safetensors" in store.names("ckpt/")
+        if "ckpt/tinydet_state.pt" not in store.names("ckpt/"):
+            return False
+        state = torch.load(io.BytesIO(store.get("ckpt/tinydet_state.pt")), weights_only=True)
+        return state["state"]["epoch"] + state["state"]["step"] > 0
 
     wait_for(is_begun, process)
     process.send_signal(signal.SIGKILL)

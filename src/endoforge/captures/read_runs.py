@@ -74,9 +74,10 @@ def read_runs(
     """Every usable frame of the capture runs under `root`, run by run, each by number.
 
     `root` is a folder of `run_*` folders, or one run, or an address of either. `label_field` names
-    the classes: "label", or "paris" for the Paris kinds. A frame that can't be used, since its label is malformed, its image
-    is missing or a box is none, is left out; in the end a warning tells how many, and why. Raises
-    UserError if there is no run, and, if `strict`, at the first frame that would be left out.
+    the classes: "label", or "paris" for the Paris kinds. A frame that can't be used, since its
+    label is malformed, its image is missing or a box is none, is left out; in the end a warning
+    tells how many, and why. Raises UserError if there is no run, and, if `strict`, at the first
+    frame that would be left out.
     """
     tally = Tally(strict=strict)
     for run in [one for one in find_runs(fetch(root, "root")) if has_plain_name(one, tally)]:

@@ -35,7 +35,8 @@ def put_files(
     """Put files of `folder` by their names from there, below `below`: a stage, then the next.
 
     So the last stage is what others go by. `on_put` is called after each object. Raises UserError
-    for one that can't be put, and PutStopped once `stopping` is set; in both cases those on their way are let end.
+    for one that can't be put, and PutStopped once `stopping` is set; in both cases those on their
+    way are let end.
     """
     for stage in stages:
         with _at_once() as pool:

@@ -13,7 +13,7 @@ from threading import Condition, Thread
 from typing import Any
 
 from endoforge.core.errors import UserError
-from endoforge.core.files import link_or_copy, write_atomic, write_json_atomic
+from endoforge.core.files import link_or_copy, move_file, write_atomic, write_json_atomic
 from endoforge.core.folders import make_folder, remove_files, remove_tree
 from endoforge.core.parsing import parse_json
 from endoforge.core.reading import MOST_LIST_BYTES, read_regular
@@ -144,12 +144,20 @@ class CloudSaves:
             path = self._folder / name
             remove_files(path.parent, [path.name], within=self._folder)
         self._sent = {}
-        for name in sorted(there, key=lambda name: name == STATE_NAME):
+        self._version = self._attempt = None
+        for name in there.keys() - {STATE_NAME}:
             path = self._folder / name
             make_folder(path.parent, within=self._folder)
             self._bucket.fetch(name, path, there[name])
             self._sent[name] = _mark_of(path)
-        self._version = self._version_of(there.get(STATE_NAME))
+        if (state := there.get(STATE_NAME)) is not None:
+            look, path = self._folder / LOOK_NAME, self._folder / STATE_NAME
+            self._bucket.fetch(STATE_NAME, look, state)
+            # Before it has its name: else a kill would leave a state of which nobody knows whose.
+            self._version, self._attempt = state.version, _digest(look)
+            self._sent[STATE_NAME] = _mark_of(look)
+            self._write_sent()
+            move_file(look, path)
         self._write_sent()
         if there:
             size = sum(one.num_bytes for one in there.values()) / 1e6

@@ -24,7 +24,7 @@ from endoforge.detect.weights import WeightsMetadata
 from endoforge.evaluate.config import VALIDATION_BATCH_SIZE
 from endoforge.evaluate.metrics import Metrics
 from endoforge.evaluate.validate import Validation, validate
-from endoforge.roots.places import written_to
+from endoforge.roots.places import cloud_root, written_to
 from endoforge.train.checkpoint import CheckpointFolder, changed_settings
 from endoforge.train.config import DEBUG_NAME, TrainConfig, Watch
 from endoforge.train.debug import draw_batch
@@ -62,6 +62,8 @@ class TrainResult:
     """The metrics of the last validation; None where there was nothing left to do."""
     best_is_used: bool
     """Whether the weights at the end are the best ones, as they are with a patience."""
+    address: str | None = None
+    """Where both lie too, if `--ckpt-dir` is an address."""
 
     def lines(self) -> list[str]:
         """The summary for people."""
@@ -73,9 +75,12 @@ class TrainResult:
             told = f"epoch {self.best_epoch + 1}"
             if self.best_score is not None:
                 told += f", {WATCHED[self.watch]} {self.best_score[0]:.3f}"
-            best = [f"best     {self.best_checkpoint} ({told})"]
+            best = [f"best     {self._shown(self.best_checkpoint)} ({told})"]
         used = " (the best)" if self.best_is_used else ""
-        return [*scores, f"weights  {self.checkpoint}{used}", *best]
+        return [*scores, f"weights  {self._shown(self.checkpoint)}{used}", *best]
+
+    def _shown(self, path: Path) -> str:
+        return str(path) if self.address is None else f"{self.address}/{path.name}"
 
 
 def train(config: TrainConfig, sinks: Sequence[Sink] = ()) -> TrainResult:
@@ -388,6 +393,7 @@ class Training:
             best_epoch=self.state.best_epoch,
             metrics=self.validation.metrics if self.validation else None,
             best_is_used=best_is_used,
+            address=None if (root := cloud_root(self.config.ckpt_dir)) is None else str(root),
         )
 
 
