@@ -26,7 +26,6 @@ from endoforge.core.logs import LogLevel, level_of, start_logging
 from endoforge.core.signals import end_on_interrupts, held_interrupts
 from endoforge.core.text import shortened
 from endoforge.habits import command_named, unread_log_level, without_separator
-from endoforge.roots.places import check_given
 
 log = logging.getLogger(__name__)
 
@@ -202,20 +201,8 @@ def parse(name: str, args: list[str]) -> tuple[Any, General]:
             _print([])  # --help may still be on its way
             raise
         raise UserError(f"{one_line(complaint.getvalue())} (endoforge {name} --help)") from None
-    _refuse_addresses(both, parsed)
+    named("endoforge.roots.places:check_flags")(both, parsed)
     return _part(config, parsed), _part(General, parsed)
-
-
-def _refuse_addresses(config: type[Any], parsed: Any) -> None:
-    """Raises UserError for an address of object storage that the flag can't take."""
-    for name, hint in get_type_hints(config, include_extras=True).items():
-        notes = getattr(hint, "__metadata__", ())
-        shown = next((note.metavar for note in notes if getattr(note, "metavar", None)), None)
-        flag = f"--{(_named_otherwise(hint) or name).replace('_', '-')}"
-        value = getattr(parsed, name)
-        for text in value if isinstance(value, tuple) else (value,):
-            if isinstance(text, str):
-                check_given(flag, text, shown)
 
 
 def _flags(config: type[Any]) -> set[str]:

@@ -7,7 +7,7 @@ make one slash of its two. Nothing heavy is imported here, and nothing is looked
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_type_hints
 
 from platformdirs import user_cache_path
 from tyro.conf import arg
@@ -93,11 +93,22 @@ def written_to(given: str | Path) -> Path:
     return Path(given) if root is None else root.outgoing
 
 
-def check_given(flag: str, text: str, metavar: str | None) -> None:
-    """Raises UserError if `text` is an address that can't be one, or is of no use for the flag.
+def check_flags(config: type[Any], parsed: Any) -> None:
+    """Raises UserError for an address that can't be one, or of which its flag can make nothing.
 
-    `metavar` is how the help shows what the flag takes.
+    `parsed` is a command line as the fields of `config`.
     """
+    for name, hint in get_type_hints(config, include_extras=True).items():
+        notes = getattr(hint, "__metadata__", ())
+        shown = next((note.metavar for note in notes if getattr(note, "metavar", None)), None)
+        named = next((note.name for note in notes if getattr(note, "name", None)), name)
+        value = getattr(parsed, name)
+        for text in value if isinstance(value, tuple) else (value,):
+            if isinstance(text, str):
+                _check(f"--{named.replace('_', '-')}", text, shown)
+
+
+def _check(flag: str, text: str, metavar: str | None) -> None:
     if metavar in (ROOT, FILE, RUNS_AND_OUT):
         cloud_root(text)
     elif text.lower().startswith(tuple(f"{scheme}://" for scheme in SCHEMES)):
