@@ -26,7 +26,7 @@ NEEDED = {
 """What a command can't do without."""
 POSITIONAL = {
     "overlay-labels": "RUN... [OUT]",
-    "convert": "RUNS... OUT",
+    "convert": "RUNS|ADDRESS... OUT|ADDRESS",
     "detect": "IMAGES|VIDEO|FOLDER...",
     "select": "RUNS...",
 }

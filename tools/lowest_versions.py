@@ -18,8 +18,9 @@ def main(torch: str = "") -> None:
     """Print a line a package."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    tools = {name_of(one) for one in extras.pop("dev")}
+    dev = {name_of(one) for one in extras.pop("dev")}
     bounded = [*project["dependencies"], *(one for extra in extras.values() for one in extra)]
+    tools = dev - set(map(name_of, bounded))
     for requirement in bounded:
         print(lowest(requirement, torch if name_of(requirement) == "torch" else ""))
     for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines():

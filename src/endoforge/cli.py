@@ -16,7 +16,6 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, make_dataclass, replace
-from pathlib import Path
 from typing import Any, get_type_hints
 
 from endoforge import __version__
@@ -203,6 +202,7 @@ def parse(name: str, args: list[str]) -> tuple[Any, General]:
             _print([])  # --help may still be on its way
             raise
         raise UserError(f"{one_line(complaint.getvalue())} (endoforge {name} --help)") from None
+    named("endoforge.roots.places:check_flags")(both, parsed)
     return _part(config, parsed), _part(General, parsed)
 
 
@@ -261,7 +261,7 @@ def _seed(config: Any) -> int | None:
     if config.seed is not None or POLYP_SEED in os.environ:
         return _first_seed(config.seed)
     if config.resume:
-        seed: int = named("endoforge.datagen.resume:seed_to_resume")(Path(config.output_root))
+        seed: int = named("endoforge.datagen.resume:seed_to_resume")(config.output_root)
         return seed
     if config.run_range is not None:
         raise UserError("--run-range: give --seed too, so that all parts are of one data set")

@@ -19,6 +19,7 @@ from endoforge.captures.index import index_root
 from endoforge.core.errors import UserError
 from endoforge.datagen.config import DatagenConfig
 from endoforge.datagen.generate import generate
+from endoforge.datagen.destination import Destination
 from endoforge.datagen.job import make_job
 from endoforge.datagen.job_report import DatagenReport
 from endoforge.datagen.on_ray import MOST_TRIES, _Foreman, _renderer, _seats
@@ -298,6 +299,10 @@ def test_without_ray_a_line_says_how_to_get_it(
     [
         ({"ray": "ray://head:10001"}, r"--ray ray://head:10001: .*with --ray auto"),
         ({"ray": "head"}, "--ray head: expected HOST:PORT, auto or local"),
+        (
+            {"ray": "auto", "output_root": "s3://lab/runs"},
+            "--output-root s3://lab/runs: with --ray, workers",
+        ),
         ({"ray": "head:99999"}, "--ray head:99999: expected HOST:PORT"),
         ({"ray": "local", "renderer": "vulkan"}, "--renderer vulkan: .*auto, cpu, cuda, amdgpu"),
         ({"ray": "local", "seed": None, "from_manifest": "run_manifest.json"}, "--from-manifest"),
@@ -356,13 +361,16 @@ def overseen(root: Path, crew: FakeCrew, seen: list[tuple[int, int | None]]) -> 
     def advance(count: int = 1, *, total: int | None = None) -> None:
         seen.append((count, total))
 
-    foreman = _Foreman(job, EarlierRuns(), [0, 1], report, advance)
+    destination = Destination(root, None)
+    foreman = _Foreman(job, destination, EarlierRuns(), [0, 1], report, advance)
     foreman.oversee(crew)  # type: ignore[arg-type]
     return report
 
 
 def made(root: Path, frames: int) -> RunMade:
-    return RunMade(DatagenReport(root, "cpu", [root / f"run_{frames}"], frames, 1, 2))
+    report = DatagenReport(root, "cpu", run_dirs=[root / f"run_{frames}"])
+    report.frames, report.frames_with_polyps, report.boxes = frames, 1, 2
+    return RunMade(report)
 
 
 def test_errors_of_a_run_are_tried_again_and_the_total_is_foreseen(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from endoforge.core.checks import check_choice
 from endoforge.core.choices import BackendName, DetectorKind, DeviceName
 from endoforge.core.errors import UserError
 from endoforge.detect.packaged import DEFAULT_CHECKPOINT
+from endoforge.roots.places import FILE
 
 DetectorFlag = Annotated[
     DetectorKind,
@@ -24,7 +25,7 @@ DetectorFlag = Annotated[
 CheckpointFlag = Annotated[
     str | None,
     arg(
-        metavar="FILE",
+        metavar=FILE,
         help=f"Weights, as `train` writes them. If not given, {DEFAULT_CHECKPOINT}, where `train` "
         "writes its latest, and while that isn't there, those that come with EndoForge (packaged: "
         "those in any case).",

@@ -6,6 +6,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from endoforge.core.errors import UserError
+from endoforge.roots.places import RootFlag, refuse_cloud
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,8 +19,8 @@ class PruneConfig:
     since are kept in the run's folder kept-1.
     """
 
-    input: str = "assets/datasets/captures"
-    """Folder that holds the capture runs (run_* folders), or one run."""
+    input: RootFlag = "assets/datasets/captures"
+    """Folder that holds the capture runs (run_* folders), or one run; or an address of either."""
 
     output: str = "assets/datasets/captures_filtered"
     """Folder for the copies; made if need be, must lie outside the input."""
@@ -27,6 +28,8 @@ class PruneConfig:
     def __post_init__(self) -> None:
         _need_name("--input", self.input)
         _need_name("--output", self.output)
+        why = "is kept like the input, so it must be a folder of this machine; name one"
+        refuse_cloud("--output", self.output, why)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,8 @@ from endoforge.core.errors import UserError
 from endoforge.core.outputs import check_output_folder
 from endoforge.core.progress import Advance, progress
 from endoforge.core.reading import MOST_PICTURE_BYTES, read_regular
+from endoforge.roots.fetching import fetch
+from endoforge.roots.places import read_from
 
 RUN_FILES = (MANIFEST_NAME, POSES_NAME)
 NO_POLYP = "no polyp to be seen"
@@ -78,8 +80,9 @@ def prune_empty(config: PruneConfig) -> PruneReport:
     output and the input overlap, and if the output holds a run of the same name that is no copy of
     the input's.
     """
-    source, output = Path(config.input), Path(config.output)
+    source, output = read_from(config.input), Path(config.output)
     check_prune_output(source, output, "--output")
+    fetch(config.input, "--input")
     index = index_root(source)
     if not index.frames and index.dropped[f"frame: {AWAITS_REVIEW}"]:
         raise UserError(f"--input {source}: no frame to copy: {'; '.join(index.tally.lines())}")

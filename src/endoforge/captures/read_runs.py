@@ -17,6 +17,7 @@ from endoforge.captures.schema import FrameLabel, PolypLabel
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.choices import LabelField
 from endoforge.core.errors import UserError
+from endoforge.roots.fetching import fetch
 
 Extra = Literal["instance", "depth", "normals"]
 """A kind of picture that a run may hold beside each frame's image: more of the truth."""
@@ -72,13 +73,14 @@ def read_runs(
 ) -> Iterator[LabelledFrame]:
     """Every usable frame of the capture runs under `root`, run by run, each by number.
 
-    `root` is a folder of `run_*` folders, or one run. `label_field` names the classes: "label", or
-    "paris" for the Paris kinds. A frame that can't be used, since its label is malformed, its image
-    is missing or a box is none, is left out; in the end a warning tells how many, and why. Raises
-    UserError if there is no run, and, if `strict`, at the first frame that would be left out.
+    `root` is a folder of `run_*` folders, or one run, or an address of either. `label_field` names
+    the classes: "label", or "paris" for the Paris kinds. A frame that can't be used, since its
+    label is malformed, its image is missing or a box is none, is left out; in the end a warning
+    tells how many, and why. Raises UserError if there is no run, and, if `strict`, at the first
+    frame that would be left out.
     """
     tally = Tally(strict=strict)
-    for run in [one for one in find_runs(Path(root)) if has_plain_name(one, tally)]:
+    for run in [one for one in find_runs(fetch(root, "root")) if has_plain_name(one, tally)]:
         for record, label in usable_frames(run, label_field, tally):
             try:
                 image = read_picture(record.image_path)

@@ -59,12 +59,19 @@ class RunRecorder:
 
     @classmethod
     def create(
-        cls, root: Path, *, seed: int, max_frames: int | None, extra: dict[str, Any]
+        cls,
+        root: Path,
+        *,
+        seed: int,
+        max_frames: int | None,
+        extra: dict[str, Any],
+        address: str | None = None,
     ) -> "RunRecorder":
         """Make `root`/run_<unix milliseconds>, a folder of this recorder alone.
 
-        `extra` joins the version and the frame count under the manifest's `endoforge`. Raises
-        UserError if the folder can't be made.
+        `extra` joins the version and the frame count under the manifest's `endoforge`; `address` is
+        that of the root which the run is made for, if it isn't `root` itself. Raises UserError if
+        the folder can't be made.
         """
         # By the time, as other tools that write this format name theirs, so that runs sort by it.
         started = time.time()
@@ -75,8 +82,8 @@ class RunRecorder:
             raise UserError(f"can't make a run folder in {root}: {error.strerror}") from error
         manifest = RunManifest(
             seed=seed,
-            output_root=printable(str(root)),
-            run_dir=printable(str(run_dir)),
+            output_root=printable(address or str(root)),
+            run_dir=printable(f"{address}/{run_dir.name}" if address else str(run_dir)),
             started_at_unix=started,
             max_frames=max_frames,
             endoforge={"version": __version__, **extra},

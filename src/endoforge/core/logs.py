@@ -24,7 +24,8 @@ def start_logging(level: LogLevel) -> None:
     handler = _Handler()
     handler.setFormatter(_Formatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    logging.getLogger("matplotlib").setLevel("WARNING")  # else it tells of its font cache
+    for name in ("matplotlib", "botocore", "aiobotocore"):  # fonts found, credentials found
+        logging.getLogger(name).setLevel("WARNING")
 
 
 class _Handler(logging.StreamHandler[Any]):

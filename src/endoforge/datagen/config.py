@@ -11,6 +11,7 @@ from endoforge.core.choices import RendererName
 from endoforge.core.errors import UserError
 from endoforge.core.machine import cpu_cores
 from endoforge.core.sizes import parse_size
+from endoforge.roots.places import RootFlag, refuse_cloud
 
 MOST_RUNS = 1_000_000
 """Runs of one job at most."""
@@ -32,8 +33,9 @@ class DatagenConfig:
     seed: Annotated[int | None, arg(metavar="INT")] = None
     """Base seed; run i's seed follows from it and i. Default: POLYP_SEED if set, else the time."""
 
-    output_root: Annotated[str, arg(metavar="FOLDER")] = "assets/datasets/captures"
-    """Folder that gets the run folders (made if it isn't there)."""
+    output_root: RootFlag = "assets/datasets/captures"
+    """Folder that gets the run folders (made if it isn't there), or an address such as
+    s3://bucket/captures, to which each run is put when it is complete."""
 
     max_frames: Annotated[int | None, arg(metavar="INT")] = None
     """Frames a run at most, spread evenly over it; with --fps the first ones. Default: all
@@ -112,6 +114,11 @@ class DatagenConfig:
             raise UserError("--prune-output-root: needs --prune-empty")
         if self.ray is not None:
             self._check_ray(self.ray)
+            why = "with --ray, workers write to a folder that all nodes see; name one"
+            refuse_cloud("--output-root", self.output_root, why)
+        if self.prune_empty:
+            why = "--prune-empty is for folders; leave it out, then run `endoforge prune-empty`"
+            refuse_cloud("--output-root", self.output_root, why)
         if self.from_manifest is not None:
             self._refuse_what_the_manifest_says()
         # Each raises UserError for what it can't read.

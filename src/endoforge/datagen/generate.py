@@ -10,12 +10,15 @@ from endoforge.core.errors import UserError
 from endoforge.core.outputs import check_output_folder, refuse_within
 from endoforge.core.progress import progress
 from endoforge.datagen.config import DatagenConfig
+from endoforge.datagen.destination import Destination
 from endoforge.datagen.job import RunJob, make_job
 from endoforge.datagen.job_report import DatagenReport
 from endoforge.datagen.on_ray import record_on_ray
 from endoforge.datagen.output import USUAL_FRAMES
 from endoforge.datagen.recording import explain, record, renderer_of
-from endoforge.datagen.resume import runs_to_make
+from endoforge.roots.bucket import Bucket
+from endoforge.roots.checking import check_output_root
+from endoforge.roots.places import written_to
 from endoforge.sim.engine import start_engine
 
 log = logging.getLogger(__name__)
@@ -40,10 +43,10 @@ def generate(config: DatagenConfig) -> DatagenReport:
     if not isinstance(config, DatagenConfig):
         raise UserError(f"record_runs takes a DatagenConfig, not {config!r}")
     job = make_job(config)
-    _check_outputs(config)
+    bucket = _check_outputs(config)
     started = time.monotonic()
     if config.ray is None:
-        report = _record_here(job)
+        report = _record_here(job, Destination(written_to(job.output_root), bucket))
     else:
         report = record_on_ray(job, config.ray, config.workers)
     report.seconds = report.seconds or time.monotonic() - started
@@ -53,18 +56,21 @@ def generate(config: DatagenConfig) -> DatagenReport:
     return report
 
 
-def _check_outputs(config: DatagenConfig) -> None:
-    check_output_folder("--output-root", config.output_root)
+def _check_outputs(config: DatagenConfig) -> Bucket | None:
+    """The bucket that runs are put to; None if they stay in a folder."""
+    bucket = check_output_root("--output-root", config.output_root)
     if config.prune_empty:
         flag, copies = "--prune-output-root", config.pruned_root
         refuse_within(flag, copies, "--output-root", config.output_root)
         check_output_folder(flag, copies)
+    return bucket
 
 
-def _record_here(job: RunJob) -> DatagenReport:
+def _record_here(job: RunJob, destination: Destination) -> DatagenReport:
     engine = start_engine(job.renderer)
-    report = DatagenReport(job.output_root, engine.name)
-    found, todo = runs_to_make(job, engine.name, report)
+    report = DatagenReport(destination.folder, engine.name, destination.address)
+    found = destination.earlier_runs(job.data_set, engine.name, resume=job.resume)
+    todo = report.count_earlier(job.run_indices, found.complete)
     started = time.monotonic()
     log.info("base seed %d, renderer %s", job.data_set.base_seed, engine.name)
     renderer = renderer_of(job, engine)
@@ -72,12 +78,12 @@ def _record_here(job: RunJob) -> DatagenReport:
     try:
         with (
             progress("simulating", expected, "frames", FIRST) as advance,
-            closing(record(job, renderer, found, todo, report, advance)) as batches,
+            closing(record(job, renderer, destination, found, todo, report, advance)) as batches,
         ):
             for _ in batches:
                 pass
     except BaseException as error:
-        explain(job, report.on_disk, error)
+        explain(job, destination, report.on_disk, error)
         raise
     report.seconds = time.monotonic() - started
     return report

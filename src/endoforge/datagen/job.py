@@ -70,7 +70,8 @@ class RunJob:
     data_set: DataSet
     run_indices: range
     renderer: RendererName
-    output_root: Path
+    output_root: str
+    """A folder or an address, as it was given."""
     workers: int
     resume: bool
     resume_flags: str
@@ -133,7 +134,7 @@ def _job(
         data_set=data_set,
         run_indices=run_indices,
         renderer=renderer,
-        output_root=Path(config.output_root),
+        output_root=str(config.output_root),
         workers=config.num_workers,
         resume=config.resume,
     )

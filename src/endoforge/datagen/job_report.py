@@ -1,5 +1,6 @@
 """The report of a job: what it wrote, and how fast."""
 
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,11 +20,16 @@ class LostRun:
 
 @dataclass
 class DatagenReport:
-    """What a job wrote: frames and boxes; `run_dirs` are the runs that it finished."""
+    """What a job wrote: frames and boxes; `run_dirs` are the runs that it finished.
+
+    Runs of object storage lie at `address` alone: of those, `num_put` says how many there are.
+    """
 
     output_root: Path
     renderer: str
+    address: str | None = None
     run_dirs: list[Path] = field(default_factory=list)
+    num_put: int = 0
     frames: int = 0
     frames_with_polyps: int = 0
     boxes: int = 0
@@ -45,6 +51,13 @@ class DatagenReport:
         self.frames_with_polyps += boxes > 0
         self.boxes += boxes
 
+    def count_earlier(self, run_indices: Iterable[int], complete: Container[int]) -> list[int]:
+        """Count the runs of a job that are `complete` already; gives those that it has to make."""
+        indices = list(run_indices)
+        todo = [index for index in indices if index not in complete]
+        self.complete_before = len(indices) - len(todo)
+        return todo
+
     def add(self, part: "DatagenReport") -> None:
         """Count what another report says was written."""
         self.run_dirs += part.run_dirs
@@ -55,8 +68,9 @@ class DatagenReport:
     def lines(self) -> list[str]:
         """The summary for people: a line or two, and those of pruning."""
         rate = self.frames / max(self.seconds, 1e-9)
+        num_runs = len(self.run_dirs) + self.num_put
         lines = [
-            f"{self.output_root}: {len(self.run_dirs)} runs, {self.frames} frames, "
+            f"{self.address or self.output_root}: {num_runs} runs, {self.frames} frames, "
             f"{self.frames_with_polyps} with polyps, {self.boxes} boxes "
             f"({self.seconds:.1f} s, {rate:.1f} frames/s, renderer {self.renderer})"
         ]

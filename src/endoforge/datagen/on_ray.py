@@ -19,6 +19,7 @@ from endoforge.core.folders import make_folder, remove_files, remove_unfinished
 from endoforge.core.machine import cpu_cores
 from endoforge.core.progress import Advance, progress
 from endoforge.core.temporary import temporary_beside
+from endoforge.datagen.destination import Destination
 from endoforge.datagen.job import RunJob
 from endoforge.datagen.job_report import DatagenReport, LostRun
 from endoforge.datagen.output import USUAL_FRAMES
@@ -26,7 +27,7 @@ from endoforge.datagen.ray_cluster import cluster, hushed
 from endoforge.datagen.ray_crew import Crew, WorkerLost, write_probe
 from endoforge.datagen.ray_worker import BatchMade, RunFailed, RunMade, RunOrder
 from endoforge.datagen.recording import explain
-from endoforge.datagen.resume import EarlierRuns, run_begun, runs_to_make
+from endoforge.datagen.resume import EarlierRuns, run_begun
 from endoforge.sim.engine import PREFERRED, available
 
 log = logging.getLogger(__name__)
@@ -42,11 +43,14 @@ def record_on_ray(job: RunJob, address: str, most_workers: int | None) -> Datage
 
     Raises UserError if there is no cluster, none of its workers can make runs, or the disk is full.
     """
-    job = replace(job, output_root=job.output_root.absolute())
+    folder = Path(job.output_root).absolute()
+    job = replace(job, output_root=str(folder))
     with cluster(address, most_workers or cpu_cores()) as ray:
         job = replace(job, renderer=_renderer(ray, job.renderer, address))
-        report = DatagenReport(job.output_root, job.renderer)
-        found, todo = runs_to_make(job, job.renderer, report)
+        destination = Destination(folder, None)
+        report = DatagenReport(folder, job.renderer)
+        found = destination.earlier_runs(job.data_set, job.renderer, resume=job.resume)
+        todo = report.count_earlier(job.run_indices, found.complete)
         seats = _seats(ray, job.renderer)
         most = min(most_workers or seats, len(todo))
         log.info("base seed %d, renderer %s", job.data_set.base_seed, job.renderer)
@@ -54,12 +58,12 @@ def record_on_ray(job: RunJob, address: str, most_workers: int | None) -> Datage
         started = time.monotonic()
         expected = len(todo) * (job.data_set.max_frames or USUAL_FRAMES)
         with (
-            _probe(job.output_root) as probe,
+            _probe(folder) as probe,
             progress("simulating", expected, "frames", FIRST) as advance,
             hushed(),
         ):
             crew = Crew(ray, probe, most, on_gpu=job.renderer in ON_A_GPU)
-            _Foreman(job, found, todo, report, advance).oversee(crew)
+            _Foreman(job, destination, found, todo, report, advance).oversee(crew)
         report.seconds = time.monotonic() - started
     return report
 
@@ -116,12 +120,14 @@ class _Foreman:
     def __init__(
         self,
         job: RunJob,
+        destination: Destination,
         found: EarlierRuns,
         todo: list[int],
         report: DatagenReport,
         advance: Advance,
     ) -> None:
         self._job, self._found, self._report, self._advance = job, found, report, advance
+        self._destination = destination
         self._num_runs = len(todo)
         self._waiting = deque(todo)
         self._tries: Counter[int] = Counter()
@@ -134,7 +140,7 @@ class _Foreman:
         self._earlier = {
             index: _frames_in(there.run_dir) for index, there in found.unfinished.items()
         }
-        self._before = frozenset(path.name for path in job.output_root.glob("run_*"))
+        self._before = frozenset(path.name for path in destination.folder.glob("run_*"))
 
     def oversee(self, crew: Crew) -> None:
         """Have all runs made; whatever ends it, workers stop, and what is safe is said."""
@@ -149,7 +155,7 @@ class _Foreman:
         except BaseException as error:
             for index, frames in crew.stop().items():
                 self._frames[index] = self._by_others[index] + frames
-            explain(self._job, self._frames.total(), error)
+            explain(self._job, self._destination, self._frames.total(), error)
             raise
         self._report.run_dirs.sort()
         self._report.lost.sort(key=lambda one: one.run_index)
@@ -158,8 +164,8 @@ class _Foreman:
         again = self._tries[index] > 0
         there = self._found.unfinished.get(index)
         if there is None and again:
-            job = self._job
-            there = run_begun(job.output_root, job.data_set, index, self._before)
+            root, data_set = self._destination.folder, self._job.data_set
+            there = run_begun(root, data_set, index, self._before)
         earlier = self._earlier.get(index, frozenset())
         if there is not None and again:
             self._count_untold(index, len(_frames_in(there.run_dir) - earlier))

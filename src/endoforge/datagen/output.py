@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from endoforge.captures.recorder import Picture, RunRecorder
 from endoforge.captures.schema import POSES_NAME, FrameLabel
 from endoforge.core.progress import Advance
+from endoforge.datagen.destination import Destination
 from endoforge.datagen.extras import DESCRIPTIONS, depth_picture, normals_picture, poses_text
 from endoforge.datagen.frame_labels import frame_label
 from endoforge.datagen.job import DataSet, RunJob
@@ -38,6 +39,7 @@ class Output:
     def __init__(
         self,
         job: RunJob,
+        destination: Destination,
         found: EarlierRuns,
         pool: Executor,
         report: DatagenReport,
@@ -46,6 +48,7 @@ class Output:
         self.written = 0
         """Whole frames that this job has put on disk and counted."""
         self._job, self._found, self._pool = job, found, pool
+        self._destination = destination
         self._report, self._advance = report, advance
         self._open: dict[int, _OpenRun] = {}
         self._pending: deque[tuple[int, Future[FrameLabel]]] = deque()
@@ -83,8 +86,9 @@ class Output:
         self._settle(len(batch) + 2 * self._job.workers)
 
     def settle(self) -> None:
-        """Wait until all that was put is on disk; raises what a writer raised."""
+        """Wait until all that was put is where it is to be; raises what a writer raised."""
         self._settle(0)
+        self._destination.settle()
 
     def close(self) -> int:
         """Leave what is unfinished for another job; returns the whole frames of this one."""
@@ -92,6 +96,7 @@ class Output:
             self.written += one.recorder.num_frames - len(one.recorder.done)
             one.recorder.close()
         self._open.clear()
+        self._destination.stop()
         return self.written
 
     def _settle(self, most_pending: int) -> None:
@@ -111,7 +116,11 @@ class Output:
         done.recorder.finish()
         del self._open[seed]
         self.written += done.recorder.num_frames - len(done.recorder.done)
-        self._report.run_dirs.append(done.recorder.run_dir)
+        self._destination.add(done.recorder.run_dir)
+        if self._destination.bucket is None:
+            self._report.run_dirs.append(done.recorder.run_dir)
+        else:
+            self._report.num_put += 1
 
     def _recorder(self, index: int, run: BakedRun) -> RunRecorder:
         data_set = self._job.data_set
@@ -119,10 +128,11 @@ class Output:
             self._report.resumed += 1
             return RunRecorder.reopen(there.run_dir, there.manifest, data_set.pictures)
         return RunRecorder.create(
-            self._job.output_root,
+            self._destination.folder,
             seed=run.seed,
             max_frames=data_set.max_frames,
             extra=about_run(data_set, self._report.renderer, index, run),
+            address=self._destination.address,
         )
 
     def _foresee(self, wanted: int, of: int, num_runs: int) -> None:

@@ -7,11 +7,13 @@ import logging
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from endoforge.captures.run_frames import label_of
 from endoforge.captures.schema import FrameLabel, frame_number
 from endoforge.core.errors import UserError, is_full
+from endoforge.datagen.destination import Destination
 from endoforge.datagen.job import RunJob
 from endoforge.datagen.job_report import DatagenReport
 from endoforge.datagen.recording import record, renderer_of
@@ -91,7 +93,8 @@ class RunMaker:
         `check` is called after each batch. Once it raises Stopped, the run is left as it is, and
         nothing more is yielded.
         """
-        found, report = EarlierRuns(), _OneRun(order.job.output_root, self.engine.name)
+        found, destination = EarlierRuns(), Destination(Path(order.job.output_root), None)
+        report = _OneRun(destination.folder, self.engine.name)
         if order.there is not None:
             found.unfinished[order.run_index] = order.there
         told, wanted = 0, 0
@@ -103,7 +106,7 @@ class RunMaker:
 
         runs = [order.run_index]
         try:
-            recording = record(order.job, self.renderer, found, runs, report, advance)
+            recording = record(order.job, self.renderer, destination, found, runs, report, advance)
             with closing(recording) as batches:
                 for _ in batches:
                     check()
@@ -124,7 +127,7 @@ class RunMaker:
 
 def _of_the_job(order: RunOrder, made: _OneRun) -> DatagenReport:
     """What the job wrote of a run: what `made` counted, and what workers before did."""
-    plain = DatagenReport(made.output_root, made.renderer, made.run_dirs)
+    plain = DatagenReport(made.output_root, made.renderer, run_dirs=made.run_dirs)
     plain.frames, plain.boxes = made.frames, made.boxes
     plain.frames_with_polyps = made.frames_with_polyps
     if order.again:

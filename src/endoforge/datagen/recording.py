@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from endoforge.core.errors import UserError, is_full
 from endoforge.core.progress import Advance
+from endoforge.datagen.destination import Destination
 from endoforge.datagen.job import RunJob
 from endoforge.datagen.job_report import DatagenReport
 from endoforge.datagen.output import Output
@@ -35,6 +36,7 @@ def renderer_of(job: RunJob, engine: Engine) -> Renderer:
 def record(
     job: RunJob,
     renderer: Renderer,
+    destination: Destination,
     found: EarlierRuns,
     todo: list[int],
     report: DatagenReport,
@@ -47,7 +49,7 @@ def record(
     """
     stopping = Event()
     with ThreadPoolExecutor(job.workers) as pool:
-        output = Output(job, found, pool, report, advance)
+        output = Output(job, destination, found, pool, report, advance)
         try:
             baked = in_parallel(pool, partial(_bake, job, stopping), todo, 2 * job.workers)
             for batch in render_runs(renderer, output.opened(baked, len(todo))):
@@ -62,13 +64,13 @@ def record(
             report.on_disk = output.close()
 
 
-def explain(job: RunJob, frames: int, error: BaseException) -> None:
+def explain(job: RunJob, destination: Destination, frames: int, error: BaseException) -> None:
     """Log what is safe and how to go on; raises UserError in place of a full disk."""
-    safe = f"{frames} whole frames of this job are in {job.output_root}"
+    safe = f"{frames} whole frames of this job are in {destination}"
     go_on = f"the same command with {job.resume_flags} goes on"
     full = next((one for one in (error, error.__cause__) if is_full(one)), None)
     if isinstance(full, OSError):
-        place = full.filename or job.output_root
+        place = full.filename or destination.folder
         raise UserError(
             f"{place}: no space left on the disk; {safe}; make space, then {go_on}"
         ) from error

@@ -8,12 +8,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from endoforge.captures.publishing import manifests_in
 from endoforge.captures.schema import MANIFEST_NAME, RunManifest
 from endoforge.core.errors import UserError
 from endoforge.core.reading import MOST_LABEL_BYTES, read_regular
 from endoforge.core.text import as_utf8
-from endoforge.datagen.job import DataSet, RunJob
-from endoforge.datagen.job_report import DatagenReport
+from endoforge.datagen.job import DataSet
+from endoforge.roots.bucket import Bucket
+from endoforge.roots.places import cloud_root, written_to
 
 log = logging.getLogger(__name__)
 
@@ -32,19 +34,6 @@ class EarlierRuns:
 
     complete: dict[int, Path] = field(default_factory=dict)
     unfinished: dict[int, Unfinished] = field(default_factory=dict)
-
-
-def runs_to_make(
-    job: RunJob, renderer: str, report: DatagenReport
-) -> tuple[EarlierRuns, list[int]]:
-    """What earlier jobs left that this one is to go on with, and the runs that it has to make.
-
-    Those that are complete already are counted in `report`. Raises UserError as `find_runs`.
-    """
-    found = find_runs(job.output_root, job.data_set, renderer) if job.resume else EarlierRuns()
-    todo = [index for index in job.run_indices if index not in found.complete]
-    report.complete_before = len(job.run_indices) - len(todo)
-    return found, todo
 
 
 def find_runs(root: Path, data_set: DataSet, renderer: str) -> EarlierRuns:
@@ -88,12 +77,16 @@ def run_begun(
     return begun[-1] if begun else None
 
 
-def seed_to_resume(root: Path) -> int:
-    """The base seed of the data set with unfinished runs under `root`.
+def seed_to_resume(root: Path | str) -> int:
+    """The base seed of the data set with unfinished runs under `root`, a folder or an address.
 
-    Raises UserError unless there is exactly one.
+    Of an address, runs count that were begun on this machine, and those that the bucket has in
+    part. Raises UserError unless there is exactly one.
     """
-    seeds = {ours["base_seed"] for _, _, ours in _manifests(root) if not ours.get("complete")}
+    seeds = _unfinished_seeds(written_to(root))
+    if (cloud := cloud_root(root)) is not None:
+        with manifests_in(Bucket(cloud, "--output-root")) as folder:
+            seeds |= _unfinished_seeds(folder)
     if not seeds:
         raise UserError(f"--resume: no unfinished run in {root}; say which data set with --seed")
     if len(seeds) > 1:
@@ -103,6 +96,10 @@ def seed_to_resume(root: Path) -> int:
             f"of {several}"
         )
     return int(seeds.pop())
+
+
+def _unfinished_seeds(folder: Path) -> set[int]:
+    return {ours["base_seed"] for _, _, ours in _manifests(folder) if not ours.get("complete")}
 
 
 def _manifests(

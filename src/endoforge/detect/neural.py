@@ -17,6 +17,7 @@ from endoforge.detect.packaged import chosen_weights
 from endoforge.detect.predict import Net, predict
 from endoforge.detect.tinydet import TinyDet
 from endoforge.detect.weights import load_weights
+from endoforge.roots.fetching import fetch_file
 
 OBJECTNESS = 0.3
 """Least score of a detection, unless `set_thresholds` says otherwise."""
@@ -47,7 +48,10 @@ class NeuralDetector:
         had loaded a detector, unless torch computes in one thread.
         """
         _refuse_fork()
-        self.path = chosen_weights(None if checkpoint is None else os.fspath(checkpoint))
+        given = None if checkpoint is None else os.fspath(checkpoint)
+        if given is not None:
+            fetch_file(given, "--checkpoint")
+        self.path = chosen_weights(given)
         self.model, self.metadata = load_weights(self.path)
         if not exact:
             fold_norms(self.model)

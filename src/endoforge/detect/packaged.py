@@ -11,6 +11,7 @@ from typing import Any
 from endoforge.core.errors import UserError
 from endoforge.core.parsing import parse_json
 from endoforge.core.reading import MEGABYTE, open_regular
+from endoforge.roots.places import read_from
 
 WEIGHTS_NAME = "tinydet.safetensors"
 """The name under which `train` writes its latest weights."""
@@ -68,10 +69,11 @@ def packaged_weights() -> Path | None:
 def weights_file(given: str) -> Path:
     """The file that `given` names: itself, or the packaged weights for the word `packaged`.
 
-    Raises UserError if those are asked for and this copy of EndoForge has none.
+    Of an address it is the file that `fetch_file` makes. Raises UserError if the packaged ones are
+    asked for and this copy of EndoForge has none.
     """
     if given != PACKAGED:
-        return Path(given)
+        return read_from(given)
     if (path := packaged_weights()) is None:
         raise UserError(
             f"{given}: this copy of EndoForge has no weights of its own ({location()} is missing): "

@@ -16,6 +16,7 @@ from endoforge.backends.flags import (
 )
 from endoforge.core import checks
 from endoforge.detect.packaged import chosen_weights
+from endoforge.roots.places import RootFlag
 
 DEFAULT_INPUT_ROOT = "assets/datasets/captures_filtered"
 DEFAULT_OBJ_THRESH = 0.3
@@ -33,7 +34,7 @@ class EvalConfig:
     detector: DetectorFlag = "neural"
     checkpoint: CheckpointFlag = None
 
-    input_root: Annotated[str, arg(metavar="FOLDER")] = DEFAULT_INPUT_ROOT
+    input_root: RootFlag = DEFAULT_INPUT_ROOT
     """Folder that holds the capture runs (run_* folders), or one run. Every frame counts, but for
     --split-manifest."""
 

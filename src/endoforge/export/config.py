@@ -9,6 +9,7 @@ from tyro.conf import arg
 from endoforge.backends.flags import CheckpointFlag
 from endoforge.core import checks
 from endoforge.detect.packaged import PACKAGED, chosen_weights, packaged_weights
+from endoforge.roots.places import OptionalRootFlag, refuse_cloud
 
 Nms = Literal["inside", "outside"]
 
@@ -30,11 +31,13 @@ class ExportConfig:
     """Where overlapping boxes are suppressed: inside gives final detections; outside gives the best
     400 cells of each picture with their boxes, for code of your own to choose from."""
 
-    input_root: Annotated[str | None, arg(metavar="FOLDER")] = None
+    input_root: OptionalRootFlag = None
     """Folder of capture runs with frames to check the file on. Default:
     assets/datasets/captures_filtered if it is there, else frames simulated on the spot."""
 
     def __post_init__(self) -> None:
+        if self.output is None and self.checkpoint is not None:
+            refuse_cloud("--checkpoint", self.checkpoint, "give --output too, the file to write")
         checks.check_choice("--nms", self.nms, get_args(Nms))
 
     @property

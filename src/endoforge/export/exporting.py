@@ -19,6 +19,7 @@ from endoforge.data.letterbox import resize_picture
 from endoforge.detect.neural import NeuralDetector
 from endoforge.evaluate.config import DEFAULT_INPUT_ROOT
 from endoforge.export.config import ExportConfig
+from endoforge.roots.fetching import UNUSED_IN_TRAINING, fetch
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +95,7 @@ def _check_packages() -> None:
 def _frames(config: ExportConfig) -> tuple[list[NDArray[np.uint8]], str]:
     """Get frames to check on, (H, W, 3) uint8 RGB each, and say where they are from."""
     if config.input_root is not None:
-        return _recorded(Path(config.input_root))
+        return _recorded(fetch(config.input_root, "--input-root", without=UNUSED_IN_TRAINING))
     if Path(DEFAULT_INPUT_ROOT).is_dir():
         return _recorded(Path(DEFAULT_INPUT_ROOT))
     return _simulated()

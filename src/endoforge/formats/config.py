@@ -10,6 +10,7 @@ from endoforge.captures.schema import DEFAULT_CLASS, MOST_NAME_LENGTH, is_class_
 from endoforge.core.checks import check_positive, check_probability
 from endoforge.core.choices import DETECTED_FROM, LabelField
 from endoforge.core.errors import UserError
+from endoforge.roots.places import RUNS_AND_OUT, RootFlag
 
 ImportFormat = Literal[
     "coco",
@@ -58,8 +59,9 @@ class ImportConfig:
     given, YOLO's labels, VOC's and LDPolypVideo's Annotations, CVAT's annotations.xml and files
     beside the pictures are looked for where such data sets have them."""
 
-    output_root: Annotated[str, arg(metavar="FOLDER")] = "assets/datasets/real_val"
-    """Folder that gets the runs (made if it isn't there)."""
+    output_root: RootFlag = "assets/datasets/real_val"
+    """Folder that gets the runs (made if it isn't there), or an address such as
+    s3://bucket/real_val, to which each run is put when it is complete."""
 
     names: Annotated[str | None, arg(metavar="FILE")] = None
     """YOLO, MOT, imagefolder: the file that names the classes, a data.yaml, or a text with a name
@@ -221,7 +223,7 @@ class ConvertConfig:
     The runs are never changed. OUT is there whole or not at all.
     """
 
-    paths: Positional[Annotated[tuple[str, ...], arg(metavar="RUNS... OUT")]] = ()
+    paths: Positional[Annotated[tuple[str, ...], arg(metavar=RUNS_AND_OUT)]] = ()
     """Runs, or folders that hold runs; last the folder to write, which must not be there yet."""
 
     format: Annotated[ConvertFormat | None, arg(metavar="|".join(get_args(ConvertFormat)))] = None

@@ -1,5 +1,6 @@
 """The `convert` command: capture runs in another tool's format."""
 
+import logging
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from endoforge.captures.run_frames import AWAITS_REVIEW, FrameRecord
 from endoforge.captures.schema import DEFAULT_CLASS
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.errors import UserError
-from endoforge.core.folders import new_folder
+from endoforge.core.folders import new_folder, remove_tree
 from endoforge.core.outputs import check_output_folder, refuse_within
 from endoforge.core.progress import progress
 from endoforge.data.split import load_split
@@ -30,6 +31,13 @@ from endoforge.formats.voc import VocWriter
 from endoforge.formats.webdataset import WebDatasetWriter
 from endoforge.formats.writing import ALL, TRAIN, VAL, Converted, WriteError, Writer
 from endoforge.formats.yolo import YoloWriter
+from endoforge.roots.bucket import Bucket
+from endoforge.roots.checking import check_output_root
+from endoforge.roots.fetching import fetch
+from endoforge.roots.places import cloud_root, written_to
+from endoforge.roots.putting import files_of, put_files
+
+log = logging.getLogger(__name__)
 
 WRITERS: dict[str, type[Writer]] = {
     "coco": CocoWriter,
@@ -48,7 +56,7 @@ WRITERS: dict[str, type[Writer]] = {
 class ConvertReport:
     """What was written, and what was not, by reason."""
 
-    out: Path
+    out: Path | str
     format: str
     runs: int
     frames: Counter[str] = field(default_factory=Counter)
@@ -85,11 +93,11 @@ def run_convert(config: ConvertConfig) -> ConvertReport:
     can't be written.
     """
     assert config.format is not None
-    out = Path(config.out)
-    _check_out(config)
+    out = written_to(config.out)
+    bucket = _check_out(config)
     indexes = [
         index_root(
-            Path(runs),
+            fetch(runs, "RUNS"),
             label_field=config.label,
             strict=config.strict,
             predicted=config.predicted,
@@ -98,7 +106,11 @@ def run_convert(config: ConvertConfig) -> ConvertReport:
     ]
     _refuse_twice(indexes)
     sides = _sides(config, indexes)
-    report = ConvertReport(out, config.format, runs=sum(len(one.runs) for one in indexes))
+    report = ConvertReport(
+        out if bucket is None else config.out,
+        config.format,
+        runs=sum(len(one.runs) for one in indexes),
+    )
     report.left_out.strict = config.strict
     for index in indexes:
         report.left_out.add(index.tally)
@@ -116,11 +128,41 @@ def run_convert(config: ConvertConfig) -> ConvertReport:
         if not report.frames:
             raise _no_frame(config, report)
         report.notes = writer.finish()
+    if bucket is not None:
+        _put(out, bucket)
     return report
 
 
-def _check_out(config: ConvertConfig) -> None:
-    """Before any run is read: `out` can be made, or is an empty folder that another can replace."""
+def _put(out: Path, bucket: Bucket) -> None:
+    """Put all that lies in `out`, which goes then; what is put goes again if there is an error."""
+    names = files_of(out)
+    try:
+        with progress(f"putting to {bucket.root}", len(names), "files") as advance:
+            put_files(bucket, out, [names], on_put=advance)
+    except BaseException:
+        bucket.hurry.set()
+        try:
+            bucket.remove(bucket.listed())
+        except UserError as error:
+            log.warning("%s; a part of %s is there: remove it", error, bucket.root)
+        raise
+    finally:
+        remove_tree(out)
+
+
+def _check_out(config: ConvertConfig) -> Bucket | None:
+    """Before any run is read: `out` can be made, or is an empty folder that another can replace.
+
+    The bucket that it lies in; None for a folder.
+    """
+    if cloud_root(config.out) is not None:
+        bucket = check_output_root("OUT", config.out)
+        assert bucket is not None
+        if there := bucket.listed():
+            raise UserError(f"OUT {config.out}: {len(there)} objects are there; name a new place")
+        if (left := written_to(config.out)).is_dir():
+            remove_tree(left)  # of a convert that was killed while it put
+        return bucket
     out = Path(config.out)
     for folder in (out, out.absolute().parent.resolve()):
         check_output_folder("OUT", folder)
@@ -128,6 +170,7 @@ def _check_out(config: ConvertConfig) -> None:
         refuse_within("OUT", out, "the input", runs)
     if out.is_dir() and any(out.iterdir()):
         raise UserError(f"OUT {out} is there already: name a new folder")
+    return None
 
 
 def _no_frame(config: ConvertConfig, report: ConvertReport) -> UserError:

@@ -18,7 +18,7 @@ from endoforge.captures.schema import (
 )
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.errors import Resumable, UserError
-from endoforge.core.outputs import check_output_folder, refuse_within
+from endoforge.core.outputs import refuse_within
 from endoforge.core.progress import Advance, progress
 from endoforge.core.text import printable
 from endoforge.formats.box_labels import in_pixels, judged, polyp_label, reaches_out, renamed
@@ -41,6 +41,8 @@ from endoforge.formats.video_labels import VideoLabelsReport, label_video_run
 from endoforge.formats.voc import read_voc
 from endoforge.formats.webdataset import read_webdataset
 from endoforge.formats.yolo import read_yolo
+from endoforge.roots.checking import check_output_root
+from endoforge.roots.places import written_to
 
 Reader = Callable[[ImportConfig, Tally], Source]
 
@@ -70,19 +72,19 @@ def run_import(config: ImportConfig) -> ImportReport:
     Raises UserError for a source that can't be read, or whose names leave something open; Resumable
     when interrupted: the same command goes on.
     """
-    check_output_folder("--output-root", config.output_root)
+    bucket = check_output_root("--output-root", config.output_root)
     if config.video is not None:
-        return import_video(config)
+        return import_video(config, bucket)
     assert config.format is not None
     _refuse_overlap(config)
-    report = ImportReport(Path(config.output_root), left_out=Tally(strict=config.strict))
+    report = ImportReport(config.output_root, left_out=Tally(strict=config.strict))
     source = READERS[config.format](config, report.left_out)
     _refuse_rate(config, source)
     frames = [judged(_told_apart(one)) for one in renamed(config, source, report.left_out)]
     groups = _grouped(config, _counted(refuse_doubles(frames), report.left_out))
     report.predicted = any(frame.predicted for frame in frames)
     report.no_rate = config.fps is None and any(map(_lacks_rate, frames))
-    root = ImportRoot(report.root)
+    root = ImportRoot(written_to(config.output_root), bucket=bucket)
     try:
         origins = {group: _origin(config, group, frames) for group, frames in groups.items()}
         for origin in origins.values():
@@ -230,7 +232,7 @@ def _import_run(
                 _import_frame(recorder, number, frame, run, report)
             advance()
         if run.frames or run.there:
-            recorder.finish()
+            root.finish(recorder)
             report.runs.append(run)
         else:
             recorder.discard()

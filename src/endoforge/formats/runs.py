@@ -8,14 +8,17 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from endoforge.captures.publishing import complete_runs, manifests_in, publish_run
 from endoforge.captures.recorder import RunRecorder
 from endoforge.captures.run_frames import read_manifest
-from endoforge.captures.schema import RunManifest
+from endoforge.captures.schema import MANIFEST_NAME, RunManifest
 from endoforge.captures.tally import Tally
 from endoforge.core.errors import UserError
+from endoforge.core.files import write_json_atomic
 from endoforge.core.folders import FolderLock, make_folder
 from endoforge.core.text import aligned
 from endoforge.formats.instances import INSTANCE
+from endoforge.roots.bucket import Bucket
 
 MANIFEST_KEY = "import"
 """Of the manifest's `endoforge`: where the run's pictures are from."""
@@ -60,7 +63,8 @@ class ImportedRun:
 class ImportReport:
     """What came in, and what did not, by reason."""
 
-    root: Path
+    root: Path | str
+    """For people: a folder, or an address."""
     runs: list[ImportedRun] = field(default_factory=list)
     left_out: Tally = field(default_factory=Tally)
     clipped: int = 0
@@ -107,10 +111,14 @@ COUNTS = ("frames", "there")
 class ImportRoot:
     """The folder that gets the runs, locked against other imports until `close`."""
 
-    def __init__(self, root: Path, flag: str = "--output-root") -> None:
-        """Raises UserError, which names `flag`, if it can't be made, or another import writes to
-        it."""
-        self.root, self._flag = root, flag
+    def __init__(
+        self, root: Path, flag: str = "--output-root", bucket: Bucket | None = None
+    ) -> None:
+        """With a `bucket`, runs are made in `root`, and put to it as they are complete.
+
+        Raises UserError, which names `flag`, if it can't be made, or another import writes to it.
+        """
+        self.root, self._flag, self._bucket = root, flag, bucket
         try:
             make_folder(root)
         except OSError as error:
@@ -121,11 +129,37 @@ class ImportRoot:
             raise UserError(
                 f"{flag} {root}: another import is writing there; let it end"
             ) from error
-        self._known = list(_imported_runs(root))
+        try:
+            self._known = self._found()
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Give the folder free for other imports."""
         self._lock.release()
+
+    def finish(self, recorder: RunRecorder) -> None:
+        """The run of `recorder` is complete: it is where it is to be on return."""
+        recorder.finish()
+        publish_run(recorder.run_dir, self._bucket)
+
+    def _found(self) -> list[tuple[Path, RunManifest, Origin]]:
+        """The runs that are there; of those in the bucket, the folders that they would have here.
+
+        What an earlier import made but didn't put is put first.
+        """
+        if self._bucket is None:
+            return _imported_runs(self.root)
+        for run_dir in complete_runs(self.root):
+            publish_run(run_dir, self._bucket)
+        found = _imported_runs(self.root)
+        here = {run_dir.name for run_dir, _, _ in found}
+        with manifests_in(self._bucket) as folder:
+            for run_dir, manifest, origin in _imported_runs(folder):
+                if run_dir.name not in here:
+                    found.append((self.root / run_dir.name, manifest, origin))
+        return found
 
     def known(self, origin: Origin) -> Path | None:
         """The run with this very content; None if there is none.
@@ -154,18 +188,27 @@ class ImportRoot:
         run_dir = self.known(origin)
         if run_dir is None:
             extra = {MANIFEST_KEY: asdict(origin), **also}
-            return RunRecorder.create(self.root, seed=0, max_frames=None, extra=extra)
-        manifest = read_manifest(run_dir)
-        assert manifest is not None
+            address = None if self._bucket is None else str(self._bucket.root)
+            return RunRecorder.create(
+                self.root, seed=0, max_frames=None, extra=extra, address=address
+            )
+        manifest = self._manifest_of(run_dir)
+        if _is_complete(manifest):
+            return None
+        if not run_dir.is_dir():  # the bucket has a part of it
+            make_folder(run_dir)
+            write_json_atomic(run_dir / MANIFEST_NAME, manifest.model_dump(mode="json"))
         extras = (INSTANCE,) if origin.format == "masks" else ()
-        return None if _is_complete(manifest) else RunRecorder.reopen(run_dir, manifest, extras)
+        return RunRecorder.reopen(run_dir, manifest, extras)
+
+    def _manifest_of(self, run_dir: Path) -> RunManifest:
+        return next(manifest for other, manifest, _ in self._known if other == run_dir)
 
     def what_is_there(self, origin: Origin) -> tuple[str, int]:
         """Name and frames of the complete run of `origin`."""
         run_dir = self.known(origin)
         assert run_dir is not None
-        manifest = read_manifest(run_dir)
-        frames = ((manifest and manifest.endoforge) or {}).get("frames")
+        frames = (self._manifest_of(run_dir).endoforge or {}).get("frames")
         return run_dir.name, frames if type(frames) is int else 0
 
 

@@ -13,18 +13,22 @@ from endoforge.core.progress import progress
 from endoforge.core.text import printable
 from endoforge.formats.config import ImportConfig
 from endoforge.formats.runs import ImportedRun, ImportReport, ImportRoot, Origin
+from endoforge.roots.bucket import Bucket
+from endoforge.roots.places import written_to
 
 
-def import_video(config: ImportConfig) -> ImportReport:
+def import_video(config: ImportConfig, bucket: Bucket | None) -> ImportReport:
     """A run of `config.video`, of `config.fps` frames a second; no frame has a label.
+
+    With a `bucket` it is put there.
 
     So nothing takes them for frames without a polyp: an index counts them as images that no label
     names. Raises UserError for a file that can't be read.
     """
     assert config.video is not None
     video = Video(Path(config.video))
-    report = ImportReport(Path(config.output_root), labelled=False)
-    root = ImportRoot(report.root)
+    report = ImportReport(config.output_root, labelled=False)
+    root = ImportRoot(written_to(config.output_root), bucket=bucket)
     try:
         origin = origin_of(video, config.fps)
         recorder = root.open(origin)
@@ -33,7 +37,7 @@ def import_video(config: ImportConfig) -> ImportReport:
             report.runs.append(ImportedRun(name, origin.group, there=there))
             return report
         try:
-            report.runs.append(_write(config, video, recorder, origin.group))
+            report.runs.append(_write(config, video, root, recorder, origin.group))
         except KeyboardInterrupt as stop:
             recorder.pause()
             raise Resumable from stop
@@ -66,7 +70,9 @@ def origin_of(video: Video, fps: float | None, said: str = "") -> Origin:
     )
 
 
-def _write(config: ImportConfig, video: Video, recorder: RunRecorder, group: str) -> ImportedRun:
+def _write(
+    config: ImportConfig, video: Video, root: ImportRoot, recorder: RunRecorder, group: str
+) -> ImportedRun:
     run = ImportedRun(recorder.run_dir.name, group)
     with progress("importing", video.expected(config.fps), "frames") as advance:
         for number, (source, seconds, picture) in enumerate(video.frames(config.fps)):
@@ -79,5 +85,5 @@ def _write(config: ImportConfig, video: Video, recorder: RunRecorder, group: str
             advance()
     if not run.frames + run.there:
         raise UserError(f"{video.path}: no frame in it could be decoded")
-    recorder.finish()
+    root.finish(recorder)
     return run

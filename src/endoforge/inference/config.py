@@ -21,6 +21,7 @@ from endoforge.core import checks
 from endoforge.core.choices import DETECTED_FROM
 from endoforge.core.errors import UserError
 from endoforge.formats.config import ImportConfig
+from endoforge.roots.places import refuse_cloud
 
 Draw = Literal["all", "found", "none"]
 
@@ -144,6 +145,7 @@ class ImportCommandConfig(ImportConfig):
         if not self.prelabel:
             self._refuse_detector()
             return
+        refuse_cloud("--output-root", self.output_root, "--prelabel writes to folders; name one")
         if self.video is None:
             raise UserError(
                 "--prelabel: is for a --video; of pictures, `endoforge detect PICTURES --as-runs "

@@ -30,6 +30,7 @@ from endoforge.evaluate.lesion_runs import LesionRuns, lesion_runs
 from endoforge.evaluate.result import EvalResult
 from endoforge.evaluate.subject import Subject, subject_of
 from endoforge.evaluate.validate import Validation, validate
+from endoforge.roots.fetching import UNUSED_IN_TRAINING, fetch
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +121,7 @@ def _with_report(result: EvalResult, folder: Path) -> EvalResult:
 def _load_frames(config: EvalConfig, subject: Subject) -> tuple[CaptureIndex, Pack, list[str]]:
     """What the root holds, the frames to measure, and what was left out and why."""
     index = index_root(
-        Path(config.input_root),
+        fetch(config.input_root, "--input-root", without=UNUSED_IN_TRAINING),
         label_field=subject.label_field,
         strict=config.strict,
     )

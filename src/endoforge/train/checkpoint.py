@@ -3,7 +3,7 @@
 import io
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import count
@@ -43,9 +43,10 @@ DECIDE_FRAMES = ("input_root", "val_ratio", "stratify_split", "split_manifest", 
 FRAMES = ("the training frames", "the validation frames")
 """The facts by which they show."""
 
+PREVIOUS_NAME, STATE_NAME = "tinydet_state_previous.pt", "tinydet_state.pt"
 FILE_NAMES = (
-    "tinydet_state_previous.pt",
-    "tinydet_state.pt",
+    PREVIOUS_NAME,
+    STATE_NAME,
     "tinydet_best.safetensors",
     WEIGHTS_NAME,
     "train.json",
@@ -84,17 +85,25 @@ class CheckpointFolder:
     """
 
     def __init__(
-        self, folder: Path, *, config: TrainConfig, metadata: WeightsMetadata, facts: Facts
+        self,
+        folder: Path,
+        *,
+        config: TrainConfig,
+        metadata: WeightsMetadata,
+        facts: Facts,
+        on_save: Callable[[], None] = lambda: None,
     ) -> None:
+        """`on_save` is called whenever the folder holds a save that is whole."""
         self.weights_path = folder / WEIGHTS_NAME
         self.best_path = folder / "tinydet_best.safetensors"
-        self.state_path = folder / "tinydet_state.pt"
-        self.previous_path = folder / "tinydet_state_previous.pt"
+        self.state_path = folder / STATE_NAME
+        self.previous_path = folder / PREVIOUS_NAME
         self.json_path = folder / "train.json"
         self._folder = folder
         self._config = config
         self._metadata = metadata
         self._facts = facts
+        self._on_save = on_save
 
     def open(self) -> None:
         """Remove what a killed training left unfinished; with `--fresh`, the training itself."""
@@ -172,6 +181,7 @@ class CheckpointFolder:
         self._keep_previous()
         write_atomic(self.state_path, buffer.getvalue(), sync=True)
         log.debug("saved %s", self.state_path)
+        self._on_save()
 
     def save_best(self, weights: Arrays) -> None:
         """Keep `weights` as the best so far."""

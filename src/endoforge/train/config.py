@@ -18,6 +18,7 @@ from endoforge.evaluate.config import (
     DEFAULT_OBJ_THRESH,
     iou_thresholds,
 )
+from endoforge.roots.places import FILE, OptionalRootFlag, RootFlag
 
 Scheduler = Literal["linear", "cosine"]
 ModelName = Literal["tinydet", "bigdet"]
@@ -34,8 +35,9 @@ class TrainConfig:
     was interrupted goes on exactly where it stopped.
     """
 
-    input_root: Annotated[str, arg(metavar="FOLDER")] = DEFAULT_INPUT_ROOT
-    """Folder that holds the capture runs (run_* folders), or shards of them (*.tar) and no runs."""
+    input_root: RootFlag = DEFAULT_INPUT_ROOT
+    """Folder that holds the capture runs (run_* folders), or shards of them (*.tar) and no runs; or
+    an address such as s3://bucket/captures."""
 
     simulate: bool = False
     """Learn from frames that are rendered as they are needed, no two the same; no --input-root."""
@@ -47,13 +49,14 @@ class TrainConfig:
     """With --simulate: ranges that runs are drawn from: plain, real, or a file's, in place of the
     defaults that it names."""
 
-    ckpt_dir: Annotated[str, arg(metavar="FOLDER")] = "checkpoints"
-    """Folder for the weights and the state to resume from."""
+    ckpt_dir: RootFlag = "checkpoints"
+    """Folder for the weights and the state to resume from, or an address that each save is put
+    to."""
 
     fresh: bool = False
     """Start over: remove the training that --ckpt-dir holds."""
 
-    demo_checkpoint: Annotated[str | None, arg(metavar="FILE")] = None
+    demo_checkpoint: Annotated[str | None, arg(metavar=FILE)] = None
     """Start a new training from these weights instead of random ones; the model alone is loaded.
     The word packaged stands for the weights that come with EndoForge."""
 
@@ -111,10 +114,10 @@ class TrainConfig:
     stratify_split: bool = False
     """Hold out runs that show as many polyps: frames with no, one and more boxes match in share."""
 
-    split_manifest: Annotated[str | None, arg(metavar="FILE")] = None
+    split_manifest: Annotated[str | None, arg(metavar=FILE)] = None
     """JSON file that says which frames train and which validate; written if it isn't there."""
 
-    real_val_dir: Annotated[str | None, arg(metavar="FOLDER")] = None
+    real_val_dir: OptionalRootFlag = None
     """Validate on all runs of this folder instead, and train on all of --input-root: nothing is
     split then."""
 
@@ -163,10 +166,10 @@ class TrainConfig:
     ckpt_every_epochs: int = 1
     """Save every so many epochs; 0 saves at the end only."""
 
-    metrics_out: Annotated[str | None, arg(metavar="FILE")] = None
+    metrics_out: Annotated[str | None, arg(metavar=FILE)] = None
     """Append the metrics of each epoch to this file, one JSON object a line."""
 
-    status_file: Annotated[str | None, arg(metavar="FILE")] = None
+    status_file: Annotated[str | None, arg(metavar=FILE)] = None
     """Keep a JSON file that says how far the training is."""
 
     tensorboard: Annotated[str | None, arg(metavar="FOLDER")] = None
@@ -293,5 +296,5 @@ class TrainHpConfig(TrainConfig):
     val_ratio: float = 0.1
     """Share of the frames to hold out for validation, in whole runs."""
 
-    status_file: Annotated[str | None, arg(metavar="FILE")] = "logs/train_hp_status.json"
+    status_file: Annotated[str | None, arg(metavar=FILE)] = "logs/train_hp_status.json"
     """Keep a JSON file that says how far the training is."""

@@ -11,6 +11,7 @@ from endoforge.core.reading import read_regular
 from endoforge.detect.packaged import MOST_WEIGHTS_BYTES, weights_file
 from endoforge.detect.tinydet import TinyDetConfig, build_tinydet, take_by_class
 from endoforge.detect.weights import load_weights
+from endoforge.roots.fetching import fetch_file
 from endoforge.train.config import TrainConfig
 from endoforge.train.saved import Facts
 from endoforge.train.sources import TrainingSource
@@ -34,6 +35,7 @@ def load_start(path: str | None, model: TinyDetConfig) -> StartWeights | None:
     """
     if path is None:
         return None
+    fetch_file(path, "--demo-checkpoint")
     file = weights_file(path)
     start, metadata = load_weights(file)
     if replace(metadata.model, classes=model.classes) != model:

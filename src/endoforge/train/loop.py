@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from endoforge.detect.weights import WeightsMetadata
 from endoforge.evaluate.config import VALIDATION_BATCH_SIZE
 from endoforge.evaluate.metrics import Metrics
 from endoforge.evaluate.validate import Validation, validate
+from endoforge.roots.places import cloud_root, written_to
 from endoforge.train.checkpoint import CheckpointFolder, changed_settings
 from endoforge.train.config import DEBUG_NAME, TrainConfig, Watch
 from endoforge.train.debug import draw_batch
@@ -61,6 +62,8 @@ class TrainResult:
     """The metrics of the last validation; None where there was nothing left to do."""
     best_is_used: bool
     """Whether the weights at the end are the best ones, as they are with a patience."""
+    address: str | None = None
+    """Where both lie too, if `--ckpt-dir` is an address."""
 
     def lines(self) -> list[str]:
         """The summary for people."""
@@ -72,9 +75,12 @@ class TrainResult:
             told = f"epoch {self.best_epoch + 1}"
             if self.best_score is not None:
                 told += f", {WATCHED[self.watch]} {self.best_score[0]:.3f}"
-            best = [f"best     {self.best_checkpoint} ({told})"]
+            best = [f"best     {self._shown(self.best_checkpoint)} ({told})"]
         used = " (the best)" if self.best_is_used else ""
-        return [*scores, f"weights  {self.checkpoint}{used}", *best]
+        return [*scores, f"weights  {self._shown(self.checkpoint)}{used}", *best]
+
+    def _shown(self, path: Path) -> str:
+        return str(path) if self.address is None else f"{self.address}/{path.name}"
 
 
 def train(config: TrainConfig, sinks: Sequence[Sink] = ()) -> TrainResult:
@@ -89,18 +95,25 @@ def train(config: TrainConfig, sinks: Sequence[Sink] = ()) -> TrainResult:
     # Outputs are tried before anything is loaded: a folder that can't be written shouldn't cost the
     # minutes that loading takes. Sinks come before the data, for a failure there is told too.
     compute = pick_compute(config.backend, config.device, config.adapter)
-    with joined(compute.torch_device) as group, outputs_of(config, group):
+    with joined(compute.torch_device) as group, outputs_of(config, group) as on_save:
         told = [*build_sinks(config), *sinks] if group.is_main else []
         with outcome_to(told):
-            training = prepare(config, compute, group, told)
+            training = prepare(config, compute, group, told, on_save)
             with training.opened(), stop_on_signal(group) as stop:
                 return training.run(stop)
 
 
-def prepare(config: TrainConfig, compute: Compute, group: Group, sinks: list[Sink]) -> "Training":
+def prepare(
+    config: TrainConfig,
+    compute: Compute,
+    group: Group,
+    sinks: list[Sink],
+    on_save: Callable[[], None],
+) -> "Training":
     """Load the frames and the start weights, and build the detector and all that the loop holds.
 
-    Raises UserError for data, weights or sizes that can't be used.
+    `on_save` is called after each save. Raises UserError for data, weights or sizes that can't be
+    used.
     """
     model = MODELS[config.model]
     check_size("--target-size", config.target_size, model.strides[0])
@@ -125,10 +138,11 @@ def prepare(config: TrainConfig, compute: Compute, group: Group, sinks: list[Sin
         label_field=config.label,
     )
     checkpoints = CheckpointFolder(
-        Path(config.ckpt_dir),
+        written_to(config.ckpt_dir),
         config=config,
         metadata=metadata,
         facts=training_facts(config, source, model, start),
+        on_save=on_save,
     )
     return Training(config, backend, source, checkpoints, sinks, group, start, compute)
 
@@ -291,7 +305,7 @@ class Training:
         if self.group.is_main:
             batch = next(self.train_batches.batches(self.state.epoch))
             view = self.backend.view(batch, epoch=self.state.epoch, step=0)
-            path = Path(self.config.ckpt_dir) / DEBUG_NAME
+            path = written_to(self.config.ckpt_dir) / DEBUG_NAME
             for line in draw_batch(path, view, self.backend.model_config.classes):
                 log.info("%s", line)
 
@@ -379,6 +393,7 @@ class Training:
             best_epoch=self.state.best_epoch,
             metrics=self.validation.metrics if self.validation else None,
             best_is_used=best_is_used,
+            address=None if (root := cloud_root(self.config.ckpt_dir)) is None else str(root),
         )
 
 

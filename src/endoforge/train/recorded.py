@@ -4,7 +4,6 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Protocol, TypeVar
 
 import torch
@@ -26,6 +25,8 @@ from endoforge.data.split import (
     warn_of_shared_pictures,
 )
 from endoforge.data.twins import Digests, group_lines, seeds_of_both
+from endoforge.roots.fetching import UNUSED_IN_TRAINING, fetch
+from endoforge.roots.places import read_from, written_to
 from endoforge.train.config import TrainConfig
 from endoforge.train.saved import Facts
 from endoforge.train.summary import (
@@ -188,7 +189,7 @@ def log_unknown(val: LabelledInputs, classes: Classes) -> None:
 
 
 def _index(config: TrainConfig, root: str) -> CaptureIndex:
-    return index_root(Path(root), label_field=config.label, strict=config.strict)
+    return index_root(read_from(root), label_field=config.label, strict=config.strict)
 
 
 def _split(config: TrainConfig, index: CaptureIndex, *, writes: bool) -> Split:
@@ -196,7 +197,7 @@ def _split(config: TrainConfig, index: CaptureIndex, *, writes: bool) -> Split:
     stratify = config.stratify_split
     if config.split_manifest is None:
         return split_by_run(index, config.val_ratio, config.seed, stratify=stratify)
-    path = Path(config.split_manifest)
+    path = written_to(config.split_manifest)
     if path.exists():
         log.info("split as in %s", path)
         return load_split(path, index)
@@ -205,6 +206,12 @@ def _split(config: TrainConfig, index: CaptureIndex, *, writes: bool) -> Split:
         save_split(path, split, config.seed)
         log.info("split saved to %s", path)
     return split
+
+
+def fetch_real(config: TrainConfig) -> None:
+    """Have the folder of real runs here, if `config` names one."""
+    if config.real_val_dir is not None:
+        fetch(config.real_val_dir, "--real-val-dir", without=UNUSED_IN_TRAINING)
 
 
 def real_index(config: TrainConfig) -> CaptureIndex | None:

@@ -21,7 +21,14 @@ from endoforge.sim.engine import Engine, start_engine
 from endoforge.sim.randomization import Randomization, chosen_randomization
 from endoforge.sim.timetable import RUNS_AT_ONCE, VIEWS_A_RUN
 from endoforge.train.config import TrainConfig
-from endoforge.train.recorded import log_dropped, log_unknown, pack_validation, real_index, usable
+from endoforge.train.recorded import (
+    fetch_real,
+    log_dropped,
+    log_unknown,
+    pack_validation,
+    real_index,
+    usable,
+)
 from endoforge.train.saved import Facts
 from endoforge.train.simulated_batches import SimulatedLoader, simulated_classes
 from endoforge.train.simulated_validation import ValidationSet, simulated_validation
@@ -111,6 +118,7 @@ def load_simulated(
 def _validation(
     config: TrainConfig, engine: Engine, ranges: Randomization, classes: Classes
 ) -> ValidationSet:
+    fetch_real(config)
     real = real_index(config)
     if real is None:
         max_boxes = config.val_max_boxes or config.max_boxes

@@ -16,6 +16,7 @@ from endoforge.core.folders import make_folder_of
 from endoforge.core.parsing import parse_json
 from endoforge.core.progress import on_terminal
 from endoforge.core.reading import MOST_LIST_BYTES, read_regular
+from endoforge.roots.places import written_to
 from endoforge.train.config import TrainConfig
 from endoforge.train.reports import EpochReport, Outcome, Plan, Sink, StepReport
 from endoforge.train.tensorboard import TensorBoard
@@ -37,9 +38,9 @@ def build_sinks(config: TrainConfig) -> list[Sink]:
     if config.tensorboard is not None:
         sinks.append(TensorBoard(Path(config.tensorboard), config.log_every))
     if config.metrics_out is not None:
-        sinks.append(MetricsFile(Path(config.metrics_out)))
+        sinks.append(MetricsFile(written_to(config.metrics_out)))
     if config.status_file is not None:
-        sinks.append(StatusFile(Path(config.status_file)))
+        sinks.append(StatusFile(written_to(config.status_file)))
     return sinks
 
 

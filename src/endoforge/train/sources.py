@@ -1,6 +1,5 @@
 """Where the frames of a training come from: recorded runs, shards of them, or the simulator."""
 
-from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -9,8 +8,9 @@ from endoforge.backends.group import Group
 from endoforge.data.classes import Classes
 from endoforge.data.loader import BatchSource
 from endoforge.data.pack import LabelledInputs
+from endoforge.roots.fetching import UNUSED_IN_TRAINING, fetch
 from endoforge.train.config import TrainConfig
-from endoforge.train.recorded import load_recorded
+from endoforge.train.recorded import fetch_real, load_recorded
 from endoforge.train.saved import Facts
 from endoforge.train.simulated import load_simulated
 from endoforge.train.streamed import load_streamed
@@ -51,6 +51,9 @@ def training_source(config: TrainConfig, device: torch.device, group: Group) -> 
     """
     if config.steps is not None:  # which --simulate needs, and nothing else may have
         return load_simulated(config, config.steps, device, group)
-    if shards := shards_in(Path(config.input_root)):
+    # Before any waits for another: of processes of one machine, one fetches, and all find it.
+    root = fetch(config.input_root, "--input-root", without=UNUSED_IN_TRAINING)
+    fetch_real(config)
+    if shards := shards_in(root):
         return load_streamed(config, shards, device, group)
     return load_recorded(config, device, group)

@@ -23,6 +23,7 @@ from endoforge.data.split import fingerprint_of, pick_runs
 from endoforge.data.stratify import pick_stratified
 from endoforge.formats.source import files_below
 from endoforge.formats.writing import ALL, TRAIN, VAL
+from endoforge.roots.places import read_from
 from endoforge.train.config import TrainConfig
 from endoforge.train.summary import SideCounts
 
@@ -150,7 +151,7 @@ def survey(config: TrainConfig, shards: list[Path]) -> Survey:
     What was read is kept, so that one that is interrupted goes on there. Raises UserError for a
     frame that is there twice, and if no frame can be used.
     """
-    root = Path(config.input_root).absolute()
+    root = read_from(config.input_root).absolute()
     found = Survey(root, ShardCache(config.label, strict=config.strict))
     found.cache.tidy()
     sides = _named_sides(shards) if config.real_val_dir is None else [ALL] * len(shards)

@@ -20,6 +20,7 @@ from endoforge.core.errors import UserError
 from endoforge.core.sizes import parse_size
 from endoforge.core.text import printable
 from endoforge.detect.packaged import DEFAULT_CHECKPOINT, packaged_weights, weights_file
+from endoforge.roots.places import refuse_cloud
 
 Mode = Literal["sim", "datagen"]
 DEFAULT_PORT = 8765
@@ -103,6 +104,12 @@ class SimViewConfig:
         checks.check_probability("--infer-obj-thresh", self.infer_obj_thresh, example="0.3")
         checks.check_probability("--infer-iou-thresh", self.infer_iou_thresh, example="0.5")
         check_compute(self.backend, self.device, self.adapter)
+        if self.checkpoint is not None:
+            refuse_cloud(
+                "--checkpoint",
+                self.checkpoint,
+                "sim-view reads files of this machine: copy it here",
+            )
         if self.port is not None and not 0 <= self.port <= 65535:
             raise UserError(f"--port {self.port}: must be 0 (any free one) to 65535; try 8765")
         if not self.host.strip():
