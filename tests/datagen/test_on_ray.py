@@ -18,8 +18,8 @@ from endoforge import __version__, cli
 from endoforge.captures.index import index_root
 from endoforge.core.errors import UserError
 from endoforge.datagen.config import DatagenConfig
-from endoforge.datagen.generate import generate
 from endoforge.datagen.destination import Destination
+from endoforge.datagen.generate import generate
 from endoforge.datagen.job import make_job
 from endoforge.datagen.job_report import DatagenReport
 from endoforge.datagen.on_ray import MOST_TRIES, _Foreman, _renderer, _seats

@@ -127,8 +127,8 @@ def test_interrupted_it_goes_on_with_resume(store, config, alone, monkeypatch, t
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("endoforge.datagen.generate.render_runs", interrupted)
-        patch.setattr("endoforge.datagen.generate.default_batch_size", lambda _: 2)
+        patch.setattr("endoforge.datagen.recording.render_runs", interrupted)
+        patch.setattr("endoforge.datagen.recording.default_batch_size", lambda _: 2)
         with pytest.raises(KeyboardInterrupt):
             generate(config())
     generate(config(resume=True))
