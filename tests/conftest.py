@@ -25,6 +25,8 @@ LONG_FILES = (
     "test_backend.py",
     "test_processes.py",
     "test_kills.py",
+    "test_on_ray.py",
+    "test_nodes.py",
 )
 SLOW_MARKS = ("slow", "browser")
 

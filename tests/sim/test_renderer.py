@@ -15,7 +15,6 @@ from endoforge.sim.camera import look_at
 from endoforge.sim.engine import Engine, start_engine
 from endoforge.sim.flight import fly, thin
 from endoforge.sim.packing import scene_arrays
-from endoforge.sim.randomization import Randomization
 from endoforge.sim.renderer import CameraShot, RenderedFrames, Renderer
 from endoforge.sim.scene import Scene, make_scene
 from tests.plain_ranges import PLAIN
@@ -335,22 +334,6 @@ def test_jpeg_can_be_switched_off_and_on_and_left_out(cpu: Engine) -> None:
     renderer.use(tables, with_jpeg=False)
     assert torch.equal(renderer.render([shot]).rgb, expected_plain)
     assert torch.equal(tables["sensors"], before)
-
-
-def test_kernels_that_no_scene_needs_are_left_out(
-    cpu: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Pictures are those that all kernels make: of a scene with most of it, and of one without."""
-    rich = make_scene(3, Randomization())
-    for scene, state in ((rich, thin(fly(rich), 3)[1]), (tube(), still(along_z()))):
-        renderer = Renderer(96, 64, cpu)
-        renderer.load([scene])
-        picture = renderer.render([CameraShot(state)]).rgbi.clone()
-        with monkeypatch.context() as changed:
-            for module in ("darkroom", "renderer"):
-                changed.setattr(f"endoforge.sim.{module}.any_scene", lambda *_: True)
-            renderer.load([scene])
-        assert torch.equal(renderer.render([CameraShot(state)]).rgbi, picture)
 
 
 def test_hidden_pixels_need_not_be_counted(cpu: Engine) -> None:

@@ -9,18 +9,15 @@ from numpy.typing import NDArray
 
 from endoforge.sim.kernels import develop, glare, jpeg, picture, sharpening, tone
 from endoforge.sim.kernels.types import PER_BLOCK, DarkroomBuffers, FrameSize
-from endoforge.sim.light import CURVES, FILM_ROW, LEVEL_ROW
+from endoforge.sim.light import CURVES
 from endoforge.sim.sensor import (
     CURVE_FIRST,
     CURVE_LENGTH,
     CURVE_SHIFT,
     GRAIN_SIZE,
     GRAIN_STEPS,
-    LIGHT_ROW,
     LUMA_TOP,
     MOST_TAPS,
-    PICTURE_ROW,
-    SENSOR_ROWS,
 )
 
 Array = NDArray[np.float64]
@@ -46,11 +43,6 @@ class Darkroom:
     ) -> None:
         self.size: Any = FrameSize.of(height, width)
         self.with_jpeg = with_jpeg
-        sensors = scenes.sensors
-        self._with_film = any_scene(sensors, LIGHT_ROW + FILM_ROW, 3)
-        self._with_brightness = self._with_film or any_scene(sensors, LIGHT_ROW + LEVEL_ROW, 0)
-        self._with_insets = any_scene(sensors, picture.INSETS_ROW, 0)
-        self._with_recorder = any_scene(sensors, PICTURE_ROW + 1, 3)
         device = target.image.device
         pixels = batch_size * height * width
         tiles = batch_size * self.size.tiles_y * self.size.tiles_x
@@ -81,16 +73,12 @@ class Darkroom:
         develop.find_flow(room, size, count)
         develop.spread_light(room, size, count)
         room.shown.zero_()
-        if self._with_brightness:
-            glare.find_bright(room, size, count)
-        if self._with_film:
-            glare.spread_glare(room, size, count)
+        glare.find_bright(room, size, count)
+        glare.spread_glare(room, size, count)
         develop.expose(room, size, count)
-        if self._with_insets:
-            picture.repeat_picture(room, size, count)
-        if self._with_recorder:
-            picture.mix_moments(room, size, count)
-            picture.record(room, size, count)
+        picture.repeat_picture(room, size, count)
+        picture.mix_moments(room, size, count)
+        picture.record(room, size, count)
         sharpening.sharpen(room, size, count)
         if self.with_jpeg:
             jpeg.fill_planes(room, size, count)
@@ -98,17 +86,6 @@ class Darkroom:
             jpeg.quantise_rows(room, size, count)
             jpeg.transform_columns(room, True, size, count)
             jpeg.show(room, size, count)
-
-
-def any_scene(sensors: torch.Tensor, row: int, *columns: int) -> bool:
-    """Tell whether the table of any scene has a number above 0 in these columns of its row `row`.
-
-    What no scene has needs no kernel. It is only looked up in a CPU's memory: to ask a GPU costs
-    more than kernels that find nothing to do, so there the answer is True.
-    """
-    if sensors.device.type != "cpu":
-        return True
-    return bool((sensors[row::SENSOR_ROWS, list(columns)] > 0).any())
 
 
 def respond(light: Array) -> Array:

@@ -10,7 +10,7 @@ import torch
 from endoforge.core.forks import refuse_fork
 from endoforge.core.signals import held_interrupts
 from endoforge.sim.camera import CameraState
-from endoforge.sim.darkroom import Darkroom, any_scene
+from endoforge.sim.darkroom import Darkroom
 from endoforge.sim.engine import Engine, settle, wait
 from endoforge.sim.kernels import passes, pixels, shadow
 from endoforge.sim.kernels.types import (
@@ -25,11 +25,10 @@ from endoforge.sim.kernels.types import (
     Target,
     View,
 )
-from endoforge.sim.light import SHADE_ROW
 from endoforge.sim.packing import Movers, scene_arrays
 from endoforge.sim.polyps import MAX_POLYPS
 from endoforge.sim.scene import Scene
-from endoforge.sim.sensor import JPEG_COLUMN, JPEG_ROW, LIGHT_ROW, SENSOR_ROWS
+from endoforge.sim.sensor import JPEG_COLUMN, JPEG_ROW, SENSOR_ROWS
 from endoforge.sim.surfaces import surface_textures
 from endoforge.sim.texture import bubble_texture, detail_texture
 
@@ -126,7 +125,6 @@ class Renderer:
         self.scenes: Any = SceneArrays(
             **there, detail=self._detail, bubbles=self._bubbles, fine=self._fine
         )
-        self._with_shadows = any_scene(there["sensors"], LIGHT_ROW + SHADE_ROW, 0, 1)
         self.view: Any = View(
             self._zeros(self.batch_size * CAMERA_ROWS, 4),
             self._zeros(self.batch_size * MAX_POLYPS * POLYP_ROWS, 4),
@@ -191,8 +189,7 @@ class Renderer:
             passes.set_gain(scenes, view, target, count)
             passes.cone_march(scenes, view, target, size, count)
             passes.trace_lattice(scenes, view, target, size, count)
-            if self._with_shadows:
-                shadow.cast_shadows(scenes, view, target, size, count)
+            shadow.cast_shadows(scenes, view, target, size, count)
             pixels.find_surfaces(scenes, view, target, use_lattice, self._span, size, count)
             pixels.shade_surfaces(scenes, view, target, self._span, size, count)
             pixels.add_instruments(scenes, view, target, self.normals, self._span, size, count)
