@@ -26,6 +26,7 @@ from endoforge import EvalConfig, TrainConfig, __version__, evaluate_detector, t
 from endoforge.captures.index import index_root
 from endoforge.captures.schema import MANIFEST_NAME
 from endoforge.core.choices import DeviceName
+from endoforge.core.errors import UserError
 
 VALIDATED = 3
 """Frames that a training reports on as it goes: it wants some, and none is chosen by them."""
@@ -47,7 +48,9 @@ class Trial:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("few", type=Path, help="capture runs to learn from")
     parser.add_argument("other", type=Path, help="capture runs of another hospital to measure on")
     parser.add_argument("--labels", type=int, nargs="+", default=[50, 100, 200, 0], help="0: all")
@@ -57,7 +60,13 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="trainings side by side")
     parser.add_argument("--figure", type=Path, help="draw the curves to this file")
     asked = parser.parse_args()
-    count = len(index_root(asked.few).frames)
+    try:
+        count = len(index_root(asked.few).frames)
+        index_root(asked.other)
+    except UserError as error:
+        parser.error(str(error))
+    if not 0 <= min(asked.labels) <= max(asked.labels) <= count:
+        parser.error(f"--labels: {asked.few} has {count} frames; try 0, which is all of them")
     trials = [
         Trial(asked.few, asked.other, labels or count, start, seed, asked.epochs, asked.device)
         for start in STARTS

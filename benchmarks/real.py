@@ -18,6 +18,7 @@ import numpy as np
 from endoforge import __version__
 from endoforge.captures.index import index_root
 from endoforge.captures.pictures import read_picture
+from endoforge.core.errors import UserError
 from endoforge.detect.decode import MIN_SCORE, NMS_IOU
 from endoforge.detect.detections import Detections, Detector
 from endoforge.detect.heuristic import HeuristicDetector
@@ -88,12 +89,17 @@ def measured(root: Path, name: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("root", type=Path, help="capture runs")
-    parser.add_argument("detectors", nargs="+")
+    parser.add_argument("detectors", nargs="+", help="checkpoints, packaged, or heuristic")
     arguments = parser.parse_args()
-    for name in arguments.detectors:
-        print(json.dumps(measured(arguments.root, name)), flush=True)
+    try:
+        for name in arguments.detectors:
+            print(json.dumps(measured(arguments.root, name)), flush=True)
+    except UserError as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

@@ -55,6 +55,40 @@ def test_a_file_with_one_line_changes_that_alone(tmp_path: Path) -> None:
     assert load_randomization(file) == expected
 
 
+def test_half_of_a_table_leaves_the_other_half(tmp_path: Path) -> None:
+    file = tmp_path / "ranges.toml"
+    file.write_text("[nuisances.blood]\nprobability = 1.0\n[camera.jpeg]\nstrength = [0.5, 0.5]\n")
+    usual, changed = Randomization(), load_randomization(file)
+    assert changed.nuisances.blood == replace(usual.nuisances.blood, probability=1.0)
+    assert changed.camera.jpeg == replace(usual.camera.jpeg, strength=(0.5, 0.5))
+    assert changed.nuisances.stool == usual.nuisances.stool
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("[polyps]\ncuont = [1, 2]", "polyps.cuont: no such name; perhaps count"),
+        ("[polips]\ncount = [1, 2]", "polips: no such name; perhaps polyps"),
+        ("[lens.drops]\nprobability = 1", "lens.drops: must be a range [least, most], such as"),
+        (
+            "[nuisances]\nstool = 0.5",
+            "nuisances.stool: must be a table that has probability, strength",
+        ),
+        ("[lens]\nfog = 0.5", "lens.fog: must be a range [least, most], such as [0.0, 0.15]"),
+        ("[lens]\nfog = [0, 0, 1]", "lens.fog: must be a range [least, most], such as [0.0, 0.15]"),
+        ("[polyps]\ncount = [8, 4]", "polyps.count: [8, 4] is not a range [a, b] with"),
+        ("[polyps]\ncount = [1.5, 4]", "polyps.count.0: input should be a valid integer"),
+        ("[lens.sonw]\nx = 1", "lens.sonw: no such name; there are bloom, ghosts, drops, fog,"),
+    ],
+)
+def test_what_is_wrong_is_said_in_the_files_own_words(text: str, line: str, tmp_path: Path) -> None:
+    file = tmp_path / "ranges.toml"
+    file.write_text(text)
+    with pytest.raises(UserError) as raised:
+        load_randomization(file)
+    assert str(raised.value).startswith(f"{file}: {line}")
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 def test_it_is_read_in_any_unicode_encoding(encoding: str, tmp_path: Path) -> None:
     file = tmp_path / "ranges.toml"
@@ -135,6 +169,7 @@ def test_the_toml_parses_to_the_values() -> None:
         ("[anatomy]\nperistalsis = [0.0, 0.5]", r"anatomy\.peristalsis.*0\.1"),
         ("[anatomy]\nlength_mm = [100, 1600]", r"anatomy\.length_mm.*600"),
         ("[camera]\nfov_deg = [100, 190]", r"camera\.fov_deg.*170"),
+        ("[mucosa]\nred = [0.0, 0.9]", r"mucosa\.red.*0\.05 <= a"),
         ("[nuisances.stool]\nprobability = 1.5\nstrength = [0, 1]", r"stool\.probability"),
         ("[nuisances.stool]\nprobability = 0.5\nstrength = [0, 2]", r"stool\.strength"),
         ("[nuisances.snow]\nprobability = 0.5\nstrength = [0, 1]", "snow"),

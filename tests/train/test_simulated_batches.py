@@ -274,6 +274,22 @@ def test_the_end_of_an_epoch_tells_what_was_shown(caplog: pytest.LogCaptureFixtu
     left_out = sum(more) - sum(batch.num_boxes.sum() for batch in batches)
     assert left_out > 0
     assert f"left out {left_out} boxes over --max-boxes" in caplog.text
+    assert "no box in these frames" not in caplog.text
+
+
+def test_frames_without_a_polyp_are_warned_of(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bare = replace(PLAIN, polyps=replace(PLAIN.polyps, count=(0, 0)))
+
+    class BareBakery(BakeryHere):
+        def runs(self, first: int) -> Iterator[Footage]:
+            for colon in range(first // LOOKS, RUNS_AT_ONCE):
+                yield from Recipe(self.seed, bare, SIZE, VIEWS).make(colon)
+
+    monkeypatch.setattr(stage_module, "Bakery", BareBakery)
+    assert not any(batch.num_boxes.any() for batch in loader().batches(0))
+    assert "no box in these frames: a detector that is shown no polyp" in caplog.text
 
 
 def test_seeds_of_training_validation_and_recording_are_all_different() -> None:

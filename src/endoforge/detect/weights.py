@@ -88,7 +88,10 @@ def load_weights(path: Path) -> tuple[TinyDet, WeightsMetadata]:
     """
     refuse_record(path)
     if not path.is_file():
-        raise UserError(f"{path}: no such checkpoint; `endoforge train` writes one")
+        raise UserError(
+            f"{path}: no such checkpoint; `endoforge train` writes one, and packaged names the "
+            "weights that come with EndoForge"
+        )
     try:
         check_weights_file(path)
         opened: Any = safetensors.safe_open(path, framework="pt")

@@ -22,6 +22,7 @@ from endoforge.core.reading import MOST_NAMES_BYTES, read_regular
 from endoforge.core.text import decode_text
 from endoforge.sim.ranges.anatomy_ranges import AnatomyRanges
 from endoforge.sim.ranges.camera_ranges import CameraRanges
+from endoforge.sim.ranges.faults import first_fault
 from endoforge.sim.ranges.instruments_ranges import InstrumentRanges
 from endoforge.sim.ranges.lens_ranges import LensRanges
 from endoforge.sim.ranges.light_ranges import LightRanges
@@ -106,18 +107,22 @@ def parse_randomization(values: Any) -> Randomization:
     Raises ValueError, which names the first thing that is wrong. What is null is taken for absent:
     the default stands.
     """
+    defaults = asdict(Randomization())
     try:
-        return TypeAdapter(Randomization).validate_python(_without_nulls(values))
+        given = _over(defaults, values) if isinstance(values, dict) else values
+        return TypeAdapter(Randomization).validate_python(given)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise ValueError(f"{place}: {first['msg']}") from error
+        raise ValueError(first_fault(error, defaults)) from error
 
 
-def _without_nulls(values: Any) -> Any:
-    if not isinstance(values, dict):
+def _over(defaults: Any, values: Any) -> Any:
+    """`values` with the defaults of what they lack, or have null for, table by table."""
+    if values is None:
+        return defaults
+    if not (isinstance(values, dict) and isinstance(defaults, dict)):
         return values
-    return {name: _without_nulls(value) for name, value in values.items() if value is not None}
+    there = {name: value for name, value in values.items() if value is not None}
+    return there | {name: _over(default, values.get(name)) for name, default in defaults.items()}
 
 
 def randomization_toml(randomization: Randomization) -> str:

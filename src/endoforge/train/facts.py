@@ -39,9 +39,15 @@ def load_start(path: str | None, model: TinyDetConfig) -> StartWeights | None:
     file = weights_file(path)
     start, metadata = load_weights(file)
     if replace(metadata.model, classes=model.classes) != model:
+        found = metadata.model.name
+        if found == model.name:
+            raise UserError(
+                f"--demo-checkpoint {path}: of another {found} ({metadata.model.to_json()}) than "
+                f"the one to train ({model.to_json()}): name weights of that one"
+            )
         raise UserError(
-            f"--demo-checkpoint {path}: of another model ({metadata.model.to_json()}) than the one "
-            f"to train ({model.to_json()}): name weights of that one"
+            f"--demo-checkpoint {path}: of another model, {found}, than the one to train: give "
+            f"--model {found}, or name weights of {model.name}"
         )
     digest = hashlib.sha256(read_regular(file, MOST_WEIGHTS_BYTES)).hexdigest()
     return StartWeights(start.state_dict(), metadata.model.classes, digest)

@@ -144,5 +144,10 @@ def simulated_classes(label_field: LabelField) -> Classes:
 def _log_shown(frames: int, with_box: int, left_out: int) -> None:
     share = 100 * with_box / max(frames, 1)
     log.info("simulated %s frames in this process, %.1f %% with boxes", f"{frames:,}", share)
+    if frames and not with_box:
+        log.warning(
+            "no box in these frames: a detector that is shown no polyp learns to find none; look "
+            "at polyps.count of the ranges, or make epochs longer"
+        )
     if left_out:
         log.info("left out %s boxes over --max-boxes", f"{left_out:,}")

@@ -11,7 +11,7 @@ from endoforge.sim.ranges.values import STRICT, Nuisance, Range, Share, ShareRan
 class MucosaRanges:
     """How the wall looks."""
 
-    red: ShareRange = (0.63, 0.94)
+    red: Annotated[Range, within(0.05, 1)] = (0.63, 0.94)
     """albedo"""
     green_of_red: ShareRange = (0.29, 0.52)
     """the lower, the redder"""
