@@ -22,7 +22,6 @@ from endoforge.core.reading import MOST_NAMES_BYTES, read_regular
 from endoforge.core.text import decode_text
 from endoforge.sim.ranges.anatomy_ranges import AnatomyRanges
 from endoforge.sim.ranges.camera_ranges import CameraRanges
-from endoforge.sim.ranges.faults import first_fault
 from endoforge.sim.ranges.instruments_ranges import InstrumentRanges
 from endoforge.sim.ranges.lens_ranges import LensRanges
 from endoforge.sim.ranges.light_ranges import LightRanges
@@ -32,6 +31,7 @@ from endoforge.sim.ranges.mucosa_ranges import MucosaRanges
 from endoforge.sim.ranges.nuisances_ranges import NuisanceRanges
 from endoforge.sim.ranges.polyp_surface_ranges import PolypSurfaceRanges
 from endoforge.sim.ranges.polyps_ranges import PolypRanges
+from endoforge.sim.ranges.range_faults import first_fault
 from endoforge.sim.ranges.residue_ranges import ResidueRanges
 from endoforge.sim.ranges.screen_ranges import RecordingRanges, ScreenRanges
 from endoforge.sim.ranges.values import STRICT
