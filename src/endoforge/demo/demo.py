@@ -44,7 +44,8 @@ from endoforge.report.page import (
     write_report,
 )
 from endoforge.train.config import TrainConfig
-from endoforge.train.loop import TrainResult, train
+from endoforge.train.loop import train
+from endoforge.train.train_result import TrainResult
 
 log = logging.getLogger(__name__)
 
