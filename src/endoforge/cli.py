@@ -12,7 +12,6 @@ import logging
 import os
 import shlex
 import sys
-import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, make_dataclass, replace
@@ -20,7 +19,6 @@ from typing import Any, get_type_hints
 
 from endoforge import __version__
 from endoforge.backends.wish import unread_choice, with_environment
-from endoforge.core.checks import MAX_SEED
 from endoforge.core.errors import Resumable, UserError, mend_of
 from endoforge.core.logs import LogLevel, level_of, start_logging
 from endoforge.core.signals import end_on_interrupts, held_interrupts
@@ -30,7 +28,6 @@ from endoforge.habits import command_named, unread_log_level, without_separator
 log = logging.getLogger(__name__)
 
 EXIT_OK, EXIT_BUG, EXIT_USAGE, EXIT_INCOMPLETE, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
-POLYP_SEED = "POLYP_SEED"
 ISSUES = "please report it with the output of the same command and --debug"
 
 
@@ -244,7 +241,7 @@ def _datagen(config: Any) -> int:
         _print(named("endoforge.sim.randomization:randomization_toml")(ranges).splitlines())
         return EXIT_OK
     generate = named("endoforge.datagen.generate:generate")
-    seed = _seed(config)
+    seed = named("endoforge.datagen.seeds:seed_of")(config)
     report = generate(replace(config, seed=seed))
     _print(report.lines())
     if not report.lost:
@@ -252,32 +249,6 @@ def _datagen(config: Any) -> int:
     lost = ", ".join(str(one.run_index) for one in report.lost)
     line = f"endoforge: error: not complete: runs {lost}; the same command with --seed {seed}"
     return _fail(f"{line} --resume goes on", EXIT_BUG)
-
-
-def _seed(config: Any) -> int | None:
-    """From the flag, POLYP_SEED, the runs to resume, or else the time; None: the manifest's."""
-    if config.from_manifest is not None:
-        return None
-    if config.seed is not None or POLYP_SEED in os.environ:
-        return _first_seed(config.seed)
-    if config.resume:
-        seed: int = named("endoforge.datagen.resume:seed_to_resume")(config.output_root)
-        return seed
-    if config.run_range is not None:
-        raise UserError("--run-range: give --seed too, so that all parts are of one data set")
-    return _first_seed(None)
-
-
-def _first_seed(given: int | None) -> int:
-    """From the flag, POLYP_SEED, or else the time."""
-    if given is not None:
-        return given
-    text = os.environ.get(POLYP_SEED)
-    if text is None:
-        return time.time_ns() // 1_000_000
-    if not text.isdecimal() or int(text) > MAX_SEED:
-        raise UserError(f"{POLYP_SEED}={text}: must be a whole number between 0 and 2^64 - 1")
-    return int(text)
 
 
 def _sim_view(config: Any) -> None:
@@ -295,8 +266,8 @@ def _sim_view(config: Any) -> None:
             )
         )
         return
-    run_view = named("endoforge.view.serving:run_view")
-    _print(run_view(config, _first_seed(config.seed)).lines())
+    seed = named("endoforge.datagen.seeds:first_seed")(config.seed)
+    _print(named("endoforge.view.serving:run_view")(config, seed).lines())
 
 
 def _devices(config: Any) -> None:

@@ -11,11 +11,13 @@ from endoforge.captures.config import PruneConfig
 from endoforge.captures.prune import prune_empty
 from endoforge.cli import run
 from endoforge.evaluate.config import EvalConfig
+from endoforge.formats import converting
 from endoforge.formats.config import ConvertConfig, ImportConfig
 from endoforge.formats.converting import run_convert
 from endoforge.formats.importing import run_import
 from endoforge.report.eval_command import run_eval
 from endoforge.roots.fetching import fetch
+from endoforge.roots.putting import put_files
 from tests.roots.s3 import DENIED, SLOW_DOWN
 from tests.train.conftest import write_root
 
@@ -86,10 +88,18 @@ def test_convert_reads_from_a_bucket_and_writes_to_one(store, captures, tmp_path
 def test_a_convert_that_cannot_be_put_leaves_nothing_there(store, captures, monkeypatch, capsys):
     monkeypatch.setattr("endoforge.roots.bucket.PATIENCE_S", 0.05)
     store.faults.always(SLOW_DOWN, "PUT", "frame_00003")
+
+    def put_beside_another(*given, **more):
+        store.put("coco/theirs", b"of somebody else")
+        put_files(*given, **more)
+
+    monkeypatch.setattr(converting, "put_files", put_beside_another)
     words = ["convert", str(captures), store.address("coco"), "--format", "coco"]
     assert run(words) == 2
     assert "the server puts off every request" in capsys.readouterr().err
-    assert store.names("coco/") == set()
+    assert store.names("coco/") == {"coco/theirs"}
+    store.remove("coco/theirs")
+    monkeypatch.setattr(converting, "put_files", put_files)
     store.faults.clear()
     assert run(words) == 0
     assert run(words) == 2

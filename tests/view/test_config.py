@@ -7,6 +7,7 @@ import pytest
 
 from endoforge import cli
 from endoforge.core.errors import UserError
+from endoforge.datagen.seeds import first_seed
 from endoforge.view.config import SimViewConfig
 
 
@@ -86,11 +87,11 @@ def test_headless_datagen_is_datagen(monkeypatch, tmp_path, capsys):
 
 
 def test_the_first_seed_is_the_flags_then_the_environments_then_the_times(monkeypatch):
-    assert cli._first_seed(5) == 5
+    assert first_seed(5) == 5
     monkeypatch.setenv("POLYP_SEED", "77")
-    assert cli._first_seed(None) == 77
+    assert first_seed(None) == 77
     monkeypatch.setenv("POLYP_SEED", "x")
     with pytest.raises(UserError, match="POLYP_SEED=x"):
-        cli._first_seed(None)
+        first_seed(None)
     monkeypatch.delenv("POLYP_SEED")
-    assert cli._first_seed(None) > 1_700_000_000_000
+    assert first_seed(None) > 1_700_000_000_000

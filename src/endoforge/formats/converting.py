@@ -142,7 +142,7 @@ def _put(out: Path, bucket: Bucket) -> None:
     except BaseException:
         bucket.hurry.set()
         try:
-            bucket.remove(bucket.listed())
+            bucket.remove(bucket.listed().keys() & names)
         except UserError as error:
             log.warning("%s; a part of %s is there: remove it", error, bucket.root)
         raise
