@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from endoforge.backends.group import joined
+from endoforge.backends.group import Group, joined, warn_of_idle
 from endoforge.core.errors import UserError
 
 
@@ -26,3 +26,18 @@ def test_processes_that_cant_reach_each_other_hear_of_interfaces(monkeypatch):
         joined(torch.device("cpu")),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("rank", "batch_size", "said"),
+    [
+        (0, 64, []),
+        (0, 63, ["1 of 4 processes have nothing to do"]),
+        (0, 16, ["3 of 4 processes have nothing to do"]),
+        (1, 16, []),
+    ],
+)
+def test_processes_without_work_are_told_of_once(caplog, rank, batch_size, said):
+    warn_of_idle(Group(rank, 4), batch_size)
+    assert [line.split(":")[0] for line in caplog.messages] == said
+    assert all(line.endswith("give --batch-size 64") for line in caplog.messages)

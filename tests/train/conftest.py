@@ -11,6 +11,7 @@ import pytest
 
 from endoforge.train.config import TrainConfig
 from endoforge.train.reports import EpochReport, Outcome, Plan, Sink, StepReport
+from tests.train.processes import make_comparable
 
 WIDTH, HEIGHT = 128, 64
 
@@ -113,9 +114,9 @@ class Recorder:
 
 
 @pytest.fixture
-def float32(monkeypatch) -> None:
-    """Training here computes in float32, on CPUs too that have bfloat16."""
-    monkeypatch.setattr("endoforge.backends.torch_backend._has_bfloat16", lambda _: False)
+def comparable(monkeypatch) -> None:
+    """Trainings here can be compared with those of several processes."""
+    make_comparable(monkeypatch.setattr)
 
 
 @pytest.fixture

@@ -8,11 +8,25 @@ import time
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from endoforge.train.config import TrainConfig
 
 LONGEST_S = 600  # only what hangs takes so long, on the busiest machine too
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
+
+
+def make_comparable(set_to: Callable[[Any, str, object], None]) -> None:
+    """Have trainings compute so that those of one and of several processes can be compared.
+
+    In float32, for processes that share a batch out round so differently in bfloat16, which some
+    CPUs have, that no comparison could find a mistake. And in groups of two rows, so that small
+    batches have several. `set_to` is `setattr`, or one that takes it back.
+    """
+    from endoforge.backends import ghost_norm, torch_backend
+
+    set_to(torch_backend, "_has_bfloat16", lambda _device: False)
+    set_to(ghost_norm, "GHOST_ROWS", 2)
 
 
 def flags(config: TrainConfig) -> list[str]:
@@ -28,14 +42,14 @@ def flags(config: TrainConfig) -> list[str]:
 
 
 def start(config: TrainConfig, *, processes: int | None = None) -> subprocess.Popen[str]:
-    """The training as a user starts it; with `processes`, in float32: 0 alone, others by torchrun.
+    """The training as a user starts it; with `processes`, comparable: 0 alone, others by torchrun.
 
-    In float32, the environment may tell it to take few runs too.
+    A comparable one takes few runs where the environment says so.
     """
     command = [sys.executable, "-m", "endoforge"]
     if processes is not None:
         torchrun = [*TORCHRUN, str(processes)] if processes else [sys.executable]
-        command = [*torchrun, str(Path(__file__).parent / "in_float32.py")]
+        command = [*torchrun, str(Path(__file__).parent / "comparable.py")]
     return subprocess.Popen(
         [*command, *flags(config)],
         env={**os.environ, "OMP_NUM_THREADS": "1"},

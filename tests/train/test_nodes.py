@@ -84,7 +84,7 @@ def child_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
 
 
-@pytest.mark.usefixtures("float32")
+@pytest.mark.usefixtures("comparable")
 def test_a_dead_process_is_replaced_and_the_result_is_the_same(hosts, small_config, tmp_path):
     def config(folder):
         return small_config(
@@ -96,7 +96,7 @@ def test_a_dead_process_is_replaced_and_the_result_is_the_same(hosts, small_conf
 
     folder = tmp_path / "together"
     metrics = folder.with_suffix(".jsonl")
-    script = str(Path(__file__).parent / "in_float32.py")
+    script = str(Path(__file__).parent / "comparable.py")
     first, second = [host.start(script, *flags(config(folder))) for host in hosts]
     try:
         wait_for(lambda: len(epochs_in(metrics)) >= 2, first)

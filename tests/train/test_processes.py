@@ -59,7 +59,7 @@ def assert_same_metrics(one: Path, other: Path) -> None:
 
 
 @pytest.fixture
-def alone(config, float32, tmp_path):  # noqa: ARG001
+def alone(config, comparable, tmp_path):  # noqa: ARG001
     """The folder of the training of one process."""
     train(config(tmp_path / "alone"))
     return tmp_path / "alone"

@@ -128,11 +128,11 @@ def test_a_training_doesnt_go_on_with_other_shards(config, make_root, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_processes_do_what_one_does(small_config, shards, float32, tmp_path):  # noqa: ARG001
+def test_two_processes_do_what_one_does(small_config, shards, comparable, tmp_path):  # noqa: ARG001
     def settings(name):
         metrics = str(tmp_path / f"{name}.jsonl")
         folder = {"ckpt_dir": str(tmp_path / name), "metrics_out": metrics}
-        return small_config(input_root=str(shards), batch_size=3, **folder)
+        return small_config(input_root=str(shards), batch_size=5, **folder)
 
     code, _, errors = finished(start(settings("two"), processes=2))
     assert code == 0, errors

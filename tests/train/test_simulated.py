@@ -93,7 +93,7 @@ def test_sizes_that_cannot_be_rendered_are_refused_before_anything_is(config):
 def test_a_device_that_nothing_renders_on_is_refused():
     with pytest.raises(UserError, match="nothing renders on xpu: give --device cpu"):
         engine_on(torch.device("xpu"))
-    with pytest.raises(UserError, match="the first GPU of a machine only"):
+    with pytest.raises(UserError, match="the first GPU that a process sees, not on cuda:1"):
         engine_on(torch.device("cuda", 1))
     assert engine_on(CPU).name == "cpu"
 
@@ -173,7 +173,7 @@ def test_validation_is_the_same_for_every_seed(config, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("few_runs", "float32")
+@pytest.mark.usefixtures("few_runs", "comparable")
 def test_killed_and_resumed_it_ends_as_if_never_stopped(config, tmp_path):
     settings = {"steps": 30, "epochs": 3, "batch_size": 4}
     whole, killed, metrics = tmp_path / "whole", tmp_path / "killed", tmp_path / "metrics.jsonl"
@@ -191,7 +191,7 @@ def test_killed_and_resumed_it_ends_as_if_never_stopped(config, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("few_runs", "float32")
+@pytest.mark.usefixtures("few_runs", "comparable")
 def test_two_processes_do_what_one_does_alone(config, tmp_path):
     """Batches of five: two frames for one, three for the other."""
     alone, together = tmp_path / "alone", tmp_path / "together"

@@ -26,7 +26,8 @@ class GraphedFunction:
         self._graph = torch.cuda.CUDAGraph()
         try:
             _warm_up(function, self._inputs)
-            with torch.cuda.graph(self._graph):
+            # Other threads may wait for the device meanwhile, as one of NCCL's does.
+            with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
                 self._outputs = function(*self._inputs)
         finally:
             for tensor, saved in zip(state, before, strict=True):
@@ -56,9 +57,9 @@ def compile_for_training(function: TensorFunction) -> TensorFunction:
 
     Compiles when first called, and raises TorchDynamoException then where there is no compiler.
     """
-    import torch._inductor.config  # takes long, and only a GPU's training needs it
-
-    # Without it, which way of adding up is the fastest is tried out anew by each process.
-    torch._inductor.config.deterministic = True
-    compiled: TensorFunction = torch.compile(function, dynamic=False)
+    # Without it each compilation tries out anew which way of adding up is the fastest. Set as an
+    # option, it holds for the backward pass too: what is set in torch._inductor.config doesn't.
+    compiled: TensorFunction = torch.compile(
+        function, dynamic=False, options={"deterministic": True}
+    )
     return compiled

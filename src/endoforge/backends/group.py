@@ -1,5 +1,6 @@
 """Lets the processes that torchrun starts train together."""
 
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +11,11 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from endoforge.backends import ghost_norm
 from endoforge.core.errors import UserError
 from endoforge.data.loader import Shard
+
+log = logging.getLogger(__name__)
 
 Value = TypeVar("Value")
 
@@ -50,8 +54,8 @@ class Group:
 
     @property
     def shard(self) -> Shard:
-        """The part of each batch that is this process's."""
-        return Shard(self.rank, self.size)
+        """The part of each batch that is this process's: whole groups of ghost norms."""
+        return Shard(self.rank, self.size, ghost_norm.GHOST_ROWS)
 
     def add_up(self, tensor: Tensor) -> Tensor:
         """Change `tensor` in place to its sum over the processes, each with its own; return it."""
@@ -92,6 +96,18 @@ class Group:
             self._ballot = torch.tensor([float(wish)])
             self._poll = dist.all_reduce(self._ballot, group=self._control, async_op=True)
         return wished
+
+
+def warn_of_idle(group: Group, batch_size: int) -> None:
+    """Tell the user if batches of so many rows leave some of the processes without work."""
+    parts = len(ghost_norm.group_sizes(batch_size))
+    if parts < group.size and group.is_main:
+        log.warning(
+            "%d of %d processes have nothing to do: they share a batch in parts of %d frames or "
+            "more, so for all of them give --batch-size %d",
+            group.size - parts, group.size, ghost_norm.GHOST_ROWS,
+            group.size * ghost_norm.GHOST_ROWS,
+        )  # fmt: skip
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from endoforge.backends.arrays import Arrays, to_arrays, to_tensors
 from endoforge.backends.base import BatchView, StepResult
 from endoforge.backends.cuda_graph import GraphedFunction, TensorFunction, compile_for_training
 from endoforge.backends.devices import describe_device
+from endoforge.backends.ghost_norm import SeenStatistics, parts_to_pass, with_ghost_norms
 from endoforge.backends.group import Group
 from endoforge.backends.recipe import (
     ADAM_BETAS,
@@ -20,11 +21,11 @@ from endoforge.backends.recipe import (
     WEIGHT_DECAY,
     average_decay,
 )
-from endoforge.backends.sync_norm import synchronise_norms
+from endoforge.backends.side_stream import LateNumber, SideStream
 from endoforge.backends.views import Chance, as_batch_view, cells_of, make_views
 from endoforge.data.loader import Batch
 from endoforge.detect.detections import Detections
-from endoforge.detect.loss import detection_loss
+from endoforge.detect.loss import DetectionLoss, detection_loss
 from endoforge.detect.predict import predict
 from endoforge.detect.tinydet import TinyDetConfig, build_tinydet
 
@@ -37,11 +38,12 @@ class TorchBackend:
     The average (Polyak and Juditsky 1992) is steadier than the weights that it follows, which
     counts most when training is short. Deterministic on a machine, on the CPU for a given number of
     threads. The processes of a `group` each hold the whole model and learn from their part of each
-    batch; but for rounding, they go the way of one process that learns from all of it.
+    batch; but for rounding, they go the way of one process that learns from all of it, for norms
+    look at groups of rows that no two processes share.
 
-    On one CUDA GPU, batches of `batch_size` are learned from in bfloat16 (where it has that) by a
-    compiled step, replayed as one CUDA graph; other batches by the same step, neither compiled nor
-    recorded.
+    On CUDA GPUs, batches of `batch_size` are learned from in bfloat16 (where they have that) by a
+    compiled step, replayed as one CUDA graph, with the sum over the processes in it; other batches
+    by the same step, neither compiled nor recorded.
     """
 
     def __init__(
@@ -63,10 +65,12 @@ class TorchBackend:
         model = build_tinydet(model_config, seed)
         model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._averaged = copy.deepcopy(model).eval()
-        self._model = synchronise_norms(model, self._group, device)
+        self._model = with_ghost_norms(model)
+        self._seen = SeenStatistics(self._model)
         self._num_steps = 0
-        self._share = torch.zeros((), device=device)
+        self._num_rows, self._share = torch.zeros(2, device=device).unbind()
         self._optimizer = _build_optimizer(self._model, device)
+        self._side = SideStream(device)
         self._graphs: dict[tuple[torch.Size, ...], TensorFunction] = {}
 
     @property
@@ -80,49 +84,57 @@ class TorchBackend:
 
     def step(self, batch: Batch, *, lr: float, epoch: int, step: int) -> StepResult:
         self._num_steps += 1
-        self._share.fill_(1 - average_decay(self._num_steps))
-        self._set_lr(lr)
-        inputs = self._chance.inputs(batch, epoch, step)
-        is_whole = batch.num_all == self._batch_size
-        total, mean_iou = (self._fast(inputs) if is_whole else self._learn)(*inputs)
-        return StepResult(total, mean_iou)
+        with self._side.beside([batch.images, batch.boxes, batch.classes, batch.num_boxes]):
+            self._num_rows.fill_(batch.num_all)
+            self._share.fill_(1 - average_decay(self._num_steps))
+            self._set_lr(lr)
+            inputs = self._chance.inputs(batch, epoch, step)
+            is_whole = batch.num_all == self._batch_size
+            total, mean_iou = (self._fast(inputs) if is_whole else self._learn)(*inputs)
+        return StepResult(LateNumber(total, self._side), LateNumber(mean_iou, self._side))
 
     @torch.no_grad()
     def view(self, batch: Batch, *, epoch: int, step: int) -> BatchView:
-        views = make_views(*self._chance.inputs(batch, epoch, step))
-        return as_batch_view(views, self._averaged(views[0]), self.model_config)
+        with self._side.beside():
+            views = make_views(*self._chance.inputs(batch, epoch, step))
+            return as_batch_view(views, self._averaged(views[0]), self.model_config)
 
     def predict(self, images: Tensor) -> list[Detections]:
-        return predict(self._averaged, images)
+        with self._side.beside():
+            return predict(self._averaged, images)
 
     def weights(self) -> Arrays:
-        arrays: Arrays = to_arrays(dict(self._averaged.state_dict()))
+        with self._side.beside():
+            arrays: Arrays = to_arrays(dict(self._averaged.state_dict()))
         return arrays
 
     def load_weights(self, weights: Arrays) -> None:
         tensors = to_tensors(weights)
-        self._model.load_state_dict(tensors)
-        self._averaged.load_state_dict(tensors)
+        with self._side.beside():
+            self._model.load_state_dict(tensors)
+            self._averaged.load_state_dict(tensors)
 
     def state_dict(self) -> dict[str, Any]:
-        state: dict[str, Any] = to_arrays(
-            {
-                "model": dict(self._model.state_dict()),
-                "averaged": dict(self._averaged.state_dict()),
-                "optimizer": {
-                    name: self._optimizer.state[parameter]
-                    for name, parameter in self._model.named_parameters()
-                },
-                "num_steps": self._num_steps,
-            }
-        )
+        with self._side.beside():
+            state: dict[str, Any] = to_arrays(
+                {
+                    "model": dict(self._model.state_dict()),
+                    "averaged": dict(self._averaged.state_dict()),
+                    "optimizer": {
+                        name: self._optimizer.state[parameter]
+                        for name, parameter in self._model.named_parameters()
+                    },
+                    "num_steps": self._num_steps,
+                }
+            )
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         state = to_tensors(state)
-        self._model.load_state_dict(state["model"])
-        self._averaged.load_state_dict(state["averaged"])
-        self._load_optimizer_state(state["optimizer"])
+        with self._side.beside():
+            self._model.load_state_dict(state["model"])
+            self._averaged.load_state_dict(state["averaged"])
+            self._load_optimizer_state(state["optimizer"])
         self._num_steps = state["num_steps"]
 
     def _learn(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
@@ -131,27 +143,33 @@ class TorchBackend:
 
     def _learn_by(self, forward: TensorFunction, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         self._model.train()
-        own_total, mean_iou = forward(*inputs)
         self._optimizer.zero_grad(set_to_none=True)
-        own_total.backward()  # type: ignore[no-untyped-call]
-        total = self._add_up_gradients(own_total.detach())
-        nn.utils.clip_grad_norm_(self._model.parameters(), MAX_GRADIENT_NORM)
-        self._optimizer.step()
+        self._seen.forget()
+        own = list(forward(*inputs))
+        if own[0].requires_grad:  # not where a process has no part of a batch
+            own[0].backward()  # type: ignore[no-untyped-call]
+        loss = DetectionLoss(*self._add_up(torch.stack(own).detach()).unbind())
+        self._descend(loss.num_positive.clamp(min=1))
+        self._seen.follow(self._num_rows)
         self._follow()
-        return total, mean_iou.detach()
-
-    def _forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Augment a batch, ask the net, and give the loss and the mean IoU of its boxes."""
-        views, boxes, classes, num_boxes = make_views(*inputs)
-        with autocast(self._device.type, torch.bfloat16, enabled=_has_bfloat16(self._device)):
-            raw = self._model(views)
-        cells, add_up = cells_of(views, self.model_config), self._group.add_up
-        loss = detection_loss(raw.float(), boxes, classes, num_boxes, cells, add_up)
         return loss.total, loss.mean_iou
 
+    def _forward(self, *inputs: Tensor) -> list[Tensor]:
+        """Augment a batch, ask the net, and give the fields of its DetectionLoss."""
+        views, boxes, classes, num_boxes = make_views(*inputs)
+        cells = cells_of(views, self.model_config)
+        sums = list(views.new_zeros(3).unbind())
+        for rows in parts_to_pass(len(views), at_once=self._device.type == "cuda"):
+            with autocast(self._device.type, torch.bfloat16, enabled=_has_bfloat16(self._device)):
+                raw = self._model(views[rows])
+            loss = detection_loss(raw.float(), boxes[rows], classes[rows], num_boxes[rows], cells)
+            own = (loss.loss_sum, loss.overlap_sum, loss.num_positive)
+            sums = [so_far + more for so_far, more in zip(sums, own, strict=True)]
+        return sums
+
     def _fast(self, inputs: Sequence[Tensor]) -> TensorFunction:
-        """Give the step for such inputs: on one CUDA GPU compiled and recorded, else plain."""
-        if self._device.type != "cuda" or self._group.size > 1:
+        """Give the step for such inputs: on CUDA GPUs compiled and recorded, else plain."""
+        if self._device.type != "cuda":
             return self._learn
         shapes = tuple(given.shape for given in inputs)
         if shapes not in self._graphs:
@@ -185,18 +203,29 @@ class TorchBackend:
             else:
                 group["lr"] = lr
 
-    def _add_up_gradients(self, loss: Tensor) -> Tensor:
-        """Add up, over all processes, the gradients in place and the loss, which is returned."""
+    @torch.no_grad()
+    def _add_up(self, sums: Tensor) -> Tensor:
+        """Add up, over all processes and in place, gradients, what norms saw, and `sums`."""
         if self._group.size == 1:
-            return loss
-        gradients = [p.grad for p in self._model.parameters() if p.grad is not None]
+            return sums
+        for parameter in self._model.parameters():
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
         # One flat tensor: a sum over processes costs its latency, whatever its size.
-        parts = [loss, *gradients]
-        flat = self._group.add_up(torch.cat([part.reshape(-1) for part in parts]))
-        total, *summed = torch.split(flat, [part.numel() for part in parts])
-        for gradient, one in zip(gradients, summed, strict=True):
-            gradient.copy_(one.view_as(gradient))
-        return total[0]
+        own = [_as_it_lies(one) for one in (sums, *self._seen.sums, *self._gradients())]
+        total = self._group.add_up(torch.cat(own))
+        torch._foreach_copy_(own, torch.split(total, [len(one) for one in own]))
+        return sums
+
+    @torch.no_grad()
+    def _descend(self, num_positive: Tensor) -> None:
+        """Take AdamW's step by the gradients of a loss that is a sum over positive cells."""
+        torch._foreach_div_(self._gradients(), num_positive)
+        nn.utils.clip_grad_norm_(self._model.parameters(), MAX_GRADIENT_NORM)
+        self._optimizer.step()
+
+    def _gradients(self) -> list[Tensor]:
+        return [one.grad for one in self._model.parameters() if one.grad is not None]
 
     @torch.no_grad()
     def _follow(self) -> None:
@@ -217,6 +246,11 @@ class TorchBackend:
         for name, parameter in self._model.named_parameters():
             for key, tensor in self._optimizer.state[parameter].items():
                 tensor.copy_(state[name][key])
+
+
+def _as_it_lies(tensor: Tensor) -> Tensor:
+    """View a dense tensor as one row, in the order of its memory."""
+    return tensor.as_strided((tensor.numel(),), (1,))
 
 
 def _has_bfloat16(device: torch.device) -> bool:

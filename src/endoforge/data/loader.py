@@ -26,15 +26,25 @@ UPLOADED_AT_ONCE = 256
 
 @dataclass(frozen=True)
 class Shard:
-    """One of several equal parts, by number: what each of `count` processes takes of a batch."""
+    """One of several parts, by number: what each of `count` processes takes of a batch.
+
+    Rows are shared in groups of `together`, which no two parts divide.
+    """
 
     number: int = 0
     count: int = 1
+    together: int = 1
 
     def of(self, length: int) -> slice:
-        """The rows of `length` that are in this part; the parts follow each other without gaps."""
-        first, end = (length * place // self.count for place in (self.number, self.number + 1))
-        return slice(first, end)
+        """The rows of `length` that are in this part; the parts follow each other without gaps.
+
+        The last group takes the rest. Of fewer groups than parts, some parts have no row.
+        """
+        groups = max(1, length // self.together)
+        first, end = (groups * place // self.count for place in (self.number, self.number + 1))
+        return slice(
+            min(first * self.together, length), length if end == groups else end * self.together
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,6 @@
 focal loss on boxes."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -32,15 +31,25 @@ EPSILON = 1e-7
 
 @dataclass(frozen=True)
 class DetectionLoss:
-    """Scalars on the device: `total` to go backward from, and `mean_iou` to look at.
+    """What a batch's loss is made of, scalars on the device; sums, which those of parts add up to.
 
-    `total` is the share of these pictures in the loss of the whole batch: the shares of all its
-    parts add up to it. `mean_iou` is that of the whole batch: the mean overlap of the positive
-    cells' boxes with their truth, before the step; 0 for a batch without boxes.
+    `loss_sum` is of all cells, to go backward from; `overlap_sum` of the positive cells' boxes with
+    their truth; `num_positive` says how many these are.
     """
 
-    total: Tensor
-    mean_iou: Tensor
+    loss_sum: Tensor
+    overlap_sum: Tensor
+    num_positive: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        """The loss: a positive cell's share, so that it doesn't depend on their number."""
+        return self.loss_sum / self.num_positive.clamp(min=1)
+
+    @property
+    def mean_iou(self) -> Tensor:
+        """The mean overlap of positive cells' boxes with their truth; 0 if there is none."""
+        return self.overlap_sum / self.num_positive.clamp(min=1)
 
 
 def detection_loss(
@@ -49,14 +58,12 @@ def detection_loss(
     classes: Tensor,
     num_boxes: Tensor,
     cells: Cells,
-    add_up: Callable[[Tensor], Tensor] = lambda own: own,
 ) -> DetectionLoss:
-    """The loss of a batch.
+    """The loss of a batch, or of a part of one.
 
     `raw` is (B, N, C + NUM_EDGE_CHANNELS) from the net, of N `cells`; `boxes` (B, M, 4) xyxy in
     0..1 of the input, of which the first `num_boxes` (B,) count; `classes` (B, M) int64, each below
-    C. All terms are sums over the batch, divided by its number of positive cells. Where these
-    pictures are a part of a batch, `add_up` gives the sum of a tensor over all its parts.
+    C.
     """
     logits, edges = raw.tensor_split([-NUM_EDGE_CHANNELS], dim=-1)
     targets = assign_cells(to_pixels(boxes, cells.image_hw), num_boxes, cells)
@@ -82,17 +89,13 @@ def detection_loss(
     quality = iou_there
     if chosen is not None:
         quality = iou_there.new_zeros(targets.positive.numel()).index_copy(0, chosen, iou_there)
-    # Both sums in one exchange between processes; by the positive cells of the whole batch, so that
-    # a batch's loss is the same however many processes share it.
-    sums = add_up(torch.stack([iou_there.sum(), positive.sum().to(iou.dtype)]))
-    num_positive = sums[1].clamp(min=1)
     wanted = _by_class(quality.view_as(targets.positive), classes, targets.places, logits.shape[-1])
     score_loss = quality_focal_loss(logits, wanted).sum()
     # Every cell has a score to learn, those without a box that it is 0; only positive ones a box.
     off = BOX_LOSS_WEIGHT * (1 - ciou)
     off = off + EDGE_LOSS_WEIGHT * distribution_focal_loss(weights, truth, centres, strides)
-    total = score_loss + torch.where(positive, off, 0.0).sum()
-    return DetectionLoss(total / num_positive, sums[0] / num_positive)
+    loss_sum = score_loss + torch.where(positive, off, 0.0).sum()
+    return DetectionLoss(loss_sum, iou_there.sum(), positive.sum().to(iou.dtype))
 
 
 def _chosen(positive: Tensor) -> Tensor | None:

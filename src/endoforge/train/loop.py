@@ -13,7 +13,7 @@ import numpy as np
 from endoforge.backends.arrays import Arrays, to_arrays
 from endoforge.backends.base import Backend, StepResult
 from endoforge.backends.compute import Compute, pick_compute
-from endoforge.backends.group import Group, joined
+from endoforge.backends.group import Group, joined, warn_of_idle
 from endoforge.core.checks import check_size
 from endoforge.core.errors import Resumable, UserError
 from endoforge.core.progress import progress
@@ -78,6 +78,7 @@ def prepare(
     check_size("--val-target-size", config.val_target_size or config.target_size, model.strides[0])
     for flag in config.unused:
         log.warning("%s is ignored: with --real-val-dir nothing is split", flag)
+    warn_of_idle(group, config.batch_size)
     start = load_start(config.demo_checkpoint, model)
     source = training_source(config, compute.torch_device, group)
     model = replace(model, classes=source.class_names)

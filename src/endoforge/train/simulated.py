@@ -147,7 +147,8 @@ def engine_on(device: torch.device) -> Engine:
         )
     if device.index:
         raise UserError(
-            "--simulate renders on the first GPU of a machine only: start one process a machine"
+            f"--simulate renders on the first GPU that a process sees, not on {device}: set "
+            "CUDA_VISIBLE_DEVICES for each process"
         )
     return start_engine(names[device.type])
 

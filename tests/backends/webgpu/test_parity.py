@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from endoforge.backends.ghost_norm import GhostBatchNorm, parts_to_pass
 from endoforge.backends.views import Chance, cells_of, make_views
 from endoforge.detect.loss import detection_loss
 from endoforge.detect.neural import NeuralDetector
@@ -131,3 +132,22 @@ def test_a_detector_finds_what_it_finds_on_torch(webgpu, tmp_path):
         assert np.array_equal(found.classes, expected.classes)
         assert np.allclose(found.scores, expected.scores, atol=1e-4)
         assert np.allclose(found.boxes, expected.boxes, atol=1e-4)
+
+
+@pytest.mark.usefixtures("webgpu")
+@pytest.mark.parametrize("num_rows", [3, 32, 37])
+def test_norms_look_at_groups_as_torchs_do(num_rows):
+    from tinygrad import Tensor
+
+    from endoforge.backends.webgpu.net import Pass, _batch_norm
+
+    torch.manual_seed(0)
+    norm = GhostBatchNorm(torch.nn.BatchNorm2d(5, momentum=0.03))
+    x = torch.randn(num_rows, 5, 3, 4) * 2 + 1
+    expected = torch.cat([norm(x[rows]) for rows in parts_to_pass(num_rows, at_once=False)])
+    run = Pass({f"n.{name}": Tensor(one.detach().numpy()) for name, one in norm.named_parameters()})
+    normalised = _batch_norm(norm, "n", Tensor(x.numpy()), run)
+    assert np.allclose(normalised.numpy(), expected.detach().numpy(), atol=1e-5)
+    assert run.seen is not None
+    seen = np.stack([one.numpy() for one in run.seen["n"]])
+    assert np.allclose(seen, norm.seen.numpy() / num_rows, atol=1e-5)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from tinygrad import Tensor
 from torch import nn
 
+from endoforge.backends.ghost_norm import GHOST_ROWS, parts_to_pass
 from endoforge.detect.tinydet import ResidualBlock, TinyDet
 
 
@@ -13,8 +14,9 @@ from endoforge.detect.tinydet import ResidualBlock, TinyDet
 class Pass:
     """A pass through a net: its tensors by their names, and what the norms saw.
 
-    In training each norm notes the mean and the unbiased variance of its batch in `seen`, by its
-    name; else `seen` is None, and norms go by their running statistics.
+    In training each norm notes in `seen`, by its name, the means over the batch's rows of their
+    groups' means and unbiased variances; else `seen` is None, and norms go by their running
+    statistics.
     """
 
     tensors: Mapping[str, Tensor]
@@ -63,13 +65,33 @@ def _batch_norm(module: nn.BatchNorm2d, name: str, x: Tensor, run: Pass) -> Tens
         mean, variance = (run.tensors[f"{name}.running_{what}"] for what in ("mean", "var"))
         scale = gain * (variance + module.eps).rsqrt()
         return x * _by_channel(scale) + _by_channel(offset - mean * scale)
-    count = x.shape[0] * x.shape[2] * x.shape[3]
-    mean = x.mean((0, 2, 3)).contiguous()
-    centred = x - _by_channel(mean)
-    variance = centred.square().mean((0, 2, 3)).contiguous()
-    run.seen[name] = (mean.detach(), (variance * (count / (count - 1))).detach())
-    scale = gain * (variance + module.eps).rsqrt()
-    return centred * _by_channel(scale) + _by_channel(offset)
+    normalised, means, variances = [], [], []
+    for rows in parts_to_pass(int(x.shape[0]), at_once=True):
+        part, mean, variance = _ghost_norm(x[rows], module.eps)
+        normalised.append(part)
+        means.append(mean)
+        variances.append(variance)
+    run.seen[name] = (sum(means) / x.shape[0], sum(variances) / x.shape[0])
+    return normalised[0].cat(*normalised[1:]) * _by_channel(gain) + _by_channel(offset)
+
+
+def _ghost_norm(x: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Normalise each group of rows, as `backends.ghost_norm` does, neither scaled nor moved yet.
+
+    With the sums over the rows of their groups' means and unbiased variances, (C,) each.
+    """
+    rows, channels, height, width = (int(size) for size in x.shape)
+    groups = max(1, rows // GHOST_ROWS)
+    count = rows // groups * height * width
+    apart = x.reshape(groups, rows // groups, channels, height, width)
+    mean = apart.mean((1, 3, 4), keepdim=True).contiguous()
+    centred = apart - mean
+    variance = centred.square().mean((1, 3, 4), keepdim=True).contiguous()
+    seen = [
+        one.detach().reshape(groups, channels).sum(0) * (rows / groups)
+        for one in (mean, variance * (count / (count - 1)))
+    ]
+    return (centred * (variance + eps).rsqrt()).reshape(x.shape), seen[0], seen[1]
 
 
 def _residual(module: ResidualBlock, name: str, x: Tensor, run: Pass) -> Tensor:

@@ -79,7 +79,7 @@ class Learner:
         self._follow_averages()
 
     def _note_statistics(self, run: Pass) -> None:
-        """Move the running statistics towards those of the batch, as `nn.BatchNorm2d` does."""
+        """Move the running statistics towards those of the batch, as `SeenStatistics` does."""
         running, moved = self.statistics.views(), {}
         assert run.seen is not None
         for name, seen in run.seen.items():
