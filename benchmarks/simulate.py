@@ -22,7 +22,6 @@ from endoforge.core.sizes import parse_size
 from endoforge.data.loader import Batch
 from endoforge.detect.tinydet import TinyDetConfig
 from endoforge.sim.bakery import Recipe
-from endoforge.sim.engine import settle
 from endoforge.sim.randomization import load_randomization
 from endoforge.sim.timetable import RUNS_AT_ONCE, VIEWS_A_RUN
 from endoforge.train.simulated import engine_on, num_workers
@@ -57,11 +56,11 @@ class Clock:
 
 
 def watched(loader: SimulatedLoader, clock: Clock) -> None:
-    """Count where the loader's time goes. Rendering ends with a wait for the device, so its time
-    is true; before it, what training has begun is waited for."""
+    """Count where the loader's time goes. Rendering ends with a wait for it, so its time is true;
+    training steps that were begun before it go on beside it."""
     stage: Any = loader.stage
     stage._put = clock.timed("load runs", stage._put)
-    stage._go_to = clock.timed("wait for runs", stage._go_to)
+    stage._bring_runs = clock.timed("wait for runs", stage._bring_runs)
     stage._settle = clock.timed("wait for the device", stage._settle)
     stage.renderer.render_rows = clock.timed("render", stage.renderer.render_rows)
 
@@ -77,13 +76,19 @@ def rate(
             with clock.on("start training steps"):
                 use(batch, step)
         with clock.on("wait for the device"):
-            settle(loader.stage.engine)
+            wait_for_all(loader.stage.engine.device)
     spent = time.perf_counter() - started
     shares = {name: round(one / spent, 3) for name, one in clock.seconds.most_common()}
     return {
         "images_per_s": round(len(loader) * loader.batch_size / spent, 1),
         "shares_of_time": shares,
     }
+
+
+def wait_for_all(device: torch.device) -> None:
+    """Return when the device has ended all that was begun on it."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
 
 
 def seconds_a_run(recipe: Recipe) -> float:

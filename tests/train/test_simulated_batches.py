@@ -25,6 +25,7 @@ from endoforge.sim.randomization import Randomization
 from endoforge.sim.renderer import CameraShot, Renderer
 from endoforge.sim.scene import Scene, make_scene
 from endoforge.sim.simulator import FrameTruth, Simulator
+from endoforge.sim.stage import FootageStage
 from endoforge.sim.streams import run_seed, training_seed, validation_seed
 from endoforge.train import simulated_validation as validation_module
 from endoforge.train.simulated_batches import SimulatedLoader, simulated_classes, with_boxes
@@ -188,6 +189,48 @@ def test_how_many_are_rendered_at_once_changes_nothing(monkeypatch: pytest.Monke
     for pixels in (64 * 64, 7 * 64 * 64):
         monkeypatch.setattr(stage_module, "PIXELS_AT_ONCE_CPU", pixels)
         assert all(map(same, loader().batches(0), expected))
+
+
+def shown(stage: FootageStage, positions: range) -> tuple[NDArray[np.uint8], list[int]]:
+    """The pictures at these positions, and how many were rendered in each go."""
+    counts: list[int] = []
+    render = stage.renderer.render_rows
+
+    def noted(cameras: torch.Tensor, *others: Any, **more: Any) -> Any:
+        counts.append(len(cameras))
+        return render(cameras, *others, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stage.renderer, "render_rows", noted)
+        return stage.show(np.array(positions)).rgb.numpy(), counts
+
+
+def test_frames_of_several_beats_are_rendered_in_one_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as spare runs allow: with two of them, those of three beats of twelve frames."""
+    monkeypatch.setattr(stage_module, "SPARE_RUNS", 0)
+    expected, counts = shown(loader().stage, range(4, 50))
+    assert counts == [8, 12, 12, 12, 2]
+    monkeypatch.setattr(stage_module, "SPARE_RUNS", 2)
+    ours, counts = shown(loader().stage, range(4, 50))
+    assert counts == [32, 14]
+    assert np.array_equal(ours, expected)
+
+
+def test_to_go_back_by_a_few_beats_makes_no_run_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stage_module, "SPARE_RUNS", 2)
+    stage = loader().stage
+    expected, _ = shown(stage, range(30))
+    asked = cast("Any", stage._bakery).asked
+    assert asked == [0, 1, 2, 3, 4]
+    assert np.array_equal(shown(stage, range(30))[0], expected), "back by two beats"
+    assert asked == [0, 1, 2, 3, 4]
+    shown(stage, range(36, 40))
+    assert np.array_equal(shown(stage, range(30))[0], expected), "back by three"
+    assert asked == [0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4]
+    shown(stage, range(240, 250))
+    before = len(asked)
+    shown(stage, range(228, 250))
+    assert asked[before:] == [19, 20, 21, 22], "runs of before a jump were never there"
 
 
 def test_frames_and_boxes_are_those_of_the_renderer_and_its_labels(cpu: Engine) -> None:

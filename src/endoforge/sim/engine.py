@@ -105,9 +105,12 @@ def settle(engine: Engine) -> None:
     """Return when all that torch has started on the engine's device has ended.
 
     Kernels that read what torch writes come after this, as torch may read what they write after
-    `wait`: nothing says that the two share a queue.
+    `wait`: nothing says that the two share a queue. On CUDA only what the present stream has
+    started counts, so that a training on a stream of its own goes on.
     """
-    if engine.device.type != "cpu":
+    if engine.device.type == "cuda":
+        torch.cuda.current_stream(engine.device).synchronize()
+    elif engine.device.type != "cpu":
         torch.accelerator.synchronize(engine.device)
 
 

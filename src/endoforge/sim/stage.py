@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 
 PIXELS_AT_ONCE_CPU, PIXELS_AT_ONCE_GPU = 2**18, 2**25
 """Pixels rendered in one go. A GPU's start and end of it cost as much as 100 frames of 256x256."""
+SPARE_RUNS = 8
+"""Runs that stay for so many beats after their last one, so that frames of several beats are
+rendered in one go: 512 positions lie in two or three beats, each second of 1,024 in four."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,8 @@ class Shown:
 class FootageStage:
     """Shows any frames of a sequence that never repeats; frames that follow each other are cheap.
 
-    What a frame shows depends on the recipe, the timetable and its position alone. To go back, or
-    far ahead, all runs are made anew. Close it in the end.
+    What a frame shows depends on the recipe, the timetable and its position alone. To go far back
+    or ahead, all runs are made anew. Close it in the end.
     """
 
     def __init__(self, engine: Engine, recipe: Recipe, runs_at_once: int, *, workers: int) -> None:
@@ -62,21 +65,20 @@ class FootageStage:
         self._pinned = False
         self._tables: dict[str, Tensor] = {}
         self._kinds: list[NDArray[np.int64]] = []
-        self._beat = 0
-        self._order = self.timetable.order(0)
+        self._first_beat = self._beat = 0
 
     def show(self, positions: NDArray[np.int64]) -> Shown:
         """Render the frames at these positions (N,) of the sequence, which rise.
 
         Raises UserError if a process that makes runs was ended from outside.
         """
-        beats = self.timetable.beats(positions)
         parts = [] if len(positions) else [self._nothing()]
-        for beat in np.unique(beats).tolist():
-            self._go_to(beat)
-            inside = positions[beats == beat] - beat * self.timetable.views_a_run
-            for first in range(0, len(inside), self.renderer.batch_size):
-                parts.append(self._shoot(inside[first : first + self.renderer.batch_size]))
+        while len(positions):
+            beats = self.timetable.beats(positions[: self.renderer.batch_size])
+            beats = beats[beats <= beats[0] + SPARE_RUNS]
+            self._bring_runs(int(beats[0]), int(beats[-1]))
+            parts.append(self._shoot(positions[: len(beats)]))
+            positions = positions[len(beats) :]
         if len(parts) == 1:
             return parts[0]
         return Shown(
@@ -91,11 +93,10 @@ class FootageStage:
         self._let_go()
         self._bakery.close()
 
-    def _shoot(self, places: NDArray[np.int64]) -> Shown:
-        """Render the frames at some places of the present beat, at most a batch of them."""
-        runs, views = (column[places] for column in self._order)
-        # A run keeps its slot for all its beats, so only one slot is written a beat.
-        slots = torch.from_numpy(runs % self.timetable.runs_at_once).to(self.engine.device)
+    def _shoot(self, positions: NDArray[np.int64]) -> Shown:
+        """Render the frames at these positions, at most a batch of them, whose runs are there."""
+        runs, views = self.timetable.views(positions)
+        slots = torch.from_numpy(self._slot(runs)).to(self.engine.device)
         views_there = torch.from_numpy(views).to(self.engine.device)
         cameras = self._tables["cameras"][slots, views_there]
         cameras[:, 1, 3] = slots.to(cameras.dtype)
@@ -117,24 +118,31 @@ class FootageStage:
     def _settle(self) -> None:
         settle(self.engine)
 
-    def _go_to(self, beat: int) -> None:
-        """Bring the runs of a beat to the device: one new run a beat, all of them after a jump."""
-        # Further than so many beats ahead, no run that is there would be left anyway.
-        near = range(self._beat, self._beat + self.timetable.runs_at_once)
-        if self._coming is None or beat not in near:
+    def _bring_runs(self, first: int, last: int) -> None:
+        """Bring the runs of beats `first` to `last` to the device: one new run a beat.
+
+        All of them after a jump: back by more than SPARE_RUNS beats, or so far ahead that no run
+        that is there is of use.
+        """
+        oldest = max(self._first_beat, self._beat - SPARE_RUNS)
+        near = range(oldest, self._beat + self.timetable.runs_at_once)
+        if self._coming is None or first not in near:
             self._leave()
-            self._coming = self._bakery.runs(beat)
-            runs = self.timetable.runs(beat)
+            self._coming = self._bakery.runs(first)
+            runs = self.timetable.runs(first)
             log.info("making the first %d runs, in %d processes", len(runs), self._workers)
             with progress("making runs", len(runs), "runs") as advance:
                 for run in runs:
                     self._put(run, next(self._coming))
                     advance()
-        else:
-            while self._beat < beat:
-                self._beat += 1
-                self._put(self.timetable.runs(self._beat)[-1], next(self._coming))
-        self._beat, self._order = beat, self.timetable.order(beat)
+            self._first_beat = self._beat = first
+        while self._beat < last:
+            self._beat += 1
+            self._put(self.timetable.runs(self._beat)[-1], next(self._coming))
+
+    def _slot(self, runs: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where runs lie on the device: the newest in the place of the one that is gone longest."""
+        return runs % (self.timetable.runs_at_once + SPARE_RUNS)
 
     def _put(self, run: int, footage: Footage) -> None:
         """Put a run on the device, in the place of the one that is gone."""
@@ -143,9 +151,9 @@ class FootageStage:
             self._make_room(arrays)
         if self.engine.name == "cuda":
             self._hold(self._bakery.memory)
+        slot = int(self._slot(np.asarray(run)))
         for name, array in arrays.items():
-            slot = self._tables[name][run % self.timetable.runs_at_once]
-            slot.copy_(torch.from_numpy(array))
+            self._tables[name][slot].copy_(torch.from_numpy(array))
 
     def _hold(self, memory: SharedMemory) -> None:
         """Pin the memory in which runs arrive, once."""
@@ -161,7 +169,7 @@ class FootageStage:
     def _make_room(self, arrays: dict[str, NDArray[Any]]) -> None:
         for name, array in arrays.items():
             like = torch.from_numpy(array)
-            shape = (self.timetable.runs_at_once, *like.shape)
+            shape = (self.timetable.runs_at_once + SPARE_RUNS, *like.shape)
             self._tables[name] = torch.zeros(shape, dtype=like.dtype, device=self.engine.device)
         scenes = {name: self._tables[name].flatten(0, 1) for name in SCENE_ARRAYS}
         # Views of the tables themselves: a new run is copied into its slot, and the kernels see it.

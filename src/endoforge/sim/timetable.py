@@ -52,3 +52,13 @@ class Timetable:
         place, view = np.divmod(rng.permutation(self.views_a_run), share)
         part = self.runs_at_once - 1 - place
         return beat + place, part * share + view
+
+    def views(self, positions: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The run (N,) and the view of it of each position (N,) in the sequence."""
+        beats = self.beats(positions)
+        shown = np.empty((2, len(positions)), np.int64)
+        for beat in np.unique(beats).tolist():
+            there = beats == beat
+            places = positions[there] - beat * self.views_a_run
+            shown[:, there] = np.stack(self.order(beat))[:, places]
+        return shown[0], shown[1]
