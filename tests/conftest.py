@@ -2,8 +2,6 @@
 
 import logging
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from endoforge.captures.schema import RunManifest
 from endoforge.core.errors import UserError
 from endoforge.detect.tinydet import TinyDet, TinyDetConfig, build_tinydet
 from endoforge.detect.weights import WeightsMetadata, save_weights
+from tests.kept_kernels import bring_kernels
 
 LONG_FILES = (
     "test_simulated.py",
@@ -55,40 +54,27 @@ def _one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _own_cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _own_cache_folder(
+    tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
+) -> Iterator[None]:
     """Nothing is read from the user's cache, or written to it.
 
     Where several processes test side by side, they share one, in which the renderer's kernels are
-    compiled once, before anything else: a process keeps those that it compiles when it ends, so
-    that else each would compile all.
+    before anything else. Where one tests alone they are if earlier tests have left them: it may
+    need none.
     """
+    side_by_side = "PYTEST_XDIST_WORKER" in os.environ
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if side_by_side else base) / "cache"
+    kept_by_pytest = getattr(pytestconfig, "cache", None)  # none with `-p no:cacheprovider`
+    kept = kept_by_pytest.mkdir("kernels") if kept_by_pytest else base / "kernels"
     with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("cache")
-        if "PYTEST_XDIST_WORKER" in os.environ:
-            folder = tmp_path_factory.getbasetemp().parent / "cache"
         patch.setenv("XDG_CACHE_HOME", str(folder))
-        if "PYTEST_XDIST_WORKER" in os.environ:
-            with FileLock(f"{folder}.lock"):
-                if not folder.exists():
-                    compile_kernels(tmp_path_factory.mktemp("compiling"))
+        with FileLock(f"{folder}.lock"):
+            if not folder.exists():
+                folder.mkdir()
+                bring_kernels(kept, folder, compiles=side_by_side)
         yield
-
-
-def compile_kernels(output: Path) -> None:
-    """By recording a frame with everything, and one with the picture alone, side by side.
-
-    The kernel that draws is another with normals than without; either takes half a minute.
-    """
-    words = ["datagen", "--runs", "1", "--max-frames", "1", "--resolution", "96x64"]
-    more = ["--renderer", "cpu", "--seed", "3", "--output-root", str(output)]
-    command = [sys.executable, "-m", "endoforge", *words, *more]
-    children = [
-        subprocess.Popen([*command, *saved], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        for saved in (["--save", "instance,depth,normals,pose"], [])
-    ]
-    for child in children:
-        _, said = child.communicate()
-        assert child.returncode == 0, said.decode()
 
 
 @pytest.fixture(autouse=True)
