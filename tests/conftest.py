@@ -2,7 +2,6 @@
 
 import logging
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from endoforge.core.errors import UserError
 from endoforge.detect.tinydet import TinyDet, TinyDetConfig, build_tinydet
 from endoforge.detect.weights import WeightsMetadata, save_weights
 from tests.kept_kernels import bring_kernels
+from tests.untraced import untraced
 
 LONG_FILES = (
     "test_simulated.py",
@@ -55,20 +55,9 @@ def _one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _torch_exports_untraced() -> Iterator[None]:
-    """PyTorch's exporter is all Python, which takes twice as long where coverage is measured."""
-    export = torch.onnx.export
-
-    def untraced(*args: Any, **others: Any) -> Any:
-        tracer = sys.gettrace()
-        sys.settrace(None)
-        try:
-            return export(*args, **others)
-        finally:
-            sys.settrace(tracer)
-
+def _exporter_untraced() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch.onnx, "export", untraced)
+        patch.setattr(torch.onnx, "export", untraced(torch.onnx.export))
         yield
 
 
