@@ -76,13 +76,13 @@ LOWEST_TESTS := \
 # TORCH=2.13.0 takes another torch: of its lowest, PyPI has CUDA builds alone for Linux, 4 GB. PYTHON
 # must be 3.11, for the oldest NumPy knows none that is newer.
 test-lowest: $(LOWEST)/.torch-$(TORCH)
-	$(LOWEST)/bin/pytest -q $(SIDE_BY_SIDE) -m "not slow" $(LOWEST_TESTS)
+	$(LOWEST)/bin/pytest -q $(SIDE_BY_SIDE) --maxprocesses 2 -m "not slow" $(LOWEST_TESTS)
 
 $(LOWEST)/.torch-$(TORCH): pyproject.toml constraints.txt tools/lowest_versions.py
 	$(PYTHON) -m venv --clear $(LOWEST)
 	$(PYTHON) tools/lowest_versions.py $(TORCH) > $(LOWEST)/constraints.txt
 	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check \
-	  -c $(LOWEST)/constraints.txt -e '.[export,tensorboard,webgpu]' \
+	  --no-compile -c $(LOWEST)/constraints.txt -e '.[export,tensorboard,webgpu]' \
 	  httpx hypothesis pycocotools pytest pytest-cov pytest-xdist
 	@touch $@
 

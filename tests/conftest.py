@@ -14,6 +14,7 @@ from torch import nn
 from endoforge.backends.compute import Compute, pick_compute
 from endoforge.captures.schema import RunManifest
 from endoforge.core.errors import UserError
+from endoforge.core.machine import cpu_cores
 from endoforge.detect.tinydet import TinyDet, TinyDetConfig, build_tinydet
 from endoforge.detect.weights import WeightsMetadata, save_weights
 from tests.kept_kernels import bring_kernels
@@ -29,6 +30,11 @@ LONG_FILES = (
     "test_nodes.py",
 )
 SLOW_MARKS = ("slow", "browser")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: some tests do little but wait for processes and browsers."""
+    return cpu_cores() + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
