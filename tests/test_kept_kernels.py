@@ -1,5 +1,7 @@
 """Kernels for the tests are compiled once for the sources as they are; others go."""
 
+from pathlib import Path
+
 import pytest
 
 from endoforge.sim import engine
@@ -10,7 +12,7 @@ from tests.kept_kernels import PLACE, bring_kernels
 @pytest.fixture
 def compiled(monkeypatch):
     """The folders that were compiled into, each of a file."""
-    folders = []
+    folders: list[Path] = []
 
     def compile_(folder):
         (folder / PLACE).mkdir(parents=True)
