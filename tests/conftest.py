@@ -32,6 +32,7 @@ LONG_FILES = (
 SLOW_MARKS = ("slow", "browser")
 
 
+@pytest.hookimpl(optionalhook=True)  # there is no such hook with `-p no:xdist`
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are cores: some tests do little but wait for processes and browsers."""
     return cpu_cores() + 1
