@@ -1,6 +1,8 @@
 # make env    .venv with the pinned dependencies and endoforge in it
 # make demo   the whole journey: simulate, prune, train, evaluate, report (demo/report.html)
-# make test   ruff, mypy, import layers, tests, branch coverage
+# make test   `make lint`, all tests, branch coverage
+# make lint   ruff, mypy, import layers
+# make quick  ruff, and the fast tests of what needs neither renderer nor training: under a minute
 # make test-lowest  a short suite with the oldest versions that pyproject.toml allows (.venv-lowest)
 # make fuzz   hostile files for every reader, an hour long (FUZZ_SECONDS=600: ten minutes)
 # make golden  renew what the renderer's slow twin sees (tests/sim/moments.npz)
@@ -20,7 +22,7 @@ TORCH  ?=
 # Files in the order of tests/conftest.py, the longest first; else xdist begins with those of most tests.
 SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: env demo test test-lowest fuzz golden figures flags gallery view-shots clean
+.PHONY: env demo test lint quick test-lowest fuzz golden figures flags gallery view-shots clean
 .DEFAULT_GOAL := env
 
 env: $(STAMP)
@@ -42,11 +44,21 @@ $(STAMP): pyproject.toml constraints.txt
 demo: env
 	$(BIN)/endoforge demo
 
-test: env
+lint: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The on-disk format, indexes, matching and metrics, tracking, docs' habits; in one process.
+QUICK_TESTS := tests/core tests/captures tests/evaluate tests/tracking tests/test_habits.py
+
+quick: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pytest -q -m "not slow" $(QUICK_TESTS)
+
+test: lint
 	$(BIN)/pytest $(SIDE_BY_SIDE) --cov --cov-report=
 	@echo "branch coverage: files below 80 %, and in all"
 	@$(BIN)/coverage report --sort=cover | awk '$$NF + 0 < 80 || /^TOTAL/'
@@ -64,13 +76,13 @@ LOWEST_TESTS := \
 # TORCH=2.13.0 takes another torch: of its lowest, PyPI has CUDA builds alone for Linux, 4 GB. PYTHON
 # must be 3.11, for the oldest NumPy knows none that is newer.
 test-lowest: $(LOWEST)/.torch-$(TORCH)
-	$(LOWEST)/bin/pytest -q $(SIDE_BY_SIDE) -m "not slow" $(LOWEST_TESTS)
+	$(LOWEST)/bin/pytest -q $(SIDE_BY_SIDE) --maxprocesses 2 -m "not slow" $(LOWEST_TESTS)
 
 $(LOWEST)/.torch-$(TORCH): pyproject.toml constraints.txt tools/lowest_versions.py
 	$(PYTHON) -m venv --clear $(LOWEST)
 	$(PYTHON) tools/lowest_versions.py $(TORCH) > $(LOWEST)/constraints.txt
 	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check \
-	  -c $(LOWEST)/constraints.txt -e '.[export,tensorboard,webgpu]' \
+	  --no-compile -c $(LOWEST)/constraints.txt -e '.[export,tensorboard,webgpu]' \
 	  httpx hypothesis pycocotools pytest pytest-cov pytest-xdist
 	@touch $@
 

@@ -2,8 +2,6 @@
 
 import logging
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +14,11 @@ from torch import nn
 from endoforge.backends.compute import Compute, pick_compute
 from endoforge.captures.schema import RunManifest
 from endoforge.core.errors import UserError
+from endoforge.core.machine import cpu_cores
 from endoforge.detect.tinydet import TinyDet, TinyDetConfig, build_tinydet
 from endoforge.detect.weights import WeightsMetadata, save_weights
+from tests.kept_kernels import bring_kernels
+from tests.untraced import untraced
 
 LONG_FILES = (
     "test_simulated.py",
@@ -29,6 +30,12 @@ LONG_FILES = (
     "test_nodes.py",
 )
 SLOW_MARKS = ("slow", "browser")
+
+
+@pytest.hookimpl(optionalhook=True)  # there is no such hook with `-p no:xdist`
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: some tests do little but wait for processes and browsers."""
+    return cpu_cores() + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -55,40 +62,34 @@ def _one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _own_cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Nothing is read from the user's cache, or written to it.
-
-    Where several processes test side by side, they share one, in which the renderer's kernels are
-    compiled once, before anything else: a process keeps those that it compiles when it ends, so
-    that else each would compile all.
-    """
+def _exporter_untraced() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("cache")
-        if "PYTEST_XDIST_WORKER" in os.environ:
-            folder = tmp_path_factory.getbasetemp().parent / "cache"
-        patch.setenv("XDG_CACHE_HOME", str(folder))
-        if "PYTEST_XDIST_WORKER" in os.environ:
-            with FileLock(f"{folder}.lock"):
-                if not folder.exists():
-                    compile_kernels(tmp_path_factory.mktemp("compiling"))
+        patch.setattr(torch.onnx, "export", untraced(torch.onnx.export))
         yield
 
 
-def compile_kernels(output: Path) -> None:
-    """By recording a frame with everything, and one with the picture alone, side by side.
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache_folder(
+    tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
+) -> Iterator[None]:
+    """Nothing is read from the user's cache, or written to it.
 
-    The kernel that draws is another with normals than without; either takes half a minute.
+    Where several processes test side by side, they share one, in which the renderer's kernels are
+    before anything else. Where one tests alone they are if earlier tests have left them: it may
+    need none.
     """
-    words = ["datagen", "--runs", "1", "--max-frames", "1", "--resolution", "96x64"]
-    more = ["--renderer", "cpu", "--seed", "3", "--output-root", str(output)]
-    command = [sys.executable, "-m", "endoforge", *words, *more]
-    children = [
-        subprocess.Popen([*command, *saved], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        for saved in (["--save", "instance,depth,normals,pose"], [])
-    ]
-    for child in children:
-        _, said = child.communicate()
-        assert child.returncode == 0, said.decode()
+    side_by_side = "PYTEST_XDIST_WORKER" in os.environ
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if side_by_side else base) / "cache"
+    kept_by_pytest = getattr(pytestconfig, "cache", None)  # none with `-p no:cacheprovider`
+    kept = kept_by_pytest.mkdir("kernels") if kept_by_pytest else base / "kernels"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        with FileLock(f"{folder}.lock"):
+            if not folder.exists():
+                folder.mkdir()
+                bring_kernels(kept, folder, compiles=side_by_side)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 from moto.server import ThreadedMotoServer
+from werkzeug.serving import WSGIRequestHandler
 
 from endoforge.roots.bucket import Bucket
 from endoforge.roots.places import cloud_root
 from tests.roots.s3 import KEYS, Faults, Proxy
+from tests.untraced import untraced
 
 _NUMBERS = itertools.count()
 
@@ -75,12 +77,14 @@ def _models_once() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def _server() -> Iterator[tuple[int, Proxy]]:
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    _, port = server.get_host_and_port()
-    proxy = Proxy(port)
-    yield port, proxy
-    proxy.close()
-    server.stop()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WSGIRequestHandler, "handle", untraced(WSGIRequestHandler.handle))
+        server.start()
+        _, port = server.get_host_and_port()
+        proxy = Proxy(port)
+        yield port, proxy
+        proxy.close()
+        server.stop()
 
 
 @pytest.fixture

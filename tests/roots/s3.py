@@ -8,6 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote
 
+from tests.untraced import untraced
+
 KEYS = {"AWS_ACCESS_KEY_ID": "tests", "AWS_SECRET_ACCESS_KEY": "tests"}
 REFUSED = "not-a-key"
 """An access key that the proxy doesn't know: the server behind it takes any."""
@@ -69,7 +71,7 @@ class Proxy:
             def handle_any(self) -> None:
                 proxy._handle(self, port)
 
-            do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = handle_any
+            do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = untraced(handle_any)
 
             def log_message(self, format: str, *args: Any) -> None:
                 """Say nothing."""

@@ -34,7 +34,6 @@ KINDS = ("net", "branching", "round", "stellar", "gyri", "villous")
 vessels that branch from stems with grooves around the colon; the rest are the pits of lesions:
 kinds I, II, IV and the villi of Kudo's classification (Gastrointest Endosc 1996;44:8-14)."""
 FIRST_OF_LESIONS = KINDS.index("round")
-LAYER_TEXELS = len(fine_texture())
 LAYER_TEXELS = sum((SIZE >> level) ** 2 for level in range(LEVELS))
 ROOTS, ROWS = 7, 60
 """Stems that the branching vessels of one tile come from, and rows of places that they reach."""

@@ -5,6 +5,7 @@
 array is a torch tensor of the caller's.
 """
 
+import inspect
 import os
 import warnings
 
@@ -18,7 +19,13 @@ os.environ.setdefault("QD_ENABLE_PYBUF", "0")
 # It warns of each number that kernels take from a module; `engine.fingerprint` sees to those.
 warnings.filterwarnings("ignore", r"\[PURE\.VIOLATION\]")
 
-# Its decorators ask for the source of whom they decorate, and drop every exception meanwhile.
+# Its decorators ask `inspect` who declares a kernel: the import system, which has no file, so that
+# all modules are looked through each time, half a second in all. Noted here, it is found at once.
+inspect.modulesbyfile[os.path.normcase(os.path.abspath("<frozen importlib._bootstrap>"))] = (  # noqa: PTH100
+    "importlib._bootstrap"
+)
+
+# They drop every exception meanwhile.
 with held_interrupts():
     from endoforge.sim.kernels import (
         develop,
