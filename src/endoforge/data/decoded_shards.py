@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoforge.core.choices import ResizeMode
+from endoforge.core.errors import UserError
 from endoforge.core.machine import free_bytes
 from endoforge.core.text import size_in_words
 from endoforge.data.blocks import BlockFolder
@@ -73,7 +74,7 @@ class DecodedShards:
             if free_bytes(self._folder.path) < LEFT_FREE + self._frame_bytes:
                 raise OSError(f"less than {size_in_words(LEFT_FREE)} are free on its disk")
             rows.write(row, pixels)
-        except OSError as error:
+        except (OSError, UserError) as error:  # the latter for a link in the way
             self._end(error)
         else:
             with self._lock:
@@ -101,7 +102,7 @@ class DecodedShards:
                 _MEND,
             )
 
-    def _end(self, error: OSError) -> None:
+    def _end(self, error: OSError | UserError) -> None:
         with self._lock:
             if self._keeps:
                 log.warning(
