@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from endoforge.captures.pictures import decode_picture
+from endoforge.captures.tally import Tally
 from endoforge.core.files import write_at
 from endoforge.data import blocks, decoded_shards, row_files, shard_cache, shard_frames, stream
 from endoforge.data.loader import Batch, Shard
@@ -55,8 +56,8 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
-def epoch(root: Path, number: int = 0, start: int = 0, **others: Any) -> list[Batch]:
-    """The batches of an epoch, of a loader of its own."""
+def loader_of(root: Path, **others: Any) -> StreamLoader:
+    """A loader of all frames in a folder of shards."""
     index = ShardCache("label")
     names = sorted(path.name for path in root.glob("*.tar"))
     indexes = [index.index(root / name) for name in names]
@@ -64,7 +65,12 @@ def epoch(root: Path, number: int = 0, start: int = 0, **others: Any) -> list[Ba
     digests = [one.digest for one in indexes]
     frames = ShardFrames(root, names, digests, counts, None, ("polyp",), index)
     settings: dict[str, Any] = {"size": SIZE, "resize_mode": "letterbox"} | others
-    loader = StreamLoader(frames, 4, seed=3, max_boxes=8, most_boxes=2, **settings)
+    return StreamLoader(frames, 4, seed=3, max_boxes=8, most_boxes=2, **settings)
+
+
+def epoch(root: Path, number: int = 0, start: int = 0, **others: Any) -> list[Batch]:
+    """The batches of an epoch, of a loader of its own."""
+    loader = loader_of(root, **others)
     try:
         return list(loader.batches(number, start))
     finally:
@@ -243,14 +249,35 @@ def test_what_there_is_no_room_for_is_decoded_each_time_and_told_once(
     monkeypatch.setattr(row_files, "write_at", until_full)
     monkeypatch.setattr(stream, "cpu_cores", lambda: 1)
     assert as_bytes(epoch(root)) == want
-    (warning,) = warnings_in(caplog)
-    assert f"no more training frames are kept decoded in {cache}" in warning
-    assert "5 of 12 were by this start" in warning
-    assert "XDG_CACHE_HOME" in warning
-    assert "No space left on device" in warning
+    at_once, in_the_end = warnings_in(caplog)
+    assert f"no more training frames are kept decoded in {cache}" in at_once
+    assert "XDG_CACHE_HOME" in at_once
+    assert "No space left on device" in at_once
+    told = "7 of 12 training frames couldn't be kept decoded: every epoch decodes them again"
+    assert in_the_end == told
     decoded.clear()
     assert as_bytes(epoch(root)) == want
     assert len(decoded) == NUM_FRAMES - 5
+
+
+def test_the_frames_of_all_processes_are_counted_and_told_once(root, monkeypatch, caplog):
+    """Of two processes, one has no room; the other one is heard alone."""
+    tallies: list[Tally] = []
+
+    def gather(tally: Tally) -> list[Tally]:
+        tallies.append(tally)
+        return tallies
+
+    with monkeypatch.context() as patch:
+        patch.setattr(decoded_shards, "LEFT_FREE", FAR_TOO_MUCH)
+        epoch(root, shard=Shard(1, 2), gather=gather)
+    caplog.clear()
+    stream = loader_of(root, shard=Shard(0, 2), gather=gather)
+    for number in range(2):
+        list(stream.batches(number))
+    stream.close()
+    told = "6 of 12 training frames couldn't be kept decoded: every epoch decodes them again"
+    assert warnings_in(caplog) == [told]
 
 
 def test_some_of_the_disk_stays_free(root, cache, decoded, monkeypatch, caplog):
@@ -274,7 +301,8 @@ def test_some_of_the_disk_stays_free(root, cache, decoded, monkeypatch, caplog):
     for _ in range(2):
         epoch(root)
     assert len(decoded) == 2 * NUM_FRAMES
-    assert "(less than 2.0 GB are free on its disk)" in warnings_in(caplog)[-1]
+    assert "(less than 2.0 GB are free on its disk)" in caplog.text
+    assert warnings_in(caplog)[-1].startswith("12 of 12 training frames couldn't be kept")
 
 
 def test_a_cache_that_is_no_folder_costs_time_alone(root, tmp_path, decoded, caplog):

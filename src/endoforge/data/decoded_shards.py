@@ -38,8 +38,8 @@ class DecodedShards:
         self._folder = BlockFolder(root, size, resize_mode)
         self._frame_bytes = size[0] * size[1] * 3
         self._num_frames = num_frames
-        self._num_kept = 0
         self._keeps = True
+        self._is_told = False
         self._lock = Lock()
 
     def begin(self) -> None:
@@ -66,19 +66,28 @@ class DecodedShards:
             return None
         return self._folder.row_file(shard, part.state, part.index.places.tobytes())
 
-    def keep(self, rows: RowFile, row: int, pixels: NDArray[np.uint8]) -> None:
-        """Keep an input as row `row`; the first time that this fails, a warning says so."""
+    def keep(self, rows: RowFile, row: int, pixels: NDArray[np.uint8]) -> bool:
+        """Keep an input as row `row`; False if that can't be, of which a warning tells once."""
         if not self._keeps:
-            return
+            return False
         try:
             if free_bytes(self._folder.path) < LEFT_FREE + self._frame_bytes:
                 raise OSError(f"less than {size_in_words(LEFT_FREE)} are free on its disk")
             rows.write(row, pixels)
         except (OSError, UserError) as error:  # the latter for a link in the way
             self._end(error)
-        else:
-            with self._lock:
-                self._num_kept += 1
+            return False
+        return True
+
+    def tell_of(self, num_not_kept: int) -> None:
+        """Warn once of the frames that all processes decoded in an epoch and couldn't keep."""
+        if num_not_kept and not self._is_told:
+            self._is_told = True
+            log.warning(
+                "%s of %s training frames couldn't be kept decoded: every epoch decodes them again",
+                f"{num_not_kept:,}",
+                f"{self._num_frames:,}",
+            )
 
     def _log_room(self) -> None:
         """Raises OSError if the disk can't be asked."""
@@ -106,11 +115,8 @@ class DecodedShards:
         with self._lock:
             if self._keeps:
                 log.warning(
-                    "no more training frames are kept decoded in %s: %s of %s were by this start, "
-                    "those that lack are decoded in every epoch: %s (%s)",
+                    "no more training frames are kept decoded in %s: %s (%s)",
                     self._folder.path,
-                    f"{self._num_kept:,}",
-                    f"{self._num_frames:,}",
                     _MEND,
                     error,
                 )

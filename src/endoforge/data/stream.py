@@ -30,6 +30,7 @@ held of one is some 60 bytes, not its picture; more would open more shards at a 
 LEAST_BATCHES_AHEAD = 2
 PICTURES_AHEAD_A_THREAD = 2
 
+_NOT_KEPT = "frame: decoded, and not kept"
 _Fault = tuple[str, str]
 """Why a frame can't be used, and its name."""
 
@@ -136,6 +137,7 @@ class StreamLoader:
         told = Tally()
         for one in self._gather(tally):
             told.add(one)
+        self._decoded.tell_of(told.counts.pop(_NOT_KEPT, 0))
         for line in told.lines():
             log.warning("dropped %s; other training frames came in their place", line)
 
@@ -233,7 +235,9 @@ class StreamLoader:
             at = int(part.rows[within])
             try:
                 if (fault := self._unusable.get((number, at))) is None:
-                    self._read_one(part, at, window.rows.get(number), image)
+                    if not self._read_one(part, at, window.rows.get(number), image):
+                        with self._lock:
+                            tally.count(_NOT_KEPT, "")
                     return part, at
             except Unusable as unusable:
                 fault = self._note(part, at, unusable)
@@ -247,14 +251,16 @@ class StreamLoader:
 
     def _read_one(
         self, part: ShardPart, at: int, rows: RowFile | None, image: NDArray[np.uint8]
-    ) -> None:
-        """Put one frame into `image`: as it was kept, else decoded; raises Unusable."""
+    ) -> bool:
+        """Put one frame into `image`: as it was kept, else decoded; False if it can't be kept.
+
+        Raises Unusable for a picture that can't be decoded.
+        """
         if rows and rows.read_into(at, image):
-            return
+            return True
         picture = self.frames.picture(part, at).read()
         image[:], _ = resize_picture(picture, self.size, self.resize_mode)
-        if rows:
-            self._decoded.keep(rows, at, image)
+        return rows is None or self._decoded.keep(rows, at, image)
 
     def _note(self, part: ShardPart, at: int, unusable: Unusable) -> _Fault:
         """Remember a picture that can't be decoded, and tell of the first ones.
