@@ -40,6 +40,7 @@ class DecodedShards:
         self._num_frames = num_frames
         self._keeps = True
         self._is_told = False
+        self._is_foreseen = False
         self._lock = Lock()
 
     def begin(self) -> None:
@@ -102,7 +103,8 @@ class DecodedShards:
             size_in_words(here),
             self._folder.path,
         )
-        if room < whole:
+        self._is_foreseen = room < whole
+        if self._is_foreseen:
             log.warning(
                 "there is room for some %s of %s training frames decoded, the others are decoded "
                 "in every epoch: %s",
@@ -114,7 +116,8 @@ class DecodedShards:
     def _end(self, error: OSError | UserError) -> None:
         with self._lock:
             if self._keeps:
-                log.warning(
+                log.log(
+                    logging.DEBUG if self._is_foreseen else logging.WARNING,
                     "no more training frames are kept decoded in %s: %s (%s)",
                     self._folder.path,
                     _MEND,
