@@ -4,8 +4,10 @@ images/s of the batches beside those of the same frames as a folder of runs (`--
 Memory: shards of tiny JPEGs with a box each, of 200 frames a run, written here; the source is
 loaded by a process of its own, as `train` does, and an epoch of batches is read, as long as
 `--most-steps` has it. Speed: pictures of smooth noise as PNG, 640x360, as runs and as shards that
-`convert` makes of them; in pairs, the seconds from the start to the end of the first epoch, and of
-an epoch after that, without the steps that a training does meanwhile."""
+`convert` makes of them; in turns, the seconds from the start to the end of the first epoch, and of
+an epoch after that, without the steps that a training does meanwhile: of runs, of shards, and of
+shards where the disk has no room for decoded frames. Seconds of the processor are told beside
+them, since a machine that does other work too makes only the others longer."""
 
 import argparse
 import gc
@@ -161,12 +163,18 @@ def speed(num_frames: int, size: str) -> dict[str, Any]:
     import torch
 
     from endoforge.backends.group import Group
+    from endoforge.data import decoded_shards
     from endoforge.formats.config import ConvertConfig
     from endoforge.formats.converting import run_convert
     from endoforge.train.config import TrainConfig
     from endoforge.train.sources import training_source
 
-    times: dict[str, list[float]] = {"runs first": [], "shards first": [], "runs": [], "shards": []}
+    ways = ("runs", "shards", "shards without room")
+    times: dict[str, list[float]] = {
+        f"{way}{epoch}": [] for way in ways for epoch in (" first", "")
+    }
+    cpu: dict[str, list[float]] = {way: [] for way in ways}
+    left_free = decoded_shards.LEFT_FREE
     with tempfile.TemporaryDirectory() as folder:
         os.environ["XDG_CACHE_HOME"] = str(Path(folder) / "own")
         root = Path(folder) / "captures"
@@ -175,8 +183,10 @@ def speed(num_frames: int, size: str) -> dict[str, Any]:
         run_convert(ConvertConfig(format="webdataset", paths=(str(root), str(shards))))
         time.sleep(3)
         for turn in range(REPEATS):
-            for name, where in (("runs", root), ("shards", shards)):
+            for name, where in zip(ways, (root, shards, shards), strict=True):
                 os.environ["XDG_CACHE_HOME"] = str(Path(folder) / f"{name}{turn}")
+                no_room = name == "shards without room"
+                decoded_shards.LEFT_FREE = sys.maxsize if no_room else left_free
                 config = TrainConfig(
                     input_root=str(where), target_size=size, batch_size=32, device="cpu"
                 )
@@ -184,10 +194,11 @@ def speed(num_frames: int, size: str) -> dict[str, Any]:
                 source = training_source(config, torch.device("cpu"), Group())
                 batches = source.batches()
                 num_read = sum(len(batch.images) for batch in batches.batches(0))
-                first = time.perf_counter()
+                first, first_cpu = time.perf_counter(), time.process_time()
                 assert num_read == sum(len(batch.images) for batch in batches.batches(1))
                 times[f"{name} first"].append(first - started)
                 times[name].append(time.perf_counter() - first)
+                cpu[name].append(time.process_time() - first_cpu)
                 batches.close()
     median = {name: statistics.median(some) for name, some in times.items()}
     return {
@@ -195,7 +206,10 @@ def speed(num_frames: int, size: str) -> dict[str, Any]:
         "size": size,
         "seconds": {name: [round(one, 2) for one in some] for name, some in times.items()},
         "first_epoch_runs_over_shards": round(median["runs first"] / median["shards first"], 2),
-        "later_images_per_s": {name: round(num_read / median[name]) for name in ("runs", "shards")},
+        "later_images_per_s": {way: round(num_read / median[way]) for way in ways},
+        "later_cpu_ms_an_image": {
+            way: round(statistics.median(some) / num_read * 1000, 3) for way, some in cpu.items()
+        },
     }
 
 

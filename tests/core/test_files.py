@@ -16,6 +16,7 @@ from endoforge.core.files import (
     link_or_copy,
     link_or_copy_over,
     move_file,
+    write_at,
     write_atomic,
 )
 
@@ -165,3 +166,29 @@ def test_a_file_is_moved_over_nothing(tmp_path: Path) -> None:
     move_file(one, tmp_path / "other")
     assert (tmp_path / "other").read_text() == "content"
     assert not one.exists()
+
+
+def test_a_file_is_written_to_where_it_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "rows"
+    path.write_bytes(b"abcdef")
+    write_at(path, 1, b"X", memoryview(b"YZ"))
+    assert path.read_bytes() == b"aXYZef"
+    write_at(path, 8, b"!")
+    assert path.read_bytes() == b"aXYZef\0\0!"
+
+
+def test_nothing_is_made_or_written_to_through_a_link(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        write_at(tmp_path / "none", 0, b"X")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "victim").write_bytes(b"years of work")
+    (tmp_path / "link").symlink_to(tmp_path / "victim")
+    with pytest.raises(OSError, match="link"):
+        write_at(tmp_path / "link", 0, b"X")
+    assert (tmp_path / "victim").read_bytes() == b"years of work"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_a_write_that_finds_no_room_names_the_file() -> None:
+    with pytest.raises(OSError, match="No space left on device: '/dev/full'"):
+        write_at(Path("/dev/full"), 0, b"X")

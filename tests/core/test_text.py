@@ -2,7 +2,7 @@
 
 import pytest
 
-from endoforge.core.text import as_utf8, decode_text, printable
+from endoforge.core.text import as_utf8, decode_text, printable, size_in_words
 
 TEXT = '{"name": "polié"}'
 
@@ -38,3 +38,11 @@ def test_nothing_is_nothing() -> None:
 def test_a_text_from_a_file_is_shown_as_one_plain_line(text: str, shown: str) -> None:
     assert printable(text) == shown
     assert shown.encode()
+
+
+@pytest.mark.parametrize(
+    ("num_bytes", "words"),
+    [(0, "0.0 MB"), (29_300_000, "29.3 MB"), (10**9, "1.0 GB"), (3_932_160_000, "3.9 GB")],
+)
+def test_sizes_are_told_in_words(num_bytes: int, words: str) -> None:
+    assert size_in_words(num_bytes) == words

@@ -50,6 +50,7 @@ def shards(small_root, tmp_path_factory) -> Path:
 def config(shards, small_config, monkeypatch):
     """Configurations of trainings on shards, whose windows hold two shards."""
     monkeypatch.setattr(streamed, "WINDOW_FRAMES", 8)
+    monkeypatch.setattr(shard_cache, "SETTLED_S", 0.0)  # so that what is decoded is kept at once
 
     def make(**others: Any) -> TrainConfig:
         made: TrainConfig = small_config(**({"input_root": str(shards)} | others))
@@ -322,7 +323,6 @@ def test_a_polyp_is_what_there_is_to_find_where_no_frame_has_a_box(load, tmp_pat
 
 def test_what_a_frame_costs_in_memory(config, tmp_path, monkeypatch):
     """Less than 16 bytes, whatever is known of it: what is held are counts of shards and runs."""
-    monkeypatch.setattr(shard_cache, "SETTLED_S", 0.0)
     for module in (survey, streamed):
         monkeypatch.setattr(module, "MOST_VALIDATION_FRAMES", 40)
     members = {name.removeprefix("x/"): data for name, data in frames_of("x", [7] * 250).items()}
@@ -358,7 +358,6 @@ def test_what_a_frame_costs_in_memory(config, tmp_path, monkeypatch):
 
 
 def test_a_survey_that_was_interrupted_goes_on(load, shards, monkeypatch):
-    monkeypatch.setattr(shard_cache, "SETTLED_S", 0.0)
     monkeypatch.setattr(shard_cache, "FORMAT", -1)  # so that no other test has put them there
     seen: list[str] = []
 

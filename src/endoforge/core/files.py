@@ -120,6 +120,20 @@ def _refuse_special(path: Path) -> None:
         raise UserError(f"{path}: is {what}; name a file")
 
 
+def write_at(path: Path, offset: int, *parts: bytes | memoryview) -> None:
+    """Write some bytes, one part after the other, over what a file has from `offset` on.
+
+    Between its end and `offset` the file then has zeros. Raises FileNotFoundError if it isn't
+    there, and another OSError, which names `path`, for a link or if there is no room.
+    """
+    flags = os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags | getattr(os, "O_CLOEXEC", 0))
+    with naming(path), os.fdopen(descriptor, "wb", 0) as file:
+        file.seek(offset)
+        for part in parts:
+            write_all(file, part)
+
+
 def write_json_atomic(path: Path, value: Any, *, sync: bool = False) -> None:
     """`value` as readable JSON; NaN and infinity are refused, since they aren't JSON."""
     text = json.dumps(value, indent=2, allow_nan=False)
@@ -167,7 +181,7 @@ def is_stream(path: Path) -> bool:
     return path.exists() and not path.is_file() and not path.is_dir()
 
 
-def write_all(file: BinaryIO, data: bytes) -> None:
+def write_all(file: BinaryIO, data: bytes | memoryview) -> None:
     """To a file without a buffer, which may take a part at a time."""
     left = memoryview(data)
     while left:

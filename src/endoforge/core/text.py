@@ -68,3 +68,8 @@ def _escaped(one: str) -> str:
     if "\udc80" <= one <= "\udcff":  # how Python keeps a byte that is no UTF-8
         return f"\\x{ord(one) - 0xDC00:02x}"
     return one.encode("unicode_escape").decode()
+
+
+def size_in_words(num_bytes: int) -> str:
+    """How large something is, in GB, or in MB if it is less than one."""
+    return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.1f} MB"

@@ -2,7 +2,8 @@
 
 A folder for each root, size and way of resizing. A block is the pixels of frames that were decoded
 together, one after the other, and a table that says whose they are. The table comes last; from then
-on neither file changes, so that processes may read, add and delete blocks as they like.
+on neither file changes, so that processes may read, add and delete blocks as they like. Frames of
+shards, which are decoded one by one, lie beside them in row files.
 """
 
 import errno
@@ -12,6 +13,7 @@ import logging
 import os
 import re
 import secrets
+import sys
 import time
 from collections.abc import Container, Iterator
 from contextlib import contextmanager, suppress
@@ -38,8 +40,16 @@ from endoforge.core.folders import (
 )
 from endoforge.core.parsing import parse_json
 from endoforge.core.reading import MOST_LIST_BYTES, first_line, read_regular
-from endoforge.data.decode_pictures import Identity, Mapped, Outcome, file_state, map_new
+from endoforge.data.decode_pictures import (
+    Identity,
+    Mapped,
+    Outcome,
+    State,
+    file_state,
+    map_new,
+)
 from endoforge.data.letterbox import Placement
+from endoforge.data.row_files import RowFile
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +60,8 @@ MOST_BLOCKS = 64
 """Reading them opens all at once; where there are more, all frames are decoded into one again. A
 start that finds new pictures adds one."""
 
-_FILE = re.compile(r"[0-9a-f]{16}\.(pixels|json)")
+_ROWS = ".rows"
+_FILE = re.compile(r"[0-9a-f]{16}\.(pixels|json|rows)")
 _FOLDER = re.compile(r"[0-9a-f]{32}")
 
 
@@ -98,8 +109,7 @@ class BlockFolder:
 
         Raises OSError, and leaves no file, if that can't be.
         """
-        if (link := self._link()) is not None:
-            raise OSError(errno.ELOOP, f"{link} {link_fault(link)}")
+        self.refuse_link()
         path = self.path / f"{secrets.token_hex(8)}.pixels"
         with create_file(path) as file:
             try:
@@ -124,6 +134,20 @@ class BlockFolder:
         # From here on it is a block: the table is the last thing written, whole and by rename.
         write_atomic(path.with_suffix(".json"), self._head(body) + b"\n" + body, sync=True)
 
+    def row_file(self, name: str, state: State, pictures: bytes) -> RowFile:
+        """The file for pictures that lie in the file `name` below the root, which has this state.
+
+        `pictures` says which they are. Call `refuse_link` first.
+        """
+        own = {"file": name, "state": state, "pictures": hashlib.sha256(pictures).hexdigest()}
+        head = json.dumps(self._key | own).encode() + b"\n"
+        return RowFile(self.path / f"{hashlib.sha256(head).hexdigest()[:16]}{_ROWS}", head)
+
+    def refuse_link(self) -> None:
+        """Raise OSError if the folder is a link, or the one around it."""
+        if (link := self._link()) is not None:
+            raise OSError(errno.ELOOP, f"{link} {link_fault(link)}")
+
     def remove_unless_kept(self, path: Path) -> None:
         """Remove the pixels in `path` if they are of no block."""
         with suppress(OSError):  # Windows keeps what is mapped
@@ -136,11 +160,12 @@ class BlockFolder:
             with suppress(OSError):
                 os.utime(self.path)
 
-    def num_bytes(self) -> int:
-        """How large the blocks are in all, in bytes; 0 if that can't be told."""
+    def num_bytes(self, *, in_rows: bool = False) -> int:
+        """What the files take on the disk, or the row files alone; 0 if that can't be told."""
         if self._link() is not None:
             return 0
-        return sum(state[0] for path in _entries(self.path) if (state := file_state(path)))
+        paths = _entries(self.path)
+        return sum(_num_bytes(path) for path in paths if path.suffix == _ROWS or not in_rows)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -159,8 +184,8 @@ class BlockFolder:
         """Read as `read` does, and remove what nothing will read again; call it when `alone`.
 
         Here: what a killed process left or is damaged, blocks none of whose frames is as it was,
-        and all if they are too many. Beside: folders whose root is gone, or that nothing has used
-        for KEPT_DAYS.
+        and all if they are too many; row files whose shard isn't as it was. Beside: folders whose
+        root is gone, or that nothing has used for KEPT_DAYS.
         """
         if self._link() is not None:
             return []
@@ -168,7 +193,8 @@ class BlockFolder:
         useful = {stem: block for stem, block in blocks.items() if block and self._is_useful(block)}
         if len(useful) > MOST_BLOCKS:
             useful = {}  # other processes keep what they have mapped, though its name goes
-        _clear(self.path, useful)
+        rows = {path.stem for path in _entries(self.path) if self._is_current(path)}
+        _clear(self.path, useful.keys() | rows)
         for folder in _entries(self.path.parent):
             if folder != self.path and _is_forgotten(folder):
                 _clear(folder, ())
@@ -200,6 +226,17 @@ class BlockFolder:
             identity and file_state(self._root / identity[0].partition("\0")[0]) == identity[1:]
             for identity in block.identities
         )
+
+    def _is_current(self, rows: Path) -> bool:
+        """Whether it is a row file, and what its pictures lie in is as it was."""
+        if rows.suffix != _ROWS:
+            return False
+        try:
+            told = _told(rows)
+            return file_state(self._root / told["file"]) == tuple(told["state"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            log.debug("no rows in %s: %s", rows, error)
+            return False
 
     def _read(self, table: Path) -> Block | None:
         """The block of a table; None if it isn't whole, or not what was written."""
@@ -257,6 +294,20 @@ def _tables(folder: Path) -> list[Path]:
     return [path for path in _entries(folder) if path.suffix == ".json"]
 
 
+def _told(path: Path) -> Any:
+    """The first line of a table or of a row file; raises OSError and ValueError."""
+    return parse_json(first_line(path, MOST_HEAD_BYTES))
+
+
+def _num_bytes(path: Path) -> int:
+    """What a file takes on the disk, where holes take nothing; 0 if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0
+    return min(found.st_size, getattr(found, "st_blocks", sys.maxsize) * 512)
+
+
 def _clear(folder: Path, useful: Container[str]) -> None:
     """Remove the blocks of a folder, but for the `useful` ones, and what a killed process left."""
     stale = [path for path in _entries(folder) if path.stem not in useful]
@@ -276,9 +327,9 @@ def _is_forgotten(folder: Path) -> bool:
     try:
         if folder.stat().st_mtime < oldest:
             return True
-        for table in _tables(folder):
-            root = Path(parse_json(first_line(table, MOST_HEAD_BYTES))["root"])
-            return not root.exists()
+        for path in _entries(folder):
+            if path.suffix in (".json", _ROWS):
+                return not Path(_told(path)["root"]).exists()
     except (OSError, ValueError, KeyError, TypeError):
         return False  # gone, or damaged and soon old
     return False

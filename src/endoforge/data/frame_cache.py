@@ -11,6 +11,7 @@ from pathlib import Path
 
 from endoforge.captures.tally import Unusable
 from endoforge.core.choices import ResizeMode
+from endoforge.core.text import size_in_words
 from endoforge.data.blocks import Block, BlockFolder
 from endoforge.data.decode_pictures import Identity, Outcome, Picture, decode_into, unnamed_array
 from endoforge.data.images import Images
@@ -144,7 +145,7 @@ def _warn(folder: BlockFolder, label: str, error: OSError) -> None:
 def _log(folder: BlockFolder, num_frames: int, num_decoded: int, label: str) -> None:
     place = ""
     if num_bytes := folder.num_bytes():
-        size = f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.1f} MB"
+        size = size_in_words(num_bytes)
         place = f"; decoded frames: {size} in {folder.path} (delete it any time)"
     log.info("decoded %d of %d %s frames%s", num_decoded, num_frames, label, place)
 

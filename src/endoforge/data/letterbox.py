@@ -1,6 +1,7 @@
 """Pictures of any size into inputs of one size, and boxes there and back."""
 
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import cv2
 import numpy as np
@@ -25,14 +26,15 @@ class Placement:
 
     def to_input(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
         """Boxes of the picture as boxes of the input."""
-        scale, offset = self._scale_and_offset()
+        scale, offset = self._scale_and_offset
         return (boxes * scale + offset).astype(np.float32)
 
     def to_picture(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
         """Boxes of the input as boxes of the picture, clipped to it."""
-        scale, offset = self._scale_and_offset()
+        scale, offset = self._scale_and_offset
         return np.clip((boxes - offset) / scale, 0.0, 1.0).astype(np.float32)
 
+    @cached_property
     def _scale_and_offset(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         size = np.array(self.input_size * 2, dtype=np.float64)
         scale = np.array([self.width, self.height] * 2) / size
@@ -48,6 +50,7 @@ def letterbox(size_from: tuple[int, int], size_to: tuple[int, int]) -> Placement
     return Placement((size_to[0] - width) // 2, (size_to[1] - height) // 2, width, height, size_to)
 
 
+@lru_cache(maxsize=256)  # pictures of a data set are of few sizes
 def placement_of(
     size_from: tuple[int, int], size_to: tuple[int, int], mode: ResizeMode
 ) -> Placement:

@@ -72,7 +72,7 @@ class ShardCache:
         if kept is not None and not (self.strict and kept.tally.counts):
             return kept
         index = index_shard(shard, self.label_field, strict=self.strict)
-        if kept is None and _is_settled(state) and not self._is_link():
+        if kept is None and is_settled(state) and not self._is_link():
             self._keep(path, index)
         return index
 
@@ -108,7 +108,7 @@ class ShardCache:
             self._warned = True
 
 
-def _is_settled(state: State | None) -> bool:
+def is_settled(state: State | None) -> bool:
     """Whether a change from now on would show in the file's state."""
     return state is not None and max(state[1:]) < time.time_ns() - SETTLED_S * 1e9
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from endoforge.captures.pictures import decode_picture
 from endoforge.captures.tally import Unusable
 from endoforge.core.errors import UserError
-from endoforge.data.decode_pictures import Identity, file_state
-from endoforge.data.shard_cache import ShardCache
+from endoforge.data.decode_pictures import Identity, State, file_state
+from endoforge.data.shard_cache import ShardCache, is_settled
 from endoforge.data.shard_index import ShardIndex
 from endoforge.data.shards import name_in, read_member
 
@@ -52,13 +52,15 @@ class ShardPart:
     """The M frames of a shard that are of one side: `rows` (M,) int64 are their places in `index`.
 
     `number` is the shard's among the side's, `classes` (K,) int64 the classes of all boxes of the
-    index, by their places among the side's; -1 for one that the side doesn't have.
+    index, by their places among the side's; -1 for one that the side doesn't have. `state` is the
+    shard's before it was read, None if it changed just then and may change unnoticed.
     """
 
     number: int
     index: ShardIndex
     rows: NDArray[np.int64]
     classes: NDArray[np.int64]
+    state: State | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +94,7 @@ class ShardFrames:
         Raises UserError if the shard isn't as it was at the start.
         """
         path = self.root / self.shards[number]
+        state = file_state(path)
         index = self.cache.index(path)
         if index.digest != self.digests[number]:
             raise UserError(
@@ -101,7 +104,8 @@ class ShardFrames:
         rows = rows_of(index, self.runs)
         places = {name: place for place, name in enumerate(self.class_names)}
         mapped = np.array([places.get(name, -1) for name in index.class_names], np.int64)
-        return ShardPart(number, index, rows, mapped[index.classes])
+        classes = mapped[index.classes]
+        return ShardPart(number, index, rows, classes, state if is_settled(state) else None)
 
     def picture(self, part: ShardPart, row: int) -> ShardPicture:
         """The picture of row `row` of a part's index."""

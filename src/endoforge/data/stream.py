@@ -1,4 +1,4 @@
-"""Batches of frames that lie in shards, decoded as they are asked for."""
+"""Batches of frames that lie in shards, decoded when they are first asked for, and then kept."""
 
 import logging
 from collections import deque
@@ -15,9 +15,11 @@ from endoforge.captures.tally import EXAMPLES_KEPT, Tally, Unusable
 from endoforge.core.choices import ResizeMode
 from endoforge.core.errors import UserError
 from endoforge.core.machine import cpu_cores
-from endoforge.data.letterbox import resize_picture
+from endoforge.data.decoded_shards import DecodedShards
+from endoforge.data.letterbox import placement_of, resize_picture
 from endoforge.data.loader import Batch, Shard, check_any_batch
 from endoforge.data.pack import largest_boxes
+from endoforge.data.row_files import RowFile
 from endoforge.data.shard_frames import ShardFrames, ShardOrder, ShardPart
 
 log = logging.getLogger(__name__)
@@ -28,16 +30,21 @@ held of one is some 60 bytes, not its picture; more would open more shards at a 
 LEAST_BATCHES_AHEAD = 2
 PICTURES_AHEAD_A_THREAD = 2
 
+_NOT_KEPT = "frame: decoded, and not kept"
 _Fault = tuple[str, str]
 """Why a frame can't be used, and its name."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Window:
-    """Some frames in the order of an epoch: (n, 2) shard and place in its part, and the parts."""
+    """Some frames in the order of an epoch: (n, 2) shard and place in its part, and the parts.
+
+    `rows` are where the pictures of some parts are kept.
+    """
 
     order: NDArray[np.int64]
     parts: dict[int, ShardPart]
+    rows: dict[int, RowFile]
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,10 +66,10 @@ class StreamLoader:
 
     Every frame comes once an epoch; as many as a `window` has are shuffled among each other. Of
     each batch it gives the part that is `shard`; `batch_size` is that of the whole. Pictures of
-    `size` (width, height) are decoded by threads, some batches ahead, and none is kept;
-    `most_boxes` is the width of all batches. In place of one that can't be decoded comes the next
-    of its window that can; with `strict`, UserError. `gather` gives the values of all processes.
-    Close it in the end.
+    `size` (width, height) are decoded by threads, some batches ahead, and kept on the disk where
+    it has room; `most_boxes` is the width of all batches. In place of one that can't be decoded
+    comes the next of its window that can; with `strict`, UserError. `gather` gives the values of
+    all processes. Close it in the end.
     """
 
     def __init__(
@@ -90,6 +97,7 @@ class StreamLoader:
         self.shard = shard or Shard()
         self._order = ShardOrder(frames.counts, window, seed)
         self._windows: dict[tuple[int, int], _Window] = {}
+        self._decoded = DecodedShards(frames.root, size, resize_mode, len(frames))
         self._pinned = device is not None and device.type == "cuda"
         self._num_threads = max(1, cpu_cores() // self.shard.count)
         self._pool = ThreadPoolExecutor(self._num_threads, "endoforge-shards")
@@ -97,6 +105,7 @@ class StreamLoader:
         self._unusable: dict[tuple[int, int], _Fault] = {}
         self._lock = Lock()
         check_any_batch(len(self), batch_size, len(frames))
+        self._decoded.begin()
 
     def __len__(self) -> int:
         """The number of batches in an epoch."""
@@ -128,6 +137,7 @@ class StreamLoader:
         told = Tally()
         for one in self._gather(tally):
             told.add(one)
+        self._decoded.tell_of(told.counts.pop(_NOT_KEPT, 0))
         for line in told.lines():
             log.warning("dropped %s; other training frames came in their place", line)
 
@@ -185,31 +195,35 @@ class StreamLoader:
             # A batch has frames of two windows at most, and those begun before hold their own.
             for old in list(self._windows)[:-1]:
                 del self._windows[old]
-            self._windows[epoch, number] = _Window(order, parts)
+            self._windows[epoch, number] = _Window(order, parts, self._rows_of(parts))
         return self._windows[epoch, number], within
+
+    def _rows_of(self, parts: dict[int, ShardPart]) -> dict[int, RowFile]:
+        files = {n: self._decoded.rows_of(self.frames.shards[n], part) for n, part in parts.items()}
+        return {number: file for number, file in files.items() if file}
 
     def _fill(
         self, made: _Made, first: int, frames: Sequence[tuple[_Window, int]], tally: Tally
     ) -> None:
-        """Decode some frames into the rows of a batch from `first` on; run in a thread."""
+        """Put some frames into the rows of a batch from `first` on; run in a thread."""
         for row, (window, place) in enumerate(frames, first):
-            part, at, picture = self._decoded(window, place, tally)
-            image, placed = resize_picture(picture, self.size, self.resize_mode)
+            part, at = self._read(window, place, made.images[row], tally)
+            width, height = part.index.sizes[at].tolist()
+            placed = placement_of((width, height), self.size, self.resize_mode)
             here = part.index.boxes_of(at)
             boxes, classes = part.index.boxes[here], part.classes[here]
             if len(boxes) > self.max_boxes:  # which were counted at the start
                 largest = largest_boxes(boxes, self.max_boxes, "", Tally())
                 boxes, classes = boxes[largest], classes[largest]
-            made.images[row] = image
             made.boxes[row, : len(boxes)] = placed.to_input(boxes)
             made.classes[row, : len(boxes)] = classes
             made.num_boxes[row] = len(boxes)
             made.indices[row] = self.frames.firsts[part.number] + np.searchsorted(part.rows, at)
 
-    def _decoded(
-        self, window: _Window, place: int, tally: Tally
-    ) -> tuple[ShardPart, int, NDArray[np.uint8]]:
-        """A frame: its shard's part, its place in that one's index, and (H, W, 3) uint8 RGB.
+    def _read(
+        self, window: _Window, place: int, image: NDArray[np.uint8], tally: Tally
+    ) -> tuple[ShardPart, int]:
+        """Put a frame into `image`, (H, W, 3): its shard's part, and its place in that one's index.
 
         It is the first in the window from `place` on, and then from its start, that can be decoded;
         if it isn't the one at `place`, that is counted.
@@ -221,7 +235,10 @@ class StreamLoader:
             at = int(part.rows[within])
             try:
                 if (fault := self._unusable.get((number, at))) is None:
-                    return part, at, self.frames.picture(part, at).read()
+                    if not self._read_one(part, at, window.rows.get(number), image):
+                        with self._lock:
+                            tally.count(_NOT_KEPT, "")
+                    return part, at
             except Unusable as unusable:
                 fault = self._note(part, at, unusable)
             if turn == 0:
@@ -231,6 +248,19 @@ class StreamLoader:
             f"{self.frames.root}: none of {count:,} pictures that lie together in its shards can "
             f"be decoded ({'; '.join(tally.lines())})"
         )
+
+    def _read_one(
+        self, part: ShardPart, at: int, rows: RowFile | None, image: NDArray[np.uint8]
+    ) -> bool:
+        """Put one frame into `image`: as it was kept, else decoded; False if it can't be kept.
+
+        Raises Unusable for a picture that can't be decoded.
+        """
+        if rows and rows.read_into(at, image):
+            return True
+        picture = self.frames.picture(part, at).read()
+        image[:], _ = resize_picture(picture, self.size, self.resize_mode)
+        return rows is None or self._decoded.keep(rows, at, image)
 
     def _note(self, part: ShardPart, at: int, unusable: Unusable) -> _Fault:
         """Remember a picture that can't be decoded, and tell of the first ones.

@@ -8,7 +8,6 @@ import hashlib
 import json
 import logging
 import os
-import shutil
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from platformdirs import user_cache_path
 from endoforge.core.errors import UserError, is_full
 from endoforge.core.files import append_json_line, write_atomic
 from endoforge.core.folders import FolderLock, is_link, make_folder, remove_files
+from endoforge.core.machine import free_bytes
 from endoforge.core.marks import MARK_NAME
 from endoforge.core.parsing import parse_json
 from endoforge.core.progress import Advance, progress
@@ -194,9 +194,7 @@ class _Mirror:
             append_json_line(self._journal, entry)
 
     def _refuse_full(self, plan: _Plan) -> None:
-        free = shutil.disk_usage(
-            self.folder if self.folder.is_dir() else _nearest(self.folder)
-        ).free
+        free = free_bytes(self.folder)
         if plan.num_bytes + ROOM > free:
             need, have = plan.num_bytes / MEGABYTE, free / MEGABYTE
             raise self._no_room(f"{need:,.0f} MB are to be fetched, {have:,.0f} MB are free")
@@ -300,9 +298,3 @@ def _is_hidden(name: str) -> bool:
     """Whether it is of no data set: a probe, or what a desktop leaves; marks are of one."""
     last = name.rpartition("/")[2]
     return last.startswith(".") and last != MARK_NAME
-
-
-def _nearest(folder: Path) -> Path:
-    while not folder.is_dir():
-        folder = folder.parent
-    return folder

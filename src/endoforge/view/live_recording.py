@@ -5,7 +5,6 @@ be made again from its manifest. Any other recording goes where it is steered, a
 """
 
 import logging
-import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ import numpy as np
 
 from endoforge.captures.recorder import RunRecorder
 from endoforge.core.errors import UserError, is_full
+from endoforge.core.machine import free_bytes
 from endoforge.datagen.frame_labels import frame_label
 from endoforge.datagen.job import REPEATABLE, DataSet
 from endoforge.datagen.output import about_run
@@ -280,6 +280,5 @@ def _has_moved(before: Pose, now: Pose) -> bool:
 
 def leave_space(root: Path) -> None:
     """Raise UserError if less than LEAST_FREE_BYTES are free where `root` is, or is to be."""
-    there = next((folder for folder in (root, *root.absolute().parents) if folder.exists()), root)
-    if shutil.disk_usage(there).free < LEAST_FREE_BYTES:
+    if free_bytes(root) < LEAST_FREE_BYTES:
         raise UserError(f"less than {LEAST_FREE_BYTES / 1e6:g} MB are free on the disk of {root}")
