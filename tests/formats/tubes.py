@@ -1,4 +1,4 @@
-"""A world of spheres whose every ray is known in closed form, and runs that cameras record there."""
+"""A world of spheres whose every ray is known in closed form, and runs of cameras in it."""
 
 from collections.abc import Sequence
 from pathlib import Path

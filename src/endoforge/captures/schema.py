@@ -33,7 +33,7 @@ MOST_SIDE = 10**9
 PICTURE_EXTRAS = ("instance", "depth", "normals")
 """More ground truth: each a folder of pictures named as the frames' own."""
 DEPTH_UNIT_MM = 0.01
-"""What a step of a picture of depth is; depth is along the pixel's ray, and 0 where there is none."""
+"""A step of a picture of depth, which is along the pixel's ray; 0 is none."""
 POSES_NAME = "poses.txt"
 """The camera's poses of all frames of the run, in TUM's format."""
 

@@ -95,8 +95,10 @@ def _pose_line(pose: Array) -> str:
 
 @dataclass(frozen=True)
 class OmnidirectionalLens:
-    """Scaramuzza's model (2006), as C3VD has it: the ray of a pixel that is (u, v) from the middle,
-    with u divided by `c`, is (u, v, a0 + a2 r^2 + a3 r^3 + a4 r^4), where r is the length of (u, v).
+    """Scaramuzza's model (2006), as C3VD has it, in pixels.
+
+    The ray of a pixel that is (c u, v) away from the middle is (u, v, a0 + a2 r^2 + a3 r^3 +
+    a4 r^4), where r is the length of (u, v).
 
     `farthest_deg` is how far its rays are at most from those that they stand for.
     """

@@ -239,9 +239,9 @@ class ConvertConfig:
 
     format: Annotated[ConvertFormat | None, arg(metavar="|".join(get_args(ConvertFormat)))] = None
     """The format to write. yolo-seg and masks are of runs with instance images, as --save instance
-    records them; of such, coco has segmentation beside boxes. parquet: tables (`endoforge[parquet]`).
-    c3vd and simcol3d: depth and poses of sequences, of runs that datagen recorded with --save
-    depth, best with --fps."""
+    records them; of such, coco has segmentation beside boxes. parquet: tables
+    (`endoforge[parquet]`). c3vd and simcol3d: depth and poses of sequences, of runs that datagen
+    recorded with --save depth, and best with --fps."""
 
     label: LabelField = "label"
     """The field of each polyp that names its class: label, or paris."""

@@ -1,5 +1,6 @@
 """The `convert` command: capture runs in another tool's format."""
 
+import importlib.util
 import logging
 from collections import Counter
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from endoforge.core.progress import progress
 from endoforge.data.split import load_split
 from endoforge.formats.c3vd import C3vdWriter
 from endoforge.formats.coco import CocoWriter
-from endoforge.formats.config import ConvertConfig
+from endoforge.formats.config import ConvertConfig, ConvertFormat
 from endoforge.formats.cvat_writer import CvatWriter
 from endoforge.formats.instances import NO_IMAGE, Mask, instance_masks
 from endoforge.formats.label_studio import LabelStudioWriter
@@ -99,7 +100,7 @@ def run_convert(config: ConvertConfig) -> ConvertReport:
     is there already, lies in a folder of runs, or can't be written.
     """
     assert config.format is not None
-    WRITERS[config.format].check_packages()
+    _check_packages(config.format)
     out = written_to(config.out)
     bucket = _check_out(config)
     indexes = [
@@ -138,6 +139,15 @@ def run_convert(config: ConvertConfig) -> ConvertReport:
     if bucket is not None:
         _put(out, bucket)
     return report
+
+
+def _check_packages(format: ConvertFormat) -> None:
+    missing = [one for one in WRITERS[format].packages if importlib.util.find_spec(one) is None]
+    if missing:
+        raise UserError(
+            f"--format {format}: needs {', '.join(missing)}, which isn't here: pip install "
+            f'"endoforge[{format}]"'
+        )
 
 
 def _put(out: Path, bucket: Bucket) -> None:

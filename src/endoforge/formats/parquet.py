@@ -1,6 +1,5 @@
 """Parquet: a table of frames and one of boxes, for pandas, DuckDB and their like."""
 
-import importlib.util
 import json
 import math
 import re
@@ -12,7 +11,6 @@ from endoforge import __version__
 from endoforge.captures.index import RunInfo
 from endoforge.captures.run_frames import FrameRecord
 from endoforge.captures.schema import PICTURE_EXTRAS, PolypLabel, extra_name
-from endoforge.core.errors import UserError
 from endoforge.core.files import create_file
 from endoforge.core.folders import make_folder
 from endoforge.formats.columns import TABLES, Column
@@ -31,6 +29,8 @@ class ParquetWriter(Writer):
     `run` and `frame` join them. A side is a folder. Pictures stay where they are.
     """
 
+    packages = ("pyarrow",)
+
     def __init__(self, out: Path, class_names: tuple[str, ...], sides: tuple[str, ...]) -> None:
         super().__init__(out, class_names, sides)
         self._tables = {side: {name: self._table(side, name) for name in TABLES} for side in sides}
@@ -38,15 +38,6 @@ class ParquetWriter(Writer):
 
     def _table(self, side: str, name: str) -> "_Table":
         return _Table(self, name if side == ALL else f"{side}/{name}", TABLES[name])
-
-    @classmethod
-    def check_packages(cls) -> None:
-        """Raises UserError if pyarrow isn't installed."""
-        if importlib.util.find_spec("pyarrow") is None:
-            raise UserError(
-                "--format parquet: needs pyarrow, which isn't here: "
-                'pip install "endoforge[parquet]"'
-            )
 
     def add(self, frame: Converted, side: str) -> None:
         record = frame.record
@@ -64,9 +55,7 @@ class ParquetWriter(Writer):
                 **_of_polyp(polyp),
                 "awaits_review": polyp.awaits_review,
             }
-            for polyp, number, box in zip(
-                seen, frame.classes, frame.boxes_px.tolist(), strict=True
-            )
+            for polyp, number, box in zip(seen, frame.classes, frame.boxes_px.tolist(), strict=True)
         )
         tables["unseen"].add({**key, **_of_polyp(polyp)} for polyp in unseen)
         counts = {"num_boxes": len(seen), "num_unseen": len(unseen)}

@@ -1,7 +1,8 @@
 """SimCol3D's layout (Rau et al. 2023, arXiv:2307.11261): depth and poses of video in Unity's axes.
 
-By the code of those who made it (https://github.com/anitarau/simcol: evaluation/eval_synthetic_*.py,
-bimodal_camera_pose/datasets/sequence_folders_quat.py).
+By the code of those who made it (https://github.com/anitarau/simcol: evaluation/
+eval_synthetic_depth.py, eval_synthetic_pose.py, bimodal_camera_pose/datasets/
+sequence_folders_quat.py).
 """
 
 from dataclasses import dataclass, field
@@ -27,7 +28,7 @@ MOST_STEP = 1.1
 """Between neighbours: where depths differ by more, an edge lies between them, and none is mixed."""
 
 DOWN_IS_UP = np.diag([1.0, -1.0, 1.0])
-"""From axes that are right, down, forward to Unity's, which are right, up, forward: its own inverse."""
+"""From axes right, down, forward to Unity's, right, up, forward, and back."""
 
 Maps = tuple[NDArray[np.float32], NDArray[np.float32]]
 
@@ -138,8 +139,8 @@ def _maps(lens: FisheyeLens) -> Maps:
     """Where in a picture of `lens` the pinhole camera's pixels are: x and y; -1 beyond it."""
     places = lens.project(_directions())
     limits = np.array([lens.width - 1, lens.height - 1])
-    inside = ((places >= 0) & (places <= limits)).all(axis=-1)
-    x, y = np.moveaxis(np.where(inside[..., None], places, -1), -1, 0).astype(np.float32)
+    inside = np.all((places >= 0) & (places <= limits), axis=-1, keepdims=True)
+    x, y = np.moveaxis(np.where(inside, places, -1), -1, 0).astype(np.float32)
     return x, y
 
 

@@ -58,8 +58,11 @@ class Pose(_Said):
 
 
 class FisheyeLens(_Said):
-    """OpenCV's fisheye model: a ray at an angle off the axis meets the picture, in focal lengths, at
-    angle + k1 angle^3 + k2 angle^5 + k3 angle^7 + k4 angle^9 (Kannala and Brandt 2006)."""
+    """OpenCV's fisheye model (Kannala and Brandt 2006), in pixels.
+
+    A ray at an angle off the axis meets the picture, in focal lengths from the middle, at
+    angle + k1 angle^3 + k2 angle^5 + k3 angle^7 + k4 angle^9.
+    """
 
     model: Literal["opencv_fisheye"]
     width: Annotated[int, Field(gt=0)]
@@ -83,7 +86,7 @@ class FisheyeLens(_Said):
         return angles[:end], radii[:end]
 
     def distorted(self, angles: Array) -> Array:
-        """How far from the middle rays at `angles` off the axis meet the picture, in focal lengths."""
+        """How far from the middle rays at `angles` off the axis are, in focal lengths."""
         powers = angles[..., None] ** np.arange(1, 10, 2)
         return np.asarray(powers @ np.array([1.0, *self.k]))
 

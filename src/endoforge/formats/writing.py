@@ -78,12 +78,11 @@ class Writer(ABC):
     masks: ClassVar[Literal["unused", "welcome", "needed"]] = "unused"
     """What polyps' masks are to it; without those that it needs, a frame is left out."""
 
+    packages: ClassVar[tuple[str, ...]] = ()
+    """What must be installed beside EndoForge, as the extra of the format's name has it."""
+
     def __init__(self, out: Path, class_names: tuple[str, ...], sides: tuple[str, ...]) -> None:
         self.out, self.class_names, self.sides = out, class_names, sides
-
-    @classmethod
-    def check_packages(cls) -> None:  # noqa: B027  # most need none
-        """Raises UserError if a package that it needs isn't installed."""
 
     @abstractmethod
     def add(self, frame: Converted, side: str) -> None:
