@@ -22,8 +22,8 @@ from endoforge.data.split import Split, save_split
 from endoforge.formats.c3vd import fitted
 from endoforge.formats.config import ConvertConfig, ConvertFormat
 from endoforge.formats.converting import ConvertReport, run_convert
+from endoforge.formats.depth_views import FisheyeLens
 from endoforge.formats.simcol3d import resampled
-from endoforge.formats.views import FisheyeLens
 from endoforge.sim.camera import Pose
 from endoforge.sim.optics import Lens
 

@@ -251,7 +251,7 @@ def test_several_roots_and_the_sides_of_a_split(captures, tmp_path, make_run):
 
 
 def test_without_pyarrow_a_line_says_what_to_install_before_a_run_is_read(captures, monkeypatch):
-    monkeypatch.setattr(converting.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     monkeypatch.setattr(converting, "index_root", lambda *_, **__: pytest.fail("read"))
     with pytest.raises(UserError) as caught:
         run_convert(ConvertConfig(format="parquet", paths=(str(captures), "out")))

@@ -13,8 +13,8 @@ import numpy as np
 
 from endoforge.captures.pictures import decode_picture, encode_png
 from endoforge.captures.tally import Unusable
+from endoforge.formats.depth_views import Array, DepthView, DepthViews, FisheyeLens
 from endoforge.formats.sequences import uneven_note
-from endoforge.formats.views import Array, FisheyeLens, View, Viewer
 from endoforge.formats.writing import ALL, Converted, Writer
 
 FAR_MM, MOST_STEPS = 100.0, 2**16 - 1
@@ -25,7 +25,7 @@ AS_IT_IS = 1
 
 
 @dataclass
-class _Sequence:
+class _C3vdSequence:
     """A run that is being written: the lens of all its frames, their poses and times."""
 
     lens: FisheyeLens
@@ -43,14 +43,14 @@ class C3vdWriter(Writer):
 
     def __init__(self, out: Path, class_names: tuple[str, ...], sides: tuple[str, ...]) -> None:
         super().__init__(out, class_names, sides)
-        self._sequences: dict[str, _Sequence] = {}
-        self._viewer = Viewer()
+        self._sequences: dict[str, _C3vdSequence] = {}
+        self._views = DepthViews()
         self._known, self._far = 0, 0
 
     def add(self, frame: Converted, side: str) -> None:
-        view = self._viewer.view_of(frame)
+        view = self._views.view_of(frame)
         folder = frame.run if side == ALL else f"{side}/{frame.run}"
-        run = self._sequences.setdefault(folder, _Sequence(view.lens))
+        run = self._sequences.setdefault(folder, _C3vdSequence(view.lens))
         if view.lens != run.lens:
             raise Unusable("another lens than the run's first frame, and C3VD has one a sequence")
         run.seconds.append(frame.record.seconds)
@@ -61,7 +61,7 @@ class C3vdWriter(Writer):
         self.write(f"{folder}/{number:04d}_color.png", picture)
         self.write(f"{folder}/{number:04d}_depth.tiff", self._depth(view))
 
-    def _depth(self, view: View) -> bytes:
+    def _depth(self, view: DepthView) -> bytes:
         depth_mm = view.depth_mm
         self._known += int((depth_mm > 0).sum())
         self._far += int((depth_mm >= FAR_MM).sum())

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from endoforge.captures.run_frames import FrameRecord
 from endoforge.captures.tally import Unusable
-from endoforge.formats.extras import extra_pixels, no_picture
+from endoforge.formats.extra_pictures import extra_pixels, no_picture
 
 Mask = NDArray[np.bool_]
 Outline = NDArray[np.int64]

@@ -14,7 +14,7 @@ from endoforge.captures.schema import PICTURE_EXTRAS, PolypLabel, extra_name
 from endoforge.core.files import create_file
 from endoforge.core.folders import make_folder
 from endoforge.formats.columns import TABLES, Column
-from endoforge.formats.views import camera_of
+from endoforge.formats.depth_views import camera_of
 from endoforge.formats.writing import ALL, Converted, Writer
 
 GROUP_ROWS = 20_000

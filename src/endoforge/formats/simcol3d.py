@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from endoforge.captures.pictures import decode_picture, encode_png
 from endoforge.captures.poses import quaternion_xyzw
+from endoforge.formats.depth_views import Array, DepthView, DepthViews, FisheyeLens
 from endoforge.formats.sequences import uneven_note
-from endoforge.formats.views import Array, FisheyeLens, View, Viewer
 from endoforge.formats.writing import ALL, Converted, Writer
 
 SIDE, FOCAL_PX = 475, 237.5
@@ -34,7 +34,7 @@ Maps = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 @dataclass
-class _Sequence:
+class _SimCol3dSequence:
     """A run that is being written: its name here, the poses and the times of its frames."""
 
     name: str
@@ -54,18 +54,18 @@ class SimCol3dWriter(Writer):
 
     def __init__(self, out: Path, class_names: tuple[str, ...], sides: tuple[str, ...]) -> None:
         super().__init__(out, class_names, sides)
-        self._sequences: dict[str, dict[str, _Sequence]] = {side: {} for side in sides}
-        self._viewer = Viewer()
+        self._sequences: dict[str, dict[str, _SimCol3dSequence]] = {side: {} for side in sides}
+        self._views = DepthViews()
         self._lens: FisheyeLens | None = None
         self._maps: Maps
         self._pixels, self._known, self._far = 0, 0, 0
 
     def add(self, frame: Converted, side: str) -> None:
-        view = self._viewer.view_of(frame)
+        view = self._views.view_of(frame)
         if view.lens is not self._lens:
             self._lens, self._maps = view.lens, _maps(view.lens)
         runs = self._sequences[side]
-        run = runs.setdefault(frame.run, _Sequence(f"S{len(runs) + 1}"))
+        run = runs.setdefault(frame.run, _SimCol3dSequence(f"S{len(runs) + 1}"))
         number = len(run.seconds)
         run.seconds.append(frame.record.seconds)
         position, rotation = _unity_pose(view.pose)
@@ -77,7 +77,7 @@ class SimCol3dWriter(Writer):
         self.write(f"{folder}/FrameBuffer_{number:04d}.png", picture)
         self.write(f"{folder}/Depth_{number:04d}.png", encode_png(self._depth(view)))
 
-    def _depth(self, view: View) -> NDArray[np.uint16]:
+    def _depth(self, view: DepthView) -> NDArray[np.uint16]:
         depth_cm = resampled(view.along_ray_mm, self._maps) * _forward() / MM_A_CM
         self._pixels += depth_cm.size
         self._known += int((depth_cm > 0).sum())

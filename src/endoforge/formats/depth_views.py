@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from endoforge.captures.schema import DEPTH_UNIT_MM
 from endoforge.captures.tally import Unusable
-from endoforge.formats.extras import extra_pixels
+from endoforge.formats.extra_pictures import extra_pixels
 from endoforge.formats.writing import Converted
 
 Array = NDArray[np.float64]
@@ -35,7 +35,7 @@ class _Said(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-class Pose(_Said):
+class LabelPose(_Said):
     """The camera's place in mm, and the rotation that takes its axes to the world's."""
 
     position_mm: Vector
@@ -119,23 +119,23 @@ class FisheyeLens(_Said):
         )
 
 
-class Camera(_Said):
+class LabelCamera(_Said):
     """The `camera` of a label, as `datagen` writes it."""
 
-    pose: Pose
+    pose: LabelPose
     intrinsics: FisheyeLens
 
 
-def camera_of(said: dict[str, Any] | None) -> Camera | None:
+def camera_of(said: dict[str, Any] | None) -> LabelCamera | None:
     """The `camera` of a label; None where there is none, or one of another form than ours."""
     try:
-        return None if said is None else Camera.model_validate(said)
+        return None if said is None else LabelCamera.model_validate(said)
     except ValidationError:
         return None
 
 
 @dataclass(frozen=True, eq=False)
-class View:
+class DepthView:
     """What a frame shows where: `pose` is (4, 4), in mm, from the camera's axes to the world's.
 
     `along_ray_mm` is (H, W) float64, the distance to what each pixel shows; 0 where it isn't known.
@@ -151,13 +151,13 @@ class View:
         return np.nan_to_num(self.along_ray_mm * self.lens.rays[..., 2])
 
 
-class Viewer:
+class DepthViews:
     """Views of frames, one after the other: what follows from a lens alone is worked out once."""
 
     def __init__(self) -> None:
         self._lens: FisheyeLens | None = None
 
-    def view_of(self, frame: Converted) -> View:
+    def view_of(self, frame: Converted) -> DepthView:
         """The view of a frame; raises Unusable if its label or its depth image doesn't tell it."""
         camera = camera_of(frame.label.camera)
         if camera is None:
@@ -167,4 +167,4 @@ class Viewer:
         if camera.intrinsics != self._lens:
             self._lens = camera.intrinsics
         steps = extra_pixels(frame.record, "depth", frame.size)
-        return View(camera.pose.matrix, self._lens, steps * DEPTH_UNIT_MM)
+        return DepthView(camera.pose.matrix, self._lens, steps * DEPTH_UNIT_MM)
