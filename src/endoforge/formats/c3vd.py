@@ -139,7 +139,8 @@ def fitted(lens: FisheyeLens) -> OmnidirectionalLens:
         max(lens.cy, lens.height - 1 - lens.cy) / lens.fy,
     )
     angles, radii = lens.curve
-    radius = np.linspace(0, min(corner, radii[-1]), FIT_SAMPLES + 1)[1:]
+    farthest = np.clip(corner, radii[1], radii[-1])
+    radius = np.linspace(0, farthest, FIT_SAMPLES + 1)[1:]
     angle = np.interp(radius, radii, angles)
     forward = radius / np.tan(angle)
     weight = np.sin(angle) ** 2 / radius  # of an angle's change with `forward`

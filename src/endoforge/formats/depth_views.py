@@ -25,10 +25,12 @@ ANGLES = 20_001
 MOST_SKEW = 1e-3
 """How far a matrix may be from a rotation, in any of its products."""
 
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Vector = tuple[Finite, Finite, Finite]
-Coefficients = tuple[Finite, Finite, Finite, Finite]
+# Beyond these bounds numbers mean something else, and arithmetic with them overflows.
+Within = Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)]
+Focal = Annotated[float, Field(ge=1e-3, le=1e6, allow_inf_nan=False)]
+Coefficient = Annotated[float, Field(ge=-10, le=10, allow_inf_nan=False)]
+Vector = tuple[Within, Within, Within]
+Coefficients = tuple[Coefficient, Coefficient, Coefficient, Coefficient]
 
 
 class _Said(BaseModel):
@@ -40,7 +42,7 @@ class LabelPose(_Said):
 
     position_mm: Vector
     world_from_camera: tuple[Vector, Vector, Vector]
-    s_mm: Finite | None = None
+    s_mm: Within | None = None
 
     @cached_property
     def matrix(self) -> Array:
@@ -67,10 +69,10 @@ class FisheyeLens(_Said):
     model: Literal["opencv_fisheye"]
     width: Annotated[int, Field(gt=0)]
     height: Annotated[int, Field(gt=0)]
-    fx: Positive
-    fy: Positive
-    cx: Finite
-    cy: Finite
+    fx: Focal
+    fy: Focal
+    cx: Within
+    cy: Within
     k: Coefficients
 
     @cached_property
