@@ -26,6 +26,7 @@ from endoforge.formats.depth_views import FisheyeLens
 from endoforge.formats.simcol3d import resampled
 from endoforge.sim.camera import Pose
 from endoforge.sim.optics import Lens
+from tests.datagen.conftest import job
 
 from .tubes import LENS, colour_at, record, seen_from
 
@@ -153,7 +154,10 @@ def apart(reader: Reader, first: Frame, second: Frame) -> Array:
     return np.asarray(np.abs(behind[known]))
 
 
-READERS = {"c3vd": read_c3vd, "simcol3d": read_simcol3d}
+READERS: dict[ConvertFormat, Callable[[Path], Reader]] = {
+    "c3vd": read_c3vd,
+    "simcol3d": read_simcol3d,
+}
 
 
 @pytest.fixture(scope="module", params=READERS)
@@ -370,3 +374,22 @@ def test_the_simulators_pose_is_what_is_written(tmp_path):
     assert (out / "SavedPosition_S1.txt").read_text() == "0.1 -0.2 0.3\n"
     rotation = (out / "SavedRotationQuaternion_S1.txt").read_text()
     assert np.array(rotation.split(), float) == pytest.approx([0, 0, -(0.5**0.5), 0.5**0.5])
+
+
+@pytest.mark.slow
+def test_what_the_simulator_renders_meets_too_if_its_wall_is_still(tmp_path):
+    """With peristalsis, the wall moves between frames by more than is asked for here."""
+    still = tmp_path / "still.toml"
+    still.write_text("[anatomy]\nperistalsis = [0.0, 0.0]\n")
+    [run] = job(
+        tmp_path / "captures", seed=3, fps=2, from_s=60, max_frames=3, save="depth",
+        randomization=str(still),
+    ).run_dirs  # fmt: skip
+    for format, read in READERS.items():
+        _, out = convert(run, format)
+        reader = read(out / run.name if format == "c3vd" else out)
+        off = apart(reader, reader.frames[0], reader.frames[2])
+        moved = reader.frames[2].pose[:3, 3] - reader.frames[0].pose[:3, 3]
+        assert np.linalg.norm(moved) > 5
+        assert np.median(off) < 0.02
+        assert np.mean(off < 0.5) > 0.95

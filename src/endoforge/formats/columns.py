@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its `type` is Arrow's name of it, with `[N]` a list of N.
+    """A column: its `type` is Arrow's name of it.
+
+    No list is one of a fixed size: older readers can't read such with nulls among them.
 
     `unit` and `meaning` go along in the file, in the field's metadata.
     """
@@ -35,11 +37,11 @@ FRAMES = (
     Column("num_boxes", "int32", "polyps that can be seen: its rows in boxes; 0: there is none"),
     Column("num_unseen", "int32", "polyps in the picture that can't be seen: its rows in unseen"),
     Column("camera_active", "bool", "whether the camera was on"),
-    Column("position", "double[3]", "the camera's place in the world", "mm"),
+    Column("position", "list<double>", "x y z of the camera in the world", "mm"),
     Column(
         "world_from_camera",
-        "double[9]",
-        "rotation from camera axes (right, down, forward) to the world's, row by row",
+        "list<double>",
+        "9 numbers: rotation from camera axes (right, down, forward) to the world's, row by row",
     ),
     Column("s", "double", "the camera's place along the colon, from the rectum on", "mm"),
     Column("lens", "string", "opencv_fisheye, or null: not known"),
@@ -47,7 +49,7 @@ FRAMES = (
     Column("fy", "double", "focal length along columns", "px"),
     Column("cx", "double", "where the axis meets the picture; the first pixel's middle is 0", "px"),
     Column("cy", "double", "where the axis meets the picture; the first pixel's middle is 0", "px"),
-    Column("k", "double[4]", "the lens's coefficients k1 to k4"),
+    Column("k", "list<double>", "the lens's coefficients k1 to k4"),
     Column("camera_json", "string", "what the label says of its camera, if in another form"),
     Column("instance", "string", "its instance image, if there is one"),
     Column("depth", "string", "its depth image, if there is one: 16 bit, 0.01 mm along the ray"),
@@ -64,7 +66,7 @@ _POLYP = (
     Column("paris", "string", "its Paris kind; null: not known"),
     Column("diameter", "double", "of the polyp", "mm"),
     Column("distance", "double", "from the camera", "mm"),
-    Column("center", "double[3]", "its place in the world", "mm"),
+    Column("center", "list<double>", "x y z of the polyp in the world", "mm"),
     Column("visibility", "double", "visible pixels over those with nothing before it, 0..1"),
     Column("source", "string", "who says it, as of frames"),
     Column("score", "double", "how sure a detector was, 0..1; null: none said it"),

@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -129,11 +128,10 @@ class _Table:
 def _field(column: Column) -> Any:
     import pyarrow as pa
 
-    listed = re.fullmatch(r"(\w+)\[(\d+)\]", column.type)
-    if listed is None:
-        kind = pa.type_for_alias(column.type)
+    if column.type == "list<double>":
+        kind = pa.list_(pa.float64())
     else:
-        kind = pa.list_(pa.type_for_alias(listed[1]), int(listed[2]))
+        kind = pa.type_for_alias(column.type)
     notes = {"description": column.meaning, **({"unit": column.unit} if column.unit else {})}
     return pa.field(column.name, kind, metadata=notes)
 
