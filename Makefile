@@ -67,7 +67,7 @@ test: lint
 LOWEST_TESTS := \
   tests/test_cli.py::test_the_journey_command_by_command \
   tests/captures/test_index.py tests/captures/test_pictures.py tests/captures/test_video.py \
-  tests/formats/test_coco.py tests/formats/test_round_trip.py \
+  tests/formats/test_coco.py tests/formats/test_round_trip.py tests/formats/test_parquet.py \
   tests/evaluate/test_metrics.py tests/evaluate/test_metrics_against_coco.py \
   tests/report/test_eval_page.py tests/inference/test_detect.py tests/export/test_export.py \
   tests/backends/test_torch_backend.py tests/train/test_tensorboard.py tests/bench/test_bench.py \
@@ -82,7 +82,7 @@ $(LOWEST)/.torch-$(TORCH): pyproject.toml constraints.txt tools/lowest_versions.
 	$(PYTHON) -m venv --clear $(LOWEST)
 	$(PYTHON) tools/lowest_versions.py $(TORCH) > $(LOWEST)/constraints.txt
 	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check \
-	  --no-compile -c $(LOWEST)/constraints.txt -e '.[export,tensorboard,webgpu]' \
+	  --no-compile -c $(LOWEST)/constraints.txt -e '.[export,parquet,tensorboard,webgpu]' \
 	  httpx hypothesis pycocotools pytest pytest-cov pytest-xdist
 	@touch $@
 

@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from endoforge.datagen.extras import depth_picture, normals_picture, poses_text, quaternion_xyzw
+from endoforge.captures.poses import quaternion_xyzw
+from endoforge.datagen.extras import depth_picture, normals_picture, poses_text
 from endoforge.sim.camera import CameraState, Pose
 from endoforge.sim.simulator import Simulator
 from endoforge.sim.streams import run_seed

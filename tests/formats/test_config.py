@@ -62,7 +62,7 @@ def test_import_settings_that_cant_be_meant(settings, words):
         (
             {"paths": ("run", "out")},
             "--format: one of coco, yolo, yolo-seg, voc, masks, cvat, label-studio, mot, "
-            "webdataset is needed",
+            "webdataset, parquet, c3vd, simcol3d is needed",
         ),
         ({"format": "coco", "paths": ("run",)}, "name at least one run"),
         (

@@ -186,7 +186,7 @@ def test_a_place_that_cant_be_written_is_said_before_a_run_is_read(captures, tmp
     assert (tmp_path / "file").read_text() == "a thesis"
 
 
-@pytest.mark.parametrize("format", ["coco", "yolo", "voc", "webdataset"])
+@pytest.mark.parametrize("format", ["coco", "yolo", "voc", "webdataset", "parquet"])
 def test_of_what_the_disk_wont_hold_the_file_is_named_and_nothing_is_left(
     captures, format, tmp_path
 ):
@@ -207,6 +207,7 @@ def test_of_what_the_disk_wont_hold_the_file_is_named_and_nothing_is_left(
         "yolo": f"images/{run}/frame_00000.png",
         "voc": f"JPEGImages/{run}_frame_00000.png",
         "webdataset": "all-000000.tar",
+        "parquet": "frames.parquet",
     }[format]
     assert str(caught.value) == (
         f"OUT {tmp_path}/new/out/{file}: can't be written (File too large); nothing is left of it: "

@@ -31,8 +31,9 @@ BACK = {
     "mot": {"images": "."},
     "webdataset": {"images": "."},
 }
-ONE_WAY = {"label-studio"}
-"""For labelling elsewhere; what comes back does so in other formats."""
+ONE_WAY = {"label-studio", "parquet", "c3vd", "simcol3d"}
+"""For labelling elsewhere, whose labels come back in other formats; tables and depth, without boxes
+that a picture belongs to."""
 READ_AS = {"yolo-seg": "yolo"}
 BOXES = {5: (3.0, 4.0, 20.0, 30.0), 9: (30.0, 10.0, 60.0, 40.0)}
 

@@ -360,7 +360,7 @@ def test_numbers_of_frames_that_no_float_holds(tmp_path: Path) -> None:
     assert import_of(tmp_path, "coco", "--annotations", str(path))[0] == 0
 
 
-@pytest.mark.parametrize("kind", ["coco", "yolo", "voc", "cvat", "mot", "webdataset"])
+@pytest.mark.parametrize("kind", ["coco", "yolo", "voc", "cvat", "mot", "webdataset", "parquet"])
 def test_names_of_classes_are_escaped_where_they_go(kind: str, tmp_path: Path) -> None:
     label = LABEL | {"polyp_labels": [POLYP | {"label": ESCAPES}]}
     write_run(tmp_path, dumped(label))

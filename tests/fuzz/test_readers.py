@@ -129,13 +129,15 @@ def import_of(folder: Path, kind: str, *more: str) -> tuple[int, str]:
     return call(["import", "--format", kind, "--images", f"{folder}/images", *output], folder)
 
 
-PREDICTED_KINDS = ("cvat", "label-studio")
+PREDICTED_KINDS = ("cvat", "label-studio", "parquet")
 
 
 @fuzzed
 @given(
     changed(LABEL),
-    st.sampled_from(["coco", "yolo", "voc", "cvat", "label-studio", "mot", "webdataset"]),
+    st.sampled_from(
+        ["coco", "yolo", "voc", "cvat", "label-studio", "mot", "webdataset", "parquet"]
+    ),
 )
 def test_labels(label: Any, kind: str) -> None:
     with scratch() as folder:
@@ -459,6 +461,49 @@ def test_instance_images(image: bytes, kind: str) -> None:
         label = LABEL | {"polyp_labels": [POLYP | {"polyp_id": 3}]}
         run = write_run(folder, dumped(label))
         write(run / "instance/frame_00000.png", image)
+        call(["convert", "--format", kind, str(run), f"{folder}/out"], folder)
+
+
+def depth_image() -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(np.full((48, 64), 2500, np.uint16)).save(file, "PNG")
+    return file.getvalue()
+
+
+CAMERA = {
+    "pose": {
+        "position_mm": [1.0, 2.0, 3.0],
+        "world_from_camera": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+        "s_mm": 4.0,
+    },
+    "intrinsics": {
+        "model": "opencv_fisheye",
+        "width": 64,
+        "height": 48,
+        "fx": 30.0,
+        "fy": 30.0,
+        "cx": 31.5,
+        "cy": 23.5,
+        "k": [0.01, 0.0, 0.0, 0.0],
+    },
+}
+
+
+@fuzzed
+@given(changed(CAMERA), st.sampled_from(["c3vd", "simcol3d", "parquet"]))
+def test_cameras(camera: Any, kind: str) -> None:
+    with scratch() as folder:
+        run = write_run(folder, dumped(LABEL | {"camera": camera}))
+        write(run / "depth/frame_00000.png", depth_image())
+        call(["convert", "--format", kind, str(run), f"{folder}/out"], folder)
+
+
+@fuzzed
+@given(damaged(depth_image()), st.sampled_from(["c3vd", "simcol3d"]))
+def test_depth_images(image: bytes, kind: str) -> None:
+    with scratch() as folder:
+        run = write_run(folder, dumped(LABEL | {"camera": CAMERA}))
+        write(run / "depth/frame_00000.png", image)
         call(["convert", "--format", kind, str(run), f"{folder}/out"], folder)
 
 

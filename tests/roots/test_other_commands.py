@@ -75,14 +75,15 @@ def test_prune_empty_reads_a_bucket(store, captures, tmp_path):
     assert contents(tmp_path / "two") == contents(tmp_path / "one")
 
 
-def test_convert_reads_from_a_bucket_and_writes_to_one(store, captures, tmp_path):
+@pytest.mark.parametrize("format", ["coco", "parquet"])
+def test_convert_reads_from_a_bucket_and_writes_to_one(format, store, captures, tmp_path):
     store.put_folder(captures, "caps")
-    run_convert(ConvertConfig(paths=(str(captures), str(tmp_path / "coco")), format="coco"))
-    paths = (store.address("caps"), store.address("coco"))
-    report = run_convert(ConvertConfig(paths=paths, format="coco"))
-    assert report.lines()[0].startswith(f"{store.address('coco')}: coco, 2 runs, 10 frames")
-    there = contents(fetch(store.address("coco"), "--root"))
-    assert there == contents(tmp_path / "coco")
+    run_convert(ConvertConfig(paths=(str(captures), str(tmp_path / "out")), format=format))
+    paths = (store.address("caps"), store.address("out"))
+    report = run_convert(ConvertConfig(paths=paths, format=format))
+    assert report.lines()[0].startswith(f"{store.address('out')}: {format}, 2 runs, 10 frames")
+    there = contents(fetch(store.address("out"), "--root"))
+    assert there == contents(tmp_path / "out")
 
 
 def test_a_convert_that_cannot_be_put_leaves_nothing_there(store, captures, monkeypatch, capsys):

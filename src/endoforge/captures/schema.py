@@ -32,6 +32,8 @@ MOST_SIDE = 10**9
 
 PICTURE_EXTRAS = ("instance", "depth", "normals")
 """More ground truth: each a folder of pictures named as the frames' own."""
+DEPTH_UNIT_MM = 0.01
+"""A step of a picture of depth, which is along the pixel's ray; 0 is none."""
 POSES_NAME = "poses.txt"
 """The camera's poses of all frames of the run, in TUM's format."""
 

@@ -26,7 +26,18 @@ ImportFormat = Literal[
     "webdataset",
 ]
 ConvertFormat = Literal[
-    "coco", "yolo", "yolo-seg", "voc", "masks", "cvat", "label-studio", "mot", "webdataset"
+    "coco",
+    "yolo",
+    "yolo-seg",
+    "voc",
+    "masks",
+    "cvat",
+    "label-studio",
+    "mot",
+    "webdataset",
+    "parquet",
+    "c3vd",
+    "simcol3d",
 ]
 Unlabelled = Literal["drop", "background"]
 
@@ -228,7 +239,9 @@ class ConvertConfig:
 
     format: Annotated[ConvertFormat | None, arg(metavar="|".join(get_args(ConvertFormat)))] = None
     """The format to write. yolo-seg and masks are of runs with instance images, as --save instance
-    records them; of such, coco has segmentation beside boxes."""
+    records them; of such, coco has segmentation beside boxes. parquet: tables
+    (`endoforge[parquet]`). c3vd and simcol3d: depth and poses of sequences, of runs that datagen
+    recorded with --save depth, and best with --fps."""
 
     label: LabelField = "label"
     """The field of each polyp that names its class: label, or paris."""
@@ -238,7 +251,7 @@ class ConvertConfig:
 
     predicted: bool = False
     """CVAT, Label Studio: write what a detector found and nobody has looked at, too, as labels to
-    be reviewed there. Without it, such frames are left out."""
+    be reviewed there; Parquet: in rows that say so. Without it, such frames are left out."""
 
     strict: bool = False
     """Stop at the first bad label or image instead of leaving it out and counting it."""
@@ -253,7 +266,8 @@ class ConvertConfig:
         if self.predicted and not self.may_be_predicted:
             raise UserError(
                 f"--predicted: --format {self.format} doesn't tell predictions from truth; review "
-                "them first (`endoforge sim-view`, Labels; or --format cvat or label-studio)"
+                "them first (`endoforge sim-view`, Labels; or --format cvat, label-studio or "
+                "parquet)"
             )
         if self.predicted and self.split_manifest is not None:
             raise UserError("--predicted: a split is of truth alone; leave --split-manifest out")
@@ -261,7 +275,7 @@ class ConvertConfig:
     @property
     def may_be_predicted(self) -> bool:
         """Whether the format tells predictions, which nobody has looked at, from truth."""
-        return self.format in ("cvat", "label-studio")
+        return self.format in ("cvat", "label-studio", "parquet")
 
     @property
     def runs(self) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """The `convert` command: capture runs in another tool's format."""
 
+import importlib.util
 import logging
 from collections import Counter
 from collections.abc import Iterator
@@ -20,13 +21,16 @@ from endoforge.core.folders import new_folder, remove_tree
 from endoforge.core.outputs import check_output_folder, refuse_within
 from endoforge.core.progress import progress
 from endoforge.data.split import load_split
+from endoforge.formats.c3vd import C3vdWriter
 from endoforge.formats.coco import CocoWriter
-from endoforge.formats.config import ConvertConfig
+from endoforge.formats.config import ConvertConfig, ConvertFormat
 from endoforge.formats.cvat_writer import CvatWriter
 from endoforge.formats.instances import NO_IMAGE, Mask, instance_masks
 from endoforge.formats.label_studio import LabelStudioWriter
 from endoforge.formats.mask_writers import MaskWriter, YoloSegWriter
 from endoforge.formats.mot import MotWriter
+from endoforge.formats.parquet import ParquetWriter
+from endoforge.formats.simcol3d import SimCol3dWriter
 from endoforge.formats.voc import VocWriter
 from endoforge.formats.webdataset import WebDatasetWriter
 from endoforge.formats.writing import ALL, TRAIN, VAL, Converted, WriteError, Writer
@@ -49,6 +53,9 @@ WRITERS: dict[str, type[Writer]] = {
     "label-studio": LabelStudioWriter,
     "mot": MotWriter,
     "webdataset": WebDatasetWriter,
+    "parquet": ParquetWriter,
+    "c3vd": C3vdWriter,
+    "simcol3d": SimCol3dWriter,
 }
 
 
@@ -88,11 +95,12 @@ def _counts(counts: Counter[str]) -> str:
 def run_convert(config: ConvertConfig) -> ConvertReport:
     """Write `config.runs` to the new folder `config.out`, which is there whole or not at all.
 
-    Classes are numbered by their names' order. Raises UserError for runs that can't be read or have
-    no frame that can be used, and for a folder that is there already, lies in a folder of runs, or
-    can't be written.
+    Classes are numbered by their names' order. Raises UserError for a format whose package isn't
+    installed, for runs that can't be read or have no frame that can be used, and for a folder that
+    is there already, lies in a folder of runs, or can't be written.
     """
     assert config.format is not None
+    _check_packages(config.format)
     out = written_to(config.out)
     bucket = _check_out(config)
     indexes = [
@@ -131,6 +139,15 @@ def run_convert(config: ConvertConfig) -> ConvertReport:
     if bucket is not None:
         _put(out, bucket)
     return report
+
+
+def _check_packages(format: ConvertFormat) -> None:
+    missing = [one for one in WRITERS[format].packages if importlib.util.find_spec(one) is None]
+    if missing:
+        raise UserError(
+            f"--format {format}: needs {', '.join(missing)}, which isn't here: pip install "
+            f'"endoforge[{format}]"'
+        )
 
 
 def _put(out: Path, bucket: Bucket) -> None:
@@ -228,11 +245,11 @@ def _convert(
         height, width, _ = decode_picture(data).shape
         boxes = frame.boxes.astype(np.float64) * np.array([width, height] * 2)
         masks = _masks(frame, boxes, (width, height), writer, report)
+        numbers = tuple(names.index(name) for name in frame.classes)
+        writer.add(Converted(frame, data, (width, height), numbers, boxes, masks), side)
     except Unusable as unusable:
         report.left_out.drop(f"frame: {unusable.reason}", frame.key, unusable.detail)
         return
-    numbers = tuple(names.index(name) for name in frame.classes)
-    writer.add(Converted(frame, data, (width, height), numbers, boxes, masks), side)
     report.frames[side] += 1
     report.unreviewed += frame.awaits_review
     report.boxes.update(frame.classes)

@@ -6,17 +6,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from endoforge.captures.pictures import decode_pixels, read_bytes
 from endoforge.captures.run_frames import FrameRecord
-from endoforge.captures.schema import extra_name
 from endoforge.captures.tally import Unusable
+from endoforge.formats.extra_pictures import extra_pixels, no_picture
 
 Mask = NDArray[np.bool_]
 Outline = NDArray[np.int64]
 
 INSTANCE = "instance"
 """The folder of a run's instance images."""
-NO_IMAGE = "no instance image (record its run with --save instance)"
+NO_IMAGE = no_picture(INSTANCE)
 MOST_VALUE = 2**16 - 1
 """Of an instance image's pixels."""
 MOST_APART = 1.0
@@ -31,15 +30,7 @@ def instance_masks(
     `size` is the picture's (width, height). Raises Unusable if there is no instance image, if it
     can't be read or is of another size, and if it doesn't show a polyp where its box is.
     """
-    path = frame.run_path / extra_name(INSTANCE, frame.frame_id)
-    if not path.is_file():
-        raise Unusable(NO_IMAGE)
-    try:
-        pixels = decode_pixels(read_bytes(path), cv2.IMREAD_UNCHANGED)
-    except Unusable as unusable:
-        raise Unusable("instance image unreadable", unusable.detail) from unusable
-    if pixels.ndim != 2 or pixels.shape[::-1] != size:
-        raise Unusable("its instance image is of another size or kind")
+    pixels = extra_pixels(frame, INSTANCE, size)
     masks = np.zeros((len(boxes_px), *pixels.shape), np.bool_)
     for mask, polyp_id, box in zip(masks, frame.polyp_ids, boxes_px, strict=True):
         if polyp_id is None:

@@ -17,7 +17,7 @@ from endoforge.core.text import decode_text, printable
 from endoforge.formats.class_names import Names, read_names
 from endoforge.formats.config import ImportConfig
 from endoforge.formats.outlines import Size, box_of
-from endoforge.formats.sequences import frame_rate, number_in
+from endoforge.formats.sequences import frame_rate, number_in, uneven_note
 from endoforge.formats.source import (
     Blob,
     Moment,
@@ -252,10 +252,8 @@ class MotWriter(Writer):
             self._unnamed += track is None
 
     def finish(self) -> list[str]:
-        uneven = 0
         for folder, run in self._runs.items():
-            rate, is_even = frame_rate(run.seconds)
-            uneven += not is_even
+            rate, _ = frame_rate(run.seconds)
             self.write(f"{folder}/{TRUTH}", "".join(run.rows).encode())
             self.write(
                 f"{folder}/{LABELS}",
@@ -264,12 +262,8 @@ class MotWriter(Writer):
             self.write(
                 f"{folder}/{INFO}", _info_text(PurePosixPath(folder).name, run, rate).encode()
             )
-        notes = []
-        if uneven:
-            notes.append(
-                f"{uneven} runs whose frames don't follow each other evenly: MOT has one rate for "
-                "all, the mean"
-            )
+        times = (run.seconds for run in self._runs.values())
+        notes = uneven_note(times, "MOT has one rate for all, the mean")
         if self._unnamed:
             notes.append(f"{self._unnamed} boxes without polyp_id: their track is -1")
         return notes

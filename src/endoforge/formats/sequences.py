@@ -162,6 +162,17 @@ def frame_rate(seconds: Sequence[float]) -> tuple[float | None, bool]:
     return round(1 / interval, 6), max(away) <= interval / 4
 
 
+def uneven_note(runs: Iterable[Sequence[float]], why: str) -> list[str]:
+    """The line that tells how many runs, whose frames are at these times, aren't even.
+
+    None if all are; `why` says what that means in a format that doesn't hold times.
+    """
+    uneven = sum(not frame_rate(seconds)[1] for seconds in runs)
+    if not uneven:
+        return []
+    return [f"{uneven} runs whose frames don't follow each other evenly: {why}"]
+
+
 def number_in(name: str) -> int | None:
     """The last number in a picture's file name, which says which frame of its video it is."""
     digits = re.findall(r"[0-9]+", PurePosixPath(name).stem)

@@ -16,8 +16,6 @@ from endoforge.captures.schema import FrameLabel, PolypLabel
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.errors import UserError
 from endoforge.core.files import create_file
-from endoforge.core.reading import MOST_LABEL_BYTES, read_regular
-from endoforge.core.text import as_utf8
 from endoforge.data.shards import NO_LABEL, SHARD_SUFFIX, ShardLabel, read_shard
 from endoforge.formats.config import ImportConfig
 from endoforge.formats.source import (
@@ -159,9 +157,7 @@ class WebDatasetWriter(Writer):
 
 def _filled(frame: Converted, class_names: tuple[str, ...]) -> Any:
     """The label as it was, with what every box may lack."""
-    label = FrameLabel.model_validate_json(
-        as_utf8(read_regular(frame.record.label_path, MOST_LABEL_BYTES))
-    )
+    label = frame.label
     boxes = iter(zip(frame.classes, frame.boxes_px, frame.record.boxes, strict=True))
     polyps: list[PolypLabel] = []
     for polyp in label.polyp_labels:

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -11,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoforge.captures.run_frames import FrameRecord
+from endoforge.captures.schema import FrameLabel
 from endoforge.core.files import create_file
 from endoforge.core.folders import make_folder
-from endoforge.core.text import printable
+from endoforge.core.reading import MOST_LABEL_BYTES, read_regular
+from endoforge.core.text import as_utf8, printable
 
 ALL, TRAIN, VAL = "all", "train", "val"
 
@@ -33,6 +36,12 @@ class Converted:
     classes: tuple[int, ...]
     boxes_px: NDArray[np.float64]
     masks: NDArray[np.bool_] | None = None
+
+    @cached_property
+    def label(self) -> FrameLabel:
+        """All that its label says."""
+        data = read_regular(self.record.label_path, MOST_LABEL_BYTES)
+        return FrameLabel.model_validate_json(as_utf8(data))
 
     @property
     def run(self) -> str:
@@ -69,12 +78,18 @@ class Writer(ABC):
     masks: ClassVar[Literal["unused", "welcome", "needed"]] = "unused"
     """What polyps' masks are to it; without those that it needs, a frame is left out."""
 
+    packages: ClassVar[tuple[str, ...]] = ()
+    """What must be installed beside EndoForge, as the extra of the format's name has it."""
+
     def __init__(self, out: Path, class_names: tuple[str, ...], sides: tuple[str, ...]) -> None:
         self.out, self.class_names, self.sides = out, class_names, sides
 
     @abstractmethod
     def add(self, frame: Converted, side: str) -> None:
-        """Write a frame of one side of the split."""
+        """Write a frame of one side of the split.
+
+        Raises Unusable, and has written nothing then, for one that lacks what the format needs.
+        """
 
     @abstractmethod
     def finish(self) -> list[str]:
