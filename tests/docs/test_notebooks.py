@@ -15,7 +15,8 @@ BOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
 def read(book: Path) -> nbformat.NotebookNode:
-    return nbformat.read(book, as_version=4)
+    notebook: nbformat.NotebookNode = nbformat.read(book, as_version=4)
+    return notebook
 
 
 def test_every_notebook_is_listed() -> None:
