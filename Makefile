@@ -97,7 +97,9 @@ view-shots: env
 	$(BIN)/python -m tools.make_view_shots
 	$(BIN)/python -m tools.make_timeline_shot
 
+# All anew each time: pages that haven't changed would not be warned of again.
 site: env
+	rm -rf site
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -c docs/site . site
 	@echo "open site/index.html"
 

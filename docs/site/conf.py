@@ -34,7 +34,9 @@ needs_sphinx = "8.2"
 myst_heading_anchors = 6
 # Blocks of the pages name no language where they are typed into a shell, or were printed by it.
 highlight_language = "text"
-TYPED = re.compile(r"^(endoforge|make|pip|python|source|torchrun|ssh|ray|\w+=\S+) ?", re.MULTILINE)
+TYPED = re.compile(
+    r"(endoforge|make|pip|python|source|torchrun|ssh|ray|sbatch|docker|\S+/bin/\w+|\w+=\S+) "
+)
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
