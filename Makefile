@@ -10,6 +10,7 @@
 # make flags   renew the tables of flags in the documents
 # make gallery  renew the pictures of docs/gallery.md
 # make view-shots  renew the pictures of docs/sim-view.md and of the timeline
+# make site   the documentation as a web site (site/index.html); a warning or a broken link ends it
 # make clean  remove what `make demo` wrote (the environment stays)
 
 PYTHON ?= python3
@@ -22,7 +23,7 @@ TORCH  ?=
 # Files in the order of tests/conftest.py, the longest first; else xdist begins with those of most tests.
 SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: env demo test lint quick test-lowest fuzz golden figures flags gallery view-shots clean
+.PHONY: env demo test lint quick test-lowest fuzz golden figures flags gallery view-shots site clean
 .DEFAULT_GOAL := env
 
 env: $(STAMP)
@@ -107,6 +108,12 @@ gallery: env
 view-shots: env
 	$(BIN)/python -m tools.make_view_shots
 	$(BIN)/python -m tools.make_timeline_shot
+
+# All anew each time: pages that haven't changed would not be warned of again.
+site: env
+	rm -rf site
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -c docs/site . site
+	@echo "open site/index.html"
 
 clean:
 	rm -rf demo

@@ -10,6 +10,10 @@ from pathlib import Path
 import pytest
 
 from endoforge import cli
+from tests.chromium import browser
+
+__all__ = ["browser"]
+"""A fixture, for the tests of this folder."""
 
 
 @pytest.fixture
