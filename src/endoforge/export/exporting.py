@@ -1,4 +1,6 @@
-"""The `export` command: writes a detector as ONNX once it agrees with the original."""
+"""The `export` command: writes a detector as ONNX, or as a page that runs it, once it agrees with
+the original.
+"""
 
 import importlib.util
 import logging
@@ -49,7 +51,7 @@ class ExportResult:
 
 
 def run_export(config: ExportConfig) -> ExportResult:
-    """Write `config.checkpoint` as an ONNX file, if it agrees with the original on real frames.
+    """Write `config.checkpoint` as `config.format` says, if it agrees with the original on real frames.
 
     Raises UserError, with no file written, where it doesn't, and for a checkpoint, frames or a file
     that can't be used.
@@ -60,6 +62,7 @@ def run_export(config: ExportConfig) -> ExportResult:
     refuse_same({"--checkpoint": original.path, "--output": config.output_path})
     from endoforge.export.check import compare
     from endoforge.export.graph import build_graph
+    from endoforge.export.web_page import build_page
 
     detector = NeuralDetector(original.path)
     frames, checked_on = _frames(config)
@@ -70,6 +73,8 @@ def run_export(config: ExportConfig) -> ExportResult:
     pictures = np.stack([resize_picture(frame, size, mode)[0] for frame in frames])
     agreement = compare(exported, original.model, pictures, nms_inside=inside)
     data = exported.SerializeToString()
+    if config.format == "web":
+        data = build_page(data, detector)
     _write(config.output_path, data)
     lines = agreement.lines()
     return ExportResult(config.output_path, len(data), config.nms, checked_on, lines)

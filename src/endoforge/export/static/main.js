@@ -1,0 +1,186 @@
+/** The page: what is dropped, chosen, pasted or filmed is looked at, one after the other. */
+
+const CLIPS = /\.(mp4|m4v|mov|webm|mkv|avi|mpe?g|ogv|ts)$/i;
+const isClip = (file) => file.type.startsWith("video/") || CLIPS.test(file.name);
+
+const facts = JSON.parse(byId("facts").textContent);
+const entries = []; // {file, name, button, found, note, fault}; a clip has neither found nor note
+const canvas = document.createElement("canvas");
+const starting = DetectorWorker.start(facts);
+let shown = null; // the entry that is seen
+let clip = null;
+let video = null;
+let queue = starting.catch(() => null); // files are looked at in the order they came
+
+const leastScore = () => Number(byId("score").value);
+const enough = (found) => found.filter(({ score }) => score >= leastScore());
+
+/** Look at files, one after the other, and show the first of them once it was looked at. */
+function add(files) {
+  for (const [place, file] of files.entries()) {
+    const entry = { file, name: file.name || "pasted picture" };
+    list(entry);
+    queue = queue.then(() => look(entry)).then(() => {
+      describe(entry);
+      if (place === 0 || shown === entry) open(entry);
+    });
+  }
+}
+
+function list(entry) {
+  entry.button = make("button", entry.name);
+  entry.button.type = "button";
+  entry.button.append(make("small", "waiting"));
+  entry.button.addEventListener("click", () => open(entry));
+  const row = document.createElement("li");
+  row.append(entry.button);
+  byId("entries").append(row);
+  byId("list").hidden = false;
+  entries.push(entry);
+}
+
+/** Look at a picture; a clip is looked at while it plays. */
+async function look(entry) {
+  if (isClip(entry.file)) return;
+  try {
+    const detector = await starting;
+    const bitmap = await decoded(entry.file);
+    const pixels = pixelsOf(bitmap, bitmap.width, bitmap.height, canvas);
+    if (hasTransparency(pixels)) {
+      entry.note = "Parts of this picture are transparent: a browser doesn't tell their stored " +
+        "colours, so boxes may differ from those of endoforge detect.";
+    }
+    const { found, milliseconds } = await detector.detect(pixels);
+    Object.assign(entry, { found, milliseconds });
+    bitmap.close();
+  } catch (fault) {
+    entry.fault = fault.message;
+  }
+}
+
+/** Say in the list what became of an entry. */
+function describe(entry) {
+  const said = entry.button.querySelector("small");
+  entry.button.parentElement.className = entry.fault ? "failed" : "";
+  if (entry.fault) said.textContent = `not looked at: ${entry.fault}`;
+  else if (isClip(entry.file)) said.textContent = "clip";
+  else if (entry.found) said.textContent = counted(enough(entry.found).length);
+}
+
+async function open(entry) {
+  closeClip();
+  shown = entry;
+  for (const one of entries) one.button.setAttribute("aria-current", String(one === entry));
+  showNote(entry.note);
+  byId("speed").textContent = "";
+  if (!entry.fault && isClip(entry.file)) return play(entry, () => opened(entry.file));
+  if (entry.fault) return showFault(`${entry.name}: ${entry.fault}. It was not looked at.`);
+  if (!entry.found) return null; // its turn comes
+  const bitmap = await decoded(entry.file);
+  if (shown !== entry) return null;
+  showPicture(bitmap, bitmap.width, bitmap.height);
+  byId("speed").textContent = `${entry.milliseconds.toFixed(0)} ms for this picture`;
+  return refresh();
+}
+
+/** Show what was found from the least score on. */
+function refresh() {
+  byId("score-shown").textContent = leastScore().toFixed(2);
+  for (const entry of entries) describe(entry);
+  const found = clip ? clip.found : shown?.found;
+  if (found && !byId("view").hidden) showFound(enough(found), shown.name);
+}
+
+async function play(entry, open) {
+  try {
+    const detector = await starting;
+    const started = await open();
+    if (shown !== entry) return;
+    video = started;
+    clip = new Clip(video, detector, tell);
+    for (const event of ["play", "pause", "ended"]) video.addEventListener(event, showPlaying);
+    video.addEventListener("timeupdate", showTime);
+    video.playbackRate = Number(byId("rate").value);
+    byId("player").hidden = !entry.file;
+    byId("seek").max = Number.isFinite(video.duration) ? video.duration : 0;
+    byId("seek").disabled = !Number.isFinite(video.duration);
+    await video.play();
+  } catch (fault) {
+    if (shown !== entry) return;
+    entry.fault = fault.message;
+    if (entry.button) describe(entry);
+    showFault(`${entry.name}: ${fault.message}. It was not looked at.`);
+  }
+}
+
+/** Tell of the frame of a clip that was just looked at. */
+function tell() {
+  refresh();
+  showTime();
+  const speed = clip.speed === null ? "" : `${clip.speed.toFixed(1)} frames a second; `;
+  const passed = clip.passedOver > 1 ? `, ${clip.passedOver - 1} passed over` : "";
+  byId("speed").textContent = `${speed}${clip.looked} frames looked at${passed}`;
+}
+
+function showPlaying() {
+  byId("play").textContent = video?.paused ? "Play" : "Pause";
+}
+
+function showTime() {
+  if (!video || video.srcObject) return;
+  if (!byId("seek").matches(":active")) byId("seek").value = video.currentTime;
+  const whole = Number.isFinite(video.duration) ? ` / ${clock(video.duration)}` : "";
+  byId("time").textContent = clock(video.currentTime) + whole;
+}
+
+function closeClip() {
+  clip?.close();
+  clip = video = null;
+  byId("player").hidden = true;
+  byId("camera").textContent = "Use the camera";
+}
+
+async function toggleCamera() {
+  if (clip && video.srcObject) {
+    closeClip();
+    return;
+  }
+  closeClip();
+  const entry = (shown = { name: "the camera" });
+  await play(entry, async () => opened(await navigator.mediaDevices.getUserMedia({ video: true })));
+  if (clip) byId("camera").textContent = "Stop the camera";
+}
+
+function listen() {
+  byId("files").addEventListener("change", ({ target }) => {
+    add([...target.files]);
+    target.value = "";
+  });
+  addEventListener("paste", (event) => add([...event.clipboardData.files]));
+  for (const type of ["dragenter", "dragover", "dragleave", "drop"]) {
+    addEventListener(type, (event) => {
+      event.preventDefault();
+      byId("stage").classList.toggle("over", type === "dragenter" || type === "dragover");
+    });
+  }
+  addEventListener("drop", (event) => add([...event.dataTransfer.files]));
+  byId("score").addEventListener("input", refresh);
+  byId("play").addEventListener("click", () => (video.paused ? video.play() : video.pause()));
+  byId("seek").addEventListener("input", ({ target }) => (video.currentTime = Number(target.value)));
+  byId("rate").addEventListener("change", ({ target }) => (video.playbackRate = Number(target.value)));
+  byId("camera").hidden = !navigator.mediaDevices?.getUserMedia;
+  byId("camera").addEventListener("click", toggleCamera);
+}
+
+listen();
+refresh();
+try {
+  await starting;
+  byId("state").textContent = `Ready: ${facts.name}, for inputs of ${facts.input.width}x${facts.input.height}`;
+  if (changesPixels()) {
+    byId("state").textContent += ". This browser changes pixels that pages read: boxes may differ a little";
+  }
+} catch (fault) {
+  byId("state").textContent = "The detector doesn't run here.";
+  showFault(`The detector doesn't run in this browser: ${fault.message}`);
+}
