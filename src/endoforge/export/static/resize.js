@@ -73,50 +73,63 @@ function meansOfBlocks({ width, data }, size, across, down) {
   return out;
 }
 
-/** What of `long` pixels goes into each of `short`: [to, from, weight] in rising order. */
+/** What of `long` pixels goes into each of `short`: those of `to` lie from begins[to] on. */
 function sharesOf(long, short, scale) {
-  const shares = [];
+  const [sources, weights, begins] = [[], [], [0]];
+  const add = (source, weight) => {
+    sources.push(source);
+    weights.push(weight);
+  };
   for (let to = 0; to < short; to++) {
     const begin = to * scale;
     const end = begin + scale;
     const cell = Math.min(scale, long - begin);
     const last = Math.min(Math.floor(end), long - 1);
     const first = Math.min(Math.ceil(begin), last);
-    const add = (from, weight) => shares.push([to, from, Math.fround(weight)]);
     if (first - begin > 1e-3) add(first - 1, (first - begin) / cell);
-    for (let from = first; from < last; from++) add(from, 1 / cell);
+    for (let source = first; source < last; source++) add(source, 1 / cell);
     if (end - last > 1e-3) add(last, Math.min(Math.min(end - last, 1), cell) / cell);
+    begins.push(sources.length);
   }
-  return shares;
+  return { sources: Int32Array.from(sources), weights: Float32Array.from(weights), begins };
 }
 
-/** Areas with parts of pixels, averaged in 32-bit floats in OpenCV's order. */
+/** Areas with parts of pixels, averaged in 32-bit floats in OpenCV's order: across, then down. */
 function meansOfAreas({ width, height, data }, size, across, down) {
   const columns = sharesOf(width, size.width, across);
+  const rows = sharesOf(height, size.height, down);
   const out = new Uint8Array(size.width * size.height * 3);
-  const row = new Float32Array(size.width * 3);
   const sums = new Float32Array(size.width * 3);
-  let shown = 0;
-  const show = () => {
-    for (let at = 0; at < sums.length; at++) out[shown * sums.length + at] = roundHalfEven(sums[at]);
-  };
-  for (const [to, from, weight] of sharesOf(height, size.height, down)) {
-    row.fill(0);
-    for (const [x, source, share] of columns) {
-      const pixel = (from * width + source) * 4;
-      row[x * 3] += Math.fround(data[pixel] * share);
-      row[x * 3 + 1] += Math.fround(data[pixel + 1] * share);
-      row[x * 3 + 2] += Math.fround(data[pixel + 2] * share);
+  const means = new Float32Array(size.width * 3);
+  for (let y = 0, to = 0; y < size.height; y++) {
+    sums.fill(0);
+    for (let share = rows.begins[y]; share < rows.begins[y + 1]; share++) {
+      meansAcross(data, rows.sources[share] * width * 4, columns, means);
+      const weight = rows.weights[share];
+      for (let at = 0; at < sums.length; at++) sums[at] += Math.fround(means[at] * weight);
     }
-    if (to !== shown) {
-      show();
-      sums.fill(0);
-      shown = to;
-    }
-    for (let at = 0; at < sums.length; at++) sums[at] += Math.fround(row[at] * weight);
+    for (const sum of sums) out[to++] = roundHalfEven(sum);
   }
-  show();
   return out;
+}
+
+/** One row of pixels, whose data begin at `row`, to the means of its columns. */
+function meansAcross(data, row, { sources, weights, begins }, means) {
+  for (let x = 0; x + 1 < begins.length; x++) {
+    let red = 0;
+    let green = 0;
+    let blue = 0;
+    for (let share = begins[x]; share < begins[x + 1]; share++) {
+      const pixel = row + sources[share] * 4;
+      const weight = weights[share];
+      red = Math.fround(red + Math.fround(data[pixel] * weight));
+      green = Math.fround(green + Math.fround(data[pixel + 1] * weight));
+      blue = Math.fround(blue + Math.fround(data[pixel + 2] * weight));
+    }
+    means[3 * x] = red;
+    means[3 * x + 1] = green;
+    means[3 * x + 2] = blue;
+  }
 }
 
 /** The two pixels that each of `to` lies between, and their weights: [first, second, w1, w2].

@@ -14,7 +14,7 @@ function make(tag, text, className = "") {
 const captionOf = ({ label, score }) => `${label} ${score.toFixed(2)}`;
 
 /** How many boxes there are, in words. */
-const counted = (number) => `${number} ${number === 1 ? "box" : "boxes"}`;
+const counted = (number) => `${number || "no"} ${number > 1 ? "boxes" : "box"}`;
 
 /** Show a picture, or another frame of a clip. */
 function showPicture(source, width, height) {
@@ -47,7 +47,7 @@ function showFound(found, name) {
       return row;
     }),
   );
-  const summary = found.length ? `${counted(found.length)} in ${name}.` : `No box in ${name}.`;
+  const summary = `${name}: ${counted(found.length)}`;
   if (byId("summary").textContent !== summary) byId("summary").textContent = summary;
   byId("picture").setAttribute("aria-label", name);
 }
