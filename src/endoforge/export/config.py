@@ -20,7 +20,7 @@ SUFFIXES = {"onnx": ".onnx", "web": ".html"}
 
 @dataclass(frozen=True, kw_only=True)
 class ExportConfig:
-    """Write a checkpoint as an ONNX file, or as a page that detects in the browser, once it has given
+    """Write a checkpoint as an ONNX file, or a page that detects in the browser, once it has given
     the same as the original.
 
     Needs three more packages: pip install "endoforge[export]".
@@ -33,8 +33,8 @@ class ExportConfig:
     clips, opened from disk or any web server, and sends nothing."""
 
     output: Annotated[str | None, arg(metavar="FILE")] = None
-    """The file to write. Default: that of the weights with the ending .onnx or, of a page, .html; for
-    those that come with EndoForge, packaged.onnx or packaged.html here."""
+    """The file to write. Default: that of the weights with the ending .onnx, or .html of a page;
+    packaged.onnx or packaged.html here for those that come with EndoForge."""
 
     nms: Nms = "inside"
     """Where overlapping boxes are suppressed: inside gives final detections; outside gives the best

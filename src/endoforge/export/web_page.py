@@ -17,9 +17,11 @@ from importlib.resources import files
 from string import Template
 
 from endoforge import __version__
+from endoforge.core.reading import read_regular
 from endoforge.core.text import printable
 from endoforge.detect.decode import MAX_DETECTIONS
 from endoforge.detect.neural import OBJECTNESS, NeuralDetector
+from endoforge.detect.packaged import MOST_WEIGHTS_BYTES
 
 PAGE_SCRIPTS = ("unpacking.js", "detector.js", "stored.js", "stage.js", "clip.js", "main.js")
 WORKER_SCRIPTS = ("resize.js", "worker.js")
@@ -43,7 +45,7 @@ def build_page(graph: bytes, detector: NeuralDetector) -> bytes:
         script=script,
         score=f"{OBJECTNESS:g}",
         version=__version__,
-        about="\n".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in _about(detector)),
+        about=_list_of(_about(detector)),
         licence=escape(_runtime_file("LICENSE").decode()),
         # `</script>` within would end it, whatever JSON says.
         facts=json.dumps(_facts(detector)).replace("<", "\\u003c"),
@@ -71,11 +73,19 @@ def _about(detector: NeuralDetector) -> list[tuple[str, str]]:
     width, height = detector.metadata.input_size
     return [
         ("Weights", printable(detector.path.name)),
-        ("SHA-256 of the weights", hashlib.sha256(detector.path.read_bytes()).hexdigest()),
+        (
+            "SHA-256 of the weights",
+            hashlib.sha256(read_regular(detector.path, MOST_WEIGHTS_BYTES)).hexdigest(),
+        ),
         ("Trained by EndoForge", detector.metadata.version),
         ("Input", f"{width}x{height}, {detector.metadata.resize_mode}"),
         ("Classes", ", ".join(map(printable, detector.classes))),
     ]
+
+
+def _list_of(facts: Sequence[tuple[str, str]]) -> str:
+    """Names and values as the inside of a list in HTML."""
+    return "\n".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in facts)
 
 
 def _static(name: str) -> str:

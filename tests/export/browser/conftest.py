@@ -22,7 +22,7 @@ def detector(lively):
 @pytest.fixture(scope="package")
 def page_file(detector, tmp_path_factory) -> Path:
     """The page, as `export` writes it but for the comparison."""
-    path = tmp_path_factory.mktemp("web") / "detector.html"
+    path: Path = tmp_path_factory.mktemp("web") / "detector.html"
     graph = build_graph(detector, nms_inside=True).SerializeToString()
     path.write_bytes(build_page(graph, detector))
     return path

@@ -25,7 +25,8 @@ def coloured(width, height, seed=0):
     """Blotches of all colours, in which the lively detector finds a lot."""
     rng = np.random.default_rng(seed)
     noise = rng.integers(0, 256, (height, width, 3), np.uint8)
-    return np.asarray(cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 2), noise, 0, 255, cv2.NORM_MINMAX))
+    soft = cv2.GaussianBlur(noise, (0, 0), 2)
+    return np.asarray(cv2.normalize(soft, noise, 0, 255, cv2.NORM_MINMAX))
 
 
 def turned() -> bytes:
@@ -119,7 +120,7 @@ def test_what_cannot_be_looked_at_is_named_and_never_without_a_box(opened, tmp_p
     opened.choose(*(tmp_path / name for name in broken))
     for name in broken:
         opened.page.locator("#entries button", has_text=name).click()
-        fault = opened.page.locator("#fault")
+        fault = opened.page.locator("#words")
         expect(fault).to_contain_text(f"{name}: ")
         expect(fault).to_contain_text("It was not looked at.")
         expect(opened.page.locator("#summary")).to_have_text("Not looked at.")
@@ -211,8 +212,9 @@ def host(page_file):
     asked: list[str] = []
 
     class Handler(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        def do_GET(self) -> None:
             asked.append(self.path)
+            super().do_GET()
 
     serve = functools.partial(Handler, directory=str(page_file.parent))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:

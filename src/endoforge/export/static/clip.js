@@ -2,19 +2,19 @@
  *
  * A frame is shown once it was looked at, with its own boxes. */
 
-const RECENT = 20; // frames of which the speed is told
+const RECENT = 2000; // milliseconds over which the speed is told
 
 class Clip {
   looked = 0;
-  passedOver = 0;
   found = [];
 
   #detector;
-  #shown; // called with each frame's detections
+  #shown; // called when another frame was looked at
   #video;
   #canvas = document.createElement("canvas");
-  #newest = null;
-  #last = null;
+  #newest = null; // the frame that waits or is looked at
+  #first = null;
+  #presented = 0; // by the browser, which itself leaves frames out when it is late
   #times = [];
   #closed = false;
 
@@ -27,11 +27,7 @@ class Clip {
 
   close() {
     this.#closed = true;
-    this.#video.pause();
-    for (const track of this.#video.srcObject?.getTracks() ?? []) track.stop();
-    if (this.#video.src) URL.revokeObjectURL(this.#video.src);
-    this.#video.removeAttribute("src");
-    this.#video.srcObject = null;
+    release(this.#video);
   }
 
   /** Frames looked at in a second, of late; null before there are two. */
@@ -40,29 +36,27 @@ class Clip {
     return this.#times.length < 2 ? null : ((this.#times.length - 1) * 1000) / (last - first);
   }
 
+  /** How many frames were shown while others were looked at. */
+  get passedOver() {
+    return this.#presented - this.looked - (this.#newest ? 1 : 0);
+  }
+
   #await() {
     this.#video.requestVideoFrameCallback((_, frame) => {
       if (this.#closed) return;
       this.#await();
-      this.#count(frame);
+      this.#first ??= frame.presentedFrames - 1;
+      this.#presented = frame.presentedFrames - this.#first;
       const idle = this.#newest === null;
       this.#newest = frame;
       if (idle) this.#look();
     });
   }
 
-  /** Frames that were skipped by the browser, or shown while another was looked at. */
-  #count(frame) {
-    const presented = frame.presentedFrames - (this.#last ?? frame.presentedFrames - 1);
-    this.#last = frame.presentedFrames;
-    this.passedOver += presented;
-  }
-
   async #look() {
     while (this.#newest && !this.#closed) {
       const frame = this.#newest;
       const { videoWidth: width, videoHeight: height } = this.#video;
-      const time = this.#video.srcObject ? null : frame.mediaTime;
       try {
         const pixels = pixelsOf(this.#video, width, height, this.#canvas);
         this.found = (await this.#detector.detect(pixels)).found;
@@ -72,13 +66,22 @@ class Clip {
       }
       if (this.#closed) return;
       this.looked += 1;
-      this.passedOver -= 1;
-      this.#times = [...this.#times, performance.now()].slice(-RECENT);
-      showPicture(this.#canvas, width, height);
-      this.#shown(time);
       if (this.#newest === frame) this.#newest = null;
+      const now = performance.now();
+      this.#times = [...this.#times, now].filter((time) => now - time < RECENT);
+      showPicture(this.#canvas, width, height);
+      this.#shown();
     }
   }
+}
+
+/** Let go of a video: its camera is switched off, its file closed. */
+function release(video) {
+  video.pause();
+  for (const track of video.srcObject?.getTracks() ?? []) track.stop();
+  if (video.src) URL.revokeObjectURL(video.src);
+  video.removeAttribute("src");
+  video.srcObject = null;
 }
 
 /** Open a video that plays without sound and isn't seen itself; throws what the browser says. */

@@ -10,6 +10,7 @@ const starting = DetectorWorker.start(facts);
 let shown = null; // the entry that is seen
 let clip = null;
 let video = null;
+let turn = 0; // grows with what is opened: what was asked for before comes too late
 let queue = starting.catch(() => null); // files are looked at in the order they came
 
 const leastScore = () => Number(byId("score").value);
@@ -68,49 +69,64 @@ function describe(entry) {
 }
 
 async function open(entry) {
+  const mine = begin(entry);
+  if (entry.fault) return showFault(`${entry.name}: ${entry.fault}. It was not looked at.`);
+  if (isClip(entry.file)) return play(entry, () => opened(entry.file));
+  if (!entry.found) return showWords(`${entry.name}: its turn comes.`, "Not looked at yet.");
+  const bitmap = await decoded(entry.file);
+  if (turn !== mine) return;
+  showPicture(bitmap, bitmap.width, bitmap.height);
+  byId("speed").textContent = `${entry.milliseconds.toFixed(0)} ms for this picture`;
+  refresh();
+}
+
+/** Let another entry be the one that is seen; the number of its turn. */
+function begin(entry) {
   closeClip();
   shown = entry;
   for (const one of entries) one.button.setAttribute("aria-current", String(one === entry));
   showNote(entry.note);
   byId("speed").textContent = "";
-  if (!entry.fault && isClip(entry.file)) return play(entry, () => opened(entry.file));
-  if (entry.fault) return showFault(`${entry.name}: ${entry.fault}. It was not looked at.`);
-  if (!entry.found) return null; // its turn comes
-  const bitmap = await decoded(entry.file);
-  if (shown !== entry) return null;
-  showPicture(bitmap, bitmap.width, bitmap.height);
-  byId("speed").textContent = `${entry.milliseconds.toFixed(0)} ms for this picture`;
-  return refresh();
+  return turn;
 }
 
 /** Show what was found from the least score on. */
 function refresh() {
   byId("score-shown").textContent = leastScore().toFixed(2);
   for (const entry of entries) describe(entry);
+  // Of a clip, what changes with each frame isn't read out.
+  byId("summary").setAttribute("aria-live", clip ? "off" : "polite");
   const found = clip ? clip.found : shown?.found;
   if (found && !byId("view").hidden) showFound(enough(found), shown.name);
 }
 
+/** Play what `open` gives; it may be long in coming, and no longer be wanted then. */
 async function play(entry, open) {
+  const mine = turn;
   try {
     const detector = await starting;
     const started = await open();
-    if (shown !== entry) return;
-    video = started;
-    clip = new Clip(video, detector, tell);
-    for (const event of ["play", "pause", "ended"]) video.addEventListener(event, showPlaying);
-    video.addEventListener("timeupdate", showTime);
-    video.playbackRate = Number(byId("rate").value);
-    byId("player").hidden = !entry.file;
-    byId("seek").max = Number.isFinite(video.duration) ? video.duration : 0;
-    byId("seek").disabled = !Number.isFinite(video.duration);
-    await video.play();
+    if (turn !== mine) return release(started);
+    follow(started, detector, Boolean(entry.file));
+    await started.play();
   } catch (fault) {
-    if (shown !== entry) return;
+    if (turn !== mine) return;
     entry.fault = fault.message;
     if (entry.button) describe(entry);
     showFault(`${entry.name}: ${fault.message}. It was not looked at.`);
   }
+}
+
+function follow(started, detector, isFile) {
+  video = started;
+  clip = new Clip(video, detector, tell);
+  for (const event of ["play", "pause", "ended"]) video.addEventListener(event, showPlaying);
+  video.addEventListener("timeupdate", showTime);
+  video.playbackRate = Number(byId("rate").value);
+  byId("player").hidden = !isFile;
+  byId("camera").textContent = isFile ? "Use the camera" : "Stop the camera";
+  byId("seek").max = Number.isFinite(video.duration) ? video.duration : 0;
+  byId("seek").disabled = !Number.isFinite(video.duration);
 }
 
 /** Tell of the frame of a clip that was just looked at. */
@@ -118,7 +134,7 @@ function tell() {
   refresh();
   showTime();
   const speed = clip.speed === null ? "" : `${clip.speed.toFixed(1)} frames a second; `;
-  const passed = clip.passedOver > 1 ? `, ${clip.passedOver - 1} passed over` : "";
+  const passed = clip.passedOver ? `, ${clip.passedOver} passed over` : "";
   byId("speed").textContent = `${speed}${clip.looked} frames looked at${passed}`;
 }
 
@@ -134,21 +150,18 @@ function showTime() {
 }
 
 function closeClip() {
+  turn += 1;
   clip?.close();
   clip = video = null;
   byId("player").hidden = true;
   byId("camera").textContent = "Use the camera";
 }
 
-async function toggleCamera() {
-  if (clip && video.srcObject) {
-    closeClip();
-    return;
-  }
-  closeClip();
-  const entry = (shown = { name: "the camera" });
-  await play(entry, async () => opened(await navigator.mediaDevices.getUserMedia({ video: true })));
-  if (clip) byId("camera").textContent = "Stop the camera";
+function toggleCamera() {
+  if (clip && video.srcObject) return closeClip();
+  const entry = { name: "the camera" };
+  begin(entry);
+  return play(entry, async () => opened(await navigator.mediaDevices.getUserMedia({ video: true })));
 }
 
 function listen() {

@@ -24,17 +24,24 @@ function showPicture(source, width, height) {
   canvas.getContext("2d").drawImage(source, 0, 0);
   byId("view").classList.toggle("small", width < SMALL);
   byId("view").hidden = false;
-  byId("empty").hidden = byId("fault").hidden = true;
+  byId("empty").hidden = byId("words").hidden = true;
 }
 
-/** Show that something can't be shown, in place of a picture. */
-function showFault(text) {
-  byId("fault").textContent = text;
-  byId("fault").hidden = false;
+/** Show words in place of a picture. */
+function showWords(text, summary) {
+  byId("words").textContent = text;
+  byId("words").hidden = false;
+  byId("words").classList.remove("fault");
   byId("view").hidden = byId("empty").hidden = true;
   byId("found").replaceChildren();
   byId("boxes").replaceChildren();
-  byId("summary").textContent = "Not looked at.";
+  byId("summary").textContent = summary;
+}
+
+/** Show why there is no picture. */
+function showFault(text) {
+  showWords(text, "Not looked at.");
+  byId("words").classList.add("fault");
 }
 
 /** Draw the boxes of `found`, and list them. */
