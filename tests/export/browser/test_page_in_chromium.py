@@ -6,19 +6,27 @@ import io
 import re
 import struct
 import threading
+from pathlib import Path
+from typing import get_args
 
 import av
 import cv2
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
+import endoforge
 from endoforge.captures.pictures import encode_png, read_picture
+from endoforge.core.choices import ResizeMode
+from endoforge.data.letterbox import resize_picture
+from endoforge.detect.predict import to_input
 from tests.chromium import NEEDS_BROWSER, expect
 from tests.export.browser.opened import Opened
 
 pytestmark = NEEDS_BROWSER
+STATIC = Path(endoforge.__file__).parent / "export" / "static"
 
 
 def coloured(width, height, seed=0):
@@ -85,6 +93,14 @@ PICTURES = {
 
 
 @pytest.fixture(scope="module")
+def scratch(browser):
+    """A page without a policy, for scripts alone."""
+    page = browser.new_page()
+    yield page
+    page.close()
+
+
+@pytest.fixture(scope="module")
 def pictures(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pictures")
     for name, data in PICTURES.items():
@@ -102,6 +118,36 @@ def test_it_finds_what_python_finds(opened, pictures, detector):
         assert boxes == pytest.approx(expected.boxes, abs=1e-3), name
         assert [label for label, _ in captions] == [detector.classes[n] for n in expected.classes]
         assert [score for _, score in captions] == pytest.approx(expected.scores, abs=0.0051)
+
+
+SIZES = {
+    "a part of a pixel": (121, 87),
+    "one side alone shrinks": (400, 21),
+    "both grow": (33, 21),
+    "whole blocks": (288, 64),
+    "blocks of two": (192, 128),
+    "as it is": (96, 64),
+    "one pixel": (1, 1),
+    "a half to round": (192, 33),
+}
+
+
+@pytest.mark.parametrize("mode", get_args(ResizeMode))
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+def test_the_input_is_that_of_python_to_the_bit(scratch, size, mode):
+    picture = coloured(*size)
+    rgba = np.dstack([picture, np.full(size[::-1], 255, np.uint8)])
+    found = scratch.evaluate(
+        """([script, data, width, height, mode]) => {
+            const inputOf = new Function(`${script}; return inputOf;`)();
+            const picture = { width, height, data: Uint8ClampedArray.from(data) };
+            return [...inputOf(picture, { width: 96, height: 64 }, mode).values];
+        }""",
+        [(STATIC / "resize.js").read_text(), rgba.ravel().tolist(), *size, mode],
+    )
+    expected, _ = resize_picture(picture, (96, 64), mode)
+    values = np.array(found, np.float32).reshape(3, 64, 96)
+    assert (values == to_input(torch.from_numpy(expected[None]))[0].numpy()).all()
 
 
 def test_what_cannot_be_looked_at_is_named_and_never_without_a_box(opened, tmp_path):
@@ -174,13 +220,13 @@ def test_pictures_are_dropped_and_pasted(opened):
         expect(opened.page.locator("#entries li")).to_have_count(number)
 
 
-def clip_of(frame, path):
-    """Ten frames that show the same, a second long."""
+def clip_of(frames, path):
+    """A clip of ten frames a second; gives its first frame as FFmpeg decodes it."""
     with av.open(path, "w") as container:
         stream = container.add_stream("libvpx", rate=10)
-        stream.height, stream.width = frame.shape[:2]
+        stream.height, stream.width = frames[0].shape[:2]
         stream.bit_rate = 10_000_000
-        for _ in range(10):
+        for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode(None))
     with av.open(path) as container:
@@ -189,7 +235,7 @@ def clip_of(frame, path):
 
 def test_a_clip_is_looked_at_while_it_plays(opened, detector, tmp_path):
     frame = cv2.resize(coloured(48, 32), (288, 192), interpolation=cv2.INTER_CUBIC)
-    decoded = clip_of(frame, tmp_path / "clip.webm")
+    decoded = clip_of([frame] * 10, tmp_path / "clip.webm")
     # A browser's colours of a clip are near those of FFmpeg, not the same: so are the boxes.
     sure = detector.detect(decoded).above(0.45)
     assert len(sure) > 1
@@ -205,6 +251,21 @@ def test_a_clip_is_looked_at_while_it_plays(opened, detector, tmp_path):
     expect(page.locator("#time")).to_contain_text("0:00.0 /")
     page.locator("#play").press("Enter")
     expect(page.locator("#play")).to_have_text("Pause")
+
+
+def test_a_clip_that_is_cut_short_is_told_of(opened, tmp_path):
+    whole = tmp_path / "whole.webm"
+    clip_of([coloured(96, 64, seed) for seed in range(20)], whole)
+    data = whole.read_bytes()
+    for name, part in (("half.webm", len(data) // 2), ("start.webm", len(data) // 30)):
+        (tmp_path / name).write_bytes(data[:part])
+    opened.choose(tmp_path / "half.webm")
+    expect(opened.page.locator("#note")).to_contain_text("what follows was not looked at")
+    expect(opened.page.locator("#speed")).to_contain_text("frames looked at")
+    opened.choose(tmp_path / "start.webm")
+    expect(opened.page.locator("#words")).to_have_text(
+        "start.webm: this browser can't decode this clip. It was not looked at."
+    )
 
 
 @pytest.fixture

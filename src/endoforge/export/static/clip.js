@@ -2,7 +2,9 @@
  *
  * A frame is shown once it was looked at, with its own boxes. */
 
+const UNDECODABLE = "this browser can't decode this clip";
 const RECENT = 2000; // milliseconds over which the speed is told
+const LEAST_LOSS = 0.5; // seconds by which a clip ends early if something is lacking
 
 class Clip {
   looked = 0;
@@ -75,6 +77,13 @@ class Clip {
   }
 }
 
+/** Call `tell` if a clip lacks pictures from where it is: an error, or an end too early. */
+function watchForDamage(video, tell) {
+  const told = Number.isFinite(video.duration) ? video.duration : 0;
+  video.addEventListener("error", tell);
+  video.addEventListener("ended", () => (video.currentTime < told - LEAST_LOSS ? tell() : null));
+}
+
 /** Let go of a video: its camera is switched off, its file closed. */
 function release(video) {
   video.pause();
@@ -92,7 +101,7 @@ async function opened(source) {
   else video.src = URL.createObjectURL(source);
   await new Promise((resolve, reject) => {
     video.addEventListener("loadeddata", resolve, { once: true });
-    video.addEventListener("error", () => reject(new Error("this browser can't decode this clip")));
+    video.addEventListener("error", () => reject(new Error(UNDECODABLE)));
   });
   if (!video.videoWidth) throw new Error("this clip has no pictures that this browser can decode");
   return video;

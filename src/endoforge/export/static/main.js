@@ -107,21 +107,36 @@ async function play(entry, open) {
     const detector = await starting;
     const started = await open();
     if (turn !== mine) return release(started);
-    follow(started, detector, Boolean(entry.file));
+    follow(entry, started, detector);
     await started.play();
   } catch (fault) {
-    if (turn !== mine) return;
-    entry.fault = fault.message;
-    if (entry.button) describe(entry);
-    showFault(`${entry.name}: ${fault.message}. It was not looked at.`);
+    if (turn === mine) fail(entry, fault.message);
   }
 }
 
-function follow(started, detector, isFile) {
+/** A clip, or the camera, of which nothing can be looked at. */
+function fail(entry, reason) {
+  closeClip();
+  entry.fault = reason;
+  if (entry.button) describe(entry);
+  showFault(`${entry.name}: ${reason}. It was not looked at.`);
+}
+
+/** A clip that can't be decoded from here on. */
+function tellOfDamage(entry) {
+  if (clip?.looked) {
+    showNote(`From ${clock(video.currentTime)} on this clip can't be decoded: what follows was ` +
+      "not looked at.");
+  } else if (clip) fail(entry, UNDECODABLE);
+}
+
+function follow(entry, started, detector) {
+  const isFile = Boolean(entry.file);
   video = started;
   clip = new Clip(video, detector, tell);
   for (const event of ["play", "pause", "ended"]) video.addEventListener(event, showPlaying);
   video.addEventListener("timeupdate", showTime);
+  if (isFile) watchForDamage(video, () => (video === started ? tellOfDamage(entry) : null));
   video.playbackRate = Number(byId("rate").value);
   byId("player").hidden = !isFile;
   byId("camera").textContent = isFile ? "Use the camera" : "Stop the camera";
