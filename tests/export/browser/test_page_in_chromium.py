@@ -255,7 +255,7 @@ def test_a_clip_is_looked_at_while_it_plays(opened, detector, tmp_path):
 
 def test_a_clip_that_is_cut_short_is_told_of(opened, tmp_path):
     whole = tmp_path / "whole.webm"
-    clip_of([coloured(96, 64, seed) for seed in range(20)], whole)
+    clip_of([coloured(96, 64, seed) for seed in range(40)], whole)
     data = whole.read_bytes()
     for name, part in (("half.webm", len(data) // 2), ("start.webm", len(data) // 30)):
         (tmp_path / name).write_bytes(data[:part])

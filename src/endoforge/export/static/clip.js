@@ -3,11 +3,12 @@
  * A frame is shown once it was looked at, with its own boxes. */
 
 const UNDECODABLE = "this browser can't decode this clip";
+const PATIENCE = 15_000; // milliseconds until a clip has shown a picture, or never will
 const RECENT = 2000; // milliseconds over which the speed is told
-const LEAST_LOSS = 0.5; // seconds by which a clip ends early if something is lacking
 
 class Clip {
   looked = 0;
+  lastTime = 0; // of the newest frame, in seconds: the video's own clock runs on without pictures
   found = [];
 
   #detector;
@@ -51,6 +52,7 @@ class Clip {
       this.#presented = frame.presentedFrames - this.#first;
       const idle = this.#newest === null;
       this.#newest = frame;
+      this.lastTime = frame.mediaTime;
       if (idle) this.#look();
     });
   }
@@ -77,13 +79,6 @@ class Clip {
   }
 }
 
-/** Call `tell` if a clip lacks pictures from where it is: an error, or an end too early. */
-function watchForDamage(video, tell) {
-  const told = Number.isFinite(video.duration) ? video.duration : 0;
-  video.addEventListener("error", tell);
-  video.addEventListener("ended", () => (video.currentTime < told - LEAST_LOSS ? tell() : null));
-}
-
 /** Let go of a video: its camera is switched off, its file closed. */
 function release(video) {
   video.pause();
@@ -102,6 +97,7 @@ async function opened(source) {
   await new Promise((resolve, reject) => {
     video.addEventListener("loadeddata", resolve, { once: true });
     video.addEventListener("error", () => reject(new Error(UNDECODABLE)));
+    setTimeout(() => reject(new Error(UNDECODABLE)), PATIENCE);
   });
   if (!video.videoWidth) throw new Error("this clip has no pictures that this browser can decode");
   return video;

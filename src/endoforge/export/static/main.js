@@ -1,6 +1,7 @@
 /** The page: what is dropped, chosen, pasted or filmed is looked at, one after the other. */
 
 const CLIPS = /\.(mp4|m4v|mov|webm|mkv|avi|mpe?g|ogv|ts)$/i;
+const LEAST_LOSS = 1.5; // seconds without a picture at a clip's end if something is lacking
 const isClip = (file) => file.type.startsWith("video/") || CLIPS.test(file.name);
 
 const facts = JSON.parse(byId("facts").textContent);
@@ -71,7 +72,10 @@ function describe(entry) {
 async function open(entry) {
   const mine = begin(entry);
   if (entry.fault) return showFault(`${entry.name}: ${entry.fault}. It was not looked at.`);
-  if (isClip(entry.file)) return play(entry, () => opened(entry.file));
+  if (isClip(entry.file)) {
+    showWords(`${entry.name}: being opened.`, "Not looked at yet.");
+    return play(entry, () => opened(entry.file));
+  }
   if (!entry.found) return showWords(`${entry.name}: its turn comes.`, "Not looked at yet.");
   const bitmap = await decoded(entry.file);
   if (turn !== mine) return;
@@ -122,12 +126,17 @@ function fail(entry, reason) {
   showFault(`${entry.name}: ${reason}. It was not looked at.`);
 }
 
-/** A clip that can't be decoded from here on. */
-function tellOfDamage(entry) {
-  if (clip?.looked) {
-    showNote(`From ${clock(video.currentTime)} on this clip can't be decoded: what follows was ` +
-      "not looked at.");
-  } else if (clip) fail(entry, UNDECODABLE);
+/** Say from where on a clip gives no picture: after an error, or where it ends too early. */
+function watchForDamage(entry, followed, started) {
+  const whole = Number.isFinite(started.duration) ? started.duration : 0;
+  const tell = () => {
+    if (clip !== followed) return;
+    if (!clip.looked) return fail(entry, UNDECODABLE);
+    showNote(`From ${clock(clip.lastTime)} on this clip gives no picture: what follows was not ` +
+      "looked at.");
+  };
+  started.addEventListener("error", tell);
+  started.addEventListener("ended", () => (followed.lastTime < whole - LEAST_LOSS ? tell() : null));
 }
 
 function follow(entry, started, detector) {
@@ -136,7 +145,7 @@ function follow(entry, started, detector) {
   clip = new Clip(video, detector, tell);
   for (const event of ["play", "pause", "ended"]) video.addEventListener(event, showPlaying);
   video.addEventListener("timeupdate", showTime);
-  if (isFile) watchForDamage(video, () => (video === started ? tellOfDamage(entry) : null));
+  if (isFile) watchForDamage(entry, clip, started);
   video.playbackRate = Number(byId("rate").value);
   byId("player").hidden = !isFile;
   byId("camera").textContent = isFile ? "Use the camera" : "Stop the camera";
