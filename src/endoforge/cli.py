@@ -360,7 +360,7 @@ COMMANDS = {
         "endoforge.select.select_command:run_select",
     ),
     "export": Command(
-        "write a checkpoint as an ONNX file, checked against the original",
+        "write a checkpoint as an ONNX file or a web page, checked first",
         "endoforge.export.config:ExportConfig",
         "endoforge.export.exporting:run_export",
     ),

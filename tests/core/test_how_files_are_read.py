@@ -9,6 +9,8 @@ SOURCE = Path(__file__).parents[2] / "src/endoforge"
 
 ALLOWED = {
     ("report/page.py", "read_text"): "the page's template, a file of ours",
+    ("export/web_page.py", "read_text"): "the page's template and scripts, files of ours",
+    ("export/web_page.py", "read_bytes"): "ONNX Runtime Web, which comes with the package",
     ("detect/packaged.py", "safe_open"): "after `check_weights_file`, which opens it as regular",
     ("detect/weights.py", "safe_open"): "after `check_weights_file`, which opens it as regular",
     ("train/saved.py", "load"): "of bytes that were read as a regular file",

@@ -202,6 +202,19 @@ def test_without_captures_frames_are_simulated_and_the_output_says_so(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("ready")
+def test_a_page_is_written_once_its_detector_was_checked(lively, tmp_path, capsys):
+    root, output = frames(tmp_path / "captures"), tmp_path / "a.html"
+    argv = ["export", "--checkpoint", lively, "--output", output, "--input-root", root]
+    assert run([str(word) for word in (*argv, "--format", "web")]) == 0
+    out = capsys.readouterr().out
+    assert f"3 of the 3 frames in {root}" in out
+    assert f"wrote {output} (" in out
+    assert "a page to open in a browser" in out
+    assert output.read_bytes().startswith(b"<!doctype html>")
+
+
+@pytest.mark.slow
 def test_a_file_that_differs_is_not_written(graphs, lively, tmp_path, monkeypatch, capsys):
     differing = onnx.ModelProto()
     differing.CopyFrom(graphs[True])

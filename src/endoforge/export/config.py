@@ -8,24 +8,33 @@ from tyro.conf import arg
 
 from endoforge.backends.flags import CheckpointFlag
 from endoforge.core import checks
+from endoforge.core.errors import UserError
 from endoforge.detect.packaged import PACKAGED, chosen_weights, packaged_weights
 from endoforge.roots.places import OptionalRootFlag, refuse_cloud
 
 Nms = Literal["inside", "outside"]
+ExportFormat = Literal["onnx", "web"]
+SUFFIXES = {"onnx": ".onnx", "web": ".html"}
+"""How the file of each format ends, unless --output names it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportConfig:
-    """Write a checkpoint as an ONNX file, once it has given the same as the original.
+    """Write a checkpoint as an ONNX file, or a page that detects in the browser, once it has given
+    the same as the original.
 
     Needs three more packages: pip install "endoforge[export]".
     """
 
     checkpoint: CheckpointFlag = None
 
+    format: ExportFormat = "onnx"
+    """onnx for programs; web is a page for people: one HTML file that finds polyps in pictures and
+    clips, opened from disk or any web server, and sends nothing."""
+
     output: Annotated[str | None, arg(metavar="FILE")] = None
-    """The file to write. Default: that of the weights with the ending .onnx; packaged.onnx here for
-    those that come with EndoForge."""
+    """The file to write. Default: that of the weights with the ending .onnx, or .html of a page;
+    packaged.onnx or packaged.html here for those that come with EndoForge."""
 
     nms: Nms = "inside"
     """Where overlapping boxes are suppressed: inside gives final detections; outside gives the best
@@ -38,11 +47,14 @@ class ExportConfig:
     def __post_init__(self) -> None:
         if self.output is None and self.checkpoint is not None:
             refuse_cloud("--checkpoint", self.checkpoint, "give --output too, the file to write")
+        checks.check_choice("--format", self.format, get_args(ExportFormat))
         checks.check_choice("--nms", self.nms, get_args(Nms))
+        if self.format == "web" and self.nms == "outside":
+            raise UserError("--nms outside is for --format onnx: a page suppresses by itself")
 
     @property
     def output_path(self) -> Path:
         """The file to write, of --output or beside the weights."""
         weights = chosen_weights(self.checkpoint)
         own = Path(PACKAGED) if weights == packaged_weights() else weights
-        return Path(self.output or own.with_suffix(".onnx"))
+        return Path(self.output or own.with_suffix(SUFFIXES[self.format]))

@@ -1,4 +1,6 @@
-"""The `export` command: writes a detector as ONNX once it agrees with the original."""
+"""The `export` command: writes a detector as ONNX, or as a page that runs it, once it agrees with
+the original.
+"""
 
 import importlib.util
 import logging
@@ -35,7 +37,8 @@ class ExportResult:
 
     path: Path
     num_bytes: int
-    nms: str
+    what: str
+    """What kind of file it is, in words."""
     checked_on: str
     agreement: list[str]
 
@@ -44,12 +47,12 @@ class ExportResult:
         return [
             f"checked on {self.checked_on}",
             *self.agreement,
-            f"wrote {self.path} ({self.num_bytes / 1e6:.1f} MB, NMS {self.nms})",
+            f"wrote {self.path} ({self.num_bytes / 1e6:.1f} MB, {self.what})",
         ]
 
 
 def run_export(config: ExportConfig) -> ExportResult:
-    """Write `config.checkpoint` as an ONNX file, if it agrees with the original on real frames.
+    """Write `config.checkpoint` as `config.format` says, if it agrees with the original on frames.
 
     Raises UserError, with no file written, where it doesn't, and for a checkpoint, frames or a file
     that can't be used.
@@ -60,6 +63,7 @@ def run_export(config: ExportConfig) -> ExportResult:
     refuse_same({"--checkpoint": original.path, "--output": config.output_path})
     from endoforge.export.check import compare
     from endoforge.export.graph import build_graph
+    from endoforge.export.web_page import build_page
 
     detector = NeuralDetector(original.path)
     frames, checked_on = _frames(config)
@@ -69,10 +73,12 @@ def run_export(config: ExportConfig) -> ExportResult:
     size, mode = detector.metadata.input_size, detector.metadata.resize_mode
     pictures = np.stack([resize_picture(frame, size, mode)[0] for frame in frames])
     agreement = compare(exported, original.model, pictures, nms_inside=inside)
-    data = exported.SerializeToString()
+    data, what = exported.SerializeToString(), f"NMS {config.nms}"
+    if config.format == "web":
+        data, what = build_page(data, detector), "a page to open in a browser"
     _write(config.output_path, data)
     lines = agreement.lines()
-    return ExportResult(config.output_path, len(data), config.nms, checked_on, lines)
+    return ExportResult(config.output_path, len(data), what, checked_on, lines)
 
 
 def _write(path: Path, data: bytes) -> None:
