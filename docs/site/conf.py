@@ -72,7 +72,7 @@ copybutton_exclude = ".linenos, .gp, .go, .c1"
 CONTENTS = {
     "Begin": ["docs/your-footage", "notebooks/README", "docs/gallery"],
     "Simulate": ["docs/simulator", "docs/datasets", "docs/sim-view"],
-    "Label": ["docs/labelling", "docs/formats"],
+    "Label": ["docs/labelling", "docs/formats", "docs/tables", "docs/depth"],
     "Train": ["docs/training", "docs/gpus", "docs/scale", "deploy/README"],
     "Use": ["docs/inference", "docs/api", "docs/site/reference"],
     "How well": ["docs/sim2real", "docs/performance", "benchmarks/README", "docs/log"],

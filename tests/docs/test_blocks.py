@@ -56,8 +56,9 @@ SMALLEST = {
 BEFORE = {
     "--images to-review": "convert --format cvat --predicted assets/datasets/mine to-review",
     "--input-root shards": "convert --format webdataset captures shards",
+    "tables/": "convert --format parquet captures tables",
 }
-"""What a page has typed before, and a line needs."""
+"""What a page has typed before, and a line or an example needs."""
 NOT_THERE = ("no such video, folder or device", "no such device")
 """How the parser itself speaks of a `sim-view --source` that isn't here."""
 
@@ -85,6 +86,13 @@ def complaint(args: list[str]) -> str:
 def globbed(word: str) -> list[str]:
     """A word as a shell gives it on."""
     return sorted(map(str, Path().glob(word))) if "*" in word else [word]
+
+
+def type_before(text: str) -> None:
+    """Do what a page has typed before it comes to such a line or example."""
+    for named, typed in BEFORE.items():
+        if named in text:
+            assert cli.run(shlex.split(typed)) == 0, typed
 
 
 @pytest.fixture(scope="session")
@@ -151,10 +159,9 @@ def test_a_line_does_what_the_page_says(
         shutil.rmtree(written, ignore_errors=True)
     for table in blocks(ROOT / page, "toml"):
         Path("ranges.toml").write_text(table, encoding="utf-8")
-    before = [f"endoforge {typed}" for named, typed in BEFORE.items() if named in line]
-    for typed in [*before, small(line, SMALLEST)]:
-        words = [there for word in arguments(typed) for there in globbed(word)]
-        assert cli.run(words) == 0, f"{typed}\n{capsys.readouterr().err}"
+    type_before(line)
+    words = [there for word in arguments(small(line, SMALLEST)) for there in globbed(word)]
+    assert cli.run(words) == 0, f"{line}\n{capsys.readouterr().err}"
 
 
 @pytest.mark.slow
@@ -169,5 +176,6 @@ def test_a_line_does_what_the_page_says(
 )
 @pytest.mark.usefixtures("here")
 def test_an_example_in_python_runs_as_printed(page: str, code: str) -> None:
+    type_before(code)
     code = code.replace("epochs=20, batch_size=64", 'epochs=1, val_ratio=0.5, target_size="96x64"')
     exec(compile(code, page, "exec"), {"__name__": "example"})

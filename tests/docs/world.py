@@ -21,7 +21,7 @@ from endoforge.inference.drawn_video import DrawnVideo
 FPS, SIZE = 5, (160, 128)
 SIMULATED = (
     "datagen --seed 31 --runs 2 --fps 5 --from 120 --to 122 --resolution 160x128 --renderer cpu "
-    "--save instance --output-root assets/datasets/captures"
+    "--save instance,depth --output-root assets/datasets/captures"
 )
 CAPTURES = Path("assets/datasets/captures")
 RUNS = ("run_1764161446512", "run_1795697131209")
