@@ -90,6 +90,12 @@ def test_names_are_text_and_nothing_else(page):
     assert "<title>Polyp detector: a &lt;b&gt; &amp; c.safetensors</title>" in page
 
 
+def test_weights_of_the_package_are_called_so(detector, monkeypatch):
+    monkeypatch.setattr("endoforge.export.web_page.packaged_weights", lambda: detector.path)
+    page = build_page(GRAPH, detector).decode()
+    assert "<title>Polyp detector: EndoForge's own weights</title>" in unescape(page)
+
+
 def test_the_same_detector_gives_the_same_page(page, detector):
     assert build_page(GRAPH, detector).decode() == page
 

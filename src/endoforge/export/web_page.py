@@ -21,7 +21,7 @@ from endoforge.core.reading import read_regular
 from endoforge.core.text import printable
 from endoforge.detect.decode import MAX_DETECTIONS
 from endoforge.detect.neural import OBJECTNESS, NeuralDetector
-from endoforge.detect.packaged import MOST_WEIGHTS_BYTES
+from endoforge.detect.packaged import MOST_WEIGHTS_BYTES, packaged_weights
 
 PAGE_SCRIPTS = ("unpacking.js", "detector.js", "stored.js", "stage.js", "clip.js", "main.js")
 WORKER_SCRIPTS = ("resize.js", "worker.js")
@@ -40,7 +40,7 @@ def build_page(graph: bytes, detector: NeuralDetector) -> bytes:
     policy = POLICY.format(script=_digest(script), style=_digest(style))
     page = Template(_static("page.html")).substitute(
         policy=policy,
-        title=escape(printable(detector.path.name)),
+        title=escape(_name(detector)),
         style=style,
         script=script,
         score=f"{OBJECTNESS:g}",
@@ -60,7 +60,7 @@ def _facts(detector: NeuralDetector) -> dict[str, object]:
     """What the page's scripts know of the detector."""
     width, height = detector.metadata.input_size
     return {
-        "name": printable(detector.path.name),
+        "name": _name(detector),
         "input": {"width": width, "height": height},
         "resize_mode": detector.metadata.resize_mode,
         "classes": detector.classes,
@@ -68,11 +68,17 @@ def _facts(detector: NeuralDetector) -> dict[str, object]:
     }
 
 
+def _name(detector: NeuralDetector) -> str:
+    """How the page calls the weights."""
+    packaged = detector.path == packaged_weights()
+    return "EndoForge's own weights" if packaged else printable(detector.path.name)
+
+
 def _about(detector: NeuralDetector) -> list[tuple[str, str]]:
     """What the page tells of the detector, as names and values."""
     width, height = detector.metadata.input_size
     return [
-        ("Weights", printable(detector.path.name)),
+        ("Weights", _name(detector)),
         (
             "SHA-256 of the weights",
             hashlib.sha256(read_regular(detector.path, MOST_WEIGHTS_BYTES)).hexdigest(),
