@@ -1,6 +1,7 @@
 """Records a step as one CUDA graph, whose kernels the GPU replays without waiting for Python."""
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -8,6 +9,7 @@ from torch import Tensor
 WARM_UPS = 2
 """Calls before the recording: the first ones choose algorithms, compile and take memory."""
 
+Result = TypeVar("Result")
 TensorFunction = Callable[..., Sequence[Tensor]]
 
 
@@ -52,14 +54,14 @@ def _warm_up(function: TensorFunction, inputs: Sequence[Tensor]) -> None:
     torch.cuda.current_stream().wait_stream(side)
 
 
-def compile_for_training(function: TensorFunction) -> TensorFunction:
+def compile_for_training(function: Callable[..., Result]) -> Callable[..., Result]:
     """Compile `function` to fused kernels that give the same bits each time.
 
     Compiles when first called, and raises TorchDynamoException then where there is no compiler.
     """
     # Without it each compilation tries out anew which way of adding up is the fastest. Set as an
     # option, it holds for the backward pass too: what is set in torch._inductor.config doesn't.
-    compiled: TensorFunction = torch.compile(
+    compiled: Callable[..., Result] = torch.compile(
         function, dynamic=False, options={"deterministic": True}
     )
     return compiled

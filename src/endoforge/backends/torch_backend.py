@@ -2,7 +2,7 @@
 
 import copy
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -22,7 +22,7 @@ from endoforge.backends.recipe import (
     average_decay,
 )
 from endoforge.backends.side_stream import LateNumber, SideStream
-from endoforge.backends.views import Chance, as_batch_view, cells_of, make_views
+from endoforge.backends.views import Chance, as_batch_view, cells_of, make_views, part_of
 from endoforge.data.loader import Batch
 from endoforge.detect.detections import Detections
 from endoforge.detect.loss import DetectionLoss, detection_loss
@@ -141,31 +141,35 @@ class TorchBackend:
         """Take a step, all of it on the device, and give its loss and its mean IoU, scalars."""
         return self._learn_by(self._forward, inputs)
 
-    def _learn_by(self, forward: TensorFunction, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    def _learn_by(
+        self, forward: Callable[..., Tensor], inputs: Sequence[Tensor]
+    ) -> tuple[Tensor, Tensor]:
         self._model.train()
         self._optimizer.zero_grad(set_to_none=True)
         self._seen.forget()
-        own = list(forward(*inputs))
-        if own[0].requires_grad:  # not where a process has no part of a batch
+        sums = torch.zeros(3, device=self._device)
+        at_once = self._device.type == "cuda"
+        for rows in parts_to_pass(len(inputs[0]), at_once=at_once):
+            own = forward(*part_of(inputs, rows))
             own[0].backward()  # type: ignore[no-untyped-call]
-        loss = DetectionLoss(*self._add_up(torch.stack(own).detach()).unbind())
+            sums += own.detach()
+        loss = DetectionLoss(*self._add_up(sums).unbind())
         self._descend(loss.num_positive.clamp(min=1))
         self._seen.follow(self._num_rows)
         self._follow()
         return loss.total, loss.mean_iou
 
-    def _forward(self, *inputs: Tensor) -> list[Tensor]:
-        """Augment a batch, ask the net, and give the fields of its DetectionLoss."""
+    def _forward(self, *inputs: Tensor) -> Tensor:
+        """Augment a part of a batch, ask the net, and give the fields of its DetectionLoss, (3,).
+
+        To go backward from the first.
+        """
         views, boxes, classes, num_boxes = make_views(*inputs)
+        with autocast(self._device.type, torch.bfloat16, enabled=_has_bfloat16(self._device)):
+            raw = self._model(views)
         cells = cells_of(views, self.model_config)
-        sums = list(views.new_zeros(3).unbind())
-        for rows in parts_to_pass(len(views), at_once=self._device.type == "cuda"):
-            with autocast(self._device.type, torch.bfloat16, enabled=_has_bfloat16(self._device)):
-                raw = self._model(views[rows])
-            loss = detection_loss(raw.float(), boxes[rows], classes[rows], num_boxes[rows], cells)
-            own = (loss.loss_sum, loss.overlap_sum, loss.num_positive)
-            sums = [so_far + more for so_far, more in zip(sums, own, strict=True)]
-        return sums
+        loss = detection_loss(raw.float(), boxes, classes, num_boxes, cells)
+        return torch.stack([loss.loss_sum, loss.overlap_sum, loss.num_positive])
 
     def _fast(self, inputs: Sequence[Tensor]) -> TensorFunction:
         """Give the step for such inputs: on CUDA GPUs compiled and recorded, else plain."""

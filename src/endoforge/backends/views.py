@@ -1,6 +1,6 @@
 """Makes what a step learns from: a batch and chance, augmented alike for every backend."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Generator, Tensor
@@ -85,6 +85,16 @@ def make_views(
         paint_chance, tile, fields = drawn
         pictures = paint(pictures, paint_chance, fields)
     return augment(pictures, boxes, classes, num_boxes, Draws(chance, noise_at), tile)
+
+
+def part_of(inputs: Sequence[Tensor], rows: slice) -> Sequence[Tensor]:
+    """Give some rows of what `Chance.inputs` gave, and with them what is the same for all."""
+    if rows == slice(0, len(inputs[0])):
+        return inputs
+    *own, noise_at = inputs[:6]
+    paint_chance, tiles = ([inputs[6]], inputs[7:]) if len(inputs) > 7 else ([], inputs[6:])
+    chosen = [one[rows] for one in (*own, *paint_chance)]
+    return [*chosen[:5], noise_at, *chosen[5:], *tiles]
 
 
 def cells_of(images: Tensor, config: TinyDetConfig) -> Cells:
