@@ -103,7 +103,10 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         for name in arguments.detectors:
-            print(json.dumps(measured(arguments.root, name, arguments.of or arguments.root.name)), flush=True)
+            print(
+                json.dumps(measured(arguments.root, name, arguments.of or arguments.root.name)),
+                flush=True,
+            )
     except UserError as error:
         parser.error(str(error))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from endoforge.cards.config import CardConfig
 from endoforge.cards.model_card import known_weights, model_card
-from endoforge.cards.reported_scores import scores_of
+from endoforge.cards.reported_scores import ReportedScores, scores_of
 from endoforge.core.errors import UserError
 from endoforge.core.files import write_atomic
 from endoforge.core.folders import make_folder_of
@@ -33,14 +33,14 @@ class CardResult:
 
 
 def run_card(config: CardConfig) -> CardResult:
-    """Make the card of `config.weights`; write it to `config.output`, if that is given.
+    """Make the card of `config.checkpoint`; write it to `config.output`, if that is given.
 
     Raises UserError for weights, a report, notes or an output that can't be used.
     """
-    path = weights_file(config.weights)
+    path = weights_file(config.checkpoint)
     _check_output(config, path)
     weights = known_weights(path)
-    scores = []
+    scores: list[ReportedScores] = []
     if config.report is not None:
         scores, left_out = scores_of(Path(config.report), weights.digest)
         for line in left_out.lines():
@@ -72,7 +72,9 @@ def _notes(given: str) -> str:
     try:
         return decode_text(read_regular(given, MOST_NAMES_BYTES))
     except UnicodeDecodeError as error:
-        raise UserError(f"--notes {printable(given)}: is no text; name a file of Markdown") from error
+        raise UserError(
+            f"--notes {printable(given)}: is no text; name a file of Markdown"
+        ) from error
     except OSError as error:
         why = error.strerror or error
         raise UserError(f"--notes {printable(given)}: {why}; name a file of Markdown") from error

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -130,7 +130,9 @@ def scores_of(report: Path, digest: str) -> tuple[list[ReportedScores], Tally]:
             scores.append(found)
     if not scores:
         why = "; ".join(left_out.lines()) or "it is empty"
-        raise UserError(f"{_named(report)}: tells nothing of these weights ({why}); {_MEND} of them")
+        raise UserError(
+            f"{_named(report)}: tells nothing of these weights ({why}); {_MEND} of them"
+        )
     return scores, left_out
 
 

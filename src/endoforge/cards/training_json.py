@@ -124,8 +124,11 @@ def _began_with(told: _TrainingJson) -> str:
     return f"{code(Path(start).name)}, whose SHA-256 begins with {code(digest)}"
 
 
-
 def _scores_of_best(state: _State) -> list[ReportedScores]:
     if state.best_validation is None:
         return []
-    return [state.best_validation.scores("frames held out of its training, by which these weights were chosen")]
+    return [
+        state.best_validation.scores(
+            "frames held out of its training, by which these weights were chosen"
+        )
+    ]
