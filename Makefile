@@ -78,7 +78,7 @@ $(LOWEST)/.torch-$(TORCH): pyproject.toml constraints.txt tools/lowest_versions.
 fuzz: env
 	@end=$$(( $$(date +%s) + $(FUZZ_SECONDS) )); \
 	while [ $$(date +%s) -lt $$end ]; do \
-	  FUZZ_EXAMPLES=500 $(BIN)/pytest -q tests/fuzz/test_readers.py || exit 1; \
+	  FUZZ_EXAMPLES=500 $(BIN)/pytest -q tests/fuzz/test_readers.py tests/fuzz/test_what_cards_read.py || exit 1; \
 	done
 
 golden: env
