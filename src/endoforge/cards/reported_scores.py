@@ -42,20 +42,20 @@ class ReportedScores:
     """Of the boxes up to such a share of the picture: how many there are, and the part found."""
 
 
-class _Line(BaseModel):
+class _ReportPart(BaseModel):
     """What a line must hold; fields that aren't known are passed over."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 
 
-class _AtIou(_Line):
+class _AtIou(_ReportPart):
     iou: Share
     tp: Count
     fp: Count
     fn: Count
 
 
-class ValidationLine(_Line):
+class ValidationLine(_ReportPart):
     """The metrics of a set of frames, as `Metrics.to_record` makes them."""
 
     images: Count
@@ -91,7 +91,7 @@ class _EvalLine(ValidationLine):
         return self.scores(f"{which} {plain(Path(self.input_root).name)}")
 
 
-class _RealLine(_Line):
+class _RealLine(_ReportPart):
     """What benchmarks/real.py wrote."""
 
     of: str
