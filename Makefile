@@ -6,9 +6,9 @@
 # make golden  renew what the renderer's slow twin sees (tests/sim/moments.npz)
 # make figures  renew the pictures of the README
 # make flags   renew the tables of flags in the documents
-# make cards  renew the cards of docs/cards/
 # make gallery  renew the pictures of docs/gallery.md
 # make view-shots  renew the pictures of docs/sim-view.md and of the timeline
+# make cards  renew the cards of docs/cards/
 # make clean  remove what `make demo` wrote (the environment stays)
 
 PYTHON ?= python3
@@ -21,7 +21,7 @@ TORCH  ?=
 # Files in the order of tests/conftest.py, the longest first; else xdist begins with those of most tests.
 SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: env demo test test-lowest fuzz golden figures flags cards gallery view-shots clean
+.PHONY: env demo test test-lowest fuzz golden figures flags gallery view-shots clean
 .DEFAULT_GOAL := env
 
 env: $(STAMP)
@@ -90,15 +90,16 @@ figures: env
 flags: env
 	$(BIN)/python tools/make_flag_tables.py
 
-cards: env
-	$(BIN)/python tools/make_cards.py
-
 gallery: env
 	$(BIN)/python tools/make_gallery.py
 
 view-shots: env
 	$(BIN)/python -m tools.make_view_shots
 	$(BIN)/python -m tools.make_timeline_shot
+
+.PHONY: cards
+cards: env
+	$(BIN)/python tools/make_cards.py
 
 clean:
 	rm -rf demo
