@@ -11,6 +11,7 @@
 # make gallery  renew the pictures of docs/gallery.md
 # make view-shots  renew the pictures of docs/sim-view.md and of the timeline
 # make site   the documentation as a web site (site/index.html); a warning or a broken link ends it
+# make cards  renew the cards of docs/cards/
 # make clean  remove what `make demo` wrote (the environment stays)
 
 PYTHON ?= python3
@@ -23,7 +24,7 @@ TORCH  ?=
 # Files in the order of tests/conftest.py, the longest first; else xdist begins with those of most tests.
 SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: env demo test lint quick test-lowest fuzz golden figures flags gallery view-shots site clean
+.PHONY: env demo test lint quick test-lowest fuzz golden figures flags gallery view-shots site cards clean
 .DEFAULT_GOAL := env
 
 env: $(STAMP)
@@ -90,7 +91,7 @@ $(LOWEST)/.torch-$(TORCH): pyproject.toml constraints.txt tools/lowest_versions.
 fuzz: env
 	@end=$$(( $$(date +%s) + $(FUZZ_SECONDS) )); \
 	while [ $$(date +%s) -lt $$end ]; do \
-	  FUZZ_EXAMPLES=500 $(BIN)/pytest -q tests/fuzz/test_readers.py || exit 1; \
+	  FUZZ_EXAMPLES=500 $(BIN)/pytest -q tests/fuzz/test_readers.py tests/fuzz/test_what_cards_read.py || exit 1; \
 	done
 
 golden: env
@@ -114,6 +115,9 @@ site: env
 	rm -rf site
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -c docs/site . site
 	@echo "open site/index.html"
+
+cards: env
+	$(BIN)/python tools/make_cards.py
 
 clean:
 	rm -rf demo

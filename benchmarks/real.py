@@ -4,8 +4,9 @@
     python benchmarks/real.py assets/real packaged checkpoints/tinydet.safetensors heuristic
 
 One line for each detector, which also says how many boxes there are by their share of the picture
-(up to so much of it), and which part of them is found at a score of 0.3. Frames are for measuring
-only: nothing is learned from them.
+(up to so much of it), and which part of them is found at a score of 0.3; of which frames (`--of`),
+and of which weights, by the digest of their file, so that `endoforge card --report` can tell them
+apart. Frames are for measuring only: nothing is learned from them.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from endoforge.detect.decode import MIN_SCORE, NMS_IOU
 from endoforge.detect.detections import Detections, Detector
 from endoforge.detect.heuristic import HeuristicDetector
 from endoforge.detect.neural import NeuralDetector
+from endoforge.detect.packaged import weights_digest
 from endoforge.evaluate.matching import Matches, Truth, assign_picture, match_all
 from endoforge.evaluate.metrics import measure
 
@@ -67,11 +69,12 @@ def detector(name: str) -> Detector:
     return neural
 
 
-def measured(root: Path, name: str) -> dict[str, Any]:
-    """How well one detector does on all frames of the root."""
+def measured(root: Path, name: str, of: str) -> dict[str, Any]:
+    """How well one detector does on all frames of the root; `of` says in words which they are."""
     frames = index_root(root).frames
     truths = [Truth(frame.boxes, np.zeros(len(frame.boxes), np.int64)) for frame in frames]
     asked = detector(name)
+    digest = weights_digest(asked.path) if isinstance(asked, NeuralDetector) else None
     found: list[Detections] = [asked.detect(read_picture(f.image_path)) for f in frames]
     metrics = measure(found, truths, class_names=CLASSES, obj_thresh=0.3, iou_threshs=[IOU])
     scores = {"ap50": metrics.ap50, "ap": metrics.ap, "ap75": metrics.ap75}
@@ -80,6 +83,8 @@ def measured(root: Path, name: str) -> dict[str, Any]:
         "benchmark": "real",
         "version": __version__,
         "detector": Path(name).name,
+        "weights_sha256": digest,
+        "of": of,
         "frames": len(frames),
         "boxes": sum(map(len, truths)),
         **{key: value and round(value, 4) for key, value in scores.items()},
@@ -94,10 +99,14 @@ def main() -> None:
     )
     parser.add_argument("root", type=Path, help="capture runs")
     parser.add_argument("detectors", nargs="+", help="checkpoints, packaged, or heuristic")
+    parser.add_argument("--of", help="what the frames are (default: the name of the root)")
     arguments = parser.parse_args()
     try:
         for name in arguments.detectors:
-            print(json.dumps(measured(arguments.root, name)), flush=True)
+            print(
+                json.dumps(measured(arguments.root, name, arguments.of or arguments.root.name)),
+                flush=True,
+            )
     except UserError as error:
         parser.error(str(error))
 

@@ -17,6 +17,7 @@ from endoforge.core.errors import UserError
 from endoforge.core.logs import start_logging
 
 NEEDED = {
+    "card": ["packaged"],
     "overlay-labels": ["RUN"],
     "import": ["--format", "yolo", "--images", "images"],
     "convert": ["--format", "coco", "RUNS", "OUT"],

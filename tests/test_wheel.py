@@ -1,14 +1,19 @@
-"""An installed wheel, away from the sources: mypy sees the types of the public names."""
+"""What is released: a wheel that works away from the sources, typed, and an archive of sources."""
 
+import os
 import re
 import subprocess
 import sys
+import tarfile
 import venv
 import zipfile
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
+from endoforge import __version__
 from endoforge.sim.randomization import NAMED, load_randomization, randomization_toml
 
 ROOT = Path(__file__).parents[1]
@@ -54,13 +59,36 @@ WRONG = {
 }  # fmt: skip
 
 
+QUICK = ["tests/evaluate/test_metrics.py", "tests/test_public.py::test_the_three_lists_are_one"]
+"""Tests that an archive of sources can run with no checkout around it."""
+IN_PYTHON = """
+import numpy as np
+
+import endoforge
+from endoforge import cli
+
+print(endoforge.__file__)
+frame = np.full((96, 160, 3), 90, np.uint8)
+print(type(endoforge.load_detector().detect(frame)).__name__)
+assert cli.run(["detect", "picture.png", "--device", "cpu"]) == 0
+assert cli.run(["card", "packaged"]) == 0
+"""
+
+
 @pytest.fixture(scope="module")
-def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the wheel and the archive of these sources."""
+    folder = tmp_path_factory.mktemp("released")
+    build = [sys.executable, "-m", "hatchling", "build", "-d", str(folder)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def python(released: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Python that has the wheel of these sources, and beside it what the tests' own has."""
     folder = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
-    [wheel] = folder.glob("*.whl")
+    [wheel] = released.glob("*.whl")
     venv.create(folder / "venv", symlinks=True)
     [packages] = (folder / "venv").glob("lib/python*/site-packages")
     zipfile.ZipFile(wheel).extractall(packages)  # what `pip install --no-deps` does of pure Python
@@ -119,3 +147,79 @@ def test_mypy_reports_a_wrong_use(python: Path, tmp_path: Path) -> None:
     for number, (error, kind) in enumerate(zip(errors, WRONG.values(), strict=True), 2):
         assert error.startswith(f"user.py:{number}: ")
         assert error.endswith(f"[{kind}]")
+
+
+def outside(python: Path, folder: Path, *words: str) -> str:
+    """What the installed package prints, with nothing of the checkout within reach."""
+    kept = {name: os.environ[name] for name in ("XDG_CACHE_HOME",) if name in os.environ}
+    done = subprocess.run(
+        [str(python), *words], cwd=folder, env=kept, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_it_brings_a_command_and_says_its_version(python: Path, tmp_path: Path) -> None:
+    assert outside(python, tmp_path, "-m", "endoforge", "--version") == f"endoforge {__version__}\n"
+    code = (
+        "from importlib.metadata import entry_points, version\n"
+        "[command] = entry_points(group='console_scripts', name='endoforge')\n"
+        "print(version('endoforge'), command.load().__module__)"
+    )
+    assert outside(python, tmp_path, "-c", code) == f"{__version__} endoforge.cli\n"
+
+
+@pytest.mark.slow
+def test_it_has_every_file_of_the_sources(released: Path) -> None:
+    [wheel] = released.glob("*.whl")
+    in_wheel = {name for name in zipfile.ZipFile(wheel).namelist() if "dist-info" not in name}
+    source = ROOT / "src"
+    files = [path for path in source.rglob("*") if path.is_file()]
+    assert in_wheel == {
+        str(path.relative_to(source)) for path in files if "__pycache__" not in path.parts
+    }
+
+
+@pytest.mark.slow
+def test_it_detects_with_its_own_weights(python: Path, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "picture.png"), np.full((64, 96, 3), 90, np.uint8))
+    printed = outside(python, tmp_path, "-c", IN_PYTHON).splitlines()
+    assert str(python.parents[1]) in printed[0]
+    assert printed[1] == "Detections"
+    assert "# Model card: the weights that come with EndoForge" in printed
+    [line] = (tmp_path / "detections" / "detections.jsonl").read_text().splitlines()
+    assert "picture.png" in line
+
+
+@pytest.mark.slow
+def test_what_an_index_shows_is_in_order(released: Path) -> None:
+    files = [str(path) for path in sorted(released.iterdir())]
+    assert len(files) == 2
+    check = [sys.executable, "-m", "twine", "check", "--strict", *files]
+    done = subprocess.run(check, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_the_archive_builds_the_same_wheel_and_runs_its_tests(
+    released: Path, tmp_path: Path
+) -> None:
+    [archive] = released.glob("*.tar.gz")
+    with tarfile.open(archive) as sources:
+        sources.extractall(tmp_path, filter="data")
+    [unpacked] = tmp_path.iterdir()
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=unpacked, check=True, capture_output=True)
+    [wheel], [again] = released.glob("*.whl"), tmp_path.glob("*.whl")
+    assert again.read_bytes() == wheel.read_bytes()
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *QUICK],
+        cwd=unpacked,
+        env={**os.environ, "PYTHONPATH": str(unpacked / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert " passed" in done.stdout

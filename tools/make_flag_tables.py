@@ -10,6 +10,7 @@ from typing import Any, get_args, get_type_hints
 
 from tyro.conf import Positional
 
+from endoforge.cards.config import CardConfig
 from endoforge.evaluate.config import EvalConfig
 from endoforge.formats.config import ConvertConfig
 from endoforge.inference.config import DetectConfig, ImportCommandConfig
@@ -94,6 +95,7 @@ def renewed(page: str) -> str:
     tables = {
         "flags-of-train": table(TrainConfig, TrainHpConfig),
         "flags-of-eval": table(EvalConfig),
+        "flags-of-card": table(CardConfig),
         "flags-of-sim-view": table(SimViewConfig),
         "flags-of-import": table(ImportCommandConfig),
         "flags-of-convert": table(ConvertConfig),

@@ -23,8 +23,8 @@ language = "en"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton"]
 root_doc = "README"
 include_patterns = [
-    *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"),
-    *("docs/*.md", "docs/site/*.md", "deploy/README.md", "benchmarks/README.md"),
+    *("README.md", "CHANGELOG.md", "CODE_OF_CONDUCT.md", "CONTRIBUTING.md", "SECURITY.md"),
+    *("docs/*.md", "docs/cards/*.md", "docs/site/*.md", "deploy/README.md", "benchmarks/README.md"),
     "notebooks/README.md",
 ]
 # Not even looked into: an environment has thousands of folders.
@@ -70,13 +70,18 @@ html_theme_options = {
 copybutton_exclude = ".linenos, .gp, .go, .c1"
 
 CONTENTS = {
-    "Begin": ["docs/your-footage", "notebooks/README", "docs/gallery"],
+    "Begin": ["docs/installing", "docs/your-footage", "notebooks/README", "docs/gallery"],
     "Simulate": ["docs/simulator", "docs/datasets", "docs/sim-view"],
     "Label": ["docs/labelling", "docs/formats", "docs/tables", "docs/depth"],
     "Train": ["docs/training", "docs/gpus", "docs/scale", "deploy/README"],
     "Use": ["docs/inference", "docs/api", "docs/site/reference"],
-    "How well": ["docs/sim2real", "docs/performance", "benchmarks/README", "docs/log"],
-    "The project": ["docs/architecture", "CONTRIBUTING", "SECURITY", "CHANGELOG"],
+    "How well": [
+        *("docs/sim2real", "docs/cards/packaged", "docs/cards/simulated-data", "docs/performance"),
+        *("benchmarks/README", "docs/log"),
+    ],
+    "The project": [
+        *("docs/architecture", "CONTRIBUTING", "CODE_OF_CONDUCT", "SECURITY", "CHANGELOG"),
+    ],
 }
 """The pages in the sidebar. One that is in no list is a warning, which ends a strict build."""
 

@@ -364,6 +364,11 @@ COMMANDS = {
         "endoforge.export.config:ExportConfig",
         "endoforge.export.exporting:run_export",
     ),
+    "card": Command(
+        "write a model card of weights: what is known of them, and what isn't",
+        "endoforge.cards.config:CardConfig",
+        "endoforge.cards.card_command:run_card",
+    ),
     "bench": Command(
         "measure rendering, recording, training and detecting on this machine",
         "endoforge.bench.config:BenchConfig",

@@ -56,6 +56,7 @@ SMALLEST = {
 BEFORE = {
     "--images to-review": "convert --format cvat --predicted assets/datasets/mine to-review",
     "--input-root shards": "convert --format webdataset captures shards",
+    "--report m.jsonl": "eval --checkpoint checkpoints/tinydet_best.safetensors --metrics-out m.jsonl",
     "tables/": "convert --format parquet captures tables",
 }
 """What a page has typed before, and a line or an example needs."""

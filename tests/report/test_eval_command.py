@@ -1,3 +1,4 @@
+import hashlib
 import json
 
 import numpy as np
@@ -34,6 +35,7 @@ def test_eval_measures_every_frame_of_a_root(root, checkpoint, tmp_path):
     assert first.pop("seconds") >= 0
     assert second.pop("seconds") >= 0
     assert first == second
+    assert first["weights_sha256"] == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
     assert [entry["iou"] for entry in first["val_metrics"]] == [0.5, 0.75]
     assert first["val_metrics"][0]["batches"] == 3
     assert [point["obj_thresh"] for point in first["pr_curve"]][::18] == [0.05, 0.95]
@@ -52,6 +54,7 @@ def test_eval_of_the_heuristic_detector_needs_no_checkpoint(root, tmp_path, monk
         assert np.array_equal(one.scores, other.scores)
     record = json.loads((tmp_path / "metrics.jsonl").read_text())
     assert (record["detector"], record["checkpoint"]) == ("heuristic", None)
+    assert record["weights_sha256"] is None
 
 
 def test_eval_with_no_weights_at_hand_measures_the_packaged_ones_and_says_so(

@@ -10,7 +10,10 @@ from endoforge.report.eval_command import run_eval
 from endoforge.train.loop import train
 
 OF_TRAINING = {"epoch", "seed", "training", "loss", "lr", "seconds"}
-OF_EVAL = {"detector", "checkpoint", "input_root", "split_manifest", "seconds", "pr_curve"}
+OF_EVAL = {
+    *("detector", "checkpoint", "weights_sha256", "input_root", "split_manifest"),
+    *("seconds", "pr_curve"),
+}
 
 
 def read(path, without):

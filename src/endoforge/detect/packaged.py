@@ -1,6 +1,7 @@
 """The weights that come with EndoForge, and what is said of how a file of weights was made."""
 
 import errno
+import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass
@@ -10,7 +11,7 @@ from typing import Any
 
 from endoforge.core.errors import UserError
 from endoforge.core.parsing import parse_json
-from endoforge.core.reading import MEGABYTE, open_regular
+from endoforge.core.reading import MEGABYTE, open_regular, read_regular
 from endoforge.roots.places import read_from
 
 WEIGHTS_NAME = "tinydet.safetensors"
@@ -120,6 +121,11 @@ def check_weights_file(path: Path) -> None:
         num_bytes = file.seek(0, os.SEEK_END)
     if header_bytes > MOST_HEADER_BYTES or num_bytes > MOST_WEIGHTS_BYTES:
         raise OSError(errno.EFBIG, "larger than weights are", str(path))
+
+
+def weights_digest(path: Path) -> str:
+    """The SHA-256 of a file of weights, as 64 hex digits; raises OSError as it is read."""
+    return hashlib.sha256(read_regular(path, MOST_WEIGHTS_BYTES)).hexdigest()
 
 
 def provenance_of(path: Path) -> Provenance | None:

@@ -12,7 +12,12 @@ from endoforge.detect.decode import MIN_SCORE
 from endoforge.detect.detections import Detections
 from endoforge.detect.heuristic import HeuristicDetector
 from endoforge.detect.neural import NeuralDetector
-from endoforge.detect.packaged import DEFAULT_CHECKPOINT, packaged_weights, provenance_of
+from endoforge.detect.packaged import (
+    DEFAULT_CHECKPOINT,
+    packaged_weights,
+    provenance_of,
+    weights_digest,
+)
 from endoforge.detect.predict import predict
 from endoforge.evaluate.config import EvalConfig
 from endoforge.evaluate.validate import Predict
@@ -41,6 +46,8 @@ class Subject:
     """What computes, for people."""
     facts: list[tuple[str, str]]
     """What else there is to say of it, for people."""
+    weights_sha256: str | None = None
+    """Of the weights' file, as hex digits; None of a detector that has none."""
 
 
 def subject_of(config: EvalConfig) -> Subject:
@@ -74,6 +81,7 @@ def _trained(config: EvalConfig) -> Subject:
             ("written by", f"EndoForge {metadata.version}"),
             *([("made by", str(provenance))] if provenance else []),
         ],
+        weights_sha256=weights_digest(checkpoint),
     )
 
 

@@ -1,19 +1,17 @@
 """Opens the detector that flags name, says in words which one it is, and shows it pictures."""
 
-import hashlib
 import logging
 import time
 from collections.abc import Iterator
 
 from endoforge.backends.compute import pick_compute
 from endoforge.backends.loading import describe_detector
-from endoforge.core.reading import read_regular
 from endoforge.core.text import printable
 from endoforge.detect.decode import MIN_SCORE
 from endoforge.detect.detections import Detections
 from endoforge.detect.heuristic import HeuristicDetector
 from endoforge.detect.neural import NeuralDetector
-from endoforge.detect.packaged import MOST_WEIGHTS_BYTES, packaged_weights, provenance_of
+from endoforge.detect.packaged import packaged_weights, provenance_of, weights_digest
 from endoforge.inference.config import DetectConfig
 from endoforge.inference.material import InputPicture
 
@@ -42,7 +40,7 @@ class OpenedDetector:
             if (made := provenance_of(path)) is not None:
                 log.info("these weights were made by: %s", made)
             self.detector = neural
-            self.digest = hashlib.sha256(read_regular(path, MOST_WEIGHTS_BYTES)).hexdigest()
+            self.digest = weights_digest(path)
             is_ours = path == packaged_weights()
             self.name = "packaged weights" if is_ours else printable(path.name)
             self.described = describe_detector(neural, compute)

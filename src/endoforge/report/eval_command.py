@@ -194,6 +194,7 @@ def _record(result: EvalResult, batches: int) -> dict[str, Any]:
     record = {
         "detector": config.detector,
         "checkpoint": config.weights,
+        "weights_sha256": result.subject.weights_sha256,
         "input_root": config.input_root,
         "split_manifest": config.split_manifest,
         **metrics.to_record(batches),

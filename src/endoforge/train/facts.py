@@ -1,14 +1,12 @@
 """What makes a training the one that it is: what it starts from, and what must not change."""
 
-import hashlib
 import logging
 from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from endoforge.core.errors import UserError
-from endoforge.core.reading import read_regular
-from endoforge.detect.packaged import MOST_WEIGHTS_BYTES, weights_file
+from endoforge.detect.packaged import weights_digest, weights_file
 from endoforge.detect.tinydet import TinyDetConfig, build_tinydet, take_by_class
 from endoforge.detect.weights import load_weights
 from endoforge.roots.fetching import fetch_file
@@ -49,8 +47,7 @@ def load_start(path: str | None, model: TinyDetConfig) -> StartWeights | None:
             f"--demo-checkpoint {path}: of another model, {found}, than the one to train: give "
             f"--model {found}, or name weights of {model.name}"
         )
-    digest = hashlib.sha256(read_regular(file, MOST_WEIGHTS_BYTES)).hexdigest()
-    return StartWeights(start.state_dict(), metadata.model.classes, digest)
+    return StartWeights(start.state_dict(), metadata.model.classes, weights_digest(file))
 
 
 def with_classes(start: StartWeights, model: TinyDetConfig, seed: int) -> StartWeights:
