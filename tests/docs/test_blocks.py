@@ -56,7 +56,9 @@ SMALLEST = {
 BEFORE = {
     "--images to-review": "convert --format cvat --predicted assets/datasets/mine to-review",
     "--input-root shards": "convert --format webdataset captures shards",
-    "--report m.jsonl": "eval --checkpoint checkpoints/tinydet_best.safetensors --metrics-out m.jsonl",
+    "--report m.jsonl": (
+        "eval --checkpoint checkpoints/tinydet_best.safetensors --metrics-out m.jsonl"
+    ),
     "tables/": "convert --format parquet captures tables",
 }
 """What a page has typed before, and a line or an example needs."""
