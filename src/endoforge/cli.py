@@ -364,6 +364,16 @@ COMMANDS = {
         "endoforge.export.config:ExportConfig",
         "endoforge.export.exporting:run_export",
     ),
+    "push": Command(
+        "put weights or shards to the Hugging Face Hub",
+        "endoforge.hub.config:PushConfig",
+        "endoforge.hub.pushing:run_push",
+    ),
+    "pull": Command(
+        "bring weights or shards from the Hugging Face Hub, and check them",
+        "endoforge.hub.config:PullConfig",
+        "endoforge.hub.pulling:run_pull",
+    ),
     "bench": Command(
         "measure rendering, recording, training and detecting on this machine",
         "endoforge.bench.config:BenchConfig",

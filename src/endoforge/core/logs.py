@@ -24,7 +24,8 @@ def start_logging(level: LogLevel) -> None:
     handler = _Handler()
     handler.setFormatter(_Formatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for name in ("matplotlib", "botocore", "aiobotocore"):  # fonts found, credentials found
+    # Fonts found, credentials found, requests made.
+    for name in ("matplotlib", "botocore", "aiobotocore", "httpx2", "wandb"):
         logging.getLogger(name).setLevel("WARNING")
 
 
