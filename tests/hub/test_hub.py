@@ -52,7 +52,7 @@ def hub(tmp_path, monkeypatch) -> Iterator[StandIn]:
 def weights(tmp_path) -> Path:
     model = TinyDetConfig(classes=("Ip", "adenoma `x`\n# no heading"))
     metadata = WeightsMetadata(model=model, input_size=(64, 48), resize_mode="letterbox")
-    path = tmp_path / "trained.safetensors"
+    path: Path = tmp_path / "trained.safetensors"
     save_weights(path, build_tinydet(model, seed=1).state_dict(), metadata)
     return path
 

@@ -24,8 +24,8 @@ def start_logging(level: LogLevel) -> None:
     handler = _Handler()
     handler.setFormatter(_Formatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # Fonts found, credentials found, requests made.
-    for name in ("matplotlib", "botocore", "aiobotocore", "httpx2", "wandb"):
+    # Plugins found, fonts found, credentials found, requests made.
+    for name in ("alembic", "matplotlib", "botocore", "aiobotocore", "httpx2", "wandb"):
         logging.getLogger(name).setLevel("WARNING")
 
 

@@ -150,6 +150,5 @@ def _import_mlflow() -> Any:
         raise UserError(
             f'--mlflow needs more packages: pip install "endoforge[mlflow]" ({error})'
         ) from error
-    for noisy in ("mlflow", "alembic"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("mlflow").setLevel(logging.WARNING)  # after the import, which sets it too
     return mlflow
