@@ -196,7 +196,7 @@ def test_every_flag_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> Non
         text = capsys.readouterr().out
         for field in (*fields(config), *fields(general)):
             flag = "--" + OTHERWISE.get(field.name, field.name).replace("_", "-")
-            if field.name in ("paths", "what", "to", "source"):
+            if field.name in ("paths", "what", "to", "repository"):
                 flag = POSITIONAL[name]
             assert flag in text or field.name.upper() in text, (name, flag)
 

@@ -92,8 +92,8 @@ def push(what, to=ADDRESS, **more):
     return run_push(PushConfig(what=str(what), to=to, **more))
 
 
-def pull(source=ADDRESS, **more):
-    return run_pull(PullConfig(source=source, **more))
+def pull(repository=ADDRESS, **more):
+    return run_pull(PullConfig(repository=repository, **more))
 
 
 def refused(call, *words):

@@ -66,7 +66,7 @@ class PullConfig:
     auth login, or HF_TOKEN.
     """
 
-    source: Positional[Annotated[str, arg(metavar="hf://USER/NAME")]] = ""
+    repository: Positional[Annotated[str, arg(metavar="hf://USER/NAME")]] = ""
     """The repository: hf://USER/NAME of weights, hf://datasets/USER/NAME of shards. @REVISION, a
     commit, holds it still."""
 
@@ -77,12 +77,12 @@ class PullConfig:
     def __post_init__(self) -> None:
         if self.output is not None and not self.output.strip():
             raise UserError("--output: expected the name of a file or folder, got nothing")
-        parse_address(self.source)
+        parse_address(self.repository)
 
     @property
     def address(self) -> HubAddress:
         """The repository to bring from."""
-        return parse_address(self.source)
+        return parse_address(self.repository)
 
     @property
     def place(self) -> str:

@@ -15,7 +15,7 @@ from endoforge.train.reports import Outcome, Plan
 
 log = logging.getLogger(__name__)
 
-OPEN_S, CLOSE_S = 30, 20
+OPEN_S, CLOSE_S = 15, 20
 """How long W&B may take to begin a run, before it is kept on the disk, and to end one."""
 MARK_NAME = "endoforge_steps.json"
 """In the folder of an offline run: how far it goes, which W&B itself can't tell there."""
