@@ -8,9 +8,12 @@ import pytest
 
 from endoforge.backends.base import StepResult
 from endoforge.train import experiments
+from endoforge.train.config import TrainConfig
 from endoforge.train.experiments import ExperimentSink, ReportRow
 from endoforge.train.loop import train
 from endoforge.train.reports import EpochReport, Plan, StepReport
+
+from .conftest import Recorder
 
 PLAN = Plan(
     epochs=9,
@@ -52,11 +55,18 @@ class Service:
         return [row.step for row in self.rows]
 
 
-@pytest.fixture
-def epoch_report(small_config, recorder) -> EpochReport:
-    train(small_config(epochs=1))
-    report: EpochReport = recorder.epochs[0]
-    return report
+@pytest.fixture(scope="module")
+def epoch_report(small_root, tmp_path_factory) -> EpochReport:
+    heard = Recorder()
+    config = TrainConfig(
+        input_root=str(small_root),
+        ckpt_dir=str(tmp_path_factory.mktemp("saves")),
+        target_size="64x32",
+        val_ratio=0.33,
+        device="cpu",
+    )
+    train(config, [heard])
+    return heard.epochs[0]
 
 
 def told(service, *reports, status="done", every=1):
