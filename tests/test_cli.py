@@ -23,6 +23,8 @@ NEEDED = {
     "convert": ["--format", "coco", "RUNS", "OUT"],
     "detect": ["PICTURE"],
     "select": ["RUNS"],
+    "push": ["WEIGHTS", "hf://me/polyps"],
+    "pull": ["hf://me/polyps"],
 }
 """What a command can't do without."""
 POSITIONAL = {
@@ -30,6 +32,8 @@ POSITIONAL = {
     "convert": "RUNS|ADDRESS... OUT|ADDRESS",
     "detect": "IMAGES|VIDEO|FOLDER...",
     "select": "RUNS...",
+    "push": "WEIGHTS|SHARDS hf://USER/NAME",
+    "pull": "hf://USER/NAME",
 }
 SMALL = ["--resolution", "160x96", "--renderer", "cpu"]
 SIMULATE = ["--simulate", "--steps", "40", "--epochs", "2", "--device", "cpu"]
@@ -193,7 +197,7 @@ def test_every_flag_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> Non
         text = capsys.readouterr().out
         for field in (*fields(config), *fields(general)):
             flag = "--" + OTHERWISE.get(field.name, field.name).replace("_", "-")
-            if field.name == "paths":
+            if field.name in ("paths", "what", "to", "repository"):
                 flag = POSITIONAL[name]
             assert flag in text or field.name.upper() in text, (name, flag)
 

@@ -13,6 +13,7 @@ from tyro.conf import Positional
 from endoforge.cards.config import CardConfig
 from endoforge.evaluate.config import EvalConfig
 from endoforge.formats.config import ConvertConfig
+from endoforge.hub.config import PullConfig, PushConfig
 from endoforge.inference.config import DetectConfig, ImportCommandConfig
 from endoforge.select.config import SelectConfig
 from endoforge.train.config import TrainConfig, TrainHpConfig
@@ -21,7 +22,14 @@ from endoforge.view.config import SimViewConfig
 POSITIONAL = get_args(Positional[str])[1]
 PAGES = [
     Path(__file__).parents[1] / "docs" / name
-    for name in ("training.md", "sim-view.md", "formats.md", "inference.md", "labelling.md")
+    for name in (
+        "training.md",
+        "sim-view.md",
+        "formats.md",
+        "inference.md",
+        "labelling.md",
+        "hub.md",
+    )
 ]
 
 
@@ -101,6 +109,8 @@ def renewed(page: str) -> str:
         "flags-of-convert": table(ConvertConfig),
         "flags-of-detect": table(DetectConfig),
         "flags-of-select": table(SelectConfig),
+        "flags-of-push": table(PushConfig),
+        "flags-of-pull": table(PullConfig),
     }
     for name, text in tables.items():
         start, end = f"<!-- {name} -->", f"<!-- end of {name} -->"

@@ -369,6 +369,16 @@ COMMANDS = {
         "endoforge.cards.config:CardConfig",
         "endoforge.cards.card_command:run_card",
     ),
+    "push": Command(
+        "put weights or shards to the Hugging Face Hub",
+        "endoforge.hub.config:PushConfig",
+        "endoforge.hub.pushing:run_push",
+    ),
+    "pull": Command(
+        "bring weights or shards from the Hugging Face Hub, and check them",
+        "endoforge.hub.config:PullConfig",
+        "endoforge.hub.pulling:run_pull",
+    ),
     "bench": Command(
         "measure rendering, recording, training and detecting on this machine",
         "endoforge.bench.config:BenchConfig",

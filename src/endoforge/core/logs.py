@@ -24,7 +24,8 @@ def start_logging(level: LogLevel) -> None:
     handler = _Handler()
     handler.setFormatter(_Formatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for name in ("matplotlib", "botocore", "aiobotocore"):  # fonts found, credentials found
+    # Plugins found, fonts found, credentials found, requests made.
+    for name in ("alembic", "matplotlib", "botocore", "aiobotocore", "httpx2", "wandb"):
         logging.getLogger(name).setLevel("WARNING")
 
 

@@ -175,6 +175,14 @@ class TrainConfig:
     tensorboard: Annotated[str | None, arg(metavar="FOLDER")] = None
     """Write curves and sample pictures to this folder, for `tensorboard --logdir` to show."""
 
+    wandb: Annotated[str | None, arg(metavar="PROJECT")] = None
+    """Tell Weights & Biases: a run of this project, or ENTITY/PROJECT. WANDB_MODE=offline keeps it
+    on the disk."""
+
+    mlflow: Annotated[str | None, arg(metavar="FOLDER|URI")] = None
+    """Tell MLflow: its server's address, such as http://localhost:5000, or a folder, for a database
+    in it."""
+
     def __post_init__(self) -> None:
         self._check_counts()
         self._check_learning_rates()
@@ -264,6 +272,8 @@ class TrainConfig:
         checks.check_choice("--resize-mode", self.resize_mode, get_args(ResizeMode))
         if self.val_resize_mode is not None:
             checks.check_choice("--val-resize-mode", self.val_resize_mode, get_args(ResizeMode))
+        if self.wandb is not None and not all(part.strip() for part in self.wandb.split("/", 1)):
+            raise UserError(f"--wandb {self.wandb!r}: must name a project; try --wandb polyps")
         parse_size(self.target_size, "--target-size")
         if self.val_target_size is not None:
             parse_size(self.val_target_size, "--val-target-size")

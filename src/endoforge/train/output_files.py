@@ -25,6 +25,7 @@ from endoforge.sim.randomization import ranges_file
 from endoforge.train.checkpoint import FILE_NAMES, held
 from endoforge.train.cloud_saves import CloudSaves
 from endoforge.train.config import DEBUG_NAME, TrainConfig
+from endoforge.train.mlflow_run import mlflow_folder
 
 log = logging.getLogger(__name__)
 
@@ -116,6 +117,8 @@ def check_outputs(config: TrainConfig) -> None:
         check_output_file("--debug-batch", folder / DEBUG_NAME)
     if config.tensorboard is not None:
         check_output_folder("--tensorboard", config.tensorboard)
+    if config.mlflow is not None and (runs := mlflow_folder(config.mlflow)) is not None:
+        check_output_folder("--mlflow", runs)
     if config.metrics_out is not None:
         check_output_file("--metrics-out", written_to(config.metrics_out), appended=True)
     if config.status_file is not None:
@@ -179,6 +182,7 @@ def _refuse_in_inputs(config: TrainConfig) -> None:
     outputs = {
         "--ckpt-dir": config.ckpt_dir,
         "--tensorboard": config.tensorboard,
+        "--mlflow": config.mlflow and mlflow_folder(config.mlflow),
         "--metrics-out": config.metrics_out,
         "--status-file": config.status_file,
         "--split-manifest": _manifest_to_write(config),

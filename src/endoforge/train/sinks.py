@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,11 @@ from endoforge.core.progress import on_terminal
 from endoforge.core.reading import MOST_LIST_BYTES, read_regular
 from endoforge.roots.places import written_to
 from endoforge.train.config import TrainConfig
+from endoforge.train.experiments import Experiment, ExperimentSink
+from endoforge.train.mlflow_run import MlflowRun
 from endoforge.train.reports import EpochReport, Outcome, Plan, Sink, StepReport
 from endoforge.train.tensorboard import TensorBoard
+from endoforge.train.wandb_run import WandbRun
 
 log = logging.getLogger(__name__)
 
@@ -37,11 +41,19 @@ def build_sinks(config: TrainConfig) -> list[Sink]:
     sinks.append(LogLines(0 if with_bar else config.log_every))
     if config.tensorboard is not None:
         sinks.append(TensorBoard(Path(config.tensorboard), config.log_every))
+    sinks += [ExperimentSink(one, config.log_every) for one in _experiments(config)]
     if config.metrics_out is not None:
         sinks.append(MetricsFile(written_to(config.metrics_out)))
     if config.status_file is not None:
         sinks.append(StatusFile(written_to(config.status_file)))
     return sinks
+
+
+def _experiments(config: TrainConfig) -> Iterator[Experiment]:
+    if config.wandb is not None:
+        yield WandbRun(config.wandb, asdict(config))
+    if config.mlflow is not None:
+        yield MlflowRun(config.mlflow, asdict(config))
 
 
 @contextmanager

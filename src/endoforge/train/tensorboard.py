@@ -4,17 +4,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from endoforge.core.errors import UserError
 from endoforge.core.files import naming
-from endoforge.evaluate.matching import match_all, match_picture
-from endoforge.evaluate.metrics import OBJECTNESS_SWEEP, Metrics
+from endoforge.evaluate.matching import match_all
+from endoforge.evaluate.metrics import OBJECTNESS_SWEEP
 from endoforge.evaluate.validate import Validation
-from endoforge.report.drawn_frames import draw_found, evenly_spread
 from endoforge.train.reports import EpochReport, Outcome, Plan, StepReport
+from endoforge.train.series import epoch_series, is_due, sample_pictures, step_series, steps_done
 
-NUM_PICTURES = 8
 FLUSH_EVERY_S = 10
 """What a process that is killed may lose of its curves."""
 
@@ -45,24 +43,18 @@ class TensorBoard:
             )
 
     def step(self, report: StepReport) -> None:
-        if not self._every_steps or report.step % self._every_steps:
+        if not is_due(report, self._every_steps):
             return
-        values = {
-            "train/loss": float(report.result.loss),
-            "train/mean_iou": float(report.result.mean_iou),
-            "train/learning_rate": report.lr,
-            "train/images_per_s": report.images_per_s,
-        }
         with naming(self._folder):
-            self._add_scalars(values, self._steps_done(report.epoch - 1, report.step))
+            self._add_scalars(step_series(report), self._place(report.epoch - 1, report.step))
 
     def epoch(self, report: EpochReport) -> None:
-        step = self._steps_done(report.epoch)
+        place = self._place(report.epoch)
         with naming(self._folder):
-            self._add_scalars({"epoch/mean_loss": report.loss}, step)
-            self._add_scalars(_validation_scalars(report.validation.metrics), step)
-            self._add_curve(report.validation, step)
-            self._add_pictures(report.validation, step)
+            self._add_scalars(epoch_series(report), place)
+            self._add_curve(report.validation, place)
+            for tag, picture in sample_pictures(report.validation):
+                self._writer.add_image(tag, picture, place, dataformats="HWC")
             self._writer.flush()
 
     def finish(self, status: Outcome, error: str | None) -> None:  # noqa: ARG002 - no tab shows these
@@ -70,10 +62,9 @@ class TensorBoard:
             with naming(self._folder):
                 self._writer.close()
 
-    def _steps_done(self, epochs: int, steps: int = 0) -> int:
-        """Steps done after whole `epochs` and `steps` of the next."""
+    def _place(self, epochs: int, steps: int = 0) -> int:
         assert self._plan is not None
-        return epochs * self._plan.steps_per_epoch + steps
+        return steps_done(self._plan, epochs, steps)
 
     def _add_scalars(self, values: dict[str, float], step: int) -> None:
         for tag, value in values.items():
@@ -96,12 +87,6 @@ class TensorBoard:
             global_step=step,
         )
 
-    def _add_pictures(self, validation: Validation, step: int) -> None:
-        """Add pictures evenly spread over the validation frames, the same ones each epoch."""
-        for place in evenly_spread(len(validation.images), NUM_PICTURES):
-            picture = _with_boxes(validation, place)
-            self._writer.add_image(f"validation/{place:05d}", picture, step, dataformats="HWC")
-
 
 def _comes_again(plan: Plan) -> int:
     """The first step that is written again.
@@ -121,27 +106,3 @@ def _import_writer() -> Any:
             f'--tensorboard needs one more package: pip install "endoforge[tensorboard]" ({error})'
         ) from error
     return SummaryWriter
-
-
-def _validation_scalars(metrics: Metrics) -> dict[str, float]:
-    """The validation's numbers by TensorBoard's tags, without those that aren't defined."""
-    first = metrics.at_iou[0]
-    values = {
-        "validation/AP50": metrics.ap50,
-        "validation/AP": metrics.ap,
-        "validation/AP75": metrics.ap75,
-        "validation/mean_iou": first.mean_iou,
-        "validation/precision": first.precision,
-        "validation/recall": first.recall,
-    }
-    if len(metrics.by_class) > 1:
-        values |= {f"validation_AP50/{one.name}": one.ap50 for one in metrics.by_class}
-    return {tag: value for tag, value in values.items() if value is not None}
-
-
-def _with_boxes(validation: Validation, place: int) -> NDArray[np.uint8]:
-    """A picture with its truth, and what was found there from the score threshold on."""
-    metrics, truth = validation.metrics, validation.truths[place]
-    found = validation.detections[place].above(metrics.obj_thresh)
-    hits = match_picture(found, truth, metrics.at_iou[0].iou) > 0
-    return draw_found(validation.picture(place), truth, found, hits, validation.class_names)

@@ -8,7 +8,6 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import cv2
-import httpx
 import numpy as np
 import pytest
 from starlette.testclient import TestClient
@@ -68,9 +67,8 @@ def body(*polyps: Any, **more: Any) -> dict[str, Any]:
     return shown
 
 
-def put(web: TestClient, place: str, value: Any, **headers: str) -> httpx.Response:
-    answer: httpx.Response = web.put(f"/api/labels/{place}", json=value, headers=headers or NONE)
-    return answer
+def put(web: TestClient, place: str, value: Any, **headers: str) -> Any:
+    return web.put(f"/api/labels/{place}", json=value, headers=headers or NONE)
 
 
 def test_from_the_list_of_runs_to_a_label_that_is_kept(web, root):
