@@ -73,7 +73,7 @@ CONTENTS = {
     "Begin": ["docs/installing", "docs/your-footage", "notebooks/README", "docs/gallery"],
     "Simulate": ["docs/simulator", "docs/datasets", "docs/sim-view"],
     "Label": ["docs/labelling", "docs/formats", "docs/tables", "docs/depth"],
-    "Train": ["docs/training", "docs/gpus", "docs/scale", "deploy/README"],
+    "Train": ["docs/training", "docs/gpus", "docs/scale", "deploy/README", "docs/hub"],
     "Use": ["docs/inference", "docs/api", "docs/site/reference"],
     "How well": [
         *("docs/sim2real", "docs/cards/packaged", "docs/cards/simulated-data", "docs/performance"),

@@ -14,6 +14,7 @@ import pytest
 from huggingface_hub import constants
 
 from endoforge import cli
+from endoforge.cards.model_card import known_weights, model_card
 from endoforge.core.errors import UserError
 from endoforge.detect.tinydet import TinyDetConfig, build_tinydet
 from endoforge.detect.weights import WeightsMetadata, load_weights, save_weights
@@ -125,18 +126,17 @@ def test_weights_go_there_and_come_back_the_same(hub, weights):
     assert [path.name for path in Path().iterdir()] == ["polyps.safetensors"]
 
 
-def test_the_readme_says_what_the_file_says_and_no_more(hub, weights):
+def test_the_readme_is_the_model_card_with_the_head_that_the_hub_reads(hub, weights):
     push(weights)
     text = hub.repos["models/me/polyps"].files["README.md"].decode()
     assert text.startswith("---\ntags:\n")
-    assert "no medical device" in text
-    assert "- Input: 64x48 pixels, letterbox" in text
-    assert "- Classes: `Ip`, `adenoma 'x'\\n# no heading`" in text
-    assert "- Licence: none is named" in text
-    assert "- Made by: not said in the file" in text
+    assert model_card(known_weights(weights), []) in text
+    assert "\n# no heading" not in text
+    assert text.endswith("--checkpoint weights.safetensors\n```\n")
     push(weights, to="hf://me/other", license="apache-2.0")
     text = hub.repos["models/me/other"].files["README.md"].decode()
     assert text.startswith("---\nlicense: apache-2.0\n")
+    assert "Licence: apache-2.0, as who pushed it says." in text
 
 
 def test_a_card_of_ones_own_replaces_it_and_stays(hub, weights, tmp_path):

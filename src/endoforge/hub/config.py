@@ -29,12 +29,12 @@ class PushConfig:
     """Let everybody see it. Without it, a repository that everybody sees is refused."""
 
     card: Annotated[str | None, arg(metavar="FILE")] = None
-    """The README.md to put with it, in Markdown. Without it, a short one of what the files say,
-    unless the repository has one."""
+    """The README.md to put with it, in Markdown. Without it, weights get the card that
+    `endoforge card` writes, and shards a few lines, unless the repository has one."""
 
     license: Annotated[str | None, arg(metavar="NAME")] = None
-    """The licence that the short README.md names, such as apache-2.0, as the Hub writes them.
-    Without it, it says that none is named."""
+    """The licence that the README.md names if there is no --card, such as apache-2.0, as the Hub
+    writes them. Without it, none is named."""
 
     def __post_init__(self) -> None:
         if not self.what.strip():

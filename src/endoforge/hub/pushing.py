@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from endoforge.cards.model_card import known_weights, model_card
 from endoforge.core.errors import UserError
 from endoforge.core.reading import MEGABYTE, read_regular
 from endoforge.core.text import decode_text
 from endoforge.data.shards import SHARD_SUFFIX
-from endoforge.detect.packaged import provenance_of, weights_file
-from endoforge.detect.weights import load_weights
+from endoforge.detect.packaged import weights_file
 from endoforge.formats.source import files_below
 from endoforge.hub.address import HubAddress
 from endoforge.hub.config import PushConfig
@@ -67,10 +67,9 @@ def _weights(config: PushConfig) -> tuple[dict[str, Path], str]:
     path = weights_file(config.what)
     if path.is_dir():
         raise UserError(f"{path}: a folder; shards go to hf://datasets/{config.address.repository}")
-    _, metadata = load_weights(path)
-    readme = _card(config) or weights_readme(
-        metadata, provenance_of(path), str(config.address), config.license
-    )
+    notes = f"Licence: {config.license}, as who pushed it says." if config.license else ""
+    card = model_card(known_weights(path), [], notes)
+    readme = _card(config) or weights_readme(card, str(config.address), config.license)
     return {WEIGHTS_THERE: path}, readme
 
 
