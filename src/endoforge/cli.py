@@ -238,7 +238,7 @@ def one_line(complaint: str) -> str:
 
 
 def _choices(listed: re.Match[str]) -> str:
-    """tyro's tuple of choices, as text: it says None of flags that can be left out, and shuffles."""
+    """tyro's tuple of choices, as text: shuffled, and with None, if a flag may be left out."""
     names = re.findall(r"'([^']*)'", listed[0])
     return ", ".join(sorted({*names} - {"None"}) if "None" in names else names)
 
