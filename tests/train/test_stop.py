@@ -62,8 +62,9 @@ def test_what_ends_with_all_processes_of_a_command_is_a_stop(
                 raise UserError("a process that makes scenes was ended from outside")
             yield batch
 
-    with monkeypatch.context() as patched, pytest.raises(end):
+    with monkeypatch.context() as patched:
         patched.setattr(Loader, "batches", batches)
-        train(small_config(epochs=1))
+        with pytest.raises(end):
+            train(small_config(epochs=1))
     train(small_config(epochs=1))
     assert len(recorder.steps) == steps

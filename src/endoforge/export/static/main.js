@@ -98,7 +98,6 @@ function begin(entry) {
   closeClip();
   shown = entry;
   for (const one of entries) one.button.setAttribute("aria-current", String(one === entry));
-  entry.button?.scrollIntoView({ block: "nearest" });
   showNote(entry.note);
   byId("speed").textContent = "";
   return turn;
