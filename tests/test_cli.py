@@ -244,7 +244,8 @@ def test_every_flag_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> Non
         (["select", "nowhere"], ["nowhere", "no folder"]),
         (["select", "empty"], ["no capture runs in", "empty"]),
         (["select", "empty", "--copy-to", "taken"], ["empty"]),
-        (["train", "--log-level", "loud"], ["--log-level", "debug"]),
+        (["train", "--log-level", "loud"], ["--log-level", "debug, info, warning, error"]),
+        (["convert", "--format", "tiff"], ["one of c3vd, coco, cvat, label-studio,"]),
     ],
 )
 def test_a_mistake_gets_one_line_and_exit_code_2(

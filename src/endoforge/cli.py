@@ -10,6 +10,7 @@ import inspect
 import io
 import logging
 import os
+import re
 import shlex
 import sys
 import traceback
@@ -229,10 +230,17 @@ def one_line(complaint: str) -> str:
     inside = [line for line in lines if line and not line.startswith(("╭", "╰"))]
     rules = [number for number, line in enumerate(inside) if set(line) == {"─"}]
     message = " ".join(inside[: rules[0]] if rules else inside).rstrip(".")
+    message = re.sub(r"(?<=Expected one of )\(.*\)", _choices, message)
     if "Perhaps you meant:" in inside:
         suggestion = inside[inside.index("Perhaps you meant:") + 1].split(" ")[0]
         message += f"; perhaps you meant {suggestion}"
     return message
+
+
+def _choices(listed: re.Match[str]) -> str:
+    """tyro's tuple of choices, as text: shuffled, and with None, if a flag may be left out."""
+    names = re.findall(r"'([^']*)'", listed[0])
+    return ", ".join(sorted({*names} - {"None"}) if "None" in names else names)
 
 
 def _datagen(config: Any) -> int:

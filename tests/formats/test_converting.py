@@ -280,7 +280,7 @@ def test_runs_of_one_name_and_no_frames_at_all_are_errors(captures, tmp_path):
         )
     empty = tmp_path / "empty" / "run_1"
     (empty / "labels").mkdir(parents=True)
-    with pytest.raises(UserError, match="no usable frame"):
+    with pytest.raises(UserError, match=r"no usable frame in .* \(its runs hold none\)"):
         run_convert(ConvertConfig(format="coco", paths=(str(empty), str(tmp_path / "out"))))
 
 
@@ -290,3 +290,11 @@ def test_a_run_without_a_box_converts_too(tmp_path, make_run):
     assert report.boxes == {}
     assert yaml.safe_load((out / "data.yaml").read_text())["names"] == {0: "polyp"}
     assert np.all([path.read_text() == "" for path in out.rglob("labels/*/*.txt")])
+
+
+def test_runs_of_which_nothing_was_written_are_told_of(captures, make_run):
+    unlabelled = make_run(captures, [[]])
+    for label in (unlabelled / "labels").iterdir():
+        label.unlink()
+    report, out = convert(captures, "coco")
+    assert report.lines()[0] == f"{out}: coco, 2 of 3 runs, 4 frames, 4 boxes"

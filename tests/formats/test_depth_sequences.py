@@ -289,7 +289,7 @@ def test_runs_become_sequences_by_number_and_sides_folders(tmp_path):
     ]  # fmt: skip
     assert (out / "runs.txt").read_text() == f"S1 {first.name}\nS2 {second.name}\n"
     assert len(read_simcol3d(out, "S2").frames) == 3
-    assert report.runs == 2
+    assert report.lines()[0] == f"{out}: simcol3d, 2 runs, 5 frames"
 
 
 @pytest.mark.parametrize("format", READERS)

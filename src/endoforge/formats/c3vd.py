@@ -41,6 +41,8 @@ class C3vdWriter(Writer):
     (right, down, forward) to the world's.
     """
 
+    has_boxes = False
+
     def __init__(self, out: Path, class_names: tuple[str, ...], sides: tuple[str, ...]) -> None:
         super().__init__(out, class_names, sides)
         self._sequences: dict[str, _C3vdSequence] = {}

@@ -64,12 +64,14 @@ class ConvertReport:
     """What was written, and what was not, by reason."""
 
     out: Path | str
-    format: str
-    runs: int
+    format: ConvertFormat
+    runs_read: int
+    runs: set[str] = field(default_factory=set)
+    """Names of those of which a frame was written."""
     frames: Counter[str] = field(default_factory=Counter)
     """By side: all, or train and val."""
     boxes: Counter[str] = field(default_factory=Counter)
-    """By class."""
+    """By class; none in formats without boxes."""
     unreviewed: int = 0
     """Frames that are a detector's word, and nobody has looked at."""
     left_out: Tally = field(default_factory=Tally)
@@ -78,8 +80,11 @@ class ConvertReport:
     def lines(self) -> list[str]:
         """Tell people what was written, and what was not, a line each."""
         sides = "" if set(self.frames) <= {ALL} else f" ({_counts(self.frames)})"
-        head = f"{self.out}: {self.format}, {self.runs} runs, {self.frames.total()} frames{sides}"
-        lines = [f"{head}, {self.boxes.total()} boxes"]
+        without = self.runs_read - len(self.runs)
+        runs = f"{len(self.runs)} of {self.runs_read}" if without else f"{self.runs_read}"
+        head = f"{self.out}: {self.format}, {runs} runs, {self.frames.total()} frames{sides}"
+        has_boxes = WRITERS[self.format].has_boxes
+        lines = [f"{head}, {self.boxes.total()} boxes" if has_boxes else head]
         if self.boxes:
             lines.append(f"  boxes by class: {_counts(self.boxes)}")
         if self.unreviewed:
@@ -117,7 +122,7 @@ def run_convert(config: ConvertConfig) -> ConvertReport:
     report = ConvertReport(
         out if bucket is None else config.out,
         config.format,
-        runs=sum(len(one.runs) for one in indexes),
+        runs_read=sum(len(one.runs) for one in indexes),
     )
     report.left_out.strict = config.strict
     for index in indexes:
@@ -192,7 +197,7 @@ def _check_out(config: ConvertConfig) -> Bucket | None:
 
 def _no_frame(config: ConvertConfig, report: ConvertReport) -> UserError:
     reasons = report.left_out.lines()
-    why = f" ({'; '.join(reasons)})" if reasons else ""
+    why = f" ({'; '.join(reasons) or 'its runs hold none'})"
     awaiting = report.left_out.counts[f"frame: {AWAITS_REVIEW}"]
     mend = "; --predicted writes them all the same" if awaiting and config.may_be_predicted else ""
     return UserError(f"no usable frame in {', '.join(config.runs)}{why}{mend}")
@@ -250,9 +255,11 @@ def _convert(
     except Unusable as unusable:
         report.left_out.drop(f"frame: {unusable.reason}", frame.key, unusable.detail)
         return
+    report.runs.add(frame.run)
     report.frames[side] += 1
     report.unreviewed += frame.awaits_review
-    report.boxes.update(frame.classes)
+    if writer.has_boxes:
+        report.boxes.update(frame.classes)
 
 
 def _masks(

@@ -52,6 +52,8 @@ class SimCol3dWriter(Writer):
     from the camera's axes (right, up, forward) to the world's; quaternions are x y z w.
     """
 
+    has_boxes = False
+
     def __init__(self, out: Path, class_names: tuple[str, ...], sides: tuple[str, ...]) -> None:
         super().__init__(out, class_names, sides)
         self._sequences: dict[str, dict[str, _SimCol3dSequence]] = {side: {} for side in sides}

@@ -78,6 +78,9 @@ class Writer(ABC):
     masks: ClassVar[Literal["unused", "welcome", "needed"]] = "unused"
     """What polyps' masks are to it; without those that it needs, a frame is left out."""
 
+    has_boxes: ClassVar[bool] = True
+    """Whether it writes the boxes of polyps, or what follows from them, such as outlines."""
+
     packages: ClassVar[tuple[str, ...]] = ()
     """What must be installed beside EndoForge, as the extra of the format's name has it."""
 

@@ -17,7 +17,7 @@ from endoforge.backends.group import Group, joined, warn_of_idle
 from endoforge.core.checks import check_size
 from endoforge.core.errors import Resumable, UserError
 from endoforge.core.progress import progress
-from endoforge.data.loader import Loader
+from endoforge.data.loader import Batch, Loader
 from endoforge.detect.tinydet import MODELS
 from endoforge.detect.weights import WeightsMetadata
 from endoforge.evaluate.config import VALIDATION_BATCH_SIZE
@@ -197,7 +197,7 @@ class Training:
     def _train_epoch(self, stop: Stop) -> None:
         state = self.state
         self.pace.go_on()
-        for batch in self.train_batches.batches(state.epoch, start=state.step):
+        for batch in self._batches(stop):
             # All that a step depends on follows from its place (seed, epoch, step): a training that
             # is stopped and resumed takes the same steps.
             lr = self._learning_rate(self._steps_done())
@@ -209,6 +209,20 @@ class Training:
             if _due(self._steps_done(), self.config.ckpt_every_steps):
                 self._save()
             stop.check()  # after the step is counted, so that no step is done twice or left out
+
+    def _batches(self, stop: Stop) -> Iterator[Batch]:
+        """The batches of this epoch that are to come.
+
+        Slurm, systemd and timeout send SIGTERM to all processes of a command: where that ended
+        those that make scenes, StopRequested is raised, for no step is half done.
+        """
+        try:
+            yield from self.train_batches.batches(self.state.epoch, start=self.state.step)
+        except UserError as error:
+            # Of several processes, others may be within the step already, which waits for all.
+            if stop.requested_at is None or self.group.size > 1:
+                raise
+            raise StopRequested from error
 
     def _validate(self, stop: Stop) -> Validation:
         with progress("validating", len(self.val_loader.pack), "frames") as advance:

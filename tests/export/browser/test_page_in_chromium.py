@@ -172,6 +172,9 @@ def test_what_cannot_be_looked_at_is_named_and_never_without_a_box(opened, tmp_p
         expect(opened.page.locator("#summary")).to_have_text("Not looked at.")
         assert opened.said_of(name).startswith("not looked at: "), name
         assert opened.page.locator("#view").is_hidden()
+    files = opened.page.locator("#entries li")
+    said = f"{files.count()} files, {len(broken)} not looked at"
+    expect(opened.page.locator("#files-head")).to_have_text(said)
     assert opened.said_of("empty.jpg") == "not looked at: the file is empty"
     assert opened.said_of("cut.jpg") == "not looked at: the file is cut short"
 

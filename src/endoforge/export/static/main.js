@@ -39,6 +39,7 @@ function list(entry) {
   byId("entries").append(row);
   byId("list").hidden = false;
   entries.push(entry);
+  summarize();
 }
 
 /** Look at a picture; a clip is looked at while it plays. */
@@ -67,6 +68,14 @@ function describe(entry) {
   if (entry.fault) said.textContent = `not looked at: ${entry.fault}`;
   else if (isClip(entry.file)) said.textContent = "clip";
   else if (entry.found) said.textContent = counted(enough(entry.found).length);
+  summarize();
+}
+
+/** Say above the list how many there are, as it may be longer than what is seen of it. */
+function summarize() {
+  const failed = entries.filter(({ fault }) => fault).length;
+  const files = `${entries.length} ${entries.length === 1 ? "file" : "files"}`;
+  byId("files-head").textContent = failed ? `${files}, ${failed} not looked at` : files;
 }
 
 async function open(entry) {
