@@ -316,7 +316,7 @@ COMMANDS = {
         _sim_view,
     ),
     "datagen": Command(
-        "simulate colonoscopies and record labelled frames",
+        "simulate colonoscopies and record labelled frames as capture runs",
         "endoforge.datagen.config:DatagenConfig",
         _datagen,
     ),
@@ -373,17 +373,17 @@ COMMANDS = {
         "endoforge.export.exporting:run_export",
     ),
     "card": Command(
-        "write a model card of weights: what is known of them, and what isn't",
+        "write a model card for weights: what is known of them, and what isn't",
         "endoforge.cards.config:CardConfig",
         "endoforge.cards.card_command:run_card",
     ),
     "push": Command(
-        "put weights or shards to the Hugging Face Hub",
+        "upload weights or shards to the Hugging Face Hub",
         "endoforge.hub.config:PushConfig",
         "endoforge.hub.pushing:run_push",
     ),
     "pull": Command(
-        "bring weights or shards from the Hugging Face Hub, and check them",
+        "download weights or shards from the Hugging Face Hub, and check them",
         "endoforge.hub.config:PullConfig",
         "endoforge.hub.pulling:run_pull",
     ),
@@ -393,7 +393,7 @@ COMMANDS = {
         "endoforge.bench.measuring:run_bench",
     ),
     "devices": Command(
-        "what can render and train here, and which is picked",
+        "list what can render and train here, and what is picked",
         "endoforge.devices_command:DevicesConfig",
         _devices,
     ),

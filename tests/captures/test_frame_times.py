@@ -48,7 +48,7 @@ def test_a_line_that_a_kill_cut_short_is_passed_over_and_written_on_after(tmp_pa
 )
 def test_a_line_that_is_no_time_is_named(tmp_path, line):
     (tmp_path / TIMES_NAME).write_text(f'{{"frame_id": 0, "seconds": 0}}\n{line}\n')
-    with pytest.raises(UserError, match=r"frame_times.jsonl, line 2: not a frame's time; mend"):
+    with pytest.raises(UserError, match=r"frame_times.jsonl, line 2: not a frame's time; fix"):
         read_frame_times(tmp_path)
 
 

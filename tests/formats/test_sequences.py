@@ -66,7 +66,7 @@ def test_videos_without_a_name_of_their_own_go_by_their_ids(foreign):
 def test_two_videos_of_an_id_are_an_error(foreign):
     videos = [{"id": 1, "name": "a"}, {"id": "1", "name": "b"}]
     coco(foreign, [image(1, "1.png", video_id=1)], [], videos=videos)
-    with pytest.raises(UserError, match="two video entries have the id 1; mend the file"):
+    with pytest.raises(UserError, match="two video entries have the id 1; fix the file"):
         bring_in(foreign)
 
 

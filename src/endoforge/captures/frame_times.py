@@ -58,7 +58,7 @@ def read_frame_times(run: Path) -> dict[int, FrameTime]:
             frame_id, time = _parse(line)
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             raise UserError(
-                f"{path}, line {number}: not a frame's time; mend the line, or remove the file"
+                f"{path}, line {number}: not a frame's time; fix the line, or remove the file"
             ) from error
         times[frame_id] = time
     return times

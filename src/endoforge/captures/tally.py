@@ -37,7 +37,7 @@ class Tally:
         example = f"{where} ({detail})" if detail else where
         if self.strict:
             shown = shortened(example, MOST_SHOWN)
-            raise UserError(f"{shown}: {reason}; mend it, or leave out --strict to go on without")
+            raise UserError(f"{shown}: {reason}; fix it, or leave out --strict to go on without")
         self.count(reason, example)
 
     def count(self, reason: str, example: str, number: int = 1) -> None:

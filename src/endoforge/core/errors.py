@@ -7,7 +7,7 @@ FORBIDDEN = (errno.EACCES, errno.EPERM)
 
 
 class UserError(Exception):
-    """Bad input or usage: one line that names the thing and the mend; exit code 2."""
+    """Bad input or usage: one line that says what is wrong and what to do; exit code 2."""
 
 
 class Resumable(KeyboardInterrupt):

@@ -70,7 +70,7 @@ def _try_folder(flag: str, given: str | Path, folder: Path) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(
-            f"{flag} {given}: can't write in {nearest} ({reason}); mend that, or name another place"
+            f"{flag} {given}: can't write in {nearest} ({reason}); fix that, or name another place"
         ) from error
 
 

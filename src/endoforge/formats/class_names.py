@@ -49,7 +49,7 @@ def _of_yaml(path: Path, text: str) -> Names:
     try:
         content = parse_yaml(text)
     except ValueError as error:
-        raise UserError(f"{path}: {error}; mend it") from error
+        raise UserError(f"{path}: {error}; fix it") from error
     if not isinstance(content, dict) or "names" not in content:
         raise UserError(f"{path}: no names of classes in it; name their file by --names")
     if _given(content.get("kpt_shape")):
@@ -57,7 +57,7 @@ def _of_yaml(path: Path, text: str) -> Names:
     names = _named(path, content["names"])
     count = content.get("nc")
     if _given(count) and str(count).strip() != str(len(names)):
-        raise UserError(f"{path}: nc is {count}, but there are {len(names)} names; mend it")
+        raise UserError(f"{path}: nc is {count}, but there are {len(names)} names; fix it")
     return names
 
 
@@ -80,9 +80,9 @@ def _named(path: Path, names: Any) -> Names:
     for number, name in pairs:
         digits = str(number).strip()
         if not isinstance(name, str) or not digits.isdecimal() or len(digits) > MOST_NUMBER_DIGITS:
-            raise UserError(f"{path}: names has {number}: {name}, no name of a class; mend it")
+            raise UserError(f"{path}: names has {number}: {name}, no name of a class; fix it")
         if int(digits) in found:
-            raise UserError(f"{path}: names has two of number {int(digits)}; mend it")
+            raise UserError(f"{path}: names has two of number {int(digits)}; fix it")
         found[int(digits)] = _usable(path, int(digits), name.strip()) if _given(name) else ""
     return found
 
@@ -91,6 +91,6 @@ def _usable(path: Path, number: int, name: str) -> str:
     if not is_class_name(name):
         raise UserError(
             f"{path}: the name of class {number} ({printable(name[:20])}) holds what no name can, "
-            f"or more than {MOST_NAME_LENGTH} characters; mend it"
+            f"or more than {MOST_NAME_LENGTH} characters; fix it"
         )
     return name

@@ -187,9 +187,7 @@ def _unique(pairs: list[tuple[Id, Any]], what: str) -> dict[Id, Any]:
     found: dict[Id, Any] = {}
     for number, one in pairs:
         if _key(number) in found:
-            raise UserError(
-                f"--annotations: two {what} entries have the id {number}; mend the file"
-            )
+            raise UserError(f"--annotations: two {what} entries have the id {number}; fix the file")
         found[_key(number)] = one
     return found
 

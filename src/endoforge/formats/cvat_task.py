@@ -170,7 +170,7 @@ def _frame_of(shape: Element, file: Path) -> int:
     if (number := whole(shape.get("frame"))) is None:
         raise UserError(
             f"--annotations {file}: a {shape.tag} of a track with no number of a frame, so it may "
-            "be of any; mend the file"
+            "be of any; fix the file"
         )
     return number
 

@@ -108,7 +108,7 @@ def _said(line: str, where: str) -> _PictureLine | None:
         return _PictureLine.model_validate_json(line)
     except (ValidationError, UnicodeEncodeError) as error:
         why = fault_of(error) if isinstance(error, ValidationError) else "not text"
-        raise UserError(f"{where}: may be of any picture ({why}); mend it") from error
+        raise UserError(f"{where}: may be of any picture ({why}); fix it") from error
 
 
 def _boxes(objects: Any, names: Names, where: str) -> tuple[NamedBox, ...]:

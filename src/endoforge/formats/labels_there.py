@@ -95,7 +95,7 @@ def _read(path: Path) -> FrameLabel:
     try:
         return FrameLabel.model_validate_json(as_utf8(read_regular(path, MOST_LABEL_BYTES)))
     except (OSError, ValidationError) as error:
-        raise UserError(f"{path}: a label that can't be read; mend or remove it") from error
+        raise UserError(f"{path}: a label that can't be read; fix or remove it") from error
 
 
 def _is_same(one: PolypLabel, other: PolypLabel) -> bool:

@@ -147,7 +147,7 @@ def _rows(path: Path, names: Names | None, unnamed: str) -> dict[int, _FrameRows
 def _frame_number(cell: str, where: str) -> int:
     number = _number(cell)
     if not (number.is_integer() and number >= 0):
-        raise UserError(f"{where}: no number of a frame, so it may be of any; mend the row")
+        raise UserError(f"{where}: no number of a frame, so it may be of any; fix the row")
     return int(number)
 
 
@@ -201,7 +201,7 @@ def _info(path: Path) -> tuple[float | None, Size | None]:
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from error
     except (configparser.Error, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not MOT's: {printable(str(error))}; mend it") from error
+        raise UserError(f"{path}: not MOT's: {printable(str(error))}; fix it") from error
     said = {key.lower(): value for name in parser for key, value in parser[name].items()}
     rate, width, height = (
         _positive(path, said, key) for key in ("frameRate", "imWidth", "imHeight")
@@ -213,7 +213,7 @@ def _positive(path: Path, said: dict[str, str], key: str) -> float | None:
     if (text := said.get(key.lower(), "").strip()) == "":
         return None
     if not LEAST_SAID <= _number(text) <= MOST_SAID:
-        raise UserError(f"{path}: {key} {printable(text)} must be a number greater than 0; mend it")
+        raise UserError(f"{path}: {key} {printable(text)} must be a number greater than 0; fix it")
     return _number(text)
 
 

@@ -259,7 +259,7 @@ def refuse_unreadable(labels: FilesFound) -> None:
     """Raises UserError if a place of labels can't be read: it may hold those of any picture."""
     if labels.unreadable:
         raise UserError(
-            f"labels can't be read: {listed(labels.unreadable)}; mend that, or move it elsewhere"
+            f"labels can't be read: {listed(labels.unreadable)}; fix that, or move it elsewhere"
         )
 
 

@@ -153,7 +153,7 @@ def _refuse_other_video(file: Path, task: CvatTask, origin: Origin) -> None:
     if caseless(Path(task.source).stem) != caseless(Path(clip).stem):
         raise UserError(
             f"{where}: of the video {printable(task.source)}, and the run is of {clip}; name the "
-            "run of that video, or if it is the same one, mend <source> in the file"
+            "run of that video, or if it is the same one, fix <source> in the file"
         )
     if task.last is None:
         raise UserError(

@@ -83,7 +83,7 @@ def _categories(flag: str, classes: tuple[str, ...], there: list[tuple[str, Id]]
 def _refuse_twice(flag: str, what: str, ids: list[Id]) -> None:
     number, count = next(iter(Counter(ids).most_common(1)), (None, 0))
     if count > 1:
-        raise UserError(f"{flag}: {count} {what} have the id {number}; mend the file")
+        raise UserError(f"{flag}: {count} {what} have the id {number}; fix the file")
 
 
 def _matched(flag: str, names: Sequence[str], material: Material) -> dict[str, int]:

@@ -99,7 +99,7 @@ class WandbRun:
         try:
             is_logged_in = self._wandb.login(prompt=False, verify=False)
         except self._wandb.errors.Error as error:
-            raise UserError(f"--wandb: {_first_line(error)}; mend it by `wandb login`") from error
+            raise UserError(f"--wandb: {_first_line(error)}; log in with `wandb login`") from error
         if not is_logged_in:
             raise UserError(
                 "--wandb: not logged in: run `wandb login`, or set WANDB_API_KEY, or "
