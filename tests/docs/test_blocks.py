@@ -45,6 +45,9 @@ NOT_RUN = {
     r"ssh ": "needs another host",
     r"[A-Z_]+=\S+ .*sbatch|sbatch": "needs Slurm; tests/deploy runs the scripts with stand-ins",
     r"endoforge export": "takes a minute of PyTorch; test_inference.py exports",
+    r"endoforge (push|pull) .*hf://|hf auth": "needs the Hub; tests/hub has a stand-in",
+    r"endoforge (detect|train) .*(polyps.safetensors|shards-here)": "needs what pull brings",
+    r"endoforge train --(wandb|mlflow http)": "needs a service; tests/train has its stand-in",
     r"docker|kubectl": "needs a cluster; tests/deploy checks the files",
     r"endoforge import .*--images to-label": "needs a person's labels of what select chose",
 }

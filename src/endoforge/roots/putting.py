@@ -1,5 +1,6 @@
 """Files put as objects, several at a time, in an order by which whatever ends it leaves no half."""
 
+import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,10 +16,19 @@ class PutStopped(Exception):
 
 
 def files_of(folder: Path) -> list[str]:
-    """The files in a folder, by their names from there, but for unfinished ones; sorted."""
+    """The files in a folder, by their names from there, but for unfinished ones; sorted.
+
+    What another thread removes meanwhile isn't among them.
+    """
+
+    def refuse(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            raise error
+
     return sorted(
         path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
+        for parent, _, names in os.walk(folder, onerror=refuse)
+        for path in (Path(parent, name) for name in names)
         if path.is_file() and not name_to_be(path.name)
     )
 

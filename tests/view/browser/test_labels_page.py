@@ -229,6 +229,9 @@ def test_what_cant_be_sent_is_kept_and_sent_later_even_by_the_next_page(browser,
     page.context.route("**/api/labels/*/*", lambda route: held.append(route))
     page.reload()
     expect(page.locator("#label-saved")).to_have_text("Saving…")
+    for _ in range(1000):
+        if not held:  # it is on its way
+            page.wait_for_timeout(20)
     held[0].continue_()
     saved(page)
     assert boxes(run, 0) == []
