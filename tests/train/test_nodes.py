@@ -110,6 +110,7 @@ def test_a_dead_process_is_replaced_and_the_result_is_the_same(hosts, small_conf
             process.kill()
     assert errors.count(f"training {EPOCHS} epochs of 3 steps on 2 processes, cpu") == 2
     assert "lost the other processes of this training" in errors
+    assert "can't reach" not in errors, "nobody looks for the dead one"
     assert errors.count("going on with the training in") == 1
     assert epochs_in(metrics) == list(range(1, EPOCHS + 1))
     train(config(tmp_path / "alone"))

@@ -10,8 +10,10 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.rendezvous import rendezvous
 
 from endoforge.backends import ghost_norm
+from endoforge.backends.roll_call import store_of_living
 from endoforge.core.errors import UserError
 from endoforge.data.loader import Shard
 
@@ -116,13 +118,16 @@ def joined(device: torch.device) -> Iterator[Group]:
     if not dist.is_torchelastic_launched():
         yield Group()
         return
+    backend = "gloo"
+    if device.type != "cpu":
+        torch.accelerator.set_device_index(device)
+        backend = f"cpu:gloo,{device.type}:{dist.get_default_backend_for_device(device)}"
     with named_errors(MEETING):
-        if device.type == "cpu":
-            dist.init_process_group("gloo", timeout=LONGEST_WAIT)
-        else:
-            torch.accelerator.set_device_index(device)
-            backend = f"cpu:gloo,{device.type}:{dist.get_default_backend_for_device(device)}"
-            dist.init_process_group(backend, timeout=LONGEST_WAIT)
+        shared, rank, size = next(rendezvous("env://", timeout=LONGEST_WAIT))
+        store = store_of_living(shared, rank, size, longest=LONGEST_WAIT)
+        dist.init_process_group(
+            backend, store=store, rank=rank, world_size=size, timeout=LONGEST_WAIT
+        )
         # Talk of the program goes past the accelerator, whose queue it would have to wait for.
         control = dist.new_group(backend="gloo", timeout=LONGEST_WAIT)
     yield Group(dist.get_rank(), dist.get_world_size(), control)
