@@ -3,6 +3,8 @@
 import errno
 import multiprocessing
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,3 +50,32 @@ def test_where_there_is_no_room_it_says_so_before_anything_is_written(
     assert "no room for 62 MB of shared memory for a test (" in str(caught.value)
     assert f"{tmp_path}: No space left on device" in str(caught.value)
     assert "set TMPDIR to a larger one" in str(caught.value)
+
+
+def test_another_process_finds_it_at_its_address_and_keeps_it() -> None:
+    memory = SharedMemory(100, "for a test")
+    code = (
+        "import sys\n"
+        "from endoforge.core.shared_memory import SharedMemory\n"
+        f"found = SharedMemory.at({memory.address})\n"
+        "found.bytes[3] = 7\n"
+        "print(len(found.bytes), flush=True)\n"
+        "sys.stdin.readline()\n"
+        "print(found.bytes[4])\n"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert other.stdin
+    assert other.stdout
+    assert other.stdout.readline() == "100\n"
+    assert memory.bytes[3] == 7
+    memory.bytes[4] = 9
+    del memory
+    assert other.communicate("\n")[0] == "9\n"
+
+
+def test_one_that_is_gone_is_told_of() -> None:
+    process, _, size = SharedMemory(100, "for a test").address
+    with pytest.raises(UserError, match=f"reach the shared memory of process {process}.*one user"):
+        SharedMemory.at((process, 2**20, size))

@@ -6,12 +6,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
+from torch.distributed import HashStore  # type: ignore[attr-defined]
 
+from endoforge.backends.machine_board import MachineBoard
 from endoforge.core.errors import UserError
 from endoforge.sim.bakery import LOOKS, Bakery, Recipe
 from endoforge.sim.streams import training_seed
@@ -41,6 +44,30 @@ def test_runs_come_in_order_as_the_recipe_makes_them(bakery: Bakery) -> None:
                 assert array.dtype == expected.arrays[name].dtype
                 assert np.array_equal(array, expected.arrays[name])
         runs.close()
+
+
+def test_two_processes_of_a_machine_make_runs_for_each_other() -> None:
+    """As threads: each has memory of its own, and finds the other's."""
+    store = HashStore()
+    bakeries = [Bakery(RECIPE, 1, MachineBoard(store, number, 2)) for number in range(2)]
+    seen: list[list[bytes]] = [[], []]
+
+    def read(number: int) -> None:
+        runs = bakeries[number].runs(2)
+        for footage in islice(runs, 2 * LOOKS):
+            seen[number].append(footage.arrays["wall"].tobytes())
+        runs.close()
+
+    try:
+        with ThreadPoolExecutor(2) as threads:
+            list(threads.map(read, range(2)))
+    finally:
+        for bakery in bakeries:
+            bakery.close()
+    expected = [footage for colon in range(3) for footage in RECIPE.make(colon)][2:]
+    assert seen[0] == seen[1] == [run.arrays["wall"].tobytes() for run in expected[: 2 * LOOKS]]
+    assert len({memory.address for memory in bakeries[0].memories}) == 2
+    assert len(bakeries[1].memories) == 2
 
 
 def test_it_opens_again_after_it_was_closed(bakery: Bakery) -> None:

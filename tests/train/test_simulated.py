@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from endoforge.backends.group import Group
 from endoforge.core.errors import UserError
 from endoforge.train import simulated, simulated_validation
-from endoforge.train.config import TrainConfig, TrainHpConfig
+from endoforge.train.config import DEBUG_NAME, TrainConfig, TrainHpConfig
 from endoforge.train.loop import train
 from endoforge.train.simulated import SimulatedSource, engine_on, load_simulated, num_workers
 from tests.train.few_runs import FEW_RUNS, few_runs
@@ -193,12 +193,13 @@ def test_killed_and_resumed_it_ends_as_if_never_stopped(config, tmp_path):
 @pytest.mark.slow
 @pytest.mark.usefixtures("few_runs", "comparable")
 def test_two_processes_do_what_one_does_alone(config, tmp_path):
-    """Batches of five: two frames for one, three for the other."""
+    """Batches of five: two frames for one, three for the other, of colons made by both."""
     alone, together = tmp_path / "alone", tmp_path / "together"
     train(config(batch_size=5, ckpt_dir=str(alone)))
-    process = start(config(batch_size=5, ckpt_dir=str(together)), processes=2)
-    code, _, errors = finished(process)
+    both = config(batch_size=5, ckpt_dir=str(together), debug_batch=True)
+    code, _, errors = finished(start(both, processes=2))
     assert code == 0, errors
+    assert (together / DEBUG_NAME).exists()
     ours, theirs = (load_file(folder / "tinydet.safetensors") for folder in (alone, together))
     for name, tensor in ours.items():
         assert torch.allclose(tensor.float(), theirs[name].float(), rtol=1e-3, atol=5e-4), name

@@ -12,6 +12,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from endoforge.core.noticeboard import Noticeboard
 from endoforge.data.loader import Batch, Shard
 from endoforge.sim import stage as stage_module
 from endoforge.sim.bakery import LOOKS, Recipe
@@ -66,7 +67,7 @@ def scene_of(seed: int, run: int) -> tuple[Scene, Flight]:
 class BakeryHere:
     """Makes runs in this process, each once."""
 
-    def __init__(self, recipe: Recipe, _workers: int) -> None:
+    def __init__(self, recipe: Recipe, _workers: int, _board: Noticeboard | None) -> None:
         self.seed = recipe.base_seed
         self.asked: list[int] = []
 
@@ -142,6 +143,16 @@ def test_epochs_follow_each_other_in_one_sequence_that_does_not_repeat() -> None
     pictures = Counter(image.tobytes() for batch in batches for image in batch.images)
     assert set(pictures.values()) == {1}
     assert cast(BakeryHere, simulated.stage._bakery).asked == list(range(13 + RUNS_AT_ONCE))
+
+
+def test_processes_of_a_machine_ask_for_the_same_runs_in_each_batch() -> None:
+    """They make them for each other: one that asked for less would keep the others waiting."""
+    both = [loader(batch_size=40, shard=Shard(number, 2)) for number in range(2)]
+    asked = [cast(BakeryHere, one.stage._bakery).asked for one in both]
+    for first, second in zip(*(one.batches(0) for one in both), strict=True):
+        assert first.indices[-1] + 1 == second.indices[0], "they share a batch out"
+        assert asked[0] == asked[1]
+    assert asked[0] == list(range(4 * 40 // VIEWS + RUNS_AT_ONCE))
 
 
 def test_no_moment_of_a_run_comes_twice() -> None:

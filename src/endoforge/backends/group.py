@@ -1,6 +1,7 @@
 """Lets the processes that torchrun starts train together."""
 
 import logging
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,11 +11,14 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed import PrefixStore, Store  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
 
 from endoforge.backends import ghost_norm
+from endoforge.backends.machine_board import MachineBoard
 from endoforge.backends.roll_call import store_of_living
 from endoforge.core.errors import UserError
+from endoforge.core.noticeboard import Noticeboard
 from endoforge.data.loader import Shard
 
 log = logging.getLogger(__name__)
@@ -41,10 +45,16 @@ class Group:
     """
 
     def __init__(
-        self, rank: int = 0, size: int = 1, control: dist.ProcessGroup | None = None
+        self,
+        rank: int = 0,
+        size: int = 1,
+        control: dist.ProcessGroup | None = None,
+        board: Noticeboard | None = None,
     ) -> None:
         self.rank = rank
         self.size = size
+        self.board = board or Noticeboard()
+        """Notes of the processes of this machine."""
         self._control = control
         self._ballot = torch.zeros(1)
         self._poll: dist.Work | None = None
@@ -130,9 +140,15 @@ def joined(device: torch.device) -> Iterator[Group]:
         )
         # Talk of the program goes past the accelerator, whose queue it would have to wait for.
         control = dist.new_group(backend="gloo", timeout=LONGEST_WAIT)
-    yield Group(dist.get_rank(), dist.get_world_size(), control)
+    yield Group(rank, size, control, _board(store))
     # After an error, to take leave of the others could wait for the dead.
     dist.destroy_process_group()
+
+
+def _board(store: Store) -> Noticeboard:
+    """The noticeboard of those processes that torchrun started on this machine."""
+    machine = PrefixStore(f"machine {os.environ['GROUP_RANK']}", store)
+    return MachineBoard(machine, int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"]))
 
 
 @contextmanager

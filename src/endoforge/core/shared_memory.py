@@ -16,24 +16,52 @@ from numpy.typing import NDArray
 
 from endoforge.core.errors import UserError
 
+Address = tuple[int, int, int]
+"""A process, its descriptor of memory, and the memory's bytes."""
+
 
 class SharedMemory:
-    """Zero bytes that the process which makes them shares with those that it starts with them."""
+    """Zero bytes that the process which makes them shares with those that it starts with them.
+
+    Where it `is_reachable`, others find it at its `address` as long as its maker has it, and keep
+    it afterwards.
+    """
+
+    _memory: Any
+    _descriptor = -1
+    is_reachable = hasattr(os, "posix_fallocate") and Path("/proc/self/fd").is_dir()
 
     def __init__(self, num_bytes: int, what: str) -> None:
         """Raises UserError, which says `what` they are for, where there is no room."""
-        self._size = num_bytes
-        self._descriptor = -1
         if hasattr(os, "posix_fallocate"):
-            self._descriptor = _take_room(num_bytes, what)
-            self._memory: Any = mmap.mmap(self._descriptor, num_bytes)
+            self._map(_take_room(num_bytes, what), num_bytes)
         else:  # no room can be taken there, or it is that of the system's page file
+            self._size = num_bytes
             self._memory = multiprocessing.get_context("spawn").RawArray("B", num_bytes)
 
     @property
     def bytes(self) -> NDArray[np.uint8]:
         """The memory itself, (num_bytes,) uint8; what one process writes all others see."""
         return np.frombuffer(self._memory, np.uint8)
+
+    @property
+    def address(self) -> Address:
+        """Where another process finds it."""
+        return os.getpid(), self._descriptor, self._size
+
+    @classmethod
+    def at(cls, address: Address) -> "SharedMemory":
+        """The memory of another process of this user and machine; UserError if it can't be had."""
+        process, descriptor, size = address
+        found = cls.__new__(cls)
+        try:
+            found._map(os.open(f"/proc/{process}/fd/{descriptor}", os.O_RDWR), size)
+        except OSError as error:
+            raise UserError(
+                f"can't reach the shared memory of process {process} ({error.strerror}): processes "
+                "that train together must be those of one user in one container"
+            ) from error
+        return found
 
     def __getstate__(self) -> dict[str, Any]:
         """For a process that is being started, and for no other use."""
@@ -44,14 +72,15 @@ class SharedMemory:
         return {"size": self._size, "descriptor": DupFd(self._descriptor)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._descriptor = -1
         if "memory" in state:
             self._memory = state["memory"]
             self._size = len(self._memory)
-            return
-        self._size = state["size"]
-        self._descriptor = state["descriptor"].detach()
-        self._memory = mmap.mmap(self._descriptor, self._size)
+        else:
+            self._map(state["descriptor"].detach(), state["size"])
+
+    def _map(self, descriptor: int, size: int) -> None:
+        self._size, self._descriptor = size, descriptor
+        self._memory = mmap.mmap(descriptor, size)
 
     def __del__(self) -> None:
         """The memory itself goes with the last view of it."""

@@ -5,10 +5,8 @@ To make a scene is Python and NumPy under one lock: threads don't make more of t
 
 import multiprocessing
 import os
-from collections import deque
 from collections.abc import Generator, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from endoforge.core.children import become_child, starting_children
-from endoforge.core.errors import UserError
+from endoforge.core.noticeboard import Noticeboard
 from endoforge.core.shared_memory import SharedMemory
 from endoforge.sim.footage import Footage, make_footages
+from endoforge.sim.lending import Sequence, Slots
 from endoforge.sim.randomization import Randomization
 from endoforge.sim.stops import Check, Event, check_of, go_on
 from endoforge.sim.streams import training_seed
@@ -30,7 +29,7 @@ LOOKS = 4
 """Runs that share a colon, each with a look of its own: looks are what detectors learn to ignore,
 and take a fifth of a colon's time."""
 Layout = dict[str, tuple[int, tuple[int, ...], np.dtype[Any]]]
-"""Where an array lies, by its name: its first byte in a slot, its shape, its type."""
+"""Where an array lies, by its name: its first byte in those of a run, its shape, its type."""
 
 
 @dataclass(frozen=True)
@@ -53,14 +52,20 @@ class Recipe:
 class Bakery:
     """Makes runs of a recipe in `workers` processes, AHEAD of each before they are asked for.
 
-    Their arrays lie in `memory` that the processes share: it is taken when the bakery opens, at the
-    first run that is asked for. Close it in the end.
+    The processes of a machine that have a `board` in common share the work: each makes every so
+    many'th colon, and all read it. They must open, and ask for runs, alike. The arrays lie in
+    `memories`, one of each process, which are taken at the first run that is asked for. Close it in
+    the end.
     """
 
-    def __init__(self, recipe: Recipe, workers: int) -> None:
+    def __init__(self, recipe: Recipe, workers: int, board: Noticeboard | None = None) -> None:
         self.recipe = recipe
         self.workers = workers
+        self.memories: list[SharedMemory] = []
+        # Where processes can't reach each other's memory, each makes all.
+        self._board = board if board and SharedMemory.is_reachable else Noticeboard()
         self._pool: ProcessPoolExecutor | None = None
+        self._opened = self._asked = 0
 
     def runs(self, first: int) -> Generator[Footage]:
         """Runs `first`, `first` + 1 and so on, without end; one such iteration at a time.
@@ -69,35 +74,30 @@ class Bakery:
         ended from outside.
         """
         pool = self._open()
-        free = deque(range(AHEAD * self.workers))
-        begun: deque[tuple[int, Future[list[Footage]]]] = deque()
-        colon, skipped = divmod(first, LOOKS)
+        self._asked += 1
+        number, skipped = divmod(first, LOOKS)
+        colons = Sequence(
+            f"sequence {self._asked}",
+            number,
+            self._board,
+            self._slots,
+            lambda colon, slot: pool.submit(_bake, colon, slot),
+        )
         try:
             while True:
-                while free:
-                    slot = free.popleft()
-                    begun.append((slot, pool.submit(_bake, colon, slot)))
-                    colon += 1
                 # In order, even if a later colon is ready: the sequence must not depend on who is
                 # fast.
-                slot, made = begun.popleft()
-                try:
-                    footages = made.result()
-                except BrokenProcessPool as error:
-                    raise UserError(
-                        "a process that makes scenes was ended from outside, perhaps for want of "
-                        "memory: start again, the training goes on from its last save"
-                    ) from error
+                baked = colons.colon(number)
+                arrays = self._arrays[number % self._board.count]
                 for look in range(skipped, LOOKS):
-                    yield replace(footages[look], arrays=self._slots[slot * LOOKS + look])
+                    yield replace(baked.footages[look], arrays=arrays[baked.slot * LOOKS + look])
                 skipped = 0
                 # Only now, when the next is asked for: until then the caller reads the slot.
-                free.append(slot)
+                colons.is_read(number)
+                number += 1
         finally:
             self._stopping.set()
-            for _, future in begun:
-                if not future.cancel():
-                    future.exception()  # what is being made still writes to its slot
+            colons.end()
             self._stopping.clear()
 
     def close(self) -> None:
@@ -112,24 +112,42 @@ class Bakery:
             context = multiprocessing.get_context("spawn")
             self._stopping = context.Event()
             # One run is made here, once, to learn the shapes, which are the same for all.
-            layout, slot_bytes = _layout(next(self.recipe.make(0)).arrays)
-            num_slots = AHEAD * self.workers * LOOKS
+            layout, run_bytes = _layout(next(self.recipe.make(0)).arrays)
+            slots = AHEAD * self.workers
             # A run is over ten megabytes: through a pipe it would be pickled and copied twice.
-            self.memory = SharedMemory(slot_bytes * num_slots, "in which runs are handed over")
-            self._slots = _slots(self.memory, layout, num_slots)
+            memory = SharedMemory(run_bytes * slots * LOOKS, "in which runs are handed over")
             self._pool = ProcessPoolExecutor(
                 self.workers,
                 context,
                 _start,
-                (self.recipe, self.memory, layout, num_slots, self._stopping),
+                (self.recipe, memory, layout, slots * LOOKS, self._stopping),
             )
             with starting_children():
                 self._pool.submit(os.getpid)  # starts them all
+            self._slots = Slots(slots, self._board)
+            self.memories = self._meet(memory)
+            self._arrays = [
+                _arrays(other, layout, len(other.bytes) // run_bytes) for other in self.memories
+            ]
         return self._pool
+
+    def _meet(self, own: SharedMemory) -> list[SharedMemory]:
+        """The memory of each process of the machine, in the order of their numbers."""
+        board = self._board
+        self._opened += 1
+        if board.count == 1:
+            return [own]
+        board.pin_up(f"memory {self._opened} of {board.number}", own.address)
+        return [
+            own
+            if number == board.number
+            else SharedMemory.at(board.wait_for(f"memory {self._opened} of {number}"))
+            for number in range(board.count)
+        ]
 
 
 def _layout(arrays: dict[str, NDArray[Any]]) -> tuple[Layout, int]:
-    """Where arrays like these lie in a slot, and the slot's bytes."""
+    """Where the arrays of a run like this one lie, and its bytes."""
     layout: Layout = {}
     end = 0
     for name, array in arrays.items():
@@ -138,18 +156,18 @@ def _layout(arrays: dict[str, NDArray[Any]]) -> tuple[Layout, int]:
     return layout, end
 
 
-def _slots(memory: SharedMemory, layout: Layout, num_slots: int) -> list[dict[str, NDArray[Any]]]:
-    """The arrays of each slot, in the memory itself."""
+def _arrays(memory: SharedMemory, layout: Layout, num_runs: int) -> list[dict[str, NDArray[Any]]]:
+    """The arrays of each run, in the memory itself."""
     whole = memory.bytes
-    slot_bytes = len(whole) // num_slots
+    run_bytes = len(whole) // num_runs
     return [
         {
-            name: np.frombuffer(
-                whole, dtype, int(np.prod(shape)), slot * slot_bytes + start
-            ).reshape(shape)
+            name: np.frombuffer(whole, dtype, int(np.prod(shape)), run * run_bytes + start).reshape(
+                shape
+            )
             for name, (start, shape, dtype) in layout.items()
         }
-        for slot in range(num_slots)
+        for run in range(num_runs)
     ]
 
 
@@ -160,7 +178,7 @@ _check: Check
 
 
 def _start(
-    recipe: Recipe, memory: SharedMemory, layout: Layout, num_slots: int, stopping: Event
+    recipe: Recipe, memory: SharedMemory, layout: Layout, num_runs: int, stopping: Event
 ) -> None:
     """Set up a worker process with what all its runs share."""
     global _recipe, _memory, _check
@@ -168,7 +186,7 @@ def _start(
     # The processes are as many as the cores: threads of their own would only get in the way.
     cv2.setNumThreads(1)
     _check = check_of(stopping)
-    _recipe, _memory = recipe, _slots(memory, layout, num_slots)
+    _recipe, _memory = recipe, _arrays(memory, layout, num_runs)
 
 
 def _bake(colon: int, slot: int) -> list[Footage]:

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from endoforge.core.noticeboard import Noticeboard
 from endoforge.core.progress import progress
 from endoforge.core.shared_memory import SharedMemory
 from endoforge.sim.bakery import Bakery, Recipe
@@ -55,30 +56,44 @@ class FootageStage:
     or ahead, all runs are made anew. Close it in the end.
     """
 
-    def __init__(self, engine: Engine, recipe: Recipe, runs_at_once: int, *, workers: int) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        recipe: Recipe,
+        runs_at_once: int,
+        *,
+        workers: int,
+        board: Noticeboard | None = None,
+    ) -> None:
         self.engine = engine
         self.timetable = Timetable(recipe.base_seed, runs_at_once, recipe.num_views)
         self.renderer = Renderer(*recipe.size, engine, _frames_at_once(engine, recipe.size))
-        self._bakery, self._workers = Bakery(recipe, workers), workers
+        self._bakery, self._workers = Bakery(recipe, workers, board), workers
         self._coming: Generator[Footage] | None = None
-        self._memory: SharedMemory | None = None
-        self._pinned = False
+        self._memories: list[SharedMemory] = []
+        self._pinned: list[SharedMemory] = []
         self._tables: dict[str, Tensor] = {}
         self._kinds: list[NDArray[np.int64]] = []
         self._first_beat = self._beat = 0
 
-    def show(self, positions: NDArray[np.int64]) -> Shown:
+    def show(self, positions: NDArray[np.int64], stretch: range | None = None) -> Shown:
         """Render the frames at these positions (N,) of the sequence, which rise.
 
-        Raises UserError if a process that makes runs was ended from outside.
+        Processes with the same `board` share out a `stretch` of it, and all ask for its runs; by
+        default that of the positions alone. Raises UserError if a process that makes runs
+        was ended from outside.
         """
+        stretch = stretch or range(positions[0], positions[-1] + 1)
+        first, last = self.timetable.beats(np.array([stretch[0], stretch[-1]])).tolist()
+        self._begin_with(first)
         parts = [] if len(positions) else [self._nothing()]
         while len(positions):
             beats = self.timetable.beats(positions[: self.renderer.batch_size])
             beats = beats[beats <= beats[0] + SPARE_RUNS]
-            self._bring_runs(int(beats[0]), int(beats[-1]))
+            self._bring_runs(int(beats[-1]))
             parts.append(self._shoot(positions[: len(beats)]))
             positions = positions[len(beats) :]
+        self._bring_runs(last)
         if len(parts) == 1:
             return parts[0]
         return Shown(
@@ -118,25 +133,31 @@ class FootageStage:
     def _settle(self) -> None:
         settle(self.engine)
 
-    def _bring_runs(self, first: int, last: int) -> None:
-        """Bring the runs of beats `first` to `last` to the device: one new run a beat.
+    def _begin_with(self, beat: int) -> None:
+        """Have the runs of `beat` on the device.
 
-        All of them after a jump: back by more than SPARE_RUNS beats, or so far ahead that no run
-        that is there is of use.
+        All are brought anew after a jump: back by more than SPARE_RUNS beats, or so far ahead that
+        no run that is there is of use.
         """
         oldest = max(self._first_beat, self._beat - SPARE_RUNS)
-        near = range(oldest, self._beat + self.timetable.runs_at_once)
-        if self._coming is None or first not in near:
+        if self._coming is None or beat not in range(
+            oldest, self._beat + self.timetable.runs_at_once
+        ):
             self._leave()
-            self._coming = self._bakery.runs(first)
-            runs = self.timetable.runs(first)
+            self._coming = self._bakery.runs(beat)
+            runs = self.timetable.runs(beat)
             log.info("making the first %d runs, in %d processes", len(runs), self._workers)
             with progress("making runs", len(runs), "runs") as advance:
                 for run in runs:
                     self._put(run, next(self._coming))
                     advance()
-            self._first_beat = self._beat = first
-        while self._beat < last:
+            self._first_beat = self._beat = beat
+        self._bring_runs(beat)
+
+    def _bring_runs(self, beat: int) -> None:
+        """Bring the runs up to those of `beat` to the device: one new run a beat."""
+        assert self._coming is not None
+        while self._beat < beat:
             self._beat += 1
             self._put(self.timetable.runs(self._beat)[-1], next(self._coming))
 
@@ -150,21 +171,22 @@ class FootageStage:
         if not self._tables:
             self._make_room(arrays)
         if self.engine.name == "cuda":
-            self._hold(self._bakery.memory)
+            self._hold(self._bakery.memories)
         slot = int(self._slot(np.asarray(run)))
         for name, array in arrays.items():
             self._tables[name][slot].copy_(torch.from_numpy(array))
 
-    def _hold(self, memory: SharedMemory) -> None:
-        """Pin the memory in which runs arrive, once."""
-        if memory is not self._memory:
+    def _hold(self, memories: list[SharedMemory]) -> None:
+        """Pin the memories in which runs arrive, once."""
+        if memories is not self._memories:
             self._let_go()
-            self._memory, self._pinned = memory, pin(self.engine, memory.bytes)
+            self._memories = memories
+            self._pinned = [one for one in memories if pin(self.engine, one.bytes)]
 
     def _let_go(self) -> None:
-        if self._memory is not None and self._pinned:
-            unpin(self._memory.bytes)
-        self._memory, self._pinned = None, False
+        for memory in self._pinned:
+            unpin(memory.bytes)
+        self._memories, self._pinned = [], []
 
     def _make_room(self, arrays: dict[str, NDArray[Any]]) -> None:
         for name, array in arrays.items():

@@ -275,8 +275,9 @@ class Training:
         return weights
 
     def _draw_first_batch(self) -> None:
+        # By all processes, for where frames are simulated they make them for each other.
+        batch = next(self.train_batches.batches(self.state.epoch))
         if self.group.is_main:
-            batch = next(self.train_batches.batches(self.state.epoch))
             view = self.backend.view(batch, epoch=self.state.epoch, step=0)
             path = written_to(self.config.ckpt_dir) / DEBUG_NAME
             for line in draw_batch(path, view, self.backend.model_config.classes):

@@ -12,6 +12,7 @@ from endoforge.core.checks import check_render_size
 from endoforge.core.choices import RendererName
 from endoforge.core.errors import UserError
 from endoforge.core.machine import cpu_cores
+from endoforge.core.noticeboard import Noticeboard
 from endoforge.data.classes import Classes
 from endoforge.data.loader import Shard
 from endoforge.data.pack import LabelledInputs
@@ -49,6 +50,7 @@ class SimulatedSource:
     recipe: Recipe
     steps_an_epoch: int
     shard: Shard
+    board: Noticeboard
     class_names: Classes
     validation: ValidationSet
 
@@ -67,8 +69,9 @@ class SimulatedSource:
             max_boxes=self.config.max_boxes,
             class_names=self.class_names,
             runs_at_once=RUNS_AT_ONCE,
-            workers=num_workers(self.shard.count),
+            workers=num_workers(self.board.count),
             shard=self.shard,
+            board=self.board,
         )
 
     @property
@@ -105,6 +108,7 @@ def load_simulated(
         recipe,
         steps // config.epochs,
         group.shard,
+        group.board,
         classes,
         _validation(config, engine, ranges, classes),
     )
@@ -129,7 +133,7 @@ def _validation(
 
 
 def num_workers(processes: int) -> int:
-    """How many processes make runs for each of so many `processes` that train."""
+    """How many processes make runs for each of so many `processes` that train on a machine."""
     return max(1, min(MOST_WORKERS, cpu_cores() // processes))
 
 

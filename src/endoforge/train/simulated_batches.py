@@ -11,6 +11,7 @@ from torch import Tensor
 
 from endoforge.captures.schema import DEFAULT_CLASS
 from endoforge.core.choices import LabelField
+from endoforge.core.noticeboard import Noticeboard
 from endoforge.data.classes import Classes
 from endoforge.data.loader import Batch, Shard
 from endoforge.sim.bakery import Recipe
@@ -27,7 +28,8 @@ class SimulatedLoader:
 
     An epoch is `len(self)` batches of `batch_size`; frame by frame, the epochs follow each other in
     a sequence that never repeats and that only the recipe decides. Of each batch it gives the part
-    that is `shard`. Runs are made ahead by `workers` processes. Close it in the end.
+    that is `shard`. Runs are made ahead by `workers` processes. Those that have a `board` in common
+    make them for each other, so they must ask for batches alike. Close it in the end.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class SimulatedLoader:
         runs_at_once: int,
         workers: int,
         shard: Shard | None = None,
+        board: Noticeboard | None = None,
     ) -> None:
         self.batch_size = batch_size
         self.batches_an_epoch = batches_an_epoch
@@ -51,7 +54,7 @@ class SimulatedLoader:
         )
         self.rows = (shard or Shard()).of(batch_size)
         self.rows_each: int = self.rows.stop - self.rows.start
-        self.stage = FootageStage(engine, recipe, runs_at_once, workers=workers)
+        self.stage = FootageStage(engine, recipe, runs_at_once, workers=workers, board=board)
 
     def __len__(self) -> int:
         """The number of batches in an epoch."""
@@ -85,7 +88,9 @@ class SimulatedLoader:
 
     def _render(self, numbers: NDArray[np.int64]) -> "BoxedFrames":
         """Render this process's part of the batches with these numbers, over all epochs."""
-        return with_boxes(self.stage.show(self._positions(numbers).reshape(-1)), self.max_boxes)
+        whole = range(numbers[0] * self.batch_size, (numbers[-1] + 1) * self.batch_size)
+        shown = self.stage.show(self._positions(numbers).reshape(-1), whole)
+        return with_boxes(shown, self.max_boxes)
 
     def _positions(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         """Where the frames of these batches stand in the sequence: (batches, rows)."""
