@@ -165,7 +165,7 @@ class TorchBackend:
         To go backward from the first.
         """
         views, boxes, classes, num_boxes = make_views(*inputs)
-        with autocast(self._device.type, torch.bfloat16, enabled=_has_bfloat16(self._device)):
+        with autocast(self._device.type, torch.bfloat16, enabled=has_bfloat16(self._device)):
             raw = self._model(views)
         cells = cells_of(views, self.model_config)
         loss = detection_loss(raw.float(), boxes, classes, num_boxes, cells)
@@ -257,7 +257,7 @@ def _as_it_lies(tensor: Tensor) -> Tensor:
     return tensor.as_strided((tensor.numel(),), (1,))
 
 
-def _has_bfloat16(device: torch.device) -> bool:
+def has_bfloat16(device: torch.device) -> bool:
     """Say if the device is faster in bfloat16 than in float32; of CPUs those with AMX are."""
     if device.type == "cpu":
         return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
