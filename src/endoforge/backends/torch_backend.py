@@ -14,6 +14,7 @@ from endoforge.backends.cuda_graph import GraphedFunction, TensorFunction, compi
 from endoforge.backends.devices import describe_device
 from endoforge.backends.ghost_norm import SeenStatistics, parts_to_pass, with_ghost_norms
 from endoforge.backends.group import Group
+from endoforge.backends.heap import keep_freed_memory
 from endoforge.backends.recipe import (
     ADAM_BETAS,
     ADAM_EPSILON,
@@ -57,6 +58,8 @@ class TorchBackend:
         painted: float = 0.0,
     ) -> None:
         torch.backends.cudnn.deterministic = True
+        if device.type == "cpu":
+            keep_freed_memory()
         self.model_config = model_config
         self._device = device
         self._chance = Chance(seed, device, painted)
