@@ -1,5 +1,6 @@
 """What a step frees, the next one gets back without the system."""
 
+import ctypes
 import platform
 import subprocess
 import sys
@@ -40,5 +41,5 @@ def test_the_memory_of_a_step_is_the_next_one_s():
 
 def test_another_library_is_left_alone(monkeypatch):
     monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
-    monkeypatch.setattr(heap.ctypes, "CDLL", lambda _: pytest.fail("was opened"))
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: pytest.fail("was opened"))
     heap.keep_freed_memory()

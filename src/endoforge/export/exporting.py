@@ -36,6 +36,8 @@ MOST_FRAMES = 16
 """How many recorded frames a file is checked on, spread over all that there are."""
 CALIBRATION_SEEDS, CALIBRATION_FRAMES = (11, 12, 13), 12
 """Colons, and frames of each, that set the ranges of 8 bits; others than those of the check."""
+MOST_CALIBRATION = 64
+"""How many recorded frames set them, spread over all that there are."""
 SIMULATED_SEED, SIMULATED_FRAMES, SIMULATED_SIZE = 0, 8, (640, 360)
 
 
@@ -104,7 +106,7 @@ def _quantised(
         frames, of = _simulated(CALIBRATION_SEEDS, CALIBRATION_FRAMES, size)
     else:
         root = fetch(calibration_root, "--calibration-root", without=UNUSED_IN_TRAINING)
-        frames, of = _recorded(root, len(CALIBRATION_SEEDS) * CALIBRATION_FRAMES)
+        frames, of = _recorded(root, MOST_CALIBRATION, "--calibration-root")
     log.info("calibrating on %s", of)
     quantised = quantise(exported, _pictures(frames, detector))
     agreement = compare_quantised(quantised, exported, pictures, detector.classes)
@@ -138,17 +140,17 @@ def _frames(config: ExportConfig) -> tuple[list[NDArray[np.uint8]], str]:
     """Get frames to check on, (H, W, 3) uint8 RGB each, and say where they are from."""
     if config.input_root is not None:
         root = fetch(config.input_root, "--input-root", without=UNUSED_IN_TRAINING)
-        return _recorded(root, MOST_FRAMES)
+        return _recorded(root, MOST_FRAMES, "--input-root")
     if Path(DEFAULT_INPUT_ROOT).is_dir():
-        return _recorded(Path(DEFAULT_INPUT_ROOT), MOST_FRAMES)
+        return _recorded(Path(DEFAULT_INPUT_ROOT), MOST_FRAMES, "--input-root")
     frames, of = _simulated((SIMULATED_SEED,), SIMULATED_FRAMES, SIMULATED_SIZE)
     return frames, f"{of} (--input-root names others)"
 
 
-def _recorded(root: Path, most: int) -> tuple[list[NDArray[np.uint8]], str]:
+def _recorded(root: Path, most: int, flag: str) -> tuple[list[NDArray[np.uint8]], str]:
     records = index_root(root).frames
     if not records:
-        raise UserError(f"{root}: no usable frame; name another root")
+        raise UserError(f"{root}: no usable frame; name another {flag}")
     places = np.linspace(0, len(records) - 1, min(most, len(records))).round().astype(int)
     frames = [_read(records[place].image_path) for place in places]
     return frames, f"{len(frames)} of the {len(records)} frames in {root}"
