@@ -1,5 +1,6 @@
 """Milliseconds of the detector for one 640x360 frame, frame in, boxes out, in all and by part, and
-frames per second in batches; on a CPU, all on one core."""
+frames per second in batches; on a CPU, all on one core, and beside the floor: the network's
+operations as products of matrices."""
 
 import argparse
 import json
@@ -14,6 +15,7 @@ from endoforge.bench.detect_speed import (
     fresh_detector,
     milliseconds_by_part,
     milliseconds_per_frame,
+    near_limit,
     one_core,
 )
 from endoforge.detect.heuristic import HeuristicDetector
@@ -39,6 +41,14 @@ def main() -> None:
         if device.type == "cpu":
             parts = milliseconds_by_part(detector, repeats=arguments.repeats)
             result["part_ms"] = {name: round(value, 3) for name, value in parts.items()}
+            whole, network = near_limit(detector, repeats=arguments.repeats)
+            result["limit"] = {
+                "gflop_a_frame": round(whole.operations / 1e9, 3),
+                "gflop_per_s": round(whole.limit / 1e9, 1),
+                "floor_ms": round(1e3 * whole.floor_seconds, 3),
+                "frame_share": round(whole.share, 3),
+                "network_share": round(network.share, 3),
+            }
             heuristic = milliseconds_per_frame(HeuristicDetector(), repeats=arguments.repeats)
             result["heuristic_frame_ms"] = round(heuristic, 3)
         result["batch_frames_per_s"] = {

@@ -1,5 +1,6 @@
 """Images per second of training steps (augmentation, forward, loss, backward, AdamW), data in
-memory.
+memory; and their share of the limit, the network's operations as products of matrices, which each
+process measures in turn with its steps.
 
 `torchrun --nproc-per-node 2 benchmarks/train.py` measures several processes together; the batch
 size is that of each, so that N times the images per second of one process is perfect.
@@ -11,7 +12,7 @@ import json
 from endoforge import __version__
 from endoforge.backends.devices import describe_device, pick_device
 from endoforge.backends.group import joined
-from endoforge.bench.train_speed import images_per_second
+from endoforge.bench.train_speed import measure_training
 from endoforge.core.sizes import parse_size
 from endoforge.detect.tinydet import TinyDet, TinyDetConfig
 
@@ -26,7 +27,7 @@ def main() -> None:
     arguments = parser.parse_args()
     device = pick_device(arguments.device)
     with joined(device) as group:
-        rate = images_per_second(
+        speed = measure_training(
             device,
             size=parse_size(arguments.size, "--size"),
             batch_size=arguments.batch_size,
@@ -42,7 +43,9 @@ def main() -> None:
             "input": arguments.size,
             "batch_size": arguments.batch_size,
             "parameters": sum(p.numel() for p in TinyDet(TinyDetConfig()).parameters()),
-            "train_images_per_s": round(rate, 1),
+            "train_images_per_s": round(speed.images_per_second, 1),
+            "limit_gflop_per_s": round(speed.near_limit.limit / 1e9, 1),
+            "share_of_limit": round(speed.near_limit.share, 3),
         }
         if group.is_main:
             print(json.dumps(result))

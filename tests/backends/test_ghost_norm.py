@@ -177,7 +177,7 @@ def learned(backend: TorchBackend, num_rows: int, shard: Shard) -> list[float]:
 @pytest.mark.parametrize(("num_rows", "count"), [(4, 2), (37, 2), (37, 3), (53, 2)])
 def test_parts_of_a_batch_are_learned_from_as_the_whole(monkeypatch, num_rows, count):
     """Of (4, 2) and (37, 3) a process has nothing: there are fewer groups than processes."""
-    monkeypatch.setattr("endoforge.backends.torch_backend._has_bfloat16", lambda _device: False)
+    monkeypatch.setattr("endoforge.backends.torch_backend.has_bfloat16", lambda _device: False)
 
     def made(group: Group) -> TorchBackend:
         return TorchBackend(TinyDetConfig(), seed=0, device=CPU, batch_size=num_rows, group=group)

@@ -68,7 +68,7 @@ class OnDevice(TorchDispatchMode):
 @pytest.mark.parametrize("painted", [0.0, 0.7])
 def test_a_step_as_a_gpu_records_it_stays_on_the_device(batch, monkeypatch, painted):
     monkeypatch.setattr("endoforge.detect.loss._chosen", lambda _positive: None)
-    monkeypatch.setattr("endoforge.backends.torch_backend._has_bfloat16", lambda _device: False)
+    monkeypatch.setattr("endoforge.backends.torch_backend.has_bfloat16", lambda _device: False)
     model = backend(painted=painted)
     inputs = model._chance.inputs(batch, 0, 0)
     model._learn(*inputs)  # makes what is made once

@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from endoforge.detect.boxes import NUM_EDGE_CHANNELS, make_cells
-from endoforge.detect.decode import decode_batch, nms
+from endoforge.detect.decode import candidates, decode_batch, nms, suppress
+from endoforge.detect.detections import Detections
 from endoforge.detect.overlap import pairwise_iou
 
 
@@ -66,6 +67,29 @@ def test_decoding_by_hand():
     second = [42 / 48, 26 / 32, 46 / 48, 30 / 32]
     assert found.boxes == pytest.approx(np.array([first, second]))
     assert found.boxes.dtype == found.scores.dtype == np.float32
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.2, 0.9, 1.0])
+def test_only_cells_of_enough_score_are_worked_out_and_the_detections_are_those_of_all(threshold):
+    raw = torch.randn((3, 24, 2 + NUM_EDGE_CHANNELS), generator=torch.Generator().manual_seed(1))
+    raw[1, :, :2] -= 5.0  # a picture of less than the others
+    boxes, *_ = candidates(raw, CELLS, threshold)
+    enough = (raw[..., :2].sigmoid().amax(dim=2) >= threshold).sum(dim=1)
+    assert boxes.shape == (3, enough.max(), 4)
+    size = np.array([48, 32, 48, 32], np.float32)
+    expected = [
+        suppress(Detections(box / size, *given), threshold, 0.5, 100)
+        for box, *given in zip(*map(torch.Tensor.numpy, candidates(raw, CELLS)), strict=True)
+    ]
+    found = decode_batch(raw, CELLS, score_threshold=threshold)
+    for one, other in zip(found, expected, strict=True):
+        assert one.boxes == pytest.approx(other.boxes, abs=1e-6)
+        assert one.scores.tolist() == other.scores.tolist()
+        assert one.classes.tolist() == other.classes.tolist()
+
+
+def test_no_picture_has_no_detections():
+    assert decode_batch(torch.zeros(0, 24, 1 + NUM_EDGE_CHANNELS), CELLS) == []
 
 
 def raw_of_classes(cells, num_classes, grid_hw=(4, 6)):

@@ -25,7 +25,7 @@ def make_comparable(set_to: Callable[[Any, str, object], None]) -> None:
     """
     from endoforge.backends import ghost_norm, torch_backend
 
-    set_to(torch_backend, "_has_bfloat16", lambda _device: False)
+    set_to(torch_backend, "has_bfloat16", lambda _device: False)
     set_to(ghost_norm, "GHOST_ROWS", 2)
 
 

@@ -14,6 +14,7 @@ from endoforge.backends.cuda_graph import GraphedFunction, TensorFunction, compi
 from endoforge.backends.devices import describe_device
 from endoforge.backends.ghost_norm import SeenStatistics, parts_to_pass, with_ghost_norms
 from endoforge.backends.group import Group
+from endoforge.backends.heap import keep_freed_memory
 from endoforge.backends.recipe import (
     ADAM_BETAS,
     ADAM_EPSILON,
@@ -57,6 +58,8 @@ class TorchBackend:
         painted: float = 0.0,
     ) -> None:
         torch.backends.cudnn.deterministic = True
+        if device.type == "cpu":
+            keep_freed_memory()
         self.model_config = model_config
         self._device = device
         self._chance = Chance(seed, device, painted)
@@ -165,7 +168,7 @@ class TorchBackend:
         To go backward from the first.
         """
         views, boxes, classes, num_boxes = make_views(*inputs)
-        with autocast(self._device.type, torch.bfloat16, enabled=_has_bfloat16(self._device)):
+        with autocast(self._device.type, torch.bfloat16, enabled=has_bfloat16(self._device)):
             raw = self._model(views)
         cells = cells_of(views, self.model_config)
         loss = detection_loss(raw.float(), boxes, classes, num_boxes, cells)
@@ -257,7 +260,7 @@ def _as_it_lies(tensor: Tensor) -> Tensor:
     return tensor.as_strided((tensor.numel(),), (1,))
 
 
-def _has_bfloat16(device: torch.device) -> bool:
+def has_bfloat16(device: torch.device) -> bool:
     """Say if the device is faster in bfloat16 than in float32; of CPUs those with AMX are."""
     if device.type == "cpu":
         return bool(torch.cpu.get_capabilities().get("amx_bf16", False))

@@ -11,8 +11,10 @@ from endoforge.core.choices import DeviceName
 class BenchConfig:
     """Measure rendering, recording, training and detecting on this machine, in about a minute.
 
-    What is rendered is the plain world (--randomization plain). Times depend on what else the
-    machine does: compare figures taken side by side.
+    Training and detecting are set beside their limit: as many operations as the network needs, as
+    products of matrices, timed in turn with them. What is rendered is the plain world
+    (--randomization plain). Times depend on what else the machine does: compare figures taken side
+    by side.
     """
 
     device: DeviceName = "auto"

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from endoforge.backends.compute import TorchCompute
+from endoforge.bench.limits import NearLimit, count_operations, measure_near_limit
 from endoforge.bench.timing import median_seconds
 from endoforge.core.folders import scratch_folder
 from endoforge.data.letterbox import resize_picture
@@ -72,18 +73,36 @@ def frames_per_second(detector: NeuralDetector, batch: int, *, repeats: int) -> 
 
 
 @torch.inference_mode()
+def near_limit(detector: NeuralDetector, *, repeats: int) -> tuple[NearLimit, NearLimit]:
+    """Measure a frame, and its network alone, beside the floor of the network's operations.
+
+    All three in turn, for a detector on a CPU.
+    """
+    one, (width, height) = frame(), detector.metadata.input_size
+    images = to_input(torch.zeros(1, height, width, 3, dtype=torch.uint8))
+    whole, network = measure_near_limit(
+        [lambda: detector.detect(one), lambda: detector.net(images)],
+        count_operations(detector.metadata.model, (width, height)),
+        device=images.device,
+        warm_up=10,
+        repeats=repeats,
+    )
+    return whole, network
+
+
+@torch.inference_mode()
 def milliseconds_by_part(detector: NeuralDetector, *, repeats: int) -> dict[str, float]:
     """Measure what a frame goes through on a CPU, each part by itself."""
     one, mode = frame(), detector.metadata.resize_mode
     picture, _ = resize_picture(one, INPUT_SIZE, mode)
     pixels = torch.from_numpy(picture[None])
     images = to_input(pixels)
-    raw = detector.model(images)
+    raw = detector.net(images)
     cells = make_cells((INPUT_SIZE[1], INPUT_SIZE[0]), detector.model.config.strides, raw.device)
     parts: dict[str, Callable[[], object]] = {
         "resize": lambda: resize_picture(one, INPUT_SIZE, mode),
         "to float": lambda: to_input(pixels),
-        "network": lambda: detector.model(images),
+        "network": lambda: detector.net(images),
         "decode": lambda: decode_batch(
             raw,
             cells,

@@ -15,9 +15,12 @@ import torch
 
 from endoforge import __version__
 from endoforge.backends.devices import describe_device, pick_device
+from endoforge.backends.torch_backend import has_bfloat16
 from endoforge.bench import detect_speed, record_speed, render_speed, train_speed
 from endoforge.bench.config import BenchConfig
+from endoforge.bench.limits import NearLimit
 from endoforge.datagen.config import DatagenConfig
+from endoforge.detect.neural import NeuralDetector
 from endoforge.sim.engine import Engine, start_engine
 from endoforge.sim.randomization import load_randomization
 from endoforge.sim.scene import make_scene
@@ -29,6 +32,7 @@ RENDER_BATCH_CPU, RENDER_BATCH_GPU = 1, 256
 DATAGEN_FRAMES = 40
 TRAIN_SIZE, TRAIN_BATCH_CPU, TRAIN_BATCH_GPU = (256, 256), 16, 64
 DETECT_BATCH_CPU, DETECT_BATCH_GPU = 8, 64
+DETECT_ONE = "detect in one frame {}x{}".format(*detect_speed.FRAME_SIZE)
 
 
 @dataclass(frozen=True)
@@ -114,11 +118,17 @@ def _recording(engine: Engine) -> list[Figure]:
 
 def _training(device: torch.device) -> list[Figure]:
     batch = TRAIN_BATCH_CPU if device.type == "cpu" else TRAIN_BATCH_GPU
-    rate = train_speed.images_per_second(
+    speed = train_speed.measure_training(
         device, size=TRAIN_SIZE, batch_size=batch, warm_up=2, repeats=10
     )
+    where = describe_device(device)
+    dtype = "bfloat16" if has_bfloat16(device) else "float32"
     what = f"training step {TRAIN_SIZE[0]}x{TRAIN_SIZE[1]}, batch {batch}"
-    return [Figure(what, rate, "images/s", describe_device(device))]
+    return [
+        Figure(what, speed.images_per_second, "images/s", where),
+        _limit(speed.near_limit, dtype, where),
+        Figure("share of the limit: training", 100 * speed.near_limit.share, "%", where),
+    ]
 
 
 def _detecting(device: torch.device) -> list[Figure]:
@@ -126,15 +136,35 @@ def _detecting(device: torch.device) -> list[Figure]:
     on_cpu = device.type == "cpu"
     batch = DETECT_BATCH_CPU if on_cpu else DETECT_BATCH_GPU
     where = "one CPU core" if on_cpu else describe_device(device)
-    size = "{}x{}".format(*detect_speed.FRAME_SIZE)
+    single = _one_frame_on_cpu if on_cpu else _one_frame
     with detect_speed.one_core() if on_cpu else nullcontext():
         detector = detect_speed.fresh_detector(device)
-        single = detect_speed.milliseconds_per_frame(detector, repeats=200)
+        figures = single(detector, where)
         rate = detect_speed.frames_per_second(detector, batch, repeats=20)
+    return [*figures, Figure(f"detect in batches of {batch}", rate, "frames/s", where)]
+
+
+def _one_frame(detector: NeuralDetector, where: str) -> list[Figure]:
+    milliseconds = detect_speed.milliseconds_per_frame(detector, repeats=200)
+    return [Figure(DETECT_ONE, milliseconds, "ms", where)]
+
+
+def _one_frame_on_cpu(detector: NeuralDetector, where: str) -> list[Figure]:
+    """Measure a frame beside its floor, which says little of a GPU: a frame alone can't fill it."""
+    frame, network = detect_speed.near_limit(detector, repeats=200)
     return [
-        Figure(f"detect in one frame {size}", single, "ms", where),
-        Figure(f"detect in batches of {batch}", rate, "frames/s", where),
+        Figure(DETECT_ONE, 1e3 * frame.seconds, "ms", where),
+        _limit(frame, "float32", where),
+        Figure(
+            f"floor of {frame.operations / 1e9:.3f} GFLOP", 1e3 * frame.floor_seconds, "ms", where
+        ),
+        Figure("share of the limit: a frame", 100 * frame.share, "%", where),
+        Figure("share of the limit: its network", 100 * network.share, "%", where),
     ]
+
+
+def _limit(near_limit: NearLimit, dtype: str, where: str) -> Figure:
+    return Figure(f"limit: matrix products, {dtype}", near_limit.limit / 1e9, "GFLOP/s", where)
 
 
 def _table(result: BenchResult) -> list[str]:

@@ -2,13 +2,14 @@
 
 import itertools
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from endoforge.backends.group import Group
-from endoforge.backends.torch_backend import TorchBackend
-from endoforge.bench.timing import median_seconds
+from endoforge.backends.torch_backend import TorchBackend, has_bfloat16
+from endoforge.bench.limits import NearLimit, count_operations, measure_near_limit
 from endoforge.data.loader import Batch
 from endoforge.detect.tinydet import TinyDetConfig
 
@@ -17,7 +18,15 @@ STEPS_AT_ONCE_GPU = 20
 of the log."""
 
 
-def images_per_second(
+@dataclass(frozen=True)
+class TrainSpeed:
+    """Images a second of all processes together, and how near each of them is to its limit."""
+
+    images_per_second: float
+    near_limit: NearLimit
+
+
+def measure_training(
     device: torch.device,
     *,
     size: tuple[int, int],
@@ -25,17 +34,24 @@ def images_per_second(
     warm_up: int,
     repeats: int,
     group: Group | None = None,
-) -> float:
+) -> TrainSpeed:
     """Measure a TinyDet; `size` is (width, height), `batch_size` that of each process of `group`.
 
-    Data is in memory. The rate is that of all processes together: the median over `repeats` of one
-    step, or on a GPU of 20 at once, after `warm_up` of them.
+    Data is in memory. Times are medians over `repeats` of one step, or on a GPU of 20 at once,
+    after `warm_up` of them, in turn with the floor of the network's operations.
     """
     group = group or Group()
     at_once = 1 if device.type == "cpu" else STEPS_AT_ONCE_GPU
-    steps = _steps(device, size, batch_size, group, at_once)
-    seconds = median_seconds(steps, warm_up=warm_up, repeats=repeats)
-    return batch_size * group.size * at_once / seconds
+    operations = count_operations(TinyDetConfig(), size, batch_size=batch_size, training=True)
+    [near_limit] = measure_near_limit(
+        [_steps(device, size, batch_size, group, at_once)],
+        operations * at_once,
+        device=device,
+        dtype=torch.bfloat16 if has_bfloat16(device) else torch.float32,
+        warm_up=warm_up,
+        repeats=repeats,
+    )
+    return TrainSpeed(batch_size * group.size * at_once / near_limit.seconds, near_limit)
 
 
 def _steps(

@@ -39,7 +39,7 @@ def decode_batch(
 
     A cell is of its likeliest class; detections suppress others of their class only.
     """
-    boxes, scores, classes = candidates(raw, cells)
+    boxes, scores, classes = candidates(raw, cells, score_threshold)
     height, width = cells.image_hw
     boxes = boxes / torch.tensor([width, height], device=raw.device).repeat(2)
     arrays = (boxes.float().cpu().numpy(), scores.float().cpu().numpy(), classes.cpu().numpy())
@@ -49,17 +49,23 @@ def decode_batch(
     ]
 
 
-def candidates(raw: Tensor, cells: Cells) -> tuple[Tensor, Tensor, Tensor]:
+def candidates(
+    raw: Tensor, cells: Cells, least_score: float | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
     """What goes into non-maximum suppression: the best K cells of each picture, best first.
 
     Raw output (B, N, C + NUM_EDGE_CHANNELS) to boxes (B, K, 4) xyxy in pixels, clipped to the
-    input, scores (B, K) and classes (B, K). Exported files hold this part of decoding as it is.
+    input, scores (B, K) and classes (B, K). With `least_score` K is no more than the picture with
+    most such cells needs; exported files, whose K may depend on no score, do without.
     """
     # Cells are chosen by score before their boxes are worked out: of thousands, some hundred count.
     logits, classes = raw[..., :-NUM_EDGE_CHANNELS].max(dim=2)
     scores = logits.sigmoid()
     # `min` would fix the number at that of the traced input, in a file for inputs of any size.
     count = torch.sym_min(MAX_CANDIDATES, scores.shape[1])  # type: ignore[no-untyped-call]
+    if least_score is not None:
+        enough = (scores >= least_score).sum(dim=1)
+        count = min(count, max(enough.tolist(), default=0))
     best = scores.topk(count, dim=1)
     rows = best.indices[..., None].expand(-1, -1, NUM_EDGE_CHANNELS)
     edges = log_weights(raw[..., -NUM_EDGE_CHANNELS:].gather(1, rows))

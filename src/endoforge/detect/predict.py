@@ -1,11 +1,12 @@
 """Pictures in, detections out: the one way a TinyDet is asked, in training, `eval` and live."""
 
+from functools import lru_cache
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from endoforge.detect.boxes import make_cells
+from endoforge.detect.boxes import Cells, make_cells
 from endoforge.detect.decode import MIN_SCORE, NMS_IOU, decode_batch
 from endoforge.detect.detections import Detections
 from endoforge.detect.tinydet import TinyDetConfig
@@ -41,5 +42,10 @@ def predict(
     device = next(model.parameters()).device if isinstance(model, nn.Module) else images.device
     # As bytes to the device, as floats there: a quarter of what would go over the bus.
     raw = model(to_input(images.to(device, non_blocking=True)))
-    cells = make_cells((images.shape[1], images.shape[2]), model.config.strides, device)
+    cells = _kept_cells((images.shape[1], images.shape[2]), model.config.strides, device)
     return decode_batch(raw, cells, score_threshold=score_threshold, iou_threshold=iou_threshold)
+
+
+@lru_cache(maxsize=16)  # inputs are of few sizes, and making cells takes longer than decoding them
+def _kept_cells(image_hw: tuple[int, int], strides: tuple[int, ...], device: torch.device) -> Cells:
+    return make_cells(image_hw, strides, device)

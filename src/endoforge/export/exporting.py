@@ -2,10 +2,13 @@
 the original.
 """
 
+from __future__ import annotations
+
 import importlib.util
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +26,18 @@ from endoforge.evaluate.config import DEFAULT_INPUT_ROOT
 from endoforge.export.config import ExportConfig
 from endoforge.roots.fetching import UNUSED_IN_TRAINING, fetch
 
+if TYPE_CHECKING:
+    import onnx
+
 log = logging.getLogger(__name__)
 
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
 MOST_FRAMES = 16
 """How many recorded frames a file is checked on, spread over all that there are."""
+CALIBRATION_SEEDS, CALIBRATION_FRAMES = (11, 12, 13), 12
+"""Colons, and frames of each, that set the ranges of 8 bits; others than those of the check."""
+MOST_CALIBRATION = 64
+"""How many recorded frames set them, spread over all that there are."""
 SIMULATED_SEED, SIMULATED_FRAMES, SIMULATED_SIZE = 0, 8, (640, 360)
 
 
@@ -67,18 +77,46 @@ def run_export(config: ExportConfig) -> ExportResult:
 
     detector = NeuralDetector(original.path)
     frames, checked_on = _frames(config)
+    pictures = _pictures(frames, detector)
     inside = config.nms == "inside"
     log.info("exporting %s", original.path)
     exported = build_graph(detector, nms_inside=inside)
-    size, mode = detector.metadata.input_size, detector.metadata.resize_mode
-    pictures = np.stack([resize_picture(frame, size, mode)[0] for frame in frames])
-    agreement = compare(exported, original.model, pictures, nms_inside=inside)
+    lines = compare(exported, original.model, pictures, nms_inside=inside).lines()
+    if config.precision == "int8":
+        exported, compared = _quantised(exported, detector, pictures, config.calibration_root)
+        lines += compared
     data, what = exported.SerializeToString(), f"NMS {config.nms}"
     if config.format == "web":
         data, what = build_page(data, detector), "a page to open in a browser"
     _write(config.output_path, data)
-    lines = agreement.lines()
     return ExportResult(config.output_path, len(data), what, checked_on, lines)
+
+
+def _quantised(
+    exported: onnx.ModelProto,
+    detector: NeuralDetector,
+    pictures: NDArray[np.uint8],
+    calibration_root: str | None,
+) -> tuple[onnx.ModelProto, list[str]]:
+    """Give `exported` in 8 bits, and what it finds in `pictures` beside itself, in words."""
+    from endoforge.export.quantise import compare_quantised, quantise
+
+    if calibration_root is None:
+        size = detector.metadata.input_size
+        frames, of = _simulated(CALIBRATION_SEEDS, CALIBRATION_FRAMES, size)
+    else:
+        root = fetch(calibration_root, "--calibration-root", without=UNUSED_IN_TRAINING)
+        frames, of = _recorded(root, MOST_CALIBRATION, "--calibration-root")
+    log.info("calibrating on %s", of)
+    quantised = quantise(exported, _pictures(frames, detector))
+    agreement = compare_quantised(quantised, exported, pictures, detector.classes)
+    return quantised, [f"calibrated on {of}", *agreement.lines()]
+
+
+def _pictures(frames: list[NDArray[np.uint8]], detector: NeuralDetector) -> NDArray[np.uint8]:
+    """Bring frames to the detector's input: (N, H, W, 3)."""
+    size, mode = detector.metadata.input_size, detector.metadata.resize_mode
+    return np.stack([resize_picture(frame, size, mode)[0] for frame in frames])
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -101,17 +139,19 @@ def _check_packages() -> None:
 def _frames(config: ExportConfig) -> tuple[list[NDArray[np.uint8]], str]:
     """Get frames to check on, (H, W, 3) uint8 RGB each, and say where they are from."""
     if config.input_root is not None:
-        return _recorded(fetch(config.input_root, "--input-root", without=UNUSED_IN_TRAINING))
+        root = fetch(config.input_root, "--input-root", without=UNUSED_IN_TRAINING)
+        return _recorded(root, MOST_FRAMES, "--input-root")
     if Path(DEFAULT_INPUT_ROOT).is_dir():
-        return _recorded(Path(DEFAULT_INPUT_ROOT))
-    return _simulated()
+        return _recorded(Path(DEFAULT_INPUT_ROOT), MOST_FRAMES, "--input-root")
+    frames, of = _simulated((SIMULATED_SEED,), SIMULATED_FRAMES, SIMULATED_SIZE)
+    return frames, f"{of} (--input-root names others)"
 
 
-def _recorded(root: Path) -> tuple[list[NDArray[np.uint8]], str]:
+def _recorded(root: Path, most: int, flag: str) -> tuple[list[NDArray[np.uint8]], str]:
     records = index_root(root).frames
     if not records:
-        raise UserError(f"{root}: no usable frame to check on; name another --input-root")
-    places = np.linspace(0, len(records) - 1, min(MOST_FRAMES, len(records))).round().astype(int)
+        raise UserError(f"{root}: no usable frame; name another {flag}")
+    places = np.linspace(0, len(records) - 1, min(most, len(records))).round().astype(int)
     frames = [_read(records[place].image_path) for place in places]
     return frames, f"{len(frames)} of the {len(records)} frames in {root}"
 
@@ -123,9 +163,15 @@ def _read(path: Path) -> NDArray[np.uint8]:
         raise UserError(f"{path}: {error.reason} ({error.detail}); remove it") from error
 
 
-def _simulated() -> tuple[list[NDArray[np.uint8]], str]:
+def _simulated(
+    seeds: tuple[int, ...], frames_each: int, size: tuple[int, int]
+) -> tuple[list[NDArray[np.uint8]], str]:
     from endoforge.sim.simulator import Simulator
 
-    simulator = Simulator(SIMULATED_SEED, size=SIMULATED_SIZE, max_frames=SIMULATED_FRAMES)
-    frames = [frame for batch in simulator for frame in batch.rgb.cpu().numpy().copy()]
-    return frames, f"{len(frames)} frames simulated on the spot (--input-root names others)"
+    frames = [
+        frame
+        for seed in seeds
+        for batch in Simulator(seed, size=size, max_frames=frames_each)
+        for frame in batch.rgb.cpu().numpy().copy()
+    ]
+    return frames, f"{len(frames)} frames simulated on the spot"

@@ -63,7 +63,7 @@ def _traced(model: TinyDet) -> onnx.ModelProto:
     rows, columns = (torch.export.Dim(name, min=1) for name in ("rows", "columns"))
     # The exporter takes a batch of 1 for a constant, and equal sides for one and the same size.
     example = torch.zeros(2, 3, 8 * step, 12 * step)
-    with _quiet():
+    with quiet("torch.onnx", "onnxscript", "onnx_ir"):
         program = torch.onnx.export(
             _Decoded(model).eval(),
             (example,),
@@ -80,9 +80,9 @@ def _traced(model: TinyDet) -> onnx.ModelProto:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep back what the exporter says of its own inside."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+def quiet(*names: str) -> Iterator[None]:
+    """Keep back what libraries say of their own inside by these loggers, and by warnings."""
+    loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
@@ -174,6 +174,7 @@ def _describe(model: onnx.ModelProto, detector: NeuralDetector, nms_inside: bool
         "resize_mode": metadata.resize_mode,
         "boxes": "xyxy in pixels of the input",
         "nms": "inside" if nms_inside else "outside",
+        "precision": "float32",
         "model": metadata.model.name,
         "version": metadata.version,
     }

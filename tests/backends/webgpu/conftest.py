@@ -19,7 +19,7 @@ WIDTH, HEIGHT = 64, 32
 @pytest.fixture(autouse=True)
 def _torch_in_float32(monkeypatch):
     """As WebGPU computes; a CPU with AMX would take bfloat16."""
-    monkeypatch.setattr(torch_backend, "_has_bfloat16", lambda _device: False)
+    monkeypatch.setattr(torch_backend, "has_bfloat16", lambda _device: False)
 
 
 @pytest.fixture
