@@ -2,7 +2,6 @@
 the original.
 """
 
-import importlib.util
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,8 @@ from endoforge.core.errors import UserError
 from endoforge.core.files import write_atomic
 from endoforge.core.folders import make_folder_of
 from endoforge.core.outputs import check_output_file, refuse_same
+from endoforge.core.packages import check_packages
+from endoforge.core.text import counted
 from endoforge.data.letterbox import resize_picture
 from endoforge.detect.neural import NeuralDetector
 from endoforge.evaluate.config import DEFAULT_INPUT_ROOT
@@ -57,7 +58,7 @@ def run_export(config: ExportConfig) -> ExportResult:
     Raises UserError, with no file written, where it doesn't, and for a checkpoint, frames or a file
     that can't be used.
     """
-    _check_packages()
+    check_packages("export", "export", NEEDED)
     original = NeuralDetector(config.checkpoint, exact=True)
     check_output_file("--output", config.output_path)
     refuse_same({"--checkpoint": original.path, "--output": config.output_path})
@@ -92,12 +93,6 @@ def _write(path: Path, data: bytes) -> None:
         ) from error
 
 
-def _check_packages() -> None:
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UserError(f"export needs {', '.join(missing)} too: pip install 'endoforge[export]'")
-
-
 def _frames(config: ExportConfig) -> tuple[list[NDArray[np.uint8]], str]:
     """Get frames to check on, (H, W, 3) uint8 RGB each, and say where they are from."""
     if config.input_root is not None:
@@ -113,7 +108,7 @@ def _recorded(root: Path) -> tuple[list[NDArray[np.uint8]], str]:
         raise UserError(f"{root}: no usable frame to check on; name another --input-root")
     places = np.linspace(0, len(records) - 1, min(MOST_FRAMES, len(records))).round().astype(int)
     frames = [_read(records[place].image_path) for place in places]
-    return frames, f"{len(frames)} of the {len(records)} frames in {root}"
+    return frames, f"{len(frames)} of the {counted(len(records), 'frame')} in {root}"
 
 
 def _read(path: Path) -> NDArray[np.uint8]:
@@ -128,4 +123,7 @@ def _simulated() -> tuple[list[NDArray[np.uint8]], str]:
 
     simulator = Simulator(SIMULATED_SEED, size=SIMULATED_SIZE, max_frames=SIMULATED_FRAMES)
     frames = [frame for batch in simulator for frame in batch.rgb.cpu().numpy().copy()]
-    return frames, f"{len(frames)} frames simulated on the spot (--input-root names others)"
+    return (
+        frames,
+        f"{counted(len(frames), 'frame')} simulated on the spot (--input-root names others)",
+    )
