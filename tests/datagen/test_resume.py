@@ -74,7 +74,7 @@ def test_what_is_missing_is_made_and_what_is_there_stays(
     assert data_set(tmp_path) == whole
     assert {path: path.stat().st_mtime_ns for path in first.rglob("*")} == times
     assert (report.complete_before, report.resumed, report.frames) == (1, 1, 12)
-    assert "1 runs were complete already, 1 had been begun" in "\n".join(report.lines())
+    assert "resumed: 1 run complete already, 1 begun" in "\n".join(report.lines())
 
 
 def test_frames_that_are_whole_are_not_made_again(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_of_several_folders_of_a_run_a_complete_one_counts_else_the_newest(
     for run_dir in (one, three):
         break_off(run_dir, 2, leftovers=False)
     assert job(tmp_path, **FLAGS | {"runs": 1}, resume=True).frames == 0
-    assert "2 more folders of the same runs are left as they are" in caplog.text
+    assert "left as found: 2 more folders of the same runs" in caplog.text
     break_off(two, 5, leftovers=False)
     assert job(tmp_path, **FLAGS | {"runs": 1}, resume=True).run_dirs == [three]
     assert contents(three) == before
@@ -306,7 +306,7 @@ def test_interrupted_it_leaves_whole_frames_and_says_how_to_go_on(
     assert 1 <= labels <= 10
     assert len(index_root(tmp_path).frames) == labels
     error = capsys.readouterr().err
-    assert f"{labels} whole frames of this job are in {tmp_path}; " in error
+    assert f"{tmp_path} has {labels} whole frames of this job; " in error
     assert "--seed 4 --resume goes on" in error
     assert cli.run([*argv, "--resume"]) == 0
     assert data_set(tmp_path) == whole

@@ -268,7 +268,7 @@ def test_a_tar_file_of_tar_itself_is_read(tmp_path: Path) -> None:
         archive.add(tmp_path / "members", ".")
     code, said = import_of(tmp_path, "webdataset")
     assert code == 0
-    assert "1 runs, 1 frames came in" in said
+    assert "1 run, 1 frame came in" in said
     assert "x picture" not in said
     assert "x label" not in said
 
@@ -303,7 +303,7 @@ def test_members_with_holes_are_left_out_with_what_belongs_to_them(
     write(tmp_path / "images/s.tar", sparse(hole, 8**10) + pair)
     code, said = import_of(tmp_path, "webdataset", "--unlabelled", "background")
     assert code == 0
-    assert "1 frames came in" in said
+    assert "1 frame came in" in said
     assert "1 x picture: stored with holes" in said
 
 

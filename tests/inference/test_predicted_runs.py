@@ -246,7 +246,7 @@ def test_import_prelabels_a_video_in_one_go(tmp_path, video, predict, lively, ca
     command = ["import", "--video", str(video), "--output-root", str(tmp_path / "in one go")]
     assert cli.run([*command, *flags, "--device", "cpu"]) == 0
     printed = capsys.readouterr().out
-    assert "1 runs, 3 frames came in" in printed
+    assert "1 run, 3 frames came in" in printed
     assert printed.count("detector: weights ") == 1
     assert labels_of(tmp_path / "in one go") == labels_of(tmp_path / "runs")
     assert cli.run([*command, "--fps", "5"]) == 2  # without labels they would be there twice

@@ -104,7 +104,7 @@ def test_a_convert_that_cannot_be_put_leaves_nothing_there(store, captures, monk
     store.faults.clear()
     assert run(words) == 0
     assert run(words) == 2
-    assert "objects are there; name a new place" in capsys.readouterr().err
+    assert "holds 11 objects; name a new place" in capsys.readouterr().err
 
 
 def pictures(folder):

@@ -191,7 +191,9 @@ def test_what_the_real_runs_have_in_common_with_the_others_is_counted(
     shutil.copytree(next(root.iterdir()), real / "run_copy")
     with caplog.at_level("WARNING"):
         load_recorded(small_config(input_root=str(root), real_val_dir=str(real)), CPU, Group())
-    assert "--real-val-dir: 5 of 9 validation pictures are among the training" in caplog.text
+    assert (
+        "--real-val-dir: among the training pictures too: 5 of 9 validation pictures" in caplog.text
+    )
 
 
 def test_labels_to_look_at_are_told_but_not_as_dropped(make_root, small_config, caplog):

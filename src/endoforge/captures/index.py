@@ -14,7 +14,7 @@ from endoforge.captures.tally import Tally
 from endoforge.core.choices import LabelField
 from endoforge.core.errors import UserError
 from endoforge.core.progress import progress
-from endoforge.core.text import printable
+from endoforge.core.text import counted, printable
 
 MAKE_RUNS = "make runs with `endoforge datagen` or `endoforge import`"
 MOST_NAMED = 3
@@ -91,7 +91,8 @@ def find_runs(root: Path) -> list[Path]:
         return [root.resolve()]
     if shards := len(list(root.glob("*.tar"))):
         raise UserError(
-            f"no capture runs in {root}, but {shards} shards (*.tar), which only train reads: "
+            f"no capture runs in {root}, but {counted(shards, 'shard')} (*.tar), which only "
+            f"train reads: "
             f"`endoforge import --format webdataset --images {root}` makes runs of them"
         )
     if within := sorted(one for one in _subfolders(root) if _run_folders(one)):

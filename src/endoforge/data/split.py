@@ -18,7 +18,7 @@ from endoforge.core.errors import UserError
 from endoforge.core.files import write_json_atomic
 from endoforge.core.folders import make_folder_of
 from endoforge.core.reading import MOST_LIST_BYTES, read_regular
-from endoforge.core.text import as_utf8
+from endoforge.core.text import as_utf8, counted
 from endoforge.data.stratify import stratified_runs
 from endoforge.data.twins import (
     Digests,
@@ -65,7 +65,7 @@ def split_by_run(
     """
     if len(index.frames) < 2:
         raise UserError(
-            f"{len(index.frames)} usable frames in {index.root}, at least 2 are needed "
+            f"{counted(len(index.frames), 'usable frame')} in {index.root}, at least 2 are needed "
             f"to train and validate{_what_was_dropped(index)}"
         )
     digests = Digests()
@@ -93,11 +93,11 @@ def warn_of_shared_pictures(
     """Warn, with their number, of validation pictures that are trained on too."""
     if shared := shared_pictures(train, val, digests):
         log.warning(
-            "%s: %d of %d validation pictures are among the training pictures too, such as %s; "
+            "%s: among the training pictures too: %d of %s, such as %s; "
             "scores will flatter the detector",
             where,
             len(shared),
-            len(val),
+            counted(len(val), "validation picture"),
             shared[0],
         )
 
@@ -147,8 +147,8 @@ def _split_by_time(frames: Sequence[FrameRecord], val_ratio: float, digests: Dig
     gap = min(max(1, count // GAP_ONE_IN), len(before) - 1)
     if not before:
         raise UserError(
-            f"all {count} usable frames show the same moment of the same colon: nothing is left "
-            "to validate on; record more runs"
+            f"{counted(count, 'usable frame')} of the same moment of the same colon: nothing is "
+            "left to validate on; record more runs"
         )
     last_train = before[len(before) - gap - 1].frame_id
     train = [frame for frame in before if frame.frame_id <= last_train]
@@ -156,14 +156,14 @@ def _split_by_time(frames: Sequence[FrameRecord], val_ratio: float, digests: Dig
     train = [frame for frame in train if frame.key not in shared]
     if not train:
         raise UserError(
-            f"the {len(val)} frames to validate on show all that the other {len(before)} do: "
-            "nothing is left to train on; record more runs"
+            f"{counted(len(val), 'frame')} to validate on, and the other {len(before)} show no "
+            "more: nothing is left to train on; record more runs"
         )
     log.warning(
-        "only one run (%s): training on its first %d frames, validating on its last %d, with %d "
+        "only one run (%s): training on its first %s, validating on its last %d, with %d "
         "left out between%s; scores will flatter the detector, record more runs for honest ones",
         frames[0].run,
-        len(train),
+        counted(len(train), "frame"),
         len(val),
         count - len(train) - len(val),
         f", {len(shared)} of them as they show what is validated on" if shared else "",
@@ -233,7 +233,7 @@ def load_split(path: Path, index: CaptureIndex) -> Split:
     if fingerprint(split.train + split.val) != manifest.fingerprint:
         log.warning("frames have changed since %s was written; its split is kept", path)
     if split.left_out:
-        log.warning("%d frames are not listed in %s and are left out", split.left_out, path)
+        log.warning("left out: %s that %s doesn't list", counted(split.left_out, "frame"), path)
     return split
 
 

@@ -12,7 +12,7 @@ from endoforge.captures.publishing import manifests_in
 from endoforge.captures.schema import MANIFEST_NAME, RunManifest
 from endoforge.core.errors import UserError
 from endoforge.core.reading import MOST_LABEL_BYTES, read_regular
-from endoforge.core.text import as_utf8
+from endoforge.core.text import as_utf8, counted
 from endoforge.datagen.job import DataSet
 from endoforge.roots.bucket import Bucket
 from endoforge.roots.places import cloud_root, written_to
@@ -58,7 +58,7 @@ def find_runs(root: Path, data_set: DataSet, renderer: str) -> EarlierRuns:
     for index in found.complete:
         found.unfinished.pop(index, None)
     if spare:
-        log.warning("%s: %d more folders of the same runs are left as they are", root, spare)
+        log.warning("%s: left as found: %s of the same runs", root, counted(spare, "more folder"))
     return found
 
 
@@ -122,7 +122,8 @@ def _manifests(
         if all(type(ours.get(number)) is int for number in ("base_seed", "run_index")):
             yield run_dir, manifest, ours
     if unreadable:
-        log.warning("%s: %d folders without a manifest are left as they are", root, unreadable)
+        folders = counted(unreadable, "folder")
+        log.warning("%s: left as found: %s without a manifest", root, folders)
 
 
 def _refuse_other_settings(run_dir: Path, wanted: dict[str, Any], there: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from endoforge.captures.index import CaptureIndex, index_root
 from endoforge.captures.run_frames import FrameRecord
 from endoforge.captures.tally import Tally
 from endoforge.core.errors import UserError
+from endoforge.core.text import counted
 from endoforge.data.classes import Classes, class_names, unknown_classes, with_others
 from endoforge.data.loader import Loader, Shard
 from endoforge.data.pack import LabelledInputs, Pack, pack_frames
@@ -251,7 +252,8 @@ def usable(index: CaptureIndex) -> list[FrameRecord]:
 
 
 def _log_searched(index: CaptureIndex) -> None:
-    log.info("%s: %d runs, %d usable frames", index.root, len(index.runs), len(index.frames))
+    runs, frames = counted(len(index.runs), "run"), counted(len(index.frames), "usable frame")
+    log.info("%s: %s, %s", index.root, runs, frames)
     log_dropped(index.tally)
 
 
