@@ -121,7 +121,7 @@ def test_provenance_and_version_are_escaped(tmp_path: Path) -> None:
         ("resolution", [1, 1], "--resolution 1x1: each side must be 64 to 4096"),
         ("resolution", [1e400, 64], "m.json"),
         ("resolution", [64], "m.json"),
-        ("run_index", -1, "--run-range -1:0: expected A:B"),
+        ("run_index", -1, "--run-range -1:0: expected two whole numbers such as 0:10"),
         ("run_index", 10**400, "--run-range"),
         ("base_seed", -1, "--seed -1: must be between 0"),
         ("renderer", "gpu\n", r"no renderer is called gpu\n"),
