@@ -17,7 +17,8 @@ from endoforge.captures.index import index_root
 from endoforge.captures.recorder import RunRecorder
 from endoforge.core import folders
 from endoforge.core.errors import UserError
-from endoforge.datagen.resume import seed_to_resume
+from endoforge.datagen.job import DataSet
+from endoforge.datagen.resume import find_runs, seed_to_resume
 from endoforge.sim.renderer import Renderer
 
 from .conftest import contents, data_set, job, manifest
@@ -279,7 +280,7 @@ def test_a_full_disk_is_also_told_where_not_even_a_folder_fits(
     monkeypatch.setattr("endoforge.captures.recorder._make_run_folder", full)
     assert cli.run(command(tmp_path)[3:]) == 2
     line = capsys.readouterr().err.splitlines()[-1]
-    assert "no space left on the disk; 0 whole frames" in line
+    assert " has 0 whole frames of this job; make space" in line
     assert "--seed 4 --resume goes on" in line
 
 
@@ -319,3 +320,32 @@ def test_a_bug_in_a_writer_ends_the_job(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(RunRecorder, "write", broken)
     with pytest.raises(ZeroDivisionError, match="of a writer"):
         job(tmp_path, **FLAGS)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"resolution": [320, 180]}, "--resolution 320x180, now there is --resolution 640x360;"),
+        ({"save": ["depth", "pose"]}, "--save depth,pose, now there is no --save;"),
+        ({"from_s": 2.5}, "--from 2.5, now there is --from 0;"),
+        ({"randomization": {}}, "no anatomy, now there is a table anatomy;"),
+        ({"randomization": {"anatomy": {"length_mm": [1, 2]}}}, r"length_mm = \[1, 2\], now"),
+    ],
+)
+def test_other_settings_are_said_as_they_are_typed(
+    tmp_path: Path, changed: dict[str, Any], said: str
+) -> None:
+    wanted = DataSet(base_seed=1, size=(640, 360), max_frames=3, saved=())
+    made = {
+        "schema_version": 1,
+        "seed": 1,
+        "output_root": "x",
+        "run_dir": "x",
+        "started_at_unix": 1.0,
+        "max_frames": 3,
+        "endoforge": wanted.settings("cpu") | {"run_index": 0} | changed,
+    }
+    (tmp_path / "run_1").mkdir()
+    (tmp_path / "run_1/run_manifest.json").write_text(json.dumps(made))
+    with pytest.raises(UserError, match=f"was made with .*{said}"):
+        find_runs(tmp_path, wanted, "cpu")

@@ -1,5 +1,6 @@
 """What an earlier job left under an output root, so that another one can go on with it."""
 
+import json
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,6 +19,18 @@ from endoforge.roots.bucket import Bucket
 from endoforge.roots.places import cloud_root, written_to
 
 log = logging.getLogger(__name__)
+
+_FLAGS = {
+    "version": "EndoForge",
+    "renderer": "--renderer",
+    "resolution": "--resolution",
+    "max_frames": "--max-frames",
+    "save": "--save",
+    "fps": "--fps",
+    "from_s": "--from",
+    "to_s": "--to",
+}
+"""Settings by their names in a manifest, and how they are said on the command line."""
 
 
 @dataclass(frozen=True)
@@ -129,9 +142,23 @@ def _manifests(
 def _refuse_other_settings(run_dir: Path, wanted: dict[str, Any], there: dict[str, Any]) -> None:
     for place, here, other in _differences(wanted, there, ""):
         raise UserError(
-            f"--resume: {run_dir} of the same base seed was made with {place} {other}, now it is "
-            f"{here}; give the same flags, or another --output-root"
+            f"--resume: {run_dir} of the same base seed was made with {_as_typed(place, other)}, "
+            f"now there is {_as_typed(place, here)}; give the same, or another --output-root"
         )
+
+
+def _as_typed(place: str, value: Any) -> str:
+    """A setting at its place in a manifest, as it is typed: a flag, or a line of the ranges."""
+    if place not in _FLAGS:
+        name = place.removeprefix("randomization.")
+        if isinstance(value, dict):
+            return f"a table {name}"
+        return f"no {name}" if value is None else f"{name} = {json.dumps(value)}"
+    if value is None or value == []:
+        return f"no {_FLAGS[place]}"
+    if isinstance(value, list):
+        value = ("x" if place == "resolution" else ",").join(map(str, value))
+    return f"{_FLAGS[place]} {value:g}" if isinstance(value, float) else f"{_FLAGS[place]} {value}"
 
 
 def _differences(here: Any, there: Any, place: str) -> Iterator[tuple[str, Any, Any]]:
