@@ -204,13 +204,28 @@ def save_split(path: Path, split: Split, seed: int) -> None:
     write_json_atomic(path, manifest.model_dump())
 
 
+def read_split_manifest(path: Path) -> SplitManifest:
+    """What the file of `--split-manifest` says; raises UserError if it can't be used.
+
+    Before frames are read, which may take minutes, it is read to be checked.
+    """
+    try:
+        manifest = SplitManifest.model_validate_json(as_utf8(read_regular(path, MOST_LIST_BYTES)))
+    except (OSError, ValidationError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"can't read the split manifest {path}: {reason}") from error
+    if not manifest.train or not manifest.val:
+        raise UserError(f"{path} lists no frame for one side: delete it to split anew")
+    return manifest
+
+
 def load_split(path: Path, index: CaptureIndex) -> Split:
     """The split saved at `path`, on the frames of `index`.
 
     Raises UserError if the file can't be used, if a label that it lists isn't among the usable
     frames, or if one is on both sides. Warns if frames have changed since.
     """
-    manifest = _read_manifest(path)
+    manifest = read_split_manifest(path)
     by_key = {frame.key: frame for frame in index.frames}
     listed = manifest.train + manifest.val
     for key in listed:
@@ -264,14 +279,3 @@ def _warn_of_twins(path: Path, split: Split, twins: Iterable[Twins], digests: Di
 
 def _runs_of(split: Split) -> tuple[set[str], set[str]]:
     return {frame.run for frame in split.train}, {frame.run for frame in split.val}
-
-
-def _read_manifest(path: Path) -> SplitManifest:
-    try:
-        manifest = SplitManifest.model_validate_json(as_utf8(read_regular(path, MOST_LIST_BYTES)))
-    except (OSError, ValidationError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"can't read the split manifest {path}: {reason}") from error
-    if not manifest.train or not manifest.val:
-        raise UserError(f"{path} lists no frame for one side: delete it to split anew")
-    return manifest

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from endoforge.captures.index import CaptureIndex, index_root
+from endoforge.captures.index import CaptureIndex, find_runs, index_root
 from endoforge.captures.pictures import decode_picture, read_bytes
 from endoforge.captures.run_frames import AWAITS_REVIEW, FrameRecord
 from endoforge.captures.schema import DEFAULT_CLASS
@@ -21,7 +21,7 @@ from endoforge.core.outputs import check_output_folder, refuse_within
 from endoforge.core.packages import check_packages
 from endoforge.core.progress import progress
 from endoforge.core.text import counted
-from endoforge.data.split import load_split
+from endoforge.data.split import load_split, read_split_manifest
 from endoforge.formats.c3vd import C3vdWriter
 from endoforge.formats.coco import CocoWriter
 from endoforge.formats.config import ConvertConfig, ConvertFormat
@@ -98,6 +98,16 @@ class ConvertReport:
         return lines + [f"  left out: {line}" for line in self.left_out.lines()]
 
 
+def _roots(config: ConvertConfig) -> list[Path]:
+    """The folders to read; raises UserError, before any is, for one without runs."""
+    if config.split_manifest is not None:
+        read_split_manifest(Path(config.split_manifest))
+    roots = [fetch(runs, "RUNS") for runs in config.runs]
+    for root in roots:
+        find_runs(root)
+    return roots
+
+
 def _counts(counts: Counter[str]) -> str:
     return ", ".join(f"{name} {number}" for name, number in sorted(counts.items()))
 
@@ -114,13 +124,8 @@ def run_convert(config: ConvertConfig) -> ConvertReport:
     out = written_to(config.out)
     bucket = _check_out(config)
     indexes = [
-        index_root(
-            fetch(runs, "RUNS"),
-            label_field=config.label,
-            strict=config.strict,
-            predicted=config.predicted,
-        )
-        for runs in config.runs
+        index_root(root, label_field=config.label, strict=config.strict, predicted=config.predicted)
+        for root in _roots(config)
     ]
     _refuse_twice(indexes)
     sides = _sides(config, indexes)

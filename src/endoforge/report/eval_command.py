@@ -23,7 +23,7 @@ from endoforge.core.text import counted, shortened
 from endoforge.data.classes import boxes_by_class, unknown_classes, with_others
 from endoforge.data.loader import Loader
 from endoforge.data.pack import Pack, pack_frames
-from endoforge.data.split import load_split
+from endoforge.data.split import load_split, read_split_manifest
 from endoforge.evaluate.config import REPORT_NAME, EvalConfig
 from endoforge.evaluate.lesion_result import LesionResult, measure_lesions
 from endoforge.evaluate.lesion_runs import LesionRuns, lesion_runs
@@ -45,6 +45,8 @@ def run_eval(config: EvalConfig) -> EvalResult:
     the scores are printed before the error.
     """
     _check_outputs(config)
+    if config.split_manifest is not None:
+        read_split_manifest(Path(config.split_manifest))
     subject = subject_of(config)
     index, pack, left_out = _load_frames(config, subject)
     runs = _lesion_runs(pack) if config.lesions else None
