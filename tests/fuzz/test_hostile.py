@@ -47,7 +47,7 @@ DEEP = "[" * 100_000
 
 def detect_with(weights: Path, folder: Path) -> tuple[int, str]:
     write(folder / "a.png", PICTURE)
-    words = ["--checkpoint", str(weights), "--out", f"{folder}/out", "--device", "cpu"]
+    words = ["--checkpoint", str(weights), "--output", f"{folder}/out", "--device", "cpu"]
     return call(["detect", f"{folder}/a.png", *words], folder)
 
 
@@ -492,7 +492,7 @@ def test_pipes_of_flags(tmp_path: Path) -> None:
     for words in (
         ["datagen", "--from-manifest", str(pipe)],
         ["datagen", "--randomization", str(pipe), "--print-randomization"],
-        ["detect", f"{tmp_path}/runs", "--checkpoint", str(pipe), "--out", f"{tmp_path}/out"],
+        ["detect", f"{tmp_path}/runs", "--checkpoint", str(pipe), "--output", f"{tmp_path}/out"],
         [
             "convert", "--format", "coco", "--split-manifest", str(pipe), f"{tmp_path}/runs",
             f"{tmp_path}/out",
@@ -583,7 +583,7 @@ def test_large_files_take_little_memory(command: str, tmp_path: Path) -> None:
         out = f"{tmp_path / name}/out"
         words = {
             "overlay-labels": [str(run), out],
-            "detect": [str(run), "--detector", "heuristic", "--out", out],
+            "detect": [str(run), "--detector", "heuristic", "--output", out],
         }
         lines.append([command, *words[command]])
     for name, (code, said, kilobytes) in zip(BIG, in_a_process(lines), strict=True):
@@ -602,7 +602,7 @@ def test_states_and_weights_take_little_memory(tmp_path: Path) -> None:
         file.write(struct.pack("<Q", 99_000_000))
         file.truncate(10**12)
     write(tmp_path / "a.png", PICTURE)
-    words = ["detect", f"{tmp_path}/a.png", "--out", f"{tmp_path}/out"]
+    words = ["detect", f"{tmp_path}/a.png", "--output", f"{tmp_path}/out"]
     lines = [[*words, "--checkpoint", str(path)] for path in (deep, long)]
     for code, _, kilobytes in in_a_process(lines):
         assert (code, kilobytes < MOST_KB) == (2, True)

@@ -27,7 +27,7 @@ UNSEEN = f"frame: {AWAITS_REVIEW}"
 @pytest.fixture
 def predict(tmp_path, detect):
     def run(*paths, **settings):
-        given = {"out": "detections", "as_runs": str(tmp_path / "runs"), **settings}
+        given = {"output": "detections", "as_runs": str(tmp_path / "runs"), **settings}
         return detect(*paths, **given)[0]
 
     return run
@@ -263,7 +263,7 @@ def test_without_prelabel_import_is_as_it_was(tmp_path, video):
     ("flags", "words"),
     [
         (["--as-runs", "out", "--report"], "--report: is of results"),
-        (["--as-runs", "out", "--out", "found"], "--out: is of results"),
+        (["--as-runs", "out", "--output", "found"], "--output: is of results"),
         (["--as-runs", " "], "--as-runs: expected the name of a folder"),
         (["--as-runs", "in/run_1"], "--as-runs in/run_1: lies in what is looked at, in/run_1"),
         (["--as-runs", "in"], "in/run_1: lies in a run of --as-runs in; name another --as-runs"),

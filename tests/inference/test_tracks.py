@@ -164,7 +164,7 @@ def test_a_folder_mot_that_holds_other_things_is_refused(video, detect, tmp_path
     mine = tmp_path / "out/mot/clip.avi.txt"
     mine.parent.mkdir(parents=True)
     mine.write_text("mine")
-    with pytest.raises(UserError, match=r"^--out .*mot holds what detect hasn't written; name"):
+    with pytest.raises(UserError, match=r"^--output .*mot holds what detect hasn't written; name"):
         detect(video, mot=True)
     detect(video)
     assert mine.read_text() == "mine"

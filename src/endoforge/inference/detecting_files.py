@@ -101,7 +101,7 @@ def _write_results(config: DetectConfig) -> DetectReport:
     opened = OpenedDetector(config)
     annotations = None if config.annotations is None else Path(config.annotations)
     ids = CocoIds(opened.classes, annotations, material)
-    results = Results(Path(config.out), ids, opened.classes, config.draw, mot=config.mot)
+    results = Results(Path(config.output), ids, opened.classes, config.draw, mot=config.mot)
     following = Following(config.infer_obj_thresh, results.sinks)
     started = time.monotonic()
     expected = material.expected
