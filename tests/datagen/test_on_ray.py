@@ -401,7 +401,7 @@ def test_a_full_disk_ends_the_job_in_one_line_however_often_it_was_tried(tmp_pat
     )
     with pytest.raises(
         UserError,
-        match=r"^/shared/run_1/images/x.png: no space left on the disk; 5 whole frames .* "
+        match=r"^/shared/run_1/images/x.png: no space left on the disk; .* has 5 whole frames .* "
         "--seed 1 --resume goes on",
     ):
         overseen(tmp_path, crew, [])
