@@ -113,10 +113,10 @@ def test_without_resume_a_fresh_set_is_made(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("other", "words"),
     [
-        ({"max_frames": 7}, "max_frames 6, now it is 7"),
-        ({"resolution": "128x96"}, r"resolution \[160, 96\], now it is \[128, 96\]"),
-        ({"save": "depth"}, "save "),
-        ({"polyps": "1-2"}, r"randomization.polyps.count \[12, 20\], now it is \[1, 2\]"),
+        ({"max_frames": 7}, "--max-frames 6, now there is --max-frames 7;"),
+        ({"resolution": "128x96"}, "--resolution 160x96, now there is --resolution 128x96;"),
+        ({"save": "depth"}, "now there is --save depth;"),
+        ({"polyps": "1-2"}, r" polyps.count = \[12, 20\], now there is polyps.count = \[1, 2\];"),
     ],
 )
 def test_other_settings_are_refused_and_named(
@@ -325,11 +325,9 @@ def test_a_bug_in_a_writer_ends_the_job(tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"resolution": [320, 180]}, "--resolution 320x180, now there is --resolution 640x360;"),
         ({"save": ["depth", "pose"]}, "--save depth,pose, now there is no --save;"),
         ({"from_s": 2.5}, "--from 2.5, now there is --from 0;"),
         ({"randomization": {}}, "no anatomy, now there is a table anatomy;"),
-        ({"randomization": {"anatomy": {"length_mm": [1, 2]}}}, r"length_mm = \[1, 2\], now"),
     ],
 )
 def test_other_settings_are_said_as_they_are_typed(
