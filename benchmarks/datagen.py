@@ -1,4 +1,5 @@
-"""Frames per second of `datagen`, from seeds to PNG and JSON on disk; --compare: and on Ray.
+"""Frames per second of `datagen`, from seeds to PNG and JSON on disk; --compare: and on Ray;
+--sizes: what a frame and its label take on disk, in the default world.
 
 `--compare` takes turns between datagen alone and a Ray of this machine with one and with two
 workers, and gives of each the seconds until every worker has a frame on disk, and the frames a
@@ -36,21 +37,32 @@ def main() -> None:
     parser.add_argument("--workers", type=int)
     parser.add_argument("--compare", action="store_true")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="of --compare")
+    parser.add_argument("--sizes", action="store_true")
     flags = vars(parser.parse_args())
-    compare, rounds = flags.pop("compare"), flags.pop("rounds")
-    config = DatagenConfig(randomization="plain", **flags)
+    compare, rounds, sizes = flags.pop("compare"), flags.pop("rounds"), flags.pop("sizes")
+    config = DatagenConfig(randomization=None if sizes else "plain", **flags)
     result = {
-        "benchmark": "datagen_on_ray" if compare else "datagen",
+        "benchmark": "datagen_sizes" if sizes else "datagen_on_ray" if compare else "datagen",
         "version": __version__,
         **flags,
         "cpus": os.cpu_count(),
     }
-    if compare:
+    if sizes:
+        result["kb_a_frame"] = round(frame_bytes(config) / 1000)
+    elif compare:
         result |= compared(config, rounds)
     else:
         renderer, rate = frames_per_second(config)
         result |= {"renderer": renderer, "frames_per_s": round(rate, 1)}
     print(json.dumps(result))
+
+
+def frame_bytes(config: DatagenConfig) -> float:
+    """Bytes of an image with its label, the mean of those that seed 4 makes."""
+    with scratch_folder() as folder:
+        made = generate(replace(config, seed=4, output_root=str(folder)))
+        files = [path for kind in ("images", "labels") for path in folder.glob(f"run_*/{kind}/*")]
+        return sum(path.stat().st_size for path in files) / made.frames
 
 
 def compared(config: DatagenConfig, rounds: int) -> dict[str, Any]:

@@ -125,7 +125,7 @@ def speed(clip: Path, checkpoint: str) -> dict[str, object]:
     times: dict[str, object] = {"frames": video.num_frames, "fps": video.fps}
     for draw in ("none", "all"):
         with tempfile.TemporaryDirectory() as out:
-            config = DetectConfig(paths=(str(clip),), checkpoint=checkpoint, out=out, draw=draw)
+            config = DetectConfig(paths=(str(clip),), checkpoint=checkpoint, output=out, draw=draw)
             report = run_detect(config)
         times[f"real_time_drawing_{draw}"] = round(video.duration / report.seconds, 2)
     return times | tracker_ms(video, checkpoint)

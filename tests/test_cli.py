@@ -122,7 +122,7 @@ def test_out_to_another_format_and_back_and_looked_at(
     assert run("convert", "--format", "coco", captures, "out") == 0
     pictures = ["--images", "out/images", "--annotations", "out/annotations.json"]
     assert run("import", "--format", "coco", *pictures) == 0
-    assert "1 runs, 6 frames came in" in capsys.readouterr().out
+    assert "1 run, 6 frames came in" in capsys.readouterr().out
     assert len(list(Path("assets/datasets/real_val").glob("run_*/labels/*.json"))) == 6
 
     found = ["detect", "--detector", "heuristic", "assets/datasets/real_val", "out/images"]

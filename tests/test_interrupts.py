@@ -87,7 +87,7 @@ def test_nohup_keeps_a_command_alive(tmp_path: Path) -> None:
     finally:
         signal.signal(signal.SIGHUP, before)
     assert code == 0
-    assert "1 runs, 2 frames" in out
+    assert "1 run, 2 frames" in out
 
 
 AT_AN_IMPORT = """

@@ -25,7 +25,7 @@ COMMANDS = {
     "yolo": ["convert", "--format", "yolo", "captures", "c/out"],
     "voc": ["convert", "--format", "voc", "captures", "c/out"],
     "webdataset": ["convert", "--format", "webdataset", "captures", "c/out"],
-    "detect": ["detect", "footage", "--detector", "heuristic", "--out", "out", "--draw", "all"],
+    "detect": ["detect", "footage", "--detector", "heuristic", "--output", "out", "--draw", "all"],
     "overlays": ["overlay-labels", "captures"],
     "overlays of a run": ["overlay-labels", "captures/run_1"],
     "overlays elsewhere": ["overlay-labels", "captures", "out"],

@@ -1,10 +1,6 @@
 """Renew the tables of flags in the documents from the configuration classes: `make flags`."""
 
-import ast
-import inspect
-import sys
 from dataclasses import Field, fields
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -13,6 +9,7 @@ from tyro.conf import Positional
 from endoforge.cards.config import CardConfig
 from endoforge.evaluate.config import EvalConfig
 from endoforge.formats.config import ConvertConfig
+from endoforge.help_texts import explanations
 from endoforge.hub.config import PullConfig, PushConfig
 from endoforge.inference.config import DetectConfig, ImportCommandConfig
 from endoforge.select.config import SelectConfig
@@ -31,35 +28,6 @@ PAGES = [
         "hub.md",
     )
 ]
-
-
-def explanations(config: type[Any]) -> dict[str, str]:
-    """The docstring below each field of a configuration class, or the help that its type brings."""
-    body = [node for one in reversed(config.__mro__[:-1]) for node in _body(one)]
-    found = {
-        name: one.help
-        for name, hint in get_type_hints(config, include_extras=True).items()
-        for one in getattr(hint, "__metadata__", ())
-        if getattr(one, "help", None) is not None
-    }
-    for node, following in pairwise(body):
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            if node.target.id in found:
-                continue
-            assert isinstance(following, ast.Expr)
-            assert isinstance(following.value, ast.Constant)
-            found[node.target.id] = " ".join(str(following.value.value).split())
-    return found
-
-
-def _body(config: type[Any]) -> list[ast.stmt]:
-    """What a class has in its own text."""
-    [body] = [
-        node.body
-        for node in ast.parse(inspect.getsource(sys.modules[config.__module__])).body
-        if isinstance(node, ast.ClassDef) and node.name == config.__name__
-    ]
-    return body
 
 
 def shown(value: Any) -> str:

@@ -25,6 +25,7 @@ from endoforge.core.logs import LogLevel, level_of, start_logging
 from endoforge.core.signals import end_on_interrupts, held_interrupts
 from endoforge.core.text import shortened
 from endoforge.habits import command_named, unread_log_level, without_separator
+from endoforge.help_texts import explained
 
 log = logging.getLogger(__name__)
 
@@ -165,8 +166,7 @@ def overview() -> str:
     width = max(len(name) for name in COMMANDS)
     lines = [
         f"EndoForge {__version__}: a polyp detector for colonoscopy video that needs no labelled",
-        "video. Simulate a colon, record labelled frames, train, and measure.",
-        "",
+        "video. Simulate a colon, record labelled frames, train, and measure.\n",
         "usage: endoforge COMMAND [FLAGS]        endoforge COMMAND --help",
         "",
         *(f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()),
@@ -189,7 +189,7 @@ def parse(name: str, args: list[str]) -> tuple[Any, General]:
     try:
         with contextlib.redirect_stderr(complaint), _named_stdout():
             parsed: Any = tyro.cli(
-                both,
+                explained(both, args),
                 prog=f"endoforge {name}",
                 description=inspect.cleandoc(config.__doc__ or ""),
                 args=without_separator(args, _flags(both)),

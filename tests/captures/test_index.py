@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from endoforge.captures.index import index_root
+from endoforge.captures.index import find_runs, index_root
 from endoforge.captures.tally import EXAMPLES_KEPT
 from endoforge.core.errors import UserError
 
@@ -420,3 +420,20 @@ def fail_to_list(monkeypatch, folder):
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", fails)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("a.TAR", r"a shard, no folder of runs: train takes their folder, .*; `.* --images /"),
+        ("a.mp4", r"a video, no folder of runs: `endoforge import --video /.*a.mp4` makes a run"),
+        ("a.tar.gz", "an archive, no folder of runs: unpack it"),
+        ("a.png", "a file, no folder of runs: name the folder that holds them"),
+        ("none.tar", "no folder .*none.tar: make runs with"),
+    ],
+)
+def test_a_file_in_place_of_a_folder_is_told_by_its_kind(tmp_path, name, said):
+    if not name.startswith("none"):
+        (tmp_path / name).touch()
+    with pytest.raises(UserError, match=said):
+        find_runs(tmp_path / name)

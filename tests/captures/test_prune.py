@@ -73,12 +73,12 @@ def test_frames_with_a_polyp_are_copied_as_they_are(captures):
 def test_the_summary_says_what_was_kept_and_why_not_the_rest(captures):
     report, output = prune(captures)
     assert report.lines() == [
-        f"{output}: 1 runs, 2 frames kept, 5 skipped",
+        f"{output}: 1 run, 2 frames kept, 5 skipped",
         "  3 x frame: no polyp to be seen, such as run_1/labels/frame_00001.json, "
         "run_1/labels/frame_00002.json, run_2/labels/frame_00000.json",
         "  1 x frame: a box with reversed corners, such as run_1/labels/frame_00003.json",
         "  1 x frame: image missing, such as run_1/labels/frame_00004.json (images/none.png)",
-        "  1 runs without a polyp to be seen were not written",
+        "  not written: 1 run without a polyp to be seen",
     ]
 
 
@@ -146,7 +146,7 @@ def test_what_was_changed_in_the_copy_is_kept_aside(captures):
     report, _ = prune(captures)
     kept = output / "run_1/kept-1" / label
     assert report.kept_aside == [kept]
-    assert f"  changed in the copy, so kept: 1 files, such as {kept}" in report.lines()
+    assert f"  changed in the copy, so kept: 1 file, such as {kept}" in report.lines()
     assert kept.read_text() == "by hand"
 
     (output / "run_1" / label).write_text("again")
@@ -301,7 +301,7 @@ def test_a_run_that_the_input_no_longer_has_goes_and_is_counted(captures):
     shutil.move(captures / "run_1", captures.with_name("elsewhere"))
     report, _ = prune(captures)
     assert (report.removed, report.removed_runs) == (2, ["run_1"])
-    assert "  removed from the copy: 1 runs the input has no more (run_1)" in report.lines()
+    assert "  removed from the copy: 1 run the input has no more (run_1)" in report.lines()
     assert list(output.iterdir()) == []
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from endoforge.core.text import as_utf8, decode_text, printable, size_in_words
+from endoforge.core.text import as_utf8, counted, decode_text, printable, size_in_words
 
 TEXT = '{"name": "polié"}'
 
@@ -46,3 +46,17 @@ def test_a_text_from_a_file_is_shown_as_one_plain_line(text: str, shown: str) ->
 )
 def test_sizes_are_told_in_words(num_bytes: int, words: str) -> None:
     assert size_in_words(num_bytes) == words
+
+
+@pytest.mark.parametrize(
+    ("number", "what", "said"),
+    [
+        (0, "frame", "0 frames"),
+        (1, "box", "1 box"),
+        (2, "box", "2 boxes"),
+        (2, "class", "2 classes"),
+        (20_000, "usable frame", "20,000 usable frames"),
+    ],
+)
+def test_what_is_counted_is_one_or_several(number: int, what: str, said: str) -> None:
+    assert counted(number, what) == said

@@ -130,7 +130,7 @@ def test_new_frames_are_left_out_and_changed_labels_warned_of(tmp_path, index_of
         loaded = load_split(tmp_path / "split.json", index_of([3]))
     assert loaded.left_out == 3
     assert "frames have changed" in caplog.text
-    assert "3 frames are not listed" in caplog.text
+    assert "left out: 3 frames that " in caplog.text
 
 
 @pytest.mark.parametrize(

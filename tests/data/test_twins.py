@@ -162,7 +162,7 @@ def test_where_all_show_the_same_they_are_split_by_number(captures, tmp_path, ca
 def test_one_moment_alone_cannot_be_split(captures):
     for _ in range(2):
         record(captures, 1, frames=1)
-    with pytest.raises(UserError, match="show the same moment"):
+    with pytest.raises(UserError, match="2 usable frames of the same moment"):
         split_by_run(index_root(captures), 0.5, seed=0)
 
 
@@ -172,7 +172,7 @@ def test_pictures_on_both_sides_are_counted(captures, caplog):
         record(captures, 0, pictures=pictures, frames=60, black=1, ranges=None)
     with caplog.at_level(logging.WARNING):
         split_by_run(index_root(captures), 0.5, seed=0)
-    assert "the split: 1 of 60 validation pictures are among the training pictures" in caplog.text
+    assert "the split: among the training pictures too: 1 of 60 validation pictures" in caplog.text
 
 
 def test_a_manifest_that_parts_twins_is_warned_of(captures, tmp_path, caplog):
@@ -189,7 +189,7 @@ def test_a_manifest_that_parts_twins_is_warned_of(captures, tmp_path, caplog):
         load_split(tmp_path / "split.json", index)
     lines = [record.getMessage() for record in caplog.records]
     assert "split.json has runs that show the same on both sides: run_" in lines[0]
-    assert "4 of 8 validation pictures are among the training pictures too" in lines[1]
+    assert "among the training pictures too: 4 of 8 validation pictures" in lines[1]
 
 
 def _by_run(frames):

@@ -215,7 +215,7 @@ def test_a_stretch_of_a_video_is_recorded_made_again_and_gone_on_with(tmp_path: 
     manifest["endoforge"]["complete"] = False
     Path(path).write_text(json.dumps(manifest))
     (run_dir / "labels/frame_00003.json").unlink()
-    with pytest.raises(UserError, match=r"was made with fps 25\.0, now it is None"):
+    with pytest.raises(UserError, match="was made with --fps 25, now there is no --fps;"):
         job(tmp_path / "first", seed=21, from_s=30.0, to_s=30.2, resume=True)
     report = job(tmp_path / "first", resume=True, **flags)
     assert (report.resumed, report.frames) == (1, 1)

@@ -17,7 +17,8 @@ from endoforge.captures.index import index_root
 from endoforge.captures.recorder import RunRecorder
 from endoforge.core import folders
 from endoforge.core.errors import UserError
-from endoforge.datagen.resume import seed_to_resume
+from endoforge.datagen.job import DataSet
+from endoforge.datagen.resume import find_runs, seed_to_resume
 from endoforge.sim.renderer import Renderer
 
 from .conftest import contents, data_set, job, manifest
@@ -74,7 +75,7 @@ def test_what_is_missing_is_made_and_what_is_there_stays(
     assert data_set(tmp_path) == whole
     assert {path: path.stat().st_mtime_ns for path in first.rglob("*")} == times
     assert (report.complete_before, report.resumed, report.frames) == (1, 1, 12)
-    assert "1 runs were complete already, 1 had been begun" in "\n".join(report.lines())
+    assert "resumed: 1 run complete already, 1 begun" in "\n".join(report.lines())
 
 
 def test_frames_that_are_whole_are_not_made_again(tmp_path: Path) -> None:
@@ -112,10 +113,10 @@ def test_without_resume_a_fresh_set_is_made(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("other", "words"),
     [
-        ({"max_frames": 7}, "max_frames 6, now it is 7"),
-        ({"resolution": "128x96"}, r"resolution \[160, 96\], now it is \[128, 96\]"),
-        ({"save": "depth"}, "save "),
-        ({"polyps": "1-2"}, r"randomization.polyps.count \[12, 20\], now it is \[1, 2\]"),
+        ({"max_frames": 7}, "--max-frames 6, now there is --max-frames 7;"),
+        ({"resolution": "128x96"}, "--resolution 160x96, now there is --resolution 128x96;"),
+        ({"save": "depth"}, "now there is --save depth;"),
+        ({"polyps": "1-2"}, r" polyps.count = \[12, 20\], now there is polyps.count = \[1, 2\];"),
     ],
 )
 def test_other_settings_are_refused_and_named(
@@ -182,7 +183,7 @@ def test_of_several_folders_of_a_run_a_complete_one_counts_else_the_newest(
     for run_dir in (one, three):
         break_off(run_dir, 2, leftovers=False)
     assert job(tmp_path, **FLAGS | {"runs": 1}, resume=True).frames == 0
-    assert "2 more folders of the same runs are left as they are" in caplog.text
+    assert "left as found: 2 more folders of the same runs" in caplog.text
     break_off(two, 5, leftovers=False)
     assert job(tmp_path, **FLAGS | {"runs": 1}, resume=True).run_dirs == [three]
     assert contents(three) == before
@@ -279,7 +280,7 @@ def test_a_full_disk_is_also_told_where_not_even_a_folder_fits(
     monkeypatch.setattr("endoforge.captures.recorder._make_run_folder", full)
     assert cli.run(command(tmp_path)[3:]) == 2
     line = capsys.readouterr().err.splitlines()[-1]
-    assert "no space left on the disk; 0 whole frames" in line
+    assert " has 0 whole frames of this job; make space" in line
     assert "--seed 4 --resume goes on" in line
 
 
@@ -306,7 +307,7 @@ def test_interrupted_it_leaves_whole_frames_and_says_how_to_go_on(
     assert 1 <= labels <= 10
     assert len(index_root(tmp_path).frames) == labels
     error = capsys.readouterr().err
-    assert f"{labels} whole frames of this job are in {tmp_path}; " in error
+    assert f"{tmp_path} has {labels} whole frames of this job; " in error
     assert "--seed 4 --resume goes on" in error
     assert cli.run([*argv, "--resume"]) == 0
     assert data_set(tmp_path) == whole
@@ -319,3 +320,30 @@ def test_a_bug_in_a_writer_ends_the_job(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(RunRecorder, "write", broken)
     with pytest.raises(ZeroDivisionError, match="of a writer"):
         job(tmp_path, **FLAGS)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"save": ["depth", "pose"]}, "--save depth,pose, now there is no --save;"),
+        ({"from_s": 2.5}, "--from 2.5, now there is --from 0;"),
+        ({"randomization": {}}, "no anatomy, now there is a table anatomy;"),
+    ],
+)
+def test_other_settings_are_said_as_they_are_typed(
+    tmp_path: Path, changed: dict[str, Any], said: str
+) -> None:
+    wanted = DataSet(base_seed=1, size=(640, 360), max_frames=3, saved=())
+    made = {
+        "schema_version": 1,
+        "seed": 1,
+        "output_root": "x",
+        "run_dir": "x",
+        "started_at_unix": 1.0,
+        "max_frames": 3,
+        "endoforge": wanted.settings("cpu") | {"run_index": 0} | changed,
+    }
+    (tmp_path / "run_1").mkdir()
+    (tmp_path / "run_1/run_manifest.json").write_text(json.dumps(made))
+    with pytest.raises(UserError, match=f"was made with .*{said}"):
+        find_runs(tmp_path, wanted, "cpu")

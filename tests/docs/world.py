@@ -44,7 +44,7 @@ def make_world() -> None:
     place_labels()
     write_masks()
     write_kvasir()
-    endoforge("detect pictures --checkpoint packaged --draw none --out detections")
+    endoforge("detect pictures --checkpoint packaged --draw none --output detections")
     shutil.copy("detections/coco_results.json", "coco_results.json")
     shutil.copy("detections/coco_images.json", "instances.json")
     import_video()

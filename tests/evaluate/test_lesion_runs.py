@@ -119,7 +119,7 @@ def test_few_frames_a_second_are_noted():
     slow = [record("slow", 0.25 * number) for number in range(3)]
     fast = [record("fast", 0.2 * number) for number in range(3)]
     (note,) = runs_of(*slow, *fast).notes()
-    assert note.startswith("1 of 2 runs have fewer than 5 frames a second (a step of 0.25 s): ")
+    assert note.startswith("fewer than 5 frames a second in 1 of 2 runs (a step of 0.25 s): ")
     assert runs_of(*fast).notes() == []
 
 
@@ -128,6 +128,6 @@ def test_a_video_that_lacks_frames_is_noted():
     pruned = [record("pruned", number / 25) for number in range(50) if number % 10 < 6]
     captures = [record("captures", 0.25 * number) for number in range(0, 50, 3)]
     (note,) = runs_of(*whole, *pruned).notes()
-    assert note.startswith("1 of 2 runs lack frames in between (pruned or left out): ")
+    assert note.startswith("frames in between are lacking (pruned or left out) in 1 of 2 runs: ")
     assert runs_of(*whole).notes() == []
     assert len(runs_of(*captures).notes()) == 1, "they are slow, and nothing is lacking"

@@ -171,7 +171,7 @@ def test_each_class_is_measured_by_itself():
         "boxes": 0,
     }
     assert metrics.class_lines() == [
-        "  Ip: AP50 0.000, AP 0.000 (1 boxes)",
-        "  Is: AP50 1.000, AP 1.000 (1 boxes)",
+        "  Ip: AP50 0.000, AP 0.000 (1 box)",
+        "  Is: AP50 1.000, AP 1.000 (1 box)",
         "  polyp: AP50 undefined, AP undefined (0 boxes)",
     ]

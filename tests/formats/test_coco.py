@@ -280,7 +280,7 @@ def test_two_images_that_are_one_picture_are_an_error_that_names_them(foreign, c
 
 def test_none_of_the_images_there_is_an_error_that_names_folder_and_file(foreign, coco):
     foreign.picture("other.png")
-    with pytest.raises(UserError, match=r"none of the 1 images of .*json is in .*such as a\.png"):
+    with pytest.raises(UserError, match=r"none of the 1 image of .*json is in .*such as a\.png"):
         coco(box())
 
 

@@ -2,6 +2,7 @@
 
 import json
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -298,3 +299,21 @@ def test_runs_of_which_nothing_was_written_are_told_of(captures, make_run):
         label.unlink()
     report, out = convert(captures, "coco")
     assert report.lines()[0] == f"{out}: coco, 2 of 3 runs, 4 frames, 4 boxes"
+
+
+@pytest.mark.parametrize(
+    ("second", "changed", "said"),
+    [
+        ("nowhere", {}, "no folder .*nowhere"),
+        (None, {"split_manifest": "spoilt.json"}, "can't read the split manifest spoilt.json"),
+    ],
+)
+def test_what_is_wrong_is_told_before_a_run_is_read(
+    captures, tmp_path, monkeypatch, second, changed, said
+):
+    monkeypatch.chdir(tmp_path)
+    Path("spoilt.json").write_text("{")
+    monkeypatch.setattr(converting, "index_root", lambda *_, **__: pytest.fail("read"))
+    paths = tuple(str(path) for path in (captures, second, "out") if path is not None)
+    with pytest.raises(UserError, match=said):
+        run_convert(ConvertConfig(format="coco", paths=paths, **changed))

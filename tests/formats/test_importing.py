@@ -250,7 +250,7 @@ def test_boxes_that_reach_out_are_clipped_and_counted(yolo):
     yolo.file("labels/one/9.txt", "0 0.1 0.5 0.4 0.5")
     report = yolo.bring_in("yolo")
     assert report.clipped == 1
-    assert "  1 boxes reached out of their picture and were clipped" in report.lines()
+    assert "  clipped: 1 box that reached out of the picture" in report.lines()
     [(_, box)] = yolo.imported()[0]
     assert box == pytest.approx([0, 12, 0.3 * 64, 36], abs=1e-4)
 

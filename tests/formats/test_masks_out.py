@@ -201,7 +201,7 @@ def test_cvat_has_stills_as_images_with_polygons_and_comes_back(run, foreign):
     """Of the run, no polyp is in two frames; the second picture shows nothing."""
     report, out = convert(run, "cvat")
     assert report.notes == [
-        "1 runs without a polyp that is in two frames: for images, without tracks"
+        "1 run without a polyp that is in two frames: for images, without tracks"
     ]
     root = ElementTree.parse(out / run.name / "annotations.xml").getroot()
     assert root.findtext("meta/task/mode") == "annotation"

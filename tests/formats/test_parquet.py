@@ -256,7 +256,7 @@ def test_without_pyarrow_a_line_says_what_to_install_before_a_run_is_read(captur
     with pytest.raises(UserError) as caught:
         run_convert(ConvertConfig(format="parquet", paths=(str(captures), "out")))
     assert str(caught.value) == (
-        '--format parquet: needs pyarrow, which isn\'t here: pip install "endoforge[parquet]"'
+        '--format parquet needs what isn\'t installed (pyarrow): pip install "endoforge[parquet]"'
     )
 
 

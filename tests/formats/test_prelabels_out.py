@@ -115,7 +115,7 @@ def test_label_studio_gets_predictions_and_annotations_apart(run):
         "seconds": 0.2,
     }
     assert (out / name).read_bytes() == (run / "images/frame_00001.png").read_bytes()
-    assert "  3 frames are predictions that nobody has looked at" in report.lines()
+    assert "  predictions that nobody has looked at: 3 frames" in report.lines()
 
 
 def test_the_labelling_interface_has_the_names_that_the_tasks_refer_to(run):

@@ -1,4 +1,4 @@
-"""Out and back in, nothing is lost: every box to half a pixel, every class by its name."""
+"""Out and back in, nothing is lost: every box to 0.05 pixels, every class by its name."""
 
 import tempfile
 from pathlib import Path
@@ -79,7 +79,7 @@ def test_every_box_comes_back_to_half_a_pixel_and_every_class_by_name(format, ca
                 alike = [one for one in left if one[0] == name]
                 far = [np.abs(np.subtract(other, box)).max() for _, other in alike]
                 nearest = alike[int(np.argmin(far))]
-                assert nearest[1] == pytest.approx(box, abs=0.05), "0.5 is what is promised"
+                assert nearest[1] == pytest.approx(box, abs=0.05)
                 left.remove(nearest)
         for one, other in zip(index_root(run).frames, index.frames, strict=True):
             assert one.image_path.read_bytes() == other.image_path.read_bytes()
@@ -153,11 +153,10 @@ def test_what_a_format_cant_hold_of_a_sequence_is_said(tmp_path):
     }
     assert notes == {
         "mot": [
-            "1 runs whose frames don't follow each other evenly: MOT has one rate for all, the "
-            "mean",
-            "3 boxes without polyp_id: their track is -1",
+            "1 run whose frames don't follow each other evenly: MOT has one rate for all, the mean",
+            "3 boxes without polyp_id, of track -1",
         ],
-        "cvat": ["1 runs with boxes without polyp_id: for images, without tracks"],
+        "cvat": ["1 run with boxes without polyp_id: for images, without tracks"],
         "coco": [],
     }
 

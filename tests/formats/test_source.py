@@ -234,7 +234,7 @@ def test_what_endoforge_wrote_is_no_source_of_pictures(yolo, make_run, caplog):
     with caplog.at_level("WARNING"):
         report = yolo.bring_in("yolo", unlabelled="background")
     assert [(run.frames, run.empty) for run in report.runs] == [(1, 0)]
-    assert "2 folders hold what endoforge wrote and aren't searched" in caplog.text
+    assert "not searched, since endoforge wrote it: 2 folders" in caplog.text
     assert "(an output of detect)" in caplog.text
     assert "(a capture run)" in caplog.text
 

@@ -72,7 +72,7 @@ def test_frames_come_in_without_labels(video):
     assert time.source_frame == 6
     ours = ours_of(index.runs[0].manifest)
     assert (ours["frames"], ours["complete"], ours["import"]["format"]) == (6, True, "video")
-    assert "1 runs, 6 frames came in" in report.lines()[0]
+    assert "1 run, 6 frames came in" in report.lines()[0]
     assert (
         "  without labels: nothing is known of these frames; see them by detect" in report.lines()
     )

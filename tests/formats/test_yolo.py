@@ -213,7 +213,7 @@ def test_no_label_at_all_is_an_error_that_says_where_was_looked(foreign):
     foreign.picture("a.png")
     folder = foreign.root / "texts"
     folder.mkdir()
-    with pytest.raises(UserError, match=r"no label for any of the 1 pictures .*\*\.txt .*texts"):
+    with pytest.raises(UserError, match=r"no label for any of the 1 picture .*\*\.txt .*texts"):
         foreign.bring_in("yolo", annotations=str(folder))
 
 

@@ -47,7 +47,7 @@ DEEP = "[" * 100_000
 
 def detect_with(weights: Path, folder: Path) -> tuple[int, str]:
     write(folder / "a.png", PICTURE)
-    words = ["--checkpoint", str(weights), "--out", f"{folder}/out", "--device", "cpu"]
+    words = ["--checkpoint", str(weights), "--output", f"{folder}/out", "--device", "cpu"]
     return call(["detect", f"{folder}/a.png", *words], folder)
 
 
@@ -121,7 +121,7 @@ def test_provenance_and_version_are_escaped(tmp_path: Path) -> None:
         ("resolution", [1, 1], "--resolution 1x1: each side must be 64 to 4096"),
         ("resolution", [1e400, 64], "m.json"),
         ("resolution", [64], "m.json"),
-        ("run_index", -1, "--run-range -1:0: expected A:B"),
+        ("run_index", -1, "--run-range -1:0: expected two whole numbers such as 0:10"),
         ("run_index", 10**400, "--run-range"),
         ("base_seed", -1, "--seed -1: must be between 0"),
         ("renderer", "gpu\n", r"no renderer is called gpu\n"),
@@ -268,7 +268,7 @@ def test_a_tar_file_of_tar_itself_is_read(tmp_path: Path) -> None:
         archive.add(tmp_path / "members", ".")
     code, said = import_of(tmp_path, "webdataset")
     assert code == 0
-    assert "1 runs, 1 frames came in" in said
+    assert "1 run, 1 frame came in" in said
     assert "x picture" not in said
     assert "x label" not in said
 
@@ -303,7 +303,7 @@ def test_members_with_holes_are_left_out_with_what_belongs_to_them(
     write(tmp_path / "images/s.tar", sparse(hole, 8**10) + pair)
     code, said = import_of(tmp_path, "webdataset", "--unlabelled", "background")
     assert code == 0
-    assert "1 frames came in" in said
+    assert "1 frame came in" in said
     assert "1 x picture: stored with holes" in said
 
 
@@ -492,7 +492,7 @@ def test_pipes_of_flags(tmp_path: Path) -> None:
     for words in (
         ["datagen", "--from-manifest", str(pipe)],
         ["datagen", "--randomization", str(pipe), "--print-randomization"],
-        ["detect", f"{tmp_path}/runs", "--checkpoint", str(pipe), "--out", f"{tmp_path}/out"],
+        ["detect", f"{tmp_path}/runs", "--checkpoint", str(pipe), "--output", f"{tmp_path}/out"],
         [
             "convert", "--format", "coco", "--split-manifest", str(pipe), f"{tmp_path}/runs",
             f"{tmp_path}/out",
@@ -583,7 +583,7 @@ def test_large_files_take_little_memory(command: str, tmp_path: Path) -> None:
         out = f"{tmp_path / name}/out"
         words = {
             "overlay-labels": [str(run), out],
-            "detect": [str(run), "--detector", "heuristic", "--out", out],
+            "detect": [str(run), "--detector", "heuristic", "--output", out],
         }
         lines.append([command, *words[command]])
     for name, (code, said, kilobytes) in zip(BIG, in_a_process(lines), strict=True):
@@ -602,7 +602,7 @@ def test_states_and_weights_take_little_memory(tmp_path: Path) -> None:
         file.write(struct.pack("<Q", 99_000_000))
         file.truncate(10**12)
     write(tmp_path / "a.png", PICTURE)
-    words = ["detect", f"{tmp_path}/a.png", "--out", f"{tmp_path}/out"]
+    words = ["detect", f"{tmp_path}/a.png", "--output", f"{tmp_path}/out"]
     lines = [[*words, "--checkpoint", str(path)] for path in (deep, long)]
     for code, _, kilobytes in in_a_process(lines):
         assert (code, kilobytes < MOST_KB) == (2, True)

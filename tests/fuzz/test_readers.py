@@ -233,7 +233,7 @@ def test_frame_times(lines: bytes) -> None:
     with scratch() as folder:
         run = write_run(folder, dumped(LABEL))
         write(run / "frame_times.jsonl", lines)
-        call(["detect", "--detector", "heuristic", str(run), "--out", f"{folder}/out"], folder)
+        call(["detect", "--detector", "heuristic", str(run), "--output", f"{folder}/out"], folder)
 
 
 @fuzzed
@@ -568,7 +568,7 @@ def test_metadata_of_weights(metadata: Any) -> None:
     with scratch() as folder:
         write(folder / "a.png", PICTURE)
         path = write(folder / "w.safetensors", safetensors_file(metadata))
-        words = ["--checkpoint", str(path), "--out", f"{folder}/out", "--device", "cpu"]
+        words = ["--checkpoint", str(path), "--output", f"{folder}/out", "--device", "cpu"]
         call(["detect", f"{folder}/a.png", *words], folder)
 
 
@@ -583,7 +583,7 @@ def test_headers_of_weights(data: st.DataObject) -> None:
         write(folder / "a.png", PICTURE)
         path = folder / "w.safetensors"
         path.write_bytes(struct.pack("<Q", claimed) + header + whole[8 + length :])
-        words = ["--checkpoint", str(path), "--out", f"{folder}/out", "--device", "cpu"]
+        words = ["--checkpoint", str(path), "--output", f"{folder}/out", "--device", "cpu"]
         call(["detect", f"{folder}/a.png", *words], folder)
 
 

@@ -314,7 +314,8 @@ def test_flags_that_do_not_go_together():
 
 def test_without_the_package_one_line_says_what_to_install(monkeypatch, weights):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    refused(lambda: push(weights), 'pip install "endoforge[hub]"')
+    mend = "the Hub needs what isn't installed (import of huggingface_hub halted; None in "
+    refused(lambda: push(weights), mend)
     refused(pull, 'pip install "endoforge[hub]"')
 
 

@@ -59,7 +59,7 @@ def video(tmp_path):
 @pytest.fixture
 def detect(tmp_path, lively):
     def run(*paths, **settings):
-        given = {"checkpoint": str(lively), "out": str(tmp_path / "out"), "device": "cpu"}
+        given = {"checkpoint": str(lively), "output": str(tmp_path / "out"), "device": "cpu"}
         config = DetectConfig(paths=tuple(map(str, paths)), **{**given, **settings})
         return run_detect(config), tmp_path / "out"
 

@@ -205,7 +205,7 @@ def test_ctrl_c_keeps_what_was_found_so_far_whole(pictures, tmp_path, lively, mo
 
     monkeypatch.setattr(Results, "add", interrupted)
     out = tmp_path / "out"
-    words = ["detect", pictures, "--checkpoint", lively, "--out", out, "--device", "cpu"]
+    words = ["detect", pictures, "--checkpoint", lively, "--output", out, "--device", "cpu"]
     assert cli.run([str(word) for word in words]) == 130
     assert "ended early" in capsys.readouterr().err
     assert len(lines_of(out)) == 2
@@ -240,7 +240,7 @@ def test_the_exit_code_says_that_a_part_of_a_video_is_missing(tmp_path, lively, 
     save_video(tmp_path / "of/whole.avi")
     data = save_video(tmp_path / "of/other.avi", 30).read_bytes()
     (tmp_path / "of/other.avi").write_bytes(data[: int(len(data) * share)])
-    out = ["--out", str(tmp_path / "out"), "--checkpoint", str(lively), "--device", "cpu"]
+    out = ["--output", str(tmp_path / "out"), "--checkpoint", str(lively), "--device", "cpu"]
     assert cli.run(["detect", str(tmp_path / "of"), *out]) == code
 
 
@@ -305,7 +305,7 @@ def test_names_that_arent_utf8_are_printed_with_escapes(tmp_path, lively, capsys
     video = folder / os.fsdecode(b"\xfd.avi")
     save_video(folder / "clip.avi").rename(video)
     out = tmp_path / "out"
-    flags = ["--checkpoint", str(lively), "--out", str(out), "--device", "cpu"]
+    flags = ["--checkpoint", str(lively), "--output", str(out), "--device", "cpu"]
     assert cli.run(["detect", str(folder), *flags]) == 0
     files = [one["file"] for one in lines_of(out)]
     assert files == ["\u3000é.png", "\\xff.png"] + 6 * ["\\xfd.avi"]
@@ -314,7 +314,7 @@ def test_names_that_arent_utf8_are_printed_with_escapes(tmp_path, lively, capsys
     printed.encode()
     assert "image unreadable, such as \\xfe.png" in printed
     odd_out = tmp_path / os.fsdecode(b"\xff")
-    assert cli.run(["detect", str(video), *flags[:2], "--out", str(odd_out)]) == 0
+    assert cli.run(["detect", str(video), *flags[:2], "--output", str(odd_out)]) == 0
     capsys.readouterr().out.encode()
     assert len(lines_of(odd_out)) == 6
     assert Video(odd_out / "drawn/\\xfd.avi.mp4").num_frames == 6
@@ -343,7 +343,7 @@ def test_what_isnt_there_is_an_error(detect, tmp_path):
     ("settings", "words"),
     [
         ({"paths": ()}, "name at least one picture"),
-        ({"out": ""}, "--out"),
+        ({"output": ""}, "--output"),
         ({"infer_obj_thresh": 2}, "--infer-obj-thresh 2"),
         ({"infer_iou_thresh": -1}, "--infer-iou-thresh -1"),
         ({"batch_size": 0}, "--batch-size 0"),

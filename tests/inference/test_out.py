@@ -26,7 +26,7 @@ DRAWN = "file: drawn by EndoForge itself"
 def test_its_own_drawings_are_left_out_and_said(pictures, detect):
     out = pictures / "detections"
     for time in range(3):
-        report, _ = detect(pictures, out=str(out))
+        report, _ = detect(pictures, output=str(out))
         assert [one["file"] for one in lines_of(out)] == ["a.png", "b/1.png", "b/2.jpg"]
         assert drawn_in(out) == ["a.png", "b/1.png", "b/2.jpg"]
         assert report.left_out.counts[DRAWN] == 3 * bool(time)
@@ -44,21 +44,21 @@ def test_so_are_those_of_before_there_were_marks_and_linked_ones(pictures, detec
     save(folder / "marked/drawn.png")
     leave_mark(folder / "marked", "overlay-labels")
     (folder / "link.png").symlink_to(tmp_path / "out/drawn/a.png")
-    report, _ = detect(folder, out=str(tmp_path / "new"))
+    report, _ = detect(folder, output=str(tmp_path / "new"))
     assert [one["file"] for one in lines_of(tmp_path / "new")] == ["c.png"]
     assert report.left_out.counts[DRAWN] == 5
 
 
 def test_drawings_are_looked_at_where_they_are_named(pictures, detect, tmp_path, caplog):
     _, out = detect(pictures)
-    detect(out / "drawn", out=str(tmp_path / "again"))
+    detect(out / "drawn", output=str(tmp_path / "again"))
     assert len(lines_of(tmp_path / "again")) == 3
     assert "what EndoForge has drawn" in caplog.text
     for path in (out / "drawn", out / "drawn/a.png"):
-        with pytest.raises(UserError, match=r"^--out .* is among its drawings"):
+        with pytest.raises(UserError, match=r"^--output .* is among its drawings"):
             detect(path)
     with pytest.raises(UserError, match=r"no picture or video in .* but for 3 x file: drawn by"):
-        detect(out, out=str(tmp_path / "more"))
+        detect(out, output=str(tmp_path / "more"))
 
 
 def test_no_drawing_of_an_earlier_time_is_left(pictures, detect, tmp_path):
@@ -82,16 +82,16 @@ def test_no_drawing_of_an_earlier_time_is_left(pictures, detect, tmp_path):
 def test_a_folder_that_holds_other_things_is_not_drawn_into(pictures, detect, tmp_path):
     mine = save(tmp_path / "out/drawn/a.png", 9)
     before = mine.read_bytes()
-    with pytest.raises(UserError, match=r"^--out .*drawn holds what detect hasn't drawn"):
+    with pytest.raises(UserError, match=r"^--output .*drawn holds what detect hasn't drawn"):
         detect(pictures)
     detect(pictures, draw="none")  # now there are lines that tell of an a.png, and of others
     save(tmp_path / "out/drawn/mine.png")
-    with pytest.raises(UserError, match=r"^--out .*drawn holds what detect hasn't drawn"):
+    with pytest.raises(UserError, match=r"^--output .*drawn holds what detect hasn't drawn"):
         detect(pictures)
     assert mine.read_bytes() == before
     shutil.rmtree(tmp_path / "out/drawn")
     (tmp_path / "out/drawn").symlink_to(pictures)
-    with pytest.raises(UserError, match=r"^--out .*drawn holds what detect hasn't drawn"):
+    with pytest.raises(UserError, match=r"^--output .*drawn holds what detect hasn't drawn"):
         detect(pictures)
 
 
@@ -115,7 +115,7 @@ def test_drawings_that_want_one_name_get_two(tmp_path, detect):
 def test_two_at_once_into_one_folder_are_refused(pictures, detect, tmp_path):
     (tmp_path / "out").mkdir()
     lock = FolderLock(tmp_path / "out")
-    with pytest.raises(UserError, match=r"^--out .*another process is writing there"):
+    with pytest.raises(UserError, match=r"^--output .*another process is writing there"):
         detect(pictures)
     lock.release()
     detect(pictures)
@@ -137,8 +137,8 @@ def test_the_folder_is_tried_before_the_weights_are_loaded(pictures, detect, tmp
         ("run_1/found", "lies in the capture run", {}),
         (".", "is that of --annotations too", {"annotations": str(truth)}),
     ):
-        with pytest.raises(UserError, match=rf"^--out .*{words}"):
-            detect(pictures, out=str(tmp_path / out), checkpoint="nowhere", **more)
+        with pytest.raises(UserError, match=rf"^--output .*{words}"):
+            detect(pictures, output=str(tmp_path / out), checkpoint="nowhere", **more)
 
 
 def test_overlays_of_runs_are_not_looked_at_also_in_linked_runs(tmp_path, detect):
@@ -225,7 +225,7 @@ sys.exit(cli.run(sys.argv[2:]))
 def test_where_files_cant_grow_none_is_cut_short(draw, tmp_path, lively):
     """As if the disk were full."""
     clip, out = save_video(tmp_path / "clip.avi", 40, (480, 320)), tmp_path / "out"
-    flags = ["--checkpoint", lively, "--out", out, "--draw", draw, "--device", "cpu"]
+    flags = ["--checkpoint", lively, "--output", out, "--draw", draw, "--device", "cpu"]
     words = [sys.executable, "-c", LIMITED, "60000", "detect", clip, *flags]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(

@@ -65,7 +65,7 @@ def test_two_pictures_never_share_a_number(annotated, tmp_path):
         0,
     )
     assert annotated([("p2/1.png", 8), ("p1/1.png", 7)], folder / "p1") == ({"1.png": 7}, 0)
-    with pytest.raises(UserError, match=r"none of its 1 images .*: it names 1\.png, here is p1/1"):
+    with pytest.raises(UserError, match=r"none of its 1 image .*: it names 1\.png, here is p1/1"):
         annotated([("1.png", 7)], folder)
     with pytest.raises(UserError, match="2 images have the id 7"):
         annotated([("p1/1.png", 7), ("p2/1.png", 7)], folder)

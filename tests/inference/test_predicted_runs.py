@@ -27,7 +27,7 @@ UNSEEN = f"frame: {AWAITS_REVIEW}"
 @pytest.fixture
 def predict(tmp_path, detect):
     def run(*paths, **settings):
-        given = {"out": "detections", "as_runs": str(tmp_path / "runs"), **settings}
+        given = {"output": "detections", "as_runs": str(tmp_path / "runs"), **settings}
         return detect(*paths, **given)[0]
 
     return run
@@ -246,7 +246,7 @@ def test_import_prelabels_a_video_in_one_go(tmp_path, video, predict, lively, ca
     command = ["import", "--video", str(video), "--output-root", str(tmp_path / "in one go")]
     assert cli.run([*command, *flags, "--device", "cpu"]) == 0
     printed = capsys.readouterr().out
-    assert "1 runs, 3 frames came in" in printed
+    assert "1 run, 3 frames came in" in printed
     assert printed.count("detector: weights ") == 1
     assert labels_of(tmp_path / "in one go") == labels_of(tmp_path / "runs")
     assert cli.run([*command, "--fps", "5"]) == 2  # without labels they would be there twice
@@ -263,7 +263,7 @@ def test_without_prelabel_import_is_as_it_was(tmp_path, video):
     ("flags", "words"),
     [
         (["--as-runs", "out", "--report"], "--report: is of results"),
-        (["--as-runs", "out", "--out", "found"], "--out: is of results"),
+        (["--as-runs", "out", "--output", "found"], "--output: is of results"),
         (["--as-runs", " "], "--as-runs: expected the name of a folder"),
         (["--as-runs", "in/run_1"], "--as-runs in/run_1: lies in what is looked at, in/run_1"),
         (["--as-runs", "in"], "in/run_1: lies in a run of --as-runs in; name another --as-runs"),

@@ -88,7 +88,10 @@ def test_detections_say_whose_they_are_and_tracks_stand_beside_them(tmp_path, de
         assert track["bbox_norm"] == pytest.approx(own["bbox_norm"], abs=1e-3)
         assert track["label"] == own["label"]
     assert report.tracks.count == len(last["tracks"]) > 0
-    assert f"{report.tracks.count} tracks in 1 videos and runs of 0.0 minutes" in report.lines()
+    assert (
+        f"{report.tracks.count} tracks in 1 sequence (videos, runs) of 0.0 minutes"
+        in report.lines()
+    )
 
 
 def test_tracks_json_tells_of_each_video(tmp_path, detect):
@@ -154,14 +157,14 @@ def test_mot_text_is_written_on_demand_and_cleared(tmp_path, detect):
         assert row[7:] == ["-1"] * 3
     report, _ = detect(clip)
     assert not (out / "mot").exists()
-    assert f"removed from {out}/mot: 1 files of an earlier detect" in report.lines()
+    assert f"removed from {out}/mot: 1 file of an earlier detect" in report.lines()
 
 
 def test_a_folder_mot_that_holds_other_things_is_refused(video, detect, tmp_path):
     mine = tmp_path / "out/mot/clip.avi.txt"
     mine.parent.mkdir(parents=True)
     mine.write_text("mine")
-    with pytest.raises(UserError, match=r"^--out .*mot holds what detect hasn't written; name"):
+    with pytest.raises(UserError, match=r"^--output .*mot holds what detect hasn't written; name"):
         detect(video, mot=True)
     detect(video)
     assert mine.read_text() == "mine"

@@ -102,7 +102,7 @@ def test_frames_without_a_true_box_are_told(root, checkpoint, caplog):
         label.write_text(json.dumps(json.loads(label.read_text()) | {"polyp_labels": []}))
     result = run_eval(EvalConfig(checkpoint=str(checkpoint), input_root=str(root)))
     assert result.metrics.ap is None
-    assert "no true box in these 5 frames (field label of their labels)" in caplog.text
+    assert "no true box in 5 frames (field label of their labels)" in caplog.text
 
 
 def test_eval_names_a_missing_checkpoint_and_a_root_without_runs(root, checkpoint, tmp_path):

@@ -76,3 +76,9 @@ def test_scores_are_printed_before_the_error_of_a_report(config, capsys, tmp_pat
 def test_scores_that_will_be_printed_are_not_printed_twice(config, capsys, tmp_path):
     run_eval(config(metrics_out=str(tmp_path / "metrics.jsonl")))
     assert capsys.readouterr().out == ""
+
+
+def test_a_split_that_cannot_be_read_is_told_before_frames_are_read(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(eval_command, "index_root", lambda *_, **__: pytest.fail("read"))
+    with pytest.raises(UserError, match=r"can't read the split manifest .*nowhere\.json"):
+        run_eval(config(split_manifest=str(tmp_path / "nowhere.json")))

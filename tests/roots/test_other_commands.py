@@ -104,7 +104,7 @@ def test_a_convert_that_cannot_be_put_leaves_nothing_there(store, captures, monk
     store.faults.clear()
     assert run(words) == 0
     assert run(words) == 2
-    assert "objects are there; name a new place" in capsys.readouterr().err
+    assert "holds 11 objects; name a new place" in capsys.readouterr().err
 
 
 def pictures(folder):
@@ -155,7 +155,7 @@ def test_import_puts_runs_and_knows_them_again_on_another_machine(
     [
         ("overlay-labels ADDRESS", "is for folders and files of this machine"),
         ("detect ADDRESS", "no known kind of stream; there are rtsp"),
-        ("detect x.png --out ADDRESS", "--out .* is for folders and files of this machine"),
+        ("detect x.png --output ADDRESS", "--output .* is for folders and files of this machine"),
         ("select ADDRESS --output a.json", "is for folders and files of this machine"),
         ("demo --output-root ADDRESS", "--output-root .* is for folders and files of this"),
         ("sim-view --output-root ADDRESS", "--output-root .* is for folders and files of this"),

@@ -44,7 +44,7 @@ def test_the_frames_that_were_chosen_are_written_with_their_reasons(select, runs
 def test_the_table_says_which_frames_and_why(select, runs, tmp_path):
     report = select(runs, frames=6)
     head, detector, titles, *rows, last = report.lines()
-    assert head == "6 of 16 frames without labels, in 2 runs; 4 are labelled already"
+    assert head == "6 of 16 frames without labels, in 2 runs; 4 labelled already"
     assert detector.startswith("detector: weights ")
     assert titles.split() == ["frame", "time", "score", "track", "why"]
     assert len(rows) == 6
@@ -150,10 +150,10 @@ def test_a_folder_with_something_in_it_gets_no_copies(select, runs, tmp_path):
 
 def test_without_a_frame_to_choose_it_says_what_there_is(select, tmp_path):
     save_run(tmp_path / "run_1", 3, labelled=range(3))
-    with pytest.raises(UserError, match=r"no frame without a label in .*3 are labelled already"):
+    with pytest.raises(UserError, match=r"no frame without a label in .*3 labelled already"):
         select(tmp_path / "run_1")
     (tmp_path / "run_2/images").mkdir(parents=True)
-    with pytest.raises(UserError, match=r"0 are labelled already\); name runs that have some"):
+    with pytest.raises(UserError, match=r"0 labelled already\); name runs that have some"):
         select(tmp_path / "run_2")
     save_run(tmp_path / "run_3", 1)
     (tmp_path / "run_3/images/frame_00000.png").write_bytes(b"")

@@ -4,7 +4,12 @@ import cv2
 import numpy as np
 import pytest
 
+from endoforge.sim.display import Display
 from endoforge.sim.screen import COVERED, make_screen
+from endoforge.sim.screen.canvas import ScreenDrawing
+from endoforge.sim.screen.panels import panel_windows
+from endoforge.sim.screen.words import write_small
+from endoforge.sim.streams import Stream, stream
 
 SIZES = [(640, 360), (256, 256), (101, 67), (64, 64), (360, 640), (4096, 64), (1280, 1024)]
 
@@ -57,3 +62,23 @@ def test_the_mask_is_black_and_the_picture_in_one_piece() -> None:
         assert colours[counts.argmax()] == COVERED
         parts = cv2.connectedComponents((screen.pixels == 0).astype(np.uint8))[0]
         assert parts == 2
+
+
+def test_words_and_the_course_leave_panels_as_they_are() -> None:
+    display, drawn = Display(panels=0.6), 0
+    for seed in range(8):
+        written, bare = (make_screen(seed, strength, 320, 180, display) for strength in (1.0, 0.0))
+        drawn += int((written.pixels != bare.pixels).any())
+        _, panels = panel_windows(stream(seed, Stream.LAYOUT), display.panels, 320, 180)
+        for x0, y0, x1, y1 in panels:
+            part = np.s_[y0:y1, x0:x1]
+            assert (written.pixels[part] == bare.pixels[part]).all()
+    assert drawn > 2
+
+
+def test_small_words_begin_where_panels_end() -> None:
+    drawing = ScreenDrawing.around(np.ones((180, 320), np.bool_), (0, 0, 0))
+    write_small(drawing, np.random.default_rng(1), (80, 20, 320, 180))
+    assert drawing.covered[20:, 80:].any()
+    assert not drawing.covered[:, :80].any()
+    assert not drawing.covered[:20].any()

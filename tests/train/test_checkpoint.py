@@ -230,6 +230,12 @@ def test_what_differs_is_said_with_the_mend(tmp_path, backend):
     )
 
 
+def test_a_fact_that_is_a_switch_is_told_as_one(tmp_path, backend):
+    save(folder_in(tmp_path, **{"--drop-last": "True"}), backend, TrainState())
+    with pytest.raises(UserError, match="training: --drop-last was given, now not given"):
+        folder_in(tmp_path, **{"--drop-last": "False"}).load()
+
+
 def test_settings_that_decide_the_frames_stand_for_them(tmp_path, backend):
     frames = "the training frames"
     save(folder_in(tmp_path, **{frames: "90 (ab)"}), backend, TrainState())
@@ -269,12 +275,13 @@ def test_unfinished_files_of_a_killed_training_are_swept_up(tmp_path):
 
 
 def test_changed_settings_are_told_in_the_words_of_the_command_line():
-    saved = {"epochs": 2, "patience": 0, "metrics_out": None, "device": "cpu"}
-    now = {"epochs": 4, "patience": 0, "metrics_out": "m.jsonl", "device": "auto"}
+    saved = {"epochs": 2, "patience": 0, "metrics_out": None, "device": "cpu", "strict": False}
+    now = {"epochs": 4, "patience": 0, "metrics_out": "m.jsonl", "device": "auto", "strict": True}
     assert changed_settings(saved, now) == [
         "--epochs was 2, now 4",
         "--metrics-out was not given, now m.jsonl",
         "--device was cpu, now auto",
+        "--strict was not given, now given",
     ]
 
 

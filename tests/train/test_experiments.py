@@ -130,7 +130,7 @@ def test_a_service_that_refuses_is_said_once_with_what_was_lost(caplog):
     first, second = [record.getMessage() for record in caplog.records]
     assert first.startswith("service: no room for ")
     assert first.endswith("training goes on without it")
-    assert second == "service: 3 of 3 rows of this session's curves were lost"
+    assert second == "service: lost 3 of 3 rows of this session's curves"
 
 
 def test_after_a_failure_it_is_told_of_what_comes_next(caplog):
@@ -188,7 +188,7 @@ def test_one_that_never_opens_does_not_hold_up_the_end(caplog):
 
     with caplog.at_level(logging.WARNING):
         told(Away(), STEP)
-    assert "1 of 1 rows" in caplog.text
+    assert "1 of 1 row" in caplog.text
 
 
 def test_one_that_hangs_is_left_behind(monkeypatch, caplog):

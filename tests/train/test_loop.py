@@ -174,7 +174,7 @@ def test_a_finished_training_says_so_and_goes_on_with_more_epochs(small_config, 
         result = train(small_config(epochs=1))
     assert recorder.steps == []
     assert (result.epochs, result.metrics) == (1, None)
-    assert "is finished after 1 epochs: give more --epochs to go on" in caplog.text
+    assert "is finished after 1 epoch: give more --epochs to go on" in caplog.text
     train(small_config(epochs=2))
     assert [report.epoch for report in recorder.steps] == [2] * 5
 

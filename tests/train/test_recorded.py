@@ -11,7 +11,9 @@ import torch
 from endoforge.backends.group import Group
 from endoforge.core.errors import UserError
 from endoforge.data import decode_pictures, frame_cache
+from endoforge.train import recorded
 from endoforge.train.recorded import load_recorded
+from endoforge.train.sources import training_source
 
 CPU = torch.device("cpu")
 
@@ -175,6 +177,23 @@ def test_a_split_manifest_is_written_then_kept(small_config, tmp_path):
     assert again.val_fingerprint == first.val_fingerprint != first.train_fingerprint
 
 
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"real_val_dir": "nowhere"}, "no folder .*nowhere"),
+        ({"split_manifest": "spoilt.json"}, "can't read the split manifest spoilt.json"),
+    ],
+)
+def test_what_is_wrong_is_told_before_frames_are_read(
+    small_config, tmp_path, monkeypatch, changed, said
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "spoilt.json").write_text("{")
+    monkeypatch.setattr(recorded, "index_root", lambda *_, **__: pytest.fail("read"))
+    with pytest.raises(UserError, match=said):
+        training_source(small_config(**changed), CPU, Group())
+
+
 def test_real_runs_validate_and_all_others_train(small_config, small_root, make_root):
     real = make_root(1, 4, name="real", seed=3)
     data = load_recorded(small_config(real_val_dir=str(real)), CPU, Group())
@@ -191,7 +210,9 @@ def test_what_the_real_runs_have_in_common_with_the_others_is_counted(
     shutil.copytree(next(root.iterdir()), real / "run_copy")
     with caplog.at_level("WARNING"):
         load_recorded(small_config(input_root=str(root), real_val_dir=str(real)), CPU, Group())
-    assert "--real-val-dir: 5 of 9 validation pictures are among the training" in caplog.text
+    assert (
+        "--real-val-dir: among the training pictures too: 5 of 9 validation pictures" in caplog.text
+    )
 
 
 def test_labels_to_look_at_are_told_but_not_as_dropped(make_root, small_config, caplog):

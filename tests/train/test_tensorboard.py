@@ -1,8 +1,6 @@
 """The event files, read back as TensorBoard reads them."""
 
 import logging
-import signal
-import sys
 from dataclasses import replace
 
 import cv2
@@ -23,11 +21,10 @@ from endoforge.detect.detections import Detections
 from endoforge.evaluate.matching import Truth
 from endoforge.evaluate.metrics import measure
 from endoforge.evaluate.validate import Validation
-from endoforge.train.config import TrainConfig
 from endoforge.train.loop import train
 from endoforge.train.reports import EpochReport, Plan, StepReport
-from endoforge.train.sinks import build_sinks
 from endoforge.train.tensorboard import SCORES, TensorBoard
+from tests.train.sessions import train_in_sessions
 
 STEP_TAGS = {"train/loss", "train/mean_iou", "train/learning_rate", "train/images_per_s"}
 VALIDATION_TAGS = {
@@ -127,26 +124,12 @@ def test_a_step_that_is_not_written_is_not_read_from_the_device(folder):
 
 def test_resumed_curves_do_not_overlap(small_config, recorder, folder):
     config = small_config(tensorboard=str(folder), ckpt_every_steps=3, epochs=3)
-
-    def crash(report):
-        if (report.epoch, report.step) == (2, 3):  # 8 steps done, of which 6 are saved
-            raise RuntimeError("the power went")
-
-    recorder.after_step = crash
-    with pytest.raises(RuntimeError):
-        train(config)
-    assert steps_of(read(folder), "train/loss") == list(range(1, 9))
-
-    recorder.after_step = lambda _: signal.raise_signal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt):
-        train(config)
-    assert recorder.plan.steps_done == 6
-    assert steps_of(read(folder), "train/loss") == list(range(1, 8))
-
-    recorder.after_step = lambda _: None
-    train(config)
+    began_after_and_last = [
+        (recorder.plan.steps_done, steps_of(read(folder), "train/loss")[-1])
+        for _ in train_in_sessions(config, recorder)
+    ]
+    assert began_after_and_last == [(0, 8), (6, 7), (7, 15)]
     events = read(folder)
-    assert recorder.plan.steps_done == 7
     assert steps_of(events, "train/loss") == list(range(1, 16))
     assert steps_of(events, "validation/AP50") == [5, 10, 15]
     assert [event.step for event in events.Tensors(CURVE)] == [5, 10, 15]
@@ -317,23 +300,6 @@ def test_what_is_not_defined_is_left_out(folder):
     tags = set(events.Tags()["scalars"])
     assert not {"validation/AP", "validation/AP50", "validation/AP75"} & tags
     assert values_of(events, "validation/precision") == [0]
-
-
-def test_without_the_package_one_line_says_what_to_install(
-    small_config, folder, monkeypatch, tmp_path
-):
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    status = tmp_path / "status.json"
-    config = small_config(tensorboard=str(folder), input_root="nowhere", status_file=str(status))
-    with pytest.raises(UserError, match=r'pip install "endoforge\[tensorboard\]"') as caught:
-        train(config)
-    assert "\n" not in str(caught.value)
-    assert not folder.exists()
-    assert not status.exists(), "it would say for ever that training runs"
-
-
-def test_it_is_off_unless_asked_for():
-    assert not any(isinstance(sink, TensorBoard) for sink in build_sinks(TrainConfig()))
 
 
 def test_a_training_that_fails_early_closes_it(small_config, folder, caplog):

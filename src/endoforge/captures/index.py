@@ -14,10 +14,11 @@ from endoforge.captures.tally import Tally
 from endoforge.core.choices import LabelField
 from endoforge.core.errors import UserError
 from endoforge.core.progress import progress
-from endoforge.core.text import printable
+from endoforge.core.text import counted, printable
 
 MAKE_RUNS = "make runs with `endoforge datagen` or `endoforge import`"
 MOST_NAMED = 3
+ARCHIVES = (".zip", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar")
 
 
 @dataclass(frozen=True)
@@ -84,15 +85,15 @@ def find_runs(root: Path) -> list[Path]:
     """The run folders of `root` in order; `root` itself if it is one. UserError for neither."""
     root = root.absolute()
     if not root.is_dir():
-        raise UserError(f"no folder {root}: {MAKE_RUNS}, or name another folder")
+        raise UserError(_why_no_folder(root))
     if folders := _run_folders(root):
         return sorted(folders, key=_run_order)
     if (root / "labels").is_dir():
         return [root.resolve()]
     if shards := len(list(root.glob("*.tar"))):
         raise UserError(
-            f"no capture runs in {root}, but {shards} shards (*.tar), which only train reads: "
-            f"`endoforge import --format webdataset --images {root}` makes runs of them"
+            f"no capture runs in {root}, but {counted(shards, 'shard')} (*.tar), which only train "
+            f"reads: {_runs_of_shards(root)}"
         )
     if within := sorted(one for one in _subfolders(root) if _run_folders(one)):
         names = ", ".join(printable(str(one)) for one in within[:MOST_NAMED])
@@ -104,6 +105,28 @@ def find_runs(root: Path) -> list[Path]:
         f"no capture runs in {root}: looked for folders named run_* and for a labels folder; "
         f"{MAKE_RUNS}, or name another folder"
     )
+
+
+def _why_no_folder(path: Path) -> str:
+    """What lies there in place of a folder of runs, and what to type."""
+    if not path.is_file():
+        return f"no folder {path}: {MAKE_RUNS}, or name another folder"
+    from endoforge.captures.video import SUFFIXES  # PyAV takes its time
+
+    suffix = path.suffix.lower()
+    if suffix == ".tar":
+        mend = f"train takes their folder, {path.parent}; {_runs_of_shards(path.parent)}"
+        return f"{path} is a shard, no folder of runs: {mend}"
+    if suffix in SUFFIXES:
+        mend = f"`endoforge import --video {path}` makes a run of it, to be labelled"
+        return f"{path} is a video, no folder of runs: {mend}"
+    if suffix in ARCHIVES:
+        return f"{path} is an archive, no folder of runs: unpack it, and name the folder"
+    return f"{path} is a file, no folder of runs: name the folder that holds them, or {MAKE_RUNS}"
+
+
+def _runs_of_shards(folder: Path) -> str:
+    return f"`endoforge import --format webdataset --images {folder}` makes runs of them"
 
 
 def _subfolders(root: Path) -> list[Path]:

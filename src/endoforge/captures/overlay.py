@@ -21,6 +21,7 @@ from endoforge.core.folders import is_link, make_folder, refuse_link, remove_unf
 from endoforge.core.marks import leave_mark, mark_of
 from endoforge.core.outputs import check_output_folder
 from endoforge.core.progress import progress
+from endoforge.core.text import counted
 
 Color = tuple[int, int, int]
 TRUTH_COLOR: Color = (80, 255, 120)
@@ -52,7 +53,7 @@ class OverlayReport:
         shown = ", ".join(map(str, self.folders[:FOLDERS_SHOWN]))
         if more := self.folders[FOLDERS_SHOWN:]:
             shown += f" and {len(more)} more"
-        head = f"drew {self.boxes} boxes on {self.frames} frames in {shown}"
+        head = f"drew {counted(self.boxes, 'box')} on {counted(self.frames, 'frame')} in {shown}"
         if self.unreviewed:
             head += f"; {self.unreviewed} of the frames are predicted (dashed), and await review"
         return [head, *(f"  skipped {line}" for line in self.skipped.lines())]

@@ -15,6 +15,7 @@ from endoforge.core.errors import UserError
 from endoforge.core.outputs import check_output_folder
 from endoforge.core.progress import Advance, progress
 from endoforge.core.reading import MOST_PICTURE_BYTES, read_regular
+from endoforge.core.text import counted
 from endoforge.roots.fetching import fetch
 from endoforge.roots.places import read_from
 
@@ -49,24 +50,25 @@ class PruneReport:
     def lines(self) -> list[str]:
         """The summary for people."""
         lines = [
-            f"{self.output}: {self.runs} runs, {self.kept} frames kept, {self.num_skipped} skipped"
+            f"{self.output}: {counted(self.runs, 'run')}, {counted(self.kept, 'frame')} kept, "
+            f"{self.num_skipped:,} skipped"
         ]
         lines += [f"  {line}" for line in self.skipped.lines()]
         if self.empty_runs:
-            lines.append(f"  {self.empty_runs} runs without a polyp to be seen were not written")
+            lines.append(
+                f"  not written: {counted(self.empty_runs, 'run')} without a polyp to be seen"
+            )
         if self.removed_runs:
             names = ", ".join(self.removed_runs[:3]) + (", ..." if self.removed_runs[3:] else "")
-            number = len(self.removed_runs)
-            lines.append(f"  removed from the copy: {number} runs the input has no more ({names})")
+            runs = counted(len(self.removed_runs), "run")
+            lines.append(f"  removed from the copy: {runs} the input has no more ({names})")
         if self.removed:
-            lines.append(f"  removed from the copy: {self.removed} frames")
+            lines.append(f"  removed from the copy: {counted(self.removed, 'frame')}")
         if self.replaced:
-            lines.append(f"  written anew: {self.replaced} files that were not as in the input")
+            lines.append(f"  written anew: {counted(self.replaced, 'file')}, not as in the input")
         if self.kept_aside:
-            number = len(self.kept_aside)
-            lines.append(
-                f"  changed in the copy, so kept: {number} files, such as {self.kept_aside[0]}"
-            )
+            files = counted(len(self.kept_aside), "file")
+            lines.append(f"  changed in the copy, so kept: {files}, such as {self.kept_aside[0]}")
         return lines
 
 

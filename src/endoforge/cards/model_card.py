@@ -8,6 +8,7 @@ from endoforge import __version__
 from endoforge.cards.markdown import UNKNOWN, code, plain, table
 from endoforge.cards.reported_scores import ReportedScores, found_table, score_table
 from endoforge.cards.training_json import TrainingTold, training_of
+from endoforge.core.text import counted
 from endoforge.detect.packaged import (
     Provenance,
     packaged_weights,
@@ -92,9 +93,12 @@ def _identity(weights: KnownWeights) -> list[tuple[str, str]]:
     metadata, (width, height) = weights.metadata, weights.metadata.input_size
     model = metadata.model
     return [
-        ("file", f"{code(weights.path.name)}, {weights.num_bytes:,} bytes, safetensors"),
+        ("file", f"{code(weights.path.name)}, {counted(weights.num_bytes, 'byte')}, safetensors"),
         ("SHA-256", code(weights.digest)),
-        ("net", f"{plain(model.name)}, anchor-free, {weights.num_parameters:,} parameters"),
+        (
+            "net",
+            f"{plain(model.name)}, anchor-free, {counted(weights.num_parameters, 'parameter')}",
+        ),
         ("finds", ", ".join(map(plain, model.classes))),
         ("names its classes by", f"the field {code(metadata.label_field)} of labels"),
         ("input", f"{width}x{height} pixels RGB, {metadata.resize_mode}"),

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from endoforge.cards.markdown import UNKNOWN, code, plain
 from endoforge.cards.reported_scores import ReportedScores, ValidationLine
 from endoforge.core.reading import MOST_LABEL_BYTES, read_regular
+from endoforge.core.text import counted
 
 MOST_FACTS = 100
 _WRITTEN = re.compile(r"tinydet(_best)?(\.kept-\d+)?\.safetensors")
@@ -101,8 +102,10 @@ def _best(state: _State) -> str:
 
 
 def _latest(told: _TrainingJson) -> str:
-    steps = f" and {told.state.step} steps" if told.state.step else ""
-    latest = f"the latest, of {told.state.epoch} epochs{steps} out of {told.config.epochs}"
+    steps = f" and {counted(told.state.step, 'step')}" if told.state.step else ""
+    latest = (
+        f"the latest, of {counted(told.state.epoch, 'epoch')}{steps} out of {told.config.epochs}"
+    )
     # Where patience ends a training, it writes the best ones in their place.
     return f"{latest}, or {_best(told.state)}" if told.config.patience else latest
 

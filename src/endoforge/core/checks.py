@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections.abc import Sequence
 from numbers import Integral, Real
 
@@ -55,6 +56,23 @@ def check_stretch(start: str, start_s: float, end: str, end_s: float | None) -> 
         return
     if not (is_number(end_s) and end_s > start_s and math.isfinite(end_s)):
         _fail(end, end_s, f"a number greater than {start_s:g} ({start})", f"{start_s + 30:g}")
+
+
+def parse_ends(flag: str, text: str, sign: str, *, example: str) -> tuple[int, int]:
+    """`"12-20"`, of the `sign` "-", to its ends (12, 20), whole numbers that don't fall.
+
+    Raises UserError, which names `flag`, for any other, and for ends of more than 15 digits.
+    """
+    match = re.fullmatch(rf"(\d{{1,15}}){re.escape(sign)}(\d{{1,15}})", text.strip())
+    if match is None:
+        raise UserError(f"{flag} {text}: expected two whole numbers such as {example}")
+    first, last = int(match[1]), int(match[2])
+    if first > last:
+        raise UserError(
+            f"{flag} {text}: begins at {first} and ends at {last}, below it; "
+            f"try {last}{sign}{first}"
+        )
+    return first, last
 
 
 def check_seed(flag: str, value: int) -> None:

@@ -64,6 +64,16 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
+def counted(number: int, what: str) -> str:
+    """`number`, with commas between thousands, of `what`: "1 frame", "2,000 frames", "3 boxes".
+
+    `what` is one, and may have words before its noun: "usable frame".
+    """
+    if number == 1:
+        return f"1 {what}"
+    return f"{number:,} {what}{'es' if what.endswith(('s', 'x')) else 's'}"
+
+
 def _escaped(one: str) -> str:
     if "\udc80" <= one <= "\udcff":  # how Python keeps a byte that is no UTF-8
         return f"\\x{ord(one) - 0xDC00:02x}"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from endoforge.captures.tally import Unusable
 from endoforge.core.choices import ResizeMode
-from endoforge.core.text import size_in_words
+from endoforge.core.text import counted, size_in_words
 from endoforge.data.blocks import Block, BlockFolder
 from endoforge.data.decode_pictures import Identity, Outcome, Picture, decode_into, unnamed_array
 from endoforge.data.images import Images
@@ -147,7 +147,7 @@ def _log(folder: BlockFolder, num_frames: int, num_decoded: int, label: str) -> 
     if num_bytes := folder.num_bytes():
         size = size_in_words(num_bytes)
         place = f"; decoded frames: {size} in {folder.path} (delete it any time)"
-    log.info("decoded %d of %d %s frames%s", num_decoded, num_frames, label, place)
+    log.info("decoded %d of %s%s", num_decoded, counted(num_frames, f"{label} frame"), place)
 
 
 def _gather(places: Sequence[_Place]) -> Decoded:

@@ -17,7 +17,7 @@ from endoforge.captures.pictures import PICTURE_SUFFIXES
 from endoforge.captures.schema import MOST_SIDE, FrameLabel
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.reading import MOST_LABEL_BYTES, MOST_PICTURE_BYTES, open_regular
-from endoforge.core.text import as_utf8
+from endoforge.core.text import as_utf8, counted
 
 SHARD_SUFFIX = ".tar"
 SPARSE = Unusable("stored with holes (write the shard without --sparse)")
@@ -216,7 +216,7 @@ def _read_label(file: FileIO, member: tarfile.TarInfo) -> tuple[ShardLabel | Unu
     if member.issparse():
         return SPARSE, b""
     if member.size > MOST_LABEL_BYTES:
-        return Unusable("label too large", f"{member.size} bytes"), b""
+        return Unusable("label too large", f"{counted(member.size, 'byte')}"), b""
     file.seek(member.offset_data)
     data = file.read(member.size) or b""
     try:

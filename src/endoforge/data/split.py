@@ -18,7 +18,7 @@ from endoforge.core.errors import UserError
 from endoforge.core.files import write_json_atomic
 from endoforge.core.folders import make_folder_of
 from endoforge.core.reading import MOST_LIST_BYTES, read_regular
-from endoforge.core.text import as_utf8
+from endoforge.core.text import as_utf8, counted
 from endoforge.data.stratify import stratified_runs
 from endoforge.data.twins import (
     Digests,
@@ -65,7 +65,7 @@ def split_by_run(
     """
     if len(index.frames) < 2:
         raise UserError(
-            f"{len(index.frames)} usable frames in {index.root}, at least 2 are needed "
+            f"{counted(len(index.frames), 'usable frame')} in {index.root}, at least 2 are needed "
             f"to train and validate{_what_was_dropped(index)}"
         )
     digests = Digests()
@@ -93,11 +93,11 @@ def warn_of_shared_pictures(
     """Warn, with their number, of validation pictures that are trained on too."""
     if shared := shared_pictures(train, val, digests):
         log.warning(
-            "%s: %d of %d validation pictures are among the training pictures too, such as %s; "
+            "%s: among the training pictures too: %d of %s, such as %s; "
             "scores will flatter the detector",
             where,
             len(shared),
-            len(val),
+            counted(len(val), "validation picture"),
             shared[0],
         )
 
@@ -147,8 +147,8 @@ def _split_by_time(frames: Sequence[FrameRecord], val_ratio: float, digests: Dig
     gap = min(max(1, count // GAP_ONE_IN), len(before) - 1)
     if not before:
         raise UserError(
-            f"all {count} usable frames show the same moment of the same colon: nothing is left "
-            "to validate on; record more runs"
+            f"{counted(count, 'usable frame')} of the same moment of the same colon: nothing is "
+            "left to validate on; record more runs"
         )
     last_train = before[len(before) - gap - 1].frame_id
     train = [frame for frame in before if frame.frame_id <= last_train]
@@ -156,14 +156,14 @@ def _split_by_time(frames: Sequence[FrameRecord], val_ratio: float, digests: Dig
     train = [frame for frame in train if frame.key not in shared]
     if not train:
         raise UserError(
-            f"the {len(val)} frames to validate on show all that the other {len(before)} do: "
-            "nothing is left to train on; record more runs"
+            f"{counted(len(val), 'frame')} to validate on, and the other {len(before)} show no "
+            "more: nothing is left to train on; record more runs"
         )
     log.warning(
-        "only one run (%s): training on its first %d frames, validating on its last %d, with %d "
+        "only one run (%s): training on its first %s, validating on its last %d, with %d "
         "left out between%s; scores will flatter the detector, record more runs for honest ones",
         frames[0].run,
-        len(train),
+        counted(len(train), "frame"),
         len(val),
         count - len(train) - len(val),
         f", {len(shared)} of them as they show what is validated on" if shared else "",
@@ -204,13 +204,28 @@ def save_split(path: Path, split: Split, seed: int) -> None:
     write_json_atomic(path, manifest.model_dump())
 
 
+def read_split_manifest(path: Path) -> SplitManifest:
+    """What the file of `--split-manifest` says; raises UserError if it can't be used.
+
+    Before frames are read, which may take minutes, it is read to be checked.
+    """
+    try:
+        manifest = SplitManifest.model_validate_json(as_utf8(read_regular(path, MOST_LIST_BYTES)))
+    except (OSError, ValidationError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"can't read the split manifest {path}: {reason}") from error
+    if not manifest.train or not manifest.val:
+        raise UserError(f"{path} lists no frame for one side: delete it to split anew")
+    return manifest
+
+
 def load_split(path: Path, index: CaptureIndex) -> Split:
     """The split saved at `path`, on the frames of `index`.
 
     Raises UserError if the file can't be used, if a label that it lists isn't among the usable
     frames, or if one is on both sides. Warns if frames have changed since.
     """
-    manifest = _read_manifest(path)
+    manifest = read_split_manifest(path)
     by_key = {frame.key: frame for frame in index.frames}
     listed = manifest.train + manifest.val
     for key in listed:
@@ -233,7 +248,7 @@ def load_split(path: Path, index: CaptureIndex) -> Split:
     if fingerprint(split.train + split.val) != manifest.fingerprint:
         log.warning("frames have changed since %s was written; its split is kept", path)
     if split.left_out:
-        log.warning("%d frames are not listed in %s and are left out", split.left_out, path)
+        log.warning("left out: %s that %s doesn't list", counted(split.left_out, "frame"), path)
     return split
 
 
@@ -264,14 +279,3 @@ def _warn_of_twins(path: Path, split: Split, twins: Iterable[Twins], digests: Di
 
 def _runs_of(split: Split) -> tuple[set[str], set[str]]:
     return {frame.run for frame in split.train}, {frame.run for frame in split.val}
-
-
-def _read_manifest(path: Path) -> SplitManifest:
-    try:
-        manifest = SplitManifest.model_validate_json(as_utf8(read_regular(path, MOST_LIST_BYTES)))
-    except (OSError, ValidationError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"can't read the split manifest {path}: {reason}") from error
-    if not manifest.train or not manifest.val:
-        raise UserError(f"{path} lists no frame for one side: delete it to split anew")
-    return manifest

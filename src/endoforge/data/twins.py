@@ -15,6 +15,7 @@ from pathlib import Path
 from endoforge.captures.index import RunInfo
 from endoforge.captures.run_frames import FrameRecord
 from endoforge.core.reading import open_regular
+from endoforge.core.text import counted
 
 SHARED_FOR_TWINS = 0.05
 """Share of the smaller run's pictures that two runs have in common to count as showing the same.
@@ -48,7 +49,7 @@ def group_lines(groups: Sequence[Twins]) -> list[str]:
     """Lines for people: the first groups, and how many more there are."""
     more = len(groups) - GROUPS_SHOWN
     shown = [group.line() for group in groups[:GROUPS_SHOWN]]
-    return shown if more <= 0 else [*shown, f"and {more} more groups of runs"]
+    return shown if more <= 0 else [*shown, f"and {counted(more, 'more group')} of runs"]
 
 
 class Digests:

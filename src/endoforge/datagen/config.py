@@ -151,10 +151,13 @@ class DatagenConfig:
         """The runs of the data set to record, by their numbers from 0."""
         if self.run_range is None:
             return range(self.runs or 1)
-        match = re.fullmatch(r"(\d{1,15}):(\d{1,15})", self.run_range.strip())
-        if match is None or int(match[1]) >= int(match[2]):
-            raise UserError(f"--run-range {self.run_range}: expected A:B with A < B, such as 0:10")
-        indices = range(int(match[1]), int(match[2]))
+        first, end = checks.parse_ends("--run-range", self.run_range, ":", example="0:10")
+        if first == end:
+            raise UserError(
+                f"--run-range {self.run_range}: holds no run, since {end} is the first that isn't "
+                f"made; try {first}:{first + 1}"
+            )
+        indices = range(first, end)
         if len(indices) > MOST_RUNS:
             raise UserError(f"--run-range {self.run_range}: at most {MOST_RUNS:,} runs at once")
         if self.runs is not None and indices.stop > self.runs:
@@ -166,10 +169,7 @@ class DatagenConfig:
         """The (least, most) polyps a run, or None if the ranges decide."""
         if self.polyps is None:
             return None
-        match = re.fullmatch(r"(\d{1,9})-(\d{1,9})", self.polyps.strip())
-        if match is None or int(match[1]) > int(match[2]):
-            raise UserError(f"--polyps {self.polyps}: expected MIN-MAX such as 12-20")
-        return int(match[1]), int(match[2])
+        return checks.parse_ends("--polyps", self.polyps, "-", example="12-20")
 
     @property
     def saved(self) -> tuple[str, ...]:

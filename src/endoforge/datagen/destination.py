@@ -12,6 +12,7 @@ from endoforge.core.errors import UserError
 from endoforge.core.files import write_atomic
 from endoforge.core.folders import make_folder
 from endoforge.core.reading import MOST_LABEL_BYTES, read_regular
+from endoforge.core.text import counted
 from endoforge.datagen.job import DataSet
 from endoforge.datagen.resume import EarlierRuns, Unfinished, find_runs
 from endoforge.roots.bucket import Bucket
@@ -78,7 +79,7 @@ class Destination:
     def settle(self) -> None:
         """Wait until all runs are put; raises UserError for the first that can't be."""
         if self._waiting:
-            log.info("putting the last %d runs to %s", len(self._waiting), self.address)
+            log.info("putting the last to %s: %s", self.address, counted(len(self._waiting), "run"))
         while self._waiting:
             self._settle_one()
         self._pool.shutdown()

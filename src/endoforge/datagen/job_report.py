@@ -6,6 +6,7 @@ from pathlib import Path
 
 from endoforge.captures.prune import PruneReport
 from endoforge.captures.schema import FrameLabel
+from endoforge.core.text import counted
 
 
 @dataclass(frozen=True)
@@ -70,17 +71,19 @@ class DatagenReport:
         rate = self.frames / max(self.seconds, 1e-9)
         num_runs = len(self.run_dirs) + self.num_put
         lines = [
-            f"{self.address or self.output_root}: {num_runs} runs, {self.frames} frames, "
-            f"{self.frames_with_polyps} with polyps, {self.boxes} boxes "
+            f"{self.address or self.output_root}: {counted(num_runs, 'run')}, "
+            f"{counted(self.frames, 'frame')}, {self.frames_with_polyps:,} with polyps, "
+            f"{counted(self.boxes, 'box')} "
             f"({self.seconds:.1f} s, {rate:.1f} frames/s, renderer {self.renderer})"
         ]
         if self.complete_before or self.resumed:
             lines.append(
-                f"  resumed: {self.complete_before} runs were complete already, "
-                f"{self.resumed} had been begun"
+                f"  resumed: {counted(self.complete_before, 'run')} complete already, "
+                f"{self.resumed:,} begun"
             )
         for one in self.lost:
             lines.append(
-                f"  not complete: run {one.run_index}, tried {one.tries} times: {one.reason}"
+                f"  not complete: run {one.run_index}, tried {counted(one.tries, 'time')}: "
+                f"{one.reason}"
             )
         return lines + (self.pruned.lines() if self.pruned else [])

@@ -19,6 +19,7 @@ from endoforge.core.folders import make_folder, remove_files, remove_unfinished
 from endoforge.core.machine import cpu_cores
 from endoforge.core.progress import Advance, progress
 from endoforge.core.temporary import temporary_beside
+from endoforge.core.text import counted
 from endoforge.datagen.destination import Destination
 from endoforge.datagen.job import RunJob
 from endoforge.datagen.job_report import DatagenReport, LostRun
@@ -54,7 +55,8 @@ def record_on_ray(job: RunJob, address: str, most_workers: int | None) -> Datage
         seats = _seats(ray, job.renderer)
         most = min(most_workers or seats, len(todo))
         log.info("base seed %d, renderer %s", job.data_set.base_seed, job.renderer)
-        log.info("Ray at %s: %d runs for up to %d workers", address, len(todo), most)
+        runs, workers = counted(len(todo), "run"), counted(most, "worker")
+        log.info("Ray at %s: %s for up to %s", address, runs, workers)
         started = time.monotonic()
         expected = len(todo) * (job.data_set.max_frames or USUAL_FRAMES)
         with (
@@ -204,7 +206,7 @@ class _Foreman:
             )
             self._waiting.appendleft(index)
         else:
-            log.warning("run %d: %s; left after %d tries", index, reason, tries)
+            log.warning("run %d: %s; left after trying %s", index, reason, counted(tries, "time"))
             self._report.lost.append(LostRun(index, tries, reason))
 
     def _foreseen(self) -> int:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from endoforge.core.errors import UserError
+from endoforge.core.packages import packages_of
 from endoforge.core.signals import held_interrupts
 
 log = logging.getLogger(__name__)
@@ -72,12 +73,8 @@ def cluster(address: str, num_cpus: int) -> Iterator[Any]:
 
 
 def _ray() -> Any:
-    try:
+    with packages_of("ray", "--ray"):
         return importlib.import_module("ray")
-    except ImportError:
-        raise UserError(
-            '--ray: needs Ray, which isn\'t here: pip install "endoforge[ray]"'
-        ) from None
 
 
 def _refuse_silence(address: str) -> None:

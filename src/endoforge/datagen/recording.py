@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from endoforge.core.errors import UserError, is_full
 from endoforge.core.progress import Advance
+from endoforge.core.text import counted
 from endoforge.datagen.destination import Destination
 from endoforge.datagen.job import RunJob
 from endoforge.datagen.job_report import DatagenReport
@@ -66,7 +67,7 @@ def record(
 
 def explain(job: RunJob, destination: Destination, frames: int, error: BaseException) -> None:
     """Log what is safe and how to go on; raises UserError in place of a full disk."""
-    safe = f"{frames} whole frames of this job are in {destination}"
+    safe = f"{destination} has {counted(frames, 'whole frame')} of this job"
     go_on = f"the same command with {job.resume_flags} goes on"
     full = next((one for one in (error, error.__cause__) if is_full(one)), None)
     if isinstance(full, OSError):

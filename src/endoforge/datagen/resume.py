@@ -1,5 +1,6 @@
 """What an earlier job left under an output root, so that another one can go on with it."""
 
+import json
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,12 +13,24 @@ from endoforge.captures.publishing import manifests_in
 from endoforge.captures.schema import MANIFEST_NAME, RunManifest
 from endoforge.core.errors import UserError
 from endoforge.core.reading import MOST_LABEL_BYTES, read_regular
-from endoforge.core.text import as_utf8
+from endoforge.core.text import as_utf8, counted
 from endoforge.datagen.job import DataSet
 from endoforge.roots.bucket import Bucket
 from endoforge.roots.places import cloud_root, written_to
 
 log = logging.getLogger(__name__)
+
+_FLAGS = {
+    "version": "EndoForge",
+    "renderer": "--renderer",
+    "resolution": "--resolution",
+    "max_frames": "--max-frames",
+    "save": "--save",
+    "fps": "--fps",
+    "from_s": "--from",
+    "to_s": "--to",
+}
+"""Settings by their names in a manifest, and how they are said on the command line."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +71,7 @@ def find_runs(root: Path, data_set: DataSet, renderer: str) -> EarlierRuns:
     for index in found.complete:
         found.unfinished.pop(index, None)
     if spare:
-        log.warning("%s: %d more folders of the same runs are left as they are", root, spare)
+        log.warning("%s: left as found: %s of the same runs", root, counted(spare, "more folder"))
     return found
 
 
@@ -122,15 +135,30 @@ def _manifests(
         if all(type(ours.get(number)) is int for number in ("base_seed", "run_index")):
             yield run_dir, manifest, ours
     if unreadable:
-        log.warning("%s: %d folders without a manifest are left as they are", root, unreadable)
+        folders = counted(unreadable, "folder")
+        log.warning("%s: left as found: %s without a manifest", root, folders)
 
 
 def _refuse_other_settings(run_dir: Path, wanted: dict[str, Any], there: dict[str, Any]) -> None:
     for place, here, other in _differences(wanted, there, ""):
         raise UserError(
-            f"--resume: {run_dir} of the same base seed was made with {place} {other}, now it is "
-            f"{here}; give the same flags, or another --output-root"
+            f"--resume: {run_dir} of the same base seed was made with {_as_typed(place, other)}, "
+            f"now there is {_as_typed(place, here)}; give the same, or another --output-root"
         )
+
+
+def _as_typed(place: str, value: Any) -> str:
+    """A setting at its place in a manifest, as it is typed: a flag, or a line of the ranges."""
+    if place not in _FLAGS:
+        name = place.removeprefix("randomization.")
+        if isinstance(value, dict):
+            return f"a table {name}"
+        return f"no {name}" if value is None else f"{name} = {json.dumps(value)}"
+    if value is None or value == []:
+        return f"no {_FLAGS[place]}"
+    if isinstance(value, list):
+        value = ("x" if place == "resolution" else ",").join(map(str, value))
+    return f"{_FLAGS[place]} {value:g}" if isinstance(value, float) else f"{_FLAGS[place]} {value}"
 
 
 def _differences(here: Any, there: Any, place: str) -> Iterator[tuple[str, Any, Any]]:

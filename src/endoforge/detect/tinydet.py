@@ -71,6 +71,14 @@ class TinyDetConfig:
         """Pixels of input for one cell of output, each way, of each output."""
         return (8, 16)
 
+    def in_words(self) -> str:
+        """All of it for people: "tinydet of widths 16-48-80-88, ..., that finds polyp"."""
+        widths, depths = ("-".join(map(str, numbers)) for numbers in (self.widths, self.depths))
+        return (
+            f"{self.name} of widths {widths}, depths {depths} and head {self.head_width}, that "
+            f"finds {', '.join(self.classes)}"
+        )
+
     def to_json(self) -> dict[str, object]:
         """The configuration as JSON's types; `from_json` undoes it."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}

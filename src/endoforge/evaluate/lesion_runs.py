@@ -11,6 +11,7 @@ from endoforge.captures.moments import is_later
 from endoforge.captures.run_frames import FrameRecord
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.errors import UserError
+from endoforge.core.text import counted
 from endoforge.data.pack import Pack
 from endoforge.evaluate.lesion_sequences import LesionSequence, PolypFacts
 from endoforge.evaluate.matching import Truth
@@ -53,8 +54,9 @@ class LesionRuns:
         if not slow:
             return []
         return [
-            f"{len(slow)} of {len(steps)} runs have fewer than {FEWEST_A_SECOND:g} frames a second "
-            f"(a step of {np.median(slow):.2g} s): delays are no finer than that, whatever comes "
+            f"fewer than {FEWEST_A_SECOND:g} frames a second in {len(slow)} of "
+            f"{counted(len(steps), 'run')} (a step of {np.median(slow):.2g} s): delays are no "
+            f"finer than that, whatever comes "
             "between two frames isn't seen, and a tracker can hardly follow; record with "
             "`datagen --fps 25`"
         ]
@@ -64,8 +66,9 @@ class LesionRuns:
         if not lacking:
             return []
         return [
-            f"{len(lacking)} of {len(self.runs)} runs lack frames in between (pruned or left out): "
-            "nothing is known of that time, which distorts shares of time and false alarms; "
+            f"frames in between are lacking (pruned or left out) in {len(lacking)} of "
+            f"{counted(len(self.runs), 'run')}: nothing is known of that time, which distorts "
+            f"shares of time and false alarms; "
             "measure the runs as they were recorded"
         ]
 

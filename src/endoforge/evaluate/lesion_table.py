@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from endoforge.core.text import counted
 from endoforge.evaluate.lesion_result import LesionResult
 from endoforge.evaluate.lesions import EARLY_SECONDS, LesionGroup, LesionMetrics
 
@@ -30,8 +31,7 @@ def lesion_rows(result: LesionResult) -> list[tuple[str, str, str]]:
 
 def _head(result: LesionResult) -> str:
     metrics = result.single.metrics
-    runs = f"{metrics.sequences:,} run" + ("s" if metrics.sequences != 1 else "")
-    polyps = f"{len(metrics.polyps):,} polyp" + ("s" if len(metrics.polyps) != 1 else "")
+    runs, polyps = counted(metrics.sequences, "run"), counted(len(metrics.polyps), "polyp")
     return f"lesions: {polyps} in {runs}, {_long(metrics.seconds)}"
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from endoforge.core.text import counted
 from endoforge.detect.decode import MAX_DETECTIONS
 from endoforge.detect.detections import Detections
 from endoforge.evaluate.average_precision import average_precisions
@@ -75,7 +76,7 @@ class ClassMetrics:
         """Sum it up in one line for people."""
         return (
             f"{self.name}: AP50 {_number(self.ap50)}, AP {_number(self.ap)} "
-            f"({self.num_truths} boxes)"
+            f"({counted(self.num_truths, 'box')})"
         )
 
 
@@ -164,7 +165,8 @@ class Metrics:
         return (
             f"AP50 {_number(self.ap50)}, AP {_number(self.ap)}; at score {self.obj_thresh:g} and "
             f"IoU {first.iou:g}: mean IoU {first.mean_iou:.3f}, precision {first.precision:.3f}, "
-            f"recall {first.recall:.3f} ({self.num_truths} boxes in {self.images} frames)"
+            f"recall {first.recall:.3f} ({counted(self.num_truths, 'box')} in "
+            f"{counted(self.images, 'frame')})"
         )
 
     def class_lines(self) -> list[str]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from endoforge.core.errors import UserError
+from endoforge.core.text import counted
 from endoforge.detect.boxes import (
     NUM_EDGE_CHANNELS,
     Cells,
@@ -54,7 +55,8 @@ class Agreement:
     def lines(self) -> list[str]:
         """The comparison for people, a line each."""
         return [
-            f"{self.pictures} pictures, {self.detections} detections; largest differences:",
+            f"{counted(self.pictures, 'picture')}, {counted(self.detections, 'detection')}; "
+            f"largest differences:",
             *(f"  {what:<16} {value:.1e}" for what, value in self.largest.items()),
         ]
 

@@ -4,7 +4,6 @@ the original.
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,8 @@ from endoforge.core.errors import UserError
 from endoforge.core.files import write_atomic
 from endoforge.core.folders import make_folder_of
 from endoforge.core.outputs import check_output_file, refuse_same
+from endoforge.core.packages import check_packages
+from endoforge.core.text import counted
 from endoforge.data.letterbox import resize_picture
 from endoforge.detect.neural import NeuralDetector
 from endoforge.evaluate.config import DEFAULT_INPUT_ROOT
@@ -67,7 +68,7 @@ def run_export(config: ExportConfig) -> ExportResult:
     Raises UserError, with no file written, where it doesn't, and for a checkpoint, frames or a file
     that can't be used.
     """
-    _check_packages()
+    check_packages("export", "export", NEEDED)
     original = NeuralDetector(config.checkpoint, exact=True)
     check_output_file("--output", config.output_path)
     refuse_same({"--checkpoint": original.path, "--output": config.output_path})
@@ -77,13 +78,14 @@ def run_export(config: ExportConfig) -> ExportResult:
 
     detector = NeuralDetector(original.path)
     frames, checked_on = _frames(config)
+    calibrating = _calibrating(config, detector) if config.precision == "int8" else None
     pictures = _pictures(frames, detector)
     inside = config.nms == "inside"
     log.info("exporting %s", original.path)
     exported = build_graph(detector, nms_inside=inside)
     lines = compare(exported, original.model, pictures, nms_inside=inside).lines()
-    if config.precision == "int8":
-        exported, compared = _quantised(exported, detector, pictures, config.calibration_root)
+    if calibrating is not None:
+        exported, compared = _quantised(exported, detector, pictures, *calibrating)
         lines += compared
     data, what = exported.SerializeToString(), f"NMS {config.nms}"
     if config.format == "web":
@@ -92,21 +94,27 @@ def run_export(config: ExportConfig) -> ExportResult:
     return ExportResult(config.output_path, len(data), what, checked_on, lines)
 
 
+def _calibrating(
+    config: ExportConfig, detector: NeuralDetector
+) -> tuple[list[NDArray[np.uint8]], str]:
+    """Get frames, (H, W, 3) uint8 RGB each, to set the ranges of 8 bits on, and say whence."""
+    if config.calibration_root is None:
+        size = detector.metadata.input_size
+        return _simulated(CALIBRATION_SEEDS, CALIBRATION_FRAMES, size)
+    root = fetch(config.calibration_root, "--calibration-root", without=UNUSED_IN_TRAINING)
+    return _recorded(root, MOST_CALIBRATION, "--calibration-root")
+
+
 def _quantised(
     exported: onnx.ModelProto,
     detector: NeuralDetector,
     pictures: NDArray[np.uint8],
-    calibration_root: str | None,
+    frames: list[NDArray[np.uint8]],
+    of: str,
 ) -> tuple[onnx.ModelProto, list[str]]:
-    """Give `exported` in 8 bits, and what it finds in `pictures` beside itself, in words."""
+    """Give `exported` in 8 bits by `frames`, and what it finds in `pictures` beside itself."""
     from endoforge.export.quantise import compare_quantised, quantise
 
-    if calibration_root is None:
-        size = detector.metadata.input_size
-        frames, of = _simulated(CALIBRATION_SEEDS, CALIBRATION_FRAMES, size)
-    else:
-        root = fetch(calibration_root, "--calibration-root", without=UNUSED_IN_TRAINING)
-        frames, of = _recorded(root, MOST_CALIBRATION, "--calibration-root")
     log.info("calibrating on %s", of)
     quantised = quantise(exported, _pictures(frames, detector))
     agreement = compare_quantised(quantised, exported, pictures, detector.classes)
@@ -130,12 +138,6 @@ def _write(path: Path, data: bytes) -> None:
         ) from error
 
 
-def _check_packages() -> None:
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UserError(f"export needs {', '.join(missing)} too: pip install 'endoforge[export]'")
-
-
 def _frames(config: ExportConfig) -> tuple[list[NDArray[np.uint8]], str]:
     """Get frames to check on, (H, W, 3) uint8 RGB each, and say where they are from."""
     if config.input_root is not None:
@@ -153,7 +155,7 @@ def _recorded(root: Path, most: int, flag: str) -> tuple[list[NDArray[np.uint8]]
         raise UserError(f"{root}: no usable frame; name another {flag}")
     places = np.linspace(0, len(records) - 1, min(most, len(records))).round().astype(int)
     frames = [_read(records[place].image_path) for place in places]
-    return frames, f"{len(frames)} of the {len(records)} frames in {root}"
+    return frames, f"{len(frames)} of the {counted(len(records), 'frame')} in {root}"
 
 
 def _read(path: Path) -> NDArray[np.uint8]:
@@ -174,4 +176,4 @@ def _simulated(
         for batch in Simulator(seed, size=size, max_frames=frames_each)
         for frame in batch.rgb.cpu().numpy().copy()
     ]
-    return frames, f"{len(frames)} frames simulated on the spot"
+    return frames, f"{counted(len(frames), 'frame')} simulated on the spot"

@@ -15,7 +15,7 @@ from endoforge.captures.schema import MOST_SIDE, ClassName, PolypLabel
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.errors import UserError
 from endoforge.core.reading import MOST_LIST_BYTES, read_regular
-from endoforge.core.text import as_utf8
+from endoforge.core.text import as_utf8, counted
 from endoforge.formats.config import ImportConfig
 from endoforge.formats.outlines import Size, box_of, encoded
 from endoforge.formats.segmentations import with_pixels
@@ -215,7 +215,8 @@ def _found(
         such = f", such as {first.file_name}" if first else ""
         of_video = "; frames of a video come in by `endoforge detect VIDEO --as-runs`"
         raise UserError(
-            f"none of the {len(images)} images of {config.annotations} is in {pictures.folder}"
+            f"none of the {counted(len(images), 'image')} of {config.annotations} is in "
+            f"{pictures.folder}"
             f"{such}; name their folder with --images{of_video if '#' in such else ''}"
         )
     return taken

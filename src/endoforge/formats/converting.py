@@ -1,6 +1,5 @@
 """The `convert` command: capture runs in another tool's format."""
 
-import importlib.util
 import logging
 from collections import Counter
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from endoforge.captures.index import CaptureIndex, index_root
+from endoforge.captures.index import CaptureIndex, find_runs, index_root
 from endoforge.captures.pictures import decode_picture, read_bytes
 from endoforge.captures.run_frames import AWAITS_REVIEW, FrameRecord
 from endoforge.captures.schema import DEFAULT_CLASS
@@ -19,8 +18,10 @@ from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.errors import UserError
 from endoforge.core.folders import new_folder, remove_tree
 from endoforge.core.outputs import check_output_folder, refuse_within
+from endoforge.core.packages import check_packages
 from endoforge.core.progress import progress
-from endoforge.data.split import load_split
+from endoforge.core.text import counted
+from endoforge.data.split import load_split, read_split_manifest
 from endoforge.formats.c3vd import C3vdWriter
 from endoforge.formats.coco import CocoWriter
 from endoforge.formats.config import ConvertConfig, ConvertFormat
@@ -81,16 +82,30 @@ class ConvertReport:
         """Tell people what was written, and what was not, a line each."""
         sides = "" if set(self.frames) <= {ALL} else f" ({_counts(self.frames)})"
         without = self.runs_read - len(self.runs)
-        runs = f"{len(self.runs)} of {self.runs_read}" if without else f"{self.runs_read}"
-        head = f"{self.out}: {self.format}, {runs} runs, {self.frames.total()} frames{sides}"
+        runs = f"{len(self.runs)} of " if without else ""
+        runs += counted(self.runs_read, "run")
+        frames = counted(self.frames.total(), "frame")
+        head = f"{self.out}: {self.format}, {runs}, {frames}{sides}"
         has_boxes = WRITERS[self.format].has_boxes
-        lines = [f"{head}, {self.boxes.total()} boxes" if has_boxes else head]
+        lines = [f"{head}, {counted(self.boxes.total(), 'box')}" if has_boxes else head]
         if self.boxes:
             lines.append(f"  boxes by class: {_counts(self.boxes)}")
         if self.unreviewed:
-            lines.append(f"  {self.unreviewed} frames are predictions that nobody has looked at")
+            lines.append(
+                f"  predictions that nobody has looked at: {counted(self.unreviewed, 'frame')}"
+            )
         lines += [f"  {note}" for note in self.notes]
         return lines + [f"  left out: {line}" for line in self.left_out.lines()]
+
+
+def _roots(config: ConvertConfig) -> list[Path]:
+    """The folders to read; raises UserError, before any is, for one without runs."""
+    if config.split_manifest is not None:
+        read_split_manifest(Path(config.split_manifest))
+    roots = [fetch(runs, "RUNS") for runs in config.runs]
+    for root in roots:
+        find_runs(root)
+    return roots
 
 
 def _counts(counts: Counter[str]) -> str:
@@ -105,17 +120,12 @@ def run_convert(config: ConvertConfig) -> ConvertReport:
     is there already, lies in a folder of runs, or can't be written.
     """
     assert config.format is not None
-    _check_packages(config.format)
+    check_packages(config.format, f"--format {config.format}", WRITERS[config.format].packages)
     out = written_to(config.out)
     bucket = _check_out(config)
     indexes = [
-        index_root(
-            fetch(runs, "RUNS"),
-            label_field=config.label,
-            strict=config.strict,
-            predicted=config.predicted,
-        )
-        for runs in config.runs
+        index_root(root, label_field=config.label, strict=config.strict, predicted=config.predicted)
+        for root in _roots(config)
     ]
     _refuse_twice(indexes)
     sides = _sides(config, indexes)
@@ -146,15 +156,6 @@ def run_convert(config: ConvertConfig) -> ConvertReport:
     return report
 
 
-def _check_packages(format: ConvertFormat) -> None:
-    missing = [one for one in WRITERS[format].packages if importlib.util.find_spec(one) is None]
-    if missing:
-        raise UserError(
-            f"--format {format}: needs {', '.join(missing)}, which isn't here: pip install "
-            f'"endoforge[{format}]"'
-        )
-
-
 def _put(out: Path, bucket: Bucket) -> None:
     """Put all that lies in `out`, which goes then; what is put goes again if there is an error."""
     names = files_of(out)
@@ -181,7 +182,9 @@ def _check_out(config: ConvertConfig) -> Bucket | None:
         bucket = check_output_root("OUT", config.out)
         assert bucket is not None
         if there := bucket.listed():
-            raise UserError(f"OUT {config.out}: {len(there)} objects are there; name a new place")
+            raise UserError(
+                f"OUT {config.out}: holds {counted(len(there), 'object')}; name a new place"
+            )
         if (left := written_to(config.out)).is_dir():
             remove_tree(left)  # of a convert that was killed while it put
         return bucket

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
 
-from endoforge.core.text import printable
+from endoforge.core.text import counted, printable
 from endoforge.formats.cvat import FILE
 from endoforge.formats.instances import Outline, outline
 from endoforge.formats.outlines import Size
@@ -106,7 +106,7 @@ class CvatWriter(Writer):
             "without a polyp that is in two frames": stills,
         }
         return [
-            f"{number} runs {what}: for images, without tracks"
+            f"{counted(number, 'run')} {what}: for images, without tracks"
             for what, number in why.items()
             if number
         ]

@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from endoforge.captures.pictures import PICTURE_SUFFIXES
 from endoforge.core.errors import UserError
+from endoforge.core.text import counted
 from endoforge.formats.pairing import Pairing
 from endoforge.formats.searching import search
 from endoforge.formats.source import Pictures, refuse_unreadable, stem_of
@@ -125,7 +126,8 @@ def _bare(stems: Stems, naming: re.Pattern[str]) -> Stems:
 
 
 def _none_found(pictures: Pictures, folder: Path, files: list[Path], pattern: str | None) -> str:
-    head = f"--annotations {folder}: no mask for any of the {len(pictures.paths)} pictures in "
+    head = f"--annotations {folder}: no mask for any of the "
+    f"{counted(len(pictures.paths), 'picture')} in "
     head += str(pictures.folder)
     if not files:
         return f"{head}: no picture in it"

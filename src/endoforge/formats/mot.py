@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.errors import UserError
 from endoforge.core.reading import MOST_LIST_BYTES, MOST_NAMES_BYTES, read_regular
-from endoforge.core.text import decode_text, printable
+from endoforge.core.text import counted, decode_text, printable
 from endoforge.formats.class_names import Names, read_names
 from endoforge.formats.config import ImportConfig
 from endoforge.formats.outlines import Size, box_of
@@ -265,7 +265,7 @@ class MotWriter(Writer):
         times = (run.seconds for run in self._runs.values())
         notes = uneven_note(times, "MOT has one rate for all, the mean")
         if self._unnamed:
-            notes.append(f"{self._unnamed} boxes without polyp_id: their track is -1")
+            notes.append(f"{counted(self._unnamed, 'box')} without polyp_id, of track -1")
         return notes
 
 

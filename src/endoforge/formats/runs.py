@@ -16,7 +16,7 @@ from endoforge.captures.tally import Tally
 from endoforge.core.errors import UserError
 from endoforge.core.files import write_json_atomic
 from endoforge.core.folders import FolderLock, make_folder
-from endoforge.core.text import aligned
+from endoforge.core.text import aligned, counted
 from endoforge.formats.instances import INSTANCE
 from endoforge.roots.bucket import Bucket
 
@@ -81,7 +81,8 @@ class ImportReport:
         """A table for people: what came in, and what did not."""
         frames, there = (sum(getattr(run, what) for run in self.runs) for what in COUNTS)
         again = f", {there} were there already" if there else ""
-        lines = [f"{self.root}: {len(self.runs)} runs, {frames} frames came in{again}"]
+        came = f"{counted(len(self.runs), 'run')}, {counted(frames, 'frame')} came in{again}"
+        lines = [f"{self.root}: {came}"]
         rows: list[tuple[str, ...]] = [("run", "frames", "empty", "boxes", "from")]
         for run in self.runs[:RUNS_SHOWN]:
             counts = (run.frames, run.empty, run.boxes.total())
@@ -89,13 +90,15 @@ class ImportReport:
             rows.append((run.name, *numbers, run.group))
         lines += [f"  {line}" for line in aligned(rows)]
         if len(self.runs) > RUNS_SHOWN:
-            lines.append(f"  ... and {len(self.runs) - RUNS_SHOWN} more runs")
+            lines.append(f"  ... and {counted(len(self.runs) - RUNS_SHOWN, 'more run')}")
         total = sum((run.boxes for run in self.runs), Counter[str]())
         if total:
             classes = ", ".join(f"{name} {number}" for name, number in sorted(total.items()))
             lines.append(f"  boxes by class: {classes}")
         if self.clipped:
-            lines.append(f"  {self.clipped} boxes reached out of their picture and were clipped")
+            lines.append(
+                f"  clipped: {counted(self.clipped, 'box')} that reached out of the picture"
+            )
         if self.no_rate:
             lines.append("  how many frames a second isn't known: a second each; --fps says it")
         if not self.labelled:

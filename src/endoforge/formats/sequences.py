@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 
 from endoforge.captures.schema import MOST_POLYP_ID, FrameLabel
 from endoforge.captures.tally import Unusable
+from endoforge.core.text import counted
 from endoforge.formats.searching import natural_key
 from endoforge.formats.source import Moment, SourceFrame, Track
 
@@ -170,7 +171,7 @@ def uneven_note(runs: Iterable[Sequence[float]], why: str) -> list[str]:
     uneven = sum(not frame_rate(seconds)[1] for seconds in runs)
     if not uneven:
         return []
-    return [f"{uneven} runs whose frames don't follow each other evenly: {why}"]
+    return [f"{counted(uneven, 'run')} whose frames don't follow each other evenly: {why}"]
 
 
 def number_in(name: str) -> int | None:

@@ -14,6 +14,7 @@ from endoforge.captures.schema import Corners, FrameLabel, PolypLabel
 from endoforge.captures.tally import EXAMPLES_KEPT, Tally, Unusable
 from endoforge.core.errors import UserError
 from endoforge.core.reading import MOST_PICTURE_BYTES, open_regular
+from endoforge.core.text import counted
 from endoforge.formats.config import ImportConfig
 from endoforge.formats.pairing import Pairing
 from endoforge.formats.searching import FilesFound, listed, search
@@ -153,9 +154,9 @@ class Pictures:
         _warn_of(found)
         if found.outputs:
             log.warning(
-                "--images %s: %d folders hold what endoforge wrote and aren't searched: %s",
+                "--images %s: not searched, since endoforge wrote it: %s: %s",
                 folder,
-                len(found.outputs),
+                counted(len(found.outputs), "folder"),
                 listed(found.outputs),
             )
         self._by_name = Paths(self.paths)
@@ -234,7 +235,8 @@ def label_files(
     if not labels:
         kinds = " or ".join(f"*{suffix}" for suffix in sorted(suffixes))
         raise UserError(
-            f"no label for any of the {len(pictures.paths)} pictures in {pictures.folder}: looked "
+            f"no label for any of the {counted(len(pictures.paths), 'picture')} in "
+            f"{pictures.folder}: looked "
             f"for {kinds} named as the pictures in {folder}{_instead(pictures, files)}; name their "
             "folder with --annotations"
         )

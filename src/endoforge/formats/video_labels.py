@@ -25,7 +25,7 @@ from endoforge.core.files import write_json_atomic
 from endoforge.core.folders import FolderLock, make_folder
 from endoforge.core.outputs import check_output_folder
 from endoforge.core.progress import progress
-from endoforge.core.text import printable
+from endoforge.core.text import counted, printable
 from endoforge.formats.box_labels import judged, polyp_label, renamed
 from endoforge.formats.config import ImportConfig
 from endoforge.formats.cvat_task import (
@@ -66,7 +66,7 @@ class VideoLabelsReport:
     def lines(self) -> list[str]:
         """Tell people what came in, and what did not."""
         again = f", {self.there} were there already" if self.there else ""
-        head = f"labels for {self.written} of {self.num_frames} frames came in{again}"
+        head = f"labels for {self.written} of {counted(self.num_frames, 'frame')} came in{again}"
         lines = [f"{self.run_dir}: {head}"]
         if self.replaced:
             lines.append(f"  {self.replaced} of them take the place of a prediction")

@@ -13,7 +13,7 @@ from endoforge.core.folders import make_folder, make_folder_of, new_folder
 from endoforge.core.outputs import check_output_file, check_output_folder
 from endoforge.core.progress import progress
 from endoforge.core.reading import MEGABYTE
-from endoforge.core.text import printable
+from endoforge.core.text import counted, printable
 from endoforge.data.shards import SHARD_SUFFIX
 from endoforge.detect.packaged import MOST_WEIGHTS_BYTES
 from endoforge.detect.weights import load_weights
@@ -99,7 +99,7 @@ def _pull_shards(repository: Repository, listing: HubListing, place: Path) -> st
         if not is_plain_name(name):
             raise UserError(f"{repository.address}: {printable(name)} is no plain name; not pulled")
     num_bytes = sum(one.num_bytes for one in shards.values())
-    log.info("%d shards, %.1f MB", len(shards), num_bytes / MEGABYTE)
+    log.info("%s, %.1f MB", counted(len(shards), "shard"), num_bytes / MEGABYTE)
     num_frames = 0
     with new_folder(place) as partial, progress("pulling", len(shards), "shards") as advance:
         for name, listed in shards.items():
@@ -108,8 +108,8 @@ def _pull_shards(repository: Repository, listing: HubListing, place: Path) -> st
             num_frames += _keep_checked(repository, listing.commit, name, listed, path, frames_of)
             advance()
     if left := len(listing.files) - len(shards):
-        log.info("left %d files there that are no shards", left)
-    return f"{num_frames:,} frames in {len(shards):,} shards"
+        log.info("left %s there, no shards of the set", counted(left, "file"))
+    return f"{counted(num_frames, 'frame')} in {counted(len(shards), 'shard')}"
 
 
 def _keep_checked(

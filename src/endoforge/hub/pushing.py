@@ -6,7 +6,7 @@ from pathlib import Path
 from endoforge.cards.model_card import known_weights, model_card
 from endoforge.core.errors import UserError
 from endoforge.core.reading import MEGABYTE, read_regular
-from endoforge.core.text import decode_text
+from endoforge.core.text import counted, decode_text
 from endoforge.data.shards import SHARD_SUFFIX
 from endoforge.detect.packaged import weights_file
 from endoforge.formats.source import files_below
@@ -84,7 +84,7 @@ def _shards(config: PushConfig) -> tuple[dict[str, Path], str]:
         )
     num_frames = sum(map(frames_of, shards))
     if not num_frames:
-        raise UserError(f"{folder}: no picture with a label in its {len(shards)} shards")
+        raise UserError(f"{folder}: no picture with a label in its {counted(len(shards), 'shard')}")
     files = {shard.relative_to(folder).as_posix(): shard for shard in shards}
     readme = _card(config) or shards_readme(
         num_frames, len(shards), str(config.address), config.license

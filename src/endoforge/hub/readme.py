@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from endoforge.core.text import counted
+
 NO_DEVICE = (
     "For research and teaching. It is no medical device, and nothing that it finds, or doesn't "
     "find, is a finding."
@@ -21,7 +23,8 @@ def weights_readme(card: str, address: str, licence: str | None) -> str:
 def shards_readme(num_frames: int, num_shards: int, address: str, licence: str | None) -> str:
     """Of shards, in Markdown with the head that the Hub reads."""
     facts = [
-        f"{num_frames:,} labelled frames of colonoscopy in {num_shards:,} WebDataset shards",
+        f"{counted(num_frames, 'labelled frame')} of colonoscopy in "
+        f"{counted(num_shards, 'WebDataset shard')}",
         f"Licence: {licence or 'none is named'}",
     ]
     how = [f"endoforge pull {address} --output shards", "endoforge train --input-root shards"]

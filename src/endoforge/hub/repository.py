@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from endoforge.core.errors import UserError
+from endoforge.core.packages import packages_of
 from endoforge.core.progress import on_terminal
 from endoforge.core.text import printable, shortened
 from endoforge.hub.address import HubAddress
@@ -142,12 +143,8 @@ def _hub_file(listed: Any) -> HubFile:
 def _import_hub() -> Any:
     # The library would tell its makers what it is used for.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    try:
+    with packages_of("hub", "the Hub"):
         import huggingface_hub
-    except ImportError as error:
-        raise UserError(
-            f'push and pull need one more package: pip install "endoforge[hub]" ({error})'
-        ) from error
     from huggingface_hub.utils import disable_progress_bars
 
     if not on_terminal():

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from endoforge.core.errors import UserError
+from endoforge.core.text import counted
 from endoforge.formats.coco import Id, read_dataset
 from endoforge.inference.material import InputPicture, Material
 from endoforge.inference.picture_names import Called, Names, match_names
@@ -37,7 +38,8 @@ class CocoIds:
         if not self._of_pictures and not self._of_frames:
             example = next(iter((*material.pictures, *material.videos, *material.live)))
             raise UserError(
-                f"{flag}: none of its {len(names)} images is one of those to look at: it names "
+                f"{flag}: none of its {counted(len(names), 'image')} is one of those to look at: "
+                f"it names "
                 f"{names[0] if names else 'none'}, here is {example}; name the folder that its "
                 "names are of, or leave it out"
             )

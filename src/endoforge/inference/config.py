@@ -38,7 +38,7 @@ class DetectConfig:
     detector: DetectorFlag = "neural"
     checkpoint: CheckpointFlag = None
 
-    out: Annotated[str, arg(metavar="FOLDER")] = "detections"
+    output: Annotated[str, arg(metavar="FOLDER")] = "detections"
     """Folder for the results (made if it isn't there), which replace earlier ones."""
 
     as_runs: Annotated[str | None, arg(metavar="FOLDER")] = None
@@ -83,8 +83,8 @@ class DetectConfig:
     def __post_init__(self) -> None:
         if not self.paths:
             raise UserError("IMAGES|VIDEO|FOLDER: name at least one picture, video or folder")
-        if not self.out.strip():
-            raise UserError("--out: expected the name of a folder, got nothing")
+        if not self.output.strip():
+            raise UserError("--output: expected the name of a folder, got nothing")
         checks.check_choice("--draw", self.draw, get_args(Draw))
         check_compute(self.backend, self.device, self.adapter)
         check_detector(self.detector, self.checkpoint, self.backend, self.device)
@@ -102,7 +102,7 @@ class DetectConfig:
             return
         if not self.as_runs.strip():
             raise UserError("--as-runs: expected the name of a folder, got nothing")
-        for name in ("out", "draw", "report", "mot", "annotations"):
+        for name in ("output", "draw", "report", "mot", "annotations"):
             if getattr(self, name) != getattr(DetectConfig, name):
                 raise UserError(
                     f"--{name}: is of results, and --as-runs writes capture runs in their place; "

@@ -8,7 +8,7 @@ from pathlib import Path
 from endoforge.captures.tally import Tally
 from endoforge.core.errors import UserError
 from endoforge.core.progress import progress
-from endoforge.core.text import printable
+from endoforge.core.text import counted, printable
 from endoforge.inference.coco_ids import CocoIds
 from endoforge.inference.config import DetectConfig
 from endoforge.inference.drawings import DRAWN, IMAGES, LINES, REPORT, RESULTS, TRACKS
@@ -53,15 +53,15 @@ class DetectReport:
     def lines(self) -> list[str]:
         """The report for people, a line each."""
         return [
-            f"{self.pictures} pictures, {self.with_found} with something found: {self.found} "
-            f"detections of score {self.threshold:g} and more",
+            f"{counted(self.pictures, 'picture')}, {self.with_found:,} with something found: "
+            f"{counted(self.found, 'detection')} of score {self.threshold:g} and more",
             f"{self.pictures / max(self.seconds, 1e-9):.1f} frames/s with reading and drawing, "
             f"{self.pictures / max(self.detector_seconds, 1e-9):.1f} the detector alone",
             f"detector: {self.detector}",
             *self._tracked(),
             f"in {printable(str(self.out))}: {', '.join(self._files())}",
-            *self._cleared(DRAWN, self.cleared, "drawings"),
-            *self._cleared(MOT, self.cleared_mot, "files"),
+            *self._cleared(DRAWN, self.cleared, "drawing"),
+            *self._cleared(MOT, self.cleared_mot, "file"),
             *(f"note: {line}" for line in self.notes.lines()),
             *(f"left out: {line}" for line in self.left_out.lines()),
         ]
@@ -75,15 +75,15 @@ class DetectReport:
             return []
         minutes = sum(one.duration for one in sequences) / 60
         return [
-            f"{self.tracks.count} tracks in {len(sequences)} videos and runs of "
-            f"{minutes:.1f} minutes"
+            f"{counted(self.tracks.count, 'track')} in {counted(len(sequences), 'sequence')} "
+            f"(videos, runs) of {minutes:.1f} minutes"
         ]
 
     def _cleared(self, folder: str, count: int, what: str) -> list[str]:
         if not count:
             return []
         where = printable(str(self.out / folder))
-        return [f"removed from {where}: {count} {what} of an earlier detect"]
+        return [f"removed from {where}: {counted(count, what)} of an earlier detect"]
 
 
 def run_detect(config: DetectConfig) -> DetectReport | PredictedReport:
@@ -101,7 +101,7 @@ def _write_results(config: DetectConfig) -> DetectReport:
     opened = OpenedDetector(config)
     annotations = None if config.annotations is None else Path(config.annotations)
     ids = CocoIds(opened.classes, annotations, material)
-    results = Results(Path(config.out), ids, opened.classes, config.draw, mot=config.mot)
+    results = Results(Path(config.output), ids, opened.classes, config.draw, mot=config.mot)
     following = Following(config.infer_obj_thresh, results.sinks)
     started = time.monotonic()
     expected = material.expected
@@ -151,7 +151,7 @@ def _write_page(
         return False
     from endoforge.inference.timeline_page import write_timeline_page  # matplotlib takes its time
 
-    log.info("reading the stills of %d tracks again", results.tracks.count)
+    log.info("reading the stills of %s again", counted(results.tracks.count, "track"))
     threshold = config.infer_obj_thresh
     try:
         write_timeline_page(path, results.tracks, material, opened=opened, threshold=threshold)

@@ -25,8 +25,8 @@ class Drawing:
         self._folder = OwnFolder(out / DRAWN, SUFFIXES)
         if wanted and not self._folder.is_own:
             raise UserError(
-                f"--out {out}: {out / DRAWN} holds what detect hasn't drawn; name another folder, "
-                "or leave drawing out by --draw none"
+                f"--output {out}: {out / DRAWN} holds what detect hasn't drawn; name another "
+                "folder, or leave drawing out by --draw none"
             )
         self._video: tuple[str, DrawnVideo] | None = None
 

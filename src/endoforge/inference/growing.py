@@ -10,7 +10,7 @@ from endoforge.core.folders import remove_unfinished
 def cant_write(path: Path, error: OSError) -> UserError:
     """Make the error that says why a result couldn't be written, and what mends it."""
     reason = error.strerror or str(error)
-    return UserError(f"{path}: can't be written ({reason}); make room, or name another --out")
+    return UserError(f"{path}: can't be written ({reason}); make room, or name another --output")
 
 
 class Growing:

@@ -28,8 +28,8 @@ class MotFiles:
         self._lines: dict[str, list[str]] = {}
         if wanted and not self._folder.is_own:
             raise UserError(
-                f"--out {out}: {out / MOT} holds what detect hasn't written; name another folder, "
-                "or leave out --mot"
+                f"--output {out}: {out / MOT} holds what detect hasn't written; name another "
+                "folder, or leave out --mot"
             )
 
     def add(self, moment: FrameMoment, pixels: NDArray[np.uint8], tracked: Tracked) -> None:

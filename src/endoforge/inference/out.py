@@ -25,12 +25,12 @@ from endoforge.inference.growing import cant_write
 
 
 def check_out(config: DetectConfig) -> None:
-    """Check that results can go to `config.out` and overlap nothing that is read, or UserError."""
-    out, flag = Path(config.out), f"--out {config.out}"
-    check_output_folder("--out", out)
+    """Check that results can go to `config.output` and overlap nothing that is read; UserError."""
+    out, flag = Path(config.output), f"--output {config.output}"
+    check_output_folder("--output", out)
     for name in (LINES, RESULTS, IMAGES, TRACKS, REPORT):
-        check_output_file("--out", out / name)
-        refuse_same({"--annotations": config.annotations, "--out": out / name})
+        check_output_file("--output", out / name)
+        refuse_same({"--annotations": config.annotations, "--output": out / name})
     for path in map(Path, config.paths):
         if path.is_dir() and path.resolve() == out.resolve():
             raise UserError(f"{flag}: is searched for pictures; name another, such as {out}/found")
@@ -40,9 +40,9 @@ def check_out(config: DetectConfig) -> None:
             )
     for folder in (out.resolve(), *out.resolve().parents):
         if (folder / MANIFEST_NAME).is_file():
-            refuse_within("--out", out, "the capture run", folder)
+            refuse_within("--output", out, "the capture run", folder)
     if (drawings := drawings_around(out)) is not None:
-        refuse_within("--out", out, "drawn pictures", drawings)
+        refuse_within("--output", out, "drawn pictures", drawings)
 
 
 def lock_out(out: Path) -> FolderLock:
@@ -52,7 +52,7 @@ def lock_out(out: Path) -> FolderLock:
         return FolderLock(out)
     except BlockingIOError as error:
         raise UserError(
-            f"--out {out}: another process is writing there; let it end, or name another folder"
+            f"--output {out}: another process is writing there; let it end, or name another folder"
         ) from error
     except OSError as error:
         raise cant_write(out, error) from error

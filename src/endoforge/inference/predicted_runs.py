@@ -24,7 +24,7 @@ from endoforge.captures.tally import Tally, Unusable
 from endoforge.core.errors import Resumable, UserError
 from endoforge.core.outputs import check_output_folder, refuse_within
 from endoforge.core.progress import Advance, progress
-from endoforge.core.text import printable
+from endoforge.core.text import counted, printable
 from endoforge.detect.detections import Detections
 from endoforge.formats.box_labels import UNKNOWN_PLACE
 from endoforge.formats.runs import DETECTOR_KEY, ImportedRun, ImportReport, ImportRoot
@@ -55,7 +55,7 @@ class PredictedReport:
 
     def lines(self) -> list[str]:
         """The report for people, a line each."""
-        found = f"boxes of score {self.threshold:g} and more, {self.tracks} tracks"
+        found = f"boxes of score {self.threshold:g} and more, {counted(self.tracks, 'track')}"
         return [
             *self.runs.lines(),
             *([found] if any(run.frames for run in self.runs.runs) else []),
@@ -149,7 +149,9 @@ class _RunWriter:
         except KeyboardInterrupt as stop:
             if portion.is_live:  # what was to be seen is gone, and what was written is all of it
                 self._end(recorder, run)
-                log.warning("ended early: %s holds %d frames", recorder.run_dir, run.frames)
+                log.warning(
+                    "ended early: %s holds %s", recorder.run_dir, counted(run.frames, "frame")
+                )
                 raise
             recorder.pause()
             raise Resumable from stop

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from endoforge import __version__
 from endoforge.captures.tally import Tally
 from endoforge.core.errors import UserError
+from endoforge.core.text import counted
 from endoforge.detect.detections import Detections
 from endoforge.evaluate.matching import Truth
 from endoforge.inference.coco_ids import CocoIds
@@ -89,7 +90,9 @@ class Results:
             spoilt = failed
         self._close()
         if kind is not None and self.pictures:
-            log.warning("ended early: %s holds %d pictures so far", self.out, self.pictures)
+            log.warning(
+                "ended early: %s holds %s so far", self.out, counted(self.pictures, "picture")
+            )
         if spoilt is not None and error is None:
             raise spoilt
         if spoilt is not None:

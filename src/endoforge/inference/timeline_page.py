@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from endoforge.core.text import counted
 from endoforge.inference.material import Material
 from endoforge.inference.opening import OpenedDetector
 from endoforge.inference.track_log import SequenceTracks, TrackLog
@@ -63,10 +64,10 @@ def _clip(sequence: SequenceTracks, material: Material) -> Clip:
         histories, sequence.seconds, partial(_read, sequence, material), sequence.classes
     )
     lost = len(histories) - len(lanes)
-    gone = f"; {lost} tracks aren't shown, since their frames can't be read again" if lost else ""
+    gone = f"; without {counted(lost, 'track')} whose frames can't be read again" if lost else ""
     return Clip(
         name=sequence.file,
-        about=f"{_minutes(seconds)}, {count:,} frames of {width}x{height}{gone}",
+        about=f"{_minutes(seconds)}, {counted(count, 'frame')} of {width}x{height}{gone}",
         begin=sequence.seconds[0],
         end=sequence.seconds[0] + seconds,
         tracks=lanes,

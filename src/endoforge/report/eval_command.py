@@ -19,11 +19,11 @@ from endoforge.core.outputs import (
     refuse_same,
 )
 from endoforge.core.progress import progress
-from endoforge.core.text import shortened
+from endoforge.core.text import counted, shortened
 from endoforge.data.classes import boxes_by_class, unknown_classes, with_others
 from endoforge.data.loader import Loader
 from endoforge.data.pack import Pack, pack_frames
-from endoforge.data.split import load_split
+from endoforge.data.split import load_split, read_split_manifest
 from endoforge.evaluate.config import REPORT_NAME, EvalConfig
 from endoforge.evaluate.lesion_result import LesionResult, measure_lesions
 from endoforge.evaluate.lesion_runs import LesionRuns, lesion_runs
@@ -45,6 +45,8 @@ def run_eval(config: EvalConfig) -> EvalResult:
     the scores are printed before the error.
     """
     _check_outputs(config)
+    if config.split_manifest is not None:
+        read_split_manifest(Path(config.split_manifest))
     subject = subject_of(config)
     index, pack, left_out = _load_frames(config, subject)
     runs = _lesion_runs(pack) if config.lesions else None
@@ -145,16 +147,16 @@ def _load_frames(config: EvalConfig, subject: Subject) -> tuple[CaptureIndex, Pa
     )
     left_out += pack.tally.lines()
     num_runs = len({frame.run for frame in pack.frames})
-    log.info("%d frames of %d runs in %s", len(pack), num_runs, index.root)
+    log.info("%s of %s in %s", counted(len(pack), "frame"), counted(num_runs, "run"), index.root)
     for line in left_out:
         log.warning("left out: %s", line)
     if (unknown := unknown_classes(pack, subject.classes)) is not None:
         log.warning("%s", unknown)
     if not boxes_by_class(pack):
         log.warning(
-            "no true box in these %d frames (field %s of their labels): there is nothing to find, "
+            "no true box in %s (field %s of their labels): there is nothing to find, "
             "so AP is undefined, and precision, recall and mean IoU are 0 whatever is detected",
-            len(pack), subject.label_field,
+            counted(len(pack), "frame"), subject.label_field,
         )  # fmt: skip
     return index, pack, left_out
 

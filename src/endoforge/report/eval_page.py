@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from endoforge.core.text import counted
 from endoforge.evaluate.breakdown import (
     BEST_RULE,
     WORST_RULE,
@@ -53,8 +54,9 @@ def write_eval_report(folder: Path, result: EvalResult) -> Path:
     report = Report(
         title=f"Evaluation of {result.subject.name}",
         subtitle=(
-            f"Measured on {metrics.images:,} frames of {_num_runs(result):,} runs that show "
-            f"polyps {metrics.num_truths:,} times."
+            f"Measured on {counted(metrics.images, 'frame')} of "
+            f"{counted(_num_runs(result), 'run')}, "
+            f"in which polyps show {counted(metrics.num_truths, 'time')}."
         ),
         tiles=headline(metrics),
         sections=[
@@ -141,7 +143,7 @@ def data_facts(result: EvalResult) -> Table:
         *([] if split is None else [("split", f"validation frames of {Path(split).resolve()}")]),
         ("runs", f"{_num_runs(result):,}"),
         ("frames", f"{len(result.frames):,}"),
-        ("with polyps", f"{with_boxes:,}, {result.metrics.num_truths:,} boxes"),
+        ("with polyps", f"{with_boxes:,}, {counted(result.metrics.num_truths, 'box')}"),
         ("empty", f"{len(result.frames) - with_boxes:,}"),
         *(("left out", line) for line in result.left_out or ["nothing"]),
     ]
@@ -164,7 +166,10 @@ def threshold_facts(result: EvalResult) -> Table:
 def machine_facts(result: EvalResult) -> Table:
     """What the measuring ran on."""
     return [
-        ("system", f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"),
+        (
+            "system",
+            f"{platform.system()} {platform.machine()}, {counted(os.cpu_count() or 1, 'core')}",
+        ),
         ("device", result.subject.device),
         ("Python, torch", f"{platform.python_version()}, {torch.__version__}"),
     ]

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from endoforge.captures.pictures import read_picture
 from endoforge.captures.run_frames import FrameRecord
 from endoforge.captures.tally import Unusable
+from endoforge.core.text import counted
 from endoforge.data.letterbox import placement_of
 from endoforge.evaluate.lesion_outcomes import LESION_IOU
 from endoforge.evaluate.lesion_result import LesionResult, ShownRun
@@ -66,10 +67,10 @@ def _clip(result: EvalResult, shown: ShownRun) -> Clip:
     )
     seconds = float(sequence.durations.sum())
     lost = len(histories) - len(lanes)
-    gone = f"; {lost} tracks aren't shown, since their images can't be read" if lost else ""
+    gone = f"; without {counted(lost, 'track')} whose images can't be read" if lost else ""
     return Clip(
         name=sequence.name,
-        about=f"{len(sequence):,} frames, {seconds:.1f} s of video{gone}",
+        about=f"{counted(len(sequence), 'frame')}, {seconds:.1f} s of video{gone}",
         begin=float(sequence.seconds[0]),
         end=float(sequence.seconds[-1] + sequence.durations[-1]),
         tracks=lanes,

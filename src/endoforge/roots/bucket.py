@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from endoforge.core.errors import UserError
 from endoforge.core.files import NewFile
+from endoforge.core.packages import packages_of
 from endoforge.roots.faults import Fault, fault_of, is_taken
 from endoforge.roots.places import CloudRoot
 
@@ -199,16 +200,12 @@ def _file_system(root: CloudRoot, flag: str) -> Any:
             "max_pool_connections": 2 * AT_ONCE,
         }
     try:
-        import fsspec
+        with packages_of("cloud", f"{flag} {root}"):
+            import fsspec
 
-        files = fsspec.filesystem(root.scheme, **options)
+            files = fsspec.filesystem(root.scheme, **options)
         files.retries = LIBRARY_TRIES
         return files
-    except ImportError as error:
-        raise UserError(
-            f"{flag} {root}: what reads and writes there isn't installed; pip install "
-            '"endoforge[cloud]"'
-        ) from error
     except Exception as error:  # gs and az look for credentials at once
         fault = fault_of(error)
         if fault is None:

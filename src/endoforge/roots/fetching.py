@@ -25,6 +25,7 @@ from endoforge.core.marks import MARK_NAME
 from endoforge.core.parsing import parse_json
 from endoforge.core.progress import Advance, progress
 from endoforge.core.reading import MEGABYTE, MOST_LIST_BYTES, read_regular
+from endoforge.core.text import counted
 from endoforge.roots.bucket import AT_ONCE, Bucket, StoredObject
 from endoforge.roots.places import CloudRoot, cloud_root, is_plain_name
 
@@ -120,8 +121,9 @@ class _Mirror:
         if plan.wanted:
             self._fetch(plan.wanted)
         log.info(
-            "%s: %d objects fetched (%.1f MB), %d were here, %d files went; in %s",
-            root, len(plan.wanted), plan.num_bytes / MEGABYTE, plan.here, len(plan.gone),
+            "%s: %s fetched (%.1f MB), %d were here, %s went; in %s",
+            root, counted(len(plan.wanted), "object"), plan.num_bytes / MEGABYTE, plan.here,
+            counted(len(plan.gone), "file"),
             self.folder,
         )  # fmt: skip
 
@@ -157,7 +159,7 @@ class _Mirror:
     def _fetch(self, wanted: dict[str, StoredObject]) -> None:
         failures: list[tuple[str, UserError]] = []
         megabytes = max(1, round(sum(one.num_bytes for one in wanted.values()) / MEGABYTE))
-        label = f"fetching {len(wanted)} objects"
+        label = f"fetching {counted(len(wanted), 'object')}"
         with progress(label, megabytes, "MB", "waiting for the first") as advance:
             shown = _Megabytes(advance)
             pool = ThreadPoolExecutor(AT_ONCE)

@@ -14,7 +14,7 @@ from endoforge.backends.loading import describe_detector
 from endoforge.captures.tally import Tally
 from endoforge.core.errors import UserError
 from endoforge.core.outputs import check_output_folder, refuse_same, refuse_within
-from endoforge.core.text import aligned, printable
+from endoforge.core.text import aligned, counted, printable
 from endoforge.detect.decode import MIN_SCORE
 from endoforge.detect.neural import NeuralDetector
 from endoforge.select.choosing import Choice, Coverage, choose
@@ -58,15 +58,16 @@ class SelectReport:
         """A table for people: which frames, and why."""
         frames = self.selection.frames
         lines = [
-            f"{len(frames)} of {self.unlabelled} frames without labels, in {self.runs} runs; "
-            f"{self.labelled} are labelled already",
+            f"{len(frames)} of {counted(self.unlabelled, 'frame')} without labels, in "
+            f"{counted(self.runs, 'run')}; {self.labelled:,} labelled already",
             f"detector: {self.selection.detector}",
             *_table(frames[:ROWS_SHOWN]),
         ]
         if len(frames) > ROWS_SHOWN:
             lines.append(f"... and {len(frames) - ROWS_SHOWN} more")
         if self.copied_to is not None:
-            lines.append(f"copied to {printable(str(self.copied_to))}: {len(frames)} images")
+            where = printable(str(self.copied_to))
+            lines.append(f"copied to {where}: {counted(len(frames), 'image')}")
         lines.append(f"in {printable(str(self.output))}: these frames, and why")
         if len(frames) < self.asked:
             lines.append(f"note: all there are to choose from, fewer than --frames {self.asked}")
@@ -134,7 +135,7 @@ def _check_outputs(config: SelectConfig, pool: Pool) -> None:
 
 def _nothing_to_choose(config: SelectConfig, pool: Pool) -> str:
     labelled = sum(frame.labelled for frame in pool.frames)
-    why = "; ".join([f"{labelled} are labelled already", *pool.left_out.lines()])
+    why = "; ".join([f"{labelled} labelled already", *pool.left_out.lines()])
     return (
         f"no frame without a label in {', '.join(config.paths)} ({why}); name runs that have some, "
         "such as those of `endoforge import --video`"

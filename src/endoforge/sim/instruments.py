@@ -95,7 +95,7 @@ class Cap:
 
     `strength` 0..1; its inner `radius_mm`, how far it stands out of the tip (`height_mm`), and
     where its axis lies (right, down) mm from the lens; `rim` is the brightness of its edge, below
-    0 dark, and `veil` the light of its wall; `fog` 0..1 of drops on it, with the phase `turn`.
+    0 dark, and `veil` the light of its wall; `fog` 0..1 of drops on it.
     """
 
     strength: float
@@ -105,7 +105,6 @@ class Cap:
     rim: float
     veil: float
     fog: float
-    turn: float
 
 
 @dataclass(frozen=True)
@@ -224,7 +223,6 @@ def _cap(seed: int, strength: float) -> Cap:
         rim=float(rng.uniform(-0.8, 1.0)),
         veil=float(rng.uniform(0.1, 1.0)),
         fog=float(rng.uniform(0, 1) * (rng.random() < 0.4)),
-        turn=float(rng.uniform(0, 2 * np.pi)),
     )
 
 

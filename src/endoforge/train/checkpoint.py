@@ -1,7 +1,6 @@
 """Checkpoints: weights to use, a state to resume from, and a JSON file to read."""
 
 import io
-import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -225,7 +224,7 @@ class CheckpointFolder:
         lines = changed_settings(config, now) if set(differing) & set(FRAMES) else []
         told = [name for name in differing if not (lines and name in FRAMES)]
         lines = [
-            f"{name} was {saved.get(name, 'not there')}, now {self._facts.get(name, 'not there')}"
+            _changed(name, saved.get(name, "not there"), self._facts.get(name, "not there"))
             for name in told
         ] + lines
         raise UserError(
@@ -247,7 +246,7 @@ class CheckpointFolder:
 def changed_settings(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """The settings that were others when the training was saved: "--epochs was 2, now 4"."""
     return [
-        f"--{name.replace('_', '-')} was {_shown(saved.get(name))}, now {_shown(value)}"
+        _changed(f"--{name.replace('_', '-')}", saved.get(name), value)
         for name, value in now.items()
         if saved.get(name) != value
     ]
@@ -257,5 +256,14 @@ def _kept(path: Path, number: int) -> Path:
     return path.with_name(f"{path.stem}.kept-{number}{path.suffix}")
 
 
+def _changed(name: str, before: Any, now: Any) -> str:
+    return f"{name} was {_shown(before)}, now {_shown(now)}"
+
+
 def _shown(value: Any) -> str:
-    return "not given" if value is None else value if isinstance(value, str) else json.dumps(value)
+    """A setting in words: a flag that is on was given; facts have that as text."""
+    if value is None or str(value) == "False":
+        return "not given"
+    if str(value) == "True":
+        return "given"
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

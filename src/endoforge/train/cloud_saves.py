@@ -17,6 +17,7 @@ from endoforge.core.files import link_or_copy, move_file, write_atomic, write_js
 from endoforge.core.folders import make_folder, remove_files, remove_tree
 from endoforge.core.parsing import parse_json
 from endoforge.core.reading import MOST_LIST_BYTES, read_regular
+from endoforge.core.text import counted
 from endoforge.roots.bucket import Bucket, StoredObject
 from endoforge.roots.putting import files_of, put_files
 from endoforge.train.checkpoint import FILE_NAMES, PREVIOUS_NAME, STATE_NAME
@@ -161,7 +162,8 @@ class CloudSaves:
         self._write_sent()
         if there:
             size = sum(one.num_bytes for one in there.values()) / 1e6
-            log.info("%s: %d files fetched (%.1f MB)", self._bucket.root, len(there), size)
+            files = counted(len(there), "file")
+            log.info("%s: %s fetched (%.1f MB)", self._bucket.root, files, size)
 
     def _snapshot(self) -> Path:
         """The folder's files as they are now, under second names: what comes later changes none."""

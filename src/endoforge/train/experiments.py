@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from endoforge.core.text import counted
 from endoforge.train.reports import EpochReport, Outcome, Plan, StepReport
 from endoforge.train.series import epoch_series, is_due, sample_pictures, step_series, steps_done
 
@@ -147,8 +148,8 @@ class _Courier:
         self._thread.join(FINISH_S)
         if lost := self._given - self._settled:
             log.warning(
-                "%s: %d of %d rows of this session's curves were lost",
-                self._experiment.name, lost, self._given,
+                "%s: lost %d of %s of this session's curves",
+                self._experiment.name, lost, counted(self._given, "row"),
             )  # fmt: skip
 
     def _serve(self) -> None:

@@ -40,8 +40,8 @@ def load_start(path: str | None, model: TinyDetConfig) -> StartWeights | None:
         found = metadata.model.name
         if found == model.name:
             raise UserError(
-                f"--demo-checkpoint {path}: of another {found} ({metadata.model.to_json()}) than "
-                f"the one to train ({model.to_json()}): name weights of that one"
+                f"--demo-checkpoint {path}: of another {found} ({metadata.model.in_words()}) than "
+                f"the one to train ({model.in_words()}): name weights of that one"
             )
         raise UserError(
             f"--demo-checkpoint {path}: of another model, {found}, than the one to train: give "
@@ -79,7 +79,7 @@ def training_facts(
     Beside what decides each step, these are the settings that decide which validation is the best.
     """
     return {
-        "the model": str(model.to_json()),
+        "the model": model.in_words(),
         "--label": config.label,
         "the weights of --demo-checkpoint": start.digest[:12] if start else "none",
         "--seed": str(config.seed),

@@ -17,6 +17,7 @@ from endoforge.backends.group import Group, joined, warn_of_idle
 from endoforge.core.checks import check_size
 from endoforge.core.errors import Resumable, UserError
 from endoforge.core.progress import progress
+from endoforge.core.text import counted
 from endoforge.data.loader import Batch, Loader
 from endoforge.detect.tinydet import MODELS
 from endoforge.detect.weights import WeightsMetadata
@@ -319,7 +320,8 @@ class Training:
     def _how_to_go_on(self) -> str:
         more = "a larger --patience" if self.state.epoch < self.config.epochs else "more --epochs"
         return (
-            f"the training in {self.config.ckpt_dir} is finished after {self.state.epoch} epochs: "
+            f"the training in {self.config.ckpt_dir} is finished after "
+            f"{counted(self.state.epoch, 'epoch')}: "
             f"give {more} to go on, --fresh to start over, or another --ckpt-dir to train anew "
             "beside it"
         )
@@ -352,8 +354,8 @@ class Training:
     def _result(self) -> TrainResult:
         if self.validation is not None and self.state.epoch < self.config.epochs:
             log.info(
-                "stopped early: %s gained nothing in %d epochs",
-                WATCHED[self.config.watch], self.config.patience,
+                "stopped early: %s gained nothing in %s",
+                WATCHED[self.config.watch], counted(self.config.patience, "epoch"),
             )  # fmt: skip
         best_is_used = self.config.patience > 0 and self.state.best_epoch is not None
         if best_is_used and self.group.is_main:

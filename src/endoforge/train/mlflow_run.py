@@ -10,6 +10,7 @@ from typing import Any
 from endoforge.captures.addresses import shown_address
 from endoforge.core.errors import UserError
 from endoforge.core.folders import make_folder
+from endoforge.core.packages import packages_of
 from endoforge.core.text import printable
 from endoforge.train.experiments import ReportRow
 from endoforge.train.reports import Outcome, Plan
@@ -143,12 +144,8 @@ def _metrics(row: ReportRow) -> list[Any]:
 def _import_mlflow() -> Any:
     # MLflow would tell its makers how it is used.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    try:
+    with packages_of("mlflow", "--mlflow"):
         import alembic  # noqa: F401 - what a folder's database needs, and says only when it is made
         import mlflow
-    except ImportError as error:
-        raise UserError(
-            f'--mlflow needs more packages: pip install "endoforge[mlflow]" ({error})'
-        ) from error
     logging.getLogger("mlflow").setLevel(logging.WARNING)  # after the import, which sets it too
     return mlflow

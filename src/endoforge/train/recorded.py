@@ -9,10 +9,11 @@ from typing import Protocol, TypeVar
 import torch
 
 from endoforge.backends.group import Group
-from endoforge.captures.index import CaptureIndex, index_root
+from endoforge.captures.index import CaptureIndex, find_runs, index_root
 from endoforge.captures.run_frames import FrameRecord
 from endoforge.captures.tally import Tally
 from endoforge.core.errors import UserError
+from endoforge.core.text import counted
 from endoforge.data.classes import Classes, class_names, unknown_classes, with_others
 from endoforge.data.loader import Loader, Shard
 from endoforge.data.pack import LabelledInputs, Pack, pack_frames
@@ -20,6 +21,7 @@ from endoforge.data.split import (
     Split,
     fingerprint,
     load_split,
+    read_split_manifest,
     save_split,
     split_by_run,
     warn_of_shared_pictures,
@@ -128,6 +130,8 @@ def in_turn(group: Group, load: Callable[[], FoundT]) -> FoundT:
 def _load(
     config: TrainConfig, device: torch.device, shard: Shard, *, writes: bool
 ) -> RecordedSource:
+    if config.split_manifest is not None and written_to(config.split_manifest).exists():
+        read_split_manifest(written_to(config.split_manifest))
     index = _index(config, config.input_root)
     _log_searched(index)
     real = real_index(config)
@@ -209,9 +213,9 @@ def _split(config: TrainConfig, index: CaptureIndex, *, writes: bool) -> Split:
 
 
 def fetch_real(config: TrainConfig) -> None:
-    """Have the folder of real runs here, if `config` names one."""
+    """Have the folder of real runs here, if `config` names one; UserError if it holds none."""
     if config.real_val_dir is not None:
-        fetch(config.real_val_dir, "--real-val-dir", without=UNUSED_IN_TRAINING)
+        find_runs(fetch(config.real_val_dir, "--real-val-dir", without=UNUSED_IN_TRAINING))
 
 
 def real_index(config: TrainConfig) -> CaptureIndex | None:
@@ -251,7 +255,8 @@ def usable(index: CaptureIndex) -> list[FrameRecord]:
 
 
 def _log_searched(index: CaptureIndex) -> None:
-    log.info("%s: %d runs, %d usable frames", index.root, len(index.runs), len(index.frames))
+    runs, frames = counted(len(index.runs), "run"), counted(len(index.frames), "usable frame")
+    log.info("%s: %s, %s", index.root, runs, frames)
     log_dropped(index.tally)
 
 

@@ -13,6 +13,7 @@ from endoforge.core.choices import RendererName
 from endoforge.core.errors import UserError
 from endoforge.core.machine import cpu_cores
 from endoforge.core.noticeboard import Noticeboard
+from endoforge.core.text import counted
 from endoforge.data.classes import Classes
 from endoforge.data.loader import Shard
 from endoforge.data.pack import LabelledInputs
@@ -163,17 +164,16 @@ def _log_summary(source: SimulatedSource) -> None:
     # Those it begins with, and one more each time that as many frames as a run has were shown.
     runs = RUNS_AT_ONCE + (frames - 1) // VIEWS_A_RUN
     log.info(
-        "training on %s simulated frames of %d runs (%d colons, %d looks of each) on %s: %d runs "
+        "training on %s of %s (%d colons, %d looks of each) on %s: %d runs "
         "at a time, %s views of each",
-        f"{frames:,}", runs, -(-runs // LOOKS), LOOKS, source.engine.name, RUNS_AT_ONCE,
-        f"{VIEWS_A_RUN:,}",
+        counted(frames, "simulated frame"), counted(runs, "run"), -(-runs // LOOKS), LOOKS,
+        source.engine.name, RUNS_AT_ONCE, f"{VIEWS_A_RUN:,}",
     )  # fmt: skip
     with_boxes = sum(len(boxes) > 0 for boxes in val.boxes)
     log.info(
-        "validating on %s %s frames of %d runs, %d with boxes (%.1f %%)",
-        f"{len(val):,}",
-        "recorded" if config.real_val_dir else "simulated",
-        source.validation.num_runs,
+        "validating on %s of %s, %d with boxes (%.1f %%)",
+        counted(len(val), "recorded frame" if config.real_val_dir else "simulated frame"),
+        counted(source.validation.num_runs, "run"),
         with_boxes,
         100 * with_boxes / len(val),
     )

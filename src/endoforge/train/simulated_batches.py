@@ -12,6 +12,7 @@ from torch import Tensor
 from endoforge.captures.schema import DEFAULT_CLASS
 from endoforge.core.choices import LabelField
 from endoforge.core.noticeboard import Noticeboard
+from endoforge.core.text import counted
 from endoforge.data.classes import Classes
 from endoforge.data.loader import Batch, Shard
 from endoforge.sim.bakery import Recipe
@@ -148,11 +149,11 @@ def simulated_classes(label_field: LabelField) -> Classes:
 
 def _log_shown(frames: int, with_box: int, left_out: int) -> None:
     share = 100 * with_box / max(frames, 1)
-    log.info("simulated %s frames in this process, %.1f %% with boxes", f"{frames:,}", share)
+    log.info("simulated %s in this process, %.1f %% with boxes", counted(frames, "frame"), share)
     if frames and not with_box:
         log.warning(
             "no box in these frames: a detector that is shown no polyp learns to find none; look "
             "at polyps.count of the ranges, or make epochs longer"
         )
     if left_out:
-        log.info("left out %s boxes over --max-boxes", f"{left_out:,}")
+        log.info("left out %s over --max-boxes", counted(left_out, "box"))

@@ -17,6 +17,7 @@ from endoforge.core.folders import make_folder_of
 from endoforge.core.parsing import parse_json
 from endoforge.core.progress import on_terminal
 from endoforge.core.reading import MOST_LIST_BYTES, read_regular
+from endoforge.core.text import counted
 from endoforge.roots.places import written_to
 from endoforge.train.config import TrainConfig
 from endoforge.train.experiments import Experiment, ExperimentSink
@@ -95,9 +96,8 @@ class LogLines:
 
     def start(self, plan: Plan) -> None:
         self._plan = plan
-        log.info(
-            "training %d epochs of %d steps on %s", plan.epochs, plan.steps_per_epoch, plan.device
-        )
+        epochs, steps = counted(plan.epochs, "epoch"), counted(plan.steps_per_epoch, "step")
+        log.info("training %s of %s on %s", epochs, steps, plan.device)
 
     def step(self, report: StepReport) -> None:
         if self._plan is None or not self._every_steps or report.step % self._every_steps:
@@ -189,7 +189,8 @@ class MetricsFile:
         lines = read_regular(path, MOST_LIST_BYTES).splitlines(keepends=True)
         kept = [line for line in lines if not _is_cut_short(line) and not self._comes_again(line)]
         if kept != lines:
-            log.info("%s: removed %d lines that come again", self._path, len(lines) - len(kept))
+            again = counted(len(lines) - len(kept), "line")
+            log.info("%s: removed %s, to be written again", self._path, again)
             write_atomic(path, b"".join(kept), sync=True)
 
     def _comes_again(self, line: bytes) -> bool:

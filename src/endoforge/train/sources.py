@@ -52,8 +52,8 @@ def training_source(config: TrainConfig, device: torch.device, group: Group) -> 
     if config.steps is not None:  # which --simulate needs, and nothing else may have
         return load_simulated(config, config.steps, device, group)
     # Before any waits for another: of processes of one machine, one fetches, and all find it.
+    fetch_real(config)  # first, since the frames to learn from may take minutes
     root = fetch(config.input_root, "--input-root", without=UNUSED_IN_TRAINING)
-    fetch_real(config)
     if shards := shards_in(root):
         return load_streamed(config, shards, device, group)
     return load_recorded(config, device, group)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from endoforge.backends.group import Group
 from endoforge.captures.tally import Tally
 from endoforge.core.errors import UserError
+from endoforge.core.text import counted
 from endoforge.data.classes import Classes
 from endoforge.data.pack import LabelledInputs, LabelledPicture, load_inputs
 from endoforge.data.shard_frames import ShardFrames, ShardPicture
@@ -137,11 +138,11 @@ def _load(
 ) -> StreamedSource:
     found = survey(config, shards)
     log.info(
-        "%s: %s shards of %s runs, %s usable frames, read as a stream",
+        "%s: %s of %s, %s, read as a stream",
         found.root,
-        f"{len(shards):,}",
-        f"{len(found.names):,}",
-        f"{found.num_frames:,}",
+        counted(len(shards), "shard"),
+        counted(len(found.names), "run"),
+        counted(found.num_frames, "usable frame"),
     )
     log_dropped(found.tally)
     if config.real_val_dir is None:

@@ -9,6 +9,7 @@ import numpy as np
 from endoforge.captures.schema import DEFAULT_CLASS
 from endoforge.captures.tally import Tally
 from endoforge.core.choices import LabelField
+from endoforge.core.text import counted
 from endoforge.data.classes import Classes, boxes_by_class
 from endoforge.data.pack import LabelledInputs, Pack
 
@@ -98,7 +99,7 @@ def summary_lines(
         for name, *cells in rows
     ]
     if left_out:
-        lines.append(f"left out by the split: {left_out:,} frames")
+        lines.append(f"left out by the split: {counted(left_out, 'frame')}")
     return lines
 
 
@@ -109,12 +110,14 @@ def lines_on_missing_boxes(
     lines = []
     if train is not None and not train.boxes.total():
         lines.append(
-            f"no box in the {train.frames:,} training frames (--label {field}): a detector that is "
+            f"no box in the {counted(train.frames, 'training frame')} (--label {field}): a "
+            f"detector that is "
             "shown no polyp learns to find none; look at the labels"
         )
     if not boxes_by_class(val):
         lines.append(
-            f"no box in the {len(val):,} validation frames (--label {field}): there is nothing to "
+            f"no box in the {counted(len(val), 'validation frame')} (--label {field}): there is "
+            f"nothing to "
             "find, so AP is undefined, the last weights count as the best, and patience never ends"
         )
     return lines

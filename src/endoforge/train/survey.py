@@ -14,6 +14,7 @@ from endoforge.captures.schema import DEFAULT_CLASS
 from endoforge.captures.tally import Tally
 from endoforge.core.errors import UserError
 from endoforge.core.progress import progress
+from endoforge.core.text import counted
 from endoforge.data.classes import Classes
 from endoforge.data.shard_cache import ShardCache
 from endoforge.data.shard_frames import ShardFrames
@@ -137,10 +138,10 @@ def shards_in(folder: Path) -> list[Path]:
         return files_below(folder, [SHARD_SUFFIX])
     if beside := len(list(folder.glob(f"*{SHARD_SUFFIX}"))):
         log.warning(
-            "%s holds runs, which are used, and %d shards, which aren't: name a folder of shards "
+            "%s holds runs, which are used, and %s, not used: name a folder of shards "
             "alone to learn from those",
             folder,
-            beside,
+            counted(beside, "shard"),
         )
     return []
 
@@ -167,7 +168,9 @@ def survey(config: TrainConfig, shards: list[Path]) -> Survey:
             advance()
     for side, runs in found.runs.items():
         if not runs:
-            where = f"the {len(shards)} shards" if side == ALL else f"{side}-*{SHARD_SUFFIX}"
+            where = (
+                f"the {counted(len(shards), 'shard')}" if side == ALL else f"{side}-*{SHARD_SUFFIX}"
+            )
             dropped = "; ".join(found.tally.lines()) or "its shards are empty"
             raise UserError(f"no usable frame in {where} of {root} ({dropped})")
     _refuse_twice(found, keys)
@@ -209,7 +212,7 @@ def _refuse_twice(found: Survey, keys: list[NDArray[np.uint64]]) -> None:
     if len(same):
         first = [found.shards[n] for n, own in enumerate(keys) if (own == same[0]).any()]
         raise UserError(
-            f"{found.root}: {len(same):,} frames are there twice, such as one in "
+            f"{found.root}: there twice: {counted(len(same), 'frame')}, such as one in "
             f"{' and '.join(first)}; remove one shard of the two"
         )
 
@@ -228,8 +231,9 @@ def sides_of(found: Survey, config: TrainConfig) -> tuple[ShardSide, ShardSide]:
     runs = found.runs[ALL]
     if len(runs) == 1:
         raise UserError(
-            f"{found.root}: all {found.num_frames:,} frames are of one run, {next(iter(runs))}, "
-            "and neighbouring frames look alike: give --real-val-dir, or shards of more runs"
+            f"{found.root}: {counted(found.num_frames, 'frame')} of one run, {next(iter(runs))}, "
+            f"and "
+            "neighbouring frames look alike: give --real-val-dir, or shards of more runs"
         )
     held_out = _held_out(found, config)
     train = found.side({name: runs[name] for name in runs.keys() - held_out}, everywhere)

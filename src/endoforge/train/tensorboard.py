@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from endoforge.core.errors import UserError
 from endoforge.core.files import naming
+from endoforge.core.packages import packages_of
 from endoforge.evaluate.matching import match_all
 from endoforge.evaluate.metrics import OBJECTNESS_SWEEP
 from endoforge.evaluate.validate import Validation
@@ -99,10 +99,6 @@ def _comes_again(plan: Plan) -> int:
 
 
 def _import_writer() -> Any:
-    try:
+    with packages_of("tensorboard", "--tensorboard"):
         from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise UserError(
-            f'--tensorboard needs one more package: pip install "endoforge[tensorboard]" ({error})'
-        ) from error
     return SummaryWriter

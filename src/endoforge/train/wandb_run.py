@@ -8,6 +8,7 @@ from typing import Any
 
 from endoforge.core.errors import UserError
 from endoforge.core.files import write_json_atomic
+from endoforge.core.packages import packages_of
 from endoforge.core.parsing import parse_json
 from endoforge.core.reading import MOST_LABEL_BYTES, read_regular
 from endoforge.train.experiments import ReportRow
@@ -110,12 +111,8 @@ class WandbRun:
 def _import_wandb() -> Any:
     # Reports of W&B's own errors would go to its makers.
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
-    try:
+    with packages_of("wandb", "--wandb"):
         import wandb
-    except ImportError as error:
-        raise UserError(
-            f'--wandb needs one more package: pip install "endoforge[wandb]" ({error})'
-        ) from error
     return wandb
 
 

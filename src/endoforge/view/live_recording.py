@@ -17,6 +17,7 @@ import numpy as np
 from endoforge.captures.recorder import RunRecorder
 from endoforge.core.errors import UserError, is_full
 from endoforge.core.machine import free_bytes
+from endoforge.core.text import counted
 from endoforge.datagen.frame_labels import frame_label
 from endoforge.datagen.job import REPEATABLE, DataSet
 from endoforge.datagen.output import about_run
@@ -157,7 +158,7 @@ class Recording:
             self._why = f", since the camera has stood still for {MOST_STILL_S:g} s"
             self.ended = True
         elif self._taken == self.max_frames:
-            self._why = f", since it has {self.max_frames} frames"
+            self._why = f", since it has {counted(self.max_frames, 'frame')}"
 
     def end(self) -> None:
         """Take no more frames; those that are on their way are still written."""
@@ -225,7 +226,8 @@ class Recording:
         reason = "no space left on the disk" if full else str(error)
         self.error = reason
         self.end()
-        where = f"{self.frames} whole frames are in {self.run_name}" if self.frames else "no frame"
+        whole = counted(self.frames, "whole frame")
+        where = f"{self.run_name} has {whole}" if self.frames else "no frame"
         self._events.tell("error", f"recording stopped: {reason}; {where}{self._go_on()}")
 
     def _go_on(self) -> str:
@@ -269,7 +271,7 @@ class Recording:
             recorder.finish()
             end = "done" if self.data_run else f"ended{self._why}"
         kind = "data run" if self.data_run else "recording"
-        text = f"{kind} {end}: {self.frames} frames in {recorder.run_dir.name}"
+        text = f"{kind} {end}: {counted(self.frames, 'frame')} in {recorder.run_dir.name}"
         self._events.tell("info", text)
 
 

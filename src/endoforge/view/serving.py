@@ -16,6 +16,7 @@ import uvicorn
 
 from endoforge.core.errors import UserError
 from endoforge.core.outputs import check_output_folder
+from endoforge.core.text import counted
 from endoforge.view.config import DEFAULT_PORT, SimViewConfig
 from endoforge.view.labelling.label_api import LabelTab
 from endoforge.view.live import MOST_MESSAGE, Hub
@@ -50,7 +51,7 @@ class ViewReport:
         """The report for people; no line if no data run was recorded."""
         if self.run is None:
             return []
-        return [f"{self.root}: 1 run, {self.frames} frames ({self.run})"]
+        return [f"{self.root}: 1 run, {counted(self.frames, 'frame')} ({self.run})"]
 
 
 def run_view(config: SimViewConfig, seed: int) -> ViewReport:

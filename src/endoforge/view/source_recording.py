@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from endoforge.captures.frame_times import FrameTime
 from endoforge.captures.recorder import RunRecorder
 from endoforge.core.errors import UserError, is_full
+from endoforge.core.text import counted
 from endoforge.datagen.job import REPEATABLE
 from endoforge.view.events import Events
 from endoforge.view.live_recording import MOST_FRAMES, leave_space
@@ -86,7 +87,8 @@ class SourceRecording:
             full = is_full(error) or is_full(error.__cause__)
             self.error = "no space left on the disk" if full else str(error)
             self.end()
-            where = f"; {self.frames} whole pictures are in {self.run_name}" if self.frames else ""
+            whole = counted(self.frames, "whole picture")
+            where = f"; {self.run_name} has {whole}" if self.frames else ""
             self._events.tell("error", f"recording stopped: {self.error}{where}")
         finally:
             self._room.release()
@@ -119,5 +121,7 @@ class SourceRecording:
     def _tell_end(self, run: str) -> None:
         if self.error is None:
             late = f"; {self.left_out} came too fast to be written" if self.left_out else ""
-            text = f"recording ended: {self.frames} pictures without labels in {run}{late}"
+            text = (
+                f"recording ended: {counted(self.frames, 'picture')} without labels in {run}{late}"
+            )
             self._events.tell("info", text)

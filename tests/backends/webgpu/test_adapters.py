@@ -122,7 +122,7 @@ def test_a_variable_that_makes_no_sense_is_named(variable):
 def test_without_the_extra_the_mend_is_named(monkeypatch, absent):
     find = util.find_spec
     monkeypatch.setattr(util, "find_spec", lambda name: None if name == absent else find(name))
-    with pytest.raises(UserError, match=r"pip install 'endoforge\[webgpu\]'"):
+    with pytest.raises(UserError, match=rf'\({absent}\): pip install "endoforge\[webgpu\]"'):
         load_dawn()
     [*_, line] = device_lines(DevicesConfig())
     assert "not here" in line

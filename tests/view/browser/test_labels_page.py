@@ -221,7 +221,7 @@ def test_what_cant_be_sent_is_kept_and_sent_later_even_by_the_next_page(browser,
     page.context.route("**/api/labels/*/*", lambda route: route.abort(), times=None)
     page.keyboard.press("Delete")
     page.keyboard.press("n")
-    expect(page.locator("#label-saved")).to_have_text("1 frame isn't saved yet; kept here")
+    expect(page.locator("#label-saved")).to_have_text("Not saved yet: 1 frame; kept here")
     expect(page.locator("#label-problem")).to_contain_text("doesn't answer")
     assert len(boxes(run, 0)) == 1
     page.context.unroute("**/api/labels/*/*")

@@ -159,7 +159,7 @@ def test_datagen_itself_runs(jobs, tmp_path):
     jobs.start("datagen", {"runs": 1, "max_frames": 2})
     job = jobs.job("datagen")
     until(lambda: not job.running, seconds=300)
-    until(lambda: "1 runs, 2 frames" in job.log_from(0)["text"])
+    until(lambda: "1 run, 2 frames" in job.log_from(0)["text"])
     assert job.state == "done"
     assert len(list((tmp_path / "captures").glob("run_*/images/*.png"))) == 2
 

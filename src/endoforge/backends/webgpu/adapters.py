@@ -15,6 +15,7 @@ from typing import Any
 
 from endoforge.backends.wish import AdapterWish
 from endoforge.core.errors import UserError
+from endoforge.core.packages import check_packages
 
 log = logging.getLogger(__name__)
 
@@ -57,9 +58,7 @@ class Adapter:
 
 def load_dawn() -> None:
     """Make tinygrad find the library that dawn-python brings; UserError where something lacks."""
-    missing = [name for name in ("tinygrad", "pydawn") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UserError("WebGPU needs packages that aren't here: pip install 'endoforge[webgpu]'")
+    check_packages("webgpu", "WebGPU", ("tinygrad", "pydawn"))
     if "WEBGPU_PATH" in os.environ:
         return
     system = (platform.system(), platform.machine())

@@ -168,7 +168,7 @@ function tell() {
   showTime();
   const speed = clip.speed === null ? "" : `${clip.speed.toFixed(1)} frames a second; `;
   const passed = clip.passedOver ? `, ${clip.passedOver} passed over` : "";
-  byId("speed").textContent = `${speed}${clip.looked} frames looked at${passed}`;
+  byId("speed").textContent = `${speed}${clip.looked} ${clip.looked === 1 ? "frame" : "frames"} looked at${passed}`;
 }
 
 function showPlaying() {

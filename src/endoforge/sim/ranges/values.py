@@ -16,6 +16,8 @@ def within(least: float, most: float) -> AfterValidator:
     """
 
     def check(span: Span) -> Span:
+        if span[0] > span[1]:
+            raise ValueError(f"{list(span)} begins above its end; try [{span[1]}, {span[0]}]")
         if not least <= span[0] <= span[1] <= most:
             raise ValueError(
                 f"{list(span)} is not a range [a, b] with {least:g} <= a <= b <= {most:g}"

@@ -74,9 +74,9 @@ def make_screen(
     if beside is not None:
         add_twin(repeater, stream(seed, Stream.INSETS), beside)
     if display.framing > 0 and height >= SMALLEST_TEXT and layout.random() < 0.35:
-        write_small(drawing, layout)
+        write_small(drawing, layout, _around(area, beside))
     elif strength > 0:
-        _label(drawing, rng, strength, window)
+        _label(drawing, rng, strength, window, _around(area, beside))
     if display.panels > 0 and layout.random() < 0.3:
         message(drawing, layout, _within(window, width, height))
     _repeat(repeater, stream(seed, Stream.STILLS), display, panels)
@@ -84,14 +84,18 @@ def make_screen(
 
 
 def _label(
-    drawing: ScreenDrawing, rng: np.random.Generator, strength: float, window: Window
+    drawing: ScreenDrawing,
+    rng: np.random.Generator,
+    strength: float,
+    window: Window,
+    area: Window,
 ) -> None:
-    """Write beside the picture, and draw the scope's course."""
+    """Write beside the picture, and draw the scope's course, in the area that panels leave."""
     num_lines = int(rng.integers(1, 3 + round(7 * strength)))
     if drawing.covered.shape[0] >= SMALLEST_TEXT and rng.random() < 0.35 + 0.6 * strength:
-        write(drawing, rng, num_lines, window)
+        write(drawing, rng, num_lines, window, area)
     if rng.random() < 0.75 * strength:
-        draw_course(drawing, rng, strength, window)
+        draw_course(drawing, rng, strength, window, area)
 
 
 def _areas(
@@ -112,6 +116,14 @@ def _areas(
         return (x0, y0, x1, split), panels, (x0, split, x1, y1)
     split = round(x0 + (x1 - x0) * share)
     return (x0, y0, split, y1), panels, (split, y0, x1, y1)
+
+
+def _around(area: Window, beside: Window | None) -> Window:
+    """All that panels leave: the picture's area and the twin's."""
+    if beside is None:
+        return area
+    (x0, y0), (x1, y1) = np.minimum(area, beside)[:2], np.maximum(area, beside)[2:]
+    return int(x0), int(y0), int(x1), int(y1)
 
 
 def _ground(rng: np.random.Generator, strength: float) -> Colour:

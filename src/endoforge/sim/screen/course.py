@@ -17,21 +17,29 @@ COLON = np.array(
 
 
 def draw_course(
-    drawing: ScreenDrawing, rng: np.random.Generator, strength: float, window: Window
+    drawing: ScreenDrawing,
+    rng: np.random.Generator,
+    strength: float,
+    window: Window,
+    area: Window,
 ) -> None:
-    """Draw a coloured box with the colon's curve up to the tip, as of position detection."""
+    """Draw a coloured box with the colon's curve up to the tip, as of position detection, within
+    the `area` that panels leave."""
     height, width = drawing.covered.shape
     h = min(height, 0.75 * width) * rng.uniform(0.2, 0.26 + 0.12 * strength)
     w = h * rng.uniform(0.8, 1.15)
     gap = 0.012 * height * (rng.random() < 0.6)
-    free = max(window[0], 0)
+    left, top, right, bottom = area
+    free = max(window[0] - left, 0)
     on_left = rng.random() < 0.75
-    x0 = gap if on_left else width - w - gap
+    x0 = left + gap if on_left else right - w - gap
     if on_left and free > w:
-        x0 = rng.uniform(gap, max(gap, free - w + 0.25 * w * rng.random()))
+        x0 = left + rng.uniform(gap, max(gap, free - w + 0.25 * w * rng.random()))
     # The text stands at the top left.
-    y0 = height - h - gap if on_left or rng.random() < 0.5 else gap
-    course_in(drawing, rng, (round(x0), round(y0), round(x0 + w), round(y0 + h)), (x0, y0, w, h))
+    y0 = bottom - h - gap if on_left or rng.random() < 0.5 else top + gap
+    # Its last pixels are its own: a panel begins at the right, or below.
+    ends = min(round(x0 + w), right - 1), min(round(y0 + h), bottom - 1)
+    course_in(drawing, rng, (round(x0), round(y0), *ends), (x0, y0, w, h))
 
 
 def course_in(

@@ -37,24 +37,28 @@ def lines_of(rng: np.random.Generator) -> list[str]:
     return [line for line, kept in zip(lines, keep, strict=True) if kept]
 
 
-def write(drawing: ScreenDrawing, rng: np.random.Generator, count: int, window: Window) -> None:
-    """Write some lines at the left, small enough to fit beside the picture if there is room."""
+def write(
+    drawing: ScreenDrawing, rng: np.random.Generator, count: int, window: Window, area: Window
+) -> None:
+    """Write some lines at the left of the `area` that panels leave, small enough to fit beside the
+    picture if there is room."""
     height, width = drawing.covered.shape
+    left, top, _, bottom = area
     font = cv2.FONT_HERSHEY_SIMPLEX if rng.random() < 0.6 else cv2.FONT_HERSHEY_DUPLEX
     size = max(min(height, 0.75 * width) / 360, 0.5) * rng.uniform(0.33, 0.5)
     lines = lines_of(rng)[:count]
     widest = max((cv2.getTextSize(line, font, size, 1)[0][0] for line in lines), default=0)
-    room = max(window[0] - 0.02 * width, 0.2 * width)
+    room = max(window[0] - left - 0.02 * width, 0.2 * width)
     size *= min(1.0, max(room / max(widest, 1), 0.7))
     thickness = max(1, round(2.2 * size))
     step = 34 * size * rng.uniform(1.15, 1.9)
-    x, y = 0.012 * width, height * rng.uniform(0.02, 0.12) + 26 * size
+    x, y = left + 0.012 * width, top + height * rng.uniform(0.02, 0.12) + 26 * size
     colour = TEXT_COLOURS[rng.integers(len(TEXT_COLOURS))]
     places = []
     for line in lines:
         if rng.random() < 0.15:
             y += step
-        if y < 0.97 * height:
+        if y < bottom - 0.03 * height:
             places.append((line, (round(x), round(y))))
         y += step
 
@@ -65,15 +69,17 @@ def write(drawing: ScreenDrawing, rng: np.random.Generator, count: int, window: 
     drawing.add(colour, put)
 
 
-def write_small(drawing: ScreenDrawing, rng: np.random.Generator) -> None:
-    """Write a column of small words at the left with gaps, white blocks, and a block as cursor."""
+def write_small(drawing: ScreenDrawing, rng: np.random.Generator, area: Window) -> None:
+    """Write a column of small words at the left of the `area` that panels leave, with gaps, white
+    blocks, and a block as cursor."""
     height, width = drawing.covered.shape
     size = height / 256 * rng.uniform(0.14, 0.24)
     colour = TEXT_COLOURS[rng.integers(2)]
-    x, y = round(0.012 * width), height * rng.uniform(0.02, 0.08) + 26 * size
+    x = area[0] + round(0.012 * width)
+    y = area[1] + height * rng.uniform(0.02, 0.08) + 26 * size
     lines = ["ID:", "Name:", "", *lines_of(rng), "Comment:"]
     for line in lines:
-        if y > 0.95 * height:
+        if y > area[3] - 0.05 * height:
             return
         if rng.random() < 0.15:
             _write_blocks(drawing, rng, (x, round(y)), size)

@@ -10,6 +10,7 @@ from endoforge.captures.index import CaptureIndex, index_root
 from endoforge.captures.run_frames import FrameRecord
 from endoforge.core.errors import UserError
 from endoforge.core.folders import make_folder, make_new_folder
+from endoforge.core.text import counted
 from endoforge.data.split import Split, save_split, split_by_run
 from endoforge.detect.packaged import PACKAGED, WEIGHTS_NAME
 from endoforge.evaluate.config import EvalConfig
@@ -184,7 +185,8 @@ class Learning:
         frames = [frame for frame in index.frames if frame.frame_id in ours.get(frame.run, ())]
         if len(frames) < FRAMES_NEEDED:
             raise UserError(
-                f"{len(frames)} reviewed frames can be learned from, at least {FRAMES_NEEDED} are "
+                f"{counted(len(frames), 'reviewed frame')} can be learned from, at least "
+                f"{FRAMES_NEEDED} are "
                 "needed: review more"
             )
         split = split_by_run(reviewed_index(index, frames), HELD_OUT, SEED, stratify=True)

@@ -55,6 +55,12 @@ export function count(value) {
   return value === null || value === undefined ? "–" : value.toLocaleString("en");
 }
 
+/** "1 frame", "2,000 frames", "3 boxes", of `what` is one. */
+export function counted(value, what) {
+  if (value === 1) return `1 ${what}`;
+  return `${count(value)} ${what}${/[sx]$/.test(what) ? "es" : "s"}`;
+}
+
 /** "42 s", "12 min", "3.1 h". */
 export function duration(seconds) {
   if (seconds === null || seconds === undefined) return "–";

@@ -1,7 +1,7 @@
 /** The server's state, written into the page. */
 
 import { ColonMap } from "./colon.js";
-import { all, byId, clock, count, el, number, setProse, setText, show, svg } from "./dom.js";
+import { all, byId, clock, count, counted, el, number, setProse, setText, show, svg } from "./dom.js";
 import { STYLES } from "./draw.js";
 
 const MODES = { neural: "Neural", heuristic: "Heuristic" };
@@ -96,9 +96,10 @@ export class Hud {
 
   #recorder(recorder) {
     const { recording, frames, max_frames: most } = recorder;
-    const of = most === null || most === undefined ? "" : ` of ${count(most)}`;
+    const bounded = most !== null && most !== undefined;
+    const taken = bounded ? `${count(frames)} of ${counted(most, "frame")}` : counted(frames, "frame");
     this.#write("run", recorder.run ? (recording ? recorder.run : `${recorder.run}, ended`) : "Not recording");
-    this.#write("frames", recorder.run ? `${count(frames)}${of} frames` : "");
+    this.#write("frames", recorder.run ? taken : "");
     this.#write("rec-frames", count(frames));
     this.#error("recorder-error", recorder.error);
     show(byId("rec"), recording);

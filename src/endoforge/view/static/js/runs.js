@@ -1,6 +1,6 @@
 /** The capture runs: a card each, and a dialog that pages through one's frames. */
 
-import { byId, count, el, setText, show } from "./dom.js";
+import { byId, count, counted, el, setText, show } from "./dom.js";
 
 const THUMB_PX = 320;
 const FRAME_PX = 960;
@@ -50,12 +50,12 @@ export class RunGallery {
     const picture = middle === undefined
       ? el("span", { class: "no-picture" }, "no frames")
       : el("img", { src: frameUrl(run, middle, THUMB_PX, true), alt: "", loading: "lazy", width: 160, height: 90 });
-    const label = `${run.name}: ${run.frames} frames, ${run.boxes} boxes${run.complete ? "" : ", not complete"}`;
+    const label = `${run.name}: ${counted(run.frames, "frame")}, ${counted(run.boxes, "box")}${run.complete ? "" : ", not complete"}`;
     return el("li", {}, el("button", { class: "run", "aria-label": label, disabled: middle === undefined,
       title: `${when(run.started_at_unix)}, seed ${run.seed}`, onclick: () => this.viewer.open(run) },
     picture,
     el("b", {}, run.name),
-    el("span", {}, `${count(run.frames)} frames · ${count(run.boxes)} boxes`),
+    el("span", {}, `${counted(run.frames, "frame")} · ${counted(run.boxes, "box")}`),
     run.complete ? null : el("span", { class: "badge", "data-state": "partial" }, "not complete")));
   }
 }
@@ -102,7 +102,7 @@ class FrameViewer {
 
   #facts() {
     const { run } = this;
-    const facts = [`${count(run.frames)} frames`, `${count(run.boxes)} boxes`, `seed ${run.seed}`, when(run.started_at_unix)];
+    const facts = [counted(run.frames, "frame"), counted(run.boxes, "box"), `seed ${run.seed}`, when(run.started_at_unix)];
     setText(this.facts, facts.filter(Boolean).join(" · ") + (run.complete ? "" : " · not complete"));
   }
 

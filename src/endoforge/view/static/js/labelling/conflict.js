@@ -1,11 +1,11 @@
 /** Two people have changed one label: both are shown, and one is asked for. */
 
-import { byId, el, setText, svg } from "../dom.js";
+import { byId, counted, el, setText, svg } from "../dom.js";
 import { seen } from "./boxes.js";
 
 const WIDTH_PX = 640;
 
-const boxes = (polyps) => (seen(polyps).length === 1 ? "1 box" : `${seen(polyps).length} boxes`);
+const boxes = (polyps) => counted(seen(polyps).length, "box");
 
 export class ConflictDialog {
   /** `settle(entry, theirs, keepsMine)` does what was decided. */

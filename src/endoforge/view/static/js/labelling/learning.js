@@ -1,7 +1,7 @@
 /** Training on the reviewed frames, and the new detector beside the old one. */
 
 import { getJson, Poller, postJson } from "../api.js";
-import { all, byId, count, duration, el, number, show } from "../dom.js";
+import { all, byId, count, counted, duration, el, number, show } from "../dom.js";
 
 const EVERY_MS = 2000;
 const GOING_ON = new Set(["preparing", "training", "comparing"]);
@@ -38,7 +38,7 @@ export class LearningPanel {
     panel.replaceChildren(
       el("div", { class: "card-head" }, el("h2", { id: "h-learning" }, "Train on these"),
         el("span", { class: "badge", "data-state": badgeOf(now.state), hidden: now.state === "idle" }, STATES[now.state])),
-      el("p", {}, `${count(now.reviewed)} ${now.reviewed === 1 ? "frame" : "frames"} reviewed.`,
+      el("p", {}, `${counted(now.reviewed, "frame")} reviewed.`,
         now.frames_needed ? ` ${count(now.frames_needed)} more, and a detector can learn from them.` : ""),
       this.#choice(now, isGoing),
       el("div", { class: "buttons" },
@@ -60,7 +60,7 @@ export class LearningPanel {
 
   #progress(now) {
     const facts = [
-      now.trained_on && `${count(now.trained_on)} frames to learn from, ${count(now.held_out)} held out`,
+      now.trained_on && `${counted(now.trained_on, "frame")} to learn from, ${count(now.held_out)} held out`,
       now.epoch && `epoch ${now.epoch} of ${now.epochs}`,
       now.loss && `loss ${number(now.loss, 3)}`,
       now.state === "training" && now.eta_s !== null && `${duration(now.eta_s)} left`,
@@ -97,13 +97,13 @@ function comparison({ comparison: { boxes, threshold, old, new: fresh, frames },
     el("img", { src: `/api/learning/${place}/${which}.jpg?of=${encodeURIComponent(weights)}`, alt: caption, loading: "lazy", width: 320, height: 180 }),
     el("figcaption", {}, caption));
   const noPolyp = boxes ? null : el("p", { class: "warning", role: "alert" },
-    `The ${count(heldOut)} frames that were held out show no polyp, so nothing says which detector finds more. Review frames of another run, or some later in this one, and train again.`);
+    `No polyp in the ${counted(heldOut, "frame")} held out, so nothing says which detector finds more. Review frames of another run, or some later in this one, and train again.`);
   return el("div", { class: "compared" }, noPolyp ?? "",
     el("table", {},
       el("thead", {}, el("tr", {}, el("td", {}), el("th", { scope: "col" }, "before"), el("th", { scope: "col" }, "after"))),
       el("tbody", {}, ...(boxes ? [row("AP50", (one) => one.ap50, 3), row("AP", (one) => one.ap, 3),
         row(`found of ${count(boxes)}`, (one) => one.found, 0)] : []), row("false boxes", (one) => one.false, 0, true))),
-    el("p", { class: "quiet" }, `On ${count(heldOut)} held-out frames (${how}); found and false at a score of ${threshold}. In the pictures, what is there is green, what was found blue, what is false amber.`),
+    el("p", { class: "quiet" }, `On ${counted(heldOut, "held-out frame")} (${how}); found and false at a score of ${threshold}. In the pictures, what is there is green, what was found blue, what is false amber.`),
     el("p", { class: "command" }, `endoforge detect --checkpoint ${weights} VIDEO`),
     el("div", { class: "compared-frames" }, ...frames.flatMap((frame, place) => [picture(place, "old", `Before: ${frame.old}`), picture(place, "new", `After: ${frame.new}`)])));
 }

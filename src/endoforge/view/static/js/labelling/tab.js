@@ -1,7 +1,7 @@
 /** The label tab: the runs, and one of them frame by frame. */
 
 import { getJson, Poller } from "../api.js";
-import { all, byId, el, setText, show } from "../dom.js";
+import { all, byId, counted, el, setText, show } from "../dom.js";
 import { isTyping } from "../keys.js";
 import { ConflictDialog } from "./conflict.js";
 import { Editor } from "./editor.js";
@@ -114,8 +114,7 @@ export class LabelTab {
   #saved(waiting, problem) {
     const node = byId("label-saved");
     node.dataset.state = problem ? "trouble" : waiting ? "saving" : "saved";
-    const many = waiting === 1 ? "1 frame isn't" : `${waiting} frames aren't`;
-    setText(node, problem ? `${many} saved yet; kept here` : waiting ? "Saving…" : "All saved");
+    setText(node, problem ? `Not saved yet: ${counted(waiting, "frame")}; kept here` : waiting ? "Saving…" : "All saved");
     node.title = problem && "Kept in this browser until the server has it";
     show(byId("label-retry"), Boolean(problem));
     if (problem) this.#problem(problem, true);
