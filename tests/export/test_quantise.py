@@ -116,3 +116,22 @@ def test_the_command_calibrates_and_says_on_what(exported, lively, tmp_path, mon
 def test_flags_that_do_not_go_together_are_named(flags, words):
     with pytest.raises(UserError, match=words):
         ExportConfig(**flags)
+
+
+def test_frames_to_calibrate_on_are_looked_for_before_anything_is_exported(
+    lively, tmp_path, monkeypatch
+):
+    frames = ([*noise(2)], "noise")
+    monkeypatch.setattr(exporting, "_frames", lambda _config: frames)
+    monkeypatch.setattr(
+        "endoforge.export.graph.build_graph", lambda *_args, **_more: pytest.fail("exported")
+    )
+    with pytest.raises(UserError, match="nowhere"):
+        exporting.run_export(
+            ExportConfig(
+                checkpoint=str(lively),
+                output=str(tmp_path / "a.onnx"),
+                precision="int8",
+                calibration_root=str(tmp_path / "nowhere"),
+            )
+        )
