@@ -180,7 +180,9 @@ def _measure(
         checkpoint=checkpoint, input_root=str(root / "unseen"), metrics_out=metrics_out
     )
     journal.note("eval", config)
-    return run_eval(config)
+    result = run_eval(config)
+    _log_lines(result.lines())
+    return result
 
 
 def _learn(journal: _Journal, root: Path, lesson: Lesson, seed: int) -> Learned:
