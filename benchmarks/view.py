@@ -36,6 +36,13 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--resolution", default="640x360")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--shown",
+        choices=("newest", "detected"),
+        default="newest",
+        help="newest: the newest picture, with the boxes that there are; detected: as a page has it"
+        " at first, each with its own boxes",
+    )
     parser.add_argument("--warm-up", type=float, default=5.0)
     parser.add_argument("--seconds", type=float, default=30.0)
     arguments = parser.parse_args()
@@ -51,6 +58,8 @@ def main() -> None:
                 max_size=None,
                 compression=None,
             ) as socket:
+                if arguments.shown == "newest":
+                    socket.send(json.dumps({"type": "switch", "what": "newest_first"}))
                 result = watch(socket, arguments.warm_up, arguments.seconds)
         finally:
             ended = time.monotonic()
@@ -61,6 +70,7 @@ def main() -> None:
         "benchmark": "view",
         "version": __version__,
         "resolution": arguments.resolution,
+        "shown": arguments.shown,
         "cpu_cores": cpu_cores(),
         "load_before": round(LOAD_BEFORE, 2),
     }
@@ -106,8 +116,6 @@ def watch(socket: ClientConnection, warm_up_s: float, seconds: float) -> dict[st
     asked, next_speed = 0.0, 1.0
     started: float | None = None
     size, last_frame = 0, 0
-    # Else pictures come as often as the detector looks at one.
-    socket.send(json.dumps({"type": "switch", "what": "newest_first"}))
     waiting_since = time.monotonic()
     while started is None or time.monotonic() < started + warm_up_s + seconds:
         assert time.monotonic() - waiting_since < STARTS_S + warm_up_s + seconds

@@ -2,16 +2,15 @@
 
 import logging
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from endoforge.captures.config import PruneConfig
 from endoforge.captures.prune import prune_empty
-from endoforge.captures.schema import MANIFEST_NAME
-from endoforge.core.errors import Resumable, UserError
+from endoforge.core.errors import UserError
 from endoforge.core.files import write_json_atomic
 from endoforge.core.folders import is_link, make_folder, remove_tree
 from endoforge.core.outputs import check_output_folder
@@ -20,42 +19,24 @@ from endoforge.core.reading import MOST_LABEL_BYTES, read_regular
 from endoforge.datagen.config import DatagenConfig
 from endoforge.datagen.generate import generate
 from endoforge.datagen.job_report import DatagenReport
-from endoforge.demo.config import DemoConfig
-from endoforge.detect.packaged import PACKAGED
-from endoforge.evaluate.config import EvalConfig
+from endoforge.demo.config import RANGES, DemoConfig
+from endoforge.demo.demo_page import DemoFindings, write_demo_report
+from endoforge.demo.lessons import LESSONS, Learned, Lesson, learn
+from endoforge.detect.packaged import PACKAGED, WEIGHTS_NAME
+from endoforge.evaluate.config import REPORT_NAME, EvalConfig
 from endoforge.evaluate.result import EvalResult
-from endoforge.report.charts import loss_curve, quality_curves
+from endoforge.report.command_lines import command_line
 from endoforge.report.eval_command import run_eval
-from endoforge.report.eval_page import (
-    detector_facts,
-    frame_groups,
-    machine_facts,
-    quality_charts,
-    threshold_facts,
-)
-from endoforge.report.page import (
-    SIMULATED_ONLY,
-    Charts,
-    Commands,
-    Facts,
-    FrameGroups,
-    Report,
-    headline,
-    write_report,
-)
-from endoforge.train.config import TrainConfig
-from endoforge.train.loop import train
-from endoforge.train.train_result import TrainResult
+from endoforge.report.page import headline, number
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 log = logging.getLogger(__name__)
 
-TRAIN_RUNS, UNSEEN_RUNS = 36, 6
-FRAMES_A_RUN, RESOLUTION = 56, "384x216"
+TRAIN_RUNS, UNSEEN_RUNS = 48, 10
+FRAMES_A_RUN, RESOLUTION = 40, "320x180"
 """Small frames of many colons teach more in a minute than large ones of few."""
-RANGES = "plain"
-"""The rich world takes longer to learn than a demo may."""
-EPOCHS, BATCH_SIZE = 8, 16
-VAL_RATIO = 0.06
 MARK, MADE_BY = "demo.json", "endoforge demo"
 """This file says that a folder was made by the demo, and may be made anew."""
 
@@ -65,31 +46,39 @@ class DemoResult:
     """What the demo measured, and where everything that it made lies."""
 
     root: Path
-    evaluation: EvalResult
-    seconds: dict[str, float]
+    findings: DemoFindings
+
+    @property
+    def evaluation(self) -> EvalResult:
+        """Of the detector that the demo ends with."""
+        return self.findings.further
 
     def lines(self) -> list[str]:
         """Sum it up for people, a line each."""
+        root, seconds = self.root, self.findings.seconds
         scores = "  ".join(f"{name} {value}" for name, value in headline(self.evaluation.metrics))
-        spent = ", ".join(f"{step} {seconds:.0f} s" for step, seconds in self.seconds.items())
+        spent = ", ".join(f"{step} {taken:.0f} s" for step, taken in seconds.items())
         return [
             "",
-            f"on {UNSEEN_RUNS} colons that training never saw: {scores}",
-            f"({spent}; {sum(self.seconds.values()):.0f} s in all)",
+            f"on {UNSEEN_RUNS} colons that training never saw, AP50:",
+            *(f"  {number(one.ap50)}  {name}" for name, one in self.findings.scores()),
+            f"the last of them: {scores}",
+            f"({spent}; {sum(seconds.values()):.0f} s in all)",
             "",
-            f"report      {self.root / 'report.html'}",
-            f"metrics     {self.root / 'metrics.jsonl'}",
-            f"detector    {self.root / 'checkpoints' / 'tinydet_best.safetensors'}",
-            f"frames      {self.root / 'captures'} (pruned: {self.root / 'captures_filtered'})",
-            f"unseen      {self.root / 'unseen'}",
+            f"report      {root / REPORT_NAME}",
+            f"metrics     {root / 'metrics.jsonl'}",
+            f"detector    {weights_of(root, LESSONS[-1])}",
+            f"frames      {root / 'captures'} (pruned: {root / 'captures_filtered'})",
+            f"unseen      {root / 'unseen'}",
         ]
 
 
 @dataclass
-class _Stopwatch:
-    """The seconds that each step took."""
+class _Journal:
+    """The seconds that each step took, and the commands that would do the same."""
 
     seconds: dict[str, float] = field(default_factory=dict)
+    commands: list[str] = field(default_factory=list)
 
     @contextmanager
     def step(self, name: str, what: str) -> Iterator[None]:
@@ -99,37 +88,47 @@ class _Stopwatch:
         yield
         self.seconds[name] = time.monotonic() - started
 
+    def note(self, command: str, config: "DataclassInstance") -> None:
+        """Tell what to type for the part that follows."""
+        self.commands.append(command_line(command, config))
+        log.info("$ %s", self.commands[-1])
+
 
 def run_demo(config: DemoConfig) -> DemoResult:
     """Simulate, prune, train, evaluate and report; everything lies under `config.output_root`."""
     check_output_folder("--output-root", config.output_root)
     root = Path(config.output_root)
     _start_afresh(root, config)
-    clock = _Stopwatch()
-    with clock.step(
+    journal = _Journal()
+    with journal.step(
         "simulate", f"{TRAIN_RUNS} colons to learn from, {UNSEEN_RUNS} to be tested on"
     ):
-        generated = _simulate(root / "captures", config.seed, TRAIN_RUNS)
-        unseen = _simulate(root / "unseen", config.seed + 1, UNSEEN_RUNS)
-    with clock.step("prune", "copy the frames that show a polyp"):
-        pruning = PruneConfig(input=str(root / "captures"), output=str(root / "captures_filtered"))
-        pruned = prune_empty(pruning)
-        _log_lines(pruned.lines())
-    with clock.step(
-        "train", f"the weights that come with EndoForge, {EPOCHS} epochs on {pruned.kept} frames"
-    ):
-        result = _train(root, config.seed)
-    with clock.step("evaluate", "on the colons that training never saw, empty frames too"):
-        evaluation = run_eval(
-            EvalConfig(
-                checkpoint=str(result.best_checkpoint),
-                input_root=str(root / "unseen"),
-                metrics_out=str(root / "metrics.jsonl"),
-            )
+        seen = _simulate(journal, root / "captures", config.seed, TRAIN_RUNS)
+        unseen = _simulate(journal, root / "unseen", config.seed + 1, UNSEEN_RUNS)
+    with journal.step("prune", "copy the frames that show a polyp"):
+        _prune(journal, root)
+    with journal.step("evaluate packaged", "the detector as it comes, on the unseen colons"):
+        packaged = _measure(journal, root, PACKAGED)
+    learned = [_learn(journal, root, lesson, config.seed) for lesson in LESSONS]
+    with journal.step("evaluate", "the detector that was trained further, on the same frames"):
+        further = _measure(
+            journal, root, weights_of(root, LESSONS[-1]), metrics_out=str(root / "metrics.jsonl")
         )
-    demo = DemoResult(root, evaluation, clock.seconds)
-    _write_report(demo, config, [generated, unseen])
-    return demo
+    findings = DemoFindings(
+        packaged=packaged,
+        further=further,
+        learned=learned,
+        generated={"learned from": seen, "unseen": unseen},
+        seconds=journal.seconds,
+        commands=[command_line("demo", config, always=("seed",)), *journal.commands],
+    )
+    write_demo_report(root / REPORT_NAME, findings)
+    return DemoResult(root, findings)
+
+
+def weights_of(root: Path, lesson: Lesson) -> str:
+    """The file of the weights that a training ends with."""
+    return str(root / lesson.folder / WEIGHTS_NAME)
 
 
 def _start_afresh(root: Path, config: DemoConfig) -> None:
@@ -153,7 +152,7 @@ def _is_demo(root: Path) -> bool:
     return isinstance(mark, dict) and mark.get("made_by") == MADE_BY
 
 
-def _simulate(root: Path, seed: int, runs: int) -> DatagenReport:
+def _simulate(journal: _Journal, root: Path, seed: int, runs: int) -> DatagenReport:
     config = DatagenConfig(
         seed=seed,
         runs=runs,
@@ -162,96 +161,36 @@ def _simulate(root: Path, seed: int, runs: int) -> DatagenReport:
         resolution=RESOLUTION,
         output_root=str(root),
     )
+    journal.note("datagen", config)
     report = generate(config)
     _log_lines(report.lines())
     return report
 
 
-def _train(root: Path, seed: int) -> TrainResult:
-    try:
-        return train(_train_config(root, seed))
-    except Resumable:
-        raise KeyboardInterrupt from None  # the demo would start afresh
+def _prune(journal: _Journal, root: Path) -> None:
+    config = PruneConfig(input=str(root / "captures"), output=str(root / "captures_filtered"))
+    journal.note("prune-empty", config)
+    _log_lines(prune_empty(config).lines())
 
 
-def _train_config(root: Path, seed: int) -> TrainConfig:
-    return TrainConfig(
-        input_root=str(root / "captures_filtered"),
-        ckpt_dir=str(root / "checkpoints"),
-        epochs=EPOCHS,
-        batch_size=BATCH_SIZE,
-        demo_checkpoint=PACKAGED,
-        val_ratio=VAL_RATIO,
-        lr_start=1e-3,
-        lr_end=1e-5,
-        scheduler="cosine",
-        seed=seed,
-        drop_last=True,
-        log_every=0,
-        metrics_out=str(root / "train_metrics.jsonl"),
-        status_file=str(root / "status.json"),
+def _measure(
+    journal: _Journal, root: Path, checkpoint: str, metrics_out: str | None = None
+) -> EvalResult:
+    config = EvalConfig(
+        checkpoint=checkpoint, input_root=str(root / "unseen"), metrics_out=metrics_out
     )
+    journal.note("eval", config)
+    result = run_eval(config)
+    _log_lines(result.lines())
+    return result
 
 
-def _write_report(demo: DemoResult, config: DemoConfig, generated: list[DatagenReport]) -> None:
-    root, metrics = demo.root, demo.evaluation.metrics
-    metrics_file = read_regular(root / "train_metrics.jsonl", MOST_LABEL_BYTES)
-    history = [parse_json(line) for line in metrics_file.splitlines()]
-    evaluation = demo.evaluation
-    report = Report(
-        title="EndoForge demo",
-        subtitle=(
-            f"The detector that comes with EndoForge, trained further in {TRAIN_RUNS} simulated "
-            f"colons, and measured on {metrics.images} frames of {UNSEEN_RUNS} that it never saw."
-        ),
-        tiles=headline(metrics),
-        sections=[
-            Charts("How it learned", [loss_curve(history), quality_curves(history)]),
-            Charts("How good it is on the unseen colons", quality_charts(evaluation)),
-            FrameGroups("Unseen frames, with truth and detections", frame_groups(evaluation)),
-            Facts(
-                "What was measured",
-                [
-                    ("Detector", detector_facts(evaluation)),
-                    ("Data", _data_facts(root, generated)),
-                    ("Thresholds", threshold_facts(evaluation)),
-                    ("Machine", _machine_facts(demo, generated[0].renderer)),
-                ],
-            ),
-            Commands("Make it again", [f"endoforge demo --seed {config.seed}"]),
-        ],
-        footer=SIMULATED_ONLY,
-    )
-    write_report(root / "report.html", report)
-
-
-def _data_facts(root: Path, generated: list[DatagenReport]) -> list[tuple[str, str]]:
-    rows = [
-        (name, f"{len(part.run_dirs)} runs, {part.frames} frames, {part.boxes} boxes")
-        for name, part in zip(("learned from", "unseen"), generated, strict=True)
-    ]
-    rows.append(("world", f"the plain one (--randomization {RANGES})"))
-    kinds = _polyps_by_kind([run for part in generated for run in part.run_dirs])
-    rows.append(("polyps", ", ".join(f"{count} {kind}" for kind, count in kinds)))
-    rows.append(("files", str(root.resolve())))
-    return rows
-
-
-def _polyps_by_kind(run_dirs: list[Path]) -> list[tuple[str, int]]:
-    """How many polyps of each Paris kind the scenes of these runs hold."""
-    kinds: Counter[str] = Counter()
-    for run_dir in run_dirs:
-        manifest = parse_json(read_regular(run_dir / MANIFEST_NAME, MOST_LABEL_BYTES))
-        kinds.update(polyp["paris"] for polyp in manifest["endoforge"]["scene"]["polyps"])
-    return sorted(kinds.items())
-
-
-def _machine_facts(demo: DemoResult, renderer: str) -> list[tuple[str, str]]:
-    return [
-        *machine_facts(demo.evaluation),
-        ("renderer", renderer),
-        *((step, f"{seconds:.1f} s") for step, seconds in demo.seconds.items()),
-    ]
+def _learn(journal: _Journal, root: Path, lesson: Lesson, seed: int) -> Learned:
+    start = lesson.start or "random"
+    with journal.step(lesson.step, f"{lesson.epochs} epochs, beginning with {start} weights"):
+        config = lesson.config(root, seed)
+        journal.note("train", config)
+        return learn(lesson, config)
 
 
 def _log_lines(lines: list[str]) -> None:

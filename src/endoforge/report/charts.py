@@ -34,6 +34,8 @@ STYLE: dict[Any, Any] = {
     "legend.frameon": False,
 }
 SIZE_INCHES = (4.8, 3.2)
+LEARNING_COLORS = (GREEN, BLUE)
+"""Of the trainings that stand beside each other in a chart."""
 
 
 @dataclass(frozen=True)
@@ -44,29 +46,41 @@ class Chart:
     svg: str
 
 
-def loss_curve(history: Sequence[dict[str, Any]]) -> Chart:
-    """Training loss by epoch; `history` holds the lines of a training's metrics file."""
+@dataclass(frozen=True)
+class LearningCurve:
+    """A training, epoch by epoch: its losses, and the AP50 of its validations."""
+
+    name: str
+    losses: Sequence[float]
+    ap50s: Sequence[float | None]
+
+
+def loss_by_epoch(curves: Sequence[LearningCurve]) -> Chart:
+    """Training loss of each of one or two trainings."""
     with rc_context(STYLE):
         figure, axes = _new_chart("epoch", "loss")
-        epochs = [record["epoch"] for record in history]
-        _plot(axes, epochs, [_number(record["loss"]) for record in history], AMBER, "loss")
+        for curve, color in zip(curves, LEARNING_COLORS, strict=False):
+            _plot(axes, range(1, len(curve.losses) + 1), curve.losses, color, curve.name)
+        axes.set_ylim(bottom=0)
         _whole_epochs(axes)
+        _legend(axes, columns=2)
         return _finish(figure, "Training loss")
 
 
-def quality_curves(history: Sequence[dict[str, Any]]) -> Chart:
-    """AP50, AP and mean IoU of each epoch's validation; `history` as above."""
+def ap50_by_epoch(curves: Sequence[LearningCurve], level: tuple[str, float | None]) -> Chart:
+    """AP50 of each of one or two trainings, and as a level line that of a detector that didn't
+    learn meanwhile, with its name."""
     with rc_context(STYLE):
-        figure, axes = _new_chart("epoch")
-        epochs = [record["epoch"] for record in history]
-        _plot(axes, epochs, [_number(record["ap50"]) for record in history], GREEN, "AP50")
-        _plot(axes, epochs, [_number(record["ap"]) for record in history], BLUE, "AP")
-        mean_iou = [record["val_metrics"][0]["mean_iou"] for record in history]
-        _plot(axes, epochs, mean_iou, INK, "mean IoU")
+        figure, axes = _new_chart("epoch", "AP50")
+        name, ap50 = level
+        axes.axhline(_number(ap50), color=AMBER, linestyle="--", linewidth=1.4, label=name)
+        for curve, color in zip(curves, LEARNING_COLORS, strict=False):
+            ap50s = [_number(ap50) for ap50 in curve.ap50s]
+            _plot(axes, range(1, len(ap50s) + 1), ap50s, color, curve.name)
         _share(axes)
         _whole_epochs(axes)
-        _legend(axes)
-        return _finish(figure, "Validation, on runs held out of training")
+        _legend(axes, columns=2)
+        return _finish(figure, "AP50 on the unseen colons, after each epoch")
 
 
 def precision_recall_curve(metrics: Metrics) -> Chart:
@@ -220,12 +234,12 @@ def _whole_epochs(axes: Axes) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def _legend(axes: Axes) -> None:
-    """Put the legend above the curves, where it hides none."""
+def _legend(axes: Axes, columns: int = 4) -> None:
+    """Put the legend above the curves, where it hides none; long names want few `columns`."""
     axes.legend(
         loc="lower left",
         bbox_to_anchor=(0, 1.0),
-        ncols=4,
+        ncols=columns,
         borderaxespad=0,
         columnspacing=1.4,
         handlelength=1.6,

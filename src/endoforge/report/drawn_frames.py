@@ -45,7 +45,26 @@ def evenly_spread(length: int, count: int) -> list[int]:
 
 def frames_with_boxes(result: EvalResult, places: Sequence[int]) -> list[DrawnFrame]:
     """The frames at these places of `result`, with truth boxes and detections."""
-    return [_frame_with_boxes(result, place) for place in places]
+    return [frame_with_boxes(result, place) for place in places]
+
+
+def frame_with_boxes(result: EvalResult, place: int, title: str | None = None) -> DrawnFrame:
+    """The frame at this place of `result`, with truth boxes and detections.
+
+    `title` stands before the counts in its caption; if not given, the run and the frame do.
+    """
+    frame, metrics = result.frames[place], result.metrics
+    picture = read_picture(frame.image_path)
+    _, placement = resize_picture(picture, result.subject.input_size, result.subject.resize_mode)
+    found = result.detections[place].above(metrics.obj_thresh)
+    hits = match_picture(found, result.truths[place], metrics.at_iou[0].iou) > 0
+    in_picture = replace(found, boxes=placement.to_picture(found.boxes))
+    truth = replace(result.truths[place], boxes=frame.boxes)
+    drawn = draw_found(_to_width(picture), truth, in_picture, hits, result.class_names)
+    right, truths = int(hits.sum()), len(result.truths[place])
+    what = f"{right} of {truths} found" if truths else "no polyp"
+    title = title or f"{frame.run} #{frame.frame_id}"
+    return DrawnFrame(encode_jpeg(drawn), f"{title}: {what}, {len(found) - right} false")
 
 
 def draw_found(
@@ -83,21 +102,6 @@ def tag_box(canvas: NDArray[np.uint8], text: str, box: NDArray[np.float32], colo
     cv2.rectangle(canvas, (left, top), end, color, cv2.FILLED)
     place = (left + 4, top + text_height + 4)
     cv2.putText(canvas, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, DARK, 1, cv2.LINE_AA)
-
-
-def _frame_with_boxes(result: EvalResult, place: int) -> DrawnFrame:
-    frame, metrics = result.frames[place], result.metrics
-    picture = read_picture(frame.image_path)
-    _, placement = resize_picture(picture, result.subject.input_size, result.subject.resize_mode)
-    found = result.detections[place].above(metrics.obj_thresh)
-    hits = match_picture(found, result.truths[place], metrics.at_iou[0].iou) > 0
-    in_picture = replace(found, boxes=placement.to_picture(found.boxes))
-    truth = replace(result.truths[place], boxes=frame.boxes)
-    drawn = draw_found(_to_width(picture), truth, in_picture, hits, result.class_names)
-    right, truths = int(hits.sum()), len(result.truths[place])
-    what = f"{right} of {truths} found" if truths else "no polyp"
-    caption = f"{frame.run} #{frame.frame_id}: {what}, {len(found) - right} false"
-    return DrawnFrame(encode_jpeg(drawn), caption)
 
 
 def _to_width(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -2,8 +2,7 @@
 
 import os
 import platform
-import shlex
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -26,6 +25,7 @@ from endoforge.report.charts import (
     recall_by_size_chart,
     score_curves,
 )
+from endoforge.report.command_lines import command_line
 from endoforge.report.drawn_frames import detection_grid, frames_with_boxes
 from endoforge.report.lesion_sections import lesion_sections
 from endoforge.report.page import (
@@ -177,14 +177,8 @@ def machine_facts(result: EvalResult) -> Table:
 
 def command_to_repeat(config: EvalConfig) -> str:
     """What a shell makes the same evaluation of: all that isn't a default, and what is measured."""
-    words = ["endoforge", "eval"]
     shown = replace(config, checkpoint=config.weights)
-    for field in fields(config):
-        value, flag = getattr(shown, field.name), "--" + field.name.replace("_", "-")
-        if value == field.default and field.name != "input_root":
-            continue
-        words += [flag] if value is True else [flag, str(value)]
-    return shlex.join(words)
+    return command_line("eval", shown, always=("input_root",))
 
 
 def _num_runs(result: EvalResult) -> int:
