@@ -1,10 +1,10 @@
-"""A file goes to a process as a whole, with those that need the same compiled step."""
+"""A file goes to a process as a whole, with those that need the same."""
 
 from pathlib import Path
 
 import pytest
 
-from tests.together import ALIKE, ByFile
+from tests.together import TOGETHER, ByFile
 
 ROOT = Path(__file__).parents[1]
 
@@ -15,9 +15,14 @@ def place():
     return scheduler._split_scope
 
 
-def test_files_that_compile_the_same_step_go_to_one_process(place):
+def test_files_that_need_the_same_go_to_one_process(place):
     webgpu = ("backends/webgpu/test_backend", "backends/webgpu/test_parity", "train/test_webgpu")
-    assert len({place(f"tests/{file}.py::test_a[{file}]") for file in webgpu}) == 1
+    export = ("export/test_export", "export/browser/test_page_in_chromium", "docs/test_inference")
+    groups = [
+        {place(f"tests/{file}.py::test_a[{file}]") for file in one} for one in (webgpu, export)
+    ]
+    assert [len(group) for group in groups] == [1, 1]
+    assert groups[0] != groups[1]
 
 
 def test_other_files_go_each_by_itself(place):
@@ -27,6 +32,6 @@ def test_other_files_go_each_by_itself(place):
     assert place("tests/train/test_webgpu.py::test_a") not in places
 
 
-@pytest.mark.parametrize("start", ALIKE)
+@pytest.mark.parametrize("start", [start for starts in TOGETHER for start in starts])
 def test_there_are_such_files(start):
     assert (ROOT / start).exists()
