@@ -66,6 +66,9 @@ quick: env
 	$(BIN)/ruff format --check .
 	$(BIN)/pytest -q -m "not slow" $(QUICK_TESTS)
 
+# Processes that test side by side leave no core to threads, which would wait for each other.
+test coverage test-lowest: export OMP_NUM_THREADS := 1
+
 test: lint
 	$(BIN)/pytest $(SIDE_BY_SIDE)
 
