@@ -1,6 +1,7 @@
 # make env    .venv with the pinned dependencies and endoforge in it
 # make demo   the whole journey: simulate, prune, train, evaluate, report (demo/report.html)
-# make test   `make lint`, all tests, branch coverage
+# make test   `make lint`, all tests
+# make coverage  all tests, and what branches they don't take: a quarter longer, so CI doesn't
 # make lint   ruff, mypy, import layers
 # make quick  ruff, and the fast tests of what needs neither renderer nor training: under a minute
 # make test-lowest  a short suite with the oldest versions that pyproject.toml allows (.venv-lowest)
@@ -24,23 +25,28 @@ TORCH  ?=
 # Files in the order of tests/conftest.py, the longest first; else xdist begins with those of most tests.
 SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: env demo test lint quick test-lowest fuzz golden figures flags gallery view-shots site cards clean
+.PHONY: env demo test coverage lint quick test-lowest fuzz golden figures flags gallery view-shots site cards clean
 .DEFAULT_GOAL := env
 
 env: $(STAMP)
 
+# $(call environment,FOLDER,CONSTRAINTS,PACKAGES)
+define environment
+@if command -v uv >/dev/null 2>&1; then \
+  echo "environment: uv, $(1)"; \
+  uv venv --allow-existing --quiet --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(1) && \
+  uv pip install --quiet --python $(1)/bin/python -c $(2) $(3); \
+else \
+  echo "environment: venv and pip, $(1) (the first time takes a few minutes)"; \
+  $(PYTHON) -m venv $(1) && \
+  $(1)/bin/python -m pip install --quiet --disable-pip-version-check -c $(2) $(3); \
+fi
+endef
+
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "EndoForge needs Python 3.11 or newer; choose one with: make env PYTHON=python3.12" >&2; exit 2; }
-	@if command -v uv >/dev/null 2>&1; then \
-	  echo "environment: uv, .venv"; \
-	  uv venv --allow-existing --quiet --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(VENV) && \
-	  uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev]'; \
-	else \
-	  echo "environment: venv and pip, .venv (the first time takes a few minutes)"; \
-	  $(PYTHON) -m venv $(VENV) && \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'; \
-	fi
+	$(call environment,$(VENV),constraints.txt,-e '.[dev]')
 	@touch $(STAMP)
 
 demo: env
@@ -60,7 +66,13 @@ quick: env
 	$(BIN)/ruff format --check .
 	$(BIN)/pytest -q -m "not slow" $(QUICK_TESTS)
 
+# Processes that test side by side leave no core to threads, which would wait for each other.
+test coverage test-lowest: export OMP_NUM_THREADS := 1
+
 test: lint
+	$(BIN)/pytest $(SIDE_BY_SIDE)
+
+coverage: env
 	$(BIN)/pytest $(SIDE_BY_SIDE) --cov --cov-report=
 	@echo "branch coverage: files below 80 %, and in all"
 	@$(BIN)/coverage report --sort=cover | awk '$$NF + 0 < 80 || /^TOTAL/'
@@ -75,17 +87,19 @@ LOWEST_TESTS := \
   tests/backends/test_torch_backend.py tests/train/test_tensorboard.py tests/bench/test_bench.py \
   tests/sim/test_simulator.py tests/view/test_server.py
 
+LOWEST_PACKAGES := --no-compile -e '.[export,parquet,tensorboard,webgpu]' \
+  httpx hypothesis pycocotools pytest pytest-cov pytest-xdist
+
 # TORCH=2.13.0 takes another torch: of its lowest, PyPI has CUDA builds alone for Linux, 4 GB. PYTHON
 # must be 3.11, for the oldest NumPy knows none that is newer.
 test-lowest: $(LOWEST)/.torch-$(TORCH)
 	$(LOWEST)/bin/pytest -q $(SIDE_BY_SIDE) --maxprocesses 2 -m "not slow" $(LOWEST_TESTS)
 
 $(LOWEST)/.torch-$(TORCH): pyproject.toml constraints.txt tools/lowest_versions.py
-	$(PYTHON) -m venv --clear $(LOWEST)
+	rm -rf $(LOWEST)
+	mkdir $(LOWEST)
 	$(PYTHON) tools/lowest_versions.py $(TORCH) > $(LOWEST)/constraints.txt
-	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check \
-	  --no-compile -c $(LOWEST)/constraints.txt -e '.[export,parquet,tensorboard,webgpu]' \
-	  httpx hypothesis pycocotools pytest pytest-cov pytest-xdist
+	$(call environment,$(LOWEST),$(LOWEST)/constraints.txt,$(LOWEST_PACKAGES))
 	@touch $@
 
 fuzz: env

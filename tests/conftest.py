@@ -38,6 +38,14 @@ def pytest_xdist_auto_num_workers() -> int:
     return cpu_cores() + 1
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Have files go where `together.py` says, if they are to go as a whole."""
+    from tests.together import ByFile
+
+    return ByFile(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that take minutes go first, then those with a slow test: none is left alone at the end.
 

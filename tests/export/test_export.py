@@ -16,33 +16,16 @@ from endoforge.core.errors import UserError
 from endoforge.detect.boxes import make_cells
 from endoforge.detect.decode import MAX_DETECTIONS, MIN_SCORE, NMS_IOU, decode_batch, suppress
 from endoforge.detect.detections import Detections
-from endoforge.detect.neural import NeuralDetector
 from endoforge.detect.weights import load_weights
 from endoforge.export import exporting
-from endoforge.export import graph as graph_module
 from endoforge.export.check import compare
 from endoforge.export.config import ExportConfig
-from endoforge.export.graph import append_nms, build_graph
+from endoforge.export.graph import append_nms
 from tests.conftest import output_of
+from tests.export.conftest import copy_of
 
 SIZES = [(1, 64, 96), (3, 40, 72), (2, 200, 104), (5, 8, 8), (1, 192, 320)]
 """(pictures, height, width): few cells and more than 400, square and not, odd grids."""
-
-
-@pytest.fixture(scope="module")
-def graphs(lively):
-    """With NMS inside and outside, of one tracing, which takes ten times as long as the rest."""
-    detector = NeuralDetector(lively)
-    traced = graph_module._traced(detector.model)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(graph_module, "_traced", lambda _: copy_of(traced))
-        return {inside: build_graph(detector, nms_inside=inside) for inside in (True, False)}
-
-
-def copy_of(model):
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    return copy
 
 
 def session(graph):

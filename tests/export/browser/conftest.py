@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from endoforge.detect.neural import NeuralDetector
-from endoforge.export.graph import build_graph
 from endoforge.export.web_page import build_page
 from tests.chromium import browser
 from tests.export.browser.opened import Opened
@@ -20,11 +19,10 @@ def detector(lively):
 
 
 @pytest.fixture(scope="package")
-def page_file(detector, tmp_path_factory) -> Path:
+def page_file(detector, graphs, tmp_path_factory) -> Path:
     """The page, as `export` writes it but for the comparison."""
     path: Path = tmp_path_factory.mktemp("web") / "detector.html"
-    graph = build_graph(detector, nms_inside=True).SerializeToString()
-    path.write_bytes(build_page(graph, detector))
+    path.write_bytes(build_page(graphs[True].SerializeToString(), detector))
     return path
 
 
