@@ -17,10 +17,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--renderer", default="auto")
     parser.add_argument("--batch", type=int, nargs="+", default=[1])
+    parser.add_argument("--randomization", default="plain", help="a name or a file of ranges")
     arguments = parser.parse_args()
     engine = start_engine(arguments.renderer)
-    plain = load_randomization("plain")
-    scenes = [make_scene(seed, plain) for seed in range(1, NUM_SCENES + 1)]
+    ranges = load_randomization(arguments.randomization)
+    scenes = [make_scene(seed, ranges) for seed in range(1, NUM_SCENES + 1)]
     rates = {
         f"{width}x{height} batch {batch}": round(
             frames_per_second(scenes, (width, height), engine, batch), 1
@@ -32,6 +33,7 @@ def main() -> None:
         "benchmark": "render",
         "version": __version__,
         "renderer": engine.name,
+        "randomization": arguments.randomization,
         "scene_s": round(seconds_per_scene(range(20, 30)), 3),
         "frames_per_s": rates,
     }
