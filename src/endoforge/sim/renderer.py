@@ -25,6 +25,7 @@ from endoforge.sim.kernels.types import (
     Target,
     View,
 )
+from endoforge.sim.needs import Needs
 from endoforge.sim.packing import Movers, scene_arrays
 from endoforge.sim.polyps import MAX_POLYPS
 from endoforge.sim.scene import Scene
@@ -184,17 +185,17 @@ class Renderer:
         self.target.stats.view(-1, STATS)[:] = self._empty_stats
 
         scenes, view, target, size = self.scenes, self.view, self.target, self.size
+        needs = Needs.of(scenes.sensors, cameras)
         with held_interrupts():  # quadrants drops some exceptions while it compiles
-            passes.meter(scenes, view, target, size, count)
-            passes.set_gain(scenes, view, target, count)
-            passes.cone_march(scenes, view, target, size, count)
-            passes.trace_lattice(scenes, view, target, size, count)
-            shadow.cast_shadows(scenes, view, target, size, count)
+            passes.look_ahead(scenes, view, target, size, count)
+            if needs.shadows:
+                shadow.cast_shadows(scenes, view, target, size, count)
             pixels.find_surfaces(scenes, view, target, use_lattice, self._span, size, count)
             pixels.shade_surfaces(scenes, view, target, self._span, size, count)
-            pixels.add_instruments(scenes, view, target, self.normals, self._span, size, count)
+            if needs.instruments or self.normals:
+                pixels.add_instruments(scenes, view, target, self.normals, self._span, size, count)
             passes.count_polyps(scenes, view, target, hidden, size, count)
-            self._darkroom.develop(count)
+            self._darkroom.develop(count, needs)
             wait(self.engine)
         return self._frames(count)
 
