@@ -246,6 +246,7 @@ def count_polyps(
     view: View,
     target: Target,
     hidden: qd.i32,
+    stride: qd.i32,
     size: FrameSize,
     batch: qd.i32,
 ):
@@ -253,9 +254,10 @@ def count_polyps(
 
     These are what it would have if neither folds nor other polyps stood before it: the visible
     ones, and of the others those whose rays meet it (unless `hidden` is 0, which saves time).
-    One thread a row of a tile.
+    One thread a row of a tile; `stride` is from a row of pixels to the next that is taken.
     """
-    for b, y, tx in qd.ndrange(batch, size.height, size.tiles_x):
+    for b, turn, tx in qd.ndrange(batch, size.height, size.tiles_x):
+        y = turn * stride % size.height
         # Only polyps that the tile's cone may meet are looked for; a row's sums go out at once, for
         # atomics on one polyp's numbers wait for each other.
         mask = target.tile_mask[(b * size.tiles_y + y // TILE) * size.tiles_x + tx]
