@@ -1,4 +1,4 @@
-"""Passes that nothing needs aren't started, and what a scene has is drawn whatever it lies beside."""
+"""Passes that nothing in a batch needs aren't started; rows are shared evenly."""
 
 import math
 from dataclasses import replace
@@ -15,9 +15,7 @@ from endoforge.sim.needs import Needs
 from endoforge.sim.renderer import even_stride
 from endoforge.sim.sensor import LIGHT_ROW, PICTURE_ROW, SENSOR_ROWS
 
-NOTHING = Needs(
-    shadows=False, stray_light=False, insets=False, recorder=False, instruments=False
-)
+NOTHING = Needs(shadows=False, stray_light=False, insets=False, recorder=False, instruments=False)
 OF_SCENES = (
     ("shadows", LIGHT_ROW + SHADE_ROW, 0),
     ("shadows", LIGHT_ROW + SHADE_ROW, 1),

@@ -1,5 +1,4 @@
-"""Which passes a batch needs: what none of its scenes has isn't started, which costs as much as it
-saves nothing to draw."""
+"""Which passes a batch needs: for what none of its scenes has, none is started."""
 
 from dataclasses import dataclass
 from typing import Any

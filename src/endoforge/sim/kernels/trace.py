@@ -137,10 +137,10 @@ def meet_wall(scenes: SceneArrays, shared, ray, guess, t_free):
 
 @qd.func
 def meet_polyps(scenes: SceneArrays, view: View, shared, ray, entry, leave, mask):
-    """Find where the ray, from `entry` to `leave`, meets what the polyps of `mask` make of the wall.
+    """Find where the ray, from `entry` to `leave`, meets what polyps of `mask` make of the wall.
 
-    They only add to it, so that the wall itself stands in the way nowhere before `t_wall`, and a
-    ray that comes so far has met no polyp. The march ends well below a pixel's width from the
+    They only add to it, and only up to `leave`, which is no farther than the bare wall: a ray that
+    comes so far has met no polyp. The march ends well below a pixel's width from the
     surface; a little earlier where the gap shrinks fast, for `newton` closes the rest. Rays that
     graze an edge so don't count as hits.
 
