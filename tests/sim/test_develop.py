@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from endoforge.sim.darkroom import Darkroom, disk_table, grain_table
 from endoforge.sim.kernels.types import CAMERA_ROWS, TILE
 from endoforge.sim.light import COLOUR_MODES, LightSettings
+from endoforge.sim.needs import Needs
 from endoforge.sim.optics import Lens
 from endoforge.sim.sensor import (
     CHROMA_STEPS,
@@ -78,7 +79,7 @@ def develop_all(
     )
     with_jpeg = any(each.jpeg > 0 for each in settings)
     darkroom = Darkroom(world, view, target, count, height, width, with_jpeg=with_jpeg)
-    darkroom.develop(count)
+    darkroom.develop(count, Needs())
     pixels: Image = target.image.numpy().view(np.uint8).reshape(count, height, width, 4)
     return pixels, darkroom.room
 

@@ -53,11 +53,11 @@ def test_the_second_process_reads_no_kernel(tmp_path):
         used, taken = map(int, done.stdout.splitlines()[-1].split())
         if used == taken:  # as of a second one: kernels were there
             break
-    assert used == taken > 10
+    assert used == taken == 10  # of 13: three it has no need of
 
 
 def test_each_kernel_may_be_taken_without_being_read():
-    assert len(declared()) > 15
+    assert len(declared()) == 13
     assert [kernel.__name__ for kernel in declared() if not kernel.is_pure] == []
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from endoforge.sim.kernels import develop, glare, jpeg, picture, sharpening, tone
 from endoforge.sim.kernels.types import PER_BLOCK, DarkroomBuffers, FrameSize
 from endoforge.sim.light import CURVES
+from endoforge.sim.needs import Needs
 from endoforge.sim.sensor import (
     CURVE_FIRST,
     CURVE_LENGTH,
@@ -67,25 +68,21 @@ class Darkroom:
             planes=torch.zeros(planes if with_jpeg else 1, device=device),
         )
 
-    def develop(self, count: int) -> None:
-        """Develop the first `count` frames of `target`."""
+    def develop(self, count: int, needs: Needs) -> None:
+        """Develop the first `count` frames of `target`, by the passes that they need."""
         room, size = self.room, self.size
-        develop.find_flow(room, size, count)
-        develop.spread_light(room, size, count)
-        room.shown.zero_()
-        glare.find_bright(room, size, count)
-        glare.spread_glare(room, size, count)
+        develop.let_light_in(room, size, count)
+        if needs.stray_light:
+            room.shown.zero_()
+            glare.lead_astray(room, size, count)
         develop.expose(room, size, count)
-        picture.repeat_picture(room, size, count)
-        picture.mix_moments(room, size, count)
-        picture.record(room, size, count)
+        if needs.insets:
+            picture.repeat_picture(room, size, count)
+        if needs.recorder:
+            picture.record_screen(room, size, count)
         sharpening.sharpen(room, size, count)
         if self.with_jpeg:
-            jpeg.fill_planes(room, size, count)
-            jpeg.transform_columns(room, False, size, count)
-            jpeg.quantise_rows(room, size, count)
-            jpeg.transform_columns(room, True, size, count)
-            jpeg.show(room, size, count)
+            jpeg.lose(room, size, count)
 
 
 def respond(light: Array) -> Array:

@@ -1,5 +1,6 @@
 """Cameras in, pictures out: a batch of shots to RGB, instances, depth, normals and pixel counts."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,7 @@ from endoforge.sim.kernels.types import (
     Target,
     View,
 )
+from endoforge.sim.needs import Needs
 from endoforge.sim.packing import Movers, scene_arrays
 from endoforge.sim.polyps import MAX_POLYPS
 from endoforge.sim.scene import Scene
@@ -72,6 +74,16 @@ class RenderedFrames:
         return self.rgbi[..., 3]
 
 
+def even_stride(rows: int) -> int:
+    """Choose a step that visits each of `rows` rows once, round and round, any run of them evenly.
+
+    A CPU's threads each take a run of a kernel's rows. Taken from top to bottom, one thread would
+    have the polyp to itself, and the others would wait for it.
+    """
+    golden = round(0.618 * rows)
+    return next(step for step in range(max(golden, 1), rows + 2) if math.gcd(step, rows) == 1)
+
+
 class Renderer:
     """Renders up to `batch_size` shots at once, `width` x `height`, of the scenes last loaded.
 
@@ -93,6 +105,9 @@ class Renderer:
         self.batch_size = batch_size
         self.normals = normals
         self._span = CELL if engine.name == "cpu" else 1
+        self._strides = (1, 1)
+        if engine.name == "cpu":
+            self._strides = (even_stride(-(-height // CELL)), even_stride(height))
         self.size: Any = FrameSize.of(height, width)
         self._detail = torch.from_numpy(detail_texture()).to(engine.device)
         self._bubbles = torch.from_numpy(bubble_texture()).to(engine.device)
@@ -184,17 +199,18 @@ class Renderer:
         self.target.stats.view(-1, STATS)[:] = self._empty_stats
 
         scenes, view, target, size = self.scenes, self.view, self.target, self.size
+        needs, span = Needs.of(scenes.sensors, cameras), self._span
+        of_cells, of_pixels = self._strides
         with held_interrupts():  # quadrants drops some exceptions while it compiles
-            passes.meter(scenes, view, target, size, count)
-            passes.set_gain(scenes, view, target, count)
-            passes.cone_march(scenes, view, target, size, count)
-            passes.trace_lattice(scenes, view, target, size, count)
-            shadow.cast_shadows(scenes, view, target, size, count)
-            pixels.find_surfaces(scenes, view, target, use_lattice, self._span, size, count)
-            pixels.shade_surfaces(scenes, view, target, self._span, size, count)
-            pixels.add_instruments(scenes, view, target, self.normals, self._span, size, count)
-            passes.count_polyps(scenes, view, target, hidden, size, count)
-            self._darkroom.develop(count)
+            passes.look_ahead(scenes, view, target, size, count)
+            if needs.shadows:
+                shadow.cast_shadows(scenes, view, target, size, count)
+            pixels.find_surfaces(scenes, view, target, use_lattice, span, of_cells, size, count)
+            pixels.shade_surfaces(scenes, view, target, span, size, count)
+            if needs.instruments or self.normals:
+                pixels.add_instruments(scenes, view, target, self.normals, span, size, count)
+            passes.count_polyps(scenes, view, target, hidden, of_pixels, size, count)
+            self._darkroom.develop(count, needs)
             wait(self.engine)
         return self._frames(count)
 

@@ -86,7 +86,7 @@ def in_pixels(motion, right, down):
     return vec2((c * u - b * v) * scale, (a * v - b * u) * scale)
 
 
-@qd.kernel(fastcache=True)
+@qd.func
 def find_flow(room: DarkroomBuffers, size: FrameSize, batch: qd.i32):
     """Find how the picture moves in each tile: a point P that a camera sees which moves by m and
     turns by w moves by -m - w x P.
@@ -124,7 +124,7 @@ def row_light(room: DarkroomBuffers, row, left, x, right):
     return vec4(rgb.x, rgb.y, rgb.z, wp + wq + wr)
 
 
-@qd.kernel(fastcache=True)
+@qd.func
 def spread_light(room: DarkroomBuffers, size: FrameSize, batch: qd.i32):
     """Spread the light as the lens does: over 3 x 3 pixels of a Gaussian.
 
@@ -147,6 +147,13 @@ def spread_light(room: DarkroomBuffers, size: FrameSize, batch: qd.i32):
             )
             above = here
             here = below
+
+
+@qd.kernel(fastcache=True)
+def let_light_in(room: DarkroomBuffers, size: FrameSize, batch: qd.i32):
+    """Find how the picture moves, and spread its light."""
+    find_flow(room, size, batch)
+    spread_light(room, size, batch)
 
 
 @qd.func

@@ -43,7 +43,7 @@ GHOST_SHARE = 0.03
 """The share that a ghost shows at 1."""
 
 
-@qd.kernel(fastcache=True)
+@qd.func
 def find_bright(room: DarkroomBuffers, size: FrameSize, batch: qd.i32):
     """Average each tile's exposed light beyond BURNT, and all of it, over its open pixels."""
     for b, ty, tx in qd.ndrange(batch, size.tiles_y, size.tiles_x):
@@ -126,7 +126,7 @@ def film_at(lens, film, place, time_s):
     return amount * there
 
 
-@qd.kernel(fastcache=True)
+@qd.func
 def spread_glare(room: DarkroomBuffers, size: FrameSize, batch: qd.i32):
     """Add up what each tile gets of astray light, and the film there: (RGB, film)."""
     for b, ty, tx in qd.ndrange(batch, size.tiles_y, size.tiles_x):
@@ -162,3 +162,10 @@ def spread_glare(room: DarkroomBuffers, size: FrameSize, batch: qd.i32):
             amount = film_at(lens, film, (at - middle) / middle.y, time_s)
             glare += around * (MURK * amount / tiles)
             room.glare[first + ty * size.tiles_x + tx] = vec4(glare.x, glare.y, glare.z, amount)
+
+
+@qd.kernel(fastcache=True)
+def lead_astray(room: DarkroomBuffers, size: FrameSize, batch: qd.i32):
+    """Work out the glare of each tile, and how bright the frame is shown."""
+    find_bright(room, size, batch)
+    spread_glare(room, size, batch)

@@ -90,7 +90,7 @@ def covering_chroma(colour):
     return (b - luma) * (1.0 / 1.772), (r - luma) * (1.0 / 1.402)
 
 
-@qd.kernel(fastcache=True)
+@qd.func
 def fill_planes(room: DarkroomBuffers, size: FrameSize, batch: qd.i32):
     """Average chroma over 2 x 2 pixels; beyond the frame's edge all repeats its last pixels.
 
@@ -125,7 +125,7 @@ def fill_planes(room: DarkroomBuffers, size: FrameSize, batch: qd.i32):
             room.planes[cr_plane + place] = cr * 0.25
 
 
-@qd.kernel(fastcache=True)
+@qd.func
 def transform_columns(room: DarkroomBuffers, back: qd.template(), size: FrameSize, batch: qd.i32):
     """Transform the columns of all blocks, or back.
 
@@ -151,7 +151,7 @@ def transform_columns(room: DarkroomBuffers, back: qd.template(), size: FrameSiz
                 room.planes[place + k * stride] = v[k]
 
 
-@qd.kernel(fastcache=True)
+@qd.func
 def quantise_rows(room: DarkroomBuffers, size: FrameSize, batch: qd.i32):
     """Transform the rows of all blocks, round them to the quantisation's steps, and back.
 
@@ -179,7 +179,7 @@ def quantise_rows(room: DarkroomBuffers, size: FrameSize, batch: qd.i32):
                 room.planes[place + k] = v[k]
 
 
-@qd.kernel(fastcache=True)
+@qd.func
 def show(room: DarkroomBuffers, size: FrameSize, batch: qd.i32):
     """Write luma, and chroma between its four nearest samples, to the image.
 
@@ -207,3 +207,13 @@ def show(room: DarkroomBuffers, size: FrameSize, batch: qd.i32):
                 )
                 # 0xFF000000 as a signed number: the instance stays.
                 room.image[pixel] = (room.image[pixel] & -16777216) | colour
+
+
+@qd.kernel(fastcache=True)
+def lose(room: DarkroomBuffers, size: FrameSize, batch: qd.i32):
+    """Put frames through JPEG: one start for five passes."""
+    fill_planes(room, size, batch)
+    transform_columns(room, False, size, batch)
+    quantise_rows(room, size, batch)
+    transform_columns(room, True, size, batch)
+    show(room, size, batch)

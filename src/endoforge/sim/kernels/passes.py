@@ -107,7 +107,7 @@ def is_open(scenes: SceneArrays, shared, y, x, size: FrameSize):
     return scenes.screens[(shared.scene * size.height + y) * size.width + x] == 0
 
 
-@qd.kernel(fastcache=True)
+@qd.func
 def meter(scenes: SceneArrays, view: View, target: Target, size: FrameSize, batch: qd.i32):
     """Sum the light that comes back along the middle ray of every METER_STEP-th open tile.
 
@@ -141,7 +141,7 @@ def meter(scenes: SceneArrays, view: View, target: Target, size: FrameSize, batc
             qd.atomic_add(target.light[METERED * b + 2], 1)
 
 
-@qd.kernel(fastcache=True)
+@qd.func
 def set_gain(scenes: SceneArrays, view: View, target: Target, batch: qd.i32):
     """Set each frame's gain: the exposure that its camera aims at, over the metered light."""
     for b in range(batch):
@@ -182,7 +182,7 @@ def polyps_in_cone(view: View, b, ray, spread):
     return mask
 
 
-@qd.kernel(fastcache=True)
+@qd.func
 def cone_march(scenes: SceneArrays, view: View, target: Target, size: FrameSize, batch: qd.i32):
     """March a cone for each tile; its half angle is that of the lens's widest tile."""
     for b, ty, tx in qd.ndrange(batch, size.tiles_y, size.tiles_x):
@@ -207,7 +207,7 @@ def cone_march(scenes: SceneArrays, view: View, target: Target, size: FrameSize,
         target.tile_mask[tile] = polyps_in_cone(view, b, ray, spread)
 
 
-@qd.kernel(fastcache=True)
+@qd.func
 def trace_lattice(scenes: SceneArrays, view: View, target: Target, size: FrameSize, batch: qd.i32):
     """Trace the wall along every CELL-th ray of the padded grid."""
     rows = size.tiles_y * IN_A_TILE + 1
@@ -232,11 +232,21 @@ def trace_lattice(scenes: SceneArrays, view: View, target: Target, size: FrameSi
 
 
 @qd.kernel(fastcache=True)
+def look_ahead(scenes: SceneArrays, view: View, target: Target, size: FrameSize, batch: qd.i32):
+    """Meter the light and trace the wall's lattice: one start for four passes, each a loop."""
+    meter(scenes, view, target, size, batch)
+    set_gain(scenes, view, target, batch)
+    cone_march(scenes, view, target, size, batch)
+    trace_lattice(scenes, view, target, size, batch)
+
+
+@qd.kernel(fastcache=True)
 def count_polyps(
     scenes: SceneArrays,
     view: View,
     target: Target,
     hidden: qd.i32,
+    stride: qd.i32,
     size: FrameSize,
     batch: qd.i32,
 ):
@@ -244,9 +254,10 @@ def count_polyps(
 
     These are what it would have if neither folds nor other polyps stood before it: the visible
     ones, and of the others those whose rays meet it (unless `hidden` is 0, which saves time).
-    One thread a row of a tile.
+    One thread a row of a tile; `stride` is from a row of pixels to the next that is taken.
     """
-    for b, y, tx in qd.ndrange(batch, size.height, size.tiles_x):
+    for b, turn, tx in qd.ndrange(batch, size.height, size.tiles_x):
+        y = turn * stride % size.height
         # Only polyps that the tile's cone may meet are looked for; a row's sums go out at once, for
         # atomics on one polyp's numbers wait for each other.
         mask = target.tile_mask[(b * size.tiles_y + y // TILE) * size.tiles_x + tx]

@@ -179,7 +179,7 @@ def at_moment(room: DarkroomBuffers, size: FrameSize, first, screen, y, x, shift
     return total
 
 
-@qd.kernel(fastcache=True)
+@qd.func
 def mix_moments(room: DarkroomBuffers, size: FrameSize, batch: qd.i32):
     """Read what is on the screen, each pixel, field and colour as of its own moment.
 
@@ -250,7 +250,7 @@ def smeared(room: DarkroomBuffers, size: FrameSize, row, x, reach):
     return total * (1.0 / SMEAR)
 
 
-@qd.kernel(fastcache=True)
+@qd.func
 def record(room: DarkroomBuffers, size: FrameSize, batch: qd.i32):
     """Soften or sharpen what is on the screen, smear its chroma, and take it all for picture."""
     width = size.width
@@ -305,3 +305,10 @@ def coded_yuv(seen):
     cb = qd.cast(qd.math.clamp(seen.y + 128.5, 0.0, 255.0), qd.i32)
     cr = qd.cast(qd.math.clamp(seen.z + 128.5, 0.0, 255.0), qd.i32)
     return y | (cb << LUMA_BITS) | OPEN | (cr << 21)
+
+
+@qd.kernel(fastcache=True)
+def record_screen(room: DarkroomBuffers, size: FrameSize, batch: qd.i32):
+    """Mix the moments of what is on the screen, and record that."""
+    mix_moments(room, size, batch)
+    record(room, size, batch)

@@ -134,17 +134,18 @@ def find_surfaces(
     target: Target,
     use_lattice: qd.template(),
     span: qd.template(),
+    stride: qd.i32,
     size: FrameSize,
     batch: qd.i32,
 ):
     """Find what each pixel's ray meets, one thread a square of `span` x `span`.
 
     That is CELL, or 1 where threads are plenty: on a CPU a whole cell shares what is read of its
-    camera and its lattice.
+    camera and its lattice. `stride` is from a row of squares to the next that is taken.
     """
-    for b, i, j in qd.ndrange(
-        batch, (size.height + span - 1) // span, (size.width + span - 1) // span
-    ):
+    rows = (size.height + span - 1) // span
+    for b, turn, j in qd.ndrange(batch, rows, (size.width + span - 1) // span):
+        i = turn * stride % rows
         shared = shared_by(scenes, view, b)
         here = view.cameras[b * CAMERA_ROWS]
         right = view.cameras[b * CAMERA_ROWS + 1].xyz

@@ -218,11 +218,12 @@ def span(view: View, b, ray, k):
 def touch(view: View, b, ray, mask, t_limit, epsilon):
     """Find the masked polyps that may bend what the ray meets before t_limit.
 
-    Returns their mask and the first distance at which one may. The rest can't change the hit: most
-    rays end here, without `blended`, which asks the wall's table at every step.
+    Returns their mask, and the first and the last distance at which one may. The rest can't change
+    the hit: most rays end here, without `blended`, which asks the wall's table at every step.
     """
     kept = 0
     first = 1e9
+    last = 0.0
     rest = mask
     while rest != 0:
         k = lowest(rest)
@@ -245,7 +246,8 @@ def touch(view: View, b, ray, mask, t_limit, epsilon):
         if t <= leave:
             kept |= 1 << k
             first = qd.min(first, t)
-    return kept, first
+            last = qd.max(last, leave)
+    return kept, first, last
 
 
 @qd.func

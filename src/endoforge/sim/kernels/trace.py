@@ -136,11 +136,11 @@ def meet_wall(scenes: SceneArrays, shared, ray, guess, t_free):
 
 
 @qd.func
-def meet_polyps(scenes: SceneArrays, view: View, shared, ray, entry, t_wall, mask):
-    """Find where the ray, from `entry` on, meets what the polyps of `mask` make of the wall.
+def meet_polyps(scenes: SceneArrays, view: View, shared, ray, entry, leave, mask):
+    """Find where the ray, from `entry` to `leave`, meets what polyps of `mask` make of the wall.
 
-    They only add to it, so that the wall itself stands in the way nowhere before `t_wall`, and a
-    ray that comes so far has met no polyp. The march ends well below a pixel's width from the
+    They only add to it, and only up to `leave`, which is no farther than the bare wall: a ray that
+    comes so far has met no polyp. The march ends well below a pixel's width from the
     surface; a little earlier where the gap shrinks fast, for `newton` closes the rest. Rays that
     graze an edge so don't count as hits.
 
@@ -163,7 +163,8 @@ def meet_polyps(scenes: SceneArrays, view: View, shared, ray, entry, t_wall, mas
         if qd.abs(d) < 0.1 * near or (d > -near * (1.0 + late) and (d < 0.0 or straight)):
             met = 1
             break
-        if t > t_wall and d > 0.0:
+        # Beyond, it would creep up to the bare wall, which `meet_wall` has met already.
+        if t > leave and d > 0.0:
             break
         before = d
         step = d
@@ -200,10 +201,10 @@ def meet(scenes: SceneArrays, view: View, shared, ray, guess, t_free, tile_mask)
         b = shared.number
         t_wall = hit.t + newton(gap, hit.normal, ray.direction, hit.t)
         # The 0.2 mm let in a polyp whose foot lies in the wall that the ray meets.
-        mask, entry = touch(view, b, ray, tile_mask, t_wall + 0.2, shared.pixel_angle)
+        mask, entry, leave = touch(view, b, ray, tile_mask, t_wall + 0.2, shared.pixel_angle)
         if mask != 0:
             met, t, d, nearest, bent, c, slopes, row = meet_polyps(
-                scenes, view, shared, ray, entry, t_wall, mask
+                scenes, view, shared, ray, entry, qd.min(leave, t_wall), mask
             )
             # Met but not bent is the wall's own hit: `meet_wall` has that more exactly.
             if met and bent:
