@@ -17,6 +17,7 @@ import pytest
 from endoforge import __version__, cli
 from endoforge.captures.index import index_root
 from endoforge.core.errors import UserError
+from endoforge.core.text import counted
 from endoforge.datagen.config import DatagenConfig
 from endoforge.datagen.destination import Destination
 from endoforge.datagen.generate import generate
@@ -247,7 +248,7 @@ def test_interrupted_then_killed_and_resumed_it_is_what_it_would_have_been(
             assert not left_of_ray(tmp_path)
             assert not list(root.rglob("*.tmp"))
             labels = len(list(root.glob("run_*/labels/*.json")))
-            assert f"unfinished: {root} has {labels} whole frames of this job" in said
+            assert f"unfinished: {root} has {counted(labels, 'whole frame')} of this job" in said
     (interrupted, said), (killed, _) = endings
     assert (interrupted, killed) == (130, -signal.SIGKILL)
     assert said.splitlines()[-1] == "endoforge: interrupted"

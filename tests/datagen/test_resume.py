@@ -17,6 +17,7 @@ from endoforge.captures.index import index_root
 from endoforge.captures.recorder import RunRecorder
 from endoforge.core import folders
 from endoforge.core.errors import UserError
+from endoforge.core.text import counted
 from endoforge.datagen.job import DataSet
 from endoforge.datagen.resume import find_runs, seed_to_resume
 from endoforge.sim.renderer import Renderer
@@ -262,7 +263,7 @@ def test_a_full_disk_ends_it_in_one_line_and_after_making_space_it_goes_on(
     assert line.startswith(f"endoforge: error: {tmp_path}/run_")
     assert ": no space left on the disk; " in line
     labels = len(list(tmp_path.glob("run_*/labels/*.json")))
-    assert f"{labels} whole frames" in line
+    assert f"{counted(labels, 'whole frame')}" in line
     assert "the same command with --seed 4 --resume goes on" in line
     assert not list(tmp_path.rglob("*.tmp"))
     if labels:
@@ -307,7 +308,7 @@ def test_interrupted_it_leaves_whole_frames_and_says_how_to_go_on(
     assert 1 <= labels <= 10
     assert len(index_root(tmp_path).frames) == labels
     error = capsys.readouterr().err
-    assert f"{tmp_path} has {labels} whole frames of this job; " in error
+    assert f"{tmp_path} has {counted(labels, 'whole frame')} of this job; " in error
     assert "--seed 4 --resume goes on" in error
     assert cli.run([*argv, "--resume"]) == 0
     assert data_set(tmp_path) == whole

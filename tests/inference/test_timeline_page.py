@@ -71,13 +71,15 @@ def test_a_page_of_an_earlier_time_is_told_of(tmp_path, detect):
 
 
 def test_a_file_that_changes_meanwhile_loses_stills_not_results(tmp_path, detect, monkeypatch):
-    from endoforge.inference.material import Material
+    from endoforge.core.text import counted
+from endoforge.inference.material import Material
 
     monkeypatch.setattr(Material, "again", lambda *_: iter(()))
     report, out = detect(still_video(tmp_path / "clip.avi"), infer_obj_thresh=0.4, report=True)
     assert clips_of(out)["clip.avi"]["tracks"] == []
     page = (out / "report.html").read_text(encoding="utf-8")
-    assert f"{report.tracks.count} tracks aren&#x27;t shown" in page
+    lost = counted(report.tracks.count, "track")
+    assert f"without {lost} whose frames can&#x27;t be read again" in page
 
 
 def test_a_video_of_nearly_two_minutes_takes_two(tmp_path, detect):

@@ -30,6 +30,7 @@ from endoforge.view import live_show
 from endoforge.view.ab_loop import Loop
 from endoforge.view.commands import run_command
 from endoforge.view.config import SimViewConfig
+from endoforge.view.frame import WorldFrame
 from endoforge.view.from_viewers import (
     FrameStep,
     SeedChoice,
@@ -75,10 +76,12 @@ class Source(Watched):
 
     def __init__(self, session: Session) -> None:
         self.seen: list[tuple[float, int]] = []
+        self.rendered = 0
         passed_on = session.encoding.frames.put
 
         def put(frame: Any) -> None:
             self.seen.append((round(frame.seconds, 3), round(frame.rgb.mean() / 4)))
+            self.rendered += isinstance(frame, WorldFrame)
             passed_on(frame)
 
         session.encoding.frames.put = put  # type: ignore[method-assign, assignment]
@@ -212,10 +215,11 @@ def test_the_simulator_is_a_source_too_and_leaves_no_renderer(
     with pytest.raises(UserError, match="these are real pictures"):
         site.press("autopilot")
     for visit in (1, 2):
+        before = site.rendered  # the second time the world is paused, and shown once
         run_command(site.session, SourceChoice(1))
         site.until(lambda: site.state().source is None and site.state().world.segment)
-        state, last = site.state(), site.shown
-        site.until(lambda last=last: site.shown != last)
+        state = site.state()
+        site.until(lambda before=before: site.rendered > before)
         assert (state.source_place, state.world.seed) == (1, "0")
         assert len(painters) == visit
         site.press("pause")
@@ -276,6 +280,7 @@ def test_a_folder_is_shown_in_natural_order(tmp_path, look_at):
     site = look_at(folder)
     site.until(lambda: site.state().source.is_over)
     assert site.seen == [(0.0, 1), (0.2, 2), (0.6, 10)]
+    site.until(lambda: any("is at its end" in text for text in site.texts()))
     assert "left out: 1 x picture: image unreadable" in " ".join(site.texts())
 
 
