@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from endoforge.core.text import counted
 from tests.inference.conftest import SIZE, lines_of
 from tests.inference.test_tracks import capture_run, shown_since, still_video, tracks_of
 
@@ -71,8 +72,7 @@ def test_a_page_of_an_earlier_time_is_told_of(tmp_path, detect):
 
 
 def test_a_file_that_changes_meanwhile_loses_stills_not_results(tmp_path, detect, monkeypatch):
-    from endoforge.core.text import counted
-from endoforge.inference.material import Material
+    from endoforge.inference.material import Material
 
     monkeypatch.setattr(Material, "again", lambda *_: iter(()))
     report, out = detect(still_video(tmp_path / "clip.avi"), infer_obj_thresh=0.4, report=True)
