@@ -23,9 +23,8 @@ from endoforge.view.to_viewers import DetectorState
 
 log = logging.getLogger(__name__)
 
-MOST_HZ, MOST_HZ_BESIDE = 60.0, 6.0
-"""Detections a second; and on a CPU whose cores the renderer needs, while pictures are shown that
-weren't detected on."""
+MOST_HZ_CPU, MOST_HZ_GPU = 10.0, 60.0
+"""Detections a second: on a CPU the renderer needs the cores."""
 RETRY_S = 1.0
 """Seconds until a detector that threw is tried again."""
 
@@ -41,13 +40,13 @@ class Detecting(threading.Thread):
         keeper: Keeper,
         events: Events,
         *,
-        most_hz: Callable[[], float],
+        most_hz: float,
         choices: Callable[[], tuple[str, ...]] = tuple,
     ) -> None:
-        """`most_hz` says how often it may detect, now; `choices` names the weights that viewers may
-        choose."""
+        """`choices` names the weights that viewers may choose."""
         super().__init__(name="detecting", daemon=True)
         self.keeper = keeper
+        self.most_hz = most_hz
         self.second: SecondDetector | None = None
         self.choices = choices
         self.score = Score()
@@ -58,7 +57,7 @@ class Detecting(threading.Thread):
         self.error: str | None = None
         self.on_found: Callable[[], None] = lambda: None
         """Hears that `found` is another one."""
-        self._events, self._most_hz = events, most_hz
+        self._events = events
         self._asked: SimpleQueue[Callable[[], None]] = SimpleQueue()
         """Other detectors that viewers want: they are loaded by the thread that detects."""
         self._ended = threading.Event()
@@ -79,7 +78,7 @@ class Detecting(threading.Thread):
             started = time.monotonic()
             self._detect(frame)
             self.on_found()
-            pause = RETRY_S if self.error else started + 1 / self._most_hz() - time.monotonic()
+            pause = RETRY_S if self.error else started + 1 / self.most_hz - time.monotonic()
             self._ended.wait(max(pause, 0.0))
 
     def again(self) -> None:
