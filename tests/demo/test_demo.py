@@ -22,7 +22,7 @@ from endoforge.detect.weights import WeightsMetadata, save_weights
 
 
 @pytest.mark.slow
-def test_the_demo_leaves_its_report_and_metrics(
+def test_the_demo_leaves_its_report_and_metrics_and_can_run_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packaged: Path
 ) -> None:
     packaged.parent.mkdir()
@@ -67,6 +67,12 @@ def test_the_demo_leaves_its_report_and_metrics(
     assert not re.search(r'(src|href)="(?!data:|#)', page), "the page must need nothing beside it"
     for run_dir in [*(root / "captures").iterdir(), *(root / "unseen").iterdir()]:
         assert json.loads((run_dir / "run_manifest.json").read_text())["endoforge"]["complete"]
+
+    stray = root / "stray.txt"
+    stray.write_text("of the first demo")
+    run_demo(DemoConfig(output_root=str(root), seed=1))
+    assert not stray.exists()
+    assert len((root / "metrics.jsonl").read_text().splitlines()) == 1
 
 
 def test_a_folder_that_no_demo_made_is_left_alone(tmp_path: Path) -> None:
