@@ -87,7 +87,7 @@ def evaluated(checkpoint, root, tmp_path, **others):
 def test_paris_kinds_are_learned_told_apart_and_measured(make, small_config, tmp_path):
     root, unseen = make("seen", FRAMES, FRAMES[::-1]), make("unseen", [["Ip", "Is"], ["Is"]])
     config = small_config(
-        input_root=root, label="paris", val_ratio=0.5, epochs=60, batch_size=4, lr_start=1e-2,
+        input_root=root, label="paris", val_ratio=0.5, epochs=60, batch_size=4, lr_start=4e-3,
         log_every=0,
     )  # fmt: skip
     result = train(config)

@@ -167,7 +167,9 @@ class FewNumbers:
 def few_numbers(monkeypatch):
     """Trainings are of four numbers; all else of them is as ever."""
     monkeypatch.setattr(TorchCompute, "backend", lambda _, model, **__: FewNumbers(model))
-    monkeypatch.setattr(saved, "_layout", lambda model: to_tensors(FewNumbers(model).state_dict()))
+    monkeypatch.setattr(
+        saved, "_layout", lambda model, _muon: to_tensors(FewNumbers(model).state_dict())
+    )
 
 
 def trained(config, folder, monkeypatch) -> Power:

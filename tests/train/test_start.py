@@ -53,6 +53,32 @@ def test_a_training_can_start_from_the_weights_of_another(small_config, tmp_path
     assert state["backend"]["num_steps"] == 5  # counted from its own start
 
 
+def test_muon_moves_nets_from_nothing_and_adamw_given_ones(small_config, tmp_path):
+    moments = []
+    for start in (None, weights_file(tmp_path / "start.safetensors")):
+        train(small_config(demo_checkpoint=start, epochs=1, fresh=True))
+        optimizer = saved_state(tmp_path / "checkpoints")["backend"]["optimizer"]
+        moments.append(sorted(optimizer["down8.0.0.weight"]))
+        assert sorted(optimizer[FIRST_LAYER]) == ["exp_avg", "exp_avg_sq", "step"]
+    assert moments == [["momentum"], ["exp_avg", "exp_avg_sq", "step"]]
+
+
+def test_a_state_with_another_optimizers_moments_is_no_state(small_config, tmp_path, caplog):
+    train(small_config(epochs=1))
+    path = tmp_path / "checkpoints" / "tinydet_state.pt"
+    saved = torch.load(path, weights_only=True)
+    optimizer = saved["backend"]["optimizer"]
+    optimizer["down8.0.0.weight"] = {
+        name: optimizer[FIRST_LAYER]["step"]
+        if name == "step"
+        else optimizer["down8.0.0.weight"]["momentum"]
+        for name in optimizer[FIRST_LAYER]
+    }
+    torch.save(saved, path)
+    train(small_config(epochs=2))
+    assert "tinydet_state.pt: truncated, damaged, or not a training state" in caplog.text
+
+
 def test_the_word_packaged_stands_for_the_weights_of_the_package(small_config, packaged):
     with pytest.raises(UserError, match="no weights of its own"):
         train(small_config(demo_checkpoint="packaged"))

@@ -91,8 +91,8 @@ class Backend(Protocol):
         """Copy all that training needs to go on: nested dictionaries of numbers and arrays.
 
         `model` and `averaged`, weights and statistics under TinyDet's names; `optimizer`, for each
-        parameter AdamW's `step`, `exp_avg` and `exp_avg_sq`; `num_steps`. The same for every
-        backend, so that one goes on where another stopped.
+        parameter what `recipe.moments_of` names; `num_steps`. The same for every backend, so that
+        one goes on where another stopped.
         """
         ...
 

@@ -38,6 +38,7 @@ class Compute(Protocol):
         batch_size: int,
         group: Group,
         painted: float = 0.0,
+        muon: bool = True,
     ) -> Backend:
         """Make a backend to train on; `batch_size` is that of whole batches, of all processes.
 
@@ -71,6 +72,7 @@ class TorchCompute:
         batch_size: int,
         group: Group,
         painted: float = 0.0,
+        muon: bool = True,
     ) -> Backend:
         return TorchBackend(
             model_config,
@@ -79,6 +81,7 @@ class TorchCompute:
             batch_size=batch_size,
             group=group,
             painted=painted,
+            muon=muon,
         )
 
     def net(self, model: TinyDet) -> Net:

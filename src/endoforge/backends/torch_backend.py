@@ -15,13 +15,8 @@ from endoforge.backends.devices import describe_device
 from endoforge.backends.ghost_norm import SeenStatistics, parts_to_pass, with_ghost_norms
 from endoforge.backends.group import Group
 from endoforge.backends.heap import keep_freed_memory
-from endoforge.backends.recipe import (
-    ADAM_BETAS,
-    ADAM_EPSILON,
-    MAX_GRADIENT_NORM,
-    WEIGHT_DECAY,
-    average_decay,
-)
+from endoforge.backends.optimizer import Optimizer
+from endoforge.backends.recipe import MAX_GRADIENT_NORM, average_decay
 from endoforge.backends.side_stream import LateNumber, SideStream
 from endoforge.backends.views import Chance, as_batch_view, cells_of, make_views, part_of
 from endoforge.data.loader import Batch
@@ -34,7 +29,8 @@ log = logging.getLogger(__name__)
 
 
 class TorchBackend:
-    """AdamW on TinyDet, with an exponential moving average of the weights for use.
+    """Trains TinyDet by Muon and AdamW, with an exponential moving average of the weights for use;
+    without `muon` by AdamW alone.
 
     The average (Polyak and Juditsky 1992) is steadier than the weights that it follows, which
     counts most when training is short. Deterministic on a machine, on the CPU for a given number of
@@ -56,6 +52,7 @@ class TorchBackend:
         batch_size: int,
         group: Group | None = None,
         painted: float = 0.0,
+        muon: bool = True,
     ) -> None:
         torch.backends.cudnn.deterministic = True
         if device.type == "cpu":
@@ -72,7 +69,7 @@ class TorchBackend:
         self._seen = SeenStatistics(self._model)
         self._num_steps = 0
         self._num_rows, self._share = torch.zeros(2, device=device).unbind()
-        self._optimizer = _build_optimizer(self._model, device)
+        self._optimizer = Optimizer(self._model, device, muon=muon)
         self._side = SideStream(device)
         self._graphs: dict[tuple[torch.Size, ...], TensorFunction] = {}
 
@@ -90,7 +87,7 @@ class TorchBackend:
         with self._side.beside([batch.images, batch.boxes, batch.classes, batch.num_boxes]):
             self._num_rows.fill_(batch.num_all)
             self._share.fill_(1 - average_decay(self._num_steps))
-            self._set_lr(lr)
+            self._optimizer.set_lr(lr)
             inputs = self._chance.inputs(batch, epoch, step)
             is_whole = batch.num_all == self._batch_size
             total, mean_iou = (self._fast(inputs) if is_whole else self._learn)(*inputs)
@@ -123,10 +120,7 @@ class TorchBackend:
                 {
                     "model": dict(self._model.state_dict()),
                     "averaged": dict(self._averaged.state_dict()),
-                    "optimizer": {
-                        name: self._optimizer.state[parameter]
-                        for name, parameter in self._model.named_parameters()
-                    },
+                    "optimizer": self._optimizer.state,
                     "num_steps": self._num_steps,
                 }
             )
@@ -137,7 +131,7 @@ class TorchBackend:
         with self._side.beside():
             self._model.load_state_dict(state["model"])
             self._averaged.load_state_dict(state["averaged"])
-            self._load_optimizer_state(state["optimizer"])
+            self._optimizer.load_state(state["optimizer"])
         self._num_steps = state["num_steps"]
 
     def _learn(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
@@ -148,7 +142,7 @@ class TorchBackend:
         self, forward: Callable[..., Tensor], inputs: Sequence[Tensor]
     ) -> tuple[Tensor, Tensor]:
         self._model.train()
-        self._optimizer.zero_grad(set_to_none=True)
+        self._model.zero_grad(set_to_none=True)
         self._seen.forget()
         sums = torch.zeros(3, device=self._device)
         at_once = self._device.type == "cuda"
@@ -203,13 +197,6 @@ class TorchBackend:
         nets = [net.state_dict().values() for net in (self._model, self._averaged)]
         return [*moments, *nets[0], *nets[1]]
 
-    def _set_lr(self, lr: float) -> None:
-        for group in self._optimizer.param_groups:
-            if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(lr)
-            else:
-                group["lr"] = lr
-
     @torch.no_grad()
     def _add_up(self, sums: Tensor) -> Tensor:
         """Add up, over all processes and in place, gradients, what norms saw, and `sums`."""
@@ -226,7 +213,7 @@ class TorchBackend:
 
     @torch.no_grad()
     def _descend(self, num_positive: Tensor) -> None:
-        """Take AdamW's step by the gradients of a loss that is a sum over positive cells."""
+        """Take the optimizer's step by gradients of a loss that is a sum over positive cells."""
         torch._foreach_div_(self._gradients(), num_positive)
         nn.utils.clip_grad_norm_(self._model.parameters(), MAX_GRADIENT_NORM)
         self._optimizer.step()
@@ -248,12 +235,6 @@ class TorchBackend:
         torch._foreach_mul_(ahead, self._share)
         torch._foreach_add_(moving, ahead)
 
-    def _load_optimizer_state(self, state: dict[str, dict[str, Tensor]]) -> None:
-        """Copy in place: a recorded step goes on with the tensors that it knows."""
-        for name, parameter in self._model.named_parameters():
-            for key, tensor in self._optimizer.state[parameter].items():
-                tensor.copy_(state[name][key])
-
 
 def _as_it_lies(tensor: Tensor) -> Tensor:
     """View a dense tensor as one row, in the order of its memory."""
@@ -265,30 +246,3 @@ def has_bfloat16(device: torch.device) -> bool:
     if device.type == "cpu":
         return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
     return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-
-
-def _build_optimizer(model: nn.Module, device: torch.device) -> torch.optim.AdamW:
-    """Make AdamW (Loshchilov and Hutter 2019), which leaves biases and norms undecayed.
-
-    Its moments are made here, not by the first step, so that a recorded step finds them.
-    """
-    kernels = [p for p in model.parameters() if p.ndim > 1]
-    others = [p for p in model.parameters() if p.ndim <= 1]
-    groups = [
-        {"params": kernels, "weight_decay": WEIGHT_DECAY},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    on_gpu = device.type == "cuda"
-    # What a recorded step reads must lie on the device.
-    lr = torch.zeros((), device=device) if on_gpu else 0.0
-    fused = device.type in ("cpu", "cuda")
-    optimizer = torch.optim.AdamW(
-        groups, lr=lr, betas=ADAM_BETAS, eps=ADAM_EPSILON, fused=fused, capturable=on_gpu
-    )
-    for parameter in model.parameters():
-        optimizer.state[parameter] = {
-            "step": torch.zeros((), device=device if fused else "cpu"),
-            "exp_avg": torch.zeros_like(parameter),
-            "exp_avg_sq": torch.zeros_like(parameter),
-        }
-    return optimizer

@@ -128,7 +128,8 @@ class CheckpointFolder:
             try:
                 stored = read_stored(path)
                 self._check_same(stored.facts, stored.config)
-                saved = stored.of(self._metadata.model)
+                from_nothing = self._config.demo_checkpoint is None
+                saved = stored.of(self._metadata.model, muon=from_nothing)
             except Spoilt as error:
                 spoilt = spoilt or error
                 continue

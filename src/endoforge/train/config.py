@@ -21,7 +21,7 @@ from endoforge.evaluate.config import (
 from endoforge.roots.places import FILE, OptionalRootFlag, RootFlag
 
 Scheduler = Literal["linear", "cosine"]
-ModelName = Literal["tinydet", "bigdet"]
+ModelName = Literal["tinydet", "middet", "bigdet"]
 Watch = Literal["ap", "ap50", "mean-iou"]
 DEBUG_NAME = "debug_batch.png"
 """In --ckpt-dir, the picture of --debug-batch."""
@@ -61,7 +61,7 @@ class TrainConfig:
     The word packaged stands for the weights that come with EndoForge."""
 
     model: ModelName = "tinydet"
-    """What to train: tinydet has 0.48 million parameters, bigdet 3.95 million."""
+    """What to train: tinydet has 0.48 million parameters, middet 1.27 and bigdet 3.95 million."""
 
     epochs: int = 1
     """Times that every training frame is seen; with --simulate, equal parts of --steps."""

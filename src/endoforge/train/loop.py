@@ -90,6 +90,8 @@ def prepare(
         batch_size=config.batch_size,
         group=group,
         painted=config.paint,
+        # Muon has all directions of a layer move alike, and so undoes what given weights know.
+        muon=start is None,
     )
     metadata = WeightsMetadata(
         model=model,

@@ -11,9 +11,10 @@ from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from endoforge.backends.arrays import to_arrays
+from endoforge.backends.recipe import moments_of
 from endoforge.core.errors import UserError
 from endoforge.core.reading import MEGABYTE, read_regular
-from endoforge.detect.tinydet import TinyDet, TinyDetConfig
+from endoforge.detect.tinydet import TinyDet, TinyDetConfig, hidden_kernels
 from endoforge.train.state import TrainState
 
 STATE_FORMAT = 3
@@ -48,9 +49,10 @@ class Stored:
     state: TrainState
     backend: Any
 
-    def of(self, model: TinyDetConfig) -> Saved:
-        """The content with the backend's part, which must be of `model`; raises Spoilt if not."""
-        if not _fits(self.backend, _layout(model)):
+    def of(self, model: TinyDetConfig, *, muon: bool) -> Saved:
+        """The content with the backend's part, which must be of `model` and of a training with
+        `muon` or without; raises Spoilt if not."""
+        if not _fits(self.backend, _layout(model, muon)):
             raise _spoilt(self.path)
         return Saved(self.state, to_arrays(self.backend), self.config)
 
@@ -122,13 +124,17 @@ def _all_plain(values: Any, levels: int) -> bool:
     return all(_is_plain(value, levels) for value in values)
 
 
-def _layout(model: TinyDetConfig) -> dict[str, Any]:
-    """What every backend's state has, as tensors without content."""
+def _layout(model: TinyDetConfig, muon: bool) -> dict[str, Any]:
+    """What every backend's state has, with `muon` or without, as tensors without content."""
     with torch.device("meta"):
         net = TinyDet(model)
         tensors = dict(net.state_dict())
+        hidden = hidden_kernels(net) if muon else []
         moments = {
-            name: {"step": torch.zeros(()), "exp_avg": one, "exp_avg_sq": one}
+            name: {
+                moment: torch.zeros(()) if moment == "step" else one
+                for moment in moments_of(name in hidden)
+            }
             for name, one in net.named_parameters()
         }
     return {"model": tensors, "averaged": tensors, "optimizer": moments, "num_steps": 0}

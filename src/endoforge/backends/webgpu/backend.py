@@ -9,6 +9,7 @@ from torch import Tensor
 
 from endoforge.backends.arrays import Arrays, to_arrays
 from endoforge.backends.base import BatchView, StepResult
+from endoforge.backends.recipe import moments_of
 from endoforge.backends.views import Chance, as_batch_view, cells_of, make_views
 from endoforge.backends.webgpu.adapters import Adapter
 from endoforge.backends.webgpu.compiled_net import WebGpuNet
@@ -33,7 +34,13 @@ class WebGpuBackend:
     """
 
     def __init__(
-        self, model_config: TinyDetConfig, *, seed: int, adapter: Adapter, painted: float = 0.0
+        self,
+        model_config: TinyDetConfig,
+        *,
+        seed: int,
+        adapter: Adapter,
+        painted: float = 0.0,
+        muon: bool = True,
     ) -> None:
         open_device(adapter)
         self.model_config = model_config
@@ -41,7 +48,7 @@ class WebGpuBackend:
         self._chance = Chance(seed, CPU, painted)
         model = build_tinydet(model_config, seed).eval()
         self._divisor = model.required_divisor
-        self._learner = Learner(model)
+        self._learner = Learner(model, muon=muon)
         averaged = (self._learner.averaged, self._learner.averaged_statistics)
         self._net = WebGpuNet(model, averaged[0].views() | averaged[1].views())
         self._num_steps = 0
@@ -93,6 +100,7 @@ class WebGpuBackend:
         learner = self._learner
         first, second = learner.first_moments.read(), learner.second_moments.read()
         step = np.array(self._num_steps, np.float32)
+        moments = {"momentum": first, "exp_avg": first, "exp_avg_sq": second}
         names = [name for name, _ in learner.model.named_parameters()]
         return {
             "model": self._in_order(
@@ -100,7 +108,10 @@ class WebGpuBackend:
             ),
             "averaged": self.weights(),
             "optimizer": {
-                name: {"step": step.copy(), "exp_avg": first[name], "exp_avg_sq": second[name]}
+                name: {
+                    kind: step.copy() if kind == "step" else moments[kind][name]
+                    for kind in moments_of(name in learner.hidden)
+                }
                 for name in names
             },
             "num_steps": self._num_steps,
@@ -112,11 +123,11 @@ class WebGpuBackend:
         learner.statistics.write(state["model"])
         learner.averaged.write(state["averaged"])
         learner.averaged_statistics.write(state["averaged"])
-        for packed, kind in (
-            (learner.first_moments, "exp_avg"),
-            (learner.second_moments, "exp_avg_sq"),
-        ):
-            packed.write({name: moments[kind] for name, moments in optimizer.items()})
+        hidden = learner.hidden
+        first = {name: "momentum" if name in hidden else "exp_avg" for name in optimizer}
+        second = {name: "momentum" if name in hidden else "exp_avg_sq" for name in optimizer}
+        for packed, kinds in ((learner.first_moments, first), (learner.second_moments, second)):
+            packed.write({name: optimizer[name][kind] for name, kind in kinds.items()})
         self._counts, self._averaged_counts = _counts(state["model"]), _counts(state["averaged"])
         self._num_steps = state["num_steps"]
 

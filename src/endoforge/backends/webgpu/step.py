@@ -1,6 +1,8 @@
-"""Takes a training step on tinygrad: forward, loss, backward, AdamW, and the moving average."""
+"""Takes a training step on tinygrad: forward, loss, backward, optimizer, and the moving average."""
 
+import math
 from collections.abc import Mapping
+from itertools import groupby
 
 import numpy as np
 import torch
@@ -12,15 +14,20 @@ from endoforge.backends.recipe import (
     ADAM_BETAS,
     ADAM_EPSILON,
     MAX_GRADIENT_NORM,
+    MUON_EPSILON,
+    MUON_MOMENTUM,
+    NEWTON_SCHULZ,
+    NEWTON_SCHULZ_STEPS,
     WEIGHT_DECAY,
     average_decay,
+    muon_scale,
 )
 from endoforge.backends.webgpu.memory import DeviceArray, PackedArrays
 from endoforge.backends.webgpu.net import Pass, raw_output
 from endoforge.backends.webgpu.runtime import settings
 from endoforge.backends.webgpu.tinygrad_loss import CellTensors, Targets, detection_loss
 from endoforge.detect.boxes import make_cells
-from endoforge.detect.tinydet import TinyDet
+from endoforge.detect.tinydet import TinyDet, hidden_kernels
 
 Inputs = Mapping[str, NDArray[np.float32 | np.int32]]
 """`images` (B, H, W, 3) float32 in 0..1, and the fields of `Targets`."""
@@ -29,14 +36,25 @@ Inputs = Mapping[str, NDArray[np.float32 | np.int32]]
 class Learner:
     """What a training changes, on the device: parameters, statistics, moments and averages.
 
-    `model` lends its structure and names. Parameters that decay lie before those that don't.
+    `model` lends its structure and names. First lie the kernels that Muon moves, those of one shape
+    side by side (`hidden` names them; none without `muon`), then the other kernels, then what
+    doesn't decay. Of what Muon moves, `first_moments` are the momenta, and `second_moments` mean
+    nothing.
     """
 
-    def __init__(self, model: TinyDet) -> None:
+    def __init__(self, model: TinyDet, *, muon: bool = True) -> None:
         self.model = model
-        shapes = {name: tuple(one.shape) for name, one in model.named_parameters()}
-        shapes = dict(sorted(shapes.items(), key=lambda item: len(item[1]) <= 1))
-        self._num_decaying = sum(int(np.prod(one)) for one in shapes.values() if len(one) > 1)
+        named = {name: tuple(one.shape) for name, one in model.named_parameters()}
+        self.hidden = hidden_kernels(model) if muon else []
+        hidden = {name: named[name] for name in sorted(self.hidden, key=lambda name: named[name])}
+        others = [item for item in named.items() if item[0] not in hidden]
+        shapes = hidden | dict(sorted(others, key=lambda item: len(item[1]) <= 1))
+        self._num_decaying = sum(math.prod(one) for one in shapes.values() if len(one) > 1)
+        self._num_hidden = sum(math.prod(one) for one in hidden.values())
+        self._lots = [
+            (len(list(lot)), shape[0], math.prod(shape[1:]))
+            for shape, lot in groupby(hidden.values())
+        ]
         statistics = {
             name: tuple(one.shape) for name, one in model.named_buffers() if one.is_floating_point()
         }
@@ -91,20 +109,37 @@ class Learner:
         self.statistics.assign(moved)
 
     def _apply_gradients(self) -> None:
-        """Do AdamW (Loshchilov and Hutter 2019), on gradients cut to MAX_GRADIENT_NORM."""
+        """Take the step of `optimizer.Optimizer`, on gradients cut to MAX_GRADIENT_NORM."""
         lr, correction1, correction2 = (self._numbers.tensor[number] for number in (0, 2, 3))
         gradients, (beta1, beta2) = self.gradients.tensor, ADAM_BETAS
         norm = gradients.square().sum().sqrt().contiguous()
         gradients = gradients * (MAX_GRADIENT_NORM / (norm + 1e-6)).minimum(1)
         first, second = self.first_moments.tensor, self.second_moments.tensor
         weights = self.parameters.tensor
-        first.assign(first + (1 - beta1) * (gradients - first))
+        numbers = Tensor.arange(weights.shape[0])
+        momenta = MUON_MOMENTUM * first + gradients
+        means = first + (1 - beta1) * (gradients - first)
+        first.assign((numbers < self._num_hidden).where(momenta, means))
         second.assign(beta2 * second + (1 - beta2) * gradients.square())
         Tensor.realize(first, second)
-        decays = Tensor.arange(weights.shape[0]) < self._num_decaying
-        kept = 1 - lr * decays.where(WEIGHT_DECAY, 0.0)
         spread = (second / correction2).sqrt() + ADAM_EPSILON
-        weights.assign(weights * kept - (lr / correction1) * first / spread).realize()
+        steps = first / spread / correction1
+        if self._lots:
+            hidden = slice(0, self._num_hidden)
+            ahead = (gradients[hidden] + MUON_MOMENTUM * first[hidden]).contiguous()
+            steps = self._muon(ahead).cat(steps[self._num_hidden :])
+        kept = 1 - lr * (numbers < self._num_decaying).where(WEIGHT_DECAY, 0.0)
+        weights.assign(weights * kept - lr * steps).realize()
+
+    def _muon(self, ahead: Tensor) -> Tensor:
+        """Make steps of the momenta of all hidden kernels, (N,), a lot of one shape at a time."""
+        steps, first = [], 0
+        for count, rows, columns in self._lots:
+            end = first + count * rows * columns
+            matrices = ahead[first:end].reshape(count, rows, columns)
+            steps.append((orthogonal(matrices) * muon_scale(rows, columns)).flatten())
+            first = end
+        return steps[0].cat(*steps[1:])
 
     def _follow_averages(self) -> None:
         share = self._numbers.tensor[1]
@@ -113,6 +148,20 @@ class Learner:
             (self.averaged_statistics.tensor, self.statistics.tensor),
         ):
             average.assign(average + share * (now - average)).realize()
+
+
+def orthogonal(matrices: Tensor) -> Tensor:
+    """The twin of `optimizer.orthogonal`."""
+    if matrices.shape[1] > matrices.shape[2]:
+        return orthogonal(matrices.transpose(1, 2)).transpose(1, 2)
+    norms = matrices.square().sum((1, 2), keepdim=True).sqrt()
+    now = (matrices / (norms + MUON_EPSILON)).contiguous()
+    first, third, fifth = NEWTON_SCHULZ
+    for _ in range(NEWTON_SCHULZ_STEPS):
+        squares = (now @ now.transpose(1, 2)).contiguous()
+        factors = (third * squares + fifth * (squares @ squares)).contiguous()
+        now = (first * now + factors @ now).contiguous()
+    return now
 
 
 class Step:

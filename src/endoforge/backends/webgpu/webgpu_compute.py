@@ -37,12 +37,15 @@ class WebGpuCompute:
         batch_size: int,  # noqa: ARG002 - every size is compiled alike
         group: Group,
         painted: float = 0.0,
+        muon: bool = True,
     ) -> Backend:
         if group.size > 1:
             raise UserError("--backend webgpu trains in one process: start it without torchrun")
         from endoforge.backends.webgpu.backend import WebGpuBackend
 
-        return WebGpuBackend(model_config, seed=seed, adapter=self._adapter, painted=painted)
+        return WebGpuBackend(
+            model_config, seed=seed, adapter=self._adapter, painted=painted, muon=muon
+        )
 
     def net(self, model: TinyDet) -> Net:
         from endoforge.backends.webgpu.compiled_net import net_of
