@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from endoforge.detect.boxes import NUM_EDGE_CHANNELS, make_cells
-from endoforge.detect.decode import candidates, decode_batch, nms, suppress
+from endoforge.detect.decode import candidates, decode_batch, detections_of, nms
 from endoforge.detect.detections import Detections
 from endoforge.detect.overlap import pairwise_iou
 
@@ -78,7 +78,7 @@ def test_only_cells_of_enough_score_are_worked_out_and_the_detections_are_those_
     assert boxes.shape == (3, enough.max(), 4)
     size = np.array([48, 32, 48, 32], np.float32)
     expected = [
-        suppress(Detections(box / size, *given), threshold, 0.5, 100)
+        detections_of(Detections(box / size, *given), threshold, 0.5, 100)
         for box, *given in zip(*map(torch.Tensor.numpy, candidates(raw, CELLS)), strict=True)
     ]
     found = decode_batch(raw, CELLS, score_threshold=threshold)
@@ -134,3 +134,54 @@ def test_neighbours_that_say_the_same_polyp_are_one_detection():
     raw = raw_with({(1, 2): (0.9, 2.0), (1, 3): (0.8, 2.0)})
     assert len(decode_batch(raw, CELLS, iou_threshold=0.5)[0]) == 1
     assert len(decode_batch(raw, CELLS, iou_threshold=0.9)[0]) == 2
+
+
+def detections(*rows):
+    """Of (x0, y0, x1, y1, score, class)."""
+    columns = np.array(rows, np.float64)
+    return Detections(
+        columns[:, :4].astype(np.float32),
+        columns[:, 4].astype(np.float32),
+        columns[:, 5].astype(np.int64),
+    )
+
+
+def test_what_is_found_near_a_detection_votes_on_its_box():
+    """By hand: a box 20 wide that another one, 18 of 20 of it in common, moves to its side."""
+    found = detections((0.1, 0.1, 0.3, 0.3, 0.9, 0), (0.12, 0.1, 0.32, 0.3, 0.6, 0))
+    say = 0.6 * np.exp(-((1 - 18 / 22) ** 2) / 0.02)
+    moved = 0.02 * say / (0.9 + say)
+    assert moved > 0.002
+    [box] = detections_of(found, 0.1, 0.5, 100).boxes
+    assert box == pytest.approx([0.1 + moved, 0.1, 0.3 + moved, 0.3], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("other", "why"),
+    [
+        ((0.12, 0.1, 0.32, 0.3, 0.6, 1), "another class"),
+        ((0.12, 0.1, 0.32, 0.3, 0.44, 0), "less than half as sure"),
+        ((0.17, 0.1, 0.37, 0.3, 0.6, 0), "too little overlap"),
+    ],
+)
+def test_others_have_no_say(other, why):
+    own = (0.1, 0.1, 0.3, 0.3, 0.9, 0)
+    found = detections_of(detections(own, other), 0.1, 0.5, 100)
+    assert found.boxes[0] == pytest.approx(own[:4], abs=1e-6), why
+
+
+def test_a_higher_threshold_only_leaves_detections_out():
+    raw = torch.randn((3, 24, 2 + NUM_EDGE_CHANNELS), generator=torch.Generator().manual_seed(1))
+    for low, high in zip(
+        decode_batch(raw, CELLS, score_threshold=0.1),
+        decode_batch(raw, CELLS, score_threshold=0.6),
+        strict=True,
+    ):
+        assert 0 < len(high) < len(low)
+        assert low.above(0.6).boxes == pytest.approx(high.boxes, abs=1e-6)
+
+
+def test_a_box_without_area_stays_where_it_is():
+    boxes = np.array([[0.2, 0.2, 0.2, 0.5], [0.7, 0.7, 0.9, 0.9]], np.float32)
+    found = Detections(boxes, np.array([0.9, 0.8], np.float32), np.zeros(2, np.int64))
+    assert detections_of(found, 0.1, 0.5, 100).boxes == pytest.approx(boxes, abs=1e-7)

@@ -104,6 +104,8 @@ def test_models_by_name_keep_to_their_sizes():
     assert tuple(MODELS) == get_args(ModelName)
     assert all(config.name == name for name, config in MODELS.items())
     assert num_parameters(TinyDet(MODELS["tinydet"])) <= 500_000
+    half_of_yolo11n = 2_590_035 // 2
+    assert 1_200_000 < num_parameters(TinyDet(MODELS["middet"])) <= half_of_yolo11n
     assert 3_500_000 < num_parameters(TinyDet(MODELS["bigdet"])) <= 4_000_000
     assert TinyDet(MODELS["bigdet"])(torch.zeros(1, 3, 64, 96)).shape == (
         1,

@@ -14,7 +14,7 @@ from endoforge.captures.schema import FrameLabel, image_name
 from endoforge.cli import run
 from endoforge.core.errors import UserError
 from endoforge.detect.boxes import make_cells
-from endoforge.detect.decode import MAX_DETECTIONS, MIN_SCORE, NMS_IOU, decode_batch, suppress
+from endoforge.detect.decode import MAX_DETECTIONS, MIN_SCORE, NMS_IOU, decode_batch, detections_of
 from endoforge.detect.detections import Detections
 from endoforge.detect.weights import load_weights
 from endoforge.export import exporting
@@ -85,7 +85,7 @@ def test_with_nms_outside_it_gives_the_best_cells_of_each_picture(graphs, lively
     assert (np.diff(scores) <= 0).all()
     expected = expected_of(lively_model, images)
     for *arrays, one in zip(boxes, scores, classes, expected, strict=True):
-        assert_same(suppress(Detections(*arrays), MIN_SCORE, NMS_IOU, MAX_DETECTIONS), one)
+        assert_same(detections_of(Detections(*arrays), MIN_SCORE, NMS_IOU, MAX_DETECTIONS), one)
 
 
 @pytest.mark.slow

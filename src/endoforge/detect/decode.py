@@ -1,4 +1,4 @@
-"""Raw output to detections: scores, boxes, and no two detections of the same thing."""
+"""Raw output to detections: scores, boxes, no two of one thing, and boxes that cells agree on."""
 
 import numpy as np
 import torch
@@ -26,6 +26,17 @@ MAX_DETECTIONS = 100
 MAX_CANDIDATES = 400
 """At most so many cells a picture go into non-maximum suppression, the best ones."""
 
+LEAST_VOTE = 0.5
+"""A cell has a say on a detection's box from this share of the detection's score on, and of overlap
+with it."""
+
+VOTE_SPREAD = 0.02
+"""The weight of a cell's say falls with the square of what its overlap lacks of 1, over this (He et
+al. 2019, "Bounding box regression with uncertainty for accurate object detection", section 3.3)."""
+
+OWN_VOTE = 1e-6
+"""A detection's own box counts for so much beyond its say, which a box without area hasn't."""
+
 
 def decode_batch(
     raw: Tensor,
@@ -37,14 +48,15 @@ def decode_batch(
 ) -> list[Detections]:
     """Raw output (B, N, C + NUM_EDGE_CHANNELS) to the detections of each picture, in 0..1.
 
-    A cell is of its likeliest class; detections suppress others of their class only.
+    A cell is of its likeliest class; detections suppress others of their class only. A threshold
+    above another gives the same detections, less those below it.
     """
-    boxes, scores, classes = candidates(raw, cells, score_threshold)
+    boxes, scores, classes = candidates(raw, cells, LEAST_VOTE * score_threshold)
     height, width = cells.image_hw
     boxes = boxes / torch.tensor([width, height], device=raw.device).repeat(2)
     arrays = (boxes.float().cpu().numpy(), scores.float().cpu().numpy(), classes.cpu().numpy())
     return [
-        suppress(picture, score_threshold, iou_threshold, max_detections)
+        detections_of(picture, score_threshold, iou_threshold, max_detections)
         for picture in map(Detections, *arrays)
     ]
 
@@ -52,7 +64,7 @@ def decode_batch(
 def candidates(
     raw: Tensor, cells: Cells, least_score: float | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """What goes into non-maximum suppression: the best K cells of each picture, best first.
+    """What detections are made of: the best K cells of each picture, best first.
 
     Raw output (B, N, C + NUM_EDGE_CHANNELS) to boxes (B, K, 4) xyxy in pixels, clipped to the
     input, scores (B, K) and classes (B, K). With `least_score` K is no more than the picture with
@@ -104,3 +116,26 @@ def suppress(
     """Pick a picture's detections from its candidates: by score, then no two of one polyp."""
     found = found[found.scores >= score_threshold]
     return found[nms(found.boxes, found.scores, found.classes, iou_threshold, max_detections)]
+
+
+def detections_of(
+    found: Detections, score_threshold: float, iou_threshold: float, max_detections: int
+) -> Detections:
+    """A picture's detections, of all that was found in it: the best, their boxes by vote."""
+    kept = suppress(found, score_threshold, iou_threshold, max_detections)
+    return Detections(vote(kept, found), kept.scores, kept.classes)
+
+
+def vote(kept: Detections, found: Detections) -> NDArray[np.float32]:
+    """Boxes (N, 4) of the N `kept`: means of what all `found` near them say (box voting, Gidaris
+    and Komodakis 2015), for what one cell has wrong, its neighbours have wrong in another way.
+
+    Those of its class have a say, by their scores and overlaps.
+    """
+    overlaps = pairwise_iou(kept.boxes, found.boxes)
+    votes = np.exp(-np.square(1 - overlaps) / VOTE_SPREAD) * found.scores
+    votes *= (overlaps > LEAST_VOTE) & (found.classes == kept.classes[:, None])
+    votes *= found.scores >= LEAST_VOTE * kept.scores[:, None]
+    said = votes @ found.boxes + OWN_VOTE * kept.boxes
+    boxes: NDArray[np.float32] = (said / (votes.sum(axis=1) + OWN_VOTE)[:, None]).astype(np.float32)
+    return boxes

@@ -31,11 +31,14 @@ from endoforge.detect.decode import (
     MIN_SCORE,
     NMS_IOU,
     decode_batch,
+    vote,
 )
+from endoforge.detect.detections import Detections
 from endoforge.detect.overlap import pairwise_iou
 from endoforge.detect.predict import to_input
 from endoforge.detect.tinydet import TinyDet
 from endoforge.export.graph import CANDIDATES, PER_CELL, RAW
+from endoforge.export.vote_nodes import BEFORE_VOTE
 
 TOLERANCES = {"raw output": 1e-3, "boxes, in pixels": 0.05, "scores": 1e-3}
 """The largest differences that pass for rounding."""
@@ -90,6 +93,11 @@ class _UnsortedDetections:
     scores: NDArray[np.float32]
     classes: NDArray[np.int64]
 
+    def best_first(self) -> Detections:
+        """The same, sorted by score; of equal ones the earlier comes first."""
+        order = np.argsort(-self.scores, kind="stable")
+        return Detections(self.boxes[order], self.scores[order], self.classes[order])
+
 
 def compare(
     exported: onnx.ModelProto, original: TinyDet, pictures: NDArray[np.uint8], *, nms_inside: bool
@@ -99,7 +107,8 @@ def compare(
     The first picture goes alone, the others together. Raises UserError where a difference is over
     its tolerance, or where suppression keeps or drops what it mustn't.
     """
-    names = [PER_CELL + name for name in CANDIDATES] if nms_inside else [*CANDIDATES]
+    inside = [BEFORE_VOTE, *(PER_CELL + name for name in CANDIDATES)]
+    names = inside if nms_inside else [*CANDIDATES]
     session = _session_that_also_gives(exported, [RAW, *names])
     worst, count = _Worst(), 0
     # One picture and several: a batch size that the exporter has fixed shows itself.
@@ -114,10 +123,11 @@ def compare(
         cells = make_cells(some.shape[1:3], original.config.strides, raw.device)
         count += sum(map(len, decode_batch(raw, cells)))
         for place in range(len(some)):
-            candidates = _UnsortedDetections(*(outputs[name][place] for name in names))
+            candidates = _UnsortedDetections(*(outputs[name][place] for name in names[-3:]))
             _compare_candidates(worst, candidates, raw[place], cells)
             if nms_inside:
-                _check_suppression(candidates, _kept(outputs, place))
+                _check_suppression(candidates, _kept(outputs, BEFORE_VOTE, place))
+                _compare_votes(worst, candidates, outputs, place)
     return Agreement(len(pictures), count, worst.largest)
 
 
@@ -143,10 +153,19 @@ def _run(
     return dict(zip(names, session.run(names, {"images": images}), strict=True))
 
 
-def _kept(outputs: dict[str, NDArray[Any]], picture: int) -> _UnsortedDetections:
-    """Pick what the file's own suppression left of a picture."""
+def _kept(outputs: dict[str, NDArray[Any]], boxes: str, picture: int) -> _UnsortedDetections:
+    """Pick what the file's own suppression left of a picture, with the boxes of that name."""
     own = outputs["pictures"] == picture
-    return _UnsortedDetections(*(outputs[name][own] for name in CANDIDATES))
+    return _UnsortedDetections(*(outputs[name][own] for name in (boxes, "scores", "classes")))
+
+
+def _compare_votes(
+    worst: _Worst, candidates: _UnsortedDetections, outputs: dict[str, NDArray[Any]], picture: int
+) -> None:
+    """Check that boxes went where the candidates' vote brings them, by the original's own way."""
+    before, after = (_kept(outputs, name, picture) for name in (BEFORE_VOTE, "boxes"))
+    expected = vote(before.best_first(), candidates.best_first())
+    worst.note("boxes, in pixels", after.best_first().boxes - expected)
 
 
 def _compare_candidates(

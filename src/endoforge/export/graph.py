@@ -18,6 +18,7 @@ from endoforge.detect.boxes import make_cells
 from endoforge.detect.decode import MAX_DETECTIONS, MIN_SCORE, NMS_IOU, candidates
 from endoforge.detect.neural import NeuralDetector
 from endoforge.detect.tinydet import TinyDet
+from endoforge.export.vote_nodes import BEFORE_VOTE, VoteNodes
 
 OPSET = 18
 CANDIDATES = ("boxes", "scores", "classes")
@@ -101,8 +102,8 @@ def _drop_output(model: onnx.ModelProto, name: str) -> None:
 
 
 def append_nms(model: onnx.ModelProto, num_classes: int) -> None:
-    """Append NMS by class, which leaves at most MAX_DETECTIONS of each class of a picture, and give
-    what is left of all pictures in one list.
+    """Append NMS by class, which leaves at most MAX_DETECTIONS of each class of a picture, and the
+    vote on boxes; give what is left of all pictures in one list.
 
     From the lowest score that is ever reported: whoever wants fewer drops the lower scores, which
     decide nothing about the higher ones.
@@ -135,13 +136,16 @@ def append_nms(model: onnx.ModelProto, num_classes: int) -> None:
                 ["nms_kept"],  # (M, 3): picture, class, cell
             ),
             node("Gather", ["nms_kept", "nms_picture_and_cell"], ["nms_cells"], axis=1),
-            node("GatherND", [boxes, "nms_cells"], ["boxes"]),
+            node("GatherND", [boxes, "nms_cells"], [BEFORE_VOTE]),
             node("GatherND", [scores, "nms_cells"], ["scores"]),
             node("GatherND", [classes, "nms_cells"], ["classes"]),
             node("Gather", ["nms_kept", "nms_picture"], ["pictures"], axis=1),
         ]
     )
+    VoteNodes(graph, (boxes, scores, classes)).append()
     graph.value_info.extend(graph.output)
+    kept = helper.make_tensor_value_info(BEFORE_VOTE, TensorProto.FLOAT, ["found", 4])
+    graph.value_info.append(kept)
     del graph.output[:]
     graph.output.extend(
         [

@@ -26,7 +26,7 @@ from onnxruntime.quantization import (
 
 from endoforge.core.errors import UserError
 from endoforge.core.folders import scratch_folder
-from endoforge.detect.decode import MAX_DETECTIONS, MIN_SCORE, NMS_IOU, suppress
+from endoforge.detect.decode import MAX_DETECTIONS, MIN_SCORE, NMS_IOU, detections_of
 from endoforge.detect.detections import Detections
 from endoforge.detect.neural import OBJECTNESS
 from endoforge.detect.predict import to_input
@@ -150,7 +150,7 @@ def _found(session: onnxruntime.InferenceSession, picture: NDArray[np.uint8]) ->
     boxes = (boxes / size).astype(np.float32)
     candidates = Detections(boxes[order], scores[order], classes[order])
     # Those of a file with NMS inside are through it already, which changes nothing more.
-    return suppress(candidates, MIN_SCORE, NMS_IOU, MAX_DETECTIONS)
+    return detections_of(candidates, MIN_SCORE, NMS_IOU, MAX_DETECTIONS)
 
 
 def _input(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
