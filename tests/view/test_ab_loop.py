@@ -5,7 +5,7 @@ import pytest
 from endoforge.core.errors import UserError
 from endoforge.view.ab_loop import Loop, next_loop
 from endoforge.view.commands import run_command
-from endoforge.view.from_viewers import FrameStep, Seek, Switch
+from endoforge.view.from_viewers import FrameStep, Seek, SeekStep, Switch
 from endoforge.view.readings import read_state
 from endoforge.view.to_viewers import ClientState
 from endoforge.view.world import World
@@ -67,12 +67,15 @@ def test_a_flight_can_be_sought_through_while_nothing_is_recorded(watch):
 
     site.until(is_found_there)
     assert world_state(site).place_s == 30.0
+    for _ in range(2):
+        run_command(site.session, SeekStep(-5.0))
+    assert world_state(site).place_s == 20.0
     run_command(site.session, Seek(-5.0))
     assert world_state(site).place_s == 0.0
     with pytest.raises(UserError, match="no frames to step through"):
         run_command(site.session, FrameStep(1))
     run_command(site.session, Switch("record"))
-    for leap in (Seek(3.0), Switch("loop")):
+    for leap in (Seek(3.0), SeekStep(3.0), Switch("loop")):
         with pytest.raises(UserError, match="a recording is going on"):
             run_command(site.session, leap)
 

@@ -12,9 +12,10 @@ from endoforge.view import live_detection
 from endoforge.view.events import Events
 from endoforge.view.frame import WorldFrame
 from endoforge.view.keeper import Keeper, Thresholds
-from endoforge.view.live_detection import Detecting
+from endoforge.view.live_detection import MOST_HZ, MOST_HZ_BESIDE, Detecting
+from endoforge.view.session import Session
 
-from .conftest import FakeDetector, until
+from .conftest import SEED, FakeDetector, InProcessPainter, small_config, until
 
 
 def here(model):
@@ -171,7 +172,7 @@ def test_with_no_detector_at_all_the_view_goes_on(checkpoint, events, colon):
         raise ImportError("no such module")
 
     keeper = Keeper(str(checkpoint), here, Thresholds(0.3, 0.5), events, none)
-    work = Detecting(keeper, events, most_hz=100)
+    work = Detecting(keeper, events, most_hz=lambda: 100)
     work._detect(frame_of(colon))
     assert work.found is None
     state = work.reading()
@@ -187,7 +188,7 @@ def test_with_no_detector_at_all_the_view_goes_on(checkpoint, events, colon):
 @pytest.fixture
 def work(keeper, events, monkeypatch):
     monkeypatch.setattr(live_detection, "RETRY_S", 0.05)
-    work = Detecting(keeper, events, most_hz=200)
+    work = Detecting(keeper, events, most_hz=lambda: 200)
     work.start()
     yield work
     work.end()
@@ -359,7 +360,7 @@ def test_detections_come_no_faster_than_they_may(colon, keeper, events, monkeypa
 
     keeper._make_heuristic = Busy
     monkeypatch.setattr(live_detection, "time", clock)
-    paced = Detecting(keeper, events, most_hz=20)
+    paced = Detecting(keeper, events, most_hz=lambda: 20)
     monkeypatch.setattr(paced, "_ended", clock)
     paced.frames.put(frame_of(colon))
     paced.run()
@@ -367,12 +368,26 @@ def test_detections_come_no_faster_than_they_may(colon, keeper, events, monkeypa
     assert np.diff(began) == pytest.approx(0.05)
 
 
+@pytest.mark.parametrize(
+    ("cores", "newest_first", "most_hz"),
+    [(2, False, MOST_HZ), (2, True, MOST_HZ_BESIDE), (8, True, MOST_HZ)],
+)
+def test_only_pictures_shown_with_older_boxes_are_detected_on_less_often(
+    tmp_path, monkeypatch, cores, newest_first, most_hz
+):
+    """A picture that is shown with its own boxes has to wait for them."""
+    monkeypatch.setattr("endoforge.view.session.cpu_cores", lambda: cores)
+    session = Session(small_config(tmp_path), SEED, make_painter=InProcessPainter)
+    session.encoding.newest_first = newest_first
+    assert session._most_hz() == most_hz
+
+
 def test_it_detects_on_webgpu_what_it_detects_on_torch(webgpu, checkpoint, lively, events, colon):
     shutil.copy(lively, checkpoint)
     found = []
     for place in (here, webgpu.net):
         keeper = Keeper(str(checkpoint), place, Thresholds(0.3, 0.5), events)
-        work = Detecting(keeper, events, most_hz=100)
+        work = Detecting(keeper, events, most_hz=lambda: 100)
         work.start()
         work.frames.put(frame_of(colon))
         until = time.monotonic() + 60

@@ -19,6 +19,8 @@ from endoforge.view.from_viewers import (
     Drag,
     SecondChoice,
     SeedChoice,
+    Seek,
+    SeekStep,
     SpeedChoice,
     Steer,
     Switch,
@@ -51,6 +53,8 @@ SCRIPT = "\n".join(path.read_text(encoding="utf-8") for path in SCRIPTS)
         ('{"type": "weights", "name": "packaged"}', WeightsChoice("packaged")),
         ('{"type": "second", "name": null}', SecondChoice(None)),
         ('{"type": "second", "name": "heuristic"}', SecondChoice("heuristic")),
+        ('{"type": "seek", "seconds": 30}', Seek(30.0)),
+        ('{"type": "seek_by", "seconds": -5}', SeekStep(-5.0)),
         ('{"type": "steer"}', Steer()),
         ('{"type": "steer", "forward": 5, "yaw": -0.5}', Steer(forward=1.0, yaw=-0.5)),
         ('{"type": "drag", "dx": 3, "dy": -4000}', Drag(3.0, -4000.0)),
@@ -82,8 +86,8 @@ LESS_DEEP = "[" * 500 + "]" * 500
         ('{"type": ' + LESS_DEEP + "}", "a message without a type"),
         (
             '{"type": "fly"}',
-            "no message of type 'fly': there are ack, switch, threshold, speed, seed, seek, step, "
-            "source, weights, second, steer, drag",
+            "no message of type 'fly': there are ack, switch, threshold, speed, seed, seek, "
+            "seek_by, step, source, weights, second, steer, drag",
         ),
         ('{"type": "ack"}', "ack: frame is missing"),
         ('{"type": "ack", "frame": -1}', "ack: frame must be the number of a frame"),

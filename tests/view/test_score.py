@@ -108,6 +108,29 @@ def test_settings_are_counted_apart_and_the_minute_slides(colon, monkeypatch):
     assert score.reading("a", shown=True).since_reset.fn == 0
 
 
+def test_the_minute_is_the_sum_of_its_frames(colon, monkeypatch):
+    """300 frames, 2 a second, with three settings by turns of 7, against a sum of all of them."""
+    now = SimpleNamespace(s=1000.0)
+    now.monotonic = lambda: now.s
+    monkeypatch.setattr(score_module, "time", now)
+    frame, score, added = frame_with(colon, (10, 10, 30, 30)), Score(), []
+    boxes = (10, 10, 30, 30), (50, 10, 70, 30), (1, 1, 9, 9)
+    for number in range(300):
+        now.s += 0.5
+        setting, count = "abc"[number // 7 % 3], number % 4
+        seen = compare_with_truth(frame, found(*boxes[:count]), ("polyp",), by_kind=False)
+        score.add(seen, setting)
+        added.append((now.s, setting, min(count, 1), max(count - 1, 0), int(count == 0)))
+        for name in "abc":
+            lately = [hits for at_s, of, *hits in added if of == name and at_s >= now.s - 60.0]
+            minute = score.reading(name, shown=True).minute
+            sums = [sum(column) for column in zip(*lately, strict=True)] or [0, 0, 0]
+            assert [minute.tp, minute.fp, minute.fn] == sums
+    now.s += 60.5
+    assert score.reading("a", shown=True).minute == HitCounts(0, 0, 0, None, None)
+    assert score._minute == {}, "settings that nobody has any more take no memory"
+
+
 def test_of_many_settings_the_last_are_kept(colon, monkeypatch):
     monkeypatch.setattr(score_module, "MOST_SETTINGS", 2)
     result = compare_with_truth(frame_with(colon), found((1, 1, 9, 9)), ("polyp",), by_kind=False)

@@ -118,6 +118,12 @@ class Client:
             self.read()
         return found
 
+    def pause(self) -> None:
+        """Have the world stand still, and read until its last picture came with its own boxes."""
+        self.switch("pause")
+        self.until(lambda: self.state["world"]["paused"])
+        self.until(lambda: self.frames[-1]["looked_at"] == self.site.session.show.numbers)
+
     @property
     def states(self) -> list[dict[str, Any]]:
         return [text for text in self.texts if text["type"] == "state"]
@@ -481,13 +487,21 @@ def test_the_last_one_to_steer_wins(site, viewer):
     other.close()
 
 
-def test_boxes_and_truth_come_with_the_frames(viewer):
-    """The fake detector always finds the same box."""
+def test_boxes_and_truth_come_with_the_frames(site, detector):
+    """The fake detector always finds the same box, which a track smooths once it is confirmed."""
+    detector.boxes, found = (), detector.boxes
+    viewer = site.viewer()
+    viewer.until(lambda: viewer.frames and viewer.state)
+    viewer.pause()
+    assert viewer.frames[-1]["boxes"] == []
+    detector.boxes = found
+    site.session.detecting.again()
     viewer.until(lambda: viewer.frames[-1]["boxes"])
     [box] = viewer.frames[-1]["boxes"]
     assert box["xyxy"] == pytest.approx([0.25, 0.25, 0.5, 0.5])
     assert box["score"] == pytest.approx(0.9)
     assert (box["label"], box["matched"], box["hit"]) == ("polyp", True, None)
+    viewer.switch("pause")
     viewer.until(lambda: [box["track"] for box in viewer.frames[-1]["boxes"]] == [1])
     assert viewer.frames[-1]["truth"] is None
     viewer.switch("truth")
@@ -499,12 +513,11 @@ def test_boxes_and_truth_come_with_the_frames(viewer):
     minute = viewer.state["truth"]["minute"]
     assert minute["fp"] + minute["tp"] > 0
     assert viewer.state["truth"]["setting"] == "heuristic, objectness 0.30, IoU 0.50, seed 3"
-    viewer.switch("pause")
-    viewer.until(lambda: viewer.state["world"]["paused"])
-    viewer.read(0.5)
+    viewer.pause()
     viewer.switch("reset_score")
     viewer.until(lambda: counts()["fp"] == 0)
     viewer.until(lambda: viewer.state["lesions"]["marks"] == [])
+    viewer.close()
 
 
 def test_a_track_on_no_polyp_is_marked_as_false(viewer):
@@ -520,9 +533,7 @@ def test_a_track_on_no_polyp_is_marked_as_false(viewer):
 
 def test_a_paused_picture_still_gets_new_boxes(viewer, detector):
     viewer.until(lambda: viewer.frames[-1]["boxes"])
-    viewer.switch("pause")
-    viewer.until(lambda: viewer.state["world"]["paused"])
-    viewer.read(0.5)
+    viewer.pause()
     detector.boxes = ()
     viewer.send(type="threshold", which="objectness", by=0.05)
     viewer.until(lambda: not viewer.frames[-1]["boxes"])

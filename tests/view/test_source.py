@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -35,6 +36,7 @@ from endoforge.view.from_viewers import (
     FrameStep,
     SeedChoice,
     Seek,
+    SeekStep,
     SourceChoice,
     SpeedChoice,
     Switch,
@@ -138,6 +140,12 @@ def test_a_file_can_be_sought_through_and_stepped(tmp_path, look_at):
     site.until(lambda: site.seen)
     site.press("pause")
     run_command(site.session, Seek(1.0))
+    site.until(lambda: site.shown == (1.0, 30))
+    with site.session.shared.lock:  # so the first is on its way at the second
+        for _ in range(2):
+            run_command(site.session, SeekStep(0.3))
+    site.until(lambda: site.shown == (1.6, 48))
+    run_command(site.session, SeekStep(-0.6))
     site.until(lambda: site.shown == (1.0, 30))
     run_command(site.session, FrameStep(1))
     site.until(lambda: site.shown == (1.033, 31))
@@ -351,6 +359,8 @@ class Camera:
         self.breaks = threading.Event()
         self.missing = False
         self.fps = 100.0
+        self.count = math.inf
+        """After so many pictures it gives none."""
 
     @contextmanager
     def frames(self, _: LiveAddress) -> Iterator[Iterator[VideoFrame]]:
@@ -363,8 +373,9 @@ class Camera:
     def _frames(self) -> Iterator[VideoFrame]:
         number = 0
         while not self.breaks.wait(1 / self.fps):
-            yield VideoFrame.from_ndarray(grey(number % 60), format="rgb24")
-            number += 1
+            if number < self.count:
+                yield VideoFrame.from_ndarray(grey(number % 60), format="rgb24")
+                number += 1
         raise StreamBroken("Input/output error")
 
 
@@ -405,26 +416,31 @@ def test_a_camera_that_falls_silent_says_so(look_at, camera, monkeypatch):
     camera.breaks.set()
 
 
-@pytest.mark.usefixtures("camera")
-def test_only_the_newest_picture_of_a_camera_is_shown(look_at):
-    """Those that are late are counted."""
+def test_only_the_newest_picture_of_a_camera_is_shown(look_at, camera):
+    """While the second is handed on, 58 come: the last of them is next, the others are counted."""
+    camera.count = 1
     site = look_at(SECRET)
-    put = site.session.detecting.frames.put
+    site.until(lambda: len(site.seen) == 1)
+    put, goes_on = site.session.detecting.frames.put, threading.Event()
 
     def slow(frame: Any) -> None:
-        time.sleep(0.1)
+        goes_on.wait(600)
         put(frame)
 
     site.session.detecting.frames.put = slow
-    site.until(lambda: site.state().source.dropped > 10)
-    count = len(site.seen)
-    site.until(lambda: len(site.seen) > count + 2)
-    [before, now] = [number for _, number in site.seen[-2:]]
-    assert (now - before) % 60 > 2
-    with pytest.raises(UserError, match="is live: there is only now"):
-        run_command(site.session, Seek(1.0))
+    camera.count = 2
+    site.until(lambda: len(site.seen) == 2)
+    camera.count = 60
+    site.until(lambda: site.state().source.dropped == 57)
+    goes_on.set()
+    site.until(lambda: len(site.seen) == 3)
+    assert site.shown[1] == 59
+    for leap in (Seek(1.0), SeekStep(1.0)):
+        with pytest.raises(UserError, match="is live: there is only now"):
+            run_command(site.session, leap)
     with pytest.raises(UserError, match="is live: it has its own speed"):
         run_command(site.session, SpeedChoice(2.0))
+    camera.breaks.set()
 
 
 @pytest.mark.usefixtures("camera")

@@ -49,6 +49,7 @@ def test_what_the_renderers_process_compiled_is_kept_when_it_is_closed(
     colon, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("QD_ADVANCED_OPTIMIZATION", "0")  # compiles in a third of the time
     painter = Painter(SIZE, "cpu")
     try:
         painter.load(colon)

@@ -10,6 +10,7 @@ from endoforge.view.from_viewers import (
     SecondChoice,
     SeedChoice,
     Seek,
+    SeekStep,
     SourceChoice,
     SpeedChoice,
     Switch,
@@ -39,6 +40,8 @@ def run_command(session: Session, command: ViewCommand) -> None:
                 _set_speed(session, speed)
             case Seek(seconds):
                 _seek(session, seconds)
+            case SeekStep(seconds):
+                _seek_by(session, seconds)
             case SourceChoice(place):
                 session.choose_source(place)
             case WeightsChoice(name):
@@ -58,6 +61,13 @@ def _seek(session: Session, seconds: float) -> None:
         return
     _free_of_recordings(session).seek(seconds)
     session.shared.restless = True
+
+
+def _seek_by(session: Session, seconds: float) -> None:
+    if session.source is not None:
+        session.source.seek_by(seconds)
+    else:
+        _seek(session, _world(session).flight_s + seconds)
 
 
 def _loop(session: Session) -> None:

@@ -186,6 +186,15 @@ class Seek:
 
 
 @dataclass(frozen=True)
+class SeekStep:
+    """A moment so many seconds later is to be shown, or earlier; of several, each counts from the
+    one before."""
+
+    type: ClassVar = "seek_by"
+    seconds: Annotated[float, _number]
+
+
+@dataclass(frozen=True)
 class FrameStep:
     """A file is to be paused, and the frame before (-1) or after (1) to be shown."""
 
@@ -223,6 +232,7 @@ ViewCommand = (
     | SpeedChoice
     | SeedChoice
     | Seek
+    | SeekStep
     | FrameStep
     | SourceChoice
     | WeightsChoice

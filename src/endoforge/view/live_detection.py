@@ -23,8 +23,9 @@ from endoforge.view.to_viewers import DetectorState
 
 log = logging.getLogger(__name__)
 
-MOST_HZ_CPU, MOST_HZ_GPU = 10.0, 60.0
-"""Detections a second: on a CPU the renderer needs the cores."""
+MOST_HZ, MOST_HZ_BESIDE = 60.0, 6.0
+"""Detections a second; and on a CPU whose cores the renderer needs, while pictures are shown that
+weren't detected on."""
 RETRY_S = 1.0
 """Seconds until a detector that threw is tried again."""
 
@@ -40,13 +41,13 @@ class Detecting(threading.Thread):
         keeper: Keeper,
         events: Events,
         *,
-        most_hz: float,
+        most_hz: Callable[[], float],
         choices: Callable[[], tuple[str, ...]] = tuple,
     ) -> None:
-        """`choices` names the weights that viewers may choose."""
+        """`most_hz` says how often it may detect, now; `choices` names the weights that viewers may
+        choose."""
         super().__init__(name="detecting", daemon=True)
         self.keeper = keeper
-        self.most_hz = most_hz
         self.second: SecondDetector | None = None
         self.choices = choices
         self.score = Score()
@@ -57,7 +58,7 @@ class Detecting(threading.Thread):
         self.error: str | None = None
         self.on_found: Callable[[], None] = lambda: None
         """Hears that `found` is another one."""
-        self._events = events
+        self._events, self._most_hz = events, most_hz
         self._asked: SimpleQueue[Callable[[], None]] = SimpleQueue()
         """Other detectors that viewers want: they are loaded by the thread that detects."""
         self._ended = threading.Event()
@@ -78,7 +79,7 @@ class Detecting(threading.Thread):
             started = time.monotonic()
             self._detect(frame)
             self.on_found()
-            pause = RETRY_S if self.error else started + 1 / self.most_hz - time.monotonic()
+            pause = RETRY_S if self.error else started + 1 / self._most_hz() - time.monotonic()
             self._ended.wait(max(pause, 0.0))
 
     def again(self) -> None:

@@ -66,6 +66,9 @@ class LiveShow(SourceShow):
         del seconds
         raise UserError(f"{self.source_name} is live: there is only now")
 
+    def seek_by(self, seconds: float) -> None:
+        self.seek(seconds)
+
     def switch_loop(self) -> None:
         self.seek(0.0)
 

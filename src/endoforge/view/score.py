@@ -78,27 +78,29 @@ class Score:
         with self._lock:
             self._counts: dict[str, Counter[str]] = {}
             self._lately: deque[tuple[float, str, Counter[str]]] = deque()
+            self._minute: dict[str, Counter[str]] = {}
+            """The sums of those, by setting: viewers ask often, and a minute has many frames."""
 
     def add(self, found: Comparison, setting: str) -> None:
         """Count a frame that was looked at with a setting."""
         hits = sum(found.hits)
-        counts = Counter(tp=hits, fp=len(found.hits) - hits, fn=len(found.seen) - hits)
+        misses = len(found.seen) - hits
+        counts = Counter(frames=1, tp=hits, fp=len(found.hits) - hits, fn=misses)
         with self._lock:
             self._counts[setting] = self._counts.pop(setting, Counter()) + counts
             if len(self._counts) > MOST_SETTINGS:
                 del self._counts[next(iter(self._counts))]
             self._lately.append((time.monotonic(), setting, counts))
+            self._minute.setdefault(setting, Counter()).update(counts)
             self._forget()
 
     def reading(self, setting: str, *, shown: bool) -> TruthState:
         """The counts of a setting, for viewers; `shown` says whether frames come with the truth."""
-        minute = Counter[str]()
         with self._lock:
             self._forget()
-            for _, of, counts in self._lately:
-                if of == setting:
-                    minute += counts
-            every = self._counts.get(setting, Counter())
+            every, minute = (
+                counts.get(setting, Counter()) for counts in (self._counts, self._minute)
+            )
             return TruthState(shown, setting, _shares(every), _shares(minute))
 
     def counts(self, setting: str) -> HitCounts:
@@ -109,7 +111,11 @@ class Score:
     def _forget(self) -> None:
         oldest = time.monotonic() - WINDOW_S
         while self._lately and self._lately[0][0] < oldest:
-            self._lately.popleft()
+            _, setting, counts = self._lately.popleft()
+            minute = self._minute[setting]
+            minute.subtract(counts)
+            if not minute["frames"]:
+                del self._minute[setting]
 
 
 def _shares(counts: Counter[str]) -> HitCounts:

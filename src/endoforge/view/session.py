@@ -21,7 +21,7 @@ from endoforge.view.events import Events
 from endoforge.view.frame import LiveFrame, WorldFrame
 from endoforge.view.from_viewers import Drag, Steer
 from endoforge.view.keeper import Keeper, Thresholds
-from endoforge.view.live_detection import MOST_HZ_CPU, MOST_HZ_GPU, Detecting
+from endoforge.view.live_detection import MOST_HZ, MOST_HZ_BESIDE, Detecting
 from endoforge.view.live_recording import Recording
 from endoforge.view.opened_source import make_source_show, source_name
 from endoforge.view.painter import Painter
@@ -76,7 +76,7 @@ class Session:
         )
         self.weights = WeightChoices(config.first_weights, config.weights)
         self.detecting = Detecting(
-            keeper, self.events, most_hz=MOST_HZ_GPU, choices=self.weights.names
+            keeper, self.events, most_hz=self._most_hz, choices=self.weights.names
         )
         self.encoding = Encoding(self._publish, lambda: self.detecting.found)
         self.clips = ClipMaker(self.encoding.kept)
@@ -262,9 +262,12 @@ class Session:
         if self.source is None:
             self.shared.world, self._left = self._left, None
             self.shared.restless = True
-        # Who reads only has a core to spare.
-        slow = self.source is None and self.compute.on_cpu and cpu_cores() < MANY_CORES
-        self.detecting.most_hz = MOST_HZ_CPU if slow else MOST_HZ_GPU
+
+    def _most_hz(self) -> float:
+        # Pictures that go out with their own boxes are no more than were detected on. Who reads a
+        # source has a core to spare.
+        renders = self.source is None and self.compute.on_cpu and cpu_cores() < MANY_CORES
+        return MOST_HZ_BESIDE if renders and self.encoding.newest_first else MOST_HZ
 
     def _tell_show(self) -> None:
         """Say what is shown from now on, and bake the first colon if it is the simulator."""

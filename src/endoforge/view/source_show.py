@@ -75,6 +75,13 @@ class SourceShow(threading.Thread, ABC):
         """Go to a moment; raises UserError where there is none. The lock is held."""
 
     @abstractmethod
+    def seek_by(self, seconds: float) -> None:
+        """Go on by so many seconds, or back; raises UserError where that can't be.
+
+        The lock is held. What was sought last counts as there, though it may not be shown yet.
+        """
+
+    @abstractmethod
     def switch_loop(self) -> None:
         """Mark a loop's beginning here, or its end, or end it; raises UserError.
 
@@ -141,6 +148,8 @@ class PlayedShow(SourceShow):
         super().__init__(name, shared, on_frame, on_change, events)
         self._playable = playable
         self._target: float | None = 0.0
+        self._aim: float | None = None
+        """The moment that was sought last, until a picture of it is shown."""
         self._steps = 0
         self._is_over = False
         self._clock = self._last_s = 0.0
@@ -165,9 +174,12 @@ class PlayedShow(SourceShow):
             self.paused = not self.paused
 
     def seek(self, seconds: float) -> None:
-        self._target = max(0.0, min(seconds, self._playable.duration or seconds))
+        self._target = self._aim = max(0.0, min(seconds, self._playable.duration or seconds))
         self._is_over = False
         self._steps = 0
+
+    def seek_by(self, seconds: float) -> None:
+        self.seek((self.time_s if self._aim is None else self._aim) + seconds)
 
     def switch_loop(self) -> None:
         self.loop = next_loop(self.loop, self.time_s)
@@ -204,6 +216,8 @@ class PlayedShow(SourceShow):
                 shown, self._last_s = True, time.monotonic()
             self._set_trouble(None)
             self._show(seconds, rgb, part)
+            with self.shared.lock:
+                self._aim = self._target
         with self.shared.lock:
             if self._target is not None:
                 return

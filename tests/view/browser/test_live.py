@@ -164,10 +164,20 @@ def test_held_keys_steer(browser, viewer, camera, keys):
     page.close()
 
 
+def fly_from_the_middle(page: Page) -> None:
+    """By autopilot, far from both ends of the colon: it may go on where it comes by once more."""
+    page.keyboard.press("k")
+    page.locator("#seek").fill("30")
+    expect(page.locator("#seek-time")).to_have_text(re.compile("^0:30 / "))
+    page.locator("#seek").blur()  # keys are the page's again
+    page.keyboard.press("k")
+
+
 def test_pushing_goes_deeper_and_the_autopilot_lets_go(live):
     def depth() -> float:
         return float(hud(live, "depth").text_content() or 0)
 
+    fly_from_the_middle(live)
     for key, sign in (("w", 1), ("s", -1)):
         before = depth()
         live.keyboard.down(key)
@@ -183,6 +193,7 @@ def test_pushing_goes_deeper_and_the_autopilot_lets_go(live):
 
 
 def test_dragging_looks_around(live):
+    fly_from_the_middle(live)
     expect(button(live, "autopilot")).to_have_attribute("aria-pressed", "true")
     live.mouse.move(400, 300)
     live.mouse.down()
@@ -235,6 +246,26 @@ def test_a_flight_is_sought_through_and_looped_by_bar_and_keys(browser, viewer):
     page.keyboard.press("r")
     expect(page.locator("#loop-marks")).to_be_hidden()
     page.close()
+
+
+TWO_PRESSES = """async () => {
+  const { seekBy } = await import("/static/js/playbar.js");
+  const sent = [];
+  const page = { connection: { send: (message) => sent.push(message) } };
+  for (const seconds of [-5, 5]) {
+    page.state = { world: { place_s: 35 } };
+    seekBy(page, seconds);
+  }
+  return sent;
+}"""
+
+
+def test_a_second_press_goes_on_from_the_first_whatever_state_comes_between(live):
+    """An old one may: it was on its way when the server heard of the first press."""
+    assert live.evaluate(TWO_PRESSES) == [
+        {"type": "seek_by", "seconds": -5},
+        {"type": "seek_by", "seconds": 5},
+    ]
 
 
 def test_thresholds_move_in_steps_of_a_twentieth(live):

@@ -33,7 +33,7 @@ BATCH_SIZE = 16
 STEPS, EPOCHS = 400, (10, 60)
 """So many steps, in so many epochs at least and at most: minutes on a laptop."""
 RECIPE = (
-    *("--lr-start", "1e-3", "--lr-end", "1e-5", "--scheduler", "cosine"),
+    *("--lr-start", "3e-4", "--lr-end", "1e-5", "--scheduler", "cosine"),
     *("--target-size", "320x256", "--log-every", "0", "--ckpt-every-epochs", "0"),
 )
 """As docs/sim2real.md has it for few labels; the last weights count, so that nothing is chosen by

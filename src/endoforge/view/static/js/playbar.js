@@ -14,7 +14,7 @@ export class Playbar {
     this.isHeld = false; // by the user, who drags it: it must not run away
     this.bar.addEventListener("input", () => {
       this.isHeld = true;
-      seekTo(page, Number(this.bar.value));
+      page.connection.send({ type: "seek", seconds: Number(this.bar.value) });
     });
     this.bar.addEventListener("change", () => { this.isHeld = false; });
   }
@@ -49,15 +49,9 @@ export class Playbar {
   }
 }
 
-/** Go to a moment. */
-function seekTo(page, seconds) {
-  if (page.state) page.state.world.place_s = seconds; // a second press before the answer goes on from here
-  page.connection.send({ type: "seek", seconds });
-}
-
-/** Go by some seconds from where it is. */
-export function seekBy(page, by) {
-  if (page.state) seekTo(page, Math.max(0, page.state.world.place_s + by));
+/** Go by some seconds from where the server is: a state that is shown here may be older than the press before. */
+export function seekBy(page, seconds) {
+  page.connection.send({ type: "seek_by", seconds });
 }
 
 /** Show the frame before (-1) or after (1). */
