@@ -3,6 +3,7 @@
 # make test   `make lint`, all tests
 # make coverage  all tests, and what branches they don't take: a quarter longer, so CI doesn't
 # make lint   ruff, mypy, import layers
+# make kernels  compile what tests render with, where it isn't compiled yet; `make test` does it beside mypy
 # make quick  ruff, and the fast tests of what needs neither renderer nor training: under a minute
 # make test-lowest  a short suite with the oldest versions that pyproject.toml allows (.venv-lowest)
 # make fuzz   hostile files for every reader, an hour long (FUZZ_SECONDS=600: ten minutes)
@@ -25,7 +26,7 @@ TORCH  ?=
 # Files in the order of tests/conftest.py, the longest first; else xdist begins with those of most tests.
 SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: env demo test coverage lint quick test-lowest fuzz golden figures flags gallery view-shots site cards clean
+.PHONY: env demo test kernels coverage lint quick test-lowest fuzz golden figures flags gallery view-shots site cards clean
 .DEFAULT_GOAL := env
 
 env: $(STAMP)
@@ -69,8 +70,13 @@ quick: env
 # Processes that test side by side leave no core to threads, which would wait for each other.
 test coverage test-lowest: export OMP_NUM_THREADS := 1
 
-test: lint
+# The kernels that tests render with are compiled beside mypy, which has one core too.
+test: env
+	@$(MAKE) --no-print-directory -j2 lint kernels
 	$(BIN)/pytest $(SIDE_BY_SIDE)
+
+kernels: env
+	@$(BIN)/python -m tests.kept_kernels
 
 coverage: env
 	$(BIN)/pytest $(SIDE_BY_SIDE) --cov --cov-report=

@@ -1,4 +1,4 @@
-"""The renderer's kernels, compiled once for the sources as they are, and kept for later tests."""
+"""The renderer's kernels and textures, made once for the sources as they are, and kept."""
 
 import os
 import shutil
@@ -23,6 +23,8 @@ for place, saved in enumerate((["--save", "instance,depth,normals,pose"], [])):
 """Records a frame with everything, and one with the picture alone: without normals, another kernel
 draws. Of one process, for all other kernels are the same."""
 
+KEPT_BY_PYTEST = Path(__file__).parents[1] / ".pytest_cache/d/kernels"
+"""What its cache calls `kernels`."""
 PLACE = "quadrants"
 """Where they lie in a folder of caches."""
 
@@ -30,18 +32,32 @@ PLACE = "quadrants"
 def bring_kernels(kept: Path, cache: Path, *, compiles: bool) -> None:
     """Copy the kernels of these sources from the folder `kept` to the folder of caches `cache`.
 
-    What `kept` lacks is put there first, which takes a core most of a minute, if `compiles`; else
-    there are none. Those of other sources go.
+    The textures that lie beside them come too. What `kept` lacks is put there first, if `compiles`;
+    else there are none.
     """
-    name = f"{engine.fingerprint(Path(engine.__file__).parent)}-{version('quadrants')}"
+    if compiles:
+        keep_kernels(kept)
     with FileLock(kept / "lock"):
-        if compiles and not (kept / name).exists():
-            for older in kept.glob("*-*"):
-                shutil.rmtree(older)
-            _compile(kept / "unfinished")
-            (kept / "unfinished").rename(kept / name)
-        if (kept / name).exists():
-            shutil.copytree(kept / name / PLACE, cache / PLACE)
+        if (there := kept / _name()).exists():
+            shutil.copytree(there, cache, dirs_exist_ok=True)
+
+
+def keep_kernels(kept: Path) -> None:
+    """Compile the kernels of these sources into `kept` if they aren't there; those of others go.
+
+    It takes a core most of a minute.
+    """
+    with FileLock(kept / "lock"):
+        if (kept / _name()).exists():
+            return
+        for older in kept.glob("*-*"):
+            shutil.rmtree(older)
+        _compile(kept / "unfinished")
+        (kept / "unfinished").rename(kept / _name())
+
+
+def _name() -> str:
+    return f"{engine.fingerprint(Path(engine.__file__).parent)}-{version('quadrants')}"
 
 
 def _compile(folder: Path) -> None:
@@ -56,3 +72,7 @@ def _compile(folder: Path) -> None:
     )
     assert done.returncode == 0, done.stderr.decode()
     shutil.rmtree(folder / "runs")
+
+
+if __name__ == "__main__":
+    keep_kernels(KEPT_BY_PYTEST)

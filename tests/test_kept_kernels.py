@@ -6,7 +6,7 @@ import pytest
 
 from endoforge.sim import engine
 from tests import kept_kernels
-from tests.kept_kernels import PLACE, bring_kernels
+from tests.kept_kernels import KEPT_BY_PYTEST, PLACE, bring_kernels, keep_kernels
 
 
 @pytest.fixture
@@ -28,6 +28,16 @@ def test_they_are_compiled_once_and_copied_for_each_session(compiled, tmp_path):
         bring_kernels(tmp_path / "kept", tmp_path / session, compiles=True)
         assert (tmp_path / session / PLACE / "a.qdc").read_text() == "0"
     assert len(compiled) == 1
+
+
+def test_those_that_were_compiled_before_all_tests_are_taken(compiled, tmp_path, pytestconfig):
+    kept = tmp_path / "kept"
+    for _twice in range(2):
+        keep_kernels(kept)
+    bring_kernels(kept, tmp_path / "one", compiles=True)
+    assert (tmp_path / "one" / PLACE / "a.qdc").exists()
+    assert len(compiled) == 1
+    assert pytestconfig.cache.mkdir("kernels") == KEPT_BY_PYTEST, "where `make kernels` puts them"
 
 
 def test_who_tests_alone_takes_what_is_there_and_compiles_nothing(compiled, tmp_path):

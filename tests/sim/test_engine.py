@@ -1,8 +1,10 @@
 """Kernels on disk: one that is there is taken without being read, unless anything has changed."""
 
 import os
+import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -36,10 +38,12 @@ def declared() -> list[Any]:
     return list({id(kernel): kernel for kernel in found}.values())
 
 
-def test_the_second_process_reads_no_kernel(tmp_path):
+def used_and_taken(folder, **changed):
+    """How many kernels a process uses that renders a frame, and how many of them it takes as they
+    lie on the disk: of the second process, if the first finds none there."""
     words = ["datagen", "--seed", "3", "--runs", "1", "--max-frames", "1", "--resolution", "64x64"]
-    words += ["--renderer", "cpu", "--output-root", str(tmp_path)]
-    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
+    words += ["--renderer", "cpu", "--output-root", str(folder)]
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])} | changed
     for _ in range(2):
         done = subprocess.run(
             [sys.executable, "-c", TAKEN, *words],
@@ -53,7 +57,32 @@ def test_the_second_process_reads_no_kernel(tmp_path):
         used, taken = map(int, done.stdout.splitlines()[-1].split())
         if used == taken:  # as of a second one: kernels were there
             break
-    assert used == taken == 10  # of 13: three it has no need of
+    return used, taken
+
+
+def test_the_second_process_reads_no_kernel(tmp_path):
+    assert used_and_taken(tmp_path) == (10, 10)  # of 13: three it has no need of
+
+
+def test_what_a_process_left_locked_that_was_killed_is_taken_by_later_ones(tmp_path):
+    kept = Path(os.environ["XDG_CACHE_HOME"]) / "quadrants"
+    if kept.exists():
+        shutil.copytree(kept, tmp_path / "quadrants")
+    lock = tmp_path / "quadrants/qdcache/kernel_compilation_manager/qdcache.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    lock.touch()
+    os.utime(lock, (time.time() - 11, time.time() - 11))
+    assert used_and_taken(tmp_path / "runs", XDG_CACHE_HOME=str(tmp_path)) == (10, 10)
+    assert not lock.exists()
+
+
+def test_a_lock_that_a_process_holds_now_stays(tmp_path):
+    lock = tmp_path / "kernel_compilation_manager/qdcache.lock"
+    lock.parent.mkdir()
+    lock.touch()
+    engine.remove_dead_lock(tmp_path)
+    assert lock.exists()
+    engine.remove_dead_lock(tmp_path / "no cache")
 
 
 def test_each_kernel_may_be_taken_without_being_read():

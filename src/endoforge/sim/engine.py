@@ -7,6 +7,7 @@ import importlib
 import io
 import logging
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,16 @@ from numpy.typing import NDArray
 
 from endoforge.core.choices import RendererName
 from endoforge.core.errors import UserError
-from endoforge.core.folders import make_folder
+from endoforge.core.folders import make_folder, remove_files
 from endoforge.core.forks import refuse_fork
 
 log = logging.getLogger(__name__)
 
 PREFERRED: tuple[RendererName, ...] = ("cuda", "amdgpu", "metal", "cpu")
 """`auto` takes the first of these that works. Vulkan works where asked for, with copies."""
+
+LOCK_HELD_S = 10.0
+"""quadrants locks its kernels on disk for milliseconds; a lock of this age is of a dead process."""
 
 _TORCH_DEVICE = {"cuda": "cuda", "amdgpu": "cuda", "metal": "mps"}
 
@@ -159,8 +163,9 @@ def _index_kernels(runtime: Any, sources: str) -> None:
     `sim`: so another text of anything there has another index. The kernels stay in one folder for
     all, where they lie by what they were read to be. Their keeper notes it when it is first asked.
     """
-    runtime.prog.dump_cache_data_to_disk()
     config = runtime.prog.config()
+    remove_dead_lock(Path(config.offline_cache_file_path))
+    runtime.prog.dump_cache_data_to_disk()
     index = Path(config.offline_cache_file_path) / f"endoforge-{sources}"
     try:
         make_folder(index)
@@ -168,6 +173,20 @@ def _index_kernels(runtime: Any, sources: str) -> None:
     except (OSError, UserError):
         runtime.src_ll_cache = False
     config.offline_cache_file_path = str(index)
+
+
+def remove_dead_lock(cache: Path) -> None:
+    """Remove the lock that a process held on quadrants' kernels in `cache` when it was killed.
+
+    While it lies there, quadrants finds no kernel and keeps none, without a word: every process
+    would compile for most of a minute.
+    """
+    lock = cache / "kernel_compilation_manager" / "qdcache.lock"
+    try:
+        if time.time() - lock.stat().st_mtime > LOCK_HELD_S:
+            remove_files(lock.parent, [lock.name])
+    except (OSError, UserError):
+        return  # as a rule there is none
 
 
 def _quadrants() -> Any:

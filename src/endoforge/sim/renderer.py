@@ -13,6 +13,7 @@ from endoforge.core.signals import held_interrupts
 from endoforge.sim.camera import CameraState
 from endoforge.sim.darkroom import Darkroom
 from endoforge.sim.engine import Engine, settle, wait
+from endoforge.sim.kept_textures import kept_textures
 from endoforge.sim.kernels import passes, pixels, shadow
 from endoforge.sim.kernels.types import (
     CAMERA_ROWS,
@@ -31,8 +32,6 @@ from endoforge.sim.packing import Movers, scene_arrays
 from endoforge.sim.polyps import MAX_POLYPS
 from endoforge.sim.scene import Scene
 from endoforge.sim.sensor import JPEG_COLUMN, JPEG_ROW, SENSOR_ROWS
-from endoforge.sim.surfaces import surface_textures
-from endoforge.sim.texture import bubble_texture, detail_texture
 
 EMPTY_STATS = (0, 0, 1 << 30, 1 << 30, 0, 0)
 """A polyp's row of `stats` before any pixel is counted: a box that every pixel widens."""
@@ -109,9 +108,9 @@ class Renderer:
         if engine.name == "cpu":
             self._strides = (even_stride(-(-height // CELL)), even_stride(height))
         self.size: Any = FrameSize.of(height, width)
-        self._detail = torch.from_numpy(detail_texture()).to(engine.device)
-        self._bubbles = torch.from_numpy(bubble_texture()).to(engine.device)
-        self._fine = torch.from_numpy(surface_textures()).to(engine.device)
+        self._detail, self._bubbles, self._fine = (
+            torch.from_numpy(texture).to(engine.device) for texture in kept_textures()
+        )
         self._empty_stats = torch.tensor(EMPTY_STATS, dtype=torch.int32, device=engine.device)
         self.target = self._target()
 
