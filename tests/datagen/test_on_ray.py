@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -29,7 +30,7 @@ from endoforge.datagen.ray_crew import _fault
 from endoforge.datagen.ray_worker import BatchMade, RunFailed, RunMade, RunOrder
 from endoforge.datagen.resume import EarlierRuns
 
-from .conftest import data_set, job
+from .conftest import data_set, job, manifest
 
 FLAGS: dict[str, Any] = {"seed": 4, "max_frames": 16, "save": "instance,pose"}
 RUNS = 3
@@ -67,11 +68,15 @@ def address() -> Iterator[str]:
 
 
 class Killer(logging.Handler):
-    """Kills the process that makes run 1 once it has frames, once, and any that makes run 2."""
+    """Kills the process that makes run 1 once it has frames, once, and any that makes run 2.
 
-    def __init__(self) -> None:
+    It looks for frames in `root` by itself: by the time that Ray tells of them on a busy machine,
+    the run may be complete.
+    """
+
+    def __init__(self, root: Path) -> None:
         super().__init__()
-        self.processes: dict[int, int] = {}
+        self.root = root
         self.kills: list[int] = []
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -80,17 +85,28 @@ class Killer(logging.Handler):
             index, process, _ = record.args
             assert isinstance(index, int)
             assert isinstance(process, int)
-            self.processes[index] = process
             if index == 2:
-                self.kill(2)
+                self.kill(2, process)
+            if index == 1 and 1 not in self.kills:
+                threading.Thread(target=self.kill_once_it_has_frames, args=(1, process)).start()
 
-    def heard(self, index: int, news: object) -> None:
-        if index == 1 and 1 not in self.kills and isinstance(news, BatchMade) and news.frames:
-            self.kill(1)
+    def kill_once_it_has_frames(self, index: int, process: int) -> None:
+        end = time.monotonic() + 600
+        while not any(run_index(label.parents[1]) == index for label in self.labels()):
+            assert time.monotonic() < end
+            time.sleep(0.002)
+        self.kill(index, process)
 
-    def kill(self, index: int) -> None:
+    def labels(self) -> Iterator[Path]:
+        return self.root.glob("run_*/labels/frame_*.json")
+
+    def kill(self, index: int, process: int) -> None:
         self.kills.append(index)
-        os.kill(self.processes[index], signal.SIGKILL)
+        os.kill(process, signal.SIGKILL)
+
+
+def run_index(run_dir: Path) -> object:
+    return manifest(run_dir)["endoforge"]["run_index"]
 
 
 @pytest.mark.slow
@@ -105,13 +121,7 @@ def test_a_dead_worker_costs_its_run_alone_and_the_bytes_are_those_without_ray(
     # As on a terminal: the bar puts a stdout of its own in place.
     monkeypatch.setattr("endoforge.core.progress.on_terminal", lambda: True)
     monkeypatch.setenv("FORCE_COLOR", "1")
-    killer, hear = Killer(), _Foreman._hear
-
-    def heard(self: _Foreman, index: int, news: Any) -> None:
-        killer.heard(index, news)
-        hear(self, index, news)
-
-    monkeypatch.setattr(_Foreman, "_hear", heard)
+    killer = Killer(tmp_path)
     caplog.set_level("DEBUG", "endoforge.datagen.ray_crew")
     logging.getLogger("endoforge.datagen.ray_crew").addHandler(killer)
     try:
@@ -140,7 +150,7 @@ def test_a_dead_worker_costs_its_run_alone_and_the_bytes_are_those_without_ray(
 def test_runs_that_no_worker_can_make_end_the_command_with_1(
     address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    killer = Killer()
+    killer = Killer(tmp_path)
     log = logging.getLogger("endoforge.datagen.ray_crew")
     log.addHandler(killer)
     argv = [*command(tmp_path, "--run-range", "2:3", "--log-level", "debug"), "--ray", address]

@@ -75,7 +75,7 @@ def test_the_onnx_file_is_run_in_eleven_lines_and_finds_the_same(folder, monkeyp
     assert code == BLOCKS[1].strip()
     assert len([line for line in code.splitlines() if line and "import " not in line]) <= 11
     printed = output_of([str(example), str(exported), "frame.png"], folder)
-    boxes = np.array(re.findall(r"-?[\d.]+(?:e-?\d+)?", printed), float).reshape(-1, 4)
+    boxes = np.array(re.findall(r"-?[\d.]+(?:e[-+]?\d+)?", printed), float).reshape(-1, 4)
     assert boxes.min() == 0  # some reach out of the frame, and are clipped as the detector's are
     assert boxes.max() <= 1
     expected = found_in(folder).boxes

@@ -49,7 +49,10 @@ def records(path: Path) -> Iterator[Any]:
 
 
 def sessions(folder: Path) -> list[list[Any]]:
-    return [list(records(path)) for path in sorted(folder.glob("wandb/offline-run-*/*.wandb"))]
+    """In their order: of two that begin in one second, W&B adds -1 to the name of the later."""
+    wandb.teardown()  # as where a process ends: its service has then written all that it was told
+    paths = folder.glob("wandb/offline-run-*/*.wandb")
+    return [list(records(path)) for path in sorted(paths, key=lambda path: path.parent.name)]
 
 
 def history(session: list[Any]) -> dict[int, dict[str, object]]:
