@@ -28,10 +28,10 @@ from endoforge.captures.schema import MANIFEST_NAME
 from endoforge.core.choices import DeviceName
 from endoforge.core.errors import UserError
 
+FIRST_RATES = {"nothing": 4e-3, "packaged": 1e-3}
+"""What a training begins from, and its first learning rate: less where there is much to lose."""
 VALIDATED = 3
 """Frames that a training reports on as it goes: it wants some, and none is chosen by them."""
-STARTS = {"nothing": 4e-3, "packaged": 1e-3}
-"""What a training begins from, and its first learning rate: less where there is much to lose."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class Trial:
     start: str
     seed: int
     epochs: int
+    lr: float
     device: DeviceName
 
 
@@ -56,6 +57,8 @@ def main() -> None:
     parser.add_argument("--labels", type=int, nargs="+", default=[50, 100, 200, 0], help="0: all")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--epochs", type=int, default=150)
+    parser.add_argument("--starts", nargs="+", default=[*FIRST_RATES], choices=[*FIRST_RATES])
+    parser.add_argument("--lr", type=float, help="instead of 4e-3 and 1e-3")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     parser.add_argument("--jobs", type=int, default=1, help="trainings side by side")
     parser.add_argument("--figure", type=Path, help="draw the curves to this file")
@@ -68,12 +71,21 @@ def main() -> None:
     if not 0 <= min(asked.labels) <= max(asked.labels) <= count:
         parser.error(f"--labels: {asked.few} has {count} frames; try 0, which is all of them")
     trials = [
-        Trial(asked.few, asked.other, labels or count, start, seed, asked.epochs, asked.device)
-        for start in STARTS
+        Trial(
+            asked.few,
+            asked.other,
+            labels or count,
+            start,
+            seed,
+            asked.epochs,
+            asked.lr or FIRST_RATES[start],
+            asked.device,
+        )
+        for start in asked.starts
         for labels in asked.labels
         for seed in asked.seeds
     ]
-    results = [measured(Trial(asked.few, asked.other, 0, "packaged", 0, 0, asked.device))]
+    results = [measured(Trial(asked.few, asked.other, 0, "packaged", 0, 0, 0.0, asked.device))]
     print(json.dumps(results[0]), flush=True)
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(asked.jobs, mp_context=context) as pool:
@@ -98,6 +110,7 @@ def measured(trial: Trial) -> dict[str, Any]:
         "labels": trial.labels,
         "seed": trial.seed,
         "epochs": trial.epochs,
+        "lr": trial.lr,
         "ap50": round(metrics.ap50 or 0.0, 4),
         "ap": round(metrics.ap or 0.0, 4),
     }
@@ -116,7 +129,7 @@ def trained(trial: Trial, folder: Path) -> str:
             demo_checkpoint="packaged" if trial.start == "packaged" else None,
             epochs=trial.epochs,
             batch_size=16,
-            lr_start=STARTS[trial.start],
+            lr_start=trial.lr,
             lr_end=1e-5,
             scheduler="cosine",
             target_size="320x256",
