@@ -18,8 +18,9 @@ from endoforge.sim.randomization import Randomization
 
 ROOT = Path(__file__).parents[1]
 TEXTS = ROOT / "tools" / "cards"
-RESULTS = ROOT / "benchmarks" / "results" / "2026-11-30.jsonl"
-"""Of the packaged weights and of what the simulator draws; other weights want another file."""
+RESULTS = ROOT / "benchmarks" / "results"
+SCORES, DRAWN = RESULTS / "2026-12-01.jsonl", RESULTS / "2026-11-30.jsonl"
+"""Of the packaged weights, and of what the simulator draws; other weights want another file."""
 SHOWN = {
     "frames with a box": lambda drawn: f"{drawn['with_boxes'] / drawn['frames']:.0%}",
     "boxes": lambda drawn: str(drawn["boxes"]),
@@ -36,14 +37,14 @@ SHOWN = {
 def model_card_of_the_package() -> str:
     """The card of the packaged weights, as `endoforge card` writes it."""
     notes = TEXTS / "packaged_notes.md"
-    return run_card(CardConfig(checkpoint=PACKAGED, report=str(RESULTS), notes=str(notes))).card
+    return run_card(CardConfig(checkpoint=PACKAGED, report=str(SCORES), notes=str(notes))).card
 
 
 def data_card() -> str:
     """The card of the simulator's frames."""
     drawn = _drawn()
     [(runs, frames)] = {(one["runs"], one["frames"]) for one in drawn}
-    scores, _ = scores_of(RESULTS, weights_digest(weights_file(PACKAGED)))
+    scores, _ = scores_of(SCORES, weights_digest(weights_file(PACKAGED)))
     return Template((TEXTS / "simulated_data.md").read_text(encoding="utf-8")).substitute(
         version=__version__,
         num_ranges=len(fields(Randomization)),
@@ -58,7 +59,7 @@ def data_card() -> str:
 
 def _drawn() -> list[dict[str, Any]]:
     """What `benchmarks/boxes.py` drew, for each of the worlds."""
-    lines = map(json.loads, RESULTS.read_text(encoding="utf-8").splitlines())
+    lines = map(json.loads, DRAWN.read_text(encoding="utf-8").splitlines())
     return [line for line in lines if line["benchmark"] == "boxes"]
 
 
