@@ -9,8 +9,9 @@ With `--real ROOT` on real frames too, of which neither learns anything.
 
 Frames without a polyp are left out of the training of both, and count in the measuring of both. The
 peer is trained by its own trainer with its own augmentation, in batches as large and so as many
-steps, and asked with its own NMS; one function measures both. It is no dependency of EndoForge:
-`pip install ultralytics polars` beside it.
+steps, and asked with its own NMS; one function measures both. On CPUs with AMX it computes in
+bfloat16, channels-last, as ours does. It is no dependency of EndoForge: `pip install ultralytics
+polars` beside it.
 """
 
 import argparse
@@ -26,6 +27,7 @@ import torch
 
 from endoforge import __version__
 from endoforge.backends.devices import describe_device, pick_device
+from endoforge.backends.torch_backend import has_bfloat16
 from endoforge.captures.config import PruneConfig
 from endoforge.captures.index import index_root
 from endoforge.captures.prune import prune_empty
@@ -74,7 +76,11 @@ def peer_metrics(
     from ultralytics import YOLO
 
     data = write_for_peer(index_root(pruned).frames, folder / f"{name}_data")
-    YOLO(f"{name}.yaml").train(
+    model = YOLO(f"{name}.yaml")
+    device = pick_device("auto")
+    if device.type == "cpu" and has_bfloat16(device):
+        make_bfloat16(model)
+    model.train(
         data=str(data),
         epochs=arguments.epochs,
         batch=arguments.batch_size,
@@ -91,6 +97,17 @@ def peer_metrics(
     )
     model = YOLO(folder / name / "weights" / "last.pt")
     return [peer_on(model, Path(root), arguments.width) for root in arguments.roots]
+
+
+def make_bfloat16(model: Any) -> None:
+    """Have the peer's trainer compute in bfloat16 on a CPU, which it offers on GPUs alone."""
+    from ultralytics.engine import trainer
+
+    trainer.autocast = lambda *_, **__: torch.autocast("cpu", torch.bfloat16)
+    model.add_callback(
+        "on_pretrain_routine_end",
+        lambda training: training.model.to(memory_format=torch.channels_last),
+    )
 
 
 def peer_on(model: Any, root: Path, side: int) -> Metrics:

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from endoforge.backends import views
 from endoforge.core.errors import UserError
+from endoforge.data.mosaic import LAST_EPOCHS, make_mosaics
 from endoforge.evaluate.config import EvalConfig
 from endoforge.report.eval_command import run_eval
 from endoforge.train import loop
@@ -127,6 +129,18 @@ def test_painted_it_goes_on_as_if_never_stopped(small_config, uninterrupted, rec
         train(small_config(paint=0.7))
     train(small_config(paint=0.7))
     assert_same_training(tmp_path / "checkpoints", whole)
+
+
+def test_all_but_the_last_ten_epochs_have_mosaics(small_config, recorder, monkeypatch):
+    made = []
+
+    def counting(*given, windows):
+        made.append(len(recorder.epochs) + 1)
+        return make_mosaics(*given, windows=windows)
+
+    monkeypatch.setattr(views, "make_mosaics", counting)
+    train(small_config(epochs=LAST_EPOCHS + 2))
+    assert made == [1] * 5 + [2] * 5  # of each of the five steps
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -38,6 +38,7 @@ class Compute(Protocol):
         batch_size: int,
         group: Group,
         painted: float = 0.0,
+        mosaic_epochs: int = 0,
         muon: bool = True,
     ) -> Backend:
         """Make a backend to train on; `batch_size` is that of whole batches, of all processes.
@@ -72,6 +73,7 @@ class TorchCompute:
         batch_size: int,
         group: Group,
         painted: float = 0.0,
+        mosaic_epochs: int = 0,
         muon: bool = True,
     ) -> Backend:
         return TorchBackend(
@@ -81,6 +83,7 @@ class TorchCompute:
             batch_size=batch_size,
             group=group,
             painted=painted,
+            mosaic_epochs=mosaic_epochs,
             muon=muon,
         )
 

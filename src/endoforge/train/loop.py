@@ -19,6 +19,7 @@ from endoforge.core.errors import Resumable, UserError
 from endoforge.core.progress import progress
 from endoforge.core.text import counted
 from endoforge.data.loader import Batch, Loader
+from endoforge.data.mosaic import LAST_EPOCHS
 from endoforge.detect.tinydet import MODELS
 from endoforge.detect.weights import WeightsMetadata
 from endoforge.evaluate.config import VALIDATION_BATCH_SIZE
@@ -90,6 +91,7 @@ def prepare(
         batch_size=config.batch_size,
         group=group,
         painted=config.paint,
+        mosaic_epochs=max(0, config.epochs - LAST_EPOCHS),
         # Muon has all directions of a layer move alike, and so undoes what given weights know.
         muon=start is None,
     )
