@@ -1,5 +1,6 @@
 """For all tests."""
 
+import gc
 import logging
 import os
 import signal
@@ -37,6 +38,12 @@ SLOW_MARKS = ("slow", "browser")
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are cores: some tests do little but wait for processes and browsers."""
     return cpu_cores() + 1
+
+
+def pytest_collection_finish() -> None:
+    """What is there by now stays: the garbage collector needn't look through it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -26,6 +26,13 @@ def wait_for_a_picture(page: Page) -> None:
     expect(view).to_have_attribute("data-frame", A_NUMBER, timeout=FIRST_PICTURE_MS)
 
 
+def wait_for_another_picture(page: Page) -> None:
+    """Wait for one that is shown after this call."""
+    view = page.locator("#view")
+    shown = view.get_attribute("data-frame")
+    expect(view).not_to_have_attribute("data-frame", shown or "", timeout=FIRST_PICTURE_MS)
+
+
 def hud(page: Page, name: str):
     """A reading."""
     return page.locator(f'[data-hud="{name}"]').first
