@@ -20,9 +20,6 @@ MOSAICS = 0.5
 """Share of the pictures that are mosaics."""
 LEAST_PART = 0.25
 """Where a mosaic is divided, each way, at least so much of it lies on either side."""
-LAST_EPOCHS = 10
-"""So many epochs at the end have no mosaics, for a detector to learn pictures as they come (as
-Ultralytics' `close_mosaic`)."""
 NUM_MOSAIC_DRAWS = 14
 """Numbers that chance gives each picture's mosaic: whether it is one, 2 for where it is divided, 3
 for the other pictures, and 8 for the windows' places."""

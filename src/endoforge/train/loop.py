@@ -19,7 +19,6 @@ from endoforge.core.errors import Resumable, UserError
 from endoforge.core.progress import progress
 from endoforge.core.text import counted
 from endoforge.data.loader import Batch, Loader
-from endoforge.data.mosaic import LAST_EPOCHS
 from endoforge.detect.tinydet import MODELS
 from endoforge.detect.weights import WeightsMetadata
 from endoforge.evaluate.config import VALIDATION_BATCH_SIZE
@@ -31,7 +30,7 @@ from endoforge.train.debug import draw_batch
 from endoforge.train.facts import StartWeights, load_start, training_facts, with_classes
 from endoforge.train.output_files import outputs_of
 from endoforge.train.reports import EpochReport, Pace, Plan, Sink, StepReport
-from endoforge.train.schedule import learning_rate
+from endoforge.train.schedule import learning_rate, mosaic_epochs
 from endoforge.train.sinks import build_sinks, outcome_to
 from endoforge.train.sources import TrainingSource, training_source
 from endoforge.train.state import TrainState
@@ -91,7 +90,9 @@ def prepare(
         batch_size=config.batch_size,
         group=group,
         painted=config.paint,
-        mosaic_epochs=max(0, config.epochs - LAST_EPOCHS),
+        mosaic_epochs=mosaic_epochs(
+            config.epochs, from_nothing=start is None, simulated=config.simulate
+        ),
         # Muon has all directions of a layer move alike, and so undoes what given weights know.
         muon=start is None,
     )
