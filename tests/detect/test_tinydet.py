@@ -94,6 +94,35 @@ def test_classes_are_names_each_once(classes):
         TinyDetConfig(classes=classes)
 
 
+NEW = [(0, 0), (0, 1), (1, 0), (1, 1)]
+"""The convolution and the norm of each of two blocks."""
+
+
+def test_a_coarser_stride_is_added_then_convolved_if_asked_for():
+    """As often as `merges` says; the tensors of that come on top of the others."""
+    plain, merging = (TinyDet(TinyDetConfig(merges=merges)) for merges in (0, 2))
+    names = {name.rpartition(".")[0] for name in merging.state_dict().keys() - plain.state_dict()}
+    assert names == {f"merge{at}.{block}.{part}" for at in (8, 16) for block, part in NEW}
+    images = torch.rand(1, 3, 64, 96)
+    with torch.no_grad():
+        before = merging.eval()(images)
+        merging.get_parameter("merge16.1.0.weight").mul_(2)
+        after = merging(images)
+        merging.get_parameter("merge8.1.0.weight").mul_(2)
+        at_last = merging(images)
+    at8 = 8 * 12
+    assert not torch.allclose(before[:, :at8], after[:, :at8])
+    assert not torch.allclose(before[:, at8:], after[:, at8:])
+    assert not torch.allclose(after[:, :at8], at_last[:, :at8])
+    assert torch.equal(after[:, at8:], at_last[:, at8:])
+
+
+@pytest.mark.parametrize("merges", [-1, 17, 1.0, True, "1"])
+def test_merges_are_a_number(merges):
+    with pytest.raises(ValueError, match="merges must be a number from 0 to 16"):
+        TinyDetConfig(merges=merges)
+
+
 def test_two_by_two_pixels_become_channels_and_no_pictures_stay_none():
     images = torch.rand(2, 3, 8, 12)
     assert torch.equal(_two_by_two(images), torch.nn.functional.pixel_unshuffle(images, 2))

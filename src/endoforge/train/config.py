@@ -61,7 +61,7 @@ class TrainConfig:
     The word packaged stands for the weights that come with EndoForge."""
 
     model: ModelName = "tinydet"
-    """What to train: tinydet has 0.48 million parameters, middet 1.27 and bigdet 3.95 million."""
+    """What to train: tinydet has 0.48 million parameters, middet 1.25 and bigdet 3.95 million."""
 
     epochs: int = 1
     """Times that every training frame is seen; with --simulate, equal parts of --steps."""

@@ -18,7 +18,7 @@ from tests.conftest import enlivened
 
 from .conftest import CONFIG, HEIGHT, WIDTH, train
 
-TWO_CLASSES = replace(CONFIG, classes=("flat", "stalked"))
+TWO_CLASSES = replace(CONFIG, classes=("flat", "stalked"), merges=1)
 
 
 @pytest.mark.parametrize("size", [(WIDTH, HEIGHT), (40, 24)], ids=["even", "odd"])

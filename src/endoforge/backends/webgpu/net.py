@@ -35,8 +35,8 @@ def raw_output(model: TinyDet, images: Tensor, run: Pass) -> Tensor:
     at8 = apply("down8", apply("stem", images.permute(0, 3, 1, 2)))
     at16 = apply("down16", at8)
     at32 = apply("down32", at16)
-    at16 = _add_upsampled(at16, apply("up16", at32))
-    at8 = _add_upsampled(at8, apply("up8", at16))
+    at16 = apply("merge16", _add_upsampled(at16, apply("up16", at32)))
+    at8 = apply("merge8", _add_upsampled(at8, apply("up8", at16)))
     cells = [
         apply(name, x)[:, : model.config.num_outputs].flatten(2).transpose(1, 2)
         for name, x in (("head8", at8), ("head16", at16))
