@@ -19,7 +19,7 @@ from endoforge.datagen.generate import generate
 from endoforge.sim.lumen import Lumen
 from endoforge.view import live_recording
 from endoforge.view.commands import run_command
-from endoforge.view.from_viewers import Drag, SeedChoice, SpeedChoice, Steer, Switch
+from endoforge.view.from_viewers import Drag, SeedChoice, SpeedStep, Steer, Switch
 from tests.plain_ranges import PLAIN
 
 from .conftest import SEED
@@ -136,7 +136,7 @@ def test_a_data_run_that_is_ended_goes_on_by_datagen_resume(watch, tmp_path):
 def test_a_steered_recording_is_valid_and_says_that_no_seed_gives_it(watch, tmp_path):
     watched = watch()
     session = watched.session
-    run_command(session, SpeedChoice(4.0))
+    run_command(session, SpeedStep(2))
     run_command(session, Switch("record"))
     session.steer("me", Steer(forward=1, yaw=0.4))
     watched.until(lambda: session.last_recording.frames >= 4)
@@ -174,7 +174,7 @@ def test_a_steered_recording_is_valid_and_says_that_no_seed_gives_it(watch, tmp_
 
 def test_recording_stops_at_max_frames(watch):
     watched = watch(max_frames=3)
-    run_command(watched.session, SpeedChoice(4.0))
+    run_command(watched.session, SpeedStep(2))
     run_command(watched.session, Switch("record"))
     run_dir = recorded(watched)
     assert len(index_root(run_dir).frames) == 3
@@ -238,7 +238,7 @@ def test_a_folder_that_cant_be_written_is_told(watch, tmp_path):
 def test_closing_the_session_finishes_the_recording(watch):
     watched = watch()
     session = watched.session
-    run_command(session, SpeedChoice(4.0))
+    run_command(session, SpeedStep(2))
     run_command(session, Switch("record"))
     watched.until(lambda: session.last_recording.frames >= 2)
     session.close()
@@ -267,7 +267,7 @@ def test_a_recording_at_standstill_ends(watch, monkeypatch):
     monkeypatch.setattr(live_recording, "MOST_STILL_S", 2.0)
     watched = watch()
     session = watched.session
-    run_command(session, SpeedChoice(4.0))
+    run_command(session, SpeedStep(2))
     run_command(session, Switch("autopilot"))
     run_command(session, Switch("record"))
     run_dir = recorded(watched)
@@ -281,7 +281,7 @@ def test_a_recording_at_standstill_ends(watch, monkeypatch):
 def test_a_recording_has_a_cap_though_nobody_gives_one(watch, monkeypatch):
     monkeypatch.setattr(live_recording, "MOST_FRAMES", 3)
     watched = watch()
-    run_command(watched.session, SpeedChoice(4.0))
+    run_command(watched.session, SpeedStep(2))
     run_command(watched.session, Switch("record"))
     assert len(index_root(recorded(watched)).frames) == 3
     assert any("recording ended, since it has 3 frames" in text for text in watched.texts())

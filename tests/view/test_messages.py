@@ -14,14 +14,13 @@ from endoforge.view import from_viewers, to_viewers
 from endoforge.view.commands import SWITCHES
 from endoforge.view.from_viewers import (
     FROM_VIEWER,
-    SPEEDS,
     Ack,
     Drag,
     SecondChoice,
     SeedChoice,
     Seek,
     SeekStep,
-    SpeedChoice,
+    SpeedStep,
     Steer,
     Switch,
     Switchable,
@@ -42,7 +41,7 @@ SCRIPT = "\n".join(path.read_text(encoding="utf-8") for path in SCRIPTS)
         ('{"type": "ack", "frame": 7}', Ack(7)),
         ('{"type": "switch", "what": "pause"}', Switch("pause")),
         ('{"type": "threshold", "which": "iou", "by": -1}', ThresholdStep("iou", -1.0)),
-        ('{"type": "speed", "speed": 2}', SpeedChoice(2.0)),
+        ('{"type": "speed", "by": 1}', SpeedStep(1)),
         ('{"type": "seed", "seed": null}', SeedChoice(None)),
         ('{"type": "seed", "seed": "18446744073709551615"}', SeedChoice(2**64 - 1)),
         ('{"type": "seed", "seed": 3}', SeedChoice(3)),
@@ -114,10 +113,10 @@ LESS_DEEP = "[" * 500 + "]" * 500
         ),
         ('{"type": "weights", "name": null}', "weights: name must be a text"),
         ('{"type": "second", "name": ["a"]}', "second: name must be a text"),
-        ('{"type": "speed", "speed": 3}', "speed: speed must be one of 0.25, 0.5, 1.0, 2.0, 4.0"),
-        ('{"type": "speed", "speed": true}', "speed: speed must be one of"),
-        ('{"type": "speed", "speed": ' + LESS_DEEP + "}", "speed: speed must be one of"),
-        ('{"type": "speed", "speed": ' + DIGITS + "}", "speed: speed must be one of"),
+        ('{"type": "speed", "by": 5}', "speed: by must be one of -4, -3, -2, -1, 0, 1, 2, 3, 4"),
+        ('{"type": "speed", "by": true}', "speed: by must be one of"),
+        ('{"type": "speed", "by": ' + LESS_DEEP + "}", "speed: by must be one of"),
+        ('{"type": "speed", "by": ' + DIGITS + "}", "speed: by must be one of"),
         ('{"type": "seed"}', "seed: seed is missing"),
         ('{"type": "seed", "seed": -1}', "seed: seed must be a whole number from 0 to 2^64 - 1"),
         ('{"type": "seed", "seed": "1e3"}', "seed: seed must be a whole number from 0 to 2^64 - 1"),
@@ -164,8 +163,6 @@ def test_what_the_page_sends_is_known_here():
     }
     assert set(re.findall(r'press\("(\w+)"\)', SCRIPT)) == set(get_args(Switchable))
     assert set(re.findall(r'move\("(\w+)", ', SCRIPT)) == set(get_args(Threshold))
-    [speeds] = re.findall(r"SPEEDS = \[([^\]]*)\]", SCRIPT)
-    assert tuple(map(float, speeds.split(","))) == SPEEDS
 
 
 def test_every_switch_has_its_command():

@@ -237,7 +237,7 @@ COMMANDS: list[tuple[dict[str, Any], str, Any, Any]] = [
     ({"type": "switch", "what": "camera"}, "world.camera", "endoscope", "free"),
     ({"type": "switch", "what": "pause"}, "world.paused", False, True),
     ({"type": "switch", "what": "pause"}, "world.paused", True, False),
-    ({"type": "speed", "speed": 4}, "world.speed", 1, 4),
+    ({"type": "speed", "by": 2}, "world.speed", 1, 4),
     ({"type": "switch", "what": "truth"}, "truth.shown", False, True),
     ({"type": "switch", "what": "newest_first"}, "rates.newest_first", False, True),
     ({"type": "threshold", "which": "objectness", "by": 0.05}, "detector.objectness", 0.3, 0.35),
@@ -330,7 +330,7 @@ def test_the_state_is_due_again_and_again_and_soon_after_a_change():
 
 BAD_MESSAGES = [
     "no json", "[]", "3", "{}", '{"type": "fly"}', '{"type": "switch", "what": "rm"}',
-    '{"type": "speed", "speed": 3}', '{"type": "speed", "speed": true}',
+    '{"type": "speed", "by": 5}', '{"type": "speed", "by": true}',
     '{"type": "threshold", "which": "objectness", "by": "x"}',
     '{"type": "threshold", "which": "objectness", "by": NaN}',
     '{"type": "seed", "seed": -1}', '{"type": "seed", "seed": 18446744073709551616}',
@@ -456,7 +456,7 @@ def test_a_seed_is_flown_from_a_moment_on(viewer):
 
 def test_steering_takes_the_scope_and_ends_with_silence(site, viewer):
     world = site.session.shared.world
-    viewer.send(type="speed", speed=4)
+    viewer.send(type="speed", by=2)
     viewer.send(type="steer", forward=1)
     viewer.until(lambda: any("steered by hand" in text for text in viewer.events))
     viewer.until(lambda: not viewer.state["world"]["autopilot"])
@@ -643,7 +643,7 @@ def _heard(socket, said):
 
 
 def test_runs_and_their_thumbnails(viewer, site, tmp_path):
-    viewer.send(type="speed", speed=4)
+    viewer.send(type="speed", by=2)
     viewer.switch("record")
     viewer.until(lambda: viewer.state["recorder"]["frames"] >= 3)
     viewer.switch("record")

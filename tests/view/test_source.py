@@ -38,7 +38,7 @@ from endoforge.view.from_viewers import (
     Seek,
     SeekStep,
     SourceChoice,
-    SpeedChoice,
+    SpeedStep,
     Switch,
     Switchable,
 )
@@ -153,10 +153,19 @@ def test_a_file_can_be_sought_through_and_stepped(tmp_path, look_at):
         run_command(site.session, FrameStep(-1))
         site.until(lambda number=number: site.shown[1] == number)
     assert site.state().world.paused
-    run_command(site.session, SpeedChoice(4.0))
+    run_command(site.session, SpeedStep(2))
     site.press("pause")
     site.until(lambda: site.shown == (1.967, 59))
     assert site.state().world.speed == 4.0
+
+
+def test_steps_of_speed_add_up_and_end_at_the_slowest_and_the_fastest(tmp_path, look_at):
+    """Presses that follow each other before the page has heard of the first."""
+    site = look_at(save_video(tmp_path / "clip.mp4", 60, fps=30))
+    site.until(lambda: site.seen)
+    for by, speed in ((1, 2.0), (1, 4.0), (1, 4.0), (-1, 2.0), (-4, 0.25), (-1, 0.25)):
+        run_command(site.session, SpeedStep(by))
+        assert site.state().world.speed == speed
 
 
 def test_a_loop_of_a_file_shows_its_part_again_and_again(tmp_path, look_at):
@@ -171,7 +180,7 @@ def test_a_loop_of_a_file_shows_its_part_again_and_again(tmp_path, look_at):
     site.until(lambda: site.shown[1] == 10)
     assert site.state().world.loop == Loop(10 / 30, 40 / 30)
     site.seen.clear()
-    run_command(site.session, SpeedChoice(4.0))
+    run_command(site.session, SpeedStep(2))
     site.press("pause")
     site.until(lambda: len(site.seen) > 70)
     numbers = [number for _, number in site.seen]
@@ -439,7 +448,7 @@ def test_only_the_newest_picture_of_a_camera_is_shown(look_at, camera):
         with pytest.raises(UserError, match="is live: there is only now"):
             run_command(site.session, leap)
     with pytest.raises(UserError, match="is live: it has its own speed"):
-        run_command(site.session, SpeedChoice(2.0))
+        run_command(site.session, SpeedStep(1))
     camera.breaks.set()
 
 

@@ -6,13 +6,14 @@ from dataclasses import replace
 from endoforge.core.checks import MAX_SEED
 from endoforge.core.errors import UserError
 from endoforge.view.from_viewers import (
+    SPEEDS,
     FrameStep,
     SecondChoice,
     SeedChoice,
     Seek,
     SeekStep,
     SourceChoice,
-    SpeedChoice,
+    SpeedStep,
     Switch,
     Switchable,
     ThresholdStep,
@@ -36,8 +37,8 @@ def run_command(session: Session, command: ViewCommand) -> None:
                 SWITCHES[what](session)
             case ThresholdStep():
                 _move_threshold(session, command)
-            case SpeedChoice(speed):
-                _set_speed(session, speed)
+            case SpeedStep(by):
+                _change_speed(session, by)
             case Seek(seconds):
                 _seek(session, seconds)
             case SeekStep(seconds):
@@ -89,7 +90,10 @@ def _step(session: Session, by: int) -> None:
     session.source.step(by)
 
 
-def _set_speed(session: Session, speed: float) -> None:
+def _change_speed(session: Session, by: int) -> None:
+    shown = session.source or _world(session)
+    place = SPEEDS.index(shown.speed) + by
+    speed = SPEEDS[max(0, min(place, len(SPEEDS) - 1))]
     if session.source is None:
         _world(session).speed = speed
     else:

@@ -34,6 +34,7 @@ Whose = Literal["first", "second"]
 """Detectors that look at a frame."""
 
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0)
+"""How many times as fast as the wall's a clock can go."""
 MOST_FRAME = 2**53
 """JavaScript counts no further; at 60 Hz that takes millions of years."""
 MOST_DRAG_PX = 4000.0
@@ -66,10 +67,6 @@ def _within(most: float, value: Any) -> float:
 def _axis(value: Any) -> float:
     """A number, cut to -1..1."""
     return max(-1.0, min(1.0, _number(value)))
-
-
-def _speed(value: Any) -> float:
-    return float(_choice(SPEEDS, value))
 
 
 def _frame(value: Any) -> int:
@@ -130,11 +127,11 @@ class ThresholdStep:
 
 
 @dataclass(frozen=True)
-class SpeedChoice:
-    """How many times as fast as the wall's the world's clock is to go, one of SPEEDS."""
+class SpeedStep:
+    """The clock of what is shown is to go faster or slower, by so many of SPEEDS."""
 
     type: ClassVar = "speed"
-    speed: Annotated[float, _speed]
+    by: Annotated[int, partial(_choice, tuple(range(1 - len(SPEEDS), len(SPEEDS))))]
 
 
 @dataclass(frozen=True)
@@ -229,7 +226,7 @@ class SecondChoice:
 ViewCommand = (
     Switch
     | ThresholdStep
-    | SpeedChoice
+    | SpeedStep
     | SeedChoice
     | Seek
     | SeekStep

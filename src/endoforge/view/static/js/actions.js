@@ -3,7 +3,6 @@
 import { seekBy, stepBy } from "./playbar.js";
 import { saveClip, savePicture, shareLink, toggleBoxes, toggleFullScreen } from "./sharing.js";
 
-export const SPEEDS = [0.25, 0.5, 1, 2, 4];
 const STEP = 0.05;
 const SEEK_S = 5;
 const MOST_SEED = 2n ** 64n - 1n;
@@ -30,8 +29,8 @@ export function makeActions(page) {
     "iou-down": move("iou", -STEP),
     "iou-up": move("iou", STEP),
     whose: () => page.comparison.switchWhose(),
-    slower: () => changeSpeed(page, -1),
-    faster: () => changeSpeed(page, 1),
+    slower: () => connection.send({ type: "speed", by: -1 }),
+    faster: () => connection.send({ type: "speed", by: 1 }),
     "seek-back": () => seekBy(page, -SEEK_S),
     "seek-on": () => seekBy(page, SEEK_S),
     "frame-back": () => stepBy(page, -1),
@@ -48,16 +47,6 @@ export function makeActions(page) {
     link: () => shareLink(page.state, page.events),
     "steer-pad": () => page.pad.toggle(),
   };
-}
-
-function changeSpeed(page, by) {
-  if (!page.state) return;
-  const { world } = page.state;
-  const now = SPEEDS.indexOf(world.speed);
-  const next = SPEEDS[Math.max(0, Math.min(SPEEDS.length - 1, (now < 0 ? 2 : now) + by))];
-  if (next === world.speed) return;
-  world.speed = next; // a second press before the answer goes one further
-  page.connection.send({ type: "speed", speed: next });
 }
 
 /**
