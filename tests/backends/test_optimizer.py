@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from endoforge.backends.optimizer import Muon, Optimizer, orthogonal
+from endoforge.backends.optimizer import (
+    Muon,
+    Optimizer,
+    few_kernels,
+    few_operations,
+    orthogonal,
+)
 from endoforge.backends.recipe import WEIGHT_DECAY, muon_scale
 from endoforge.detect.tinydet import MODELS, TinyDet, TinyDetConfig, hidden_kernels
 
@@ -22,6 +28,16 @@ def near_orthogonal(matrix):
     for _ in range(5):
         values = 3.4445 * values - 4.7750 * values**3 + 2.0315 * values**5
     return left * values @ right
+
+
+@pytest.mark.parametrize("iterate", [few_kernels, few_operations])
+@pytest.mark.parametrize("weakest", [1.0, 1e-2, 1e-4])
+def test_both_ways_to_iterate_agree_however_weak_a_direction_is(iterate, weakest):
+    left, _, right = torch.linalg.svd(random(3, 8, 72), full_matrices=False)
+    values = torch.logspace(0, np.log10(weakest), 8)
+    start = left * (values / values.norm()) @ right
+    for one, matrix in zip(iterate(start), start, strict=True):
+        assert np.allclose(one, near_orthogonal(matrix.double().numpy()), atol=1e-3)
 
 
 @pytest.mark.parametrize("shape", [(6, 40), (40, 6), (16, 16), (1, 9)])
