@@ -45,10 +45,12 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, Any]]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _threads() -> Iterator[None]:
-    """Kernels are compiled for a number of threads: here for the one of the other tests."""
+def _as_others_are() -> Iterator[None]:
+    """Kernels are compiled for a number of threads: here for the one of the other tests. Nor do
+    workers stand back for these, as Ray has them by nice: they would wait for minutes."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("QD_CPU_MAX_NUM_THREADS", str(os.cpu_count()))
+        patch.setenv("RAY_worker_niceness", "0")
         yield
 
 
