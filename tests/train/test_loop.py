@@ -8,14 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from endoforge.backends import views
 from endoforge.core.errors import UserError
-from endoforge.data.mosaic import make_mosaics
 from endoforge.evaluate.config import EvalConfig
 from endoforge.report.eval_command import run_eval
 from endoforge.train import loop
 from endoforge.train.loop import train
-from endoforge.train.schedule import PLAIN_EPOCHS, learning_rate
+from endoforge.train.schedule import learning_rate
 from endoforge.train.watch import score_of
 
 FILES = ["tinydet.safetensors", "tinydet_best.safetensors"]
@@ -129,24 +127,6 @@ def test_painted_it_goes_on_as_if_never_stopped(small_config, uninterrupted, rec
         train(small_config(paint=0.7))
     train(small_config(paint=0.7))
     assert_same_training(tmp_path / "checkpoints", whole)
-
-
-def test_all_but_the_last_ten_epochs_have_mosaics_if_they_begin_from_nothing(
-    small_config, recorder, monkeypatch, tmp_path
-):
-    made = []
-
-    def counting(*given, windows):
-        made.append(len(recorder.epochs) + 1)
-        return make_mosaics(*given, windows=windows)
-
-    monkeypatch.setattr(views, "make_mosaics", counting)
-    first = train(small_config(epochs=PLAIN_EPOCHS + 2))
-    assert made == [1] * 5 + [2] * 5  # of each of the five steps
-    made.clear()
-    start, folder = str(first.checkpoint), str(tmp_path / "on top")
-    train(small_config(epochs=PLAIN_EPOCHS + 2, demo_checkpoint=start, ckpt_dir=folder))
-    assert made == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from endoforge.train.schedule import learning_rate, mosaic_epochs
+from endoforge.train.schedule import learning_rate
 
 
 def rates(scheduler, num_steps):
@@ -38,20 +38,3 @@ def test_a_long_training_warms_up_for_two_hundred_steps():
     assert found[0] == pytest.approx(1 / 200)
     assert found[99] == pytest.approx(0.5, rel=1e-3)
     assert max(found) == found[199]
-
-
-@pytest.mark.parametrize(
-    ("num_epochs", "from_nothing", "simulated", "expected"),
-    [
-        (60, True, False, 50),
-        (10, True, False, 0),
-        (3, True, False, 0),
-        (60, False, False, 0),
-        (60, True, True, 0),
-    ],
-)
-def test_mosaics_are_for_recorded_frames_and_from_nothing(
-    num_epochs, from_nothing, simulated, expected
-):
-    found = mosaic_epochs(num_epochs, from_nothing=from_nothing, simulated=simulated)
-    assert found == expected

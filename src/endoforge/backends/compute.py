@@ -38,7 +38,6 @@ class Compute(Protocol):
         batch_size: int,
         group: Group,
         painted: float = 0.0,
-        mosaic_epochs: int = 0,
         muon: bool = True,
     ) -> Backend:
         """Make a backend to train on; `batch_size` is that of whole batches, of all processes.
@@ -73,7 +72,6 @@ class TorchCompute:
         batch_size: int,
         group: Group,
         painted: float = 0.0,
-        mosaic_epochs: int = 0,
         muon: bool = True,
     ) -> Backend:
         return TorchBackend(
@@ -83,7 +81,6 @@ class TorchCompute:
             batch_size=batch_size,
             group=group,
             painted=painted,
-            mosaic_epochs=mosaic_epochs,
             muon=muon,
         )
 

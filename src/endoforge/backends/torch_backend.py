@@ -52,7 +52,6 @@ class TorchBackend:
         batch_size: int,
         group: Group | None = None,
         painted: float = 0.0,
-        mosaic_epochs: int = 0,
         muon: bool = True,
     ) -> None:
         torch.backends.cudnn.deterministic = True
@@ -60,7 +59,7 @@ class TorchBackend:
             keep_freed_memory()
         self.model_config = model_config
         self._device = device
-        self._chance = Chance(seed, device, painted, mosaic_epochs)
+        self._chance = Chance(seed, device, painted)
         self._batch_size = batch_size
         self._group = group or Group()
         model = build_tinydet(model_config, seed)

@@ -6,10 +6,8 @@ import torch
 from torch import Generator, Tensor
 
 from endoforge.backends.base import BatchView
-from endoforge.backends.ghost_norm import group_sizes
 from endoforge.data.augment import Draws, Views, augment, draw_chances, noise_tile, seeded_generator
 from endoforge.data.loader import Batch
-from endoforge.data.mosaic import choose_windows, draw_mosaics, make_mosaics
 from endoforge.data.paint import draw_paint, paint, paint_fields
 from endoforge.detect.assign import assign_cells
 from endoforge.detect.boxes import Cells, make_cells, to_pixels
@@ -22,17 +20,13 @@ from endoforge.detect.tinydet import TinyDetConfig
 class Chance:
     """What a training's seed draws for its batches, brought to a device together with them.
 
-    A share `painted` of the pictures get a surface, and as many a light, of `data.paint`; in the
-    first `mosaic_epochs` some are mosaics.
+    A share `painted` of the pictures get a surface, and as many a light, of `data.paint`.
     """
 
-    def __init__(
-        self, seed: int, device: torch.device, painted: float = 0.0, mosaic_epochs: int = 0
-    ) -> None:
+    def __init__(self, seed: int, device: torch.device, painted: float = 0.0) -> None:
         self.seed = seed
         self._device = device
         self._painted = painted
-        self._mosaic_epochs = mosaic_epochs
         self._tiles: dict[tuple[str, tuple[int, int]], Tensor] = {}
 
     def inputs(self, batch: Batch, epoch: int, step: int) -> list[Tensor]:
@@ -44,20 +38,19 @@ class Chance:
         image_hw = (batch.images.shape[1], batch.images.shape[2])
         generator = seeded_generator(self.seed, epoch, step)
         draws = draw_chances(batch.num_all, image_hw, generator).rows(batch.rows)
-        given = [draws.own, draws.noise_at]
+        given = [
+            batch.images,
+            batch.boxes,
+            batch.classes,
+            batch.num_boxes,
+            draws.own,
+            draws.noise_at,
+        ]
         kept = [self._kept("noise", noise_tile, image_hw)]
         if self._painted > 0:
             given.append(draw_paint(batch.num_all, self._painted, generator)[batch.rows])
             kept.append(self._kept("paint", paint_fields, image_hw))
-        boxed = [
-            one.to(self._device, non_blocking=True)
-            for one in (batch.images, batch.boxes, batch.classes, batch.num_boxes)
-        ]
-        if epoch < self._mosaic_epochs:
-            chance = draw_mosaics(batch.num_all, generator)[batch.rows]
-            windows = choose_windows(chance, image_hw, group_sizes(len(chance)))
-            boxed[:] = make_mosaics(*boxed, windows=windows.to(self._device))
-        return [*boxed, *(tensor.to(self._device, non_blocking=True) for tensor in given), *kept]
+        return [*(tensor.to(self._device, non_blocking=True) for tensor in given), *kept]
 
     def _kept(
         self,

@@ -191,13 +191,13 @@ def warp_boxes(
     corners = corners * warp.scale[:, None, None] + warp.shift[:, None, None]
     moved = torch.cat([corners.amin(2), corners.amax(2)], dim=2)  # a mirror swaps the corners
     clipped = moved.clamp(0, 1)
-    in_view = area(clipped)
+    in_view = _area(clipped)
     if cut is not None:
         cut = cut[:, None].expand_as(clipped)
-        in_view = in_view - area(common(clipped, cut))
+        in_view = in_view - _area(_common(clipped, cut))
         clipped = _without(clipped, cut)
     counted = torch.arange(boxes.shape[1], device=boxes.device) < num_boxes[:, None]
-    kept = counted & (in_view >= LEAST_AREA_LEFT * area(moved))
+    kept = counted & (in_view >= LEAST_AREA_LEFT * _area(moved))
     # Kept ones to the front, in their order, without a mask as an index: what a mask picks has a
     # shape that depends on values, for which a GPU would have to wait.
     order = torch.argsort((~kept).to(torch.uint8), dim=1, stable=True)
@@ -267,7 +267,7 @@ def _about(middle: float, spread: float, chance: Tensor) -> Tensor:
     return _between(middle - spread, middle + spread, chance)
 
 
-def common(boxes: Tensor, others: Tensor) -> Tensor:
+def _common(boxes: Tensor, others: Tensor) -> Tensor:
     """The overlap of boxes (..., 4) with others, as boxes; without area where there is none."""
     low = torch.maximum(boxes[..., :2], others[..., :2])
     return torch.cat([low, torch.maximum(low, torch.minimum(boxes[..., 2:], others[..., 2:]))], -1)
@@ -287,6 +287,5 @@ def _without(boxes: Tensor, cut: Tensor) -> Tensor:
     return torch.cat([torch.minimum(new_low, high), torch.maximum(new_high, low)], dim=-1)
 
 
-def area(boxes: Tensor) -> Tensor:
-    """The areas (...) of boxes (..., 4)."""
+def _area(boxes: Tensor) -> Tensor:
     return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])

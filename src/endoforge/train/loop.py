@@ -30,7 +30,7 @@ from endoforge.train.debug import draw_batch
 from endoforge.train.facts import StartWeights, load_start, training_facts, with_classes
 from endoforge.train.output_files import outputs_of
 from endoforge.train.reports import EpochReport, Pace, Plan, Sink, StepReport
-from endoforge.train.schedule import learning_rate, mosaic_epochs
+from endoforge.train.schedule import learning_rate
 from endoforge.train.sinks import build_sinks, outcome_to
 from endoforge.train.sources import TrainingSource, training_source
 from endoforge.train.state import TrainState
@@ -90,9 +90,6 @@ def prepare(
         batch_size=config.batch_size,
         group=group,
         painted=config.paint,
-        mosaic_epochs=mosaic_epochs(
-            config.epochs, from_nothing=start is None, simulated=config.simulate
-        ),
         # Muon has all directions of a layer move alike, and so undoes what given weights know.
         muon=start is None,
     )

@@ -1,4 +1,4 @@
-"""The learning rate, a pure function of the step, and which epochs have mosaics."""
+"""The learning rate: a pure function of the step."""
 
 import math
 
@@ -6,9 +6,6 @@ from endoforge.train.config import Scheduler
 
 WARM_UP_STEPS = 200
 """4e-3 after so many steps gave a better detector than without, and than 1e-3 (docs/log.md)."""
-PLAIN_EPOCHS = 10
-"""So many epochs at the end have no mosaics, for a detector to learn pictures as they come (as
-Ultralytics' `close_mosaic`)."""
 
 
 def learning_rate(
@@ -26,12 +23,3 @@ def learning_rate(
     if scheduler == "linear":
         return share * (start + (end - start) * done)
     return share * (end + (start - end) * (1 + math.cos(math.pi * done)) / 2)
-
-
-def mosaic_epochs(num_epochs: int, *, from_nothing: bool, simulated: bool) -> int:
-    """The number of epochs, the first ones, of which half of the pictures are mosaics.
-
-    They make more of few pictures, and a simulator's are new each time; what begins from given
-    weights comes out worse with them (docs/log.md).
-    """
-    return max(0, num_epochs - PLAIN_EPOCHS) if from_nothing and not simulated else 0

@@ -40,13 +40,12 @@ class WebGpuBackend:
         seed: int,
         adapter: Adapter,
         painted: float = 0.0,
-        mosaic_epochs: int = 0,
         muon: bool = True,
     ) -> None:
         open_device(adapter)
         self.model_config = model_config
         self._adapter = adapter
-        self._chance = Chance(seed, CPU, painted, mosaic_epochs)
+        self._chance = Chance(seed, CPU, painted)
         model = build_tinydet(model_config, seed).eval()
         self._divisor = model.required_divisor
         self._learner = Learner(model, muon=muon)

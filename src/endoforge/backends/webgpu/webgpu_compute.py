@@ -37,7 +37,6 @@ class WebGpuCompute:
         batch_size: int,  # noqa: ARG002 - every size is compiled alike
         group: Group,
         painted: float = 0.0,
-        mosaic_epochs: int = 0,
         muon: bool = True,
     ) -> Backend:
         if group.size > 1:
@@ -45,12 +44,7 @@ class WebGpuCompute:
         from endoforge.backends.webgpu.backend import WebGpuBackend
 
         return WebGpuBackend(
-            model_config,
-            seed=seed,
-            adapter=self._adapter,
-            painted=painted,
-            mosaic_epochs=mosaic_epochs,
-            muon=muon,
+            model_config, seed=seed, adapter=self._adapter, painted=painted, muon=muon
         )
 
     def net(self, model: TinyDet) -> Net:
