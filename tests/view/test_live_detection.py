@@ -401,3 +401,24 @@ def test_it_detects_on_webgpu_what_it_detects_on_torch(webgpu, checkpoint, livel
     assert len(found[0]) > 0
     assert np.allclose(found[0].boxes, found[1].boxes, atol=1e-4)
     assert np.allclose(found[0].scores, found[1].scores, atol=1e-4)
+
+
+class ForgottenAtOnce(Detecting):
+    """What it found is taken back by another thread at once, as when the colon changes."""
+
+    @property
+    def found(self):
+        return None
+
+    @found.setter
+    def found(self, _value):
+        pass
+
+
+def test_a_colon_that_changes_while_one_counts_ends_nothing(keeper, events, colon):
+    """The thread that detects died of it, and nothing was found any more."""
+    work = ForgottenAtOnce(keeper, events, most_hz=lambda: MOST_HZ)
+    work._detect(frame_of(colon))
+    assert work.error is None
+    counted = work.score.counts(work.setting)
+    assert counted.tp + counted.fn == 1

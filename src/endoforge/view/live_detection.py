@@ -156,7 +156,8 @@ class Detecting(threading.Thread):
             self.rate.add(time.perf_counter() - started)
             second = self.second
             beside = second.look_at(frame) if second is not None else None
-            self.found = self._sighting(frame, detector, detections, beside)
+            # Another thread may `forget` it at any moment, so what follows has its own.
+            seen = self.found = self._sighting(frame, detector, detections, beside)
         except Exception as error:
             self.found = None
             text = f"the detector failed: {type(error).__name__}: {error}"
@@ -171,8 +172,8 @@ class Detecting(threading.Thread):
         if not isinstance(frame, WorldFrame):
             return
         if not again:
-            self._count(frame, self.found, second)
-        self.lesions.add(frame, self.found, self._tracking.seconds)
+            self._count(frame, seen, second)
+        self.lesions.add(frame, seen, self._tracking.seconds)
 
     def _count(self, frame: WorldFrame, seen: Sighting, second: SecondDetector | None) -> None:
         """Count what was found; with two detectors apart from what each found alone, so that both
