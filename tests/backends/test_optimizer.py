@@ -30,14 +30,14 @@ def near_orthogonal(matrix):
     return left * values @ right
 
 
-@pytest.mark.parametrize("iterate", [few_kernels, few_operations])
+@pytest.mark.parametrize(("iterate", "off"), [(few_kernels, 1e-4), (few_operations, 1e-3)])
 @pytest.mark.parametrize("weakest", [1.0, 1e-2, 1e-4])
-def test_both_ways_to_iterate_agree_however_weak_a_direction_is(iterate, weakest):
+def test_both_ways_to_iterate_agree_however_weak_a_direction_is(iterate, off, weakest):
     left, _, right = torch.linalg.svd(random(3, 8, 72), full_matrices=False)
     values = torch.logspace(0, np.log10(weakest), 8)
     start = left * (values / values.norm()) @ right
     for one, matrix in zip(iterate(start), start, strict=True):
-        assert np.allclose(one, near_orthogonal(matrix.double().numpy()), atol=1e-3)
+        assert np.allclose(one, near_orthogonal(matrix.double().numpy()), atol=off)
 
 
 @pytest.mark.parametrize("shape", [(6, 40), (40, 6), (16, 16), (1, 9)])

@@ -1,5 +1,7 @@
 """The optimizer on torch: Muon for the kernels of hidden layers, AdamW for all else."""
 
+from functools import reduce
+
 import torch
 from torch import Tensor, nn
 
@@ -115,21 +117,21 @@ def few_kernels(start: Tensor) -> Tensor:
 
 
 def few_operations(start: Tensor) -> Tensor:
-    """The same but for rounding; of C, nine times R for most kernels, in two products alone.
+    """The same but for rounding, on products of R by R: for most kernels C is nine times R.
 
-    Each iterate is a polynomial in `start @ start.mT` times `start`. What is multiplied to get to
-    the next one depends on that product alone, and commutes with it.
+    Each iterate is a polynomial in `start @ start.mT` times `start`. The factor from one to the
+    next is a polynomial in the same product, and so commutes with it.
     """
     first, third, fifth = NEWTON_SCHULZ
     squares = start @ start.mT
-    factors = torch.eye(start.shape[1], device=start.device).expand_as(squares)
-    for left in reversed(range(NEWTON_SCHULZ_STEPS)):
+    factors: list[Tensor] = []
+    for _ in range(NEWTON_SCHULZ_STEPS):
+        if factors:
+            squares = factors[-1] @ squares @ factors[-1]
         factor = torch.baddbmm(squares, squares, squares, beta=third, alpha=fifth)
         factor.diagonal(dim1=1, dim2=2).add_(first)
-        factors = factor @ factors
-        if left:
-            squares = factor @ squares @ factor
-    return factors @ start
+        factors.append(factor)
+    return reduce(torch.matmul, factors) @ start
 
 
 def _as_matrix(kernel: Tensor) -> Tensor:
