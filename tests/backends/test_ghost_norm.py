@@ -22,7 +22,7 @@ from endoforge.backends.ghost_norm import (
 from endoforge.backends.group import Group
 from endoforge.backends.torch_backend import TorchBackend
 from endoforge.data.loader import Batch, Shard
-from endoforge.detect.tinydet import TinyDetConfig
+from endoforge.detect.tinydet import TinyDet, TinyDetConfig, doubled
 
 CPU = torch.device("cpu")
 
@@ -113,7 +113,7 @@ def test_running_statistics_follow_the_mean_of_the_groups(num_rows):
     norm = norm_of()
     x = torch.randn(num_rows, 5, 7, 3) * 2 + 1
     model = with_ghost_norms(nn.Sequential(copy.deepcopy(norm)))
-    seen = SeenStatistics(model)
+    seen = SeenStatistics(model, CPU)
     for _ in range(2):
         seen.forget()
         model(x)
@@ -124,6 +124,32 @@ def test_running_statistics_follow_the_mean_of_the_groups(num_rows):
         expected = 0.97 * before + 0.03 * torch.stack(of_groups).mean(0)
         assert torch.allclose(model.get_submodule("0").get_buffer(name), expected, atol=1e-5), name
     assert int(model.get_submodule("0").get_buffer("num_batches_tracked")) == 1
+
+
+def test_no_convolution_has_its_images_turned(monkeypatch):
+    """Channels first or last, both ways: each that isn't as the next one wants it is a copy."""
+    monkeypatch.setattr(nn.functional, "interpolate", lambda x, **_: doubled(x))
+    plain = TinyDet(TinyDetConfig(widths=(8, 8, 8, 8), head_width=8, merges=1))
+    plain.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = with_ghost_norms(plain)
+    given, got_back = {}, {}
+
+    def watch(name, convolution):
+        convolution.register_forward_hook(lambda _, images, __: given.update({name: images[0]}))
+        convolution.register_full_backward_hook(
+            lambda _, __, slopes: got_back.update({name: slopes[0]})
+        )
+
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Conv2d):
+            watch(name, module)
+    images = torch.rand(48, 3, 64, 96, requires_grad=True).to(memory_format=torch.channels_last)
+    model(images).square().sum().backward()
+    assert len(given) == len(got_back) == 19
+    for output in ("head8.1", "head16.1"):  # parts of one row of cells
+        del got_back[output]
+    for one in (*given.values(), *got_back.values()):
+        assert one.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_in_evaluation_it_is_a_batch_norm():

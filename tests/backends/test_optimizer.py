@@ -4,13 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from endoforge.backends.optimizer import (
-    Muon,
-    Optimizer,
-    few_kernels,
-    few_operations,
-    orthogonal,
-)
+from endoforge.backends.muon import ByShape, Muon, Padded, orthogonal
+from endoforge.backends.optimizer import Optimizer
 from endoforge.backends.recipe import WEIGHT_DECAY, muon_scale
 from endoforge.detect.tinydet import MODELS, TinyDet, TinyDetConfig, hidden_kernels
 
@@ -30,14 +25,26 @@ def near_orthogonal(matrix):
     return left * values @ right
 
 
-@pytest.mark.parametrize(("iterate", "off"), [(few_kernels, 1e-4), (few_operations, 1e-3)])
 @pytest.mark.parametrize("weakest", [1.0, 1e-2, 1e-4])
-def test_both_ways_to_iterate_agree_however_weak_a_direction_is(iterate, off, weakest):
+def test_the_iteration_holds_however_weak_a_direction_is(weakest):
     left, _, right = torch.linalg.svd(random(3, 8, 72), full_matrices=False)
     values = torch.logspace(0, np.log10(weakest), 8)
     start = left * (values / values.norm()) @ right
-    for one, matrix in zip(iterate(start), start, strict=True):
-        assert np.allclose(one, near_orthogonal(matrix.double().numpy()), atol=off)
+    for one, matrix in zip(orthogonal(start), start, strict=True):
+        assert np.allclose(one, near_orthogonal(matrix.double().numpy()), atol=1e-3)
+
+
+def test_matrices_padded_to_one_shape_are_stepped_as_those_of_one_shape_are():
+    shapes = [(4, 9), (4, 9), (6, 40), (16, 16), (40, 6)]
+    row = random(sum(rows * columns for rows, columns in shapes))
+    expected = [
+        near_orthogonal(part.view(shape).double().numpy()) * muon_scale(*shape)
+        for part, shape in zip(row.split([r * c for r, c in shapes]), shapes, strict=True)
+    ]
+    for matrices in (ByShape(shapes), Padded(shapes, CPU)):
+        steps = matrices.steps(row).split([one.size for one in expected])
+        for one, wanted in zip(steps, expected, strict=True):
+            assert np.allclose(one.view(wanted.shape), wanted, atol=2e-3)
 
 
 @pytest.mark.parametrize("shape", [(6, 40), (40, 6), (16, 16), (1, 9)])
@@ -58,28 +65,24 @@ def test_what_is_nothing_stays_nothing():
 
 
 def test_muon_steps_along_orthogonal_momentum():
-    kernels = [
-        torch.nn.Parameter(random(*shape, seed=n))
-        for n, shape in enumerate([(8, 3, 3, 3), (12, 4, 1, 1), (8, 3, 3, 3)])
-    ]
-    kernels[2].data = kernels[2].data.to(memory_format=torch.channels_last)
-    before = [kernel.detach().double().numpy().copy() for kernel in kernels]
-    momenta = [np.zeros_like(one) for one in before]
-    muon = Muon(kernels)
+    shapes = [(8, 27), (8, 27), (12, 4)]
+    sizes = [rows * columns for rows, columns in shapes]
+    row = random(sum(sizes))
+    expected, momentum = row.double().numpy(), np.zeros(len(row))
+    muon = Muon(row, shapes)
     for step in range(3):
-        for number, kernel in enumerate(kernels):
-            kernel.grad = random(*kernel.shape, seed=10 * step + number)
-        muon.step(0.1)
-        for number, kernel in enumerate(kernels):
-            gradient = random(*kernel.shape, seed=10 * step + number).double().numpy()
-            momenta[number] = 0.95 * momenta[number] + gradient
-            ahead = (gradient + 0.95 * momenta[number]).reshape(len(gradient), -1)
-            moved = near_orthogonal(ahead) * muon_scale(*ahead.shape)
-            kept = (1 - 0.1 * WEIGHT_DECAY) * before[number]
-            before[number] = kept - 0.1 * moved.reshape(kept.shape)
-    for kernel, momentum, expected, own in zip(kernels, muon.momenta, before, momenta, strict=True):
-        assert np.allclose(kernel.detach(), expected, atol=1e-4)
-        assert np.allclose(momentum, own, atol=1e-5)
+        gradients = random(len(row), seed=1 + step)
+        muon.step(gradients, 0.1)
+        momentum = 0.95 * momentum + gradients.double().numpy()
+        ahead = gradients.double().numpy() + 0.95 * momentum
+        parts = np.split(ahead, np.cumsum(sizes)[:-1])
+        moved = [
+            near_orthogonal(part.reshape(shape)).ravel() * muon_scale(*shape)
+            for part, shape in zip(parts, shapes, strict=True)
+        ]
+        expected = (1 - 0.1 * WEIGHT_DECAY) * expected - 0.1 * np.concatenate(moved)
+    assert np.allclose(row, expected, atol=2e-4)
+    assert np.allclose(muon.momentum, momentum, atol=1e-5)
 
 
 def test_a_step_is_as_long_as_muon_scale_says():
@@ -109,19 +112,47 @@ def test_kernels_decay_but_norms_and_biases_do_not():
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
     optimizer.set_lr(0.5)
+    optimizer.gather()
     optimizer.step()
     for name, parameter in model.named_parameters():
         kept = 1 - 0.5 * WEIGHT_DECAY if parameter.ndim > 1 else 1.0
         assert torch.allclose(parameter, kept * before[name], atol=1e-7), name
 
 
-def test_parameters_without_gradients_stay():
-    model = TinyDet(SMALL)
-    before = [one.detach().clone() for one in model.parameters()]
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_each_parameter_goes_against_its_own_gradient(memory_format):
+    """However it lies in memory, and wherever in the row."""
+    model = TinyDet(SMALL).to(memory_format=memory_format)  # type: ignore[call-overload]
     optimizer = Optimizer(model, CPU)
-    optimizer.set_lr(0.5)
+    named = dict(model.named_parameters())
+    before = {name: one.detach().clone() for name, one in named.items()}
+    for number, parameter in enumerate(named.values()):
+        parameter.grad = random(*parameter.shape, seed=number)
+    optimizer.set_lr(1e-3)
+    optimizer.gather()
     optimizer.step()
-    assert all(map(torch.equal, before, model.parameters()))
+    for name, parameter in named.items():
+        slope = parameter.grad
+        moved = parameter.detach() - before[name]
+        if name in hidden_kernels(model):
+            ahead = (1.95 * slope).permute(0, 2, 3, 1).flatten(1).double().numpy()
+            wanted = near_orthogonal(ahead) * muon_scale(*ahead.shape)
+            moved_rows = moved.permute(0, 2, 3, 1).flatten(1).double().numpy()
+            kept = 1e-3 * WEIGHT_DECAY * before[name].permute(0, 2, 3, 1).flatten(1).numpy()
+            assert np.allclose(moved_rows + kept, -1e-3 * wanted, atol=1e-5), name
+        else:  # AdamW's first step has the sign of the slope alone
+            assert torch.allclose(moved, -1e-3 * slope.sign(), atol=2e-4), name
+
+
+def test_without_gradients_there_is_nothing_to_go_by():
+    model = TinyDet(SMALL)
+    optimizer = Optimizer(model, CPU)
+    optimizer.gradients.fill_(1)
+    optimizer.gather()
+    assert not optimizer.gradients.any()
+    next(iter(model.parameters())).grad = torch.zeros_like(next(iter(model.parameters())))
+    with pytest.raises(AssertionError, match="some parameters have a gradient, others don't"):
+        optimizer.gather()
 
 
 def test_a_state_is_taken_over_in_place():

@@ -1,7 +1,5 @@
 """AdamW by PyTorch's function; its class imports a compiler, seconds that no CPU needs."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 from torch.optim.adamw import adamw
@@ -10,30 +8,28 @@ from endoforge.backends.recipe import ADAM_BETAS, ADAM_EPSILON, WEIGHT_DECAY
 
 
 class AdamW:
-    """AdamW (Loshchilov and Hutter 2019), which leaves biases and norms undecayed.
+    """AdamW (Loshchilov and Hutter 2019) of a row of numbers, (N,) float32.
 
-    `state` has the number of steps and the two moments of each parameter. They are made here, not
-    by the first step, so that a recorded step finds them.
+    The first `num_decaying` decay, the others don't. `moments` are the rows of what it remembers,
+    by their names, and `num_steps` the numbers of steps of these two parts, () each. All are made
+    here, not by the first step, so that a recorded step finds them.
     """
 
-    def __init__(self, parameters: Sequence[Tensor], device: torch.device) -> None:
+    def __init__(self, row: Tensor, num_decaying: int) -> None:
+        device = row.device
         on_gpu = device.type == "cuda"
         self._fused = device.type in ("cpu", "cuda")
         self._capturable = on_gpu
         # What a recorded step reads must lie on the device.
         self.lr: float | Tensor = torch.zeros((), device=device) if on_gpu else 0.0
-        self.groups = [
-            ([one for one in parameters if one.ndim > 1], WEIGHT_DECAY),
-            ([one for one in parameters if one.ndim <= 1], 0.0),
+        counts = torch.zeros(2, device=device if self._fused else "cpu")
+        self.num_steps = counts.unbind()
+        self.moments = {name: torch.zeros_like(row) for name in ("exp_avg", "exp_avg_sq")}
+        self._row = row
+        self._parts = [
+            (slice(0, num_decaying), WEIGHT_DECAY),
+            (slice(num_decaying, len(row)), 0.0),
         ]
-        self.state: dict[Tensor, dict[str, Tensor]] = {
-            parameter: {
-                "step": torch.zeros((), device=device if self._fused else "cpu"),
-                "exp_avg": torch.zeros_like(parameter),
-                "exp_avg_sq": torch.zeros_like(parameter),
-            }
-            for parameter in parameters
-        }
 
     def set_lr(self, lr: float) -> None:
         """Set the learning rate of the steps to come."""
@@ -43,17 +39,16 @@ class AdamW:
             self.lr = lr
 
     @torch.no_grad()
-    def step(self) -> None:
-        """Move every parameter that has a gradient."""
-        for parameters, weight_decay in self.groups:
-            moved: list[Tensor] = [one for one in parameters if one.grad is not None]
+    def step(self, gradients: Tensor) -> None:
+        """Move the row by its `gradients` (N,)."""
+        for (part, weight_decay), num_steps in zip(self._parts, self.num_steps, strict=True):
             adamw(
-                moved,
-                [one.grad for one in moved if one.grad is not None],
-                [self.state[one]["exp_avg"] for one in moved],
-                [self.state[one]["exp_avg_sq"] for one in moved],
+                [self._row[part]],
+                [gradients[part]],
+                [self.moments["exp_avg"][part]],
+                [self.moments["exp_avg_sq"][part]],
                 [],
-                [self.state[one]["step"] for one in moved],
+                [num_steps],
                 fused=self._fused,
                 capturable=self._capturable,
                 amsgrad=False,

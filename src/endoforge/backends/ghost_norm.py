@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from endoforge.backends.rows import lay_in_a_row
+
 GHOST_ROWS = 16
 """Rows that are normalised together. A batch of 64 is four groups, whether one process has all of
 them or four have one each; so steps of any number of processes are alike but for rounding."""
@@ -77,17 +79,17 @@ class GhostBatchNorm(nn.BatchNorm2d):
 
 
 def _groups_to_channels(x: Tensor, groups: int) -> Tensor:
-    """(G * R, C, H, W) to (R, G * C, H, W)."""
+    """(G * R, C, H, W) to (R, G * C, H, W), channels last in memory, as convolutions want them."""
     _, channels, height, width = x.shape
-    apart = x.reshape(groups, -1, channels, height, width)
-    return apart.transpose(0, 1).reshape(-1, groups * channels, height, width)
+    pixels = x.permute(0, 2, 3, 1).reshape(groups, -1, height, width, channels)
+    return pixels.permute(1, 2, 3, 0, 4).flatten(3).permute(0, 3, 1, 2)
 
 
 def _channels_to_groups(x: Tensor, groups: int) -> Tensor:
-    """(R, G * C, H, W) to (G * R, C, H, W)."""
+    """(R, G * C, H, W) to (G * R, C, H, W), channels last in memory."""
     rows, _, height, width = x.shape
-    apart = x.reshape(rows, groups, -1, height, width)
-    return apart.transpose(0, 1).reshape(groups * rows, -1, height, width)
+    pixels = x.permute(0, 2, 3, 1).reshape(rows, height, width, groups, -1)
+    return pixels.permute(3, 0, 1, 2, 4).flatten(0, 1).permute(0, 3, 1, 2)
 
 
 def with_ghost_norms(model: nn.Module) -> nn.Module:
@@ -100,17 +102,20 @@ def with_ghost_norms(model: nn.Module) -> nn.Module:
 
 
 class SeenStatistics:
-    """What all ghost norms of a model have seen since they last forgot it.
+    """What all ghost norms of a model have seen since they last forgot it, side by side in the row
+    `sums`.
 
-    Their running statistics follow it with the momentum that all of them share.
+    Their running statistics, in a row of the same order, follow it with the momentum that all of
+    them share.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, device: torch.device) -> None:
         norms = [module for module in model.modules() if isinstance(module, GhostBatchNorm)]
-        self.sums = [norm.seen for norm in norms]
-        self._running = [
-            norm.get_buffer(name) for norm in norms for name in ("running_mean", "running_var")
-        ]
+        self.sums = lay_in_a_row([norm.seen for norm in norms], device)
+        self.running = lay_in_a_row(
+            [norm.get_buffer(name) for norm in norms for name in ("running_mean", "running_var")],
+            device,
+        )
         self._counts = [norm.get_buffer("num_batches_tracked") for norm in norms]
         [momentum] = {norm.momentum for norm in norms}
         assert momentum is not None
@@ -119,11 +124,10 @@ class SeenStatistics:
     @torch.no_grad()
     def forget(self) -> None:
         """Begin a new batch."""
-        torch._foreach_zero_(self.sums)
+        self.sums.zero_()
 
     @torch.no_grad()
     def follow(self, num_rows: Tensor) -> None:
         """Move the running statistics towards those of the batch, of `num_rows` rows in all."""
-        batch = [one for pair in torch._foreach_div(self.sums, num_rows) for one in pair.unbind()]
-        torch._foreach_lerp_(self._running, batch, self._momentum)
+        self.running.lerp_(self.sums / num_rows, self._momentum)
         torch._foreach_add_(self._counts, 1)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, autocast, nn
+from torch import Tensor, autocast
 
 from endoforge.backends.arrays import Arrays, to_arrays, to_tensors
 from endoforge.backends.base import BatchView, StepResult
@@ -17,6 +17,7 @@ from endoforge.backends.group import Group
 from endoforge.backends.heap import keep_freed_memory
 from endoforge.backends.optimizer import Optimizer
 from endoforge.backends.recipe import MAX_GRADIENT_NORM, average_decay
+from endoforge.backends.rows import lay_in_a_row
 from endoforge.backends.side_stream import LateNumber, SideStream
 from endoforge.backends.views import Chance, as_batch_view, cells_of, make_views, part_of
 from endoforge.data.loader import Batch
@@ -66,10 +67,14 @@ class TorchBackend:
         model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._averaged = copy.deepcopy(model).eval()
         self._model = with_ghost_norms(model)
-        self._seen = SeenStatistics(self._model)
+        self._seen = SeenStatistics(self._model, device)
         self._num_steps = 0
         self._num_rows, self._share = torch.zeros(2, device=device).unbind()
         self._optimizer = Optimizer(self._model, device, muon=muon)
+        averages = dict(self._averaged.named_parameters())
+        self._averages = lay_in_a_row([averages[name] for name in self._optimizer.names], device)
+        statistics = [one for one in self._averaged.buffers() if one.is_floating_point()]
+        self._average_statistics = lay_in_a_row(statistics, device)
         self._side = SideStream(device)
         self._graphs: dict[tuple[torch.Size, ...], TensorFunction] = {}
 
@@ -150,8 +155,10 @@ class TorchBackend:
             own = forward(*part_of(inputs, rows))
             own[0].backward()  # type: ignore[no-untyped-call]
             sums += own.detach()
+        self._optimizer.gather()
         loss = DetectionLoss(*self._add_up(sums).unbind())
-        self._descend(loss.num_positive.clamp(min=1))
+        if self._group.size > 1 or len(inputs[0]) > 0:
+            self._descend(loss.num_positive.clamp(min=1))
         self._seen.follow(self._num_rows)
         self._follow()
         return loss.total, loss.mean_iou
@@ -202,11 +209,8 @@ class TorchBackend:
         """Add up, over all processes and in place, gradients, what norms saw, and `sums`."""
         if self._group.size == 1:
             return sums
-        for parameter in self._model.parameters():
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-        # One flat tensor: a sum over processes costs its latency, whatever its size.
-        own = [_as_it_lies(one) for one in (sums, *self._seen.sums, *self._gradients())]
+        # One row: a sum over processes costs its latency, whatever its size.
+        own = [sums, self._seen.sums, self._optimizer.gradients]
         total = self._group.add_up(torch.cat(own))
         torch._foreach_copy_(own, torch.split(total, [len(one) for one in own]))
         return sums
@@ -214,31 +218,19 @@ class TorchBackend:
     @torch.no_grad()
     def _descend(self, num_positive: Tensor) -> None:
         """Take the optimizer's step by gradients of a loss that is a sum over positive cells."""
-        torch._foreach_div_(self._gradients(), num_positive)
-        nn.utils.clip_grad_norm_(self._model.parameters(), MAX_GRADIENT_NORM)
+        gradients = self._optimizer.gradients.div_(num_positive)
+        # As torch's clip_grad_norm_, which wants a list of parameters.
+        gradients *= (MAX_GRADIENT_NORM / (gradients.norm() + 1e-6)).clamp(max=1)
         self._optimizer.step()
-
-    def _gradients(self) -> list[Tensor]:
-        return [one.grad for one in self._model.parameters() if one.grad is not None]
 
     @torch.no_grad()
     def _follow(self) -> None:
-        """Move the averaged weights, and norms' statistics, towards the present ones.
-
-        All in three kernels, not three a tensor.
-        """
-        nets = (self._averaged, self._model)
-        averages, present = (list(net.state_dict().values()) for net in nets)
-        floats = [number for number, one in enumerate(averages) if one.is_floating_point()]
-        moving = [averages[number] for number in floats]
-        ahead = torch._foreach_sub([present[number] for number in floats], moving)
-        torch._foreach_mul_(ahead, self._share)
-        torch._foreach_add_(moving, ahead)
-
-
-def _as_it_lies(tensor: Tensor) -> Tensor:
-    """View a dense tensor as one row, in the order of its memory."""
-    return tensor.as_strided((tensor.numel(),), (1,))
+        """Move the averaged weights, and norms' statistics, towards the present ones."""
+        for average, present in (
+            (self._averages, self._optimizer.parameters),
+            (self._average_statistics, self._seen.running),
+        ):
+            average.lerp_(present, self._share)
 
 
 def has_bfloat16(device: torch.device) -> bool:

@@ -119,6 +119,7 @@ def test_without_muon_steps_are_torchs_adamw():
         learner._numbers.write(np.array([1e-2, 0, *corrections], np.float32))
         with settings():
             learner._apply_gradients()
+        optimizer.gather()
         optimizer.step()
     moved = learner.parameters.read()
     for name, parameter in model.named_parameters():
