@@ -10,8 +10,9 @@ from endoforge.detect.tinydet import (
     PatchConv,
     TinyDet,
     TinyDetConfig,
-    _two_by_two,
     build_tinydet,
+    doubled,
+    two_by_two,
 )
 from endoforge.train.config import ModelName
 
@@ -125,8 +126,17 @@ def test_merges_are_a_number(merges):
 
 def test_two_by_two_pixels_become_channels_and_no_pictures_stay_none():
     images = torch.rand(2, 3, 8, 12)
-    assert torch.equal(_two_by_two(images), torch.nn.functional.pixel_unshuffle(images, 2))
+    pixels = two_by_two(images)
+    assert torch.equal(pixels[:, :12], torch.nn.functional.pixel_unshuffle(images, 2))
+    assert pixels.shape == (2, 16, 4, 6)
+    assert not pixels[:, 12:].any()
     assert TinyDet()(torch.zeros(0, 3, 64, 96)).shape == (0, 96 + 24, 1 + NUM_EDGE_CHANNELS)
+
+
+def test_a_gpu_doubles_pixels_as_all_else_does_and_keeps_channels_last():
+    coarse = torch.rand(2, 3, 5, 4).to(memory_format=torch.channels_last)
+    assert torch.equal(doubled(coarse), torch.nn.functional.interpolate(coarse, scale_factor=2.0))
+    assert doubled(coarse).is_contiguous(memory_format=torch.channels_last)
 
 
 def test_models_by_name_keep_to_their_sizes():
@@ -143,10 +153,10 @@ def test_models_by_name_keep_to_their_sizes():
     )
 
 
-def test_the_first_convolution_is_the_same_of_twelve_channels():
+def test_the_first_convolution_is_the_same_of_two_by_two_pixels():
     """As a GPU computes it, and as every other device does."""
     convolution = PatchConv(3, 5, 6, 4, 2, bias=False).double()
     images = torch.rand(2, 3, 24, 32, dtype=torch.float64)
-    kernel = torch.nn.functional.pixel_unshuffle(convolution.weight, 2)
-    by_twelve = torch.nn.functional.conv2d(_two_by_two(images), kernel, stride=2, padding=1)
-    assert torch.allclose(by_twelve, convolution(images), atol=1e-12)
+    pixels, kernel = two_by_two(images), two_by_two(convolution.weight)
+    by_four = torch.nn.functional.conv2d(pixels, kernel, stride=2, padding=1)
+    assert torch.allclose(by_four, convolution(images), atol=1e-12)

@@ -143,9 +143,9 @@ class PatchConv(nn.Conv2d):
     def forward(self, images: Tensor) -> Tensor:
         if images.device.type != "cuda":
             return super().forward(images)
-        kernel = functional.pixel_unshuffle(self.weight, 2)
+        kernel = two_by_two(self.weight)
         stride, padding = self.stride[0] // 2, int(self.padding[0]) // 2
-        return functional.conv2d(_two_by_two(images), kernel, self.bias, stride, padding)
+        return functional.conv2d(two_by_two(images), kernel, self.bias, stride, padding)
 
 
 class ResidualBlock(nn.Module):
@@ -282,24 +282,32 @@ def _stage(num_in: int, num_out: int, num_blocks: int) -> nn.Sequential:
     return nn.Sequential(ConvBlock(num_in, num_out, stride=2), *blocks)
 
 
-def _two_by_two(images: Tensor) -> Tensor:
+def two_by_two(images: Tensor) -> Tensor:
     """(B, C, H, W) to (B, 4 * C, H / 2, W / 2), channels last in memory.
 
-    As `nn.PixelUnshuffle`, which refuses a batch of no pictures and puts channels first.
+    Channels of zeros come after them, to a multiple of CHANNELS_AT_ONCE.
     """
     batch, channels, height, width = images.shape
     pairs = images.reshape(batch, channels, height // 2, 2, width // 2, 2)
-    rows = pairs.permute(0, 2, 4, 1, 3, 5).reshape(batch, height // 2, width // 2, 4 * channels)
-    return rows.permute(0, 3, 1, 2)
+    pixels = pairs.permute(0, 2, 4, 1, 3, 5).flatten(3)
+    padded = functional.pad(pixels, (0, -pixels.shape[3] % CHANNELS_AT_ONCE))
+    return padded.permute(0, 3, 1, 2)
+
+
+def doubled(coarse: Tensor) -> Tensor:
+    """Each pixel four times, (B, C, H, W) to (B, C, 2 * H, 2 * W), channels last in memory.
+
+    As `interpolate` gives it, but its gradient is a plain sum: on CUDA that of `interpolate` adds
+    in no fixed order.
+    """
+    batch, channels, height, width = coarse.shape
+    pixels = coarse.permute(0, 2, 3, 1)[:, :, None, :, None]
+    twice = pixels.expand(-1, -1, 2, -1, 2, -1).reshape(batch, 2 * height, 2 * width, channels)
+    return twice.permute(0, 3, 1, 2)
 
 
 def _add_upsampled(fine: Tensor, coarse: Tensor) -> Tensor:
     """`coarse` at twice its size on top of `fine`; where `fine` is odd, the overhang is cut."""
-    batch, channels, height, width = coarse.shape
-    if coarse.device.type == "cuda":
-        # The gradient of this is a plain sum; on CUDA that of `interpolate` adds in no fixed order.
-        twice = coarse[:, :, :, None, :, None].expand(-1, -1, -1, 2, -1, 2)
-        doubled = twice.reshape(batch, channels, 2 * height, 2 * width)
-    else:
-        doubled = functional.interpolate(coarse, scale_factor=2.0)
-    return fine + doubled[..., : fine.shape[-2], : fine.shape[-1]]
+    on_gpu = coarse.device.type == "cuda"
+    twice = doubled(coarse) if on_gpu else functional.interpolate(coarse, scale_factor=2.0)
+    return fine + twice[..., : fine.shape[-2], : fine.shape[-1]]
