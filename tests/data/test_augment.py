@@ -14,6 +14,7 @@ from endoforge.data.augment import (
     Warp,
     augment,
     blur_,
+    blurred,
     draw_chances,
     flip,
     noise_tile,
@@ -180,6 +181,16 @@ def test_blur_spreads_a_point_and_keeps_its_light():
     assert torch.allclose(images[1, 2, 4:7, 4:7], half[:, None] * half)
     assert torch.equal(images[2], point[2])
     assert torch.allclose(images.sum((2, 3)), torch.ones(3, 3))
+
+
+@pytest.mark.parametrize("size", [(HEIGHT, WIDTH), (8, 8)])
+def test_a_gpu_blurs_copies_as_all_else_blurs_in_place(size):
+    images, chance = torch.rand(5, 3, *size), torch.tensor([1.0, 0.9, 0.7, 0.5, 0.0])
+    before = images.clone()
+    copies = blurred(images, chance)
+    assert torch.equal(images, before)
+    assert torch.allclose(copies, blur_(images, chance), atol=1e-6)
+    assert blurred(images[:0], chance[:0]).shape == (0, 3, *size)
 
 
 def test_the_boxes_left_come_first_in_their_order_then_zeros():
