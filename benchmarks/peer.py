@@ -1,5 +1,5 @@
-"""TinyDet beside Ultralytics' YOLO11n and YOLO26n: parameters, and images per second of a training
-step (forward, loss, backward, AdamW; TinyDet's augmentation too), on the same machine in one run.
+"""Our detectors beside Ultralytics': parameters, and images per second of a training step (forward,
+loss, backward, optimizer; ours' augmentation too), on the same machine in one run.
 
 The peer is no dependency of EndoForge: `pip install ultralytics` into an environment that has
 EndoForge too, and run this there. Steps of the nets are timed in turn, so that what else the
@@ -24,9 +24,8 @@ from endoforge.backends.torch_backend import TorchBackend
 from endoforge.bench.train_speed import random_batch
 from endoforge.core.sizes import parse_size
 from endoforge.data.loader import Batch
-from endoforge.detect.tinydet import TinyDet, TinyDetConfig
+from endoforge.detect.tinydet import MODELS, TinyDet
 
-PEERS = ("yolo11n", "yolo26n")
 WARM_UP = 3
 
 
@@ -56,9 +55,9 @@ def peer_step(name: str, batch: Batch, device: torch.device) -> tuple[int, Calla
     return sum(parameter.numel() for parameter in model.parameters()), step
 
 
-def own_step(batch: Batch, device: torch.device) -> tuple[int, Callable[[], None]]:
-    """Parameters of TinyDet, and a step of it on `batch`."""
-    config = TinyDetConfig()
+def own_step(name: str, batch: Batch, device: torch.device) -> tuple[int, Callable[[], None]]:
+    """Parameters of one of ours, and a step of it on `batch`."""
+    config = MODELS[name]
     backend = TorchBackend(config, seed=0, device=device, batch_size=batch.num_all)
     numbers = iter(range(10**9))
 
@@ -81,6 +80,8 @@ def seconds_of(step: Callable[[], None], repeats: int, device: torch.device) -> 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=["tinydet", "middet"])
+    parser.add_argument("--peers", nargs="+", default=["yolo11n", "yolo26n"])
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--size", default="256x256")
     parser.add_argument("--rounds", type=int, default=7)
@@ -89,8 +90,8 @@ def main() -> None:
     batch = random_batch(
         arguments.batch_size, parse_size(arguments.size, "--size"), Group(), device
     )
-    steps = {"tinydet": own_step(batch, device)}
-    steps |= {name: peer_step(name, batch, device) for name in PEERS}
+    steps = {name: own_step(name, batch, device) for name in arguments.models}
+    steps |= {name: peer_step(name, batch, device) for name in arguments.peers}
     repeats = 20 if device.type == "cuda" else 1
     for _, step in steps.values():
         seconds_of(step, WARM_UP, device)
@@ -108,7 +109,10 @@ def main() -> None:
         "batch_size": arguments.batch_size,
         "parameters": {name: number for name, (number, _) in steps.items()},
         "train_images_per_s": {name: round(rate, 1) for name, rate in rates.items()},
-        "times_the_peer": {name: round(rates["tinydet"] / rates[name], 2) for name in PEERS},
+        "times_the_peer": {
+            own: {peer: round(rates[own] / rates[peer], 2) for peer in arguments.peers}
+            for own in arguments.models
+        },
     }
     print(json.dumps(result))
 

@@ -1,4 +1,4 @@
-"""Images per second of training steps (augmentation, forward, loss, backward, AdamW), data in
+"""Images per second of training steps (augmentation, forward, loss, backward, optimizer), data in
 memory; and their share of the limit, the network's operations as products of matrices, which each
 process measures in turn with its steps.
 
@@ -14,7 +14,7 @@ from endoforge.backends.devices import describe_device, pick_device
 from endoforge.backends.group import joined
 from endoforge.bench.train_speed import measure_training
 from endoforge.core.sizes import parse_size
-from endoforge.detect.tinydet import TinyDet, TinyDetConfig
+from endoforge.detect.tinydet import MODELS, TinyDet
 
 WARM_UP, STEPS = 8, 40
 
@@ -22,6 +22,7 @@ WARM_UP, STEPS = 8, 40
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--model", choices=MODELS, default="tinydet")
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--size", default="320x192")
     arguments = parser.parse_args()
@@ -33,6 +34,7 @@ def main() -> None:
             batch_size=arguments.batch_size,
             warm_up=WARM_UP,
             repeats=STEPS,
+            config=MODELS[arguments.model],
             group=group,
         )
         result = {
@@ -40,9 +42,10 @@ def main() -> None:
             "version": __version__,
             "device": describe_device(device),
             "processes": group.size,
+            "model": arguments.model,
             "input": arguments.size,
             "batch_size": arguments.batch_size,
-            "parameters": sum(p.numel() for p in TinyDet(TinyDetConfig()).parameters()),
+            "parameters": sum(p.numel() for p in TinyDet(MODELS[arguments.model]).parameters()),
             "train_images_per_s": round(speed.images_per_second, 1),
             "limit_gflop_per_s": round(speed.near_limit.limit / 1e9, 1),
             "share_of_limit": round(speed.near_limit.share, 3),

@@ -33,6 +33,7 @@ def measure_training(
     batch_size: int,
     warm_up: int,
     repeats: int,
+    config: TinyDetConfig | None = None,
     group: Group | None = None,
 ) -> TrainSpeed:
     """Measure a TinyDet; `size` is (width, height), `batch_size` that of each process of `group`.
@@ -41,10 +42,11 @@ def measure_training(
     after `warm_up` of them, in turn with the floor of the network's operations.
     """
     group = group or Group()
+    config = config or TinyDetConfig()
     at_once = 1 if device.type == "cpu" else STEPS_AT_ONCE_GPU
-    operations = count_operations(TinyDetConfig(), size, batch_size=batch_size, training=True)
+    operations = count_operations(config, size, batch_size=batch_size, training=True)
     [near_limit] = measure_near_limit(
-        [_steps(device, size, batch_size, group, at_once)],
+        [_steps(config, device, size, batch_size, group, at_once)],
         operations * at_once,
         device=device,
         dtype=torch.bfloat16 if has_bfloat16(device) else torch.float32,
@@ -55,11 +57,16 @@ def measure_training(
 
 
 def _steps(
-    device: torch.device, size: tuple[int, int], batch_size: int, group: Group, at_once: int
+    config: TinyDetConfig,
+    device: torch.device,
+    size: tuple[int, int],
+    batch_size: int,
+    group: Group,
+    at_once: int,
 ) -> Callable[[], float]:
     """Make a function that makes `at_once` training steps and waits for the last."""
     backend = TorchBackend(
-        TinyDetConfig(), seed=0, device=device, batch_size=batch_size * group.size, group=group
+        config, seed=0, device=device, batch_size=batch_size * group.size, group=group
     )
     batch = random_batch(batch_size, size, group, device)
     numbers = itertools.count()
