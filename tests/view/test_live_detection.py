@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 import time
+from threading import Event
 
 import numpy as np
 import pytest
@@ -217,6 +218,36 @@ def test_a_detector_that_throws_is_told_once_and_tried_again(
     until(lambda: work.found is not None and work.reading().error is None)
     assert detector.seen is last.rgb
     assert texts(events, "info")[-1] == "the detector works again"
+
+
+def test_what_is_forgotten_while_it_is_looked_for_is_never_shown(
+    work, colon, detector, monkeypatch
+):
+    """As when the colon changes: the detector is still at a picture of the one before."""
+    at_it, go_on, detect = Event(), Event(), detector.detect
+
+    def slowly(frame):
+        at_it.set()
+        assert go_on.wait(10)
+        return detect(frame)
+
+    monkeypatch.setattr(detector, "detect", slowly)
+    heard = Event()
+    work.on_found = heard.set
+    work.frames.put(frame_of(colon, 1))
+    assert at_it.wait(10)
+    work.frames.put(frame_of(colon, 2))
+    work.forget_pictures()
+    go_on.set()
+    assert heard.wait(10)
+    assert work.found is None
+    assert detector.calls == 1, "nor is the picture that waited looked at"
+    work.again()
+    later = frame_of(colon, 3)
+    work.frames.put(later)
+    until(lambda: work.found is not None)
+    assert detector.seen is later.rgb
+    assert detector.calls == 2
 
 
 def test_what_is_found_is_counted_once_a_frame(work, colon, detector):

@@ -63,8 +63,10 @@ class Detecting(threading.Thread):
         """Other detectors that viewers want: they are loaded by the thread that detects."""
         self._ended = threading.Event()
         self._last: LiveFrame | None = None
+        self._forgetting = threading.Lock()
+        self._times_forgotten = 0
         self._tracking = LiveTracking()
-        self._is_new = False
+        self._tracked_since = 0
         self.setting = ""
         """With what the last frame was looked at, in words."""
 
@@ -88,10 +90,18 @@ class Detecting(threading.Thread):
             self.frames.put(self._last)
 
     def forget(self) -> None:
-        """Take back what was found: the detector, or the colon, is another one now."""
-        self.found = None
-        self._is_new = True
+        """Take back what was found, or is being looked for: the detector, or the colon, is another
+        one now."""
+        with self._forgetting:
+            self._times_forgotten += 1
+            self.found = None
         self.rate.clear()
+
+    def forget_pictures(self) -> None:
+        """Have nothing more to do with the pictures of before."""
+        self.frames.take(0)
+        self._last = None
+        self.forget()
 
     def choose(self, path: Path) -> None:
         """Have the detector load other weights; if they can't be, those before stay."""
@@ -149,6 +159,7 @@ class Detecting(threading.Thread):
 
     def _detect(self, frame: LiveFrame) -> None:
         again, self._last = frame is self._last, frame
+        began = self._times_forgotten
         try:
             detector = self.keeper.current()
             started = time.perf_counter()
@@ -157,7 +168,13 @@ class Detecting(threading.Thread):
             second = self.second
             beside = second.look_at(frame) if second is not None else None
             # Another thread may `forget` it at any moment, so what follows has its own.
-            seen = self.found = self._sighting(frame, detector, detections, beside)
+            if began != self._tracked_since:
+                self._tracked_since = began
+                self._tracking.forget()
+            seen = self._sighting(frame, detector, detections, beside)
+            with self._forgetting:
+                if began == self._times_forgotten:
+                    self.found = seen
         except Exception as error:
             self.found = None
             text = f"the detector failed: {type(error).__name__}: {error}"
@@ -197,9 +214,6 @@ class Detecting(threading.Thread):
         every: Detections,
         second: Comparison | None,
     ) -> Sighting:
-        if self._is_new:
-            self._is_new = False
-            self._tracking.forget()
         objectness = self.keeper.thresholds.objectness
         tracked, owners = self._tracking.follow(frame, every, objectness)
         by_kind = self.keeper.classes_are_kinds(detector)

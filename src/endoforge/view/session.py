@@ -336,8 +336,7 @@ class Session:
 
     def _forget_pictures(self) -> None:
         """What is shown from now on doesn't follow from what was shown."""
-        self.detecting.frames.take(0)
-        self.detecting.forget()
+        self.detecting.forget_pictures()
         self.encoding.forget()
 
     def _may_steer(self, world: World) -> bool:
