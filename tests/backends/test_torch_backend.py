@@ -56,6 +56,26 @@ def test_the_same_seed_and_batches_give_the_same_bytes(batch):
     assert not same(one.state_dict(), third.state_dict())
 
 
+def test_what_is_compiled_is_kept_for_the_next_start(batch, monkeypatch):
+    """PyTorch keeps no graph in which the precision of what follows is changed."""
+    monkeypatch.setattr("endoforge.detect.loss._chosen", lambda _positive: None)
+    monkeypatch.setattr("endoforge.backends.torch_backend.has_bfloat16", lambda _device: True)
+    graphs = []
+
+    def note(graph, _inputs):
+        graphs.append(graph.graph)
+        return graph.forward
+
+    model = backend()
+    compiled = torch.compile(model._forward, backend=note, dynamic=False)
+    model._learn_by(compiled, model._chance.inputs(batch, 0, 0))
+    torch.compiler.reset()
+    [graph] = graphs
+    called = {node.target for node in graph.nodes if node.op == "call_function"}
+    assert torch.conv2d in called
+    assert torch.amp.autocast_mode._enter_autocast not in called
+
+
 class OnDevice(TorchDispatchMode):
     """Refuses what a CUDA graph can't hold: tensors of Python's values, and looks at values."""
 

@@ -152,7 +152,10 @@ class TorchBackend:
         sums = torch.zeros(3, device=self._device)
         at_once = self._device.type == "cuda"
         for rows in parts_to_pass(len(inputs[0]), at_once=at_once):
-            own = forward(*part_of(inputs, rows))
+            # Around all of it, though it concerns the net alone: what is compiled with a change of
+            # it inside isn't kept for the next start.
+            with autocast(self._device.type, torch.bfloat16, enabled=has_bfloat16(self._device)):
+                own = forward(*part_of(inputs, rows))
             own[0].backward()  # type: ignore[no-untyped-call]
             sums += own.detach()
         self._optimizer.gather()
@@ -169,8 +172,7 @@ class TorchBackend:
         To go backward from the first.
         """
         views, boxes, classes, num_boxes = make_views(*inputs)
-        with autocast(self._device.type, torch.bfloat16, enabled=has_bfloat16(self._device)):
-            raw = self._model(views)
+        raw = self._model(views)
         cells = cells_of(views, self.model_config)
         loss = detection_loss(raw.float(), boxes, classes, num_boxes, cells)
         return torch.stack([loss.loss_sum, loss.overlap_sum, loss.num_positive])
