@@ -3,7 +3,6 @@
 import hashlib
 import shutil
 import time
-from threading import Event
 
 import numpy as np
 import pytest
@@ -174,7 +173,7 @@ def test_with_no_detector_at_all_the_view_goes_on(checkpoint, events, colon):
 
     keeper = Keeper(str(checkpoint), here, Thresholds(0.3, 0.5), events, none)
     work = Detecting(keeper, events, most_hz=lambda: 100)
-    work._detect(frame_of(colon))
+    look_now(work, frame_of(colon))
     assert work.found is None
     state = work.reading()
     assert state.mode == "heuristic"
@@ -202,7 +201,7 @@ def test_a_detector_that_throws_is_told_once_and_tried_again(
 ):
     detector.failure = RuntimeError("out of\nmemory")
     for number in range(5):
-        work.frames.put(frame_of(colon, number))
+        work.look_at(frame_of(colon, number))
 
         def is_seen(number: int = number) -> bool:
             return detector.calls > number
@@ -214,45 +213,123 @@ def test_a_detector_that_throws_is_told_once_and_tried_again(
     assert work.found is None
     detector.failure = None
     last = frame_of(colon, 9)
-    work.frames.put(last)
+    work.look_at(last)
     until(lambda: work.found is not None and work.reading().error is None)
     assert detector.seen is last.rgb
     assert texts(events, "info")[-1] == "the detector works again"
 
 
-def test_what_is_forgotten_while_it_is_looked_for_is_never_shown(
-    work, colon, detector, monkeypatch
-):
-    """As when the colon changes: the detector is still at a picture of the one before."""
-    at_it, go_on, detect = Event(), Event(), detector.detect
+@pytest.fixture
+def idle(keeper, events):
+    """Whose thread isn't started: what it does is done step by step."""
+    return Detecting(keeper, events, most_hz=lambda: 200)
+
+
+def look_now(work, frame=None):
+    """Do as the thread does: with a frame that comes now, or that waits."""
+    if frame is not None:
+        work.look_at(frame)
+    taken = work._take(0)
+    assert taken is not None
+    work._detect(taken)
+
+
+def while_it_looks(monkeypatch, detector, do):
+    """Have something done once, by another thread as it were, in the middle of a detection."""
+    detect, left = detector.detect, [do]
 
     def slowly(frame):
-        at_it.set()
-        assert go_on.wait(10)
+        if left:
+            left.pop()()
         return detect(frame)
 
     monkeypatch.setattr(detector, "detect", slowly)
-    heard = Event()
-    work.on_found = heard.set
-    work.frames.put(frame_of(colon, 1))
-    assert at_it.wait(10)
-    work.frames.put(frame_of(colon, 2))
-    work.forget_pictures()
-    go_on.set()
-    assert heard.wait(10)
-    assert work.found is None
-    assert detector.calls == 1, "nor is the picture that waited looked at"
-    work.again()
-    later = frame_of(colon, 3)
-    work.frames.put(later)
-    until(lambda: work.found is not None)
-    assert detector.seen is later.rgb
-    assert detector.calls == 2
+
+
+def test_what_is_forgotten_while_it_is_looked_for_is_neither_shown_nor_counted(
+    idle, colon, detector, monkeypatch
+):
+    """As when the colon changes: the detector is still at a picture of the one before."""
+    while_it_looks(monkeypatch, detector, idle.forget_pictures)
+    look_now(idle, frame_of(colon, 1))
+    assert detector.calls == 1
+    assert idle.reading().count == 0
+    assert idle.setting == ""  # nothing was counted
+    look_now(idle, frame_of(colon, 2))
+    assert idle.found is not None
+    assert idle.score.reading(idle.setting, shown=True).since_reset.tp == 1
+
+
+def test_forgotten_pictures_are_not_looked_at_again(idle, colon):
+    look_now(idle, frame_of(colon, 1))
+    idle.forget_pictures()
+    idle.again()
+    assert idle.frames.empty
+    idle.look_at(frame_of(colon, 2))
+    idle.forget_pictures()
+    assert idle._take(0) is None, "one that waited"
+    idle.look_at(frame_of(colon, 3))
+    taken = idle._take(0)
+    idle.forget_pictures()  # while weights are loaded
+    idle._detect(taken)
+    assert idle.found is None
+
+
+def test_tracks_begin_anew_after_what_was_forgotten(idle, colon, detector, monkeypatch):
+    begun = []
+    monkeypatch.setattr(idle._tracking, "forget", lambda: begun.append(detector.calls))
+    look_now(idle, frame_of(colon, 1))
+    idle.forget_pictures()
+    while_it_looks(monkeypatch, detector, idle.forget_pictures)  # once more
+    look_now(idle, frame_of(colon, 2))
+    assert begun == [2]
+    look_now(idle, frame_of(colon, 3))
+    look_now(idle, frame_of(colon, 4))
+    assert begun == [2, 3]
+
+
+def test_a_frame_is_counted_for_the_detector_that_is_wanted_by_then(
+    idle, colon, detector, monkeypatch
+):
+    """Which is changed while the one of before looks at it."""
+    counted = []
+    monkeypatch.setattr(idle.score, "add", lambda _, setting: counted.append(setting))
+
+    def change():
+        idle.keeper.thresholds = Thresholds(0.45, 0.5)
+        idle.forget()
+        idle.again()
+
+    while_it_looks(monkeypatch, detector, change)
+    look_now(idle, frame_of(colon, 1))
+    assert counted == []
+    look_now(idle)
+    assert len(counted) == 1
+    assert "objectness 0.45" in counted[0]
+
+
+def test_other_weights_look_at_the_frame_at_hand_not_at_the_one_before(
+    idle, colon, detector, monkeypatch, tmp_path
+):
+    counted = []
+    monkeypatch.setattr(idle.score, "add", lambda *_: counted.append(detector.seen))
+    monkeypatch.setattr(idle.keeper, "choose", lambda _: None)
+    first, second = frame_of(colon, 1), frame_of(colon, 2)
+    look_now(idle, first)
+    idle.look_at(second)
+    taken = idle._take(0)
+    idle._choose(tmp_path)
+    idle._detect(taken)
+    look_now(idle)
+    assert detector.seen is second.rgb
+    assert len(counted) == 2, "each frame once"
+    assert counted[0] is first.rgb
+    assert counted[1] is second.rgb
 
 
 def test_what_is_found_is_counted_once_a_frame(work, colon, detector):
     """The detection is exactly the one polyp's box: (24, 16, 48, 32) of 96 x 64."""
-    work.frames.put(frame_of(colon, 1))
+    work.look_at(frame_of(colon, 1))
     until(lambda: work.found is not None)
     assert work.found.found.hits == (True,)
     work.again()
@@ -294,7 +371,7 @@ def test_other_weights_can_be_chosen_and_broken_ones_leave_those_before(
 
 
 def test_the_view_tells_what_it_could_and_could_not_load(work, colon, lively, events, tmp_path):
-    work.frames.put(frame_of(colon))
+    work.look_at(frame_of(colon))
     until(lambda: work.found is not None)
     work.choose(tmp_path / "nothing.safetensors")
     until(lambda: any("the heuristic detector stays" in text for text in texts(events, "error")))
@@ -310,13 +387,13 @@ TWO = (0.25, 0.25, 0.5, 0.5), (0.7, 0.7, 0.9, 0.9)
 
 def test_two_detectors_count_the_same_frames_apart(work, colon, detector):
     """The first finds the polyp; the second, too, and something else. Both had counts before."""
-    work.frames.put(frame_of(colon, 1))
+    work.look_at(frame_of(colon, 1))
     until(lambda: work.found is not None)
     work.keeper._make_heuristic = lambda: FakeDetector(*TWO)
     work.choose_second(None)
     until(lambda: work.found.second is not None)
     for number in (2, 3):
-        work.frames.put(frame_of(colon, number))
+        work.look_at(frame_of(colon, number))
 
         def is_looked_at(number: int = number) -> bool:
             return bool(work.found.frame.number == number)
@@ -333,7 +410,7 @@ def test_two_detectors_count_the_same_frames_apart(work, colon, detector):
     assert second.ms_median is not None
 
     work.second.keeper.thresholds = Thresholds(0.6, 0.5)  # its second box has 0.5
-    work.frames.put(frame_of(colon, 4))
+    work.look_at(frame_of(colon, 4))
     until(lambda: work.reading().second.count == 1)
     until(lambda: work.score.reading(work.setting, shown=True).since_reset.tp == 1)
     assert work.reading().second.since_reset.fp == 0, "both begin anew"
@@ -353,7 +430,7 @@ def test_a_second_detector_that_is_broken_or_throws_leaves_the_first_alone(
     work.choose_second(None)
     until(lambda: work.second is not None)
     work.keeper._make_heuristic = FakeDetector
-    work.frames.put(frame_of(colon, 1))
+    work.look_at(frame_of(colon, 1))
     until(lambda: work.found is not None)
     assert work.reading().second.error == "the second detector failed: RuntimeError: out of memory"
     assert work.error is None
@@ -386,14 +463,14 @@ def test_detections_come_no_faster_than_they_may(colon, keeper, events, monkeypa
         def detect(self, frame):
             began.append(clock.now_s)
             clock.now_s += 0.01
-            paced.frames.put(frame_of(colon))
+            paced.look_at(frame_of(colon))
             return super().detect(frame)
 
     keeper._make_heuristic = Busy
     monkeypatch.setattr(live_detection, "time", clock)
     paced = Detecting(keeper, events, most_hz=lambda: 20)
     monkeypatch.setattr(paced, "_ended", clock)
-    paced.frames.put(frame_of(colon))
+    paced.look_at(frame_of(colon))
     paced.run()
     assert len(began) == 20
     assert np.diff(began) == pytest.approx(0.05)
@@ -420,7 +497,7 @@ def test_it_detects_on_webgpu_what_it_detects_on_torch(webgpu, checkpoint, livel
         keeper = Keeper(str(checkpoint), place, Thresholds(0.3, 0.5), events)
         work = Detecting(keeper, events, most_hz=lambda: 100)
         work.start()
-        work.frames.put(frame_of(colon))
+        work.look_at(frame_of(colon))
         until = time.monotonic() + 60
         while work.found is None and work.error is None and time.monotonic() < until:
             time.sleep(0.01)
@@ -449,7 +526,7 @@ class ForgottenAtOnce(Detecting):
 def test_a_colon_that_changes_while_one_counts_ends_nothing(keeper, events, colon):
     """The thread that detects died of it, and nothing was found any more."""
     work = ForgottenAtOnce(keeper, events, most_hz=lambda: MOST_HZ)
-    work._detect(frame_of(colon))
+    look_now(work, frame_of(colon))
     assert work.error is None
     counted = work.score.counts(work.setting)
     assert counted.tp + counted.fn == 1

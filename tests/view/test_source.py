@@ -430,13 +430,13 @@ def test_only_the_newest_picture_of_a_camera_is_shown(look_at, camera):
     camera.count = 1
     site = look_at(SECRET)
     site.until(lambda: len(site.seen) == 1)
-    put, goes_on = site.session.detecting.frames.put, threading.Event()
+    put, goes_on = site.session.detecting.look_at, threading.Event()
 
     def slow(frame: Any) -> None:
         goes_on.wait(600)
         put(frame)
 
-    site.session.detecting.frames.put = slow
+    site.session.detecting.look_at = slow
     camera.count = 2
     site.until(lambda: len(site.seen) == 2)
     camera.count = 60

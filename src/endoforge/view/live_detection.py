@@ -52,7 +52,8 @@ class Detecting(threading.Thread):
         self.choices = choices
         self.score = Score()
         self.lesions = ColonScore()
-        self.frames: Slot[LiveFrame] = Slot()
+        self.frames: Slot[tuple[int, LiveFrame]] = Slot()
+        """The newest frame, and how often pictures had been forgotten when it came."""
         self.rate = Rate()
         self.found: Sighting | None = None
         self.error: str | None = None
@@ -63,8 +64,9 @@ class Detecting(threading.Thread):
         """Other detectors that viewers want: they are loaded by the thread that detects."""
         self._ended = threading.Event()
         self._last: LiveFrame | None = None
+        self._counted: LiveFrame | None = None
         self._forgetting = threading.Lock()
-        self._times_forgotten = 0
+        self._times_forgotten = self._pictures_forgotten = 0
         self._tracking = LiveTracking()
         self._tracked_since = 0
         self.setting = ""
@@ -72,7 +74,7 @@ class Detecting(threading.Thread):
 
     def run(self) -> None:
         while not self._ended.is_set():
-            frame = self.frames.take(0.25)
+            frame = self._take(0.25)
             while not self._asked.empty():
                 self._asked.get()()
             if frame is None:
@@ -84,10 +86,16 @@ class Detecting(threading.Thread):
             pause = RETRY_S if self.error else started + 1 / self._most_hz() - time.monotonic()
             self._ended.wait(max(pause, 0.0))
 
+    def look_at(self, frame: LiveFrame) -> None:
+        """Have a frame detected on, unless a newer one comes before that."""
+        with self._forgetting:
+            self.frames.put((self._pictures_forgotten, frame))
+
     def again(self) -> None:
         """Detect on the last frame again, unless a newer one comes: thresholds have changed."""
-        if self._last is not None and self.frames.empty:
-            self.frames.put(self._last)
+        with self._forgetting:
+            if self._last is not None and self.frames.empty:
+                self.frames.put((self._pictures_forgotten, self._last))
 
     def forget(self) -> None:
         """Take back what was found, or is being looked for: the detector, or the colon, is another
@@ -99,8 +107,9 @@ class Detecting(threading.Thread):
 
     def forget_pictures(self) -> None:
         """Have nothing more to do with the pictures of before."""
-        self.frames.take(0)
-        self._last = None
+        with self._forgetting:
+            self._pictures_forgotten += 1
+            self._last = None
         self.forget()
 
     def choose(self, path: Path) -> None:
@@ -157,9 +166,20 @@ class Detecting(threading.Thread):
         self._events.tell("info", f"second detector: {keeper.at_work}")
         self.again()
 
+    def _take(self, timeout_s: float) -> LiveFrame | None:
+        """The newest frame, as soon as there is one, unless it was forgotten since it came."""
+        came = self.frames.take(timeout_s)
+        with self._forgetting:
+            if came is None or came[0] != self._pictures_forgotten:
+                return None
+            self._last = came[1]
+            return self._last
+
     def _detect(self, frame: LiveFrame) -> None:
-        again, self._last = frame is self._last, frame
-        began = self._times_forgotten
+        with self._forgetting:
+            began = self._times_forgotten
+            if frame is not self._last:
+                return  # forgotten, while other weights were loaded
         try:
             detector = self.keeper.current()
             started = time.perf_counter()
@@ -167,14 +187,10 @@ class Detecting(threading.Thread):
             self.rate.add(time.perf_counter() - started)
             second = self.second
             beside = second.look_at(frame) if second is not None else None
-            # Another thread may `forget` it at any moment, so what follows has its own.
             if began != self._tracked_since:
                 self._tracked_since = began
                 self._tracking.forget()
             seen = self._sighting(frame, detector, detections, beside)
-            with self._forgetting:
-                if began == self._times_forgotten:
-                    self.found = seen
         except Exception as error:
             self.found = None
             text = f"the detector failed: {type(error).__name__}: {error}"
@@ -186,9 +202,15 @@ class Detecting(threading.Thread):
         if self.error is not None:
             self._events.tell("info", "the detector works again")
             self.error = None
+        with self._forgetting:
+            if began != self._times_forgotten:
+                return
+            # Another thread may `forget` it at any moment, so what follows has its own, `seen`.
+            self.found = seen
         if not isinstance(frame, WorldFrame):
             return
-        if not again:
+        if frame is not self._counted:
+            self._counted = frame
             self._count(frame, seen, second)
         self.lesions.add(frame, seen, self._tracking.seconds)
 

@@ -354,7 +354,7 @@ class Session:
 
     def _pass_on(self, frame: LiveFrame) -> None:
         self.encoding.frames.put(frame)
-        self.detecting.frames.put(frame)
+        self.detecting.look_at(frame)
 
     def _publish(self, packet: Packet) -> None:
         if not self._closed:
