@@ -5,12 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from endoforge.backends import ghost_norm, muon, torch_backend
 from endoforge.backends.arrays import to_arrays, to_tensors
 from endoforge.backends.torch_backend import TorchBackend
+from endoforge.data import augment
 from endoforge.data.loader import Batch
-from endoforge.detect.tinydet import TinyDetConfig
+from endoforge.detect import loss, tinydet
+from endoforge.detect.tinydet import PatchConv, TinyDetConfig, doubled, two_by_two
 
 CPU = torch.device("cpu")
 
@@ -86,16 +90,57 @@ class OnDevice(TorchDispatchMode):
         return func(*args, **kwargs or {})
 
 
+@pytest.fixture
+def as_on_a_gpu(monkeypatch):
+    """What a GPU does in other ways than a CPU, all but the compiling and recording."""
+
+    def added(fine, coarse):
+        return fine + doubled(coarse)[..., : fine.shape[-2], : fine.shape[-1]]
+
+    def convolved(self, images):
+        stride, padding = self.stride[0] // 2, self.padding[0] // 2
+        pixels, kernel = two_by_two(images), two_by_two(self.weight)
+        return functional.conv2d(pixels, kernel, self.bias, stride, padding)
+
+    monkeypatch.setattr(loss, "_chosen", lambda _positive: None)
+    monkeypatch.setattr(muon, "ByShape", lambda shapes: muon.Padded(shapes, CPU))
+    monkeypatch.setattr(augment, "blur_", augment.blurred)
+    monkeypatch.setattr(tinydet, "_add_upsampled", added)
+    monkeypatch.setattr(
+        torch_backend,
+        "parts_to_pass",
+        lambda num_rows, **_: ghost_norm.parts_to_pass(num_rows, at_once=True),
+    )
+    monkeypatch.setattr(PatchConv, "forward", convolved)
+
+
+@pytest.fixture
+def many(batch):
+    """Two groups of norms, and a bit."""
+    repeated = {
+        name: getattr(batch, name).repeat_interleave(20, dim=0)
+        for name in ("images", "boxes", "classes", "num_boxes")
+    }
+    return replace(batch, **repeated, indices=np.arange(40), rows=slice(0, 40), num_all=40)
+
+
+@pytest.mark.usefixtures("as_on_a_gpu")
 @pytest.mark.parametrize("painted", [0.0, 0.7])
-def test_a_step_as_a_gpu_records_it_stays_on_the_device(batch, monkeypatch, painted):
-    monkeypatch.setattr("endoforge.detect.loss._chosen", lambda _positive: None)
-    monkeypatch.setattr("endoforge.backends.torch_backend.has_bfloat16", lambda _device: False)
+def test_a_step_as_a_gpu_records_it_stays_on_the_device(many, monkeypatch, painted):
+    monkeypatch.setattr(torch_backend, "has_bfloat16", lambda _device: False)
     model = backend(painted=painted)
-    inputs = model._chance.inputs(batch, 0, 0)
+    inputs = model._chance.inputs(many, 0, 0)
     model._learn(*inputs)  # makes what is made once
     with OnDevice():
         total, _ = model._learn(*inputs)
     assert torch.isfinite(total)
+
+
+def test_a_step_as_a_gpu_takes_it_is_that_of_a_cpu(many, monkeypatch, request):
+    monkeypatch.setattr(torch_backend, "has_bfloat16", lambda _device: False)
+    as_ever = train(backend(), many, range(3))
+    request.getfixturevalue("as_on_a_gpu")
+    assert train(backend(), many, range(3)) == pytest.approx(as_ever, rel=1e-5)
 
 
 def test_the_position_decides_the_augmentation(batch):

@@ -94,7 +94,7 @@ class Padded:
         self._scales = scales[:, None, None].to(device)
 
     def steps(self, row: Tensor) -> Tensor:
-        matrices = functional.pad(row, (0, 1)).take(self._source)
+        matrices = functional.pad(row, (0, 1))[self._source]
         made = orthogonal(matrices) * self._scales
         return made.flatten().index_select(0, self._back)
 

@@ -160,8 +160,7 @@ class TorchBackend:
             sums += own.detach()
         self._optimizer.gather()
         loss = DetectionLoss(*self._add_up(sums).unbind())
-        if self._group.size > 1 or len(inputs[0]) > 0:
-            self._descend(loss.num_positive.clamp(min=1))
+        self._descend(loss.num_positive.clamp(min=1))
         self._seen.follow(self._num_rows)
         self._follow()
         return loss.total, loss.mean_iou

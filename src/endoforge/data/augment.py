@@ -106,7 +106,7 @@ def augment(
     one with less than a quarter of its area in view is removed. All on one device.
     """
     warp, cut = random_warp(draws.own[:, :5]), random_cut(draws.own[:, 14:])
-    # Geometry comes first, and alone makes a copy of the pictures: all that follows writes over it.
+    # Geometry comes first, and makes copies of the pictures, which what follows may write over.
     views = warp_images(images, warp, cut)
     views = (blurred if views.device.type == "cuda" else blur_)(views, draws.own[:, 13])
     recolour_(views, draws.own[:, 5:12])

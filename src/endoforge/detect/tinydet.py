@@ -136,8 +136,8 @@ class ConvBlock(nn.Sequential):
 class PatchConv(nn.Conv2d):
     """A convolution of pictures; its kernel, stride and padding are square and even.
 
-    On a GPU two by two pixels are one of four times the channels first, and the kernel likewise:
-    the same sums, which matrix units like better than those of three channels.
+    On a GPU two by two pixels are one of four times the channels first, with zeros up to a number
+    that matrix units like, and the kernel likewise: the same sums.
     """
 
     def forward(self, images: Tensor) -> Tensor:

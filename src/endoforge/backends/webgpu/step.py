@@ -151,7 +151,7 @@ class Learner:
 
 
 def orthogonal(matrices: Tensor) -> Tensor:
-    """The twin of `optimizer.orthogonal`."""
+    """The twin of `muon.orthogonal`, with fewer pieces of work and more arithmetic."""
     if matrices.shape[1] > matrices.shape[2]:
         return orthogonal(matrices.transpose(1, 2)).transpose(1, 2)
     norms = matrices.square().sum((1, 2), keepdim=True).sqrt()
