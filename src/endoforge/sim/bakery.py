@@ -25,6 +25,8 @@ from endoforge.sim.streams import training_seed
 
 AHEAD = 2
 """Colons in the making for each process, so that none waits for work."""
+BEHIND = 10
+"""Nice levels by which they stand back for what needs their runs: it waits when there are none."""
 LOOKS = 4
 """Runs that share a colon, each with a look of its own: looks are what detectors learn to ignore,
 and take a fifth of a colon's time."""
@@ -183,8 +185,11 @@ def _start(
     """Set up a worker process with what all its runs share."""
     global _recipe, _memory, _check
     become_child()
-    # The processes are as many as the cores: threads of their own would only get in the way.
+    # The processes are as many as the cores: threads of their own would only get in the way, and so
+    # would they themselves in that of the process that learns.
     cv2.setNumThreads(1)
+    if hasattr(os, "nice"):
+        os.nice(BEHIND)
     _check = check_of(stopping)
     _recipe, _memory = recipe, _arrays(memory, layout, num_runs)
 

@@ -56,7 +56,8 @@ def _wall_table(radius: Grid) -> NDArray[np.float32]:
     per_rad = (1 / (ends[2:] - ends[:-2])).astype(np.float32)
     wrapped = np.concatenate([radius[:, -1:], radius, radius[:, :1]], axis=1)
     around[:] = (wrapped[:, 2:] - wrapped[:, :-2]) * per_rad / np.maximum(radius, 0.5)
-    slope = np.asarray(cv2.magnitude(along, around), np.float32)
+    # Not cv2.magnitude: its last bits go by where in memory its result happens to lie.
+    slope = np.sqrt(along * along + around * around)
     slope = np.clip(_steepest_nearby(radius, slope), 0.25, STEEPEST)
     table[..., 0] = radius
     table[..., 1] = 1 / np.sqrt(1 + slope * slope)
