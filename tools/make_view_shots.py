@@ -42,9 +42,11 @@ def main(folder: Path) -> None:
         with sync_playwright() as api:
             browser = api.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
             page = browser.new_page(viewport=SIZE)
+            page.goto(address)
+            # First, while the packaged weights are all that there is.
+            save(live(page), "sim-view-live.jpg")
             page.goto(f"{address}/#training")
             save(training(page, train=not trained), "sim-view-training.jpg")
-            save(live(page), "sim-view-live.jpg")
             browser.close()
     finally:
         server.terminate()
