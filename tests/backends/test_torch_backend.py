@@ -60,6 +60,18 @@ def test_the_same_seed_and_batches_give_the_same_bytes(batch):
     assert not same(one.state_dict(), third.state_dict())
 
 
+def test_a_batch_without_pictures_spoils_no_statistics(batch):
+    nothing = {
+        name: getattr(batch, name)[:0] for name in ("images", "boxes", "classes", "num_boxes")
+    }
+    empty = replace(batch, **nothing, indices=np.arange(0), rows=slice(0, 0), num_all=0)
+    model = backend()
+    before = model.state_dict()
+    with pytest.raises(AssertionError, match="a batch without pictures"):
+        train(model, empty, range(1))
+    assert same(before, model.state_dict())
+
+
 def test_what_is_compiled_is_kept_for_the_next_start(batch, monkeypatch):
     """PyTorch keeps no graph in which the precision of what follows is changed."""
     monkeypatch.setattr("endoforge.detect.loss._chosen", lambda _positive: None)

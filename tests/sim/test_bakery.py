@@ -16,7 +16,7 @@ from torch.distributed import HashStore  # type: ignore[attr-defined]
 
 from endoforge.backends.machine_board import MachineBoard
 from endoforge.core.errors import UserError
-from endoforge.sim.bakery import LOOKS, Bakery, Recipe
+from endoforge.sim.bakery import BEHIND, LOOKS, Bakery, Recipe
 from endoforge.sim.streams import training_seed
 from tests.plain_ranges import PLAIN
 
@@ -44,6 +44,12 @@ def test_runs_come_in_order_as_the_recipe_makes_them(bakery: Bakery) -> None:
                 assert array.dtype == expected.arrays[name].dtype
                 assert np.array_equal(array, expected.arrays[name])
         runs.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "nice"), reason="no nice levels here")
+def test_who_makes_runs_stands_back_for_who_uses_them(bakery: Bakery) -> None:
+    own = os.nice(0)
+    assert bakery._open().submit(os.nice, 0).result() == min(own + BEHIND, 19)
 
 
 def test_two_processes_of_a_machine_make_runs_for_each_other() -> None:

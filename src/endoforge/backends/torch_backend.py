@@ -88,6 +88,7 @@ class TorchBackend:
         return self._averaged.required_divisor
 
     def step(self, batch: Batch, *, lr: float, epoch: int, step: int) -> StepResult:
+        assert batch.num_all > 0, "a batch without pictures"
         self._num_steps += 1
         with self._side.beside([batch.images, batch.boxes, batch.classes, batch.num_boxes]):
             self._num_rows.fill_(batch.num_all)
